@@ -1,0 +1,13 @@
+"""Install the Python package and the `tacdiff` command with pip, for people without ROS."""
+
+from setuptools import find_packages, setup
+
+setup(
+    packages=[
+        *find_packages(include=["tacdiff_ros", "tacdiff_ros.*"]),
+        "tacdiff_ros.config",
+        "tacdiff_ros.config.protocols",
+    ],
+    package_dir={"tacdiff_ros.config": "config"},
+    package_data={"": ["*.txt", "*.yaml", "*.html", "*.j2"]},
+)

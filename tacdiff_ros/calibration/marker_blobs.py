@@ -1,0 +1,74 @@
+"""Dark round spots of a tactile image: a map of darkness and the places where it peaks."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tacdiff_ros.errors import InputError
+
+#: An image side outside these is no tactile image: too coarse for dots, or a mistake.
+_SMALLEST_SIDE_PX, _LARGEST_SIDE_PX = 64, 4096
+#: Grey levels below which a background is too dark to compare a dot with.
+_DARKEST_BACKGROUND = 16.0
+#: A spot is at least this much darker than its surroundings ...
+_LEAST_DARKNESS = 0.10
+#: ... and this fraction as dark as the usual spot of the same image.
+_LEAST_OF_TYPICAL = 0.35
+
+
+def check_image(image: NDArray[np.uint8]) -> None:
+    """Raise InputError unless `image` is (H, W, 3) uint8 with sides from 64 to 4096 px."""
+    if not isinstance(image, np.ndarray):
+        raise InputError(f"image: got {type(image).__name__}, expected a uint8 array (H, W, 3)")
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise InputError(
+            f"image: got {image.dtype} {image.shape}, expected uint8 (height, width, 3) RGB"
+        )
+    if min(image.shape[:2]) < _SMALLEST_SIDE_PX or max(image.shape[:2]) > _LARGEST_SIDE_PX:
+        raise InputError(
+            f"image: got {image.shape[1]} x {image.shape[0]} px, "
+            f"expected sides from {_SMALLEST_SIDE_PX} to {_LARGEST_SIDE_PX} px"
+        )
+
+
+def darkness_map(image: NDArray[np.uint8], pitch_px: float) -> NDArray[np.float32]:
+    """How much darker than the gel around it every pixel is: (H, W), 0 as bright, 1 black.
+
+    image: (H, W, 3) uint8, any order of channels. pitch_px: distance between dots, good to 30 %.
+    The gel around is a morphological closing wider than a dot and narrower than the pitch.
+    Limit: a shadow narrower than half a pitch looks like a dot here.
+    """
+    # The brightest channel, because only ink is dark in all three: a dot's yellow, magenta or
+    # cyan fringe and the shaded side of a contact each keep at least one channel bright.
+    value = cv2.max(cv2.max(image[..., 0], image[..., 1]), image[..., 2])
+    value = cv2.GaussianBlur(value, (0, 0), max(0.8, 0.025 * pitch_px)).astype(np.float32)
+    side = 2 * round(0.32 * pitch_px) + 1
+    gel = cv2.morphologyEx(value, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
+    gel = cv2.blur(gel, (side, side), borderType=cv2.BORDER_REPLICATE)
+    return 1.0 - value / np.maximum(gel, _DARKEST_BACKGROUND)
+
+
+def find_spots(
+    darkness: NDArray[np.float32], pitch_px: float, typical_count: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Peaks of the smoothed darkness: positions (N, 2) px (x, y) and strengths (N,).
+
+    Broken dots count once, since the smoothing spans a dot. Positions are good to about 1 px
+    (see `marker_measure`). typical_count: spots expected, to know the usual strength. A blank
+    image gives none. A spot that the frame cuts is kept, with its peak on the border.
+    """
+    smooth = cv2.GaussianBlur(
+        darkness, (0, 0), 0.12 * pitch_px, borderType=cv2.BORDER_REPLICATE
+    )
+    side = 2 * round(0.25 * pitch_px) + 1
+    peak = (smooth == cv2.dilate(smooth, np.ones((side, side), np.uint8))) & (
+        smooth > _LEAST_DARKNESS
+    )
+    y, x = np.nonzero(peak)
+    strength = smooth[y, x].astype(np.float64)
+    usual = np.sort(strength)[-typical_count:]
+    keep = strength > _LEAST_OF_TYPICAL * (np.median(usual) if usual.size else 0.0)
+    position = np.stack([x, y], axis=1).astype(np.float64)
+    return position[keep], strength[keep]

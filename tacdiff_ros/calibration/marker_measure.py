@@ -1,0 +1,156 @@
+"""Sub-pixel centre and diameter of dots whose places are roughly known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tacdiff_ros.calibration.marker_outline import fit_disc
+
+#: Centroid passes: each moves the window to the centre the last one found.
+_PASSES = 4
+#: Least depth and area of a dot, and largest area, relative to the median dot of the image.
+_LEAST_DEPTH, _LEAST_AREA, _LARGEST_AREA = 0.35, 0.3, 2.5
+#: Below the first value a dot's shape is trusted as it is, above the second only its outline.
+_WHOLE, _BROKEN = 0.22, 0.40
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredDots:
+    """What `measure_dots` found at each of N places."""
+
+    position_px: NDArray[np.float64]
+    """(N, 2) centres (x, y), px."""
+    diameter_px: NDArray[np.float64]
+    """(N,) diameter of the circle of the same dark area, px."""
+    good: NDArray[np.bool_]
+    """(N,) whether there is a dot whose centre can be told."""
+
+
+def measure_dots(
+    darkness: NDArray[np.float32], places: NDArray[np.float64], pitch_px: float
+) -> MeasuredDots:
+    """Measure the dots near `places`.
+
+    darkness: (H, W) of `darkness_map`. places: (N, 2) px, each within a third of a dot of its
+    centre. A whole dot is the centroid of its thresholded darkness, which averages over all of
+    its pixels. A dot cut by the frame or half covered has a centroid beside its centre: there
+    a circle of the usual diameter is fitted to what is left of its outline. Between the two
+    kinds the answer changes continuously, so that a dot does not jump from frame to frame.
+    Limit: a dot with its centre outside the frame is not good.
+    """
+    count = len(places)
+    if count == 0:
+        return MeasuredDots(np.zeros((0, 2)), np.zeros(0), np.zeros(0, bool))
+    depth, centre, area = _centroids(darkness, places, pitch_px)
+    usual_area, usual_depth = np.median(area), np.median(depth)
+    good = (depth > _LEAST_DEPTH * usual_depth) & (area > _LEAST_AREA * usual_area)
+    good &= area < _LARGEST_AREA * usual_area
+    diameter = np.sqrt(4.0 / np.pi * area)
+    lopsided = _lopsidedness(darkness, centre, depth, diameter)
+    share = np.clip((lopsided - _WHOLE) / (_BROKEN - _WHOLE), 0.0, 1.0)
+    share = np.maximum(share, _cut_by_frame(centre, darkness.shape, float(np.median(diameter))))
+    for dot in np.flatnonzero(good & (share > 0.0)):
+        usual = _usual_diameter(centre, diameter, share == 0.0, dot)
+        outline, trusted = fit_disc(darkness, centre[dot], 0.5 * depth[dot], usual)
+        good[dot] = trusted or share[dot] < 1.0
+        if trusted:
+            centre[dot] += share[dot] * (outline - centre[dot])
+            diameter[dot] += share[dot] * (usual - diameter[dot])
+    return MeasuredDots(centre, diameter, good & _inside(centre, darkness.shape))
+
+
+def _inside(position: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    limit = np.array([shape[1] - 0.5, shape[0] - 0.5])
+    return np.all((position >= -0.5) & (position <= limit), axis=1)
+
+
+def _cut_by_frame(
+    position: NDArray[np.float64], shape: tuple[int, ...], diameter_px: float
+) -> NDArray[np.float64]:
+    """How far each dot reaches out of the frame: (N,), 0 well inside, 1 when it is cut."""
+    last = np.array([shape[1] - 1.0, shape[0] - 1.0])
+    room = np.minimum(position, last - position).min(axis=1) / diameter_px
+    return np.asarray(np.clip((0.65 - room) / 0.15, 0.0, 1.0))
+
+
+def _centroids(
+    darkness: NDArray[np.float32], places: NDArray[np.float64], pitch_px: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Depth (N,), centre (N, 2) and dark area (N,) px^2 within 0.45 pitch of each place."""
+    half = int(np.ceil(0.5 * pitch_px))
+    patch, dx, dy = _patches(darkness, np.rint(places).astype(int), half)
+    near = (dx**2 + dy**2) <= (0.15 * pitch_px) ** 2
+    depth = np.percentile(patch[:, near], 70.0, axis=1)
+    # Weight from 0 at a quarter of the depth to 1 at three quarters: the half-depth edge counts
+    # half, so noise of the gel (under a quarter) and texture of the ink (over) both drop out.
+    weight = np.clip(patch / depth[:, None, None] * 2.0 - 0.5, 0.0, 1.0)
+    corner = np.rint(places)
+    offset = (places - corner).astype(np.float32)
+    radius = np.full(len(places), 0.45 * pitch_px, np.float32)
+    for _ in range(_PASSES):
+        reach = np.hypot(dx - offset[:, 0, None, None], dy - offset[:, 1, None, None])
+        inside = weight * np.clip(radius[:, None, None] - reach + 0.5, 0.0, 1.0)
+        area = np.maximum(inside.sum(axis=(1, 2)), 1e-6)
+        offset[:, 0] = (inside * dx).sum(axis=(1, 2)) / area
+        offset[:, 1] = (inside * dy).sum(axis=(1, 2)) / area
+        # What is dark beside the dot (a scratch, a shadow's edge) leaves the window.
+        radius[:] = min(0.45 * pitch_px, 1.7 * float(np.sqrt(np.median(area) / np.pi)))
+    return depth.astype(np.float64), corner + offset, area.astype(np.float64)
+
+
+def _patches(
+    darkness: NDArray[np.float32], corner: NDArray[np.int_], half: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Squares (N, 2 half + 1, same) around whole pixels, 0 outside the frame, and their dx, dy."""
+    span = np.arange(-half, half + 1)
+    framed = cv2.copyMakeBorder(darkness, half, half, half, half, cv2.BORDER_CONSTANT, value=0)
+    limit = np.array([darkness.shape[1] - 1, darkness.shape[0] - 1])
+    x, y = (np.clip(corner, 0, limit) + half).T
+    patch = framed[y[:, None, None] + span[:, None], x[:, None, None] + span]
+    dy, dx = np.meshgrid(span.astype(np.float32), span.astype(np.float32), indexing="ij")
+    return patch, dx, dy
+
+
+def _lopsidedness(
+    darkness: NDArray[np.float32],
+    centre: NDArray[np.float64],
+    depth: NDArray[np.float64],
+    diameter: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """How far each dot is from point symmetry: (N,), 0 for an ellipse, 1 for two disjoint halves.
+
+    Symmetry does not change under tilt, shear or a dot's own size, so it finds what is missing
+    from a dot without a wrong alarm where the gel is stretched. Cut by the frame counts as
+    missing.
+    """
+    reach = 0.7 * float(np.median(diameter))
+    span = np.linspace(-reach, reach, 21, dtype=np.float32)
+    x = (centre[:, 0, None, None] + span).astype(np.float32)
+    y = (centre[:, 1, None, None] + span[:, None]).astype(np.float32)
+    x, y = np.broadcast_arrays(x, y)
+    flat = cv2.remap(
+        darkness,
+        np.ascontiguousarray(x.reshape(len(centre), -1)),
+        np.ascontiguousarray(y.reshape(len(centre), -1)),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=0,
+    )
+    ink = np.clip(flat / depth[:, None] * 2.0 - 0.5, 0.0, 1.0)
+    difference = np.abs(ink - ink[:, ::-1]).sum(axis=1)
+    return np.asarray(difference / np.maximum(2.0 * ink.sum(axis=1), 1e-6), dtype=np.float64)
+
+
+def _usual_diameter(
+    centre: NDArray[np.float64], diameter: NDArray[np.float64], whole: NDArray[np.bool_], dot: int
+) -> float:
+    """Median diameter of the six nearest whole dots (dots grow across the image with tilt)."""
+    others = np.flatnonzero(whole)
+    if others.size == 0:
+        return float(np.median(diameter))
+    distance = np.hypot(*(centre[others] - centre[dot]).T)
+    return float(np.median(diameter[others[np.argsort(distance)[:6]]]))

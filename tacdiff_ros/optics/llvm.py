@@ -1,0 +1,67 @@
+"""Find an LLVM that Dr.Jit can use, before importing it could end the process.
+
+Limits: Dr.Jit 1.5 aborts without a Python exception at the first render with LLVM 15 and 16, and
+cannot start with 14; 19 and newer work. Needs only Python's standard library.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+from pathlib import Path
+
+MINIMUM_MAJOR = 19
+SEARCH_FOLDERS = (
+    "/usr/lib/x86_64-linux-gnu",
+    "/usr/lib/aarch64-linux-gnu",
+    "/usr/lib64",
+    "/usr/lib",
+    "/usr/local/lib",
+)
+INSTALL_ADVICE = "run `sudo apt-get install libllvm19`, or point DRJIT_LIBLLVM_PATH at libLLVM.so"
+
+
+def major_version(library: Path) -> int | None:
+    """Major version of an LLVM shared library, or None where it cannot say (LLVM 15 and older)."""
+    try:
+        get_version = ctypes.CDLL(str(library)).LLVMGetVersion
+    except (OSError, AttributeError):
+        return None
+    major, minor, patch = ctypes.c_uint(0), ctypes.c_uint(0), ctypes.c_uint(0)
+    get_version(ctypes.byref(major), ctypes.byref(minor), ctypes.byref(patch))
+    return major.value
+
+
+def find_library() -> Path | None:
+    """Path of a usable LLVM: `DRJIT_LIBLLVM_PATH` when set and usable, else the newest installed."""
+    chosen = os.environ.get("DRJIT_LIBLLVM_PATH")
+    candidates = [Path(chosen)] if chosen else _installed_libraries()
+    return next((path for path in candidates if (major_version(path) or 0) >= MINIMUM_MAJOR), None)
+
+
+def require_library() -> Path:
+    """Set `DRJIT_LIBLLVM_PATH` to a usable LLVM.
+
+    Raises:
+        RuntimeError: none is installed; the message says what to type.
+    """
+    library = find_library()
+    if library is None:
+        chosen = os.environ.get("DRJIT_LIBLLVM_PATH")
+        found = f"DRJIT_LIBLLVM_PATH={chosen}" if chosen else "this machine"
+        raise RuntimeError(f"no LLVM >= {MINIMUM_MAJOR} at {found}: {INSTALL_ADVICE}")
+    os.environ["DRJIT_LIBLLVM_PATH"] = str(library)
+    return library
+
+
+def _installed_libraries() -> list[Path]:
+    """Installed LLVM libraries, newest first by file name."""
+    found = [p for folder in SEARCH_FOLDERS for p in Path(folder).glob("libLLVM*.so*")]
+    found += [p for p in Path("/usr/lib").glob("llvm-*/lib/libLLVM*.so*")]
+    return sorted({p.resolve() for p in found}, key=_version_in_name, reverse=True)
+
+
+def _version_in_name(library: Path) -> int:
+    numbers = re.findall(r"\d+", library.name)
+    return int(numbers[0]) if numbers else 0

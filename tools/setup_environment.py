@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,7 +44,7 @@ def main() -> int:
         once("cmake-paths", files("tools/ros-jazzy-wheels.txt"), repair_cmake_paths)
         once("franka_msgs", files("test/franka_msgs/**/*"), lambda: build("test/franka_msgs"))
         once("tacdiff_ros", package_inputs(), lambda: build("."))
-        once("pip-entry", files("pyproject.toml", "setup.py"), install_command)
+        once("sources", [], link_sources)
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)
         return 2
@@ -50,6 +52,11 @@ def main() -> int:
         print(f"setup: '{error.cmd[0]} ...' failed; its messages are above", file=sys.stderr)
         return 2
     return 0
+
+
+def succeeds(*command: str) -> bool:
+    """Whether a command exits with 0; what it prints is dropped."""
+    return subprocess.run(command, capture_output=True).returncode == 0
 
 
 def check_python() -> None:
@@ -70,7 +77,7 @@ def missing_system_packages() -> list[str]:
         missing.append("g++")
     if not (Path(sysconfig.get_path("include")) / "Python.h").exists():
         missing.append("python3-dev")
-    if subprocess.run([sys.executable, "-c", "import ensurepip"], capture_output=True).returncode:
+    if not succeeds(sys.executable, "-c", "import ensurepip"):
         missing.append("python3-venv")
     if llvm.find_library() is None:
         missing.append("libllvm19")
@@ -101,12 +108,15 @@ def privilege() -> list[str] | None:
     """Prefix that gives root rights without asking, or None."""
     if os.geteuid() == 0:
         return []
-    if shutil.which("sudo") and not subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode:
+    if (
+        shutil.which("sudo")
+        and not subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode
+    ):
         return ["sudo", "-n"]
     return None
 
 
-def once(step: str, inputs: list[str], action: callable) -> None:
+def once(step: str, inputs: list[str], action: Callable[[], None]) -> None:
     """Run `action` unless it succeeded before from the same inputs."""
     fingerprint = hashlib.sha256("\n".join([str(ROOT), *inputs]).encode()).hexdigest()
     stamp = STAMPS / step
@@ -128,9 +138,19 @@ def package_inputs() -> list[str]:
     """What the installed package depends on; Python files are linked, so only their names count."""
     linked = ["tacdiff_ros/**/*", "launch/*", "config/**/*", "urdf/**/*"]
     names = sorted(
-        str(p.relative_to(ROOT)) for g in linked for p in ROOT.glob(g) if "__pycache__" not in str(p)
+        str(p.relative_to(ROOT))
+        for g in linked
+        for p in ROOT.glob(g)
+        if "__pycache__" not in str(p)
     )
-    built = ["package.xml", "CMakeLists.txt", "msg/*", "srv/*", "action/*", "tools/executable.py.in"]
+    built = [
+        "package.xml",
+        "CMakeLists.txt",
+        "msg/*",
+        "srv/*",
+        "action/*",
+        "tools/executable.py.in",
+    ]
     return names + files(*built, "tacdiff_ros/nodes/nodes.txt")
 
 
@@ -178,8 +198,6 @@ def repair_cmake_paths() -> None:
     )
     answer = subprocess.run([str(PYTHON), "-c", query], check=True, capture_output=True, text=True)
     python_include, numpy_include = answer.stdout.split()
-    import re
-
     built_on = re.compile(r"/opt/python/[^;\"\s>]+")
     for path in (VENV / "share").rglob("*.cmake"):
         text = path.read_text()
@@ -217,7 +235,10 @@ def build(package: str) -> None:
     ]
     log = VENV / f"{source.name}-build.log"
     with log.open("w") as output:
-        for command in ([*configure, *options], ["cmake", "--build", str(folder), "--target", "install"]):
+        for command in (
+            [*configure, *options],
+            ["cmake", "--build", str(folder), "--target", "install"],
+        ):
             done = subprocess.run(
                 command, env=ros_environment(), stdout=output, stderr=subprocess.STDOUT
             )
@@ -226,9 +247,18 @@ def build(package: str) -> None:
                 raise SetupError(f"building {source.name} failed; the whole log is {log}")
 
 
-def install_command() -> None:
-    """`.venv/bin/tacdiff`, running the sources of this folder."""
-    pip("--no-deps", "--no-build-isolation", "--editable", ".")
+def link_sources() -> None:
+    """`.venv/bin/tacdiff` and imports run the sources of this folder.
+
+    Not `pip install --editable`: pip takes the folder of the generated interfaces for an older
+    installation and removes it.
+    """
+    query = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    answer = subprocess.run([str(PYTHON), "-c", query], check=True, capture_output=True, text=True)
+    (Path(answer.stdout.strip()) / "tacdiff_ros_sources.pth").write_text(f"{ROOT}\n")
+    command = VENV / "bin" / "tacdiff"
+    command.unlink(missing_ok=True)
+    command.symlink_to(VENV / "lib" / "tacdiff_ros" / "tacdiff")
 
 
 if __name__ == "__main__":

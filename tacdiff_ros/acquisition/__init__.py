@@ -1,0 +1,1 @@
+"""Touching an indenter with the arm, safely, and recording what the sensor sees."""

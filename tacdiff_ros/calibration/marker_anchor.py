@@ -41,9 +41,7 @@ def anchor_grid(occupied: NDArray[np.bool_], grid: MarkerGrid) -> tuple[int, int
 
 def _dots_inside(occupied: NDArray[np.bool_], grid: MarkerGrid) -> NDArray[np.int_]:
     """Dots inside the grid for each place of its (0, 0), from 1 - rows, 1 - columns on."""
-    padded = np.pad(
-        occupied.astype(int), ((grid.rows - 1, grid.rows - 1), (grid.columns - 1,) * 2)
-    )
+    padded = np.pad(occupied.astype(int), ((grid.rows - 1, grid.rows - 1), (grid.columns - 1,) * 2))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (grid.rows, grid.columns))
     return np.asarray(windows.sum(axis=(2, 3)))
 

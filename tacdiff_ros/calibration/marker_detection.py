@@ -30,21 +30,16 @@ def detect_markers(image: NDArray[np.uint8], grid: MarkerGrid) -> MarkerField:
     """
     check_image(image)
     full = min(image.shape[1] / grid.columns, image.shape[0] / grid.rows)
-    problem = InputError(
+    for scale in _SCALES:
+        pitch = scale * full
+        spots, _ = find_spots(darkness_map(image, pitch), pitch, grid.count)
+        lattice = index_lattice(spots)
+        if lattice is not None and _fits(lattice, pitch):
+            return _numbered(image, grid, spots, lattice)
+    raise InputError(
         f"no lattice of dots in the image where {grid.rows} x {grid.columns} dots were expected: "
         "check that the gel has dots, that it is lit and in focus"
     )
-    for position in range(len(_SCALES)):
-        pitch = _SCALES[position] * full
-        spots, _ = find_spots(darkness_map(image, pitch), pitch, grid.count)
-        lattice = index_lattice(spots)
-        if lattice is None or not _fits(lattice, pitch):
-            continue
-        try:
-            return _numbered(image, grid, spots, lattice)
-        except InputError as error:
-            problem = error
-    raise problem
 
 
 def _fits(lattice: Lattice, pitch_px: float) -> bool:

@@ -114,9 +114,7 @@ def _most_regular(
     return int(np.argmin(distance.reshape(-1, 4).sum(axis=1)))
 
 
-def _grow(
-    position: NDArray[np.float64], node_of: dict[int, tuple[int, int]], seed: _Step
-) -> None:
+def _grow(position: NDArray[np.float64], node_of: dict[int, tuple[int, int]], seed: _Step) -> None:
     """Add to `node_of` every spot that can be reached from the seed, best fits first."""
     taken = set(node_of.values())
     queue: list[tuple[float, int, _Step]] = [(0.0, 0, seed)]
@@ -132,9 +130,7 @@ def _grow(
             heapq.heappush(queue, (misfit, order, following))
 
 
-def _neighbours(
-    position: NDArray[np.float64], step: _Step
-) -> list[tuple[float, _Step]]:
+def _neighbours(position: NDArray[np.float64], step: _Step) -> list[tuple[float, _Step]]:
     """The up to four spots next to a node, with their misfit in steps."""
     here = position[step.spot]
     right, down = np.array(step.right), np.array(step.down)

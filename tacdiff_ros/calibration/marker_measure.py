@@ -8,14 +8,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.calibration.marker_outline import fit_disc
+from tacdiff_ros.calibration.marker_outline import fit_discs
 
 #: Centroid passes: each moves the window to the centre the last one found.
-_PASSES = 4
+_PASSES = 3
 #: Least depth and area of a dot, and largest area, relative to the median dot of the image.
 _LEAST_DEPTH, _LEAST_AREA, _LARGEST_AREA = 0.35, 0.3, 2.5
 #: Below the first value a dot's shape is trusted as it is, above the second only its outline.
+#: Real whole dots reach a lopsidedness of 0.20 and never less than 0.82 of their neighbours'
+#: area; half a disc has 0.15 and 0.5.
 _WHOLE, _BROKEN = 0.22, 0.40
+_FULL_AREA, _SHORT_AREA = 0.82, 0.68
+_EVEN, _UNEVEN = 0.07, 0.11
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,22 +54,34 @@ def measure_dots(
     good = (depth > _LEAST_DEPTH * usual_depth) & (area > _LEAST_AREA * usual_area)
     good &= area < _LARGEST_AREA * usual_area
     diameter = np.sqrt(4.0 / np.pi * area)
+    cut = _cut_by_frame(centre, darkness.shape, float(np.median(diameter)))
+    usual = _usual_diameters(centre, diameter, cut == 0.0)
     lopsided = _lopsidedness(darkness, centre, depth, diameter)
-    share = np.clip((lopsided - _WHOLE) / (_BROKEN - _WHOLE), 0.0, 1.0)
-    share = np.maximum(share, _cut_by_frame(centre, darkness.shape, float(np.median(diameter))))
-    for dot in np.flatnonzero(good & (share > 0.0)):
-        usual = _usual_diameter(centre, diameter, share == 0.0, dot)
-        outline, trusted = fit_disc(darkness, centre[dot], 0.5 * depth[dot], usual)
-        good[dot] = trusted or share[dot] < 1.0
-        if trusted:
-            centre[dot] += share[dot] * (outline - centre[dot])
-            diameter[dot] += share[dot] * (usual - diameter[dot])
+    share = np.maximum(cut, _brokenness(lopsided, (diameter / usual) ** 2))
+    part = np.flatnonzero(good & (share > 0.0))
+    if part.size:
+        outline, trusted = fit_discs(darkness, centre[part], 0.5 * depth[part], usual[part])
+        good[part] = trusted | (share[part] < 1.0)
+        moved = np.where(trusted, share[part], 0.0)
+        centre[part] += moved[:, None] * (outline - centre[part])
+        diameter[part] += moved * (usual[part] - diameter[part])
     return MeasuredDots(centre, diameter, good & _inside(centre, darkness.shape))
 
 
 def _inside(position: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
     limit = np.array([shape[1] - 0.5, shape[0] - 0.5])
     return np.all((position >= -0.5) & (position <= limit), axis=1)
+
+
+def _brokenness(lopsided: NDArray[np.float64], area: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far a part is missing or added: (N,) from 0 to 1. area: relative to the neighbours'.
+
+    Short of area alone is a small dot, and uneven alone is a textured one.
+    """
+    odd = np.clip((lopsided - _WHOLE) / (_BROKEN - _WHOLE), 0.0, 1.0)
+    short = np.clip((_FULL_AREA - area) / (_FULL_AREA - _SHORT_AREA), 0.0, 1.0)
+    uneven = np.clip((lopsided - _EVEN) / (_UNEVEN - _EVEN), 0.0, 1.0)
+    return np.asarray(np.maximum(odd, short * uneven))
 
 
 def _cut_by_frame(
@@ -145,12 +161,16 @@ def _lopsidedness(
     return np.asarray(difference / np.maximum(2.0 * ink.sum(axis=1), 1e-6), dtype=np.float64)
 
 
-def _usual_diameter(
-    centre: NDArray[np.float64], diameter: NDArray[np.float64], whole: NDArray[np.bool_], dot: int
-) -> float:
-    """Median diameter of the six nearest whole dots (dots grow across the image with tilt)."""
-    others = np.flatnonzero(whole)
+def _usual_diameters(
+    centre: NDArray[np.float64], diameter: NDArray[np.float64], uncut: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Median diameter of the nine uncut dots nearest to each dot, itself included: (N,) px.
+
+    Near ones only, since dots grow across the image where the camera is tilted.
+    """
+    others = np.flatnonzero(uncut)
     if others.size == 0:
-        return float(np.median(diameter))
-    distance = np.hypot(*(centre[others] - centre[dot]).T)
-    return float(np.median(diameter[others[np.argsort(distance)[:6]]]))
+        return np.full(len(centre), np.median(diameter))
+    away = centre[:, None] - centre[others]
+    near = np.argsort(np.hypot(away[..., 0], away[..., 1]), axis=1)[:, :9]
+    return np.asarray(np.median(diameter[others][near], axis=1))

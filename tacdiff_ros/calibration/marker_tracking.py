@@ -16,8 +16,9 @@ from tacdiff_ros.sensor.marker_grid import MarkerGrid
 #: A spot farther than this from every dot's last place is not that dot, in pitches. Half a
 #: pitch each way: beyond it another dot's last place is nearer.
 _GATE = 0.7
-#: A dot may move this much differently from the dots around it between two frames, in pitches.
-_GATE_AMONG_NEIGHBOURS = 0.3
+#: How near to where its neighbours carry it a dot is looked for, pass by pass, in pitches. A
+#: match farther off than the first is taken back; the last pass serves edges that let go.
+_GATES_AMONG_NEIGHBOURS = (0.3, 0.3, 0.45)
 #: Fraction of the dots under which the track is doubted and the image searched anew.
 _LEAST_FOUND = 0.7
 #: Unmatched strong spots that make the track doubtful, as a fraction of the shorter side.
@@ -33,8 +34,9 @@ class MarkerTracker:
     neighbours have carried it. When most dots are lost, or many strong spots belong to none,
     the whole image is searched with `detect_markers`.
 
-    Limit: after a jump of half a pitch or more of the whole gel between two frames the numbers
-    are right again only if `detect_markers` can tell them (it sees every border of the grid).
+    Limit: after a jump of half a pitch or more of the whole gel between two frames, or during
+    frames that showed nothing, the numbers are right again only if `detect_markers` can tell
+    them (it sees every border of the grid).
     """
 
     def __init__(self, grid: MarkerGrid, reference: MarkerField | None = None) -> None:
@@ -125,23 +127,23 @@ class MarkerTracker:
 def _match(
     spots: NDArray[np.float64], last: NDArray[np.float64], pitch_px: float
 ) -> NDArray[np.int_]:
-    """Which spot each dot is: (rows, columns), -1 for none."""
+    """Which spot each dot is: (rows, columns), -1 for none.
+
+    First the spot nearest to the dot's last place; a dot that then moves against its neighbours
+    is taken back and looked for where they carry it, at last among spots that no dot claims.
+    """
     shape = last.shape[:2]
     match = _mutually_nearest(spots, last.reshape(-1, 2), _GATE * pitch_px).reshape(shape)
-    for _ in range(2):
-        seen = match >= 0
-        moved = np.where(seen[..., None], spots[match] - last if len(spots) else 0.0, 0.0)
-        usual = _neighbour_median(moved, seen)
-        odd = np.hypot(*np.moveaxis(moved - usual, -1, 0)) > _GATE_AMONG_NEIGHBOURS * pitch_px
-        match[seen & odd] = -1
+    for gate in _GATES_AMONG_NEIGHBOURS:
+        moved = np.zeros_like(last)
+        moved[match >= 0] = spots[match[match >= 0]] - last[match >= 0]
+        off = moved - _neighbour_median(moved, match >= 0)
+        against = np.hypot(off[..., 0], off[..., 1]) > _GATES_AMONG_NEIGHBOURS[0] * pitch_px
+        match[against] = -1
         free = np.flatnonzero(match.ravel() < 0)
         spare = np.setdiff1d(np.arange(len(spots)), match[match >= 0])
-        if free.size == 0 or spare.size == 0:
-            break
-        carried = last + _spread(np.where((match >= 0)[..., None], moved, 0.0), match >= 0)
-        again = _mutually_nearest(
-            spots[spare], carried.reshape(-1, 2)[free], _GATE_AMONG_NEIGHBOURS * pitch_px
-        )
+        carried = (last + _spread(moved, match >= 0)).reshape(-1, 2)
+        again = _mutually_nearest(spots[spare], carried[free], gate * pitch_px)
         match.flat[free[again >= 0]] = spare[again[again >= 0]]
     return match
 
@@ -161,12 +163,10 @@ def _mutually_nearest(
     return np.where(mutual & (distance[index, spot] < gate_px), spot, -1)
 
 
-def _neighbour_median(
-    moved: NDArray[np.float64], seen: NDArray[np.bool_]
-) -> NDArray[np.float64]:
+def _neighbour_median(moved: NDArray[np.float64], seen: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Median motion of the seen dots of each 3 x 3 neighbourhood, itself included."""
-    padded = np.pad(np.where(seen[..., None], moved, np.nan), ((1, 1), (1, 1), (0, 0)),
-                    constant_values=np.nan)  # fmt: skip
+    known = np.where(seen[..., None], moved, np.nan)
+    padded = np.pad(known, ((1, 1), (1, 1), (0, 0)), constant_values=np.nan)
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(0, 1))
     flat = np.sort(windows.reshape(*seen.shape, 2, 9), axis=-1)  # NaN sorts last
     count = np.isfinite(flat).sum(axis=-1)
@@ -184,9 +184,7 @@ def _spread(moved: NDArray[np.float64], seen: NDArray[np.bool_]) -> NDArray[np.f
     known, filled = seen.astype(np.float64), np.where(seen[..., None], moved, 0.0)
     for _ in range(sum(seen.shape)):
         weight = cv2.filter2D(known, -1, kernel, borderType=cv2.BORDER_CONSTANT)
-        total = cv2.filter2D(
-            filled * known[..., None], -1, kernel, borderType=cv2.BORDER_CONSTANT
-        )
+        total = cv2.filter2D(filled * known[..., None], -1, kernel, borderType=cv2.BORDER_CONSTANT)
         blank = (known == 0.0) & (weight > 0.0)
         filled[blank] = total[blank] / weight[blank][:, None]
         known[blank] = 1.0

@@ -1,0 +1,1 @@
+"""ROS nodes; one file each. Only this package imports ROS."""

@@ -1,0 +1,1 @@
+"""How light makes the tactile image."""

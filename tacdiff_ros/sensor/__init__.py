@@ -1,0 +1,1 @@
+"""What one sensor unit is."""

@@ -1,0 +1,348 @@
+"""When the arm must stop.
+
+One monitor watches the states, the images, the clock and the targets that are about to be sent. It
+only decides; stopping and retracting is the session's part. Every limit has a cause of its own, so
+that a failed run names it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tacdiff_ros.acquisition.pose import Pose
+from tacdiff_ros.acquisition.robot_state import RobotMode, RobotState
+
+Vector = tuple[float, float, float]
+MOTION_MODES = (RobotMode.IDLE, RobotMode.MOVE)
+EXTENT_TOLERANCE_MM = 1e-6
+
+
+class Cause(str, Enum):
+    """Why a run was stopped."""
+
+    FORCE_LIMIT = "force_limit"
+    TORQUE_LIMIT = "torque_limit"
+    FORCE_BIAS = "force_bias"
+    SPEED_LIMIT = "speed_limit"
+    ROTATION_SPEED_LIMIT = "rotation_speed_limit"
+    OUTSIDE_WORKSPACE = "outside_workspace"
+    TARGET_OUTSIDE_WORKSPACE = "target_outside_workspace"
+    TARGET_TOO_FAST = "target_too_fast"
+    TRACKING_ERROR = "tracking_error"
+    STALE_STATE = "stale_state"
+    STALE_IMAGES = "stale_images"
+    IMAGE_CHANGED_FORMAT = "image_changed_format"
+    ROBOT_MODE = "robot_mode"
+    ROBOT_ERROR = "robot_error"
+    NOT_FINITE = "not_finite"
+    CLOCK_JUMP = "clock_jump"
+    NO_CONTACT = "no_contact"
+    RECORDING_FAILED = "recording_failed"
+    CANCELLED = "cancelled"
+    TERMINATED = "terminated"
+
+
+# The state cannot be trusted, or the arm would not obey: nothing is commanded until that is over.
+CAUSES_WITHOUT_CONTROL = frozenset(
+    {
+        Cause.STALE_STATE,
+        Cause.ROBOT_MODE,
+        Cause.ROBOT_ERROR,
+        Cause.NOT_FINITE,
+        Cause.CLOCK_JUMP,
+        Cause.OUTSIDE_WORKSPACE,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A reason to stop.
+
+    Attributes:
+        cause: which limit.
+        detail: one line with the value, the limit and what to do.
+    """
+
+    cause: Cause
+    detail: str
+
+
+class SafetyLimits(BaseModel):
+    """Limits of one set-up; positions are of the frame `gel` in the robot base."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    box_min_mm: Vector
+    box_max_mm: Vector
+    speed_mm_s: Annotated[float, Field(gt=0, le=500)] = 60.0
+    rotation_speed_rad_s: Annotated[float, Field(gt=0, le=3)] = 0.6
+    speed_window_s: Annotated[float, Field(ge=0.005, le=0.2)] = 0.02
+    force_n: Annotated[float, Field(gt=0, le=60)] = 20.0
+    torque_n_m: Annotated[float, Field(gt=0, le=20)] = 3.0
+    force_bias_n: Annotated[float, Field(gt=0, le=60)] = 10.0
+    tracking_mm: Annotated[float, Field(gt=0, le=100)] = 15.0
+    state_age_s: Annotated[float, Field(gt=0, le=1)] = 0.05
+    image_age_s: Annotated[float, Field(gt=0, le=5)] = 0.4
+    clock_jump_s: Annotated[float, Field(gt=0, le=5)] = 0.2
+
+    @model_validator(mode="after")
+    def _box_has_volume(self) -> SafetyLimits:
+        for axis, low, high in zip("xyz", self.box_min_mm, self.box_max_mm, strict=True):
+            if not low < high:
+                raise ValueError(f"the workspace box is empty along {axis}: {low} to {high} mm")
+        return self
+
+
+class SafetyMonitor:
+    """Watches one run and keeps the first fault.
+
+    Ages are taken on a monotonic clock at reception, so that a wrong message clock cannot hide
+    silence; jumps of the message clock are found by comparing both.
+    """
+
+    def __init__(self, limits: SafetyLimits, end_effector_to_gel: Pose) -> None:
+        """Monitor with the pose of the frame `gel` in the end effector."""
+        self.limits = limits
+        self.fault: Fault | None = None
+        self.force_max_n = 0.0
+        self._mount = end_effector_to_gel
+        self._bias_force_n: NDArray[np.float64] = np.zeros(3)
+        self._bias_torque_n_m: NDArray[np.float64] = np.zeros(3)
+        self._window: deque[tuple[float, RobotState]] = deque()
+        self._state_clock: tuple[int, float] | None = None
+        self._image_clock: tuple[int, float] | None = None
+        self._image_format: tuple[int, ...] | None = None
+        self._target: tuple[float, Pose] | None = None
+        self.force_now_n = 0.0
+        self._tared = False
+
+    def trip(self, cause: Cause, detail: str) -> None:
+        """Record a fault unless there is one already."""
+        if self.fault is None:
+            self.fault = Fault(cause, detail)
+
+    def forget_streams(self) -> None:
+        """Watch the streams anew after a stop; fault and bias stay."""
+        self._window.clear()
+        self._state_clock = self._image_clock = self._image_format = None
+
+    def forget_target(self) -> None:
+        """Let the next target start anywhere inside the box."""
+        self._target = None
+
+    def tare(self, states: list[RobotState]) -> None:
+        """Take the mean wrench of states in free space as the zero of force and torque."""
+        self._bias_force_n = np.mean([state.force_n for state in states], axis=0)
+        self._bias_torque_n_m = np.mean([state.torque_n_m for state in states], axis=0)
+        if not self._tared:
+            self._tared, self.force_max_n = True, 0.0  # what was seen before was mostly bias
+        size = float(np.linalg.norm(self._bias_force_n))
+        if size > self.limits.force_bias_n:
+            self.trip(
+                Cause.FORCE_BIAS,
+                f"the free sensor already shows {size:.1f} N, limit "
+                f"{self.limits.force_bias_n:g} N: check the configured load and that nothing touches the sensor",
+            )
+
+    def without_bias(
+        self, force_n: NDArray[np.float64], torque_n_m: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Force (3,) and torque (3,) with the bias of the last `tare` removed."""
+        return force_n - self._bias_force_n, torque_n_m - self._bias_torque_n_m
+
+    def on_state(self, state: RobotState, now_s: float) -> bool:
+        """Check a robot state received at a monotonic time; False when its numbers are unusable."""
+        if not _is_finite(state):
+            self.trip(Cause.NOT_FINITE, "the robot state holds a number that is not finite")
+            return False
+        self._check_mode(state)
+        self._check_wrench(state)
+        self._check_speed(state, now_s)
+        self._check_inside(self._gel_position_mm(state))
+        self._state_clock = self._check_clock(
+            "robot state", self._state_clock, state.stamp_ns, now_s
+        )
+        return True
+
+    def on_image(self, stamp_ns: int, shape: tuple[int, ...], now_s: float) -> None:
+        """Check an image's stamp and shape, received at a monotonic time."""
+        if self._image_format not in (None, shape):
+            self.trip(
+                Cause.IMAGE_CHANGED_FORMAT,
+                f"the images changed from {self._image_format} to {shape} during the run",
+            )
+        self._image_format = shape
+        self._image_clock = self._check_clock("image", self._image_clock, stamp_ns, now_s)
+
+    def on_target(self, target: Pose, now_s: float) -> bool:
+        """Check a target of the frame `gel` before it is sent; False when it must not be."""
+        if not np.all(np.isfinite(target.position_mm)):
+            self.trip(Cause.NOT_FINITE, "the commanded target holds a number that is not finite")
+            return False
+        if not self.is_inside(target.position_mm):
+            self.trip(Cause.TARGET_OUTSIDE_WORKSPACE, self.outside_detail(target))
+            return False
+        if self._target is not None and not self._is_slow(self._target, target, now_s):
+            return False
+        self._target = (now_s, target)
+        return True
+
+    def check_ages(self, now_s: float) -> None:
+        """Check how long ago the last state and image came; call it often."""
+        limits = self.limits
+        for name, clock, limit_s, cause in (
+            ("robot state", self._state_clock, limits.state_age_s, Cause.STALE_STATE),
+            ("image", self._image_clock, limits.image_age_s, Cause.STALE_IMAGES),
+        ):
+            if clock is not None and now_s - clock[1] > limit_s:
+                age_ms, limit_ms = (now_s - clock[1]) * 1e3, limit_s * 1e3
+                self.trip(cause, f"no {name} for {age_ms:.0f} ms, limit {limit_ms:.0f} ms")
+
+    def check_tracking(self, target: Pose, measured: Pose) -> None:
+        """Check that the arm follows its targets."""
+        distance_mm, _ = target.distance_to(measured)
+        if distance_mm > self.limits.tracking_mm:
+            self.trip(
+                Cause.TRACKING_ERROR,
+                f"the arm is {distance_mm:.1f} mm from its target, limit "
+                f"{self.limits.tracking_mm:g} mm: is the Cartesian controller active?",
+            )
+
+    def is_trustworthy(self, now_s: float) -> bool:
+        """Whether fresh, finite states of an arm that may move come in, inside the box."""
+        if not self._window or self._state_clock is None:
+            return False
+        state = self._window[-1][1]
+        fresh = now_s - self._state_clock[1] <= self.limits.state_age_s
+        able = state.mode in MOTION_MODES and not state.errors
+        return fresh and able and self.is_inside(self._gel_position_mm(state))
+
+    def is_inside(self, position_mm: NDArray[np.float64]) -> bool:
+        """Whether a position (3,) of the frame `gel` in the robot base lies in the box."""
+        low, high = self.limits.box_min_mm, self.limits.box_max_mm
+        return bool(np.all(position_mm >= low) and np.all(position_mm <= high))
+
+    def outside_detail(self, target: Pose) -> str:
+        """One line for a target outside the box."""
+        return (
+            f"the target {_mm(target.position_mm)} lies outside the box {self._box()}: "
+            "move the indenter or enlarge the workspace"
+        )
+
+    def _check_mode(self, state: RobotState) -> None:
+        if state.errors:
+            self.trip(
+                Cause.ROBOT_ERROR,
+                f"the robot reports {', '.join(state.errors)}: clear it and run error recovery",
+            )
+        if state.mode not in MOTION_MODES:
+            name = RobotMode(state.mode).name if state.mode in list(RobotMode) else str(state.mode)
+            self.trip(Cause.ROBOT_MODE, f"the robot is in mode {name}; motion needs MOVE or IDLE")
+
+    def _check_wrench(self, state: RobotState) -> None:
+        force, torque = self.without_bias(state.force_n, state.torque_n_m)
+        force_n, torque_n_m = float(np.linalg.norm(force)), float(np.linalg.norm(torque))
+        self.force_now_n = force_n
+        self.force_max_n = max(self.force_max_n, force_n)
+        if force_n > self.limits.force_n:
+            self.trip(
+                Cause.FORCE_LIMIT, f"the force is {force_n:.2f} N, limit {self.limits.force_n:g} N"
+            )
+        if torque_n_m > self.limits.torque_n_m:
+            self.trip(
+                Cause.TORQUE_LIMIT,
+                f"the torque is {torque_n_m:.2f} N m, limit {self.limits.torque_n_m:g} N m",
+            )
+
+    def _check_speed(self, state: RobotState, now_s: float) -> None:
+        """Mean speed over the window, on the states' own stamps: a noisy state is no speed."""
+        window = self._window
+        window.append((now_s, state))
+        span_ns = self.limits.speed_window_s * 1e9
+        while len(window) > 2 and state.stamp_ns - window[1][1].stamp_ns >= span_ns:
+            window.popleft()
+        first = window[0][1]
+        elapsed_s = (state.stamp_ns - first.stamp_ns) * 1e-9
+        if elapsed_s < 0.8 * self.limits.speed_window_s:
+            return
+        speed_mm_s = float(np.linalg.norm(state.position_mm - first.position_mm)) / elapsed_s
+        if speed_mm_s > self.limits.speed_mm_s:
+            self.trip(
+                Cause.SPEED_LIMIT,
+                f"the end effector moves at {speed_mm_s:.0f} mm/s, limit "
+                f"{self.limits.speed_mm_s:g}",
+            )
+        cosine = min(1.0, abs(float(state.quaternion_xyzw @ first.quaternion_xyzw)))
+        rotation_rad_s = 2.0 * float(np.arccos(cosine)) / elapsed_s
+        if rotation_rad_s > self.limits.rotation_speed_rad_s:
+            self.trip(
+                Cause.ROTATION_SPEED_LIMIT,
+                f"the end effector turns at {rotation_rad_s:.2f} rad/s, limit "
+                f"{self.limits.rotation_speed_rad_s:g}",
+            )
+
+    def _check_inside(self, position_mm: NDArray[np.float64]) -> None:
+        if not self.is_inside(position_mm):
+            self.trip(
+                Cause.OUTSIDE_WORKSPACE,
+                f"the gel is at {_mm(position_mm)}, outside the box {self._box()}",
+            )
+
+    def _check_clock(
+        self, name: str, last: tuple[int, float] | None, stamp_ns: int, now_s: float
+    ) -> tuple[int, float]:
+        """Compare the advance of the stamps with that of the monotonic clock."""
+        if last is not None:
+            jump_s = (stamp_ns - last[0]) * 1e-9 - (now_s - last[1])
+            backwards = stamp_ns < last[0]
+            if abs(jump_s) > self.limits.clock_jump_s or backwards:
+                self.trip(
+                    Cause.CLOCK_JUMP,
+                    f"the stamp of the {name} jumped by {jump_s * 1e3:.0f} ms against the clock, "
+                    f"limit {self.limits.clock_jump_s * 1e3:.0f} ms",
+                )
+        return (stamp_ns, now_s)
+
+    def _is_slow(self, last: tuple[float, Pose], target: Pose, now_s: float) -> bool:
+        """Whether a step of the target stays below the speed limits, and trips when not.
+
+        A late timer gives one large step; the time since the last one makes up for it.
+        """
+        step_mm, step_rad = last[1].distance_to(target)
+        elapsed_s = max(now_s - last[0], 1e-3)
+        if step_mm <= self.limits.speed_mm_s * elapsed_s + EXTENT_TOLERANCE_MM and (
+            step_rad <= self.limits.rotation_speed_rad_s * elapsed_s + EXTENT_TOLERANCE_MM
+        ):
+            return True
+        self.trip(
+            Cause.TARGET_TOO_FAST,
+            f"the next target is {step_mm:.2f} mm and {step_rad:.4f} rad away after "
+            f"{elapsed_s * 1e3:.0f} ms, limits {self.limits.speed_mm_s:g} mm/s and "
+            f"{self.limits.rotation_speed_rad_s:g} rad/s",
+        )
+        return False
+
+    def _gel_position_mm(self, state: RobotState) -> NDArray[np.float64]:
+        end_effector = Pose.from_quaternion(state.position_mm, state.quaternion_xyzw)
+        return (end_effector @ self._mount).position_mm
+
+    def _box(self) -> str:
+        return f"{_mm(self.limits.box_min_mm)} to {_mm(self.limits.box_max_mm)}"
+
+
+def _is_finite(state: RobotState) -> bool:
+    numbers = (state.position_mm, state.quaternion_xyzw, state.force_n, state.torque_n_m)
+    finite = all(np.isfinite(part).all() for part in numbers)
+    return finite and bool(np.any(state.quaternion_xyzw))
+
+
+def _mm(position: NDArray[np.float64] | Vector) -> str:
+    return "(" + ", ".join(f"{value:.1f}" for value in position) + ") mm"

@@ -154,10 +154,10 @@ def _still_noise(fields: list[MarkerField]) -> float | None:
     """Noise of one coordinate over the still pairs of a video, px; None without any."""
     position = np.stack([field.position_px for field in fields])
     step = np.diff(position, axis=0).reshape(len(fields) - 1, -1, 2)
-    shown = np.isfinite(step).all(axis=2).any(axis=1)
+    shown = np.isfinite(step[..., 0]).sum(axis=1) > 0
     step = step[shown]
     still = np.nanmedian(np.hypot(step[..., 0], step[..., 1]), axis=1) < STILL_PX
-    if not still.any():
+    if not np.any(still):
         return None
     alone = step[still] - np.nanmedian(step[still], axis=1, keepdims=True)
     return float(np.sqrt(np.nanmean(alone**2) / 2.0))

@@ -44,7 +44,7 @@ def main() -> int:
         once("cmake-paths", files("tools/ros-jazzy-wheels.txt"), repair_cmake_paths)
         once("franka_msgs", files("test/franka_msgs/**/*"), lambda: build("test/franka_msgs"))
         once("tacdiff_ros", package_inputs(), lambda: build("."))
-        once("sources", [], link_sources)
+        once("sources", files("tools/setup_environment.py"), link_sources)
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)
         return 2
@@ -255,7 +255,8 @@ def link_sources() -> None:
     """
     query = "import sysconfig; print(sysconfig.get_path('purelib'))"
     answer = subprocess.run([str(PYTHON), "-c", query], check=True, capture_output=True, text=True)
-    (Path(answer.stdout.strip()) / "tacdiff_ros_sources.pth").write_text(f"{ROOT}\n")
+    first_on_path = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+    (Path(answer.stdout.strip()) / "tacdiff_ros_sources.pth").write_text(first_on_path)
     command = VENV / "bin" / "tacdiff"
     command.unlink(missing_ok=True)
     command.symlink_to(VENV / "lib" / "tacdiff_ros" / "tacdiff")

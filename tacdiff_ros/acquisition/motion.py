@@ -65,4 +65,4 @@ class ComplianceCorrection:
         shift_mm = self._shift_mm + self._gain_per_s * interval_s * error_mm
         length_mm = float(np.linalg.norm(shift_mm))
         self._shift_mm = shift_mm * min(1.0, self._limit_mm / length_mm) if length_mm else shift_mm
-        return Pose(wanted.position_mm + self._shift_mm, wanted.rotation)
+        return Pose(wanted.position_mm + self._shift_mm, wanted.matrix)

@@ -149,7 +149,8 @@ class SafetyMonitor:
             self.trip(
                 Cause.FORCE_BIAS,
                 f"the free sensor already shows {size:.1f} N, limit "
-                f"{self.limits.force_bias_n:g} N: check the configured load and that nothing touches the sensor",
+                f"{self.limits.force_bias_n:g} N: check the configured load and that "
+                "nothing touches the sensor",
             )
 
     def without_bias(

@@ -15,6 +15,7 @@ from tacdiff_ros.acquisition.robot_state import RobotState
 from tacdiff_ros.acquisition.synchronisation import StateBuffer
 
 STATE_WAIT_S = 0.1  # an image waits so long for a robot state after its stamp
+STATE_GAP_LIMIT_S = 0.05  # a state farther away says nothing about the image
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,9 @@ class Sampler:
 
     def _emit(self, stamp_ns: int, activity: Activity) -> None:
         state = self.states.at(stamp_ns)
+        if state.gap_s > STATE_GAP_LIMIT_S:
+            self.images_without_state += 1
+            return
         gel = state.end_effector @ self._mount
         force_n, torque_n_m = self._remove_bias(state.force_n, state.torque_n_m)
         sample = Sample(

@@ -42,6 +42,7 @@ CAUSES_OF_OWN_MOTION = frozenset(
     {Cause.TRACKING_ERROR, Cause.SPEED_LIMIT, Cause.ROTATION_SPEED_LIMIT}
 )
 CONTACT_FORCE_CAUSES = frozenset({Cause.FORCE_LIMIT, Cause.TORQUE_LIMIT})
+MOST_RETRACT_ATTEMPTS = 3
 LONGEST_TICK_S = 0.05  # a later tick counts as this much for the correction
 
 
@@ -54,8 +55,10 @@ class SessionSettings(BaseModel):
     pause_before_retract_s: Annotated[float, Field(ge=0, le=5)] = 0.2
     wait_for_control_s: Annotated[float, Field(ge=0, le=60)] = 2.0
     wait_for_streams_s: Annotated[float, Field(gt=0, le=60)] = 5.0
-    compliance_gain_per_s: Annotated[float, Field(ge=0, le=20)] = 3.0
+    compliance_gain_per_s: Annotated[float, Field(ge=0, le=20)] = 6.0
     compliance_limit_mm: Annotated[float, Field(ge=0, le=20)] = 8.0
+    settled_mm: Annotated[float, Field(gt=0, le=5)] = 0.05
+    settle_limit_s: Annotated[float, Field(ge=0, le=10)] = 1.5
     contact_states: Annotated[int, Field(ge=1, le=100)] = 5
 
 
@@ -145,6 +148,7 @@ class AcquisitionSession:
         self._trials_completed = 0
         self._fault: Fault | None = None
         self._frozen = False
+        self._stops = 0
         self._retract_force_limit_n = limits.force_n
         self._script: Iterator[None] = self._run()
         self._check_plan_inside()
@@ -230,7 +234,7 @@ class AcquisitionSession:
             yield from self._move(
                 step.phase, step.name, self._gel_for(step.target), self._protocol.speed_mm_s
             )
-            yield from self._wait(step.phase, step.name, "settling", self._protocol.settle_s)
+            yield from self._settle(step.phase, step.name)
             yield from self._wait(step.phase, step.name, "dwelling", self._protocol.dwell_s)
         yield from self._retract("retract")
 
@@ -277,8 +281,8 @@ class AcquisitionSession:
         """Contact defines depth 0: shift the indenter along the approach to the measured gel."""
         gel = self.sampler.newest_gel()
         height_mm = float((gel.inverse() @ self._indenter).position_mm[2])
-        along_approach = gel.rotation.apply([0.0, 0.0, -height_mm])
-        self._indenter = Pose(self._indenter.position_mm + along_approach, self._indenter.rotation)
+        along_approach = gel.turn([0.0, 0.0, -height_mm])
+        self._indenter = Pose(self._indenter.position_mm + along_approach, self._indenter.matrix)
         self._in_contact = True
 
     def _retract(self, step: str) -> Iterator[None]:
@@ -300,6 +304,16 @@ class AcquisitionSession:
             yield
         self._wanted = goal
 
+    def _settle(self, phase: Phase, step: str) -> Iterator[None]:
+        """At least the protocol's time, then until the arm is where it is wanted, within limits."""
+        begin_s, settings = self._now_s, self._settings
+        yield from self._wait(phase, step, "settling", self._protocol.settle_s)
+        while self._now_s - begin_s < self._protocol.settle_s + settings.settle_limit_s:
+            distance_mm, _ = self._require_wanted().distance_to(self.sampler.newest_gel())
+            if distance_mm <= settings.settled_mm:
+                return
+            yield
+
     def _wait(self, phase: Phase, step: str, motion: str, duration_s: float) -> Iterator[None]:
         self._label = (phase, step, motion)
         begin_s = self._now_s
@@ -319,20 +333,25 @@ class AcquisitionSession:
             self._script = self._stop_and_retract(fault)
         elif not self._frozen and not self._may_go_on_retracting(fault):
             self._frozen = True
+            self._stops += 1
             self._label = (Phase.STOPPED, fault.cause.value, "stopped")
-            self._script = iter(())
+            again = self._stops <= MOST_RETRACT_ATTEMPTS
+            self._script = self._stop_and_retract(fault) if again else iter(())
 
     def _stop_and_retract(self, fault: Fault) -> Iterator[None]:
         """Hold, then go back along the approach as soon as the arm can be trusted."""
         self.monitor.forget_streams()
+        self.sampler.states.clear()
         yield from self._wait(
             Phase.STOPPED, fault.cause.value, "stopped", self._settings.pause_before_retract_s
         )
         begin_s = self._now_s
-        while self._sent is None or not self.monitor.is_trustworthy(self._now_s):
-            if self._now_s - begin_s > self._settings.wait_for_control_s or self._sent is None:
+        while not self.monitor.is_trustworthy(self._now_s):
+            if self._sent is None or self._now_s - begin_s > self._settings.wait_for_control_s:
                 return
             yield
+        if self._sent is None:
+            return
         self._resume(fault)
         yield from self._retract("retract_after_stop")
 

@@ -39,9 +39,8 @@ class MarkerField:
     ) -> None:
         if values.shape != shape:
             raise InputError(f"marker field: {name} has shape {values.shape}, expected {shape}")
-        finite = np.isfinite(values)
-        finite = finite.all(axis=-1) if values.ndim == 3 else finite
-        if not np.array_equal(finite, self.found):
+        finite = np.isfinite(values).reshape(*self.found.shape, -1)
+        if not (finite == self.found[..., None]).all():
             raise InputError(f"marker field: {name} must be finite exactly where found is true")
 
     @classmethod

@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 
 from tacdiff_ros.calibration.marker_outline import fit_discs
 
+#: Largest window around a dot, in pitches: nearly to where its neighbour's begins.
+_WINDOW = 0.45
+#: Darkness below which nothing is a dot (and that keeps divisions finite).
+_LEAST_CONTRAST = 0.02
 #: Centroid passes: each moves the window to the centre the last one found.
 _PASSES = 3
 #: Least depth and area of a dot, and largest area, relative to the median dot of the image.
@@ -97,38 +101,45 @@ def _centroids(
     darkness: NDArray[np.float32], places: NDArray[np.float64], pitch_px: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Depth (N,), centre (N, 2) and dark area (N,) px^2 within 0.45 pitch of each place."""
-    half = int(np.ceil(0.5 * pitch_px))
-    patch, dx, dy = _patches(darkness, np.rint(places).astype(int), half)
-    near = (dx**2 + dy**2) <= (0.15 * pitch_px) ** 2
-    depth = np.percentile(patch[:, near], 70.0, axis=1)
-    # Weight from 0 at a quarter of the depth to 1 at three quarters: the half-depth edge counts
-    # half, so noise of the gel (under a quarter) and texture of the ink (over) both drop out.
-    weight = np.clip(patch / depth[:, None, None] * 2.0 - 0.5, 0.0, 1.0)
+    half = int(np.ceil(_WINDOW * pitch_px)) + 1
+    span = np.arange(-half, half + 1, dtype=np.float32)
     corner = np.rint(places)
+    patch = _patches(darkness, corner.astype(int), half)
+    near = span**2 + span[:, None] ** 2 <= (0.15 * pitch_px) ** 2
+    depth = np.percentile(patch[:, near], 70.0, axis=1).astype(np.float32)
+    depth = np.maximum(depth, _LEAST_CONTRAST)
+    ink = _ink(patch, depth[:, None, None])
     offset = (places - corner).astype(np.float32)
-    radius = np.full(len(places), 0.45 * pitch_px, np.float32)
+    radius = _WINDOW * pitch_px
     for _ in range(_PASSES):
-        reach = np.hypot(dx - offset[:, 0, None, None], dy - offset[:, 1, None, None])
-        inside = weight * np.clip(radius[:, None, None] - reach + 0.5, 0.0, 1.0)
-        area = np.maximum(inside.sum(axis=(1, 2)), 1e-6)
-        offset[:, 0] = (inside * dx).sum(axis=(1, 2)) / area
-        offset[:, 1] = (inside * dy).sum(axis=(1, 2)) / area
+        across = (span - offset[:, :1]) ** 2
+        down = (span - offset[:, 1:]) ** 2
+        reach = np.sqrt(across[:, None, :] + down[:, :, None])
+        inside = ink * np.clip(np.float32(radius + 0.5) - reach, 0.0, 1.0)
+        columns, rows = inside.sum(axis=1), inside.sum(axis=2)
+        area = np.maximum(columns.sum(axis=1), 1e-6)
+        offset = np.stack([columns @ span, rows @ span], axis=1) / area[:, None]
         # What is dark beside the dot (a scratch, a shadow's edge) leaves the window.
-        radius[:] = min(0.45 * pitch_px, 1.7 * float(np.sqrt(np.median(area) / np.pi)))
+        radius = min(_WINDOW * pitch_px, 1.7 * float(np.sqrt(np.median(area) / np.pi)))
     return depth.astype(np.float64), corner + offset, area.astype(np.float64)
+
+
+def _ink(darkness: NDArray[np.float32], depth: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Share of ink from 0 at a quarter of a dot's depth to 1 at three quarters.
+
+    The half-depth edge counts half, so that noise of the gel and texture of the ink drop out.
+    """
+    return np.clip(darkness * (2.0 / depth) - np.float32(0.5), 0.0, 1.0)
 
 
 def _patches(
     darkness: NDArray[np.float32], corner: NDArray[np.int_], half: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Squares (N, 2 half + 1, same) around whole pixels, 0 outside the frame, and their dx, dy."""
-    span = np.arange(-half, half + 1)
+) -> NDArray[np.float32]:
+    """Squares (N, 2 half + 1, 2 half + 1) around whole pixels (N, 2), 0 outside the frame."""
     framed = cv2.copyMakeBorder(darkness, half, half, half, half, cv2.BORDER_CONSTANT, value=0)
-    limit = np.array([darkness.shape[1] - 1, darkness.shape[0] - 1])
-    x, y = (np.clip(corner, 0, limit) + half).T
-    patch = framed[y[:, None, None] + span[:, None], x[:, None, None] + span]
-    dy, dx = np.meshgrid(span.astype(np.float32), span.astype(np.float32), indexing="ij")
-    return patch, dx, dy
+    windows = np.lib.stride_tricks.sliding_window_view(framed, (2 * half + 1, 2 * half + 1))
+    x, y = np.clip(corner, 0, np.array(darkness.shape[::-1]) - 1).T
+    return np.asarray(windows[y, x], dtype=np.float32)
 
 
 def _lopsidedness(
@@ -145,18 +156,16 @@ def _lopsidedness(
     """
     reach = 0.7 * float(np.median(diameter))
     span = np.linspace(-reach, reach, 21, dtype=np.float32)
-    x = (centre[:, 0, None, None] + span).astype(np.float32)
-    y = (centre[:, 1, None, None] + span[:, None]).astype(np.float32)
-    x, y = np.broadcast_arrays(x, y)
+    x, y = (part.ravel() for part in np.meshgrid(span, span))
     flat = cv2.remap(
         darkness,
-        np.ascontiguousarray(x.reshape(len(centre), -1)),
-        np.ascontiguousarray(y.reshape(len(centre), -1)),
+        (centre[:, :1] + x).astype(np.float32),
+        (centre[:, 1:] + y).astype(np.float32),
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=0,
     )
-    ink = np.clip(flat / depth[:, None] * 2.0 - 0.5, 0.0, 1.0)
+    ink = _ink(np.asarray(flat, np.float32), depth.astype(np.float32)[:, None])
     difference = np.abs(ink - ink[:, ::-1]).sum(axis=1)
     return np.asarray(difference / np.maximum(2.0 * ink.sum(axis=1), 1e-6), dtype=np.float64)
 

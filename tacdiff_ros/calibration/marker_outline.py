@@ -61,9 +61,11 @@ def _outline(
     ray = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     step_px = 1.1 * diameter_px[:, None] / (_STEPS - 1)
     reach = step_px[..., None] * np.arange(_STEPS)
-    sample = (start[:, None, None] + reach[..., None] * ray[:, None]).astype(np.float32)
-    flat = np.ascontiguousarray(sample.reshape(len(start), -1, 2))
-    profile = cv2.remap(darkness, flat, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    sample = start[:, None, None] + reach[..., None] * ray[:, None]
+    flat = sample.astype(np.float32).reshape(len(start), -1, 2)
+    profile = cv2.remap(
+        darkness, flat[..., 0], flat[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     profile = profile.reshape(len(start), _RAYS, _STEPS)
     crossing = np.argmax(profile < level[:, None, None], axis=-1)[..., None]
     outer = np.take_along_axis(profile, crossing, -1)[..., 0]

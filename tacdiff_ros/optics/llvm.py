@@ -34,7 +34,7 @@ def major_version(library: Path) -> int | None:
 
 
 def find_library() -> Path | None:
-    """Path of a usable LLVM: `DRJIT_LIBLLVM_PATH` when set and usable, else the newest installed."""
+    """Path of a usable LLVM: the one in `DRJIT_LIBLLVM_PATH`, else the newest installed."""
     chosen = os.environ.get("DRJIT_LIBLLVM_PATH")
     candidates = [Path(chosen)] if chosen else _installed_libraries()
     return next((path for path in candidates if (major_version(path) or 0) >= MINIMUM_MAJOR), None)
@@ -58,7 +58,7 @@ def require_library() -> Path:
 def _installed_libraries() -> list[Path]:
     """Installed LLVM libraries, newest first by file name."""
     found = [p for folder in SEARCH_FOLDERS for p in Path(folder).glob("libLLVM*.so*")]
-    found += [p for p in Path("/usr/lib").glob("llvm-*/lib/libLLVM*.so*")]
+    found += list(Path("/usr/lib").glob("llvm-*/lib/libLLVM*.so*"))
     return sorted({p.resolve() for p in found}, key=_version_in_name, reverse=True)
 
 

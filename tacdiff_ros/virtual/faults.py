@@ -1,0 +1,91 @@
+"""What can go wrong with the virtual arm on demand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import Enum
+
+import numpy as np
+
+from tacdiff_ros.acquisition.robot_state import RobotMode, RobotState
+from tacdiff_ros.errors import InputError
+
+
+class ArmFault(str, Enum):
+    """Faults by name; the text says what is seen from outside."""
+
+    REFLEX = "reflex"
+    USER_STOPPED = "user_stopped"
+    GUIDING = "guiding"
+    ROBOT_ERROR = "robot_error"
+    STALE_STATE = "stale_state"
+    FORCE_SPIKE = "force_spike"
+    TORQUE_SPIKE = "torque_spike"
+    NOT_FINITE = "not_finite"
+    CLOCK_JUMP = "clock_jump"
+    POSE_JUMP = "pose_jump"
+    ROTATION_JUMP = "rotation_jump"
+    DRIFT = "drift"
+    FROZEN_ARM = "frozen_arm"
+    RISING_INDENTER = "rising_indenter"
+
+
+SPIKE_N = np.array([0.0, 0.0, 60.0])
+SPIKE_N_M = np.array([0.0, 12.0, 0.0])
+JUMP_MM = np.array([40.0, 0.0, 0.0])
+JUMP_NS = 5_000_000_000
+DRIFT_MM_S = np.array([30.0, 0.0, 0.0])
+RISE_MM_S = 10.0
+FAULT_MODES = {
+    ArmFault.REFLEX: RobotMode.REFLEX,
+    ArmFault.USER_STOPPED: RobotMode.USER_STOPPED,
+    ArmFault.GUIDING: RobotMode.GUIDING,
+}
+FAULTS_WITHOUT_MOTION = frozenset({*FAULT_MODES, ArmFault.FROZEN_ARM})
+
+
+def parse_fault(name: str) -> ArmFault | None:
+    """The fault of a name, None for "none".
+
+    Raises:
+        InputError: there is no such fault; the message lists them.
+    """
+    if name == "none":
+        return None
+    try:
+        return ArmFault(name)
+    except ValueError as error:
+        known = ", ".join(["none", *(fault.value for fault in ArmFault)])
+        raise InputError(f"no fault '{name[:40]}': one of {known}") from error
+
+
+def disturb(state: RobotState, fault: ArmFault, age_s: float) -> RobotState:
+    """A robot state as it is reported while a fault of this age lasts."""
+    if fault in FAULT_MODES:
+        errors = ("cartesian_reflex",) if fault is ArmFault.REFLEX else ()
+        return replace(state, mode=int(FAULT_MODES[fault]), errors=errors)
+    if fault is ArmFault.ROBOT_ERROR:
+        return replace(state, errors=("communication_constraints_violation",))
+    if fault is ArmFault.FORCE_SPIKE:
+        return replace(state, force_n=state.force_n + SPIKE_N)
+    if fault is ArmFault.TORQUE_SPIKE:
+        return replace(state, torque_n_m=state.torque_n_m + SPIKE_N_M)
+    if fault is ArmFault.CLOCK_JUMP:
+        return replace(state, stamp_ns=state.stamp_ns + JUMP_NS)
+    return _displace(state, fault, age_s)
+
+
+def _displace(state: RobotState, fault: ArmFault, age_s: float) -> RobotState:
+    if fault is ArmFault.NOT_FINITE:
+        return replace(state, position_mm=np.full(3, np.nan))
+    if fault is ArmFault.POSE_JUMP:
+        return replace(state, position_mm=state.position_mm + JUMP_MM)
+    if fault is ArmFault.DRIFT:
+        return replace(state, position_mm=state.position_mm + age_s * DRIFT_MM_S)
+    if fault is ArmFault.ROTATION_JUMP:
+        x, y, z, w = state.quaternion_xyzw  # a turn by 60 degrees about the base's z axis
+        half = np.radians(30.0)
+        c, s = np.cos(half), np.sin(half)
+        turned = np.array([c * x - s * y, c * y + s * x, c * z + s * w, c * w - s * z])
+        return replace(state, quaternion_xyzw=turned)
+    return state

@@ -1,0 +1,136 @@
+"""The virtual arm with the sensor in its hand above an indenter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tacdiff_ros.acquisition.pose import Pose, cross
+from tacdiff_ros.acquisition.robot_state import RobotMode, RobotState
+from tacdiff_ros.acquisition.session import Rig
+from tacdiff_ros.virtual.contact import StiffContact, StiffContactParameters
+from tacdiff_ros.virtual.faults import FAULTS_WITHOUT_MOTION, RISE_MM_S, ArmFault, disturb
+from tacdiff_ros.virtual.panda import STEP_S, ImpedanceParameters, PandaState, VirtualPanda
+
+STEP_NS = int(STEP_S * 1e9)
+LONGEST_CATCH_UP = 50  # steps; a longer pause is skipped, as real time cannot be bought back
+
+
+@dataclass(frozen=True)
+class RigReading:
+    """One millisecond of the virtual set-up.
+
+    Attributes:
+        arm: true state.
+        reported: what the arm reports: noise, bias and faults included; None while it is silent.
+        gel_to_indenter: true pose of the indenter in the frame `gel`.
+        contact_force_n: true size of the contact force.
+    """
+
+    arm: PandaState
+    reported: RobotState | None
+    gel_to_indenter: Pose
+    contact_force_n: float
+
+
+class VirtualRig:
+    """Arm, contact and faults on one clock."""
+
+    def __init__(
+        self,
+        rig: Rig,
+        start: Pose | None,
+        control: ImpedanceParameters,
+        contact: StiffContactParameters | None,
+        force_noise_n: float = 0.05,
+        force_bias_n: tuple[float, float, float] = (0.3, -0.2, 0.5),
+        seed: int = 0,
+    ) -> None:
+        """Stand at `start` (end effector in the base).
+
+        Without `contact`, the wrench that `set_wrench_on_gel` was last given acts.
+        """
+        self.arm = VirtualPanda(start, control)
+        self.fault: ArmFault | None = None
+        self._rig = rig
+        self._contact = StiffContact(contact) if contact is not None else None
+        self._outside: tuple[NDArray[np.float64], NDArray[np.float64]] = (np.zeros(3), np.zeros(3))
+        self._noise_n = force_noise_n
+        self._bias_n = np.array(force_bias_n)
+        self._random = np.random.default_rng(seed)
+        self._fault_since_ns = 0
+        self._fault_until_ns: int | None = None
+        self._time_ns: int | None = None
+        self._risen_mm = 0.0
+
+    def inject(self, fault: ArmFault | None, duration_s: float) -> None:
+        """Begin a fault, for a time or until another call (0); None ends it."""
+        self.fault = fault
+        now_ns = self._time_ns or 0
+        self._fault_since_ns = now_ns
+        self._fault_until_ns = now_ns + int(duration_s * 1e9) if duration_s > 0 else None
+
+    def follow(self, target: Pose) -> None:
+        """Command the end effector; ignored while a fault keeps the arm from moving."""
+        if self.fault not in FAULTS_WITHOUT_MOTION:
+            self.arm.follow(target)
+
+    def set_wrench_on_gel(
+        self, force_n: NDArray[np.float64], torque_n_m: NDArray[np.float64]
+    ) -> None:
+        """Force and torque (3,) on the gel in the frame `gel`, for a rig without own contact."""
+        self._outside = (force_n, torque_n_m)
+
+    def advance(self, now_ns: int) -> list[RigReading]:
+        """All readings up to a time, one a millisecond; a step back of the clock starts anew."""
+        if self._time_ns is None or not 0 <= now_ns - self._time_ns <= LONGEST_CATCH_UP * STEP_NS:
+            self._time_ns = now_ns - STEP_NS
+        readings = []
+        while self._time_ns + STEP_NS <= now_ns:
+            self._time_ns += STEP_NS
+            readings.append(self._step(self._time_ns))
+        return readings
+
+    def _step(self, time_ns: int) -> RigReading:
+        if self._fault_until_ns is not None and time_ns >= self._fault_until_ns:
+            self.inject(None, 0.0)
+        if self.fault in FAULTS_WITHOUT_MOTION:
+            self.arm.hold()
+        gel = self.arm.end_effector @ self._rig.end_effector_to_gel
+        gel_to_indenter = gel.inverse() @ self._indenter()
+        if self._contact is not None:
+            force, torque = self._contact.wrench_on_gel(gel_to_indenter, STEP_S)
+        else:
+            force, torque = self._outside
+        force_base, torque_base = gel.turn(force), gel.turn(torque)
+        lever_m = 1e-3 * (gel.position_mm - self.arm.end_effector.position_mm)
+        self.arm.step(force_base, torque_base + cross(lever_m, force_base))
+        state = self.arm.state()
+        force_n = float(np.linalg.norm(force))
+        return RigReading(state, self._report(state, time_ns), gel_to_indenter, force_n)
+
+    def _indenter(self) -> Pose:
+        """The indenter, which a fault can push into the sensor."""
+        if self.fault is ArmFault.RISING_INDENTER:
+            self._risen_mm += RISE_MM_S * STEP_S
+        else:
+            self._risen_mm = max(0.0, self._risen_mm - RISE_MM_S * STEP_S)
+        return self._rig.base_to_indenter.shifted([0.0, 0.0, -self._risen_mm])
+
+    def _report(self, state: PandaState, time_ns: int) -> RobotState | None:
+        if self.fault is ArmFault.STALE_STATE:
+            return None
+        noise = self._random.standard_normal(6)
+        reported = RobotState(
+            stamp_ns=time_ns,
+            position_mm=state.end_effector.position_mm,
+            quaternion_xyzw=state.end_effector.quaternion_xyzw,
+            force_n=state.force_n + self._bias_n + self._noise_n * noise[:3],
+            torque_n_m=state.torque_n_m + 0.02 * self._noise_n * noise[3:],
+            mode=int(RobotMode.MOVE),
+        )
+        if self.fault is None:
+            return reported
+        return disturb(reported, self.fault, (time_ns - self._fault_since_ns) * 1e-9)

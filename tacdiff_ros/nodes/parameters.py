@@ -1,0 +1,125 @@
+"""ROS parameters from the core's settings models.
+
+Each field of a pydantic model becomes a parameter with the field's default, description and range,
+so that a limit is written once. Names not known to the node are refused, not ignored: a misspelt
+safety limit must not go unnoticed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.node import Node
+
+from tacdiff_ros.errors import InputError
+
+Model = TypeVar("Model", bound=BaseModel)
+BUILT_IN = ("use_sim_time", "start_type_description_service", "qos_overrides")
+LARGEST_FLOAT = 1e9
+LARGEST_INTEGER = 2**31 - 1
+
+
+def declare_model(node: Node, prefix: str, model: type[Model]) -> Model:
+    """Declare the fields of a settings model under a prefix and read them.
+
+    Raises:
+        InputError: a given value has the wrong type or is out of range; the message names it.
+    """
+    values = {}
+    for name, field in model.model_fields.items():
+        default = list(field.default) if isinstance(field.default, tuple) else field.default
+        descriptor = _descriptor(field.description or name.replace("_", " "), default, field)
+        values[name] = declare(node, f"{prefix}.{name}" if prefix else name, default, descriptor)
+    return validate(model, values, prefix)
+
+
+def validate(model: type[Model], values: dict[str, Any], prefix: str = "") -> Model:
+    """A settings model from values, with an error that names the parameter.
+
+    Raises:
+        InputError: a value is of the wrong kind or out of range.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in (prefix, *first["loc"]) if part != "")
+        given = "" if isinstance(first["input"], dict) else f" is {first['input']!r}:"
+        raise InputError(f"parameter '{name}'{given} {first['msg']}") from error
+
+
+def declare(node: Node, name: str, default: Any, description: str | ParameterDescriptor) -> Any:
+    """Declare one parameter and read it.
+
+    Raises:
+        InputError: the given value has the wrong type or is out of range.
+    """
+    if isinstance(description, str):
+        description = ParameterDescriptor(description=description)
+    description.read_only = True
+    try:
+        return node.declare_parameter(name, default, description).value
+    except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+        given = node._parameter_overrides[name].value
+        raise InputError(f"parameter '{name}' is {given!r}: {_one_line(error)}") from error
+
+
+def refuse_unknown(node: Node) -> None:
+    """Refuse values given for parameters that the node does not have.
+
+    Raises:
+        InputError: there is one; the message lists the known ones.
+    """
+    given = node._parameter_overrides  # rclpy has no public way to ask for these
+    unknown = [name for name in given if not node.has_parameter(name) and not _is_built_in(name)]
+    if unknown:
+        known = sorted(name for name in node._parameters if not _is_built_in(name))
+        raise InputError(
+            f"unknown parameter '{unknown[0]}' for node '{node.get_name()}': one of "
+            + ", ".join(known)
+        )
+
+
+def _descriptor(description: str, default: Any, field: Any) -> ParameterDescriptor:
+    descriptor = ParameterDescriptor(description=description)
+    low = next(
+        (_bound(item, "ge", "gt") for item in field.metadata if _has(item, "ge", "gt")), None
+    )
+    high = next(
+        (_bound(item, "le", "lt") for item in field.metadata if _has(item, "le", "lt")), None
+    )
+    if low is None and high is None:
+        return descriptor
+    if isinstance(default, float):
+        span = FloatingPointRange(
+            from_value=float(-LARGEST_FLOAT if low is None else low),
+            to_value=float(LARGEST_FLOAT if high is None else high),
+        )
+        descriptor.floating_point_range = [span]
+    elif isinstance(default, int) and not isinstance(default, bool):
+        whole = IntegerRange(
+            from_value=-LARGEST_INTEGER if low is None else int(low),
+            to_value=LARGEST_INTEGER if high is None else int(high),
+            step=1,
+        )
+        descriptor.integer_range = [whole]
+    return descriptor
+
+
+def _has(item: Any, *names: str) -> bool:
+    return any(getattr(item, name, None) is not None for name in names)
+
+
+def _bound(item: Any, *names: str) -> Any:
+    return next(value for name in names if (value := getattr(item, name, None)) is not None)
+
+
+def _is_built_in(name: str) -> bool:
+    return name.startswith(BUILT_IN)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -255,8 +255,12 @@ def link_sources() -> None:
     """
     query = "import sysconfig; print(sysconfig.get_path('purelib'))"
     answer = subprocess.run([str(PYTHON), "-c", query], check=True, capture_output=True, text=True)
-    first_on_path = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-    (Path(answer.stdout.strip()) / "tacdiff_ros_sources.pth").write_text(first_on_path)
+    lines = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})",
+        f"import os; os.environ.setdefault('AMENT_PREFIX_PATH', {str(VENV)!r})",
+    )
+    path_file = Path(answer.stdout.strip()) / "tacdiff_ros_sources.pth"
+    path_file.write_text("\n".join(lines) + "\n")
     command = VENV / "bin" / "tacdiff"
     command.unlink(missing_ok=True)
     command.symlink_to(VENV / "lib" / "tacdiff_ros" / "tacdiff")

@@ -7,12 +7,14 @@ safety limit must not go unnoticed.
 
 from __future__ import annotations
 
+from array import array
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 
 from tacdiff_ros.errors import InputError
 
@@ -30,10 +32,22 @@ def declare_model(node: Node, prefix: str, model: type[Model]) -> Model:
     """
     values = {}
     for name, field in model.model_fields.items():
+        if field.is_required():
+            values[name] = _declare_required(node, f"{prefix}.{name}", field)
+            continue
         default = list(field.default) if isinstance(field.default, tuple) else field.default
         descriptor = _descriptor(field.description or name.replace("_", " "), default, field)
         values[name] = declare(node, f"{prefix}.{name}" if prefix else name, default, descriptor)
     return validate(model, values, prefix)
+
+
+def _declare_required(node: Node, name: str, field: Any) -> Any:
+    """A parameter without a safe default: positions that differ from robot to robot."""
+    description = field.description or name.rsplit(".", maxsplit=1)[-1].replace("_", " ")
+    value = declare(node, name, Parameter.Type.DOUBLE_ARRAY, description)
+    if value is None:
+        raise InputError(f"parameter '{name}' must be given: {description}, a list of numbers")
+    return list(value)
 
 
 def validate(model: type[Model], values: dict[str, Any], prefix: str = "") -> Model:
@@ -61,10 +75,11 @@ def declare(node: Node, name: str, default: Any, description: str | ParameterDes
         description = ParameterDescriptor(description=description)
     description.read_only = True
     try:
-        return node.declare_parameter(name, default, description).value
+        value = node.declare_parameter(name, default, description).value
     except (InvalidParameterTypeException, InvalidParameterValueException) as error:
         given = node._parameter_overrides[name].value
         raise InputError(f"parameter '{name}' is {given!r}: {_one_line(error)}") from error
+    return list(value) if isinstance(value, array) else value
 
 
 def refuse_unknown(node: Node) -> None:

@@ -1,0 +1,95 @@
+"""Send one `acquire` goal, show its progress and print the result as JSON, for scripts."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from types import FrameType
+from typing import Any
+
+import rclpy
+from rclpy.action import ActionClient
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+from tacdiff_ros.action import Acquire
+from tacdiff_ros.msg import AcquisitionState
+
+PHASES = {
+    getattr(AcquisitionState, name): name.removeprefix("PHASE_").lower()
+    for name in dir(AcquisitionState)
+    if name.startswith("PHASE_")
+}
+
+
+def acquire(node: Node, goal: Acquire.Goal, server_timeout_s: float) -> dict[str, Any]:
+    """Send a goal and wait for its result; SIGINT cancels it.
+
+    Returns:
+        The fields of the result. `success` is false with a message when no server answers.
+    """
+    client = ActionClient(node, Acquire, "acquire")
+    if not client.wait_for_server(timeout_sec=server_timeout_s):
+        return {"success": False, "message": "no action server `acquire` is running"}
+    sending = client.send_goal_async(goal, feedback_callback=_show)
+    rclpy.spin_until_future_complete(node, sending)
+    handle = sending.result()
+    if handle is None or not handle.accepted:
+        return {"success": False, "message": "the action server refused the goal"}
+
+    def cancel(_number: int, _frame: FrameType | None) -> None:
+        handle.cancel_goal_async()
+
+    signal.signal(signal.SIGINT, cancel)
+    waiting = handle.get_result_async()
+    rclpy.spin_until_future_complete(node, waiting)
+    result = waiting.result().result
+    return {name: getattr(result, name) for name in result.get_fields_and_field_types()}
+
+
+def _show(message: Any) -> None:
+    """One line of JSON per image on stderr."""
+    feedback = message.feedback
+    state = feedback.state
+    line = {
+        "progress": round(feedback.progress, 3),
+        "trial": state.trial,
+        "phase": PHASES[state.phase],
+        "step": state.step,
+        "motion": state.motion,
+        "depth_mm": round(1e3 * state.depth, 3),
+        "sample": state.sample,
+    }
+    print(json.dumps(line), file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    """Entry point; 0 when the run succeeded."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--protocol", default="")
+    parser.add_argument("--indenter", default="")
+    parser.add_argument("--output", default="")
+    parser.add_argument("--trials", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=-1)
+    parser.add_argument("--server-timeout", type=float, default=20.0)
+    options, ros_arguments = parser.parse_known_args()
+    rclpy.init(args=[sys.argv[0], *ros_arguments], signal_handler_options=SignalHandlerOptions.NO)
+    node = Node("acquire_client")
+    goal = Acquire.Goal(
+        protocol=options.protocol,
+        indenter=options.indenter,
+        output=options.output,
+        trials=options.trials,
+        seed=options.seed,
+    )
+    result = acquire(node, goal, options.server_timeout)
+    print(json.dumps(result))
+    node.destroy_node()
+    rclpy.try_shutdown()
+    return 0 if result["success"] else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

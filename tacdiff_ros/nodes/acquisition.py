@@ -1,0 +1,325 @@
+"""Drives the press / translate / rotate protocol and records it: action `acquire`."""
+
+from __future__ import annotations
+
+import gc
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from franka_msgs.msg import FrankaRobotState
+from geometry_msgs.msg import PoseStamped
+from rclpy.action import ActionServer, CancelResponse
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.serialization import deserialize_message, serialize_message
+from rclpy.task import Future
+from sensor_msgs.msg import Image
+
+from tacdiff_ros import __version__
+from tacdiff_ros.acquisition.pose import Pose
+from tacdiff_ros.acquisition.protocol import Protocol, load_protocol, plan_trials
+from tacdiff_ros.acquisition.recording import RunRecorder, Topic
+from tacdiff_ros.acquisition.safety import Cause, SafetyLimits
+from tacdiff_ros.acquisition.sampling import Sample
+from tacdiff_ros.acquisition.session import AcquisitionSession, Outcome, SessionSettings
+from tacdiff_ros.acquisition.stream_gaps import StreamGaps
+from tacdiff_ros.action import Acquire
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.msg import AcquisitionState
+from tacdiff_ros.nodes.conversion.geometry import to_nanoseconds, to_pose, to_time, to_wrench
+from tacdiff_ros.nodes.conversion.images import from_image
+from tacdiff_ros.nodes.conversion.robot_state import RobotStateDecoder
+from tacdiff_ros.nodes.definitions import read_definitions
+from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
+from tacdiff_ros.nodes.qos import LATEST_COMMAND, SENSOR_IMAGES, SENSOR_STATES
+from tacdiff_ros.nodes.rig_parameters import declare_rig
+from tacdiff_ros.nodes.spinning import run
+from tacdiff_ros.resources import config_path
+
+TICK_S = 0.01
+NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
+FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,79}")
+LONGEST_SPEC = 500
+STATE_TOPIC = "franka_robot_state_broadcaster/robot_state"
+
+
+class AcquisitionNode(Node):
+    """Feeds one `AcquisitionSession` at a time from DDS and sends what comes out."""
+
+    def __init__(self) -> None:
+        """Read the parameters, then wait for goals."""
+        super().__init__("acquisition")
+        self._rig = declare_rig(self)
+        self._limits = declare_model(self, "limits", SafetyLimits)
+        self._settings = declare_model(self, "motion", SessionSettings)
+        self._data = Path(
+            declare(self, "data_folder", "~/tacdiff_data", "recordings go here")
+        ).expanduser()
+        folder = declare(self, "protocol_folder", "", "protocols; empty: those of the package")
+        self._protocols = Path(folder).expanduser() if folder else config_path("protocols")
+        self._default_protocol = declare(self, "protocol", "default.yaml", "for empty goals")
+        self._base_frame = declare(self, "base_frame", "fr3_link0", "frame of the robot base")
+        refuse_unknown(self)
+        self._load_protocol(self._default_protocol)
+        self._definitions = read_definitions(["franka_msgs", "tacdiff_ros"])
+        self._decoder = RobotStateDecoder()
+        self._run: _Run | None = None
+        self._stopping = False
+        self._states = self.create_publisher(AcquisitionState, "acquisition_state", 10)
+        self._targets = self.create_publisher(PoseStamped, "target_pose", LATEST_COMMAND)
+        self.create_subscription(
+            FrankaRobotState, STATE_TOPIC, self._on_state, SENSOR_STATES, raw=True
+        )
+        self.create_subscription(Image, "image_raw", self._on_image, SENSOR_IMAGES, raw=True)
+        # On the steady clock: safety must not wait for a simulated one.
+        self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._server = ActionServer(
+            self, Acquire, "acquire", self._execute, cancel_callback=self._on_cancel
+        )
+        gc.freeze()  # what is loaded by now stays; collections are short from here on
+
+    def request_stop(self, reason: str) -> None:
+        """Stop, retract and close the recording before the process ends."""
+        self._stopping = True
+        if self._run is not None:
+            self._run.session.stop(Cause.TERMINATED, f"the node received {reason}")
+
+    def is_finished(self) -> bool:
+        """Whether no run is active any more."""
+        return self._run is None
+
+    async def _execute(self, goal: Any) -> Acquire.Result:
+        """One goal from start to end; it waits for the ticks to finish it."""
+        try:
+            self._run = run_ = self._begin(goal)
+        except InputError as error:
+            goal.abort()
+            return Acquire.Result(success=False, message=str(error), cause="refused")
+        self.get_logger().info(f"recording {run_.recorder.folder}")
+        outcome: Outcome = await run_.done
+        result = run_.close(outcome)
+        self._run = None
+        if result.cause == Cause.CANCELLED.value and goal.is_cancel_requested:
+            goal.canceled()
+        elif result.success:
+            goal.succeed()
+        else:
+            goal.abort()
+        log = self.get_logger().info if result.success else self.get_logger().error
+        log(result.message)
+        return result
+
+    def _begin(self, goal: Any) -> _Run:
+        if self._run is not None or self._stopping:
+            raise InputError("another run is active: wait for its end or cancel it")
+        request: Acquire.Goal = goal.request
+        if len(request.indenter) > LONGEST_SPEC:
+            raise InputError(f"the indenter spec has over {LONGEST_SPEC} characters")
+        protocol = self._load_protocol(request.protocol or self._default_protocol)
+        seed = None if request.seed < 0 else int(request.seed)
+        trials = plan_trials(protocol, int(request.trials), seed)
+        run_ = _Run(self, goal)
+        run_.session = AcquisitionSession(
+            self._rig, protocol, trials, self._limits, self._settings, run_.on_sample
+        )
+        run_.recorder = RunRecorder(
+            self._data / _output_name(request.output),
+            self._topics(),
+            self._definitions,
+            protocol.model_dump(mode="json"),
+            self._describe_run(request, protocol, seed, len(trials)),
+        )
+        return run_
+
+    def _load_protocol(self, name: str) -> Protocol:
+        if not FILE_NAME.fullmatch(name):
+            raise InputError(f"protocol '{name[:80]}' is no file name: letters, digits, _ . -")
+        return load_protocol(self._protocols / name)
+
+    def _topics(self) -> list[Topic]:
+        return [
+            Topic(self.resolve_topic_name("image_raw"), "sensor_msgs/msg/Image"),
+            Topic(self.resolve_topic_name(STATE_TOPIC), "franka_msgs/msg/FrankaRobotState"),
+            Topic(self.resolve_topic_name("target_pose"), "geometry_msgs/msg/PoseStamped"),
+            Topic(self.resolve_topic_name("acquisition_state"), "tacdiff_ros/msg/AcquisitionState"),
+        ]
+
+    def _describe_run(
+        self, request: Acquire.Goal, protocol: Protocol, seed: int | None, trials: int
+    ) -> dict[str, Any]:
+        """What run.yaml says besides the outcome."""
+        poses = {
+            name: {
+                "position_mm": pose.position_mm.tolist(),
+                "quaternion_xyzw": pose.quaternion_xyzw.tolist(),
+            }
+            for name, pose in (
+                ("end_effector_to_gel", self._rig.end_effector_to_gel),
+                ("base_to_indenter", self._rig.base_to_indenter),
+            )
+        }
+        return {
+            "tacdiff_ros": __version__,
+            "indenter": request.indenter,
+            "trials": trials,
+            "seed": protocol.seed if seed is None else seed,
+            "base_frame": self._base_frame,
+            **poses,
+            "limits": self._limits.model_dump(mode="json"),
+        }
+
+    def _on_cancel(self, _goal: Any) -> CancelResponse:
+        if self._run is not None:
+            self._run.session.stop(Cause.CANCELLED, "the client cancelled the goal")
+        return CancelResponse.ACCEPT
+
+    def _on_state(self, data: bytes) -> None:
+        if self._run is None:
+            return
+        try:
+            state = self._decoder.decode(data)
+        except InputError as error:
+            self._run.session.stop(Cause.NOT_FINITE, str(error))
+            return
+        self._run.session.on_state(state, time.monotonic())
+        self._record(STATE_TOPIC, data)
+
+    def _on_image(self, data: bytes) -> None:
+        if self._run is None:
+            return
+        message = deserialize_message(data, Image)
+        try:
+            image = from_image(message)
+        except InputError as error:
+            self._run.session.stop(Cause.IMAGE_CHANGED_FORMAT, str(error))
+            return
+        stamp_ns = to_nanoseconds(message.header.stamp)
+        self._run.gaps.add(stamp_ns)
+        self._record("image_raw", data)
+        self._run.session.on_image(stamp_ns, image, time.monotonic())
+
+    def _tick(self) -> None:
+        if self._run is None or self._run.done.done():
+            return
+        if self._run.recorder.failure is not None:
+            self._run.session.stop(Cause.RECORDING_FAILED, self._run.recorder.failure)
+        target = self._run.session.tick(time.monotonic())
+        if target is not None:
+            self._send(target)
+        if self._run.session.outcome is not None:
+            self._run.done.set_result(self._run.session.outcome)
+
+    def _send(self, target: Pose) -> None:
+        message = PoseStamped(pose=to_pose(target))
+        message.header.stamp = self.get_clock().now().to_msg()
+        message.header.frame_id = self._base_frame
+        data = serialize_message(message)
+        self._targets.publish(data)
+        self._record("target_pose", data)
+
+    def publish_sample(self, sample: Sample, session: AcquisitionSession) -> AcquisitionState:
+        """Publish and record the state that belongs to a sample."""
+        message = to_message(sample, session, self._base_frame)
+        data = serialize_message(message)
+        self._states.publish(data)
+        self._record("acquisition_state", data)
+        return message
+
+    def _record(self, topic: str, data: bytes) -> None:
+        if self._run is not None:
+            now_ns = self.get_clock().now().nanoseconds
+            self._run.recorder.write(self.resolve_topic_name(topic), now_ns, data)
+
+
+class _Run:
+    """What belongs to one goal."""
+
+    session: AcquisitionSession
+    recorder: RunRecorder
+
+    def __init__(self, node: AcquisitionNode, goal: Any) -> None:
+        self.done: Future = Future()
+        self.gaps = StreamGaps()
+        self._node = node
+        self._goal = goal
+
+    def on_sample(self, sample: Sample) -> None:
+        """Publish, record and feed back one sample."""
+        self.recorder.write_sample(sample)
+        state = self._node.publish_sample(sample, self.session)
+        self._goal.publish_feedback(
+            Acquire.Feedback(state=state, progress=float(self.session.progress))
+        )
+
+    def close(self, outcome: Outcome) -> Acquire.Result:
+        """Close the recording; what the client is told."""
+        fault = outcome.fault
+        lost = outcome.images_without_state + self.gaps.lost
+        summary = {
+            "success": fault is None,
+            "message": _describe(outcome, self.recorder.folder),
+            "cause": "" if fault is None else fault.cause.value,
+            "trials_completed": outcome.trials_completed,
+            "samples": outcome.samples,
+            "images_lost": lost,
+            "pose_gap_max": outcome.pose_gap_max_s,
+            "force_max": outcome.force_max_n,
+        }
+        self.recorder.close(summary)
+        if self.recorder.failure is not None and fault is None:
+            summary |= {
+                "success": False,
+                "message": self.recorder.failure,
+                "cause": Cause.RECORDING_FAILED.value,
+            }
+        return Acquire.Result(**summary, bag=str(self.recorder.bag))
+
+
+def to_message(sample: Sample, session: AcquisitionSession, base_frame: str) -> AcquisitionState:
+    """A sample as a message in SI units."""
+    activity = sample.activity
+    message = AcquisitionState(
+        phase=int(activity.phase),
+        step=activity.step,
+        motion=activity.motion,
+        trial=activity.trial,
+        trials=session.trial_count,
+        sample=sample.index,
+        in_contact=activity.in_contact,
+        commanded_indenter=to_pose(sample.commanded),
+        measured_indenter=to_pose(sample.measured),
+        measured_gel=to_pose(sample.gel),
+        wrench=to_wrench(sample.force_n, sample.torque_n_m),
+        depth=1e-3 * sample.depth_mm,
+        pose_gap=sample.gap_s,
+    )
+    message.header.stamp = to_time(sample.stamp_ns)
+    message.header.frame_id = base_frame
+    return message
+
+
+def _output_name(asked: str) -> str:
+    name = asked or time.strftime("%Y%m%d_%H%M%S")
+    if not NAME.fullmatch(name):
+        raise InputError(f"output '{name[:80]}' is no name: 1 to 80 letters, digits, _ and -")
+    return name
+
+
+def _describe(outcome: Outcome, folder: Path) -> str:
+    done = f"{outcome.trials_completed} trials, {outcome.samples} images in {folder}"
+    if outcome.fault is None:
+        return f"recorded {done}"
+    where = "retracted" if outcome.retracted else "the sensor was left where it stopped"
+    cause, detail = outcome.fault.cause.value, outcome.fault.detail
+    return f"stopped: {cause}: {detail}; {where}; recorded {done}"
+
+
+def main() -> int:
+    """Entry point."""
+    return run(AcquisitionNode)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

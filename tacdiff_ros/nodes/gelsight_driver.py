@@ -1,0 +1,202 @@
+"""Publishes the images of a GelSight Mini: from the sensor, a video, a folder or generated."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from geometry_msgs.msg import PoseStamped
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, Image
+
+from tacdiff_ros.acquisition.frame_sources import (
+    BORDER_FRACTION,
+    CameraFrames,
+    CameraLostError,
+    FrameSource,
+    open_frames,
+)
+from tacdiff_ros.acquisition.protocol import IndenterPose
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.nodes.conversion.geometry import from_pose, to_time
+from tacdiff_ros.nodes.conversion.images import to_image
+from tacdiff_ros.nodes.parameters import declare, refuse_unknown
+from tacdiff_ros.nodes.qos import FRANKA_CONVENIENCE, RELIABLE_IMAGES
+from tacdiff_ros.nodes.spinning import run
+from tacdiff_ros.virtual.frames import GeneratedFrames, cycle_pose
+
+RECONNECT_PERIOD_S = 1.0
+STALE_AFTER_PERIODS = 3.0
+
+
+class GelSightDriver(Node):
+    """Reads frames in a thread of its own and publishes `image_raw` and `camera_info`."""
+
+    def __init__(self) -> None:
+        """Open the source named by the parameters."""
+        super().__init__("gelsight_driver")
+        self._declare()
+        refuse_unknown(self)
+        self._images = self.create_publisher(Image, "image_raw", RELIABLE_IMAGES)
+        self._infos = self.create_publisher(CameraInfo, "camera_info", RELIABLE_IMAGES)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._published = 0
+        self._reported = 0
+        self._last_s = time.monotonic()
+        self._reconnects = 0
+        self._ended = False
+        self._indenter: IndenterPose | None = None
+        self._frames = self._open()
+        if self._source == "generated":
+            self.create_subscription(
+                PoseStamped, "ground_truth/indenter", self._on_indenter, FRANKA_CONVENIENCE
+            )
+        self.create_timer(1.0, self._diagnose)
+        self._running = True
+        self._thread = threading.Thread(target=self._read_all, name="frames", daemon=True)
+        self._thread.start()
+
+    def destroy_node(self) -> None:
+        """Stop reading, let go of the camera."""
+        self._running = False
+        self._thread.join(timeout=2.0)
+        if self._frames is not None:
+            self._frames.close()
+        super().destroy_node()
+
+    def _declare(self) -> None:
+        self._source = declare(
+            self, "source", "camera", "camera, generated, or the path of a video or image folder"
+        )
+        self._device = declare(
+            self, "device", "GelSight Mini", "/dev/videoN, a number, or part of the camera's name"
+        )
+        self._rate_hz = float(declare(self, "rate_hz", 25.0, "images per second"))
+        self._loop = declare(self, "loop", True, "begin a video or folder again at its end")
+        self._frame_id = declare(
+            self, "frame_id", "gelsight_optical_frame", "frame of the images (REP-103 optical)"
+        )
+        self._border = float(
+            declare(self, "border_fraction", BORDER_FRACTION, "cut off each side of a camera image")
+        )
+        self._delay_s = float(
+            declare(self, "capture_delay_s", 0.0, "from exposure to arrival, taken off the stamps")
+        )
+        self._size = (
+            int(declare(self, "width", 320, "image width in pixels, for the camera")),
+            int(declare(self, "height", 240, "image height in pixels, for the camera")),
+        )
+        self._focal_px = float(
+            declare(self, "focal_length_px", 0.0, "for camera_info; 0: not calibrated")
+        )
+        if not 1.0 <= self._rate_hz <= 120.0:
+            raise InputError(f"parameter 'rate_hz' is {self._rate_hz:g}; expected 1 to 120")
+        if not 0.0 <= self._border < 0.45:
+            raise InputError(f"parameter 'border_fraction' is {self._border:g}; expected 0 to 0.45")
+
+    def _open(self) -> FrameSource | None:
+        """The source; None while a camera is missing, which is tried again."""
+        if self._source == "generated":
+            return None
+        if self._source != "camera":
+            return open_frames(self._source, self._loop)
+        try:
+            return CameraFrames(self._device, self._size, self._border)
+        except CameraLostError as error:
+            self.get_logger().warning(f"{error}; trying again", throttle_duration_sec=10.0)
+            return None
+
+    def _read_all(self) -> None:
+        """Body of the reading thread: pace, read, stamp, publish; open again what was lost."""
+        generator = GeneratedFrames() if self._source == "generated" else None
+        start_s = next_s = time.monotonic()
+        while self._running:
+            if self._source != "camera":
+                next_s = max(next_s + 1.0 / self._rate_hz, time.monotonic() - 1.0)
+                time.sleep(max(0.0, next_s - time.monotonic()))
+            if generator is not None:
+                indenter = self._indenter or cycle_pose(time.monotonic() - start_s)
+                self._publish(generator.render(indenter))
+            elif not self._read_one():
+                return
+
+    def _read_one(self) -> bool:
+        """Publish the next image of a camera or file; False at the end."""
+        if self._frames is None:
+            time.sleep(RECONNECT_PERIOD_S)
+            self._frames = self._open()
+            return True
+        try:
+            image = self._frames.read()
+        except CameraLostError as error:
+            self.get_logger().warning(f"{error}; opening it again")
+            self._frames.close()
+            self._frames = None
+            self._reconnects += 1
+            return True
+        except InputError as error:
+            self.get_logger().error(str(error))
+            image = None
+        if image is None:
+            self._ended = True
+            self.get_logger().info(f"end of {self._source} after {self._published} images")
+            return False
+        self._publish(image)
+        return True
+
+    def _publish(self, image: Any) -> None:
+        stamp = to_time(self.get_clock().now().nanoseconds - int(self._delay_s * 1e9))
+        if not self._running:
+            return
+        self._images.publish(to_image(image, stamp, self._frame_id))
+        self._infos.publish(self._camera_info(image.shape, stamp))
+        self._published += 1
+        self._last_s = time.monotonic()
+
+    def _camera_info(self, shape: tuple[int, ...], stamp: Any) -> CameraInfo:
+        """Pinhole without distortion; an all-zero K says that it is not calibrated."""
+        info = CameraInfo(height=shape[0], width=shape[1], distortion_model="plumb_bob")
+        info.header.stamp, info.header.frame_id = stamp, self._frame_id
+        info.d = [0.0] * 5
+        if self._focal_px > 0.0:
+            f, x, y = self._focal_px, (shape[1] - 1) / 2.0, (shape[0] - 1) / 2.0
+            info.k = [f, 0.0, x, 0.0, f, y, 0.0, 0.0, 1.0]
+            info.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+            info.p = [f, 0.0, x, 0.0, 0.0, f, y, 0.0, 0.0, 0.0, 1.0, 0.0]
+        return info
+
+    def _on_indenter(self, message: PoseStamped) -> None:
+        pose = from_pose(message.pose)
+        x_mm, y_mm, z_mm = pose.position_mm.tolist()
+        self._indenter = IndenterPose(x_mm, y_mm, -z_mm, pose.yaw_rad)
+
+    def _diagnose(self) -> None:
+        """Rate and age once a second."""
+        rate_hz, self._reported = self._published - self._reported, self._published
+        age_s = time.monotonic() - self._last_s
+        stale = age_s > STALE_AFTER_PERIODS / self._rate_hz and not self._ended
+        level = DiagnosticStatus.ERROR if stale else DiagnosticStatus.OK
+        state = "ended" if self._ended else "no images" if stale else "publishing"
+        values = {"rate_hz": rate_hz, "age_s": f"{age_s:.3f}", "images": self._published}
+        values |= {"reconnects": self._reconnects, "source": self._source}
+        status = DiagnosticStatus(
+            level=level,
+            name=f"{self.get_fully_qualified_name()}: images",
+            message=state,
+            hardware_id=self._device if self._source == "camera" else self._source,
+            values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+        )
+        report = DiagnosticArray(status=[status])
+        report.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(report)
+
+
+def main() -> int:
+    """Entry point."""
+    return run(GelSightDriver)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

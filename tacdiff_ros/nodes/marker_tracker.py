@@ -1,0 +1,81 @@
+"""Publishes where the gel's dots are in each image, and how far they have moved."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+from std_srvs.srv import Trigger
+
+from tacdiff_ros.calibration.markers import MarkerField, MarkerTracker, detect_markers
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.msg import MarkerField as MarkerFieldMessage
+from tacdiff_ros.nodes.conversion.images import from_image
+from tacdiff_ros.nodes.parameters import declare, refuse_unknown
+from tacdiff_ros.nodes.qos import SENSOR_IMAGES
+from tacdiff_ros.nodes.spinning import run
+from tacdiff_ros.sensor.marker_grid import MarkerGrid
+
+
+class MarkerTrackerNode(Node):
+    """Subscribes to `image_raw`; the first image with a clear grid is the reference."""
+
+    def __init__(self) -> None:
+        """Subscribe and publish."""
+        super().__init__("marker_tracker")
+        text = declare(self, "grid", "7x9", "rows x columns of dots; older gels have 8x10")
+        refuse_unknown(self)
+        self._grid = MarkerGrid.parse(text)
+        self._reference: MarkerField | None = None
+        self._tracker = MarkerTracker(self._grid)
+        self._publisher = self.create_publisher(MarkerFieldMessage, "markers", 10)
+        self.create_subscription(Image, "image_raw", self._on_image, SENSOR_IMAGES)
+        self.create_service(Trigger, "~/reset_reference", self._reset_reference)
+
+    def _on_image(self, message: Image) -> None:
+        try:
+            image = from_image(message)
+            if self._reference is None:
+                self._reference = detect_markers(image, self._grid)
+                self._tracker = MarkerTracker(self._grid, self._reference)
+            field = self._tracker.track(image)
+        except InputError as error:
+            self.get_logger().warning(str(error), throttle_duration_sec=5.0)
+            return
+        self._publisher.publish(to_message(field, self._reference, message))
+
+    def _reset_reference(
+        self, _request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        self._reference = None
+        response.success = True
+        response.message = "the next image with a clear grid becomes the reference"
+        return response
+
+
+def to_message(field: MarkerField, reference: MarkerField, image: Image) -> MarkerFieldMessage:
+    """Dots of an image as a message, row by row."""
+    rows, columns = field.found.shape
+    moved = field.displacement_px(reference)
+    message = MarkerFieldMessage(rows=rows, columns=columns, found_count=field.found_count)
+    message.header = image.header
+    message.id = list(range(rows * columns))
+    message.found = field.found.ravel().tolist()
+    message.x, message.y = _flat(field.position_px[..., 0]), _flat(field.position_px[..., 1])
+    message.dx, message.dy = _flat(moved[..., 0]), _flat(moved[..., 1])
+    message.diameter = _flat(field.diameter_px)
+    return message
+
+
+def _flat(values: NDArray[np.float64]) -> list[float]:
+    return list(values.ravel().tolist())
+
+
+def main() -> int:
+    """Entry point."""
+    return run(MarkerTrackerNode)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,17 @@
+"""Quality of service, in one place."""
+
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+
+# Sensor data without retransmission, as franka_ros2 publishes; deep enough for a busy moment.
+SENSOR_IMAGES = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
+SENSOR_STATES = QoSProfile(depth=2000, reliability=ReliabilityPolicy.BEST_EFFORT)
+# franka_ros2 publishes its convenience topics like this since v2.4.
+FRANKA_CONVENIENCE = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+RELIABLE_IMAGES = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+RELIABLE_STATES = QoSProfile(depth=200, reliability=ReliabilityPolicy.RELIABLE)
+LATEST_COMMAND = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+LATCHED = QoSProfile(
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)

@@ -1,0 +1,46 @@
+"""Parameters that say where the sensor and the indenter are; two nodes share them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from rclpy.node import Node
+
+from tacdiff_ros.acquisition.pose import Pose
+from tacdiff_ros.acquisition.session import Rig
+from tacdiff_ros.nodes.parameters import declare_model
+
+Triple = tuple[float, float, float]
+
+
+class PlacementSettings(BaseModel):
+    """Defaults of `config/`: sensor below the hand, indenter stand 0.45 m in front of the robot."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    mount_position_mm: Annotated[
+        Triple, Field(description="origin of the frame gel in the end effector")
+    ] = (0.0, 0.0, 40.0)
+    mount_rpy_rad: Annotated[
+        Triple, Field(description="roll, pitch, yaw of the frame gel in the end effector")
+    ] = (0.0, 0.0, 0.0)
+    indenter_position_mm: Annotated[
+        Triple, Field(description="tip of the indenter in the robot base")
+    ] = (450.0, 0.0, 100.0)
+    indenter_rpy_rad: Annotated[
+        Triple, Field(description="orientation that gel has at contact: z into the indenter")
+    ] = (3.141592653589793, 0.0, 0.0)
+
+
+def declare_rig(node: Node) -> Rig:
+    """Declare the placement parameters under `rig.` and read them.
+
+    Raises:
+        InputError: a value is no triple of finite numbers.
+    """
+    placement = declare_model(node, "rig", PlacementSettings)
+    return Rig(
+        Pose.from_euler(placement.mount_position_mm, placement.mount_rpy_rad),
+        Pose.from_euler(placement.indenter_position_mm, placement.indenter_rpy_rad),
+    )

@@ -44,7 +44,10 @@ def acquire(node: Node, goal: Acquire.Goal, server_timeout_s: float) -> dict[str
 
     signal.signal(signal.SIGINT, cancel)
     waiting = handle.get_result_async()
-    rclpy.spin_until_future_complete(node, waiting)
+    while not waiting.done():
+        rclpy.spin_until_future_complete(node, waiting, timeout_sec=1.0)
+        if not waiting.done() and not client.server_is_ready():
+            return {"success": False, "message": "the action server went away during the run"}
     result = waiting.result().result
     return {name: getattr(result, name) for name in result.get_fields_and_field_types()}
 

@@ -14,7 +14,6 @@ from rclpy.action import ActionServer, CancelResponse
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message, serialize_message
-from rclpy.task import Future
 from sensor_msgs.msg import Image
 
 from tacdiff_ros import __version__
@@ -76,7 +75,12 @@ class AcquisitionNode(Node):
         # On the steady clock: safety must not wait for a simulated one.
         self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._server = ActionServer(
-            self, Acquire, "acquire", self._execute, cancel_callback=self._on_cancel
+            self,
+            Acquire,
+            "acquire",
+            execute_callback=lambda _goal: Acquire.Result(),  # never called: see _on_accepted
+            handle_accepted_callback=self._on_accepted,
+            cancel_callback=self._on_cancel,
         )
         gc.freeze()  # what is loaded by now stays; collections are short from here on
 
@@ -90,26 +94,25 @@ class AcquisitionNode(Node):
         """Whether no run is active any more."""
         return self._run is None
 
-    async def _execute(self, goal: Any) -> Acquire.Result:
-        """One goal from start to end; it waits for the ticks to finish it."""
+    def _on_accepted(self, goal: Any) -> None:
+        """Start a run; the goal is executed, as rclpy calls it, when its result is known.
+
+        An execute callback that waits would be polled by rclpy's executors and take a whole core.
+        """
         try:
-            self._run = run_ = self._begin(goal)
+            self._run = self._begin(goal)
         except InputError as error:
-            goal.abort()
-            return Acquire.Result(success=False, message=str(error), cause="refused")
-        self.get_logger().info(f"recording {run_.recorder.folder}")
-        outcome: Outcome = await run_.done
-        result = run_.close(outcome)
+            result = Acquire.Result(success=False, message=str(error), cause="refused")
+            goal.execute(lambda handle: _end(handle, result))
+            return
+        self.get_logger().info(f"recording {self._run.recorder.folder}")
+
+    def _finish(self, run_: _Run, outcome: Outcome) -> None:
         self._run = None
-        if result.cause == Cause.CANCELLED.value and goal.is_cancel_requested:
-            goal.canceled()
-        elif result.success:
-            goal.succeed()
-        else:
-            goal.abort()
+        result = run_.close(outcome)
         log = self.get_logger().info if result.success else self.get_logger().error
         log(result.message)
-        return result
+        run_.goal.execute(lambda handle: _end(handle, result))
 
     def _begin(self, goal: Any) -> _Run:
         if self._run is not None or self._stopping:
@@ -201,7 +204,7 @@ class AcquisitionNode(Node):
         self._run.session.on_image(stamp_ns, image, time.monotonic())
 
     def _tick(self) -> None:
-        if self._run is None or self._run.done.done():
+        if self._run is None:
             return
         if self._run.recorder.failure is not None:
             self._run.session.stop(Cause.RECORDING_FAILED, self._run.recorder.failure)
@@ -209,7 +212,7 @@ class AcquisitionNode(Node):
         if target is not None:
             self._send(target)
         if self._run.session.outcome is not None:
-            self._run.done.set_result(self._run.session.outcome)
+            self._finish(self._run, self._run.session.outcome)
 
     def _send(self, target: Pose) -> None:
         message = PoseStamped(pose=to_pose(target))
@@ -240,16 +243,15 @@ class _Run:
     recorder: RunRecorder
 
     def __init__(self, node: AcquisitionNode, goal: Any) -> None:
-        self.done: Future = Future()
         self.gaps = StreamGaps()
         self._node = node
-        self._goal = goal
+        self.goal = goal
 
     def on_sample(self, sample: Sample) -> None:
         """Publish, record and feed back one sample."""
         self.recorder.write_sample(sample)
         state = self._node.publish_sample(sample, self.session)
-        self._goal.publish_feedback(
+        self.goal.publish_feedback(
             Acquire.Feedback(state=state, progress=float(self.session.progress))
         )
 
@@ -275,6 +277,17 @@ class _Run:
                 "cause": Cause.RECORDING_FAILED.value,
             }
         return Acquire.Result(**summary, bag=str(self.recorder.bag))
+
+
+def _end(goal: Any, result: Acquire.Result) -> Acquire.Result:
+    """Tell the action server how the goal ended."""
+    if goal.is_cancel_requested:
+        goal.canceled()
+    elif result.success:
+        goal.succeed()
+    else:
+        goal.abort()
+    return result
 
 
 def to_message(sample: Sample, session: AcquisitionSession, base_frame: str) -> AcquisitionState:

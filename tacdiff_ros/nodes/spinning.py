@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
+import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -15,7 +17,12 @@ from rclpy.signals import SignalHandlerOptions
 
 from tacdiff_ros.errors import InputError
 
+WATCH_PERIOD_S = 0.1  # a signal waits so long when nothing happens
+FAREWELL_S = 0.3
+SAME_SIGNAL_S = 1.0
 
+
+@runtime_checkable
 class StoppableNode(Protocol):
     """A node that wants to finish something before it ends."""
 
@@ -29,12 +36,13 @@ class StoppableNode(Protocol):
 def run(make_node: Callable[[], Node], arguments: list[str] | None = None) -> int:
     """Run a node until a signal; the exit code: 0, or 2 with one line for bad input.
 
-    SIGINT and SIGTERM ask a `StoppableNode` to finish first; a second signal ends it at once.
+    SIGINT and SIGTERM ask a `StoppableNode` to finish first; a second signal, later than a moment,
+    ends it at once.
     """
-    signals: list[int] = []
+    signals: list[tuple[int, float]] = []
 
     def remember(number: int, _frame: FrameType | None) -> None:
-        signals.append(number)
+        signals.append((number, time.monotonic()))
 
     signal.signal(signal.SIGINT, remember)
     signal.signal(signal.SIGTERM, remember)
@@ -55,22 +63,47 @@ def run(make_node: Callable[[], Node], arguments: list[str] | None = None) -> in
     return 0
 
 
-def _spin(node: Any, signals: list[int]) -> None:
+def _spin(node: Any, signals: list[tuple[int, float]]) -> None:
+    """Spin until the watch ends it.
+
+    One event at a time: `EventsExecutor.spin` of rclpy 7.1 takes a whole core when signals are not
+    rclpy's own, and runs Python's signal handlers late.
+    """
     executor = _make_executor()
     executor.add_node(node)
-    stopping = False
-    while rclpy.ok():
-        try:
-            executor.spin_once(timeout_sec=0.2)
-        except ExternalShutdownException:
-            return
-        if signals and not hasattr(node, "request_stop"):
-            return
-        if signals and not stopping:
-            stopping = True
-            node.request_stop(signal.Signals(signals[0]).name)
-        if len(signals) > 1 or (stopping and node.is_finished()):
-            return
+    watch = _SignalWatch(node, signals)
+    with contextlib.suppress(ExternalShutdownException):
+        while not watch.wants_end():
+            executor.spin_once(timeout_sec=WATCH_PERIOD_S)
+
+
+class _SignalWatch:
+    """Ends the node when a signal came and it has finished."""
+
+    def __init__(self, node: Any, signals: list[tuple[int, float]]) -> None:
+        self._node = node
+        self._signals = signals
+        self._asked = False
+        self._finished_s: float | None = None
+
+    def wants_end(self) -> bool:
+        """Whether to leave the spinning now; cheap, it is asked after every event."""
+        if not self._signals:
+            return False
+        if not isinstance(self._node, StoppableNode) or self._insisted():
+            return True
+        if not self._asked:
+            self._asked = True
+            self._node.request_stop(signal.Signals(self._signals[0][0]).name)
+        if not self._node.is_finished():
+            return False
+        # Results that are on their way shall still reach their clients.
+        self._finished_s = self._finished_s or time.monotonic()
+        return time.monotonic() - self._finished_s > FAREWELL_S
+
+    def _insisted(self) -> bool:
+        """A launch and its terminal may both send the first signal; that is no second one."""
+        return self._signals[-1][1] - self._signals[0][1] > SAME_SIGNAL_S
 
 
 def _make_executor() -> Any:

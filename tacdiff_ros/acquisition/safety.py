@@ -8,71 +8,20 @@ that a failed run names it.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
-from enum import Enum
 from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tacdiff_ros.acquisition.faults import Cause, Fault
 from tacdiff_ros.acquisition.pose import Pose
 from tacdiff_ros.acquisition.robot_state import RobotMode, RobotState
+from tacdiff_ros.acquisition.stream_watch import StreamWatch
 
 Vector = tuple[float, float, float]
 MOTION_MODES = (RobotMode.IDLE, RobotMode.MOVE)
 EXTENT_TOLERANCE_MM = 1e-6
-
-
-class Cause(str, Enum):
-    """Why a run was stopped."""
-
-    FORCE_LIMIT = "force_limit"
-    TORQUE_LIMIT = "torque_limit"
-    FORCE_BIAS = "force_bias"
-    SPEED_LIMIT = "speed_limit"
-    ROTATION_SPEED_LIMIT = "rotation_speed_limit"
-    OUTSIDE_WORKSPACE = "outside_workspace"
-    TARGET_OUTSIDE_WORKSPACE = "target_outside_workspace"
-    TARGET_TOO_FAST = "target_too_fast"
-    TRACKING_ERROR = "tracking_error"
-    STALE_STATE = "stale_state"
-    STALE_IMAGES = "stale_images"
-    IMAGE_CHANGED_FORMAT = "image_changed_format"
-    ROBOT_MODE = "robot_mode"
-    ROBOT_ERROR = "robot_error"
-    NOT_FINITE = "not_finite"
-    CLOCK_JUMP = "clock_jump"
-    NO_CONTACT = "no_contact"
-    RECORDING_FAILED = "recording_failed"
-    CANCELLED = "cancelled"
-    TERMINATED = "terminated"
-
-
-# The state cannot be trusted, or the arm would not obey: nothing is commanded until that is over.
-CAUSES_WITHOUT_CONTROL = frozenset(
-    {
-        Cause.STALE_STATE,
-        Cause.ROBOT_MODE,
-        Cause.ROBOT_ERROR,
-        Cause.NOT_FINITE,
-        Cause.CLOCK_JUMP,
-        Cause.OUTSIDE_WORKSPACE,
-    }
-)
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A reason to stop.
-
-    Attributes:
-        cause: which limit.
-        detail: one line with the value, the limit and what to do.
-    """
-
-    cause: Cause
-    detail: str
 
 
 class SafetyLimits(BaseModel):
@@ -105,7 +54,7 @@ class SafetyMonitor:
     """Watches one run and keeps the first fault.
 
     Ages are taken on a monotonic clock at reception, so that a wrong message clock cannot hide
-    silence; jumps of the message clock are found by comparing both.
+    silence.
     """
 
     def __init__(self, limits: SafetyLimits, end_effector_to_gel: Pose) -> None:
@@ -117,8 +66,12 @@ class SafetyMonitor:
         self._bias_force_n: NDArray[np.float64] = np.zeros(3)
         self._bias_torque_n_m: NDArray[np.float64] = np.zeros(3)
         self._window: deque[tuple[float, RobotState]] = deque()
-        self._state_clock: tuple[int, float] | None = None
-        self._image_clock: tuple[int, float] | None = None
+        self._states = StreamWatch(
+            "robot state", limits.state_age_s, Cause.STALE_STATE, limits.clock_jump_s
+        )
+        self._images = StreamWatch(
+            "image", limits.image_age_s, Cause.STALE_IMAGES, limits.clock_jump_s
+        )
         self._image_format: tuple[int, ...] | None = None
         self._target: tuple[float, Pose] | None = None
         self.force_now_n = 0.0
@@ -129,10 +82,16 @@ class SafetyMonitor:
         if self.fault is None:
             self.fault = Fault(cause, detail)
 
+    def _trip_by(self, fault: Fault | None) -> None:
+        if fault is not None:
+            self.trip(fault.cause, fault.detail)
+
     def forget_streams(self) -> None:
         """Watch the streams anew after a stop; fault and bias stay."""
         self._window.clear()
-        self._state_clock = self._image_clock = self._image_format = None
+        self._image_format = None
+        self._states.forget()
+        self._images.forget()
 
     def forget_target(self) -> None:
         """Let the next target start anywhere inside the box."""
@@ -168,9 +127,7 @@ class SafetyMonitor:
         self._check_wrench(state)
         self._check_speed(state, now_s)
         self._check_inside(self._gel_position_mm(state))
-        self._state_clock = self._check_clock(
-            "robot state", self._state_clock, state.stamp_ns, now_s
-        )
+        self._trip_by(self._states.receive(state.stamp_ns, now_s))
         return True
 
     def on_image(self, stamp_ns: int, shape: tuple[int, ...], now_s: float) -> None:
@@ -181,7 +138,7 @@ class SafetyMonitor:
                 f"the images changed from {self._image_format} to {shape} during the run",
             )
         self._image_format = shape
-        self._image_clock = self._check_clock("image", self._image_clock, stamp_ns, now_s)
+        self._trip_by(self._images.receive(stamp_ns, now_s))
 
     def on_target(self, target: Pose, now_s: float) -> bool:
         """Check a target of the frame `gel` before it is sent; False when it must not be."""
@@ -198,14 +155,8 @@ class SafetyMonitor:
 
     def check_ages(self, now_s: float) -> None:
         """Check how long ago the last state and image came; call it often."""
-        limits = self.limits
-        for name, clock, limit_s, cause in (
-            ("robot state", self._state_clock, limits.state_age_s, Cause.STALE_STATE),
-            ("image", self._image_clock, limits.image_age_s, Cause.STALE_IMAGES),
-        ):
-            if clock is not None and now_s - clock[1] > limit_s:
-                age_ms, limit_ms = (now_s - clock[1]) * 1e3, limit_s * 1e3
-                self.trip(cause, f"no {name} for {age_ms:.0f} ms, limit {limit_ms:.0f} ms")
+        self._trip_by(self._states.silence(now_s))
+        self._trip_by(self._images.silence(now_s))
 
     def check_tracking(self, target: Pose, measured: Pose) -> None:
         """Check that the arm follows its targets."""
@@ -219,10 +170,10 @@ class SafetyMonitor:
 
     def is_trustworthy(self, now_s: float) -> bool:
         """Whether fresh, finite states of an arm that may move come in, inside the box."""
-        if not self._window or self._state_clock is None:
+        if not self._window or not self._states.has_received:
             return False
         state = self._window[-1][1]
-        fresh = now_s - self._state_clock[1] <= self.limits.state_age_s
+        fresh = self._states.silence(now_s) is None
         able = state.mode in MOTION_MODES and not state.errors
         return fresh and able and self.is_inside(self._gel_position_mm(state))
 
@@ -296,21 +247,6 @@ class SafetyMonitor:
                 Cause.OUTSIDE_WORKSPACE,
                 f"the gel is at {_mm(position_mm)}, outside the box {self._box()}",
             )
-
-    def _check_clock(
-        self, name: str, last: tuple[int, float] | None, stamp_ns: int, now_s: float
-    ) -> tuple[int, float]:
-        """Compare the advance of the stamps with that of the monotonic clock."""
-        if last is not None:
-            jump_s = (stamp_ns - last[0]) * 1e-9 - (now_s - last[1])
-            backwards = stamp_ns < last[0]
-            if abs(jump_s) > self.limits.clock_jump_s or backwards:
-                self.trip(
-                    Cause.CLOCK_JUMP,
-                    f"the stamp of the {name} jumped by {jump_s * 1e3:.0f} ms against the clock, "
-                    f"limit {self.limits.clock_jump_s * 1e3:.0f} ms",
-                )
-        return (stamp_ns, now_s)
 
     def _is_slow(self, last: tuple[float, Pose], target: Pose, now_s: float) -> bool:
         """Whether a step of the target stays below the speed limits, and trips when not.

@@ -20,17 +20,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from tacdiff_ros.acquisition.contact import ImageContact
+from tacdiff_ros.acquisition.faults import CAUSES_WITHOUT_CONTROL, Cause, Fault
 from tacdiff_ros.acquisition.motion import ComplianceCorrection, MinimumJerkMotion, plan_motion
 from tacdiff_ros.acquisition.pose import Pose
 from tacdiff_ros.acquisition.protocol import IndenterPose, Phase, Protocol, Trial
 from tacdiff_ros.acquisition.robot_state import RobotState
-from tacdiff_ros.acquisition.safety import (
-    CAUSES_WITHOUT_CONTROL,
-    Cause,
-    Fault,
-    SafetyLimits,
-    SafetyMonitor,
-)
+from tacdiff_ros.acquisition.safety import SafetyLimits, SafetyMonitor
 from tacdiff_ros.acquisition.sampling import Activity, Sample, Sampler
 from tacdiff_ros.errors import InputError
 

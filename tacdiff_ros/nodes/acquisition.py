@@ -17,10 +17,11 @@ from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import Image
 
 from tacdiff_ros import __version__
+from tacdiff_ros.acquisition.faults import Cause
 from tacdiff_ros.acquisition.pose import Pose
 from tacdiff_ros.acquisition.protocol import Protocol, load_protocol, plan_trials
 from tacdiff_ros.acquisition.recording import RunRecorder, Topic
-from tacdiff_ros.acquisition.safety import Cause, SafetyLimits
+from tacdiff_ros.acquisition.safety import SafetyLimits
 from tacdiff_ros.acquisition.sampling import Sample
 from tacdiff_ros.acquisition.session import AcquisitionSession, Outcome, SessionSettings
 from tacdiff_ros.acquisition.stream_gaps import StreamGaps

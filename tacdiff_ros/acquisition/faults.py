@@ -1,0 +1,57 @@
+"""Why a run was stopped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Cause(str, Enum):
+    """Why a run was stopped."""
+
+    FORCE_LIMIT = "force_limit"
+    TORQUE_LIMIT = "torque_limit"
+    FORCE_BIAS = "force_bias"
+    SPEED_LIMIT = "speed_limit"
+    ROTATION_SPEED_LIMIT = "rotation_speed_limit"
+    OUTSIDE_WORKSPACE = "outside_workspace"
+    TARGET_OUTSIDE_WORKSPACE = "target_outside_workspace"
+    TARGET_TOO_FAST = "target_too_fast"
+    TRACKING_ERROR = "tracking_error"
+    STALE_STATE = "stale_state"
+    STALE_IMAGES = "stale_images"
+    IMAGE_CHANGED_FORMAT = "image_changed_format"
+    ROBOT_MODE = "robot_mode"
+    ROBOT_ERROR = "robot_error"
+    NOT_FINITE = "not_finite"
+    CLOCK_JUMP = "clock_jump"
+    NO_CONTACT = "no_contact"
+    RECORDING_FAILED = "recording_failed"
+    CANCELLED = "cancelled"
+    TERMINATED = "terminated"
+
+
+# The state cannot be trusted, or the arm would not obey: nothing is commanded until that is over.
+CAUSES_WITHOUT_CONTROL = frozenset(
+    {
+        Cause.STALE_STATE,
+        Cause.ROBOT_MODE,
+        Cause.ROBOT_ERROR,
+        Cause.NOT_FINITE,
+        Cause.CLOCK_JUMP,
+        Cause.OUTSIDE_WORKSPACE,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A reason to stop.
+
+    Attributes:
+        cause: which limit.
+        detail: one line with the value, the limit and what to do.
+    """
+
+    cause: Cause
+    detail: str

@@ -89,7 +89,19 @@ def _end_of_whole_records(stream: Any, file: Path) -> int:
 
 def _write_metadata(bag: Path, file: Path) -> None:
     """The metadata.yaml that the writer would have left, from what the file holds."""
-    reader = _scan(bag, file)
+    reader = McapReader(file)
+    try:
+        reader.open()
+        information = _information(reader, file)
+    except ReaderError as error:
+        raise InputError(f"{bag} cannot be repaired: {error}") from error
+    finally:
+        if reader.bio is not None:
+            reader.close()
+    write_yaml(bag / "metadata.yaml", {"rosbag2_bagfile_information": information})
+
+
+def _information(reader: McapReader, file: Path) -> dict[str, Any]:
     topics = [
         {
             "topic_metadata": {
@@ -103,34 +115,27 @@ def _write_metadata(bag: Path, file: Path) -> None:
         }
         for connection in reader.connections
     ]
-    span = {
-        "duration": {"nanoseconds": max(0, reader.metadata.duration - 1)},
-        "starting_time": {"nanoseconds_since_epoch": reader.metadata.start_time},
-        "message_count": reader.metadata.message_count,
-    }
-    information = {
+    return {
         "version": BAG_VERSION,
         "storage_identifier": "mcap",
-        **span,
+        **_span(reader),
         "topics_with_message_count": topics,
         "compression_format": "",
         "compression_mode": "",
         "relative_file_paths": [file.name],
-        "files": [{"path": file.name, **span}],
+        "files": [{"path": file.name, **_span(reader)}],
         "custom_data": None,
         "ros_distro": "rosbags",
     }
-    write_yaml(bag / "metadata.yaml", {"rosbag2_bagfile_information": information})
 
 
-def _scan(bag: Path, file: Path) -> Any:
-    reader = McapReader(file)
-    try:
-        reader.open()
-    except ReaderError as error:
-        raise InputError(f"{bag} cannot be repaired: {error}") from error
-    reader.close()
-    return reader
+def _span(reader: McapReader) -> dict[str, Any]:
+    metadata = reader.metadata
+    return {
+        "duration": {"nanoseconds": max(0, metadata.duration - 1)},
+        "starting_time": {"nanoseconds_since_epoch": metadata.start_time},
+        "message_count": metadata.message_count,
+    }
 
 
 def write_yaml(path: Path, content: Mapping[str, Any]) -> None:

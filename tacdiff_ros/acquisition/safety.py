@@ -38,8 +38,18 @@ class SafetyLimits(BaseModel):
     torque_n_m: Annotated[float, Field(gt=0, le=20)] = 3.0
     force_bias_n: Annotated[float, Field(gt=0, le=60)] = 10.0
     tracking_mm: Annotated[float, Field(gt=0, le=100)] = 15.0
-    state_age_s: Annotated[float, Field(gt=0, le=1)] = 0.05
-    image_age_s: Annotated[float, Field(gt=0, le=5)] = 0.4
+    state_pause_s: Annotated[
+        float, Field(gt=0, le=1, description="without a robot state for so long, motion pauses")
+    ] = 0.03
+    state_age_s: Annotated[
+        float, Field(gt=0, le=1, description="without a robot state for so long, the run stops")
+    ] = 0.1
+    image_pause_s: Annotated[
+        float, Field(gt=0, le=5, description="without an image for so long, motion pauses")
+    ] = 0.08
+    image_age_s: Annotated[
+        float, Field(gt=0, le=5, description="without an image for so long, the run stops")
+    ] = 0.4
     clock_jump_s: Annotated[float, Field(gt=0, le=5)] = 0.2
 
     @model_validator(mode="after")
@@ -157,6 +167,11 @@ class SafetyMonitor:
         """Check how long ago the last state and image came; call it often."""
         self._trip_by(self._states.silence(now_s))
         self._trip_by(self._images.silence(now_s))
+
+    def wants_pause(self, now_s: float) -> bool:
+        """Whether a stream is silent for so long that motion should wait for it."""
+        states_s, images_s = self._states.age_s(now_s), self._images.age_s(now_s)
+        return states_s > self.limits.state_pause_s or images_s > self.limits.image_pause_s
 
     def check_tracking(self, target: Pose, measured: Pose) -> None:
         """Check that the arm follows its targets."""

@@ -5,8 +5,9 @@ sends the targets that come out. So the same code runs on the robot, against the
 faster than real time, in tests.
 
 Order of a trial: move to the start, reference images and tare, approach until contact, then the
-protocol's steps (each move, settle, dwell), retract. A fault stops the target at once; after a
-pause the sensor retracts along its approach, as soon as the arm can be trusted.
+protocol's steps (each move, settle, dwell), retract. While a stream is silent the target stands
+still, and the run goes on when it comes back. A fault stops the target at once; after a moment the
+sensor retracts along its approach, as soon as the arm can be trusted.
 """
 
 from __future__ import annotations
@@ -139,6 +140,7 @@ class AcquisitionSession:
         self._label = (Phase.IDLE, "wait_for_streams", "stopped")
         self._in_contact = False
         self._now_s = 0.0
+        self._script_s = 0.0  # stands still while motion pauses
         self._interval_s = 0.0
         self._trials_completed = 0
         self._fault: Fault | None = None
@@ -187,13 +189,16 @@ class AcquisitionSession:
 
     def tick(self, now_s: float) -> Pose | None:
         """Advance to a monotonic time; the next end-effector target, or None to send nothing."""
-        self._interval_s = min(now_s - self._now_s, LONGEST_TICK_S) if self._now_s else 0.0
-        self._now_s = now_s
+        elapsed_s = now_s - self._now_s if self._now_s else 0.0
+        self._interval_s, self._now_s = min(elapsed_s, LONGEST_TICK_S), now_s
         if self.outcome is not None:
             return None
         self.sampler.flush(now_s)
         self.monitor.check_ages(now_s)
         self._react_to_fault()
+        if self._fault is None and self.monitor.wants_pause(now_s):
+            return self._sent @ self._mount_inverse if self._sent is not None else None
+        self._script_s += elapsed_s
         if next(self._script, StopIteration) is StopIteration:
             self._finish()
         return self._next_target()
@@ -209,9 +214,9 @@ class AcquisitionSession:
             self._trials_completed += 1
 
     def _wait_for_streams(self) -> Iterator[None]:
-        begin_s, limit_s = self._now_s, self._settings.wait_for_streams_s
+        begin_s, limit_s = self._script_s, self._settings.wait_for_streams_s
         while self.sampler.states.newest is None or self._images == 0:
-            if self._now_s - begin_s > limit_s:
+            if self._script_s - begin_s > limit_s:
                 no_state = self.sampler.states.newest is None
                 cause = Cause.STALE_STATE if no_state else Cause.STALE_IMAGES
                 what = "robot state" if no_state else "image"
@@ -259,9 +264,9 @@ class AcquisitionSession:
         motion = self._plan(here, goal, approach.speed_mm_s)
         self._label = (Phase.APPROACH, "approach", "moving")
         self._states_in_touch, self._image_change = 0, 0.0
-        begin_s = self._now_s
+        begin_s = self._script_s
         while not self._touches():
-            elapsed_s = self._now_s - begin_s
+            elapsed_s = self._script_s - begin_s
             self._wanted = motion.at(elapsed_s)
             if elapsed_s > motion.duration_s + 0.5:
                 self.monitor.trip(
@@ -293,17 +298,17 @@ class AcquisitionSession:
     def _move(self, phase: Phase, step: str, goal: Pose, speed_mm_s: float) -> Iterator[None]:
         motion = self._plan(self._require_wanted(), goal, speed_mm_s)
         self._label = (phase, step, "moving")
-        begin_s = self._now_s
-        while (elapsed_s := self._now_s - begin_s) < motion.duration_s:
+        begin_s = self._script_s
+        while (elapsed_s := self._script_s - begin_s) < motion.duration_s:
             self._wanted = motion.at(elapsed_s)
             yield
         self._wanted = goal
 
     def _settle(self, phase: Phase, step: str) -> Iterator[None]:
         """At least the protocol's time, then until the arm is where it is wanted, within limits."""
-        begin_s, settings = self._now_s, self._settings
+        begin_s, settings = self._script_s, self._settings
         yield from self._wait(phase, step, "settling", self._protocol.settle_s)
-        while self._now_s - begin_s < self._protocol.settle_s + settings.settle_limit_s:
+        while self._script_s - begin_s < self._protocol.settle_s + settings.settle_limit_s:
             distance_mm, _ = self._require_wanted().distance_to(self.sampler.newest_gel())
             if distance_mm <= settings.settled_mm:
                 return
@@ -311,8 +316,8 @@ class AcquisitionSession:
 
     def _wait(self, phase: Phase, step: str, motion: str, duration_s: float) -> Iterator[None]:
         self._label = (phase, step, motion)
-        begin_s = self._now_s
-        while self._now_s - begin_s < duration_s:
+        begin_s = self._script_s
+        while self._script_s - begin_s < duration_s:
             yield
 
     # Stopping.
@@ -340,9 +345,9 @@ class AcquisitionSession:
         yield from self._wait(
             Phase.STOPPED, fault.cause.value, "stopped", self._settings.pause_before_retract_s
         )
-        begin_s = self._now_s
+        begin_s = self._script_s
         while not self.monitor.is_trustworthy(self._now_s):
-            if self._sent is None or self._now_s - begin_s > self._settings.wait_for_control_s:
+            if self._sent is None or self._script_s - begin_s > self._settings.wait_for_control_s:
                 return
             yield
         if self._sent is None:

@@ -65,6 +65,10 @@ class StreamWatch:
         what = f"no {self._name} for {1e3 * (now_s - self._last[1]):.0f} ms"
         return Fault(self._stale, f"{what}, limit {1e3 * self._age_limit_s:.0f} ms")
 
+    def age_s(self, now_s: float) -> float:
+        """Time since the last message; 0 before the first."""
+        return now_s - self._last[1] if self._last is not None else 0.0
+
     @property
     def has_received(self) -> bool:
         """Whether a message came since the start or the last `forget`."""

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
-import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,12 +19,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from tacdiff_ros.acquisition.bag_reading import open_run
 from tacdiff_ros.acquisition.frame_sources import open_frames
 from tacdiff_ros.calibration.markers import detect_markers
+from tacdiff_ros.cli.processes import isolated_environment, running_node
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.acquisition_report import write_report
-from tacdiff_ros.resources import config_path
 from tacdiff_ros.sensor.marker_grid import MarkerGrid
 
-STOP_TIMEOUT_S = 8.0
 DEMO_INDENTER = "cross:size=4.4"  # what the generated frames show
 
 
@@ -108,40 +104,15 @@ def _acquire(
         "marker_tracker": ["-p", f"grid:={grid}"],
         "acquisition": ["-p", f"data_folder:={out.resolve()}"],
     }
-    # A domain of its own on this machine only: the demo must not command a robot on the network.
-    environment = {
-        **os.environ,
-        "ROS_DOMAIN_ID": str(random.randint(1, 100)),  # noqa: S311
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-    }
+    environment = isolated_environment()
     with ExitStack() as stack:
         for node, extra in parameters.items():
-            stack.enter_context(_running(node, extra, out / "logs", environment))
+            stack.enter_context(
+                running_node(node, extra, out / "logs" / f"{node}.log", environment)
+            )
         goal = ["--protocol", "demo.yaml", "--output", name, "--trials", str(trials)]
         goal += ["--indenter", DEMO_INDENTER if frames is None else ""]
         return _send_goal(goal, environment, console)
-
-
-@contextmanager
-def _running(
-    node: str, extra: list[str], logs: Path, environment: dict[str, str]
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A node as a process of its own, interrupted at the end."""
-    parameters = ["--params-file", str(config_path("tacdiff.yaml")), *extra]
-    command = [sys.executable, "-m", f"tacdiff_ros.nodes.{node}", "--ros-args", *parameters]
-    with (logs / f"{node}.log").open("wb") as log:
-        process = subprocess.Popen(  # noqa: S603
-            command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
-        try:
-            yield process
-        finally:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 def _send_goal(goal: list[str], environment: dict[str, str], console: Console) -> dict[str, Any]:

@@ -140,8 +140,9 @@ def _representative_samples(run: RecordedRun) -> dict[int, str]:
             still = rows[columns["motion"][rows] == "dwelling"]
             if len(still):
                 row = still[len(still) // 2]
-                depth_mm = columns["measured_depth_mm"][row] * columns["in_contact"][row]
-                caption = f"trial {int(trial)}: {step}, {max(depth_mm, 0.0):.2f} mm deep"
+                caption = f"trial {int(trial)}: {step}"
+                if columns["in_contact"][row]:
+                    caption += f", {columns['measured_depth_mm'][row]:.2f} mm deep"
                 chosen[int(columns["stamp_ns"][row])] = caption
     return dict(list(chosen.items())[:MOST_PICTURES])
 

@@ -35,7 +35,7 @@ SPIKE_N_M = np.array([0.0, 12.0, 0.0])
 JUMP_MM = np.array([40.0, 0.0, 0.0])
 JUMP_NS = 5_000_000_000
 DRIFT_MM_S = np.array([30.0, 0.0, 0.0])
-RISE_MM_S = 10.0
+RISE_MM_S = 3.0
 FAULT_MODES = {
     ArmFault.REFLEX: RobotMode.REFLEX,
     ArmFault.USER_STOPPED: RobotMode.USER_STOPPED,

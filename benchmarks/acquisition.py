@@ -1,0 +1,230 @@
+"""Acquisition on real DDS: losses, interpolation, CPU, faults, and dots on real frames.
+
+    python benchmarks/acquisition.py [--quick] [--json] [--data DIR]
+
+Needs the environment of `make setup`; real frames are measured where `--data` has them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from acquisition_graph import Graph, dump, print_rows, wait
+from marker_sets import measure_marker_sets
+from tacdiff_ros.action import Acquire
+from tacdiff_ros.msg import AcquisitionState
+
+from tacdiff_ros.acquisition.bag_reading import messages, open_run
+from tacdiff_ros.acquisition.recording import FREE_SPACE_BYTES
+from tacdiff_ros.cli.processes import isolated_environment
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+FORCE_LIMIT_N = 6.0
+HOLD_S = 0.12  # a target that stands still for so long has stopped
+STILL_MM = 1e-4
+FAULT_PROTOCOL = {
+    "version": 1,
+    "trials": 1,
+    "start": {"offset_x_mm": 0.0, "offset_y_mm": 0.0, "yaw_deg": 0.0, "standoff_mm": 3.0},
+    "approach": {"speed_mm_s": 4.0},
+    "translation_mm": 1.5,
+    "speed_mm_s": 2.0,
+    "travel_speed_mm_s": 25.0,
+    "settle_s": 0.1,
+    "dwell_s": 0.2,
+}
+STREAM_PROTOCOL = {**FAULT_PROTOCOL, "speed_mm_s": 5.0, "trials": 100}
+# Fault, where it is injected, and the causes that may be named: some have two true ones.
+IN_CONTACT, IN_TRAVEL = AcquisitionState.PHASE_TRANSLATE, AcquisitionState.PHASE_MOVE_TO_START
+FAULTS: dict[str, tuple[int, set[str]]] = {
+    "force_spike": (IN_CONTACT, {"force_limit"}),
+    "stale_state": (IN_CONTACT, {"stale_state"}),
+    "stale_images": (IN_CONTACT, {"stale_images"}),
+    "cancel": (IN_CONTACT, {"cancelled"}),
+    "torque_spike": (IN_CONTACT, {"torque_limit"}),
+    "reflex": (IN_CONTACT, {"robot_mode", "robot_error"}),
+    "user_stopped": (IN_CONTACT, {"robot_mode"}),
+    "guiding": (IN_CONTACT, {"robot_mode"}),
+    "robot_error": (IN_CONTACT, {"robot_error"}),
+    "not_finite": (IN_CONTACT, {"not_finite"}),
+    "clock_jump": (IN_CONTACT, {"clock_jump"}),
+    "pose_jump": (IN_CONTACT, {"speed_limit", "outside_workspace"}),
+    "rotation_jump": (IN_CONTACT, {"rotation_speed_limit"}),
+    "drift": (IN_TRAVEL, {"tracking_error", "outside_workspace"}),
+    "frozen_arm": (IN_TRAVEL, {"tracking_error"}),
+    "rising_indenter": (IN_CONTACT, {"force_limit"}),
+    "image_format": (IN_CONTACT, {"image_changed_format"}),
+    "image_clock": (IN_CONTACT, {"clock_jump"}),
+    "sigint": (IN_CONTACT, {"terminated"}),
+    "sigterm": (IN_CONTACT, {"terminated"}),
+}
+QUICK_FAULTS = ("force_spike", "stale_state", "stale_images")
+
+
+def measure_stream(graph: Graph, folder: Path, seconds: float) -> dict[str, Any]:
+    """Record for a while; count the probe's image numbers in the bag."""
+    goal = Acquire.Goal(protocol="stream.yaml", output="stream")
+    handle = graph.probe.start(goal)
+    graph.probe.wait_for(lambda state: state.sample > 0)
+    begin_s, begin_cpu_s = time.monotonic(), graph.cpu_s()
+    time.sleep(seconds)
+    cpu_cores = (graph.cpu_s() - begin_cpu_s) / (time.monotonic() - begin_s)
+    wait(handle.cancel_goal_async())
+    result = wait(handle.get_result_async()).result
+    run = open_run(folder / "stream")
+    numbers = [
+        int(image.header.frame_id) for _, image in messages(run.bag, "sensor_msgs/msg/Image")
+    ]
+    return {
+        "seconds": round(float(np.ptp(run.columns["stamp_ns"])) * 1e-9, 1),
+        "images_sent": numbers[-1] - numbers[0] + 1,
+        "images_recorded": len(numbers),
+        "samples": result.samples,
+        "images_lost": numbers[-1] - numbers[0] + 1 - len(set(numbers)),
+        "pose_gap_ms_max": round(float(run.columns["pose_gap_ms"].max()), 3),
+        "cpu_cores": round(cpu_cores, 3),
+    }
+
+
+def measure_fault(graph: Graph, name: str) -> dict[str, Any]:
+    """Inject one fault in a running trial; when the target stopped, and what the result says."""
+    phase, expected = FAULTS[name]
+    probe = graph.probe
+    handle = probe.start(Acquire.Goal(protocol="fault.yaml", output=f"fault_{name}"))
+    reached = probe.wait_for(lambda state: state.phase == phase and state.motion == "moving")
+    injected_s = time.monotonic()
+    _begin(graph, name, handle)
+    result = wait(handle.get_result_async()).result
+    _end(graph, name)
+    stop_ms = 1e3 * (stop_time(probe.observed.targets, injected_s) - injected_s)
+    return {
+        "fault": name,
+        "cause": result.cause,
+        "named": reached and result.cause in expected,
+        "stop_ms": round(stop_ms, 1),
+        "force_over_limit": round(probe.observed.force_n / FORCE_LIMIT_N, 3),
+        "retracted": "left where it stopped" not in result.message,
+    }
+
+
+def stop_time(targets: list[tuple[float, np.ndarray]], injected_s: float) -> float:
+    """When the target last moved before it stood still or was not sent any more."""
+    last_moved_s = injected_s
+    previous = None
+    for time_s, position_mm in targets:
+        if previous is not None and np.abs(position_mm - previous).max() > STILL_MM:
+            if time_s > injected_s and time_s - last_moved_s > HOLD_S:
+                return last_moved_s
+            last_moved_s = max(last_moved_s, time_s)
+        previous = position_mm
+    return last_moved_s
+
+
+def measure_kill(graph: Graph, folder: Path) -> dict[str, Any]:
+    """Kill the recording process; how much of the last second can be read."""
+    graph.probe.start(Acquire.Goal(protocol="stream.yaml", output="killed"))
+    graph.probe.wait_for(lambda state: state.sample > 60)
+    killed_ns = time.time_ns()
+    graph.signal(signal.SIGKILL)
+    graph.acquisition.wait()
+    run = open_run(folder / "killed")
+    stamps = [stamp_ns for stamp_ns, _ in messages(run.bag, "sensor_msgs/msg/Image")]
+    graph.start_acquisition()
+    return {
+        "images_readable": len(stamps),
+        "seconds_lost": round((killed_ns - stamps[-1]) * 1e-9, 3),
+        "repaired": run.repaired,
+    }
+
+
+def _begin(graph: Graph, name: str, handle: Any) -> None:
+    probe = graph.probe
+    if name == "stale_images":
+        probe.images_on = False
+    elif name == "image_format":
+        probe.image_size = (160, 120)
+    elif name == "image_clock":
+        probe.stamp_offset_ns = 10_000_000_000
+    elif name == "cancel":
+        handle.cancel_goal_async()
+    elif name in ("sigint", "sigterm"):
+        graph.signal(signal.Signals[name.upper()])
+    else:
+        probe.inject(name, 3.0 if name in ("rising_indenter", "drift", "frozen_arm") else 0.5)
+
+
+def _end(graph: Graph, name: str) -> None:
+    probe = graph.probe
+    probe.images_on, probe.image_size, probe.stamp_offset_ns = True, (320, 240), 0
+    if name in ("sigint", "sigterm"):
+        graph.acquisition.wait(10)
+        graph.start_acquisition()
+    elif name in ("drift", "frozen_arm", "rising_indenter", "pose_jump"):
+        probe.inject("none", 0.0)
+        time.sleep(3.0)  # the arm settles
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="under a minute")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser.add_argument("--data", type=Path, default=DATA, help="real frames")
+    options = parser.parse_args()
+    environment = isolated_environment()
+    os.environ.update(environment)
+    with tempfile.TemporaryDirectory(prefix="tacdiff_bench_") as name:
+        folder = Path(name)
+        free = os.statvfs(folder)
+        if free.f_bavail * free.f_frsize < 10 * FREE_SPACE_BYTES:
+            print(f"error: {folder} has too little space for the recordings", file=sys.stderr)
+            return 2
+        (folder / "protocols").mkdir()
+        for file, protocol in (("fault", FAULT_PROTOCOL), ("stream", STREAM_PROTOCOL)):
+            (folder / "protocols" / f"{file}.yaml").write_text(yaml.safe_dump(protocol))
+        settings = ["-p", f"data_folder:={folder}", "-p", f"protocol_folder:={folder}/protocols"]
+        settings += ["-p", "protocol:=fault.yaml", "-p", f"limits.force_n:={FORCE_LIMIT_N}"]
+        with Graph(folder, environment, settings) as graph:
+            stream = measure_stream(graph, folder, 12.0 if options.quick else 60.0)
+            names = QUICK_FAULTS if options.quick else tuple(FAULTS)
+            faults = [measure_fault(graph, fault) for fault in names]
+            kill = None if options.quick else measure_kill(graph, folder)
+    sets = measure_marker_sets(options.data, options.quick) if options.data.is_dir() else []
+    figures = {
+        **{key: stream[key] for key in ("images_lost", "pose_gap_ms_max", "cpu_cores")},
+        "images_recorded": stream["images_recorded"],
+        "stream_seconds": stream["seconds"],
+        "fault_stop_ms_max": max(row["stop_ms"] for row in faults),
+        "faults_tested": len(faults),
+        "faults_named": sum(row["named"] for row in faults),
+        "force_over_limit_max": max(row["force_over_limit"] for row in faults),
+        "killed_bag_seconds_lost": kill["seconds_lost"] if kill else None,
+        "marker_ms": max((row["ms_per_frame"] for row in sets), default=None),
+        "marker_found_fraction_min": min((row["found_fraction"] for row in sets), default=None),
+    }
+    if options.json:
+        dump(figures)
+        return 0
+    print_rows("stream", [stream])
+    print_rows("faults", faults)
+    if kill:
+        print_rows("killed while recording", [kill])
+    print_rows("dots", sets) if sets else print(f"\ndots: no real frames at {options.data}")
+    print_rows("figures", [{"figure": key, "value": value} for key, value in figures.items()])
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

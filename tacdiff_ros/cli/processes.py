@@ -1,0 +1,57 @@
+"""ROS nodes as processes of their own, apart from every other ROS graph."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tacdiff_ros.resources import config_path
+
+STOP_TIMEOUT_S = 8.0
+
+
+def isolated_environment() -> dict[str, str]:
+    """Environment with a domain of its own on this machine only.
+
+    What is started for a demonstration must not command a robot on the network.
+    """
+    return {
+        **os.environ,
+        "ROS_DOMAIN_ID": str(random.randint(1, 100)),  # noqa: S311
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+    }
+
+
+@contextmanager
+def running_node(
+    node: str, extra: list[str], log_file: Path, environment: dict[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A node with the shipped parameters, interrupted at the end.
+
+    Args:
+        node: name in `nodes.txt`.
+        extra: further ROS arguments, ["-p", "source:=generated"].
+        log_file: takes what the node prints.
+        environment: as from `isolated_environment`.
+    """
+    parameters = ["--params-file", str(config_path("tacdiff.yaml")), *extra]
+    command = [sys.executable, "-m", f"tacdiff_ros.nodes.{node}", "--ros-args", *parameters]
+    with log_file.open("ab") as log:
+        process = subprocess.Popen(  # noqa: S603
+            command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()

@@ -21,7 +21,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from acquisition_graph import Graph, dump, print_rows, wait
+from acquisition_graph import Graph, Observed, dump, print_rows, wait
 from marker_sets import measure_marker_sets
 from tacdiff_ros.action import Acquire
 from tacdiff_ros.msg import AcquisitionState
@@ -32,7 +32,7 @@ from tacdiff_ros.cli.processes import isolated_environment
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 FORCE_LIMIT_N = 6.0
-HOLD_S = 0.12  # a target that stands still for so long has stopped
+HOLD_S = 0.15  # a target that stands still for so long has stopped
 STILL_MM = 1e-4
 FAULT_PROTOCOL = {
     "version": 1,
@@ -42,9 +42,11 @@ FAULT_PROTOCOL = {
     "translation_mm": 1.5,
     "speed_mm_s": 2.0,
     "travel_speed_mm_s": 25.0,
-    "settle_s": 0.1,
-    "dwell_s": 0.2,
+    "settle_s": 0.0,
+    "dwell_s": 0.05,
 }
+TRAVEL_PROTOCOL = {**FAULT_PROTOCOL, "start": {"offset_x_mm": 10.0, "standoff_mm": 3.0}}
+SEED_LEFT, SEED_RIGHT = 39, 10  # start poses at x = -9.5 mm and 9.8 mm: a long way
 STREAM_PROTOCOL = {**FAULT_PROTOCOL, "speed_mm_s": 5.0, "trials": 100}
 # Fault, where it is injected, and the causes that may be named: some have two true ones.
 IN_CONTACT, IN_TRAVEL = AcquisitionState.PHASE_TRANSLATE, AcquisitionState.PHASE_MOVE_TO_START
@@ -64,12 +66,18 @@ FAULTS: dict[str, tuple[int, set[str]]] = {
     "rotation_jump": (IN_CONTACT, {"rotation_speed_limit"}),
     "drift": (IN_TRAVEL, {"tracking_error", "outside_workspace"}),
     "frozen_arm": (IN_TRAVEL, {"tracking_error"}),
-    "rising_indenter": (IN_CONTACT, {"force_limit"}),
+    "rising_indenter": (
+        IN_CONTACT,
+        {"force_limit", "tracking_error", "target_outside_workspace"},
+    ),
     "image_format": (IN_CONTACT, {"image_changed_format"}),
     "image_clock": (IN_CONTACT, {"clock_jump"}),
     "sigint": (IN_CONTACT, {"terminated"}),
     "sigterm": (IN_CONTACT, {"terminated"}),
 }
+# These build up; their time counts from when a limit is passed, as the probe sees it.
+GRADUAL_FAULTS = ("drift", "frozen_arm", "rising_indenter")
+TRACKING_LIMIT_MM = 4.0
 QUICK_FAULTS = ("force_spike", "stale_state", "stale_images")
 
 
@@ -102,21 +110,40 @@ def measure_fault(graph: Graph, name: str) -> dict[str, Any]:
     """Inject one fault in a running trial; when the target stopped, and what the result says."""
     phase, expected = FAULTS[name]
     probe = graph.probe
-    handle = probe.start(Acquire.Goal(protocol="fault.yaml", output=f"fault_{name}"))
+    goal = Acquire.Goal(protocol="fault.yaml", output=f"fault_{name}", seed=-1)
+    if phase == IN_TRAVEL:
+        goal.protocol = "travel.yaml"
+        goal.seed = SEED_LEFT if name == "drift" else SEED_RIGHT
+    handle = probe.start(goal)
     reached = probe.wait_for(lambda state: state.phase == phase and state.motion == "moving")
+    time.sleep(0.5 if phase == IN_TRAVEL else 0.0)  # the motion is under way
     injected_s = time.monotonic()
     _begin(graph, name, handle)
     result = wait(handle.get_result_async()).result
     _end(graph, name)
-    stop_ms = 1e3 * (stop_time(probe.observed.targets, injected_s) - injected_s)
+    seen = probe.observed
+    begin_s = limit_passed(seen, injected_s) if name in GRADUAL_FAULTS else injected_s
+    stop_ms = 1e3 * max(0.0, stop_time(seen.targets, injected_s) - begin_s)
+    force_n = max((force_n for _, force_n in seen.forces), default=0.0)
     return {
         "fault": name,
         "cause": result.cause,
         "named": reached and result.cause in expected,
         "stop_ms": round(stop_ms, 1),
-        "force_over_limit": round(probe.observed.force_n / FORCE_LIMIT_N, 3),
+        "force_over_limit": round(force_n / FORCE_LIMIT_N, 3),
         "retracted": "left where it stopped" not in result.message,
     }
+
+
+def limit_passed(seen: Observed, injected_s: float) -> float:
+    """When force or tracking error first passed its limit after the injection."""
+    times = [time_s for time_s, force_n in seen.forces if force_n > FORCE_LIMIT_N]
+    stamps = np.array([time_s for time_s, _ in seen.targets])
+    for time_s, position_mm in seen.poses:
+        index = int(np.searchsorted(stamps, time_s)) - 1
+        if index >= 0 and np.linalg.norm(position_mm - seen.targets[index][1]) > TRACKING_LIMIT_MM:
+            times.append(time_s)
+    return min((time_s for time_s in times if time_s > injected_s), default=injected_s)
 
 
 def stop_time(targets: list[tuple[float, np.ndarray]], injected_s: float) -> float:
@@ -192,10 +219,12 @@ def main() -> int:
             print(f"error: {folder} has too little space for the recordings", file=sys.stderr)
             return 2
         (folder / "protocols").mkdir()
-        for file, protocol in (("fault", FAULT_PROTOCOL), ("stream", STREAM_PROTOCOL)):
+        protocols = {"fault": FAULT_PROTOCOL, "travel": TRAVEL_PROTOCOL, "stream": STREAM_PROTOCOL}
+        for file, protocol in protocols.items():
             (folder / "protocols" / f"{file}.yaml").write_text(yaml.safe_dump(protocol))
         settings = ["-p", f"data_folder:={folder}", "-p", f"protocol_folder:={folder}/protocols"]
         settings += ["-p", "protocol:=fault.yaml", "-p", f"limits.force_n:={FORCE_LIMIT_N}"]
+        settings += ["-p", f"limits.tracking_mm:={TRACKING_LIMIT_MM}"]
         with Graph(folder, environment, settings) as graph:
             stream = measure_stream(graph, folder, 12.0 if options.quick else 60.0)
             names = QUICK_FAULTS if options.quick else tuple(FAULTS)

@@ -35,6 +35,7 @@ from tacdiff_ros.virtual.frames import GeneratedFrames
 
 BEST_EFFORT = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
 IMAGE_PERIOD_S = 0.04
+POSE_TOPIC = "franka_robot_state_broadcaster/current_pose"
 
 
 @dataclass
@@ -43,12 +44,14 @@ class Observed:
 
     Attributes:
         targets: times and positions [mm] of the commanded end effector.
-        force_n: largest true contact force.
+        poses: times and positions [mm] of the measured end effector.
+        forces: times and true contact forces [N].
         state: newest feedback.
     """
 
     targets: list[tuple[float, np.ndarray]] = field(default_factory=list)
-    force_n: float = 0.0
+    poses: list[tuple[float, np.ndarray]] = field(default_factory=list)
+    forces: list[tuple[float, float]] = field(default_factory=list)
     state: Any = None
 
 
@@ -70,6 +73,7 @@ class Probe(Node):
         self.create_subscription(
             WrenchStamped, "ground_truth/contact_wrench", self._on_wrench, BEST_EFFORT
         )
+        self.create_subscription(PoseStamped, POSE_TOPIC, self._on_pose, BEST_EFFORT)
         self.create_timer(IMAGE_PERIOD_S, self._publish_image)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self)
@@ -129,10 +133,15 @@ class Probe(Node):
         position_mm = 1e3 * np.array([place.x, place.y, place.z])
         self.observed.targets.append((time.monotonic(), position_mm))
 
+    def _on_pose(self, message: PoseStamped) -> None:
+        place = message.pose.position
+        position_mm = 1e3 * np.array([place.x, place.y, place.z])
+        self.observed.poses.append((time.monotonic(), position_mm))
+
     def _on_wrench(self, message: WrenchStamped) -> None:
         force = message.wrench.force
         size_n = float(np.linalg.norm([force.x, force.y, force.z]))
-        self.observed.force_n = max(self.observed.force_n, size_n)
+        self.observed.forces.append((time.monotonic(), size_n))
 
     def _on_feedback(self, message: Any) -> None:
         self.observed.state = message.feedback.state

@@ -1,0 +1,328 @@
+"""The whole graph on DDS: separate processes, the topics of franka_ros2, a recorded run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed; `make setup` brings it")
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from franka_msgs.msg import FrankaRobotState
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
+from tacdiff_ros.msg import MarkerField
+
+from tacdiff_ros.acquisition.bag_reading import messages, open_run
+from tacdiff_ros.cli.processes import isolated_environment, running_node
+from tacdiff_ros.resources import config_path
+
+PROTOCOL = {
+    "version": 1,
+    "trials": 1,
+    "start": {"offset_x_mm": 1.0, "offset_y_mm": 1.0, "yaw_deg": 5.0, "standoff_mm": 3.0},
+    "approach": {"speed_mm_s": 6.0},
+    "depth_mm": 0.8,
+    "translation_mm": 1.0,
+    "directions": ["x+", "y-"],
+    "rotation_deg": 3.0,
+    "return_to_center": False,
+    "speed_mm_s": 8.0,
+    "rotation_speed_deg_s": 20.0,
+    "travel_speed_mm_s": 40.0,
+    "settle_s": 0.1,
+    "dwell_s": 0.2,
+}
+BEST_EFFORT = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
+BROADCASTER = "/franka_robot_state_broadcaster"
+
+
+class Graph:
+    """Driver, arm, tracker and acquisition on a domain of their own, and a node to look at them."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.folder = folder
+        self.environment = isolated_environment()
+        (folder / "protocols").mkdir()
+        (folder / "protocols" / "short.yaml").write_text(yaml.safe_dump(PROTOCOL))
+        extra = {
+            "virtual_panda": [],
+            "gelsight_driver": ["-p", "source:=generated"],
+            "marker_tracker": [],
+            "acquisition": [
+                *["-p", f"data_folder:={folder}", "-p", f"protocol_folder:={folder}/protocols"],
+                *["-p", "protocol:=short.yaml"],
+            ],
+        }
+        self.processes = {
+            name: stack.enter_context(
+                running_node(name, options, folder / f"{name}.log", self.environment)
+            )
+            for name, options in extra.items()
+        }
+
+    def client(self, *arguments: str) -> subprocess.Popen[str]:
+        """A process that sends one goal."""
+        command = [sys.executable, "-m", "tacdiff_ros.nodes.acquire_client", *arguments]
+        return subprocess.Popen(
+            command,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def acquire(self, *arguments: str) -> dict:
+        """Result of one goal."""
+        answer, errors = self.client(*arguments).communicate(timeout=60)
+        assert answer, errors
+        return json.loads(answer)
+
+
+def wait_for_contact(client: subprocess.Popen[str]) -> None:
+    """Read feedback until the indenter is pressed in."""
+    for line in client.stderr:
+        if line.startswith("{") and json.loads(line)["phase"] == "translate":
+            return
+    pytest.fail("the run ended before it touched")
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory):
+    with ExitStack() as stack:
+        yield Graph(tmp_path_factory.mktemp("graph"), stack)
+
+
+@pytest.fixture(scope="module")
+def observer(graph):
+    before = dict(os.environ)
+    os.environ.update(graph.environment)
+    context = rclpy.Context()
+    context.init()
+    node = rclpy.create_node("observer", context=context)
+    executor = rclpy.executors.SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    node.spin_for = lambda seconds: _spin(executor, seconds)
+    yield node
+    node.destroy_node()
+    context.try_shutdown()
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def _spin(executor, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        executor.spin_once(timeout_sec=0.1)
+
+
+@pytest.fixture(scope="module")
+def recorded(graph):
+    result = graph.acquire("--output", "recorded", "--indenter", "cross:size=4.4")
+    assert result["success"], result["message"]
+    return result, open_run(graph.folder / "recorded")
+
+
+def test_run_records_every_step_of_the_protocol_in_order(recorded):
+    result, run = recorded
+    steps = list(dict.fromkeys(run.columns["step"]))
+    assert steps[-8:] == [
+        *["reference", "approach", "indent", "translate_x+", "translate_y-"],
+        *["rotate_+", "rotate_-", "retract"],
+    ]
+    assert result["trials_completed"] == 1
+    assert result["samples"] == run.sample_count
+
+
+def test_measured_depth_reaches_the_commanded_one_while_dwelling(recorded):
+    columns = recorded[1].columns
+    dwelling = (columns["motion"] == "dwelling") & (columns["in_contact"] > 0)
+    error = columns["measured_depth_mm"][dwelling] - columns["commanded_depth_mm"][dwelling]
+    assert dwelling.sum() >= 15
+    assert np.abs(error).max() < 0.15
+
+
+def test_sample_poses_agree_with_the_robot_states_in_the_bag(recorded):
+    """Interpolated by numpy from the raw states, independent of the code under test."""
+    run = recorded[1]
+    states = list(messages(run.bag, "franka_msgs/msg/FrankaRobotState"))
+    stamps = np.array([stamp for stamp, _ in states], float)
+    heights = np.array([state.o_t_ee.pose.position.z for _, state in states])
+    inside = run.columns["stamp_ns"] < stamps[-1]
+    expected = 1e3 * np.interp(run.columns["stamp_ns"][inside].astype(float), stamps, heights)
+    # The sensor points straight down, 40 mm below the end effector.
+    assert run.columns["gel_z_mm"][inside] == pytest.approx(expected - 40.0, abs=0.02)
+
+
+def test_states_used_are_within_5_ms_of_every_image(recorded):
+    result, run = recorded
+    assert run.columns["pose_gap_ms"].max() <= 5.0
+    assert result["pose_gap_max"] <= 5e-3
+
+
+def test_every_image_of_the_run_is_in_the_bag_once(recorded):
+    run = recorded[1]
+    stamps = [stamp for stamp, _ in messages(run.bag, "sensor_msgs/msg/Image")]
+    assert len(set(stamps)) == len(stamps)
+    assert set(run.columns["stamp_ns"]) <= set(stamps)
+    assert np.diff(stamps).max() < 1.9 * 40e6
+
+
+def test_bag_carries_every_topic_with_its_definition(recorded):
+    from rosbags.highlevel import AnyReader
+
+    with AnyReader([recorded[1].bag]) as reader:
+        counts = {connection.msgtype: connection.msgcount for connection in reader.connections}
+    assert counts["franka_msgs/msg/FrankaRobotState"] > 20 * counts["sensor_msgs/msg/Image"]
+    assert counts["tacdiff_ros/msg/AcquisitionState"] == recorded[0]["samples"]
+    assert counts["geometry_msgs/msg/PoseStamped"] > 2 * counts["sensor_msgs/msg/Image"]
+
+
+def test_recording_is_never_overwritten(graph, recorded):
+    result = graph.acquire("--output", "recorded")
+    assert not result["success"]
+    assert "exists already" in result["message"]
+    assert recorded[1].bag.exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--output", "../outside"), ("--output", "a/b"), ("--protocol", "../../etc/passwd")],
+)
+def test_goal_cannot_leave_the_configured_folders(graph, option, value):
+    result = graph.acquire(option, value)
+    assert not result["success"]
+    assert "\n" not in result["message"]
+    assert not (graph.folder.parent / "outside").exists()
+
+
+def test_goal_with_a_missing_protocol_says_so(graph):
+    result = graph.acquire("--protocol", "missing.yaml")
+    assert not result["success"]
+    assert "missing.yaml" in result["message"]
+
+
+def test_cancelled_run_retracts_and_keeps_what_was_recorded(graph):
+    client = graph.client("--output", "cancelled")
+    wait_for_contact(client)
+    client.send_signal(signal.SIGINT)
+    result = json.loads(client.communicate(timeout=30)[0])
+    assert result["cause"] == "cancelled"
+    run = open_run(graph.folder / "cancelled")
+    assert not run.repaired
+    assert run.columns["measured_depth_mm"][-1] < -2.5  # clear of the indenter by 2.5 mm
+    assert result["samples"] == run.sample_count
+
+
+def test_second_goal_is_refused_while_one_runs(graph):
+    client = graph.client("--output", "first")
+    wait_for_contact(client)
+    second = graph.acquire("--output", "second")
+    assert second["cause"] == "refused"
+    assert "active" in second["message"]
+    assert json.loads(client.communicate(timeout=60)[0])["success"]
+
+
+def test_driver_publishes_rgb8_at_its_rate_with_info_and_diagnostics(graph, observer):
+    images, infos, diagnostics = [], [], []
+    observer.create_subscription(Image, "/image_raw", images.append, BEST_EFFORT)
+    observer.create_subscription(CameraInfo, "/camera_info", infos.append, BEST_EFFORT)
+    observer.create_subscription(DiagnosticArray, "/diagnostics", diagnostics.append, 10)
+    observer.spin_for(4.0)
+    stamps = np.array([m.header.stamp.sec + 1e-9 * m.header.stamp.nanosec for m in images])
+    assert {message.encoding for message in images} == {"rgb8"}
+    assert np.median(np.diff(stamps)) == pytest.approx(0.04, abs=0.004)
+    assert (infos[0].width, infos[0].height) == (320, 240)
+    values = {v.key: v.value for v in diagnostics[-1].status[0].values}
+    assert float(values["rate_hz"]) == pytest.approx(25.0, abs=3.0)
+
+
+def test_tracker_publishes_all_dots_of_the_grid(graph, observer):
+    fields = []
+    observer.create_subscription(MarkerField, "/markers", fields.append, 10)
+    observer.spin_for(2.0)
+    assert fields[-1].found_count == 63
+    assert (fields[-1].rows, fields[-1].columns) == (7, 9)
+    assert np.diff(np.reshape(fields[-1].x, (7, 9)), axis=1).min() > 15.0
+
+
+def test_virtual_arm_publishes_as_franka_ros2_does(graph, observer):
+    """Full state reliable at 1 kHz; convenience topics best effort with depth 1 (since v2.4)."""
+    stamps = []
+    observer.create_subscription(
+        FrankaRobotState,
+        f"{BROADCASTER}/robot_state",
+        lambda m: stamps.append(m.header.stamp.sec * 10**9 + m.header.stamp.nanosec),
+        QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE),
+    )
+    observer.spin_for(3.0)
+    assert np.median(np.diff(stamps)) == pytest.approx(1e6, rel=0.05)
+    for topic in ("current_pose", "measured_joint_states", "external_wrench_in_base_frame"):
+        (info,) = observer.get_publishers_info_by_topic(f"{BROADCASTER}/{topic}")
+        assert info.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
+
+
+def test_terminated_node_retracts_closes_the_bag_and_ends(graph):
+    """Last in this file: it ends the acquisition node."""
+    client = graph.client("--output", "terminated")
+    wait_for_contact(client)
+    process = graph.processes["acquisition"]
+    process.send_signal(signal.SIGTERM)
+    result = json.loads(client.communicate(timeout=30)[0])
+    assert result["cause"] == "terminated"
+    assert process.wait(10) == 0
+    run = open_run(graph.folder / "terminated")
+    assert not run.repaired
+    assert run.columns["measured_depth_mm"][-1] < -2.5
+
+
+@pytest.mark.parametrize(
+    ("node", "arguments", "expected"),
+    [
+        ("acquisition", ["-p", "limits.force_newton:=5.0"], "unknown parameter"),
+        ("acquisition", ["-p", "limits.force_n:=-1.0"], "limits.force_n"),
+        ("acquisition", ["-p", "limits.force_n:=strong"], "limits.force_n"),
+        ("acquisition", ["-p", "limits.box_min_mm:=[900.0, 900.0, 900.0]"], "box is empty"),
+        ("acquisition", ["-p", "protocol:=missing.yaml"], "missing.yaml"),
+        ("gelsight_driver", ["-p", "source:=/nowhere/video.avi"], "no video at"),
+        ("gelsight_driver", ["-p", "rate_hz:=0.0"], "rate_hz"),
+        ("marker_tracker", ["-p", "grid:=seven"], "grid"),
+        ("virtual_panda", ["-p", "contact:=magnet"], "contact"),
+    ],
+)
+def test_bad_parameter_ends_the_node_with_one_line_and_exit_code_2(node, arguments, expected):
+    done = _run_node(node, ["--params-file", str(config_path("tacdiff.yaml")), *arguments])
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode == 2
+    assert len(lines) == 1
+    assert expected in lines[0]
+    assert re.match("error: ", lines[0])
+
+
+def test_broken_parameter_file_ends_the_node_with_exit_code_2(tmp_path):
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("acquisition:\n  ros__parameters: [")
+    done = _run_node("acquisition", ["--params-file", str(broken)])
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stderr.strip().splitlines()[-1].startswith("error: ")
+
+
+def _run_node(node: str, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", f"tacdiff_ros.nodes.{node}", "--ros-args", *arguments]
+    return subprocess.run(
+        command, env=isolated_environment(), capture_output=True, text=True, timeout=30
+    )

@@ -7,6 +7,7 @@ object per rotation costs more than the algebra.
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +38,7 @@ class Pose:
         """
         x, y, z, w = (float(part) for part in np.asarray(quaternion_xyzw, float))
         square = x * x + y * y + z * z + w * w
-        if not 0.0 < square < math.inf:
+        if not sys.float_info.min < square < math.inf:
             raise ValueError(f"quaternion ({x}, {y}, {z}, {w}) has no usable length")
         s = 2.0 / square
         matrix = np.array(

@@ -7,6 +7,7 @@ Protocol of the paper (section V-A, figure 5): press, translate 2 mm in four dir
 from __future__ import annotations
 
 import math
+import reprlib
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -20,6 +21,7 @@ from tacdiff_ros.acquisition.pose import Pose
 from tacdiff_ros.errors import InputError
 
 MAXIMUM_FILE_BYTES = 64 * 1024
+LONGEST_QUOTE = 200  # characters of a file that a message repeats
 DIRECTIONS = {"x+": (1.0, 0.0), "x-": (-1.0, 0.0), "y+": (0.0, 1.0), "y-": (0.0, -1.0)}
 
 
@@ -136,24 +138,24 @@ def load_protocol(path: Path) -> Protocol:
             wrong kind or out of range; the message names the value.
     """
     try:
-        if path.stat().st_size > MAXIMUM_FILE_BYTES:
-            raise InputError(f"protocol {path} is over {MAXIMUM_FILE_BYTES} bytes: not a protocol")
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        size = path.stat().st_size
+        content = yaml.safe_load(path.read_text("utf-8")) if size <= MAXIMUM_FILE_BYTES else None
     except OSError as error:
         raise InputError(f"cannot read protocol {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: the 99th of May
+        reason = " ".join(str(error).split())[:LONGEST_QUOTE]
         raise InputError(f"protocol {path} is not valid YAML: {reason}") from error
+    if size > MAXIMUM_FILE_BYTES:
+        raise InputError(f"protocol {path} is over {MAXIMUM_FILE_BYTES} bytes: not a protocol")
     if not isinstance(content, dict):
         raise InputError(f"protocol {path} holds no mapping of names to values")
     try:
         return Protocol.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise InputError(
-            f"protocol {path}: '{name}' is {first['input']!r}: {first['msg']}"
-        ) from error
+        name = ".".join(str(part) for part in first["loc"])[:LONGEST_QUOTE]
+        given = reprlib.repr(first["input"])  # nested aliases would fill the memory
+        raise InputError(f"protocol {path}: '{name}' is {given}: {first['msg']}") from error
 
 
 def plan_trials(protocol: Protocol, trials: int = 0, seed: int | None = None) -> list[Trial]:

@@ -7,6 +7,7 @@ that a failed run names it.
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from typing import Annotated
 
@@ -152,7 +153,7 @@ class SafetyMonitor:
 
     def on_target(self, target: Pose, now_s: float) -> bool:
         """Check a target of the frame `gel` before it is sent; False when it must not be."""
-        if not np.all(np.isfinite(target.position_mm)):
+        if not (np.isfinite(target.position_mm).all() and np.isfinite(target.matrix).all()):
             self.trip(Cause.NOT_FINITE, "the commanded target holds a number that is not finite")
             return False
         if not self.is_inside(target.position_mm):
@@ -247,7 +248,8 @@ class SafetyMonitor:
                 f"the end effector moves at {speed_mm_s:.0f} mm/s, limit "
                 f"{self.limits.speed_mm_s:g}",
             )
-        cosine = min(1.0, abs(float(state.quaternion_xyzw @ first.quaternion_xyzw)))
+        now, then = state.quaternion_xyzw, first.quaternion_xyzw
+        cosine = min(1.0, abs(float(now @ then)) / float(np.sqrt((now @ now) * (then @ then))))
         rotation_rad_s = 2.0 * float(np.arccos(cosine)) / elapsed_s
         if rotation_rad_s > self.limits.rotation_speed_rad_s:
             self.trip(
@@ -293,7 +295,8 @@ class SafetyMonitor:
 def _is_finite(state: RobotState) -> bool:
     numbers = (state.position_mm, state.quaternion_xyzw, state.force_n, state.torque_n_m)
     finite = all(np.isfinite(part).all() for part in numbers)
-    return finite and bool(np.any(state.quaternion_xyzw))
+    turn = state.quaternion_xyzw
+    return finite and sys.float_info.min < float(turn @ turn) < np.inf
 
 
 def _mm(position: NDArray[np.float64] | Vector) -> str:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import sys
 
 import typer
-from click.exceptions import Abort, ClickException
-from click.exceptions import Exit as ClickExit
 
 from tacdiff_ros.cli.demo import demo
 from tacdiff_ros.cli.markers import markers
 from tacdiff_ros.errors import InputError
 
+# Click's, which recent versions of typer carry inside and older ones import.
+USAGE_ERROR = typer.BadParameter.__bases__[0]
+
 application = typer.Typer(
     name="tacdiff",
     help="A calibrated, differentiable twin of a GelSight Mini. Every command takes --json.",
     add_completion=False,
-    no_args_is_help=True,
     rich_markup_mode=None,
 )
 application.command()(demo)
@@ -34,15 +34,11 @@ def run(arguments: list[str] | None = None) -> int:
         code = application(args=arguments, standalone_mode=False)
     except InputError as error:
         return _refuse(str(error))
-    except ClickExit as ending:
+    except typer.Exit as ending:
         return ending.exit_code
-    except ClickException as error:
-        return (
-            _refuse(f"{error.format_message()} See `tacdiff --help`.")
-            if (error.exit_code == 2 and error.format_message())
-            else error.exit_code
-        )
-    except (Abort, KeyboardInterrupt):
+    except USAGE_ERROR as error:
+        return _refuse(f"{error.format_message().rstrip('.')}: see `tacdiff --help`.")
+    except (typer.Abort, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
         return 130
     return code if isinstance(code, int) else 0

@@ -111,8 +111,10 @@ class AcquisitionNode(Node):
     def _finish(self, run_: _Run, outcome: Outcome) -> None:
         self._run = None
         result = run_.close(outcome)
-        log = self.get_logger().info if result.success else self.get_logger().error
-        log(result.message)
+        if result.success:
+            self.get_logger().info(result.message)
+        else:
+            self.get_logger().error(result.message)
         run_.goal.execute(lambda handle: _end(handle, result))
 
     def _begin(self, goal: Any) -> _Run:

@@ -67,6 +67,7 @@ def test_markers_reads_a_folder_of_images_as_frames(pictures, tmp_path, capsys):
         (["markers", "{}/reference.png", "--gird", "7x9"], "--gird"),
         (["markers"], "source"),
         (["frobnicate"], "frobnicate"),
+        ([], "missing command"),
         (["demo", "--frames", "missing.avi", "--out", "{}/demo"], "no video at missing.avi"),
         (["demo", "--trials", "0"], "trials"),
         (["demo", "--out", "{}/text.png/demo"], "cannot write"),

@@ -97,7 +97,7 @@ def wait_for_contact(client: subprocess.Popen[str]) -> None:
     for line in client.stderr:
         if line.startswith("{") and json.loads(line)["phase"] == "translate":
             return
-    pytest.fail("the run ended before it touched")
+    pytest.fail(f"the run ended before it touched: {client.communicate()[0]}")
 
 
 @pytest.fixture(scope="module")

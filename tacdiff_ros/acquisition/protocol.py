@@ -154,7 +154,7 @@ def load_protocol(path: Path) -> Protocol:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])[:LONGEST_QUOTE]
-        given = reprlib.repr(first["input"])  # nested aliases would fill the memory
+        given = reprlib.repr(first["input"])[:LONGEST_QUOTE]  # nested aliases would fill the memory
         raise InputError(f"protocol {path}: '{name}' is {given}: {first['msg']}") from error
 
 

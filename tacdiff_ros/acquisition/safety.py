@@ -7,7 +7,6 @@ that a failed run names it.
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from typing import Annotated
 
@@ -23,6 +22,7 @@ from tacdiff_ros.acquisition.stream_watch import StreamWatch
 Vector = tuple[float, float, float]
 MOTION_MODES = (RobotMode.IDLE, RobotMode.MOVE)
 EXTENT_TOLERANCE_MM = 1e-6
+QUATERNION_PARTS = (1e-150, 1e150)  # the largest part; its square must be a usable number
 
 
 class SafetyLimits(BaseModel):
@@ -295,8 +295,8 @@ class SafetyMonitor:
 def _is_finite(state: RobotState) -> bool:
     numbers = (state.position_mm, state.quaternion_xyzw, state.force_n, state.torque_n_m)
     finite = all(np.isfinite(part).all() for part in numbers)
-    turn = state.quaternion_xyzw
-    return finite and sys.float_info.min < float(turn @ turn) < np.inf
+    low, high = QUATERNION_PARTS
+    return finite and low < float(np.abs(state.quaternion_xyzw).max()) < high
 
 
 def _mm(position: NDArray[np.float64] | Vector) -> str:

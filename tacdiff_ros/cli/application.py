@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import typer
 
@@ -11,7 +12,7 @@ from tacdiff_ros.cli.markers import markers
 from tacdiff_ros.errors import InputError
 
 # Click's, which recent versions of typer carry inside and older ones import.
-USAGE_ERROR = typer.BadParameter.__bases__[0]
+USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
 
 application = typer.Typer(
     name="tacdiff",

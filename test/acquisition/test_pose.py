@@ -108,7 +108,7 @@ def test_distance_is_exact_from_the_tiniest_angle_to_a_half_turn(angle_rad):
     for axis in Rotation.random(20, rng=random).apply([1.0, 0.0, 0.0]):
         start = Pose.from_euler(random.uniform(-9, 9, 3), random.uniform(-1, 1, 3))
         turned = Rotation.from_matrix(start.matrix) * Rotation.from_rotvec(angle_rad * axis)
-        far = Pose(start.position_mm + [3.0, 0.0, -4.0], turned.as_matrix())
+        far = Pose(start.position_mm + np.array([3.0, 0.0, -4.0]), turned.as_matrix())
         distance_mm, found_rad = start.distance_to(far)
         assert distance_mm == pytest.approx(5.0, abs=1e-12)
         assert found_rad == pytest.approx(angle_rad, rel=1e-6, abs=1e-14)

@@ -1,0 +1,42 @@
+"""The acquisition graph without hardware; with `acquire:=true` it runs the demo protocol at once.
+
+ros2 launch tacdiff_ros demo.launch.py acquire:=true data_folder:=/tmp/tacdiff_demo
+"""
+
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.conditions import IfCondition
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+BRINGUP = Path(get_package_share_directory("tacdiff_ros")) / "launch" / "bringup.launch.py"
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Bringup on fake hardware, and one goal when asked for."""
+    return LaunchDescription(
+        [
+            DeclareLaunchArgument(
+                "acquire",
+                default_value="false",
+                choices=["true", "false"],
+                description="Send one goal with the demo protocol.",
+            ),
+            IncludeLaunchDescription(
+                PythonLaunchDescriptionSource(str(BRINGUP)),
+                launch_arguments={"use_fake_hardware": "true"}.items(),
+            ),
+            Node(
+                package="tacdiff_ros",
+                executable="acquire_client",
+                namespace=LaunchConfiguration("namespace"),
+                arguments=["--protocol", "demo.yaml", "--indenter", "cross:size=4.4"],
+                output="screen",
+                condition=IfCondition(LaunchConfiguration("acquire")),
+            ),
+        ]
+    )

@@ -223,6 +223,7 @@ def main() -> int:
         for file, protocol in protocols.items():
             (folder / "protocols" / f"{file}.yaml").write_text(yaml.safe_dump(protocol))
         settings = ["-p", f"data_folder:={folder}", "-p", f"protocol_folder:={folder}/protocols"]
+        settings += ["-p", "limits.state_age_s:=0.1", "-p", "limits.image_age_s:=0.4"]
         settings += ["-p", "protocol:=fault.yaml", "-p", f"limits.force_n:={FORCE_LIMIT_N}"]
         settings += ["-p", f"limits.tracking_mm:={TRACKING_LIMIT_MM}"]
         with Graph(folder, environment, settings) as graph:

@@ -83,6 +83,9 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     source = value("source") or ("generated" if fake else "")
     base_frame = {"base_frame": f"{value('robot_type')}_link0"}
     data = {"data_folder": value("data_folder")} if value("data_folder") else {}
+    files = [str(params_file)]
+    if fake:
+        files.append(str(SHARE / "config" / "fake_hardware.yaml"))
     own_parameters = {
         "gelsight_driver": {"source": source} if source else {},
         "marker_tracker": {},
@@ -97,7 +100,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             name=name,
             namespace=value("namespace"),
             parameters=[
-                str(params_file),
+                *files,
                 {"use_sim_time": value("use_sim_time") == "true"},
                 parameters,
             ],

@@ -30,15 +30,37 @@ class SafetyLimits(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    box_min_mm: Vector
-    box_max_mm: Vector
-    speed_mm_s: Annotated[float, Field(gt=0, le=500)] = 60.0
-    rotation_speed_rad_s: Annotated[float, Field(gt=0, le=3)] = 0.6
-    speed_window_s: Annotated[float, Field(ge=0.005, le=0.2)] = 0.02
-    force_n: Annotated[float, Field(gt=0, le=60)] = 20.0
-    torque_n_m: Annotated[float, Field(gt=0, le=20)] = 3.0
-    force_bias_n: Annotated[float, Field(gt=0, le=60)] = 10.0
-    tracking_mm: Annotated[float, Field(gt=0, le=100)] = 15.0
+    box_min_mm: Annotated[Vector, Field(description="lower corner of the workspace box")]
+    box_max_mm: Annotated[Vector, Field(description="upper corner of the workspace box")]
+    speed_mm_s: Annotated[
+        float,
+        Field(
+            gt=0, le=500, description="largest speed of the end effector, measured and commanded"
+        ),
+    ] = 60.0
+    rotation_speed_rad_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=3,
+            description="largest turning speed of the end effector, measured and commanded",
+        ),
+    ] = 0.6
+    speed_window_s: Annotated[
+        float, Field(ge=0.005, le=0.2, description="speeds are means over so long")
+    ] = 0.02
+    force_n: Annotated[
+        float, Field(gt=0, le=60, description="largest external force, bias removed")
+    ] = 20.0
+    torque_n_m: Annotated[
+        float, Field(gt=0, le=20, description="largest external torque, bias removed")
+    ] = 3.0
+    force_bias_n: Annotated[
+        float, Field(gt=0, le=60, description="largest force that may be taken as bias")
+    ] = 10.0
+    tracking_mm: Annotated[
+        float, Field(gt=0, le=100, description="largest distance of the arm from its target")
+    ] = 15.0
     state_pause_s: Annotated[
         float, Field(gt=0, le=1, description="without a robot state for so long, motion pauses")
     ] = 0.03
@@ -51,7 +73,9 @@ class SafetyLimits(BaseModel):
     image_age_s: Annotated[
         float, Field(gt=0, le=5, description="without an image for so long, the run stops")
     ] = 0.4
-    clock_jump_s: Annotated[float, Field(gt=0, le=5)] = 0.2
+    clock_jump_s: Annotated[
+        float, Field(gt=0, le=5, description="largest step of a message clock")
+    ] = 0.2
 
     @model_validator(mode="after")
     def _box_has_volume(self) -> SafetyLimits:

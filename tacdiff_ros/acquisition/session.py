@@ -47,15 +47,41 @@ class SessionSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    retract_speed_mm_s: Annotated[float, Field(gt=0, le=50)] = 10.0
-    pause_before_retract_s: Annotated[float, Field(ge=0, le=5)] = 0.2
-    wait_for_control_s: Annotated[float, Field(ge=0, le=60)] = 2.0
-    wait_for_streams_s: Annotated[float, Field(gt=0, le=60)] = 5.0
-    compliance_gain_per_s: Annotated[float, Field(ge=0, le=20)] = 6.0
-    compliance_limit_mm: Annotated[float, Field(ge=0, le=20)] = 8.0
-    settled_mm: Annotated[float, Field(gt=0, le=5)] = 0.05
-    settle_limit_s: Annotated[float, Field(ge=0, le=10)] = 1.5
-    contact_states: Annotated[int, Field(ge=1, le=100)] = 5
+    retract_speed_mm_s: Annotated[
+        float, Field(gt=0, le=50, description="peak speed of the way back")
+    ] = 10.0
+    pause_before_retract_s: Annotated[
+        float, Field(ge=0, le=5, description="standstill between stop and way back")
+    ] = 0.2
+    wait_for_control_s: Annotated[
+        float, Field(ge=0, le=60, description="wait so long for an arm that can be trusted again")
+    ] = 2.0
+    wait_for_streams_s: Annotated[
+        float, Field(gt=0, le=60, description="wait so long for the first state and image")
+    ] = 5.0
+    compliance_gain_per_s: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=20,
+            description="how fast targets are shifted to reach the measured position in contact",
+        ),
+    ] = 6.0
+    compliance_limit_mm: Annotated[float, Field(ge=0, le=20, description="largest such shift")] = (
+        8.0
+    )
+    settled_mm: Annotated[
+        float, Field(gt=0, le=5, description="a step has settled within this distance")
+    ] = 0.05
+    settle_limit_s: Annotated[
+        float, Field(ge=0, le=10, description="wait no longer than this for settling")
+    ] = 1.5
+    contact_states: Annotated[
+        int,
+        Field(
+            ge=1, le=100, description="so many states in a row above the contact force are contact"
+        ),
+    ] = 5
 
 
 @dataclass(frozen=True)
@@ -376,16 +402,20 @@ class AcquisitionSession:
         return False
 
     def _finish(self) -> None:
-        untouched = self._sent is None
         self.outcome = Outcome(
             fault=self._fault,
-            retracted=untouched or not self._frozen,
+            retracted=self._sent is None or (not self._frozen and self._stands_clear()),
             trials_completed=self._trials_completed,
             samples=self.sampler.samples,
             images_without_state=self.sampler.images_without_state,
             pose_gap_max_s=self.sampler.gap_max_s,
             force_max_n=self.monitor.force_max_n,
         )
+
+    def _stands_clear(self) -> bool:
+        """Whether the measured gel, not just its target, is off the indenter by half the gap."""
+        height_mm = float((self.sampler.newest_gel().inverse() @ self._indenter).position_mm[2])
+        return height_mm >= 0.5 * self._protocol.start.standoff_mm
 
     # Targets.
 

@@ -32,7 +32,7 @@ def isolated_environment() -> dict[str, str]:
 def running_node(
     node: str, extra: list[str], log_file: Path, environment: dict[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A node with the shipped parameters, interrupted at the end.
+    """A node with the shipped parameters for virtual hardware, interrupted at the end.
 
     Args:
         node: name in `nodes.txt`.
@@ -40,7 +40,8 @@ def running_node(
         log_file: takes what the node prints.
         environment: as from `isolated_environment`.
     """
-    parameters = ["--params-file", str(config_path("tacdiff.yaml")), *extra]
+    files = [config_path("tacdiff.yaml"), config_path("fake_hardware.yaml")]
+    parameters = [part for file in files for part in ("--params-file", str(file))] + extra
     command = [sys.executable, "-m", f"tacdiff_ros.nodes.{node}", "--ros-args", *parameters]
     with log_file.open("ab") as log:
         process = subprocess.Popen(  # noqa: S603

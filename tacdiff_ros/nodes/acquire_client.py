@@ -6,6 +6,7 @@ import argparse
 import json
 import signal
 import sys
+import time
 from types import FrameType
 from typing import Any
 
@@ -33,28 +34,47 @@ def acquire(node: Node, goal: Acquire.Goal, server_timeout_s: float) -> dict[str
     client = ActionClient(node, Acquire, "acquire")
     if not client.wait_for_server(timeout_sec=server_timeout_s):
         return {"success": False, "message": "no action server `acquire` is running"}
-    sending = client.send_goal_async(goal, feedback_callback=_show)
+    sending = client.send_goal_async(goal, feedback_callback=_Show())
     rclpy.spin_until_future_complete(node, sending)
     handle = sending.result()
     if handle is None or not handle.accepted:
         return {"success": False, "message": "the action server refused the goal"}
 
-    def cancel(_number: int, _frame: FrameType | None) -> None:
-        handle.cancel_goal_async()
+    interrupts: list[int] = []
 
-    signal.signal(signal.SIGINT, cancel)
+    def remember(number: int, _frame: FrameType | None) -> None:
+        interrupts.append(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, remember)
     waiting = handle.get_result_async()
+    cancelled = False
     while not waiting.done():
-        rclpy.spin_until_future_complete(node, waiting, timeout_sec=1.0)
+        rclpy.spin_until_future_complete(node, waiting, timeout_sec=0.2)
+        if interrupts and not cancelled:
+            handle.cancel_goal_async()
+            cancelled = True
         if not waiting.done() and not client.server_is_ready():
             return {"success": False, "message": "the action server went away during the run"}
     result = waiting.result().result
     return {name: getattr(result, name) for name in result.get_fields_and_field_types()}
 
 
-def _show(message: Any) -> None:
-    """One line of JSON per image on stderr."""
-    feedback = message.feedback
+class _Show:
+    """A line of JSON on stderr when the step changes, and twice a second."""
+
+    def __init__(self) -> None:
+        self._shown: tuple[Any, ...] = ()
+
+    def __call__(self, message: Any) -> None:
+        state = message.feedback.state
+        current = (state.trial, state.step, state.motion, int(2 * time.monotonic()))
+        if current != self._shown:
+            self._shown = current
+            _print_feedback(message.feedback)
+
+
+def _print_feedback(feedback: Acquire.Feedback) -> None:
     state = feedback.state
     line = {
         "progress": round(feedback.progress, 3),

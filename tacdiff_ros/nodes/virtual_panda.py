@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import fields
 
 from franka_msgs.msg import FrankaRobotState
@@ -36,6 +37,7 @@ from tacdiff_ros.virtual.rig import RigReading, VirtualRig
 BROADCASTER = "franka_robot_state_broadcaster"
 STEP_PERIOD_S = 1e-3
 LONGEST_FAULT_S = 3600.0
+LONGEST_FAREWELL_S = 10.0
 
 
 class VirtualPandaNode(Node):
@@ -65,6 +67,7 @@ class VirtualPandaNode(Node):
         )
         self._every = max(1, every)
         self._count = 0
+        self._stop_asked_s = 0.0
         self._messages = _Messages(self._arm_id)
         self._create_topics()
         if contact == "topic":
@@ -72,6 +75,15 @@ class VirtualPandaNode(Node):
         self.create_subscription(PoseStamped, "target_pose", self._on_target, LATEST_COMMAND)
         self.create_service(InjectFault, "~/inject_fault", self._on_fault)
         self.create_timer(STEP_PERIOD_S, self._advance)
+
+    def request_stop(self, _reason: str) -> None:
+        """Go on while somebody commands the arm, who may want to retract first."""
+        self._stop_asked_s = time.monotonic()
+
+    def is_finished(self) -> bool:
+        """Whether nobody commands the arm any more, or has done so for long enough."""
+        waited_s = time.monotonic() - self._stop_asked_s
+        return waited_s > LONGEST_FAREWELL_S or self.count_publishers("target_pose") == 0
 
     def _declare_floats(self, prefix: str, kind: type) -> dict[str, float]:
         values = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +12,14 @@ from typing import Any
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from rosbags.highlevel import AnyReader, AnyReaderError
-from rosbags.rosbag2 import ReaderError
+from rosbags.highlevel import AnyReader
 
 from tacdiff_ros.acquisition.bag_repair import is_finished, repair_bag
 from tacdiff_ros.errors import InputError
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
 LARGEST_RUN_FILE_BYTES = 1024 * 1024
+TEXT_COLUMNS = {"phase", "step", "motion"}
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,8 @@ def images(bag: Path, topic: str | None = None) -> Iterator[tuple[int, NDArray[n
     for stamp_ns, message in messages(bag, IMAGE_TYPE, topic):
         if message.encoding not in ("rgb8", "bgr8"):
             raise InputError(f"{bag} holds images as {message.encoding}; expected rgb8 or bgr8")
+        if message.data.size != message.height * message.step or message.step < 3 * message.width:
+            raise InputError(f"{bag} holds an image whose size and number of bytes do not agree")
         rows = message.data.reshape(message.height, message.step)[:, : 3 * message.width]
         image = rows.reshape(message.height, message.width, 3)
         yield stamp_ns, image if message.encoding == "rgb8" else image[..., ::-1]
@@ -100,25 +103,35 @@ def messages(bag: Path, type_name: str, topic: str | None = None) -> Iterator[tu
                 message: Any = reader.deserialize(data, connection.msgtype)
                 stamp = message.header.stamp
                 yield stamp.sec * 1_000_000_000 + stamp.nanosec, message
-    except (AnyReaderError, ReaderError, OSError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # damaged bytes leave rosbags as nearly any exception
         raise InputError(f"cannot read the bag {bag}: {' '.join(str(error).split())}") from error
 
 
 def _read_index(path: Path) -> dict[str, NDArray[Any]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if None not in row.values()]
-    names = list(rows[0]) if rows else []
-    texts = {"phase", "step", "motion"}
-    columns: dict[str, NDArray[Any]] = {}
-    for name in names:
-        values = [row[name] for row in rows]
-        kind = str if name in texts else np.int64 if name == "stamp_ns" else np.float64
-        columns[name] = np.array(values).astype(kind)
+    """Columns of the index without a last row that its writer did not finish."""
+    try:
+        content = path.read_text(encoding="utf-8")
+        whole = content[: content.rfind("\n") + 1]
+        rows = list(csv.DictReader(io.StringIO(whole, newline="")))
+        names = list(rows[0]) if rows else []
+        columns = {name: _column(name, [row[name] for row in rows]) for name in names}
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        raise InputError(f"{path} is no index of a run: {error}") from error
     return columns or {"sample": np.zeros(0)}
+
+
+def _column(name: str, values: list[str]) -> NDArray[Any]:
+    kind = str if name in TEXT_COLUMNS else np.int64 if name == "stamp_ns" else np.float64
+    return np.array(values).astype(kind)
 
 
 def _read_run(path: Path) -> dict[str, Any]:
     if not path.is_file() or path.stat().st_size > LARGEST_RUN_FILE_BYTES:
         return {}
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     return content if isinstance(content, dict) else {}

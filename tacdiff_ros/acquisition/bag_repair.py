@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from rosbags.rosbag2 import ReaderError
 from rosbags.rosbag2.storage_mcap import McapReader
 
 from tacdiff_ros.errors import InputError
@@ -93,11 +92,10 @@ def _write_metadata(bag: Path, file: Path) -> None:
     try:
         reader.open()
         information = _information(reader, file)
-    except ReaderError as error:
-        raise InputError(f"{bag} cannot be repaired: {error}") from error
-    finally:
-        if reader.bio is not None:
-            reader.close()
+        reader.close()
+    except Exception as error:  # damaged bytes leave rosbags as nearly any exception
+        reason = " ".join(str(error).split())
+        raise InputError(f"{bag} cannot be repaired: {reason}") from error
     write_yaml(bag / "metadata.yaml", {"rosbag2_bagfile_information": information})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -155,13 +156,14 @@ def find_camera(device: str, listing: Path = VIDEO_DEVICES) -> int | str:
     Raises:
         CameraLostError: no camera has such a name; the message lists those that there are.
     """
-    if device.isdigit():
+    if device.isdecimal():
         return int(device)
     if device.startswith("/"):
         return device
     names: dict[str, str] = {}
     for entry in sorted(listing.glob("video*"), key=_natural_order):
-        names[entry.name] = (entry / "name").read_text(encoding="utf-8").strip()
+        with suppress(OSError):  # unplugged meanwhile
+            names[entry.name] = (entry / "name").read_text(encoding="utf-8").strip()
     for node, name in names.items():
         if device.lower() in name.lower():
             return f"/dev/{node}"
@@ -196,5 +198,5 @@ def _to_rgb(frame: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _natural_order(path: Path) -> list[tuple[int, str]]:
-    parts = "".join(c if c.isdigit() else f" {c} " for c in str(path)).split()
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+    parts = "".join(c if c.isdecimal() else f" {c} " for c in str(path)).split()
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

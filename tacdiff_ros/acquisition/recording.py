@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
 
 from tacdiff_ros.acquisition.bag_repair import BAG_VERSION, lock_bag, write_yaml
 from tacdiff_ros.acquisition.sampling import Sample
@@ -88,6 +88,7 @@ class RunRecorder:
             LARGEST_BACKLOG
         )
         self._flushed_s = time.monotonic()
+        store = _make_complete_typestore(definitions, topics)
         try:
             folder.mkdir(parents=True)
             write_yaml(folder / "protocol.yaml", protocol)
@@ -103,7 +104,6 @@ class RunRecorder:
             raise InputError(f"cannot record to {folder}: {error}") from error
         self._index = csv.writer(self._index_file)
         self._index.writerow(INDEX_COLUMNS)
-        store = make_typestore(definitions)
         self._connections = {
             topic.name: self._writer.add_connection(topic.name, topic.type_name, typestore=store)
             for topic in topics
@@ -198,4 +198,14 @@ def make_typestore(definitions: Mapping[str, str]) -> Any:
     for name, text in definitions.items():
         types.update(get_types_from_msg(text, name))
     store.register(types)
+    return store
+
+
+def _make_complete_typestore(definitions: Mapping[str, str], topics: list[Topic]) -> Any:
+    try:
+        store = make_typestore(definitions)
+        for topic in topics:
+            store.generate_msgdef(topic.type_name, ros_version=2)
+    except (TypesysError, KeyError) as error:
+        raise InputError(f"a message cannot be recorded without its definition: {error}") from error
     return store

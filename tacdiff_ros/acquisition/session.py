@@ -39,6 +39,7 @@ CAUSES_OF_OWN_MOTION = frozenset(
 )
 CONTACT_FORCE_CAUSES = frozenset({Cause.FORCE_LIMIT, Cause.TORQUE_LIMIT})
 MOST_RETRACT_ATTEMPTS = 3
+CORRECTION_FORCE_SHARE = 0.7  # of the force limit; above, targets are not shifted further
 LONGEST_TICK_S = 0.05  # a later tick counts as this much for the correction
 
 
@@ -428,11 +429,17 @@ class AcquisitionSession:
             return None if without_control else self._sent @ self._mount_inverse
         target = self._wanted
         if self._in_contact:
-            target = self._correction.apply(target, self.sampler.newest_gel(), self._interval_s)
+            gel = self.sampler.newest_gel()
+            target = self._correction.apply(target, gel, self._correction_interval_s())
         self.monitor.check_tracking(self._wanted, self.sampler.newest_gel())
         if self.monitor.on_target(target, self._now_s):
             self._sent = target
         return self._sent @ self._mount_inverse
+
+    def _correction_interval_s(self) -> float:
+        """Time to correct for; none while the force is high, so as not to push harder yet."""
+        high = self.monitor.force_now_n > CORRECTION_FORCE_SHARE * self.monitor.limits.force_n
+        return 0.0 if high else self._interval_s
 
     def _absorb_correction(self) -> None:
         """Continue from the target that was sent, so that dropping the correction is no jump."""

@@ -225,7 +225,8 @@ print("started", flush=True)
 k = 0
 while True:
     recorder.write(t.POSES.name, time.time_ns(), t.pose_bytes(k))
-    recorder.write_sample(t.sample(k))
+    if k % 20 == 0:
+        recorder.write_sample(t.sample(k // 20))
     k += 1
     time.sleep(0.005)
 """
@@ -247,7 +248,7 @@ def test_a_killed_recorder_loses_at_most_the_last_second(tmp_path):
     found = raw_messages(run.bag)
     assert killed_ns - found[-1][1] < 1_000_000_000
     assert [data for _, _, data in found] == [pose_bytes(k) for k in range(len(found))]
-    assert abs(run.sample_count - len(found)) <= 200  # as many rows in a second
+    assert 20 * run.sample_count > len(found) - 220  # a row for every twentieth message
     np.testing.assert_array_equal(run.columns["sample"], np.arange(run.sample_count))
     assert not open_run(tmp_path / "run").repaired  # it stays repaired
 

@@ -429,14 +429,40 @@ def test_a_pose_that_cannot_be_right_ends_in_a_stop(fault):
 
 
 def test_an_arm_that_does_not_move_has_not_retracted():
-    """The targets go back to the stand-off, the arm stays where it is."""
-    run = press({"tracking_mm": 2.5}, **SHEAR)
+    """The targets go back to the stand-off, 4 mm; the arm stays where it is, within its limit."""
+    run = press({"tracking_mm": 8.0})
     inject_while_pressing(run, ArmFault.FROZEN_ARM, 0.0)
     outcome = run.session.outcome
     assert outcome.fault is not None
     assert outcome.fault.cause is Cause.TRACKING_ERROR
     assert run.gap_mm < 1.0
     assert not outcome.retracted
+
+
+def test_an_arm_that_was_moved_meanwhile_goes_on_from_where_it_is():
+    """Somebody takes it 40 mm aside while it reports an error; it must not be torn back."""
+    run = press({"speed_mm_s": 25.0})
+    begin_s = []
+
+    def take_aside(r: Run) -> None:
+        r.arm.inject(ArmFault.ROBOT_ERROR, 0.55)
+        begin_s.append(r.now_s)
+
+    step, _ = once_in(Phase.INDENT, 0.1, take_aside)
+
+    def act(r: Run) -> None:
+        step(r)
+        if begin_s and begin_s[0] + 0.05 < r.now_s < begin_s[0] + 0.55:
+            aside = START.position_mm + np.array([0.0, 40.0, 0.0])
+            r.arm.arm.follow(Pose(aside, START.matrix))
+
+    outcome = run.go(act)
+    assert outcome.fault is not None
+    assert outcome.fault.cause is Cause.ROBOT_ERROR
+    again = next(p for time, p in run.targets if time > begin_s[0] + 0.2 and p is not None)
+    assert again.position_mm[1] > 30.0
+    assert run.truth[max(run.truth)].arm.end_effector.position_mm[1] > 30.0
+    assert outcome.retracted
 
 
 @pytest.mark.parametrize("limit_n", [10.0, 15.0])

@@ -6,6 +6,7 @@ ros2 launch tacdiff_ros bringup.launch.py use_fake_hardware:=true
 
 from pathlib import Path
 
+import yaml
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from launch import LaunchDescription, LaunchDescriptionEntity
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
@@ -13,6 +14,7 @@ from launch.launch_context import LaunchContext
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
 
 SHARE = Path(get_package_share_directory("tacdiff_ros"))
 # An interrupted run retracts and closes its recording before the node ends.
@@ -28,7 +30,8 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "robot_ip",
         default_value="",
-        description="Address of the arm: starts franka_bringup. Empty: it runs already.",
+        description="Address of the arm: starts franka_bringup, which Ctrl-C then ends together "
+        "with a run, before it can retract. Empty: it runs already.",
     ),
     DeclareLaunchArgument(
         "robot_type",
@@ -51,7 +54,10 @@ ARGUMENTS = [
         description="Take the time from /clock.",
     ),
     DeclareLaunchArgument(
-        "log_level", default_value="info", description="debug, info, warn, error or fatal."
+        "log_level",
+        default_value="info",
+        choices=["debug", "info", "warn", "error", "fatal"],
+        description="Least severe messages that the nodes print.",
     ),
     DeclareLaunchArgument(
         "source",
@@ -61,6 +67,13 @@ ARGUMENTS = [
     ),
     DeclareLaunchArgument(
         "data_folder", default_value="", description="Recordings. Empty: as the parameters say."
+    ),
+    DeclareLaunchArgument(
+        "publish_description",
+        default_value="false",
+        choices=["true", "false"],
+        description="Publish mount and sensor frames below <robot_type>_hand_tcp, with the mount "
+        "of params_file; needs robot_state_publisher.",
     ),
 ]
 
@@ -80,49 +93,102 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     if not params_file.is_file():
         raise RuntimeError(f"params_file {params_file} does not exist: give an existing file")
     fake = value("use_fake_hardware") == "true"
-    source = value("source") or ("generated" if fake else "")
-    base_frame = {"base_frame": f"{value('robot_type')}_link0"}
-    data = {"data_folder": value("data_folder")} if value("data_folder") else {}
     files = [str(params_file)]
     if fake:
         files.append(str(SHARE / "config" / "fake_hardware.yaml"))
-    own_parameters = {
-        "gelsight_driver": {"source": source} if source else {},
-        "marker_tracker": {},
-        "acquisition": {**base_frame, **data},
-    }
-    if fake:
-        own_parameters["virtual_panda"] = {"arm_id": value("robot_type")}
     nodes: list[LaunchDescriptionEntity] = [
         Node(
             package="tacdiff_ros",
             executable=name,
             name=name,
             namespace=value("namespace"),
-            parameters=[
-                *files,
-                {"use_sim_time": value("use_sim_time") == "true"},
-                parameters,
-            ],
+            parameters=[*files, {"use_sim_time": value("use_sim_time") == "true"}, overrides],
             ros_arguments=["--log-level", value("log_level")],
             output="screen",
             sigterm_timeout=TIME_TO_RETRACT_S,
         )
-        for name, parameters in own_parameters.items()
+        for name, overrides in node_overrides(
+            fake, value("robot_type"), value("source"), value("data_folder")
+        ).items()
     ]
+    if value("publish_description") == "true":
+        description = describe_mount(params_file, value("robot_type"))
+        nodes.append(mount_publisher(description, value("namespace")))
     if value("robot_ip") and not fake:
-        nodes.append(_franka(value("robot_ip"), value("robot_type"), value("namespace")))
+        nodes.append(arm(value("robot_ip"), value("robot_type"), value("namespace")))
     return nodes
 
 
-def _franka(robot_ip: str, robot_type: str, namespace: str) -> IncludeLaunchDescription:
+def node_overrides(
+    fake: bool, robot_type: str, source: str, data_folder: str
+) -> dict[str, dict[str, ParameterValue]]:
+    """Nodes to start, each with the parameters that arguments set over the files."""
+    overrides: dict[str, dict[str, ParameterValue]] = {
+        "gelsight_driver": {},
+        "marker_tracker": {},
+        "acquisition": {},
+    }
+    if fake:
+        overrides["virtual_panda"] = {"arm_id": _text(robot_type)}
+    if source or fake:
+        overrides["gelsight_driver"]["source"] = _text(source or "generated")
+    if data_folder:
+        overrides["acquisition"]["data_folder"] = _text(data_folder)
+    if robot_type != "fr3":  # the default must not overrule the base_frame of a file
+        overrides["acquisition"]["base_frame"] = _text(f"{robot_type}_link0")
+    return overrides
+
+
+def _text(value: str) -> ParameterValue:
+    """Text that stays text: launch would make a number of the folder `2026`."""
+    return ParameterValue(value, value_type=str)
+
+
+def describe_mount(params_file: Path, robot_type: str) -> str:
+    """URDF of the mount where the parameters say it is."""
+    import xacro  # needed for this only
+
+    content = yaml.safe_load(params_file.read_text())
     try:
-        share = Path(get_package_share_directory("franka_bringup"))
-    except PackageNotFoundError as error:
+        rig = content["/**"]["acquisition"]["ros__parameters"]["rig"]
+        position_mm, rpy_rad = rig["mount_position_mm"], rig["mount_rpy_rad"]
+    except (KeyError, TypeError) as error:
         raise RuntimeError(
-            "robot_ip is given, but franka_bringup is not installed: install franka_ros2, "
-            "or start the arm yourself and leave robot_ip empty"
+            f"publish_description needs rig.mount_position_mm and rig.mount_rpy_rad of acquisition "
+            f"in {params_file}, laid out as in the shipped tacdiff.yaml"
         ) from error
+    mappings = {
+        "parent": f"{robot_type}_hand_tcp",
+        "gel_xyz": " ".join(str(1e-3 * part) for part in position_mm),
+        "gel_rpy": " ".join(str(part) for part in rpy_rad),
+    }
+    path = SHARE / "urdf" / "gelsight_mini.urdf.xacro"
+    return str(xacro.process_file(str(path), mappings=mappings).toxml())
+
+
+def mount_publisher(description: str, namespace: str) -> Node:
+    """Frames of the mount, in a node and on a topic beside those of the arm.
+
+    The arm's controller manager takes the hardware from `robot_description`.
+    """
+    _require("robot_state_publisher", "install it, or leave publish_description false")
+    return Node(
+        package="robot_state_publisher",
+        executable="robot_state_publisher",
+        name="gelsight_state_publisher",
+        namespace=namespace,
+        parameters=[{"robot_description": ParameterValue(description, value_type=str)}],
+        remappings=[("robot_description", "gelsight_description")],
+        output="screen",
+    )
+
+
+def arm(robot_ip: str, robot_type: str, namespace: str) -> IncludeLaunchDescription:
+    """Driver of the arm, from franka_ros2."""
+    share = _require(
+        "franka_bringup",
+        "install franka_ros2, or start the arm yourself and leave robot_ip empty",
+    )
     return IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(share / "launch" / "franka.launch.py")),
         launch_arguments={
@@ -131,3 +197,10 @@ def _franka(robot_ip: str, robot_type: str, namespace: str) -> IncludeLaunchDesc
             "namespace": namespace,
         }.items(),
     )
+
+
+def _require(package: str, advice: str) -> Path:
+    try:
+        return Path(get_package_share_directory(package))
+    except PackageNotFoundError as error:
+        raise RuntimeError(f"{package} is not installed: {advice}") from error

@@ -1,6 +1,8 @@
 """The acquisition graph without hardware; with `acquire:=true` it runs the demo protocol at once.
 
-ros2 launch tacdiff_ros demo.launch.py acquire:=true data_folder:=/tmp/tacdiff_demo
+ros2 launch tacdiff_ros demo.launch.py acquire:=true
+
+It takes all arguments of bringup.launch.py and stays up until Ctrl-C.
 """
 
 from pathlib import Path
@@ -14,6 +16,10 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 BRINGUP = Path(get_package_share_directory("tacdiff_ros")) / "launch" / "bringup.launch.py"
+# Another one would not be what the generated frames show.
+INDENTER = "cross:size=4.4"
+# Ctrl-C cancels the goal; its result comes when the arm has retracted.
+TIME_TO_RETRACT_S = "20"
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -34,8 +40,9 @@ def generate_launch_description() -> LaunchDescription:
                 package="tacdiff_ros",
                 executable="acquire_client",
                 namespace=LaunchConfiguration("namespace"),
-                arguments=["--protocol", "demo.yaml", "--indenter", "cross:size=4.4"],
+                arguments=["--protocol", "demo.yaml", "--indenter", INDENTER],
                 output="screen",
+                sigterm_timeout=TIME_TO_RETRACT_S,
                 condition=IfCondition(LaunchConfiguration("acquire")),
             ),
         ]

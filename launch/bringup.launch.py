@@ -14,7 +14,6 @@ from launch.launch_context import LaunchContext
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterValue
 
 SHARE = Path(get_package_share_directory("tacdiff_ros"))
 # An interrupted run retracts and closes its recording before the node ends.
@@ -121,27 +120,22 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
 
 def node_overrides(
     fake: bool, robot_type: str, source: str, data_folder: str
-) -> dict[str, dict[str, ParameterValue]]:
+) -> dict[str, dict[str, str]]:
     """Nodes to start, each with the parameters that arguments set over the files."""
-    overrides: dict[str, dict[str, ParameterValue]] = {
+    overrides: dict[str, dict[str, str]] = {
         "gelsight_driver": {},
         "marker_tracker": {},
         "acquisition": {},
     }
     if fake:
-        overrides["virtual_panda"] = {"arm_id": _text(robot_type)}
+        overrides["virtual_panda"] = {"arm_id": robot_type}
     if source or fake:
-        overrides["gelsight_driver"]["source"] = _text(source or "generated")
+        overrides["gelsight_driver"]["source"] = source or "generated"
     if data_folder:
-        overrides["acquisition"]["data_folder"] = _text(data_folder)
+        overrides["acquisition"]["data_folder"] = data_folder
     if robot_type != "fr3":  # the default must not overrule the base_frame of a file
-        overrides["acquisition"]["base_frame"] = _text(f"{robot_type}_link0")
+        overrides["acquisition"]["base_frame"] = f"{robot_type}_link0"
     return overrides
-
-
-def _text(value: str) -> ParameterValue:
-    """Text that stays text: launch would make a number of the folder `2026`."""
-    return ParameterValue(value, value_type=str)
 
 
 def describe_mount(params_file: Path, robot_type: str) -> str:
@@ -177,7 +171,7 @@ def mount_publisher(description: str, namespace: str) -> Node:
         executable="robot_state_publisher",
         name="gelsight_state_publisher",
         namespace=namespace,
-        parameters=[{"robot_description": ParameterValue(description, value_type=str)}],
+        parameters=[{"robot_description": description}],
         remappings=[("robot_description", "gelsight_description")],
         output="screen",
     )

@@ -9,13 +9,18 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    IncludeLaunchDescription,
+    SetEnvironmentVariable,
+)
 from launch.conditions import IfCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration
+from launch.substitutions import EnvironmentVariable, LaunchConfiguration
 from launch_ros.actions import Node
 
 BRINGUP = Path(get_package_share_directory("tacdiff_ros")) / "launch" / "bringup.launch.py"
+DISCOVERY = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 # Another one would not be what the generated frames show.
 INDENTER = "cross:size=4.4"
 # Ctrl-C cancels the goal; its result comes when the arm has retracted.
@@ -31,6 +36,10 @@ def generate_launch_description() -> LaunchDescription:
                 default_value="false",
                 choices=["true", "false"],
                 description="Send one goal with the demo protocol.",
+            ),
+            # A demonstration must not command a robot on the network, unless the user says so.
+            SetEnvironmentVariable(
+                DISCOVERY, EnvironmentVariable(DISCOVERY, default_value="LOCALHOST")
             ),
             IncludeLaunchDescription(
                 PythonLaunchDescriptionSource(str(BRINGUP)),

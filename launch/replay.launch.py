@@ -7,7 +7,7 @@ The recorded targets come as `recorded/target_pose`: a real arm must not follow 
 
 from pathlib import Path
 
-from ament_index_python.packages import get_package_share_directory
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from launch import LaunchDescription, LaunchDescriptionEntity
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, Shutdown
 from launch.launch_context import LaunchContext
@@ -54,6 +54,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     def value(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
 
+    require_player()
     params_file = Path(value("params_file")).expanduser()
     if not params_file.is_file():
         raise RuntimeError(f"params_file {params_file} does not exist: give an existing file")
@@ -75,6 +76,16 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     command += ["--loop"] if value("loop") == "true" else []
     end = Shutdown(reason="the player has ended")
     return [tracker, ExecuteProcess(cmd=command, output="screen", on_exit=end)]
+
+
+def require_player() -> None:
+    """Say what is missing before `ros2` answers with its usage."""
+    try:
+        get_package_share_directory("ros2bag")
+    except PackageNotFoundError as error:
+        raise RuntimeError(
+            "ros2bag is not installed: install ros-jazzy-ros2bag and ros-jazzy-rosbag2-storage-mcap"
+        ) from error
 
 
 def find_bag(folder: Path) -> Path:

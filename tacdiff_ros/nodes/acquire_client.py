@@ -25,14 +25,21 @@ PHASES = {
 }
 
 
-def acquire(node: Node, goal: Acquire.Goal, server_timeout_s: float) -> dict[str, Any]:
-    """Send a goal and wait for its result; SIGINT cancels it.
+def acquire(
+    node: Node, goal: Acquire.Goal, server_timeout_s: float, interrupts: list[int]
+) -> dict[str, Any]:
+    """Send a goal and wait for its result; a signal in `interrupts` cancels it.
 
     Returns:
         The fields of the result. `success` is false with a message when no server answers.
     """
     client = ActionClient(node, Acquire, "acquire")
-    if not client.wait_for_server(timeout_sec=server_timeout_s):
+    end_s = time.monotonic() + server_timeout_s
+    while not client.wait_for_server(timeout_sec=0.2):
+        if interrupts:
+            return {"success": False, "message": "interrupted before the goal was sent"}
+        if time.monotonic() < end_s:
+            continue
         return {"success": False, "message": "no action server `acquire` is running"}
     sending = client.send_goal_async(goal, feedback_callback=_Show())
     rclpy.spin_until_future_complete(node, sending)
@@ -40,13 +47,6 @@ def acquire(node: Node, goal: Acquire.Goal, server_timeout_s: float) -> dict[str
     if handle is None or not handle.accepted:
         return {"success": False, "message": "the action server refused the goal"}
 
-    interrupts: list[int] = []
-
-    def remember(number: int, _frame: FrameType | None) -> None:
-        interrupts.append(number)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, remember)
     waiting = handle.get_result_async()
     cancelled = False
     while not waiting.done():
@@ -90,6 +90,13 @@ def _print_feedback(feedback: Acquire.Feedback) -> None:
 
 def main() -> int:
     """Entry point; 0 when the run succeeded."""
+    interrupts: list[int] = []
+
+    def remember(number: int, _frame: FrameType | None) -> None:
+        interrupts.append(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, remember)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--protocol", default="")
     parser.add_argument("--indenter", default="")
@@ -107,7 +114,7 @@ def main() -> int:
         trials=options.trials,
         seed=options.seed,
     )
-    result = acquire(node, goal, options.server_timeout)
+    result = acquire(node, goal, options.server_timeout, interrupts)
     print(json.dumps(result))
     node.destroy_node()
     rclpy.try_shutdown()

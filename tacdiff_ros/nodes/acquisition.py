@@ -264,7 +264,7 @@ class _Run:
         lost = outcome.images_without_state + self.gaps.lost
         summary = {
             "success": fault is None,
-            "message": _describe(outcome, self.recorder.folder),
+            "message": _describe(outcome, self.recorder.folder, lost),
             "cause": "" if fault is None else fault.cause.value,
             "trials_completed": outcome.trials_completed,
             "samples": outcome.samples,
@@ -323,8 +323,10 @@ def _output_name(asked: str) -> str:
     return name
 
 
-def _describe(outcome: Outcome, folder: Path) -> str:
+def _describe(outcome: Outcome, folder: Path, lost: int) -> str:
     done = f"{outcome.trials_completed} trials, {outcome.samples} images in {folder}"
+    if lost:
+        done += f" ({lost} images were lost: is the machine too busy?)"
     if outcome.fault is None:
         return f"recorded {done}"
     where = "retracted" if outcome.retracted else "the sensor was left where it stopped"

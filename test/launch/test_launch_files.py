@@ -55,9 +55,15 @@ def test_executables_named_in_it_exist(file):
 def test_nodes_that_bringup_configures_exist():
     tree = ast.parse((ROOT / "launch" / "bringup.launch.py").read_text())
     [function] = [f for f in tree.body if getattr(f, "name", "") == "node_overrides"]
-    tables = [node for node in ast.walk(function) if isinstance(node, ast.Dict) and node.keys]
-    names = {key.value for table in tables for key in table.keys} & NODES
-    assert names == {"gelsight_driver", "marker_tracker", "acquisition"}
+    [table] = [node for node in ast.walk(function) if isinstance(node, ast.Dict) and node.keys][:1]
+    names = {key.value for key in table.keys}
+    names |= {
+        node.slice.value
+        for node in ast.walk(function)
+        if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "overrides"
+    }
+    assert names == {"gelsight_driver", "marker_tracker", "acquisition", "virtual_panda"}
+    assert names <= NODES
 
 
 def test_readme_promises_no_argument_that_bringup_lacks():
@@ -132,6 +138,21 @@ def test_launch_loads_it(file):
     assert Launched(file.name).module.generate_launch_description().entities
 
 
+def test_demo_stays_on_this_machine_unless_told_otherwise(monkeypatch):
+    demo = Launched("demo.launch.py")
+    from launch import LaunchContext
+    from launch.actions import SetEnvironmentVariable
+
+    name = "ROS_AUTOMATIC_DISCOVERY_RANGE"
+    for given, expected in (("", "LOCALHOST"), ("SUBNET", "SUBNET")):
+        monkeypatch.setenv(name, given) if given else monkeypatch.delenv(name, raising=False)
+        context = LaunchContext()
+        for entity in demo.module.generate_launch_description().entities:
+            if isinstance(entity, SetEnvironmentVariable):
+                entity.execute(context)
+        assert context.environment[name] == expected
+
+
 def executables(actions) -> dict[str, object]:
     return {action.node_executable: action for action in actions}
 
@@ -190,10 +211,13 @@ def test_what_is_missing_is_named(bringup, replay, tmp_path):
     with pytest.raises(RuntimeError, match="does not exist"):
         bringup.start(params_file=str(tmp_path / "no_such.yaml"))
     with pytest.raises(RuntimeError, match="no recorded run and no rosbag2"):
-        replay.start(bag=str(tmp_path))
+        replay.module.find_bag(tmp_path)
     if not _is_installed("franka_bringup"):
         with pytest.raises(RuntimeError, match="install franka_ros2"):
             bringup.start(robot_ip="172.16.0.3")
+    if not _is_installed("ros2bag"):
+        with pytest.raises(RuntimeError, match="ros-jazzy-ros2bag"):
+            replay.start(bag=str(tmp_path))
 
 
 def _is_installed(name: str) -> bool:
@@ -207,8 +231,9 @@ def _is_installed(name: str) -> bool:
 
 @pytest.mark.parametrize(("folder", "namespace", "root"), [("", "", ""), ("bag", "left", "/left")])
 def test_replay_plays_a_run_or_a_bag_and_never_commands_the_arm(
-    replay, tmp_path, folder, namespace, root
+    replay, tmp_path, monkeypatch, folder, namespace, root
 ):
+    monkeypatch.setattr(replay.module, "require_player", lambda: None)
     bag = tmp_path / folder
     bag.mkdir(exist_ok=True)
     (bag / "metadata.yaml").touch()

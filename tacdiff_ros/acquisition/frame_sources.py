@@ -49,7 +49,6 @@ class VideoFrames:
         """
         if not path.is_file():
             raise InputError(f"no video at {path}: give an existing file")
-        self._path = path
         self._loop = loop
         self._capture = cv2.VideoCapture(str(path))
         if not self._capture.isOpened():

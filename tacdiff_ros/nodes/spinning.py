@@ -107,7 +107,7 @@ class _SignalWatch:
 
 
 def _make_executor() -> Any:
-    """The events executor where rclpy has it: a third of the CPU at 1 kHz."""
+    """The events executor where rclpy has it: it takes less CPU at 1 kHz."""
     try:
         from rclpy.experimental import EventsExecutor
     except ImportError:

@@ -177,7 +177,6 @@ class _Messages:
         self._state = state = FrankaRobotState()
         base, tool = f"{arm_id}_link0", f"{arm_id}_hand_tcp"
         names = [f"{arm_id}_joint{number}" for number in range(1, 8)]
-        self._joints = state.measured_joint_state
         self._joint_messages = (
             state.measured_joint_state,
             state.desired_joint_state,

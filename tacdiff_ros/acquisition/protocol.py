@@ -7,21 +7,19 @@ Protocol of the paper (section V-A, figure 5): press, translate 2 mm in four dir
 from __future__ import annotations
 
 import math
-import reprlib
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from tacdiff_ros.acquisition.pose import Pose
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.settings_file import read_settings
 
 MAXIMUM_FILE_BYTES = 64 * 1024
-LONGEST_QUOTE = 200  # characters of a file that a message repeats
 DIRECTIONS = {"x+": (1.0, 0.0), "x-": (-1.0, 0.0), "y+": (0.0, 1.0), "y-": (0.0, -1.0)}
 
 
@@ -137,25 +135,7 @@ def load_protocol(path: Path) -> Protocol:
         InputError: the file is missing, too large, not YAML, or a value in it is unknown, of the
             wrong kind or out of range; the message names the value.
     """
-    try:
-        size = path.stat().st_size
-        content = yaml.safe_load(path.read_text("utf-8")) if size <= MAXIMUM_FILE_BYTES else None
-    except OSError as error:
-        raise InputError(f"cannot read protocol {path}: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: the 99th of May
-        reason = " ".join(str(error).split())[:LONGEST_QUOTE]
-        raise InputError(f"protocol {path} is not valid YAML: {reason}") from error
-    if size > MAXIMUM_FILE_BYTES:
-        raise InputError(f"protocol {path} is over {MAXIMUM_FILE_BYTES} bytes: not a protocol")
-    if not isinstance(content, dict):
-        raise InputError(f"protocol {path} holds no mapping of names to values")
-    try:
-        return Protocol.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])[:LONGEST_QUOTE]
-        given = reprlib.repr(first["input"])[:LONGEST_QUOTE]  # nested aliases would fill the memory
-        raise InputError(f"protocol {path}: '{name}' is {given}: {first['msg']}") from error
+    return read_settings(path, Protocol, "protocol", MAXIMUM_FILE_BYTES)
 
 
 def plan_trials(protocol: Protocol, trials: int = 0, seed: int | None = None) -> list[Trial]:

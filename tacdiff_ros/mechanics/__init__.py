@@ -1,0 +1,1 @@
+"""The gel under contact."""

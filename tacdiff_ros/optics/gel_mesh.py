@@ -1,0 +1,157 @@
+"""The gel's surface in Mitsuba's scene: found by ray tracing, measured with gradients.
+
+Which triangle a ray meets comes from `ray_intersect_preliminary`; where it meets it is computed
+again from the triangle's corners, so that gradients reach ray and vertices. Normals are
+interpolated from those of the regular grid (fourth-order central differences).
+
+Limits: no gradient for what an edge of the surface hides from the camera; a gel under contact has
+no such edge in view.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+import numpy as np
+
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.optics.camera_rays import GelRays
+from tacdiff_ros.sensor.gel_surface import GelSurface
+
+SHADOW_OFFSET_MM = 1e-3
+CRACK_STEP_MM = 1e-3  # a ray that slips between two triangles is tried again so far beside
+
+
+@dataclass(frozen=True)
+class SurfaceHit:
+    """Where rays meet the surface; positions in mm, frame `gel`.
+
+    Attributes:
+        valid: the ray meets the surface.
+        position: of the hit.
+        normal: unit, interpolated, toward the camera.
+        rest: (x, y) of the material point at rest.
+    """
+
+    valid: Any
+    position: Any
+    normal: Any
+    rest: Any
+
+
+class GelMesh:
+    """A `GelSurface` for rendering; `move` gives it other positions without rebuilding the rest."""
+
+    def __init__(self, surface: GelSurface) -> None:
+        """Builds the ray tracing structure."""
+        self._rows, self._columns = surface.rows, surface.columns
+        self._rest = _flat(surface.rest)
+        self._rest_xy = mi.Float(np.ascontiguousarray(surface.rest[:, :2]).ravel())
+        faces = np.ascontiguousarray(surface.triangles.astype(np.uint32)).ravel()
+        self._faces = mi.UInt32(faces)
+        mesh = mi.Mesh("gel", len(surface.rest), len(faces) // 3)
+        fields = mi.traverse(mesh)
+        fields["faces"] = self._faces
+        fields["vertex_positions"] = _flat(surface.position)
+        fields.update()
+        self.scene = mi.load_dict({"type": "scene", "gel": mesh})
+        self._fields = mi.traverse(self.scene)
+        self.vertices = _flat(surface.position)
+
+    def fits(self, surface: GelSurface) -> bool:
+        """Whether the surface has this mesh's grid, so that `move` is enough."""
+        if (surface.rows, surface.columns) != (self._rows, self._columns):
+            return False
+        return bool(np.array_equal(surface.rest.ravel(), np.array(self._rest)))
+
+    def move(self, vertices: Any) -> None:
+        """Other positions: flat `mi.Float` (3 N) mm, with or without gradients."""
+        if dr.width(vertices) != dr.width(self.vertices):
+            raise InputError(
+                f"gel mesh: {dr.width(vertices)} coordinates, expected {dr.width(self.vertices)}"
+            )
+        dr.make_opaque(vertices)
+        self.vertices = vertices
+        self._fields["gel.vertex_positions"] = mi.Float(dr.detach(vertices))
+        self._fields.update()
+
+    def show(self, surface: GelSurface) -> None:
+        """The positions of a surface on the same grid."""
+        self.move(_flat(surface.position))
+
+    def intersect(self, rays: GelRays) -> SurfaceHit:
+        """Where rays in the gel meet the surface."""
+        with dr.suspend_grad():
+            ray = mi.Ray3f(dr.detach(rays.origin), dr.detach(rays.direction))
+            found = self.scene.ray_intersect_preliminary(ray, coherent=True, active=rays.valid)
+            ray.o += mi.Vector3f(CRACK_STEP_MM, 0.7 * CRACK_STEP_MM, 0.0)
+            slipped = rays.valid & ~found.is_valid()
+            again = self.scene.ray_intersect_preliminary(ray, coherent=True, active=slipped)
+            valid = found.is_valid() | again.is_valid()
+            triangle = dr.select(found.is_valid(), found.prim_index, again.prim_index)
+        corners = [dr.gather(mi.UInt32, self._faces, 3 * triangle + k, valid) for k in range(3)]
+        p0, p1, p2 = (dr.gather(mi.Point3f, self.vertices, corner, valid) for corner in corners)
+        b1, b2, distance = _barycentric(rays, p0, p1, p2)
+        shares = (1.0 - b1 - b2, b1, b2)
+        normals = self._vertex_normals()
+        normal = sum(
+            share * dr.gather(mi.Vector3f, normals, corner, valid)
+            for share, corner in zip(shares, corners, strict=True)
+        )
+        rest = sum(
+            share * dr.gather(mi.Vector2f, self._rest_xy, corner, valid)
+            for share, corner in zip(shares, corners, strict=True)
+        )
+        position = rays.origin + rays.direction * distance
+        normal = dr.select(valid, normal, mi.Vector3f(0.0, 0.0, -1.0))
+        return SurfaceHit(valid, position, dr.normalize(normal), rest)
+
+    def visible(self, hit: SurfaceHit, target: Any, active: Any) -> Any:
+        """Whether the straight way from hits to points in the gel is free; without gradients."""
+        with dr.suspend_grad():
+            normal = dr.detach(hit.normal)
+            origin = dr.detach(hit.position) + SHADOW_OFFSET_MM * normal
+            way = dr.detach(target) - origin
+            distance = dr.norm(way)
+            ray = mi.Ray3f(origin, way / distance, 0.999 * distance, 0.0, [])
+            return ~self.scene.ray_test(ray, active=active & hit.valid)
+
+    def _vertex_normals(self) -> Any:
+        """Flat unit normals (3 N) toward the camera, from differences of fourth order."""
+        index = dr.arange(mi.UInt32, self._rows * self._columns)
+        row, column = index // self._columns, index % self._columns
+        along_x = self._difference(index, column, self._columns, 1)
+        along_y = self._difference(index, row, self._rows, self._columns)
+        flat = dr.ravel(dr.normalize(dr.cross(along_y, along_x)))
+        dr.eval(flat)
+        return flat
+
+    def _difference(self, index: Any, line: Any, lines: int, stride: int) -> Any:
+        """Central difference of the vertices along a grid line; one-sided at the pad's border."""
+        total = mi.Vector3f(0.0)
+        for step, weight in ((1, 8.0), (2, -1.0)):
+            ahead = dr.minimum(line + step, lines - 1) - line
+            behind = line - dr.maximum(mi.Int32(line) - step, 0)
+            total += weight * (
+                dr.gather(mi.Vector3f, self.vertices, index + ahead * stride)
+                - dr.gather(mi.Vector3f, self.vertices, index - mi.UInt32(behind) * stride)
+            )
+        return total
+
+
+def _flat(points: Any) -> Any:
+    return mi.Float(np.ascontiguousarray(points, np.float32).ravel())
+
+
+def _barycentric(rays: GelRays, p0: Any, p1: Any, p2: Any) -> tuple[Any, Any, Any]:
+    """Weights of p1 and p2 and the distance along the ray (Moeller and Trumbore 1997)."""
+    edge1, edge2 = p1 - p0, p2 - p0
+    p = dr.cross(rays.direction, edge2)
+    determinant = dr.dot(edge1, p)
+    inverse = 1.0 / dr.select(dr.abs(determinant) > 1e-12, determinant, 1.0)
+    t = rays.origin - p0
+    q = dr.cross(t, edge1)
+    return dr.dot(t, p) * inverse, dr.dot(rays.direction, q) * inverse, dr.dot(edge2, q) * inverse

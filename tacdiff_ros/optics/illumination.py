@@ -1,0 +1,111 @@
+"""Light that reaches the gel: areas lights with shadows and fringes, reflections, ambient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+
+from tacdiff_ros.optics.area_lights import (
+    PANELS,
+    LightFrame,
+    Panels,
+    light_frame,
+    point_on,
+    rectangle_panels,
+    strip_panels,
+)
+from tacdiff_ros.optics.gel_mesh import GelMesh, SurfaceHit
+from tacdiff_ros.optics.interreflection import Indirect
+from tacdiff_ros.optics.parameters import View
+from tacdiff_ros.optics.printed_dots import DotNearby, fringe, rim_normal
+from tacdiff_ros.sensor.sensor_model import SensorModel
+
+
+@dataclass(frozen=True)
+class ShadowSamples:
+    """Numbers that choose the shadow rays.
+
+    Attributes:
+        stratum: in [0, 1), equally spaced over a pixel's samples.
+        pixel: index of the pixel.
+        sample: index of the sample.
+        seed: changes all of them.
+    """
+
+    stratum: Any
+    pixel: Any
+    sample: Any
+    seed: Any
+
+
+def irradiance(
+    view: View,
+    model: SensorModel,
+    mesh: GelMesh,
+    hit: SurfaceHit,
+    dot: DotNearby | None,
+    indirect: Indirect | None,
+    shadows: ShadowSamples | None,
+) -> Any:
+    """RGB irradiance at hits; `shadows` None leaves out shadows cast by the surface."""
+    total = dr.pi * mi.Color3f(view.triple("gel.ambient"))
+    if indirect is not None:
+        total += indirect.irradiance(hit.position, hit.normal)
+    normal = hit.normal if dot is None else rim_normal(view, dot, hit.normal)
+    for k, light in enumerate(model.lights):
+        frame = light_frame(view, k)
+        panels = (rectangle_panels if light.kind == "rectangle" else strip_panels)(
+            frame, hit.position, normal
+        )
+        passed = [mi.Float(1.0)] * PANELS
+        if dot is not None:
+            passed = [fringe(view, dot, way, hit.normal) for way in panels.direction]
+        if shadows is not None:
+            seen = _seen(mesh, frame, panels, hit, shadows, k)
+            passed = [dr.select(see, share, 0.0) for see, share in zip(seen, passed, strict=True)]
+        total += mi.Color3f(view.triple("lights.radiance", 3 * k)) * _passing(panels, passed)
+    return total
+
+
+def _passing(panels: Panels, shares: list[Any]) -> Any:
+    """Irradiance of a light of which shares of its panels pass."""
+    passing = sum(part * share for part, share in zip(panels.irradiance, shares, strict=True))
+    whole = sum(panels.irradiance)
+    return panels.total * dr.select(whole > 0.0, passing / dr.maximum(whole, 1e-12), 0.0)
+
+
+def _seen(
+    mesh: GelMesh,
+    frame: LightFrame,
+    panels: Panels,
+    hit: SurfaceHit,
+    shadows: ShadowSamples,
+    light: int,
+) -> list[Any]:
+    """Whether a point of each panel is seen from the hits.
+
+    Neighbouring panels share a ray, which goes to either by their irradiance; its place on the
+    light is stratified over a pixel's samples.
+    """
+    seen = []
+    for first in range(0, PANELS, 2):
+        with dr.suspend_grad():
+            number = shadows.seed + (2 * first + 101 * light)
+            turn = mi.sample_tea_float32(shadows.pixel, number, 4)
+            across = 2.0 * mi.sample_tea_float32(shadows.sample, number + 1, 4) - 1.0
+            share = shadows.stratum + turn
+            share -= dr.floor(share)
+            a, b = panels.irradiance[first], panels.irradiance[first + 1]
+            border = a / dr.maximum(a + b, 1e-12)
+            place = dr.select(
+                share < border,
+                share / dr.maximum(border, 1e-6),
+                1.0 + (share - border) / dr.maximum(1.0 - border, 1e-6),
+            )
+            target = point_on(frame, 2.0 * (first + place) / PANELS - 1.0, across)
+            free = mesh.visible(hit, target, (a + b) > 0.0)
+        seen += [free, free]
+    return seen

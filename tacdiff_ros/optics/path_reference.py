@@ -1,0 +1,324 @@
+"""Reference images by Mitsuba's own path tracer, to validate the fast renderer against.
+
+The sensor is built from real parts: dielectric interfaces, area emitters, a fine mesh on which the
+dots are raised and painted. Nothing of the fast renderer is used. One light is rendered at a time,
+because the path tracer would else waste two samples of three per colour.
+
+Limits: slow (about a minute per image at 1 % noise); the lights must lie inside the gel's layer,
+where the path tracer can connect to them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
+from scipy.spatial.transform import Rotation
+
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.optics.reference_mesh import ReferenceMesh, reference_mesh
+from tacdiff_ros.optics.variant import start_mitsuba
+from tacdiff_ros.sensor.gel_surface import GelSurface, grid_triangles
+from tacdiff_ros.sensor.sensor_model import Light, SensorModel
+
+start_mitsuba()
+
+import drjit as dr  # noqa: E402
+import mitsuba as mi  # noqa: E402
+
+from tacdiff_ros.optics import lobe_emitter  # noqa: E402, F401  (makes the emitter known)
+
+INTERFACE_HALF_MM = 60.0
+MOST_LANES = 5_000_000
+DISTORTION_MARGIN = 1.25  # the undistorted view is so much wider than the distorted one
+NEVER = 1000  # depth from which paths may end at random
+
+
+@dataclass(frozen=True)
+class PathSettings:
+    """How a reference is drawn.
+
+    Attributes:
+        width_px: columns of the image; rows follow from the sensor's.
+        samples: per pixel, for each light.
+        bounces: returns from the layers, as `Interreflection.bounces`; 0 is direct light only.
+        seed: of all samples.
+        spacing_mm: of the mesh.
+    """
+
+    width_px: int = 320
+    samples: int = 1024
+    bounces: int = 1
+    seed: int = 0
+    spacing_mm: float = 0.025
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A reference image and how sure it is.
+
+    Attributes:
+        image: (H, W, 3) float32 pixel values, 1 for white, not clipped.
+        standard_error: (H, W, 3) float32 of the image.
+    """
+
+    image: NDArray[np.float32]
+    standard_error: NDArray[np.float32]
+
+
+def path_depth(model: SensorModel, bounces: int) -> int:
+    """Mitsuba's `max_depth` for returns: with two interfaces 4 is direct light, 8 one return."""
+    interfaces = len(model.layers) - 1
+    return interfaces + 2 + 2 * interfaces * bounces
+
+
+def path_reference(
+    model: SensorModel,
+    surface: GelSurface,
+    settings: PathSettings | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Reference:
+    """Path-traced image of a sensor.
+
+    Args:
+        model: the sensor.
+        surface: the gel; interpolated smoothly to a finer mesh.
+        settings: size and effort.
+        progress: told the share that is done.
+
+    Raises:
+        InputError: a light lies above the gel's layer.
+    """
+    settings = settings or PathSettings()
+    check_lights(model)
+    mesh = reference_mesh(model, surface, settings.spacing_mm)
+    sources = [({"light": _emitter(light)}, light.radiance) for light in model.lights]
+    if any(model.gel.ambient):
+        sources.append(({}, (1.0, 1.0, 1.0)))
+    radiance, variance = np.zeros(3), np.zeros(3)
+    for k, (light, color) in enumerate(sources):
+        scene = {**_camera_and_layers(model, settings), **light}
+        scene["gel"] = _gel(model, mesh, glowing=not light)
+        mean, error = _accumulate(mi.load_dict(scene), settings, k)
+        radiance = radiance + mean * np.array(color)
+        variance = variance + (error * np.array(color)) ** 2
+        if progress is not None:
+            progress((k + 1) / len(sources))
+    return _as_seen(model, settings, radiance, variance)
+
+
+def check_lights(model: SensorModel) -> None:
+    """Raise InputError where a light is not inside the gel's layer."""
+    thickness = model.layers[-1].thickness_mm or 0.0
+    for light in model.lights:
+        if light.centre_mm[2] - light.half_width_mm < -thickness:
+            raise InputError(
+                f"path reference: light '{light.name}' at z = {light.centre_mm[2]:g} mm is not "
+                f"inside the gel's layer of {thickness:g} mm; only the fast renderer takes "
+                "effective light positions above it"
+            )
+
+
+def _size(model: SensorModel, settings: PathSettings) -> tuple[int, int]:
+    return settings.width_px, round(
+        settings.width_px * model.image.height_px / model.image.width_px
+    )
+
+
+def _camera_and_layers(model: SensorModel, settings: PathSettings) -> dict[str, Any]:
+    width, height = _size(model, settings)
+    margin = DISTORTION_MARGIN if any(model.camera.distortion) else 1.0
+    camera = model.camera
+    # Mitsuba's camera has x to the left and y up: a half turn about its axis.
+    pose = np.eye(4)
+    turn = Rotation.from_rotvec(np.radians(camera.rotation_deg)).as_matrix()
+    pose[:3, :3] = turn @ np.diag([-1.0, -1.0, 1.0])
+    pose[:3, 3] = camera.position_mm
+    half = 0.5 * model.image.width_px * margin
+    columns, rows = model.image.width_px * margin, model.image.height_px * margin
+    parts: dict[str, Any] = {
+        "type": "scene",
+        "integrator": {
+            "type": "path",
+            "max_depth": path_depth(model, settings.bounces),
+            "rr_depth": NEVER,
+        },
+        "camera": {
+            "type": "perspective",
+            "to_world": mi.ScalarTransform4f(pose),
+            "fov_axis": "x",
+            "fov": math.degrees(2 * math.atan(half / camera.focal_px)),
+            "principal_point_offset_x": -(camera.centre_px[0] + 0.5 - model.image.width_px / 2)
+            / columns,
+            "principal_point_offset_y": -(camera.centre_px[1] + 0.5 - model.image.height_px / 2)
+            / rows,
+            "sampler": {"type": "multijitter"},
+            "near_clip": 0.1,
+            "far_clip": 1000.0,
+            "film": {
+                "type": "hdrfilm",
+                "width": round(width * margin),
+                "height": round(height * margin),
+                "rfilter": {"type": "box"},
+                "pixel_format": "rgb",
+                "component_format": "float32",
+            },
+        },
+    }
+    z = -model.stack_mm
+    for above, below in zip(model.layers[:-1], model.layers[1:], strict=True):
+        parts[f"interface_{len(parts)}"] = {
+            "type": "rectangle",
+            "to_world": mi.ScalarTransform4f()
+            .translate([0, 0, z])
+            .rotate([1, 0, 0], 180)
+            .scale(INTERFACE_HALF_MM),
+            "bsdf": {"type": "dielectric", "ext_ior": above.index, "int_ior": below.index},
+        }
+        z += below.thickness_mm or 0.0
+    return parts
+
+
+def _emitter(light: Light) -> dict[str, Any]:
+    """A black rectangle that shines white along its aim."""
+    azimuth, tilt, roll = (
+        math.radians(angle) for angle in (light.azimuth_deg, light.tilt_deg, light.roll_deg)
+    )
+    aim = np.array(
+        [math.cos(tilt) * math.cos(azimuth), math.cos(tilt) * math.sin(azimuth), math.sin(tilt)]
+    )
+    level = np.array([-math.sin(azimuth), math.cos(azimuth), 0.0])
+    along = Rotation.from_rotvec(roll * aim).apply(level)
+    pose = np.eye(4)
+    pose[:3, 0] = along * light.half_length_mm
+    pose[:3, 1] = np.cross(aim, along) * light.half_width_mm
+    pose[:3, 2] = aim
+    pose[:3, 3] = light.centre_mm
+    return {
+        "type": "rectangle",
+        "to_world": mi.ScalarTransform4f(pose),
+        "bsdf": {"type": "diffuse", "reflectance": 0.0},
+        "emitter": {"type": "tacdiff_lobe", "exponent": light.exponent},
+    }
+
+
+def _gel(model: SensorModel, mesh: ReferenceMesh, glowing: bool) -> Any:
+    """The coated surface; a glowing one gives off what it would reflect of the ambient light."""
+    rows, columns = mesh.paint.shape
+    color = mesh.paint[..., None] * np.array(model.gel.base_color)
+    properties = mi.Properties()
+    properties["bsdf"] = mi.load_dict({"type": "diffuse", "reflectance": _texture(color)})
+    if glowing:
+        glow = color * np.array(model.gel.ambient)
+        properties["emitter"] = mi.load_dict({"type": "area", "radiance": _texture(glow)})
+    faces = grid_triangles(rows, columns).astype(np.uint32)
+    gel = mi.Mesh("gel", rows * columns, len(faces), has_vertex_texcoords=True, props=properties)
+    u, v = np.meshgrid((np.arange(columns) + 0.5) / columns, 1.0 - (np.arange(rows) + 0.5) / rows)
+    fields = mi.traverse(gel)
+    fields["faces"] = faces.ravel()
+    fields["vertex_positions"] = mesh.position.astype(np.float32).ravel()
+    fields["vertex_texcoords"] = np.stack([u, v], axis=-1).astype(np.float32).ravel()
+    fields.update()
+    return gel
+
+
+def _texture(color: NDArray[np.float64]) -> dict[str, Any]:
+    bitmap = mi.Bitmap(np.ascontiguousarray(color, np.float32))
+    return {"type": "bitmap", "bitmap": bitmap, "raw": True, "wrap_mode": "clamp"}
+
+
+def _accumulate(
+    scene: Any, settings: PathSettings, light: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean radiance and its standard error, in passes that fit into memory."""
+    film = scene.sensors()[0].film().size()
+    passes = max(4, math.ceil(settings.samples * film[0] * film[1] / MOST_LANES))
+    samples = max(1, round(math.sqrt(settings.samples / passes))) ** 2  # multijitter's liking
+    total, squares = np.zeros((film[1], film[0], 3)), np.zeros((film[1], film[0], 3))
+    for k in range(passes):
+        seed = (settings.seed * 64 + light) * 4096 + k
+        part = np.array(mi.render(scene, spp=samples, seed=dr.opaque(mi.UInt32, seed)), np.float64)
+        total, squares = total + part, squares + part**2
+    mean = total / passes
+    spread = np.maximum(squares / passes - mean**2, 0.0) / (passes - 1)
+    return mean, np.sqrt(spread)
+
+
+def _as_seen(
+    model: SensorModel,
+    settings: PathSettings,
+    radiance: NDArray[np.float64],
+    variance: NDArray[np.float64],
+) -> Reference:
+    """Distort and let the camera respond."""
+    image = _respond(model, _distort(model, settings, radiance))
+    brighter = _respond(model, _distort(model, settings, radiance + np.sqrt(variance)))
+    return Reference(image.astype(np.float32), np.abs(brighter - image).astype(np.float32))
+
+
+def _distort(
+    model: SensorModel, settings: PathSettings, view: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    if not any(model.camera.distortion):
+        return view
+    width, height = _size(model, settings)
+    scale = width / model.image.width_px
+    camera = model.camera
+    matrix = np.diag([camera.focal_px * scale, camera.focal_px * scale, 1.0])
+    matrix[:2, 2] = (np.array(camera.centre_px) + 0.5) * scale - 0.5
+    pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1, dtype=np.float64)
+    k1, k2 = camera.distortion
+    straight = cv2.undistortPoints(
+        pixels.reshape(-1, 1, 2),
+        matrix,
+        np.array([k1, k2, 0.0, 0.0]),
+        P=matrix,
+    ).reshape(height, width, 2)
+    shift = (np.array(view.shape[1::-1]) - (width, height)) / 2
+    places = [straight[..., 1] + shift[1], straight[..., 0] + shift[0]]
+    return np.stack(
+        [map_coordinates(view[..., c], places, order=1, mode="nearest") for c in range(3)], axis=-1
+    )
+
+
+def _respond(model: SensorModel, radiance: NDArray[np.float64]) -> NDArray[np.float64]:
+    height, width = radiance.shape[:2]
+    y = (np.arange(height) + 0.5) / height
+    x = (np.arange(width) + 0.5) / width
+    aspect = width / height
+    r2 = ((x[None] - 0.5) * aspect) ** 2 + (y[:, None] - 0.5) ** 2
+    r2 /= 0.25 * (aspect**2 + 1)
+    v1, v2 = model.response.vignetting
+    value = radiance * np.array(model.response.gain) * (1 + v1 * r2 + v2 * r2**2)[..., None]
+    if model.flat_field is not None:
+        value *= _flat_field(np.array(model.flat_field.values), x, y)
+    return np.maximum(value, 0.0) ** (1 / np.array(model.response.gamma))
+
+
+def _flat_field(
+    grid: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Catmull-Rom interpolation from a matrix of weights per axis."""
+    down, across = _catmull_rom(y, grid.shape[0]), _catmull_rom(x, grid.shape[1])
+    return np.asarray(np.einsum("hr,rkc,wk->hwc", down, grid, across))
+
+
+def _catmull_rom(share: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """(places, nodes) weights of a cubic Hermite spline with central slopes."""
+    place = share * (count - 1)
+    cell = np.clip(np.floor(place), 0, count - 2).astype(int)
+    t = place - cell
+    hermite = [2 * t**3 - 3 * t**2 + 1, t**3 - 2 * t**2 + t, 3 * t**2 - 2 * t**3, t**3 - t**2]
+    weights = np.zeros((len(share), count))
+    rows = np.arange(len(share))
+    for value, slope, node in ((hermite[0], hermite[1], cell), (hermite[2], hermite[3], cell + 1)):
+        np.add.at(weights, (rows, node), value)
+        np.add.at(weights, (rows, np.minimum(node + 1, count - 1)), 0.5 * slope)
+        np.add.at(weights, (rows, np.maximum(node - 1, 0)), -0.5 * slope)
+    return weights

@@ -1,0 +1,205 @@
+"""The differentiable renderer: a sensor model and a gel surface give the tactile image.
+
+Camera rays are refracted through the layers in closed form, meet the surface by Mitsuba's ray
+tracing with gradients attached, and are lit in closed form or by a fixed quadrature; only shadows
+are sampled. So one sample per pixel has hardly any noise, and all parameters have exact gradients.
+
+Limits: the gradient of a cast shadow's border is left out (shadows are sampled visibility); light
+between parts of a deformed surface is left out; see `interreflection` for the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tacdiff_ros.optics.variant import start_mitsuba
+from tacdiff_ros.sensor.gel_surface import GelSurface
+from tacdiff_ros.sensor.parameters import parameter_values
+from tacdiff_ros.sensor.sensor_model import SensorModel
+
+start_mitsuba()
+
+import drjit as dr  # noqa: E402
+import mitsuba as mi  # noqa: E402
+
+from tacdiff_ros.optics.camera_rays import gel_rays  # noqa: E402
+from tacdiff_ros.optics.camera_response import pixel_values  # noqa: E402
+from tacdiff_ros.optics.gel_mesh import GelMesh  # noqa: E402
+from tacdiff_ros.optics.illumination import ShadowSamples, irradiance  # noqa: E402
+from tacdiff_ros.optics.interreflection import Indirect, indirect_light  # noqa: E402
+from tacdiff_ros.optics.parameters import Parameters, View  # noqa: E402
+from tacdiff_ros.optics.printed_dots import nearest_dot, shade  # noqa: E402
+from tacdiff_ros.optics.surface_maps import SurfaceMaps, surface_maps  # noqa: E402
+
+
+@dataclass(frozen=True)
+class RenderSettings:
+    """How an image is drawn.
+
+    Attributes:
+        width_px: columns; the model's own by default.
+        height_px: rows; the model's own by default.
+        samples: per pixel and side: 2 draws four points of each pixel.
+        shadows: whether the surface casts shadows.
+        seed: of the shadow rays.
+    """
+
+    width_px: int | None = None
+    height_px: int | None = None
+    samples: int = 2
+    shadows: bool = True
+    seed: int = 0
+
+
+class Renderer:
+    """Draws one sensor; change `parameters` or `mesh.vertices` for gradients.
+
+    Example of a gradient, by the camera's position:
+
+        renderer = Renderer(model)
+        renderer.show(surface)
+        position = mi.Float(renderer.parameters["camera.position_mm"])
+        dr.enable_grad(position)
+        renderer.parameters["camera.position_mm"] = position
+        image = renderer.draw()          # mi.Color3f, one lane a pixel, rows first
+        dr.backward(dr.sum(dr.squared_norm(image - target)))
+        dr.grad(position)
+    """
+
+    def __init__(self, model: SensorModel) -> None:
+        """A sensor, with its untouched surface."""
+        self.model = model
+        self.parameters = Parameters(parameter_values(model))
+        gel = model.gel
+        self.mesh = GelMesh(GelSurface.flat(gel.width_mm, gel.height_mm, 9, 11))
+        self._indirect: tuple[list[int], Indirect | None] | None = None
+
+    def show(self, surface: GelSurface) -> None:
+        """Draw this surface from now on; surfaces on one grid are changed quickly."""
+        if self.mesh.fits(surface):
+            self.mesh.show(surface)
+        else:
+            self.mesh = GelMesh(surface)
+
+    def draw(self, settings: RenderSettings | None = None) -> Any:
+        """Pixel values (`mi.Color3f`, one lane a pixel), 1 for white, not clipped.
+
+        Gradients flow to all attached `parameters` and to attached `mesh.vertices`.
+        """
+        settings = settings or RenderSettings()
+        width, height = self._size(settings)
+        samples = settings.samples**2
+        lane = dr.arange(mi.UInt32, width * height * samples)
+        view = self.parameters.view(dr.width(lane))
+        place = _sample_places(lane, width, height, settings.samples)
+        shadows = ShadowSamples(
+            mi.Float(lane % samples) / samples,
+            lane // samples,
+            lane,
+            dr.opaque(mi.UInt32, settings.seed) * 7919,
+        )
+        radiance = self._radiance(view, place, shadows if settings.shadows else None, settings)
+        if samples > 1:
+            dr.eval(radiance)
+            radiance = mi.Color3f(*(dr.block_sum(part, samples) for part in radiance)) / samples
+        pixel = dr.arange(mi.UInt32, width * height)
+        middle = mi.Point2f(
+            (mi.Float(pixel % width) + 0.5) / width, (mi.Float(pixel // width) + 0.5) / height
+        )
+        return pixel_values(
+            self.parameters.view(width * height),
+            self._flat_field_shape(),
+            radiance,
+            middle,
+            width / height,
+        )
+
+    def image(self, settings: RenderSettings | None = None) -> NDArray[np.float32]:
+        """Pixel values (H, W, 3) float32 RGB, 1 for white, not clipped."""
+        width, height = self._size(settings or RenderSettings())
+        with dr.suspend_grad():
+            color = self.draw(settings)
+            dr.eval(color)
+        channels = [np.array(channel) for channel in color]
+        return np.stack(channels, axis=-1).reshape(height, width, 3)
+
+    def maps(self, settings: RenderSettings | None = None) -> SurfaceMaps:
+        """Surface maps at the pixels' middles."""
+        width, height = self._size(settings or RenderSettings())
+        lane = dr.arange(mi.UInt32, width * height)
+        with dr.suspend_grad():
+            place = _sample_places(lane, width, height, 1)
+            x_px, y_px = self._model_pixels(place)
+            view = self.parameters.view(width * height)
+            return surface_maps(view, self.model, self.mesh, x_px, y_px, (height, width))
+
+    def _radiance(
+        self, view: View, place: Any, shadows: ShadowSamples | None, settings: RenderSettings
+    ) -> Any:
+        """RGB radiance at the camera of points of the image."""
+        rays = gel_rays(view, *self._model_pixels(place))
+        hit = self.mesh.intersect(rays)
+        markers = self.model.markers
+        dot = None if markers is None else nearest_dot(view, markers, hit.rest)
+        arriving = irradiance(
+            view,
+            self.model,
+            self.mesh,
+            hit,
+            dot,
+            self._indirect_light(),
+            shadows,
+        )
+        color = arriving * view.triple("gel.base_color") * (rays.weight / dr.pi)
+        if dot is not None:
+            footprint = self._footprint(view) * self.model.image.width_px
+            footprint /= self._size(settings)[0] * settings.samples
+            color *= shade(view, dot, footprint)
+        return mi.Color3f(dr.select(hit.valid, color, 0.0))
+
+    def _indirect_light(self) -> Indirect | None:
+        """Reflected light; computed again only when a parameter changed or has gradients."""
+        if self.parameters.attached():
+            return indirect_light(self.parameters, self.model)
+        state = [self.parameters[name].index for name in self.parameters]
+        if self._indirect is None or self._indirect[0] != state:
+            self._indirect = (state, indirect_light(self.parameters, self.model))
+        return self._indirect[1]
+
+    def _footprint(self, view: View) -> Any:
+        """Size in mm of a pixel of the model's own image on the untouched surface."""
+        count = view.count("layers.thickness_mm")
+        apparent = -view.scalar("camera.position_mm", 2)
+        for k in range(count):
+            thickness, index = (
+                view.scalar("layers.thickness_mm", k),
+                view.scalar("layers.index", k + 1),
+            )
+            apparent = apparent - thickness + thickness / index
+        return apparent / view.scalar("camera.focal_px")
+
+    def _model_pixels(self, place: Any) -> tuple[Any, Any]:
+        """Pixels of the model's own image size at places in [0, 1] across the image."""
+        image = self.model.image
+        return place.x * image.width_px - 0.5, place.y * image.height_px - 0.5
+
+    def _flat_field_shape(self) -> tuple[int, int] | None:
+        field = self.model.flat_field
+        return None if field is None else (len(field.values), len(field.values[0]))
+
+    def _size(self, settings: RenderSettings) -> tuple[int, int]:
+        image = self.model.image
+        return settings.width_px or image.width_px, settings.height_px or image.height_px
+
+
+def _sample_places(lane: Any, width: int, height: int, side: int) -> Any:
+    """Places in [0, 1] across the image, a regular grid in each pixel."""
+    samples = side * side
+    pixel, sample = lane // samples, lane % samples
+    x = mi.Float(pixel % width) + (mi.Float(sample % side) + 0.5) / side
+    y = mi.Float(pixel // width) + (mi.Float(sample // side) + 0.5) / side
+    return mi.Point2f(x / width, y / height)

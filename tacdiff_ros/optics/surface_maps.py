@@ -1,0 +1,83 @@
+"""Maps of the surface as seen through the layers: NOCS, depth, indentation, shear, normals.
+
+NOCS after Wang et al., "Normalized Object Coordinate Space" (CVPR 2019), with the current height
+in the third channel (the paper, section IV-A).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+import numpy as np
+from numpy.typing import NDArray
+
+from tacdiff_ros.optics.camera_rays import gel_rays, rotate
+from tacdiff_ros.optics.gel_mesh import GelMesh, SurfaceHit
+from tacdiff_ros.optics.parameters import View
+from tacdiff_ros.sensor.sensor_model import SensorModel
+
+
+@dataclass(frozen=True)
+class SurfaceMaps:
+    """What each pixel's middle sees; 0 where it misses the surface.
+
+    Attributes:
+        nocs: (H, W, 3) float32 in [0, 1]: rest x over the pad's width, rest y over its height, and
+            current height, 1 at rest and 0 at full indentation.
+        depth_mm: (H, W) float32, from the camera along its optical axis.
+        indentation_mm: (H, W) float32 >= 0, toward the camera.
+        shear_mm: (H, W, 2) float32, in-plane displacement of the material point.
+        normal: (H, W, 3) float32 unit normals, frame `gel`, toward the camera.
+        hit: (H, W) bool, the pixel sees the surface.
+    """
+
+    nocs: NDArray[np.float32]
+    depth_mm: NDArray[np.float32]
+    indentation_mm: NDArray[np.float32]
+    shear_mm: NDArray[np.float32]
+    normal: NDArray[np.float32]
+    hit: NDArray[np.bool_]
+
+
+def surface_maps(
+    view: View, model: SensorModel, mesh: GelMesh, x_px: Any, y_px: Any, shape: tuple[int, int]
+) -> SurfaceMaps:
+    """Maps at image points of the model's own image size, laid out in an image of a shape."""
+    hit = mesh.intersect(gel_rays(view, x_px, y_px))
+    columns = [
+        *_nocs(model, hit),
+        _depth(view, hit),
+        dr.maximum(-hit.position.z, 0.0),
+        hit.position.x - hit.rest.x,
+        hit.position.y - hit.rest.y,
+        *hit.normal,
+    ]
+    masked = [dr.select(hit.valid, column, 0.0) for column in columns]
+    dr.eval(masked, hit.valid)
+    stack = np.stack([np.array(column) for column in masked], axis=-1).reshape(*shape, -1)
+    return SurfaceMaps(
+        nocs=np.ascontiguousarray(stack[..., :3]),
+        depth_mm=np.ascontiguousarray(stack[..., 3]),
+        indentation_mm=np.ascontiguousarray(stack[..., 4]),
+        shear_mm=np.ascontiguousarray(stack[..., 5:7]),
+        normal=np.ascontiguousarray(stack[..., 7:]),
+        hit=np.array(hit.valid).astype(bool).reshape(shape),
+    )
+
+
+def _nocs(model: SensorModel, hit: SurfaceHit) -> list[Any]:
+    gel = model.gel
+    return [
+        dr.clip(hit.rest.x / gel.width_mm + 0.5, 0.0, 1.0),
+        dr.clip(hit.rest.y / gel.height_mm + 0.5, 0.0, 1.0),
+        dr.clip(1.0 + hit.position.z / gel.full_indentation_mm, 0.0, 1.0),
+    ]
+
+
+def _depth(view: View, hit: SurfaceHit) -> Any:
+    """Third coordinate in the camera's frame."""
+    axis = rotate(view.triple("camera.rotation_rad"), mi.Vector3f(0.0, 0.0, 1.0))
+    return dr.dot(axis, hit.position - view.triple("camera.position_mm"))

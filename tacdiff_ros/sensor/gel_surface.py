@@ -1,0 +1,120 @@
+"""The gel's coated surface, at rest and deformed: what mechanics makes and optics draws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tacdiff_ros.errors import InputError
+
+FEWEST_LINES = 3
+MOST_VERTICES = 4_000_000
+
+
+@dataclass(frozen=True)
+class GelSurface:
+    """A regular grid of material points in the frame `gel` (x right, y down, z off the camera).
+
+    Vertices are in row-major order: rows along y (down the image), columns along x. The chart is
+    the rest position itself, so material coordinates are `rest[:, :2]` in mm.
+
+    Attributes:
+        rest: (N, 3) float32 mm, undeformed positions, z = 0; a grid with even or uneven spacing.
+        position: (N, 3) float32 mm, current positions; indentation is toward -z.
+        rows: number of grid lines along y.
+        columns: number of grid lines along x.
+
+    Raises:
+        InputError: shapes do not fit, a value is not finite, the rest grid is not a grid, or a
+            triangle is turned over (the surface folds onto itself as the camera sees it).
+    """
+
+    rest: NDArray[np.float32]
+    position: NDArray[np.float32]
+    rows: int
+    columns: int
+
+    def __post_init__(self) -> None:
+        self._check_shape()
+        for name in ("rest", "position"):
+            values = np.array(getattr(self, name), np.float32)
+            if not np.isfinite(values).all():
+                row = int(np.argwhere(~np.isfinite(values))[0, 0])
+                raise InputError(f"gel surface: {name} of vertex {row} is not finite")
+            values.flags.writeable = False
+            object.__setattr__(self, name, values)
+        self._check_rest_grid()
+        self._check_folds()
+
+    @classmethod
+    def flat(cls, width_mm: float, height_mm: float, rows: int, columns: int) -> GelSurface:
+        """The untouched surface of a pad, centred at the origin."""
+        x = np.linspace(-width_mm / 2, width_mm / 2, columns, dtype=np.float32)
+        y = np.linspace(-height_mm / 2, height_mm / 2, rows, dtype=np.float32)
+        grid_x, grid_y = np.meshgrid(x, y)
+        rest = np.stack([grid_x, grid_y, np.zeros_like(grid_x)], axis=-1).reshape(-1, 3)
+        return cls(rest, rest, rows, columns)
+
+    def moved(self, position: NDArray[np.floating]) -> GelSurface:
+        """The same material at other positions (N, 3) mm."""
+        return GelSurface(self.rest, np.asarray(position, np.float32), self.rows, self.columns)
+
+    @property
+    def triangles(self) -> NDArray[np.int32]:
+        """(M, 3) int32 vertex indices; their normals point toward the camera."""
+        return grid_triangles(self.rows, self.columns)
+
+    @property
+    def x_mm(self) -> NDArray[np.float32]:
+        """(columns,) rest x of the grid lines."""
+        return self.rest[: self.columns, 0]
+
+    @property
+    def y_mm(self) -> NDArray[np.float32]:
+        """(rows,) rest y of the grid lines."""
+        return self.rest[:: self.columns, 1]
+
+    def _check_shape(self) -> None:
+        lines = min(self.rows, self.columns)
+        if lines < FEWEST_LINES or self.rows * self.columns > MOST_VERTICES:
+            raise InputError(
+                f"gel surface: {self.rows} x {self.columns} vertices, expected at least "
+                f"{FEWEST_LINES} each way and {MOST_VERTICES} in all"
+            )
+        expected = (self.rows * self.columns, 3)
+        for name in ("rest", "position"):
+            shape = np.shape(getattr(self, name))
+            if shape != expected:
+                raise InputError(f"gel surface: {name} has shape {shape}, expected {expected}")
+
+    def _check_rest_grid(self) -> None:
+        grid = self.rest.reshape(self.rows, self.columns, 3)
+        even = np.allclose(grid[:, :, 0], grid[0, :, 0], atol=1e-4) and np.allclose(
+            grid[:, :, 1].T, grid[:, 0, 1], atol=1e-4
+        )
+        rising = (np.diff(grid[0, :, 0]) > 0).all() and (np.diff(grid[:, 0, 1]) > 0).all()
+        if not (even and rising):
+            raise InputError(
+                "gel surface: the rest positions are no grid with x rising along its columns "
+                "and y along its rows"
+            )
+
+    def _check_folds(self) -> None:
+        corners = self.position[self.triangles].astype(np.float64)
+        normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        folded = int(np.count_nonzero(normal[:, 2] >= 0))
+        if folded:
+            raise InputError(
+                f"gel surface: {folded} of {len(normal)} triangles are turned over or have no "
+                "area: it folds onto itself; use a smaller step or a finer mesh"
+            )
+
+
+def grid_triangles(rows: int, columns: int) -> NDArray[np.int32]:
+    """(M, 3) int32 triangles of a row-major grid; normals toward -z for x right and y down."""
+    index = np.arange(rows * columns, dtype=np.int32).reshape(rows, columns)
+    a, b = index[:-1, :-1].ravel(), index[:-1, 1:].ravel()
+    c, d = index[1:, :-1].ravel(), index[1:, 1:].ravel()
+    return np.concatenate([np.stack([a, c, b], axis=1), np.stack([b, c, d], axis=1)])

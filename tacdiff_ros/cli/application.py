@@ -9,6 +9,7 @@ import typer
 
 from tacdiff_ros.cli.demo import demo
 from tacdiff_ros.cli.markers import markers
+from tacdiff_ros.cli.simulate import simulate
 from tacdiff_ros.errors import InputError
 
 # Click's, which recent versions of typer carry inside and older ones import.
@@ -22,6 +23,7 @@ application = typer.Typer(
 )
 application.command()(demo)
 application.command()(markers)
+application.command()(simulate)
 
 
 @application.callback()

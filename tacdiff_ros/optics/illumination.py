@@ -13,7 +13,7 @@ from tacdiff_ros.optics.area_lights import (
     LightFrame,
     Panels,
     light_frame,
-    point_on,
+    point_at,
     rectangle_panels,
     strip_panels,
 )
@@ -23,22 +23,22 @@ from tacdiff_ros.optics.parameters import View
 from tacdiff_ros.optics.printed_dots import DotNearby, fringe, rim_normal
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
+GOLDEN = 0.5 * (5.0**0.5 - 1.0)
+
 
 @dataclass(frozen=True)
 class ShadowSamples:
-    """Numbers that choose the shadow rays.
+    """Numbers that choose the shadow rays, all in [0, 1).
 
     Attributes:
-        stratum: in [0, 1), equally spaced over a pixel's samples.
-        pixel: index of the pixel.
-        sample: index of the sample.
-        seed: changes all of them.
+        stratum: equally spaced over a pixel's samples.
+        turn: random, one a pixel, added to the stratum.
+        across: random, one a sample.
     """
 
     stratum: Any
-    pixel: Any
-    sample: Any
-    seed: Any
+    turn: Any
+    across: Any
 
 
 def irradiance(
@@ -93,11 +93,9 @@ def _seen(
     seen = []
     for first in range(0, PANELS, 2):
         with dr.suspend_grad():
-            number = shadows.seed + (2 * first + 101 * light)
-            turn = mi.sample_tea_float32(shadows.pixel, number, 4)
-            across = 2.0 * mi.sample_tea_float32(shadows.sample, number + 1, 4) - 1.0
-            share = shadows.stratum + turn
-            share -= dr.floor(share)
+            number = light * PANELS + first
+            share = _fraction(shadows.stratum + shadows.turn + number * GOLDEN)
+            across = 2.0 * _fraction(shadows.across + number * GOLDEN) - 1.0
             a, b = panels.irradiance[first], panels.irradiance[first + 1]
             border = a / dr.maximum(a + b, 1e-12)
             place = dr.select(
@@ -105,7 +103,11 @@ def _seen(
                 share / dr.maximum(border, 1e-6),
                 1.0 + (share - border) / dr.maximum(1.0 - border, 1e-6),
             )
-            target = point_on(frame, 2.0 * (first + place) / PANELS - 1.0, across)
+            target = point_at(frame, panels, hit.position, first + place, across)
             free = mesh.visible(hit, target, (a + b) > 0.0)
         seen += [free, free]
     return seen
+
+
+def _fraction(value: Any) -> Any:
+    return value - dr.floor(value)

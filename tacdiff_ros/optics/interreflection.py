@@ -3,8 +3,9 @@
 The last interface to the air above the glass reflects totally beyond the critical angle, so about
 half of what the gel scatters returns. On a coarse grid over the untouched pad this module sums,
 for every direction that reflection can come from, the radiance of the pad's point where it
-started (radiosity by quadrature over angles), and the lights' own mirror images. What comes back
-is kept as a vector (irradiance on a tilted surface is its product with the normal).
+started (radiosity by quadrature over angles), and the lights' own mirror images in the interfaces.
+What comes back is kept in four sectors of azimuth, each a vector, so that a tilted surface loses
+what is below its horizon, and a raised one sees each sector from farther back.
 
 Limits: the pad is taken as flat and the dots as their average; light between parts of a deformed
 surface is left out.
@@ -18,65 +19,93 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 import numpy as np
+from numpy.typing import NDArray
 
 from tacdiff_ros.optics.area_lights import (
+    LightFrame,
     light_frame,
+    light_frames,
     point_on,
     rectangle_irradiance,
     strip_panels,
 )
-from tacdiff_ros.optics.camera_rays import reflectance
 from tacdiff_ros.optics.parameters import Parameters, View
-from tacdiff_ros.sensor.sensor_model import Light, SensorModel
+from tacdiff_ros.optics.reflected_paths import reflected_path, reflected_sine
+from tacdiff_ros.sensor.sensor_model import SensorModel
 
 GRID = (22, 18)  # nodes along x and y
+SECTORS = 4  # around +x, +y, -x and -y
+COLUMNS = 8  # of the table: vertical and level part for each channel, and two for alignment
 AZIMUTHS = 20
 BELOW_CRITICAL = 3  # quadrature points in sin^2 of the angle
 BEYOND_CRITICAL = 10
 LARGEST_SINE_SQUARED = 0.97
 MIRROR_POINTS = 16
-MIRROR_STEPS = 5
-# Reflectance has an infinite slope at the critical angle; this rounds it for the gradients.
-CRITICAL_ROUNDING = 1e-3
+# Tangent of the angle under which reflected light typically arrives: it begins at 45 degrees.
+TYPICAL_TANGENT = 1.3
 
 
 @dataclass(frozen=True)
 class Indirect:
-    """Vector irradiance on the grid's nodes: three flat arrays (3 nodes), one a channel."""
+    """What comes back to the grid's nodes.
 
-    channels: tuple[Any, Any, Any]
+    Attributes:
+        table: flat (nodes x sectors x 8): per channel the vertical part of the irradiance vector,
+            then per channel its level part along the sector's axis.
+        tangent: `TYPICAL_TANGENT`, for the kernel.
+        width_mm: of the pad.
+        height_mm: of the pad.
+    """
+
+    table: Any
+    tangent: Any
     width_mm: float
     height_mm: float
 
     def irradiance(self, position: Any, normal: Any) -> Any:
         """RGB irradiance on points with normals toward the camera."""
-        index, shares = _bilinear(position, self.width_mm, self.height_mm)
-        values = []
-        for channel in self.channels:
-            vector = sum(
-                share * dr.gather(mi.Vector3f, channel, place)
-                for share, place in zip(shares, index, strict=True)
-            )
-            values.append(dr.maximum(dr.dot(vector, normal), 0.0))
-        return mi.Color3f(*values)
+        total = mi.Color3f(0.0)
+        back = self.tangent * position.z  # z < 0 is nearer to the camera
+        for sector in range(SECTORS):
+            x, y = _axis(sector)
+            place = mi.Point2f(position.x + x * back, position.y + y * back)
+            index, shares = _bilinear(place, self.width_mm, self.height_mm)
+            cells = [
+                dr.gather(
+                    mi.ArrayXf, self.table, i * SECTORS + sector, shape=(COLUMNS, dr.width(i))
+                )
+                for i in index
+            ]
+            facing = x * normal.x + y * normal.y
+            for c in range(3):
+                upright, level = (
+                    sum(share * cell[k] for share, cell in zip(shares, cells, strict=True))
+                    for k in (c, 3 + c)
+                )
+                total[c] += dr.maximum(level * facing - upright * normal.z, 0.0)
+        return total
 
 
 def indirect_light(parameters: Parameters, model: SensorModel) -> Indirect | None:
     """What the layers above throw back onto the untouched pad; None without bounces."""
-    bounces = model.interreflection.bounces
-    if bounces == 0:
+    if model.interreflection.bounces == 0:
         return None
     nodes = _nodes(model)
     view = parameters.view(dr.width(nodes))
-    lit, mirrored = _from_lights(view, model, nodes)
-    vector = [mi.Vector3f(0.0) for _ in range(3)]
-    for _ in range(bounces):
-        scattered = [(lit[c] - vector[c].z) * _albedo(view, model, c) / dr.pi for c in range(3)]
-        returned = _returned(parameters, model, nodes, scattered)
-        vector = [mirrored[c] + returned[c] for c in range(3)]
-    channels = tuple(dr.ravel(part) for part in vector)
-    dr.eval(channels)
-    return Indirect(channels, model.gel.width_mm, model.gel.height_mm)
+    lit = _direct(view, model, nodes)
+    mirrored = _mirror_images(parameters, model, nodes)
+    table = mirrored
+    for bounce in range(model.interreflection.bounces):
+        arriving = lit if bounce == 0 else [lit[c] + _upright(table, c) for c in range(3)]
+        scattered = [arriving[c] * _albedo(view, model, c) / dr.pi for c in range(3)]
+        table = mirrored + _returned(parameters, model, nodes, scattered)
+        dr.eval(table)
+    tangent = dr.opaque(mi.Float, TYPICAL_TANGENT)
+    return Indirect(table, tangent, model.gel.width_mm, model.gel.height_mm)
+
+
+def _axis(sector: int) -> tuple[float, float]:
+    return ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0))[sector]
 
 
 def _nodes(model: SensorModel) -> Any:
@@ -101,137 +130,104 @@ def _albedo(view: View, model: SensorModel, channel: int) -> Any:
     return base * (1.0 - model.markers.darkness * share)
 
 
-def _from_lights(view: View, model: SensorModel, nodes: Any) -> tuple[list[Any], list[Any]]:
-    """Direct irradiance and the mirror images' vector irradiance at the nodes, by channel."""
+def _direct(view: View, model: SensorModel, nodes: Any) -> list[Any]:
+    """Direct irradiance at the nodes, by channel."""
     up = mi.Vector3f(0.0, 0.0, -1.0)
     lit = [dr.pi * view.scalar("gel.ambient", c) for c in range(3)]
-    mirrored = [mi.Vector3f(0.0) for _ in range(3)]
     for k, light in enumerate(model.lights):
         frame = light_frame(view, k)
         if light.kind == "rectangle":
             direct = rectangle_irradiance(frame, nodes, up)
         else:
             direct = strip_panels(frame, nodes, up).total
-        image = _mirror_image(view, light, k, nodes)
-        for c in range(3):
-            radiance = view.scalar("lights.radiance", 3 * k + c)
-            lit[c] = lit[c] + radiance * direct
-            mirrored[c] += radiance * image
-    return lit, mirrored
+        lit = [lit[c] + view.scalar("lights.radiance", 3 * k + c) * direct for c in range(3)]
+    return lit
 
 
-def _mirror_image(view: View, light: Light, k: int, nodes: Any) -> Any:
-    """Vector irradiance of a light seen by reflection at the top of the layers, unit radiance.
-
-    The way from the node to a point of the light goes up through all layers and down again. Its
-    angle in the gel solves r = sum t_i tan(theta_i) (Newton); the solid angle follows from
-    dr/dtheta.
-    """
-    frame = light_frame(view, k)
-    nodes_1d, weights = np.polynomial.legendre.leggauss(MIRROR_POINTS)
-    area = 4.0 * frame.half_length * frame.half_width
-    total = mi.Vector3f(0.0)
-    for place, weight in zip(nodes_1d, weights, strict=True):
-        source = point_on(frame, float(place), 0.0)
-        offset = mi.Vector2f(source.x - nodes.x, source.y - nodes.y)
-        radius = dr.sqrt(dr.maximum(dr.squared_norm(offset), 1e-6))
-        sine = _sine_of_reflected(view, radius, source.z)
-        thrown, _, slope = _reflection(view, sine, source.z)
-        cosine = dr.safe_sqrt(1.0 - dr.square(sine))
-        heading = offset / radius
-        arriving = mi.Vector3f(heading.x * sine, heading.y * sine, -cosine)
-        # The ray arrives at the light going down: its direction, seen from the light, goes up.
-        leaving = mi.Vector3f(-heading.x * sine, -heading.y * sine, -cosine)
-        emitted = dr.maximum(dr.dot(frame.aim, leaving), 0.0)
-        lobe = dr.exp2((frame.exponent - 1.0) * dr.log2(dr.maximum(emitted, 1e-6)))
-        # Solid angle of a level area dA = r dr dphi; the light's own area faces it by `emitted`.
-        per_level_area = sine / dr.maximum(radius * slope, 1e-6)
-        projected = emitted / dr.maximum(cosine, 1e-3)
-        share = float(weight) / 2 * area * projected * per_level_area
-        total += arriving * (share * lobe * thrown)
-    return total
-
-
-def _sine_of_reflected(view: View, radius: Any, z: Any) -> Any:
-    """Sine of the angle in the gel under which a reflected ray covers a level distance."""
-    tangent = radius / dr.maximum(_straight_height(view, z), 1e-3)
-    sine = tangent * dr.rsqrt(1.0 + dr.square(tangent))
-    for _ in range(MIRROR_STEPS):
-        _, reach, slope = _reflection(view, sine, z)
-        cosine = dr.safe_sqrt(1.0 - dr.square(sine))
-        step = (reach - radius) / dr.maximum(slope, 1e-3) * cosine
-        sine = dr.clip(sine - step, 1e-4, 0.999)
-    return sine
-
-
-def _straight_height(view: View, z: Any) -> Any:
-    layers = view.count("layers.thickness_mm")
-    return 2.0 * sum(view.scalar("layers.thickness_mm", k) for k in range(layers)) + z
-
-
-def _reflection(view: View, sine: Any, z: Any) -> tuple[Any, Any, Any]:
-    """A ray up to the top of the layers and back to height z.
-
-    Returns:
-        Share of light that comes back; level distance; its derivative by the angle in the gel.
-    """
-    count = view.count("layers.index")
-    index = [view.scalar("layers.index", k) for k in range(count)]
-    cosine = dr.safe_sqrt(1.0 - dr.square(sine))
-    reach = slope = mi.Float(0.0)
-    passed = mi.Float(1.0)
-    inner_index, inner_cosine = index[-1], cosine
-    for k in range(count - 1, 0, -1):
-        here = sine * index[-1] / index[k]
-        inside = dr.safe_sqrt(1.0 - dr.square(here))
-        path = 2.0 * view.scalar("layers.thickness_mm", k - 1)
-        if k == count - 1:
-            path = path + z
-        else:
-            loss = reflectance(inner_index, inner_cosine, index[k], inside)
-            passed = passed * dr.square(1.0 - loss)
-        bounded = dr.maximum(inside, 1e-3)
-        reach = reach + path * here / bounded
-        slope = slope + path * (index[-1] / index[k]) * cosine / (bounded * dr.square(bounded))
-        inner_index, inner_cosine = index[k], inside
-    beyond = dr.maximum(1.0 - dr.square(sine * index[-1] / index[0]), 0.0)
-    above = dr.sqrt(beyond + CRITICAL_ROUNDING) - CRITICAL_ROUNDING**0.5
-    return passed * reflectance(inner_index, inner_cosine, index[0], above), reach, slope
-
-
-def _returned(
-    parameters: Parameters, model: SensorModel, nodes: Any, scattered: list[Any]
-) -> list[Any]:
-    """Vector irradiance that comes back of scattered radiance, by channel."""
-    dr.eval(scattered)
+def _mirror_images(parameters: Parameters, model: SensorModel, nodes: Any) -> Any:
+    """Table of what the lights send by way of the interfaces; one lane a point of a light."""
+    lights, interfaces = len(model.lights), len(model.layers) - 1
     count = dr.width(nodes)
-    directions = AZIMUTHS * (BELOW_CRITICAL + BEYOND_CRITICAL)
-    lane = dr.arange(mi.UInt32, count * directions)
-    view = parameters.view(count * directions)
-    sine_squared, weight = _angle(view, (lane % directions) // AZIMUTHS)
-    sine = dr.sqrt(sine_squared)
-    azimuth = (mi.Float(lane % AZIMUTHS) + 0.5) * (2.0 * dr.pi / AZIMUTHS)
-    sin_a, cos_a = dr.sincos(azimuth)
-    thrown, reach, _ = _reflection(view, sine, mi.Float(0.0))
-    place = dr.gather(mi.Point3f, nodes, lane // directions)
-    start = mi.Point3f(place.x + reach * cos_a, place.y + reach * sin_a, 0.0)
-    cosine = dr.safe_sqrt(1.0 - sine_squared)
-    arriving = mi.Vector3f(sine * cos_a, sine * sin_a, -cosine)
+    if not lights:
+        return dr.zeros(mi.Float, count * SECTORS * COLUMNS)
+    lane = dr.arange(mi.UInt32, count * lights * MIRROR_POINTS)
+    view = parameters.view(dr.width(lane))
+    places, weights = np.polynomial.legendre.leggauss(MIRROR_POINTS)
+    point, light = lane % MIRROR_POINTS, lane // MIRROR_POINTS % lights
+    frame = light_frames(view, light)
+    source = point_on(frame, dr.gather(mi.Float, _constants(places), point), 0.0)
+    node = dr.gather(mi.Point3f, nodes, lane // (MIRROR_POINTS * lights))
+    weight = 0.5 * dr.gather(mi.Float, _constants(weights), point)
+    radiance = [view.gather("lights.radiance", 3 * light + c) for c in range(3)]
+    columns = [mi.Float(0.0)] * (2 * SECTORS)
+    for interface in range(1, interfaces + 1):
+        parts = _mirrored(view, interface, frame, source, node, weight)
+        columns = [column + part for column, part in zip(columns, parts, strict=True)]
+    group = lights * MIRROR_POINTS
+    rows = []
+    for sector in range(SECTORS):
+        row = [radiance[c] * columns[2 * sector + k] for k in range(2) for c in range(3)]
+        dr.eval(row)
+        rows.append([dr.block_sum(value, group) for value in row])
+    return _table(rows)
+
+
+def _mirrored(
+    view: View, interface: int, frame: LightFrame, source: Any, node: Any, weight: Any
+) -> list[Any]:
+    """Vertical and level part, for each sector, of one point of a light seen by reflection."""
+    offset = mi.Vector2f(source.x - node.x, source.y - node.y)
+    radius = dr.sqrt(dr.maximum(dr.squared_norm(offset), 1e-4))
+    sine = reflected_sine(view, interface, radius, source.z)
+    path = reflected_path(view, interface, sine, source.z)
+    cosine = dr.safe_sqrt(1.0 - dr.square(sine))
+    heading = offset / radius
+    # From the light the ray goes up, and level toward the node.
+    leaving = mi.Vector3f(-heading.x * sine, -heading.y * sine, -cosine)
+    emitted = dr.maximum(dr.dot(frame.aim, leaving), 0.0)
+    lobe = dr.exp2((frame.exponent - 1.0) * dr.log2(dr.maximum(emitted, 1e-6)))
+    # A level area r dr dphi is seen under sin dtheta dphi; the light's own faces by `emitted`.
+    per_level_area = sine / dr.maximum(radius * path.slope, 1e-6)
+    projected = 4.0 * frame.half_length * frame.half_width * emitted / dr.maximum(cosine, 1e-3)
+    received = weight * projected * per_level_area * lobe * path.share
+    parts = []
+    for sector in range(SECTORS):
+        x, y = _axis(sector)
+        along = dr.maximum(x * heading.x + y * heading.y, 0.0)
+        parts += [received * cosine * dr.square(along), received * sine * along]
+    return parts
+
+
+def _returned(parameters: Parameters, model: SensorModel, nodes: Any, scattered: list[Any]) -> Any:
+    """Table of what comes back of scattered radiance; one lane a direction in a sector."""
+    dr.eval(scattered)
+    steps = AZIMUTHS // SECTORS
+    group = steps * (BELOW_CRITICAL + BEYOND_CRITICAL)
+    lane = dr.arange(mi.UInt32, dr.width(nodes) * SECTORS * group)
+    view = parameters.view(dr.width(lane))
+    sine_squared, weight = _angle(view, lane % group // steps)
+    sine, cosine = dr.sqrt(sine_squared), dr.safe_sqrt(1.0 - sine_squared)
+    beside = ((mi.Float(lane % steps) + 0.5) / AZIMUTHS - 0.5 / SECTORS) * (2.0 * dr.pi)
+    sin_a, cos_a = dr.sincos(beside + mi.Float(lane // group % SECTORS) * (2.0 * dr.pi / SECTORS))
+    path = reflected_path(view, len(model.layers) - 1, sine, mi.Float(0.0))
+    node = dr.gather(mi.Point3f, nodes, lane // (SECTORS * group))
+    start = mi.Point2f(node.x + path.reach * cos_a, node.y + path.reach * sin_a)
     # d omega = sin(theta) d theta d phi = d(sin^2) / (2 cos) d phi
-    measure = thrown * weight * (2.0 * dr.pi / AZIMUTHS) / (2.0 * dr.maximum(cosine, 1e-3))
+    measure = path.share * weight * (dr.pi / AZIMUTHS) / dr.maximum(cosine, 1e-3)
+    measure *= _inside(start.x, model.gel.width_mm, GRID[0])
+    measure *= _inside(start.y, model.gel.height_mm, GRID[1])
     index, shares = _bilinear(start, model.gel.width_mm, model.gel.height_mm)
-    on_pad = _inside(start.x, model.gel.width_mm, GRID[0])
-    on_pad *= _inside(start.y, model.gel.height_mm, GRID[1])
-    results = []
+    upright, level = [], []
     for channel in scattered:
-        radiance = sum(
+        radiance = measure * sum(
             share * dr.gather(mi.Float, channel, place)
             for share, place in zip(shares, index, strict=True)
         )
-        part = arriving * (radiance * measure * on_pad)
-        dr.eval(part)
-        results.append(mi.Vector3f(*(dr.block_sum(axis, directions) for axis in part)))
-    return results
+        parts = [radiance * cosine, radiance * sine * dr.cos(beside)]
+        dr.eval(parts)
+        upright.append(dr.block_sum(parts[0], group))
+        level.append(dr.block_sum(parts[1], group))
+    return _padded([*upright, *level])
 
 
 def _angle(view: View, ring: Any) -> tuple[Any, Any]:
@@ -241,13 +237,45 @@ def _angle(view: View, ring: Any) -> tuple[Any, Any]:
     critical = dr.minimum(critical, 0.9 * LARGEST_SINE_SQUARED)
     low, low_weight = np.polynomial.legendre.leggauss(BELOW_CRITICAL)
     high, high_weight = np.polynomial.legendre.leggauss(BEYOND_CRITICAL)
-    nodes = mi.Float(np.concatenate([low, high]).astype(np.float32))
-    weights = mi.Float(np.concatenate([low_weight, high_weight]).astype(np.float32))
+    node = dr.gather(mi.Float, _constants(np.concatenate([low, high])), ring)
+    weight = dr.gather(mi.Float, _constants(np.concatenate([low_weight, high_weight])), ring)
     beyond = ring >= BELOW_CRITICAL
     start = dr.select(beyond, critical, 0.0)
     end = dr.select(beyond, LARGEST_SINE_SQUARED, critical)
-    node, weight = dr.gather(mi.Float, nodes, ring), dr.gather(mi.Float, weights, ring)
     return start + (end - start) * 0.5 * (node + 1.0), 0.5 * (end - start) * weight
+
+
+def _constants(values: NDArray[np.float64]) -> Any:
+    return mi.Float(values.astype(np.float32))
+
+
+def _table(rows: list[list[Any]]) -> Any:
+    """Interleave columns that are given per sector, one entry a node."""
+    count = dr.width(rows[0][0])
+    by_sector = [_padded(row) for row in rows]
+    lane = dr.arange(mi.UInt32, count * SECTORS * COLUMNS)
+    sector = lane // COLUMNS % SECTORS
+    place = lane // (SECTORS * COLUMNS) * COLUMNS + lane % COLUMNS
+    values = [dr.gather(mi.Float, part, place) for part in by_sector]
+    table = values[0]
+    for k in range(1, SECTORS):
+        table = dr.select(sector == k, values[k], table)
+    return table
+
+
+def _padded(columns: list[Any]) -> Any:
+    """Interleave six columns and two of zeros."""
+    zeros = dr.zeros(mi.Float, dr.width(columns[0]))
+    return dr.ravel(mi.ArrayXf([*columns, zeros, zeros]))
+
+
+def _upright(table: Any, channel: int) -> Any:
+    """Irradiance on the flat pad, from a table."""
+    nodes = dr.arange(mi.UInt32, dr.width(table) // (SECTORS * COLUMNS))
+    return sum(
+        dr.gather(mi.Float, table, (nodes * SECTORS + sector) * COLUMNS + channel)
+        for sector in range(SECTORS)
+    )
 
 
 def _inside(place: Any, size_mm: float, cells: int) -> Any:
@@ -255,11 +283,11 @@ def _inside(place: Any, size_mm: float, cells: int) -> Any:
     return dr.clip(0.5 + (0.5 * size_mm - dr.abs(place)) * (cells / size_mm), 0.0, 1.0)
 
 
-def _bilinear(position: Any, width_mm: float, height_mm: float) -> tuple[list[Any], list[Any]]:
+def _bilinear(place: Any, width_mm: float, height_mm: float) -> tuple[list[Any], list[Any]]:
     """Indices and shares of the four nodes around points."""
     columns, rows = GRID
-    x = dr.clip((position.x / width_mm + 0.5) * columns - 0.5, 0.0, columns - 1.001)
-    y = dr.clip((position.y / height_mm + 0.5) * rows - 0.5, 0.0, rows - 1.001)
+    x = dr.clip((place.x / width_mm + 0.5) * columns - 0.5, 0.0, columns - 1.001)
+    y = dr.clip((place.y / height_mm + 0.5) * rows - 0.5, 0.0, rows - 1.001)
     column, row = mi.UInt32(dr.floor(dr.detach(x))), mi.UInt32(dr.floor(dr.detach(y)))
     right, down = x - mi.Float(column), y - mi.Float(row)
     first = row * columns + column

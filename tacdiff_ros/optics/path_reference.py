@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -22,7 +22,8 @@ from scipy.ndimage import map_coordinates
 from scipy.spatial.transform import Rotation
 
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.optics.reference_mesh import ReferenceMesh, reference_mesh
+from tacdiff_ros.optics.reference_mesh import ReferenceMesh, mesh_normals, reference_mesh
+from tacdiff_ros.optics.reference_smoothing import smooth_reflected
 from tacdiff_ros.optics.variant import start_mitsuba
 from tacdiff_ros.sensor.gel_surface import GelSurface, grid_triangles
 from tacdiff_ros.sensor.sensor_model import Light, SensorModel
@@ -35,6 +36,7 @@ import mitsuba as mi  # noqa: E402
 from tacdiff_ros.optics import lobe_emitter  # noqa: E402, F401  (makes the emitter known)
 
 INTERFACE_HALF_MM = 60.0
+GUIDE_SAMPLES = 64
 MOST_LANES = 5_000_000
 DISTORTION_MARGIN = 1.25  # the undistorted view is so much wider than the distorted one
 NEVER = 1000  # depth from which paths may end at random
@@ -49,6 +51,8 @@ class PathSettings:
         samples: per pixel, for each light.
         bounces: returns from the layers, as `Interreflection.bounces`; 0 is direct light only.
         seed: of all samples.
+        smooth_reflected: draw what the layers throw back at half the size and take out its
+            noise; the standard error is then that of the direct light.
         spacing_mm: of the mesh.
     """
 
@@ -56,6 +60,7 @@ class PathSettings:
     samples: int = 1024
     bounces: int = 1
     seed: int = 0
+    smooth_reflected: bool = False
     spacing_mm: float = 0.025
 
 
@@ -101,16 +106,45 @@ def path_reference(
     sources = [({"light": _emitter(light)}, light.radiance) for light in model.lights]
     if any(model.gel.ambient):
         sources.append(({}, (1.0, 1.0, 1.0)))
+    bare = replace(settings, bounces=0) if settings.smooth_reflected else settings
     radiance, variance = np.zeros(3), np.zeros(3)
     for k, (light, color) in enumerate(sources):
-        scene = {**_camera_and_layers(model, settings), **light}
-        scene["gel"] = _gel(model, mesh, glowing=not light)
-        mean, error = _accumulate(mi.load_dict(scene), settings, k)
+        gel = _gel(model, mesh, None if light else mesh.paint[..., None] * model.gel.ambient)
+        mean, error = _accumulate(model, {"gel": gel, **light}, bare, k)
         radiance = radiance + mean * np.array(color)
         variance = variance + (error * np.array(color)) ** 2
         if progress is not None:
             progress((k + 1) / len(sources))
+    if settings.smooth_reflected and settings.bounces:
+        radiance = radiance + _reflected(model, mesh, sources, settings)
     return _as_seen(model, settings, radiance, variance)
+
+
+def _reflected(
+    model: SensorModel,
+    mesh: ReferenceMesh,
+    sources: list[tuple[dict[str, Any], tuple[float, ...]]],
+    settings: PathSettings,
+) -> NDArray[np.float64]:
+    """What the layers throw back, from a coarse image with the noise taken out."""
+    coarse = replace(settings, width_px=settings.width_px // 2)
+    total = np.zeros(3)
+    for k, (light, color) in enumerate(sources):
+        gel = _gel(model, mesh, None if light else mesh.paint[..., None] * model.gel.ambient)
+        parts = {"gel": gel, **light}
+        # The same seed: what is direct light is the same in both, and falls out.
+        whole, _ = _accumulate(model, parts, coarse, k)
+        direct, _ = _accumulate(model, parts, replace(coarse, bounces=0), k)
+        total = total + (whole - direct) * np.array(color)
+    normal = mesh_normals(mesh.position)[..., :2]
+    glow = mesh.paint[..., None] * np.concatenate([np.ones_like(normal[..., :1]), 1 + normal], -1)
+    views = []
+    for size in (coarse, settings):
+        effort = replace(size, bounces=0, samples=GUIDE_SAMPLES)
+        seen, _ = _accumulate(model, {"gel": _gel(model, mesh, glow, black=True)}, effort, 0)
+        seen[..., 1:] -= seen[..., :1]
+        views.append(seen)
+    return smooth_reflected(total, *views)
 
 
 def check_lights(model: SensorModel) -> None:
@@ -208,15 +242,29 @@ def _emitter(light: Light) -> dict[str, Any]:
     }
 
 
-def _gel(model: SensorModel, mesh: ReferenceMesh, glowing: bool) -> Any:
-    """The coated surface; a glowing one gives off what it would reflect of the ambient light."""
+def _gel(
+    model: SensorModel,
+    mesh: ReferenceMesh,
+    glow: NDArray[np.float64] | None = None,
+    black: bool = False,
+) -> Any:
+    """The coated surface.
+
+    Args:
+        model: the sensor.
+        mesh: its geometry and paint.
+        glow: (rows, columns, 3) radiance that would be given off by a white surface; with it the
+            surface shines by itself, as under light from all around.
+        black: reflects nothing.
+    """
     rows, columns = mesh.paint.shape
-    color = mesh.paint[..., None] * np.array(model.gel.base_color)
+    base = np.zeros(3) if black else np.array(model.gel.base_color)
+    color = mesh.paint[..., None] * base
     properties = mi.Properties()
     properties["bsdf"] = mi.load_dict({"type": "diffuse", "reflectance": _texture(color)})
-    if glowing:
-        glow = color * np.array(model.gel.ambient)
-        properties["emitter"] = mi.load_dict({"type": "area", "radiance": _texture(glow)})
+    if glow is not None:
+        given = glow if black else glow * base
+        properties["emitter"] = mi.load_dict({"type": "area", "radiance": _texture(given)})
     faces = grid_triangles(rows, columns).astype(np.uint32)
     gel = mi.Mesh("gel", rows * columns, len(faces), has_vertex_texcoords=True, props=properties)
     u, v = np.meshgrid((np.arange(columns) + 0.5) / columns, 1.0 - (np.arange(rows) + 0.5) / rows)
@@ -234,9 +282,10 @@ def _texture(color: NDArray[np.float64]) -> dict[str, Any]:
 
 
 def _accumulate(
-    scene: Any, settings: PathSettings, light: int
+    model: SensorModel, parts: dict[str, Any], settings: PathSettings, light: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean radiance and its standard error, in passes that fit into memory."""
+    scene = mi.load_dict({**_camera_and_layers(model, settings), **parts})
     film = scene.sensors()[0].film().size()
     passes = max(4, math.ceil(settings.samples * film[0] * film[1] / MOST_LANES))
     samples = max(1, round(math.sqrt(settings.samples / passes))) ** 2  # multijitter's liking

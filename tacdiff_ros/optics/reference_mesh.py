@@ -48,7 +48,7 @@ def reference_mesh(model: SensorModel, surface: GelSurface, spacing_mm: float) -
     raised = dot_cover(values, columns, x, y, model.markers.softness_mm)
     darkness = values["markers.darkness"]
     paint = 1.0 - dot_cover(values, columns, x, y, model.markers.edge_mm, darkness)
-    position += _normals(position) * (model.markers.height_mm * raised)[..., None]
+    position += mesh_normals(position) * (model.markers.height_mm * raised)[..., None]
     return ReferenceMesh(position, paint)
 
 
@@ -98,7 +98,7 @@ def _dot(values: Values, columns: int, index: int) -> tuple[NDArray[np.float64],
     return center + values["markers.offset_mm"][index], radius
 
 
-def _normals(grid: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Unit normals toward the camera."""
+def mesh_normals(grid: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(rows, columns, 3) unit normals toward the camera of a grid of points."""
     normal = np.cross(np.gradient(grid, axis=0), np.gradient(grid, axis=1))
     return np.asarray(normal / np.linalg.norm(normal, axis=-1, keepdims=True))

@@ -96,13 +96,8 @@ class Renderer:
         lane = dr.arange(mi.UInt32, width * height * samples)
         view = self.parameters.view(dr.width(lane))
         place = _sample_places(lane, width, height, settings.samples)
-        shadows = ShadowSamples(
-            mi.Float(lane % samples) / samples,
-            lane // samples,
-            lane,
-            dr.opaque(mi.UInt32, settings.seed) * 7919,
-        )
-        radiance = self._radiance(view, place, shadows if settings.shadows else None, settings)
+        shadows = _shadow_samples(lane, samples, settings.seed) if settings.shadows else None
+        radiance = self._radiance(view, place, shadows, settings)
         if samples > 1:
             dr.eval(radiance)
             radiance = mi.Color3f(*(dr.block_sum(part, samples) for part in radiance)) / samples
@@ -203,3 +198,12 @@ def _sample_places(lane: Any, width: int, height: int, side: int) -> Any:
     x = mi.Float(pixel % width) + (mi.Float(sample % side) + 0.5) / side
     y = mi.Float(pixel // width) + (mi.Float(sample // side) + 0.5) / side
     return mi.Point2f(x / width, y / height)
+
+
+def _shadow_samples(lane: Any, samples: int, seed: int) -> ShadowSamples:
+    number = dr.opaque(mi.UInt32, seed)
+    return ShadowSamples(
+        mi.Float(lane % samples) / samples,
+        mi.sample_tea_float32(lane // samples, 2 * number, 4),
+        mi.sample_tea_float32(lane, 2 * number + 1, 4),
+    )

@@ -7,6 +7,7 @@ setup(
         *find_packages(include=["tacdiff_ros", "tacdiff_ros.*"]),
         "tacdiff_ros.config",
         "tacdiff_ros.config.protocols",
+        "tacdiff_ros.config.sensors",
     ],
     package_dir={"tacdiff_ros.config": "config"},
     package_data={"": ["*.txt", "*.yaml", "*.html", "*.j2"]},

@@ -21,8 +21,9 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from acquisition_graph import Graph, Observed, dump, print_rows, wait
+from acquisition_graph import Graph, Observed, wait
 from marker_sets import measure_marker_sets
+from tables import dump, print_rows
 from tacdiff_ros.action import Acquire
 from tacdiff_ros.msg import AcquisitionState
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import array
 import itertools
-import json
 import signal
 import subprocess
 import threading
@@ -197,18 +196,3 @@ def wait(future: Any, timeout_s: float = 200.0) -> Any:
             raise RuntimeError(f"no answer within {timeout_s:g} s")
         time.sleep(0.005)
     return future.result()
-
-
-def print_rows(title: str, rows: list[dict[str, Any]]) -> None:
-    """A table with a column a key."""
-    print(f"\n{title}")
-    names = list(rows[0])
-    texts = [[str(row[name]) for name in names] for row in rows]
-    widths = [max(len(line[i]) for line in [names, *texts]) for i in range(len(names))]
-    for line in [names, *texts]:
-        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)))
-
-
-def dump(figures: dict[str, Any]) -> None:
-    """One JSON object."""
-    print(json.dumps(figures))

@@ -10,6 +10,7 @@ import typer
 from tacdiff_ros.cli.demo import demo
 from tacdiff_ros.cli.markers import markers
 from tacdiff_ros.cli.simulate import simulate
+from tacdiff_ros.cli.units import units
 from tacdiff_ros.errors import InputError
 
 # Click's, which recent versions of typer carry inside and older ones import.
@@ -24,6 +25,7 @@ application = typer.Typer(
 application.command()(demo)
 application.command()(markers)
 application.command()(simulate)
+application.command()(units)
 
 
 @application.callback()

@@ -155,7 +155,7 @@ def _write(
             for title, array in arrays.items():
                 np.save(beside / f"{title}.npy", array)
             mesh = trimesh.Trimesh(surface.position, surface.triangles, process=False)
-            (beside / "mesh.ply").write_bytes(mesh.export(file_type="ply"))
+            mesh.export(str(beside / "mesh.ply"))
             (beside / "meta.json").write_text(json.dumps(meta, indent=2) + "\n", "utf-8")
             for path in sorted(beside.iterdir()):
                 path.replace(out / path.name)

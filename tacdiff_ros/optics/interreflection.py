@@ -7,8 +7,10 @@ started (radiosity by quadrature over angles), and the lights' own mirror images
 What comes back is kept in four sectors of azimuth, each a vector, so that a tilted surface loses
 what is below its horizon, and a raised one sees each sector from farther back.
 
-Limits: the pad is taken as flat and the dots as their average; light between parts of a deformed
-surface is left out.
+A slope also faces the pad around it and receives what that sends out.
+
+Limits: the pad is taken as flat and the dots as their average; what a slope sends to the pad around
+it, and the shade that it casts on it, are left out.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 
 GRID = (22, 18)  # nodes along x and y
 SECTORS = 4  # around +x, +y, -x and -y
-COLUMNS = 8  # of the table: vertical and level part for each channel, and two for alignment
+COLUMNS = 8  # of the table: vertical and level part for each channel, the pad's own, padding
 AZIMUTHS = 20
 BELOW_CRITICAL = 3  # quadrature points in sin^2 of the angle
 BEYOND_CRITICAL = 10
@@ -51,7 +53,8 @@ class Indirect:
 
     Attributes:
         table: flat (nodes x sectors x 8): per channel the vertical part of the irradiance vector,
-            then per channel its level part along the sector's axis.
+            then per channel its level part along the sector's axis, then (for the first three
+            sectors) what the flat pad sends out in channel 0, 1, 2, as irradiance.
         tangent: `TYPICAL_TANGENT`, for the kernel.
         width_mm: of the pad.
         height_mm: of the pad.
@@ -66,6 +69,7 @@ class Indirect:
         """RGB irradiance on points with normals toward the camera."""
         total = mi.Color3f(0.0)
         back = self.tangent * position.z  # z < 0 is nearer to the camera
+        seen_floor = 0.5 * (1.0 + normal.z)  # share of the surroundings that a slope faces
         for sector in range(SECTORS):
             x, y = _axis(sector)
             place = mi.Point2f(position.x + x * back, position.y + y * back)
@@ -83,6 +87,9 @@ class Indirect:
                     for k in (c, 3 + c)
                 )
                 total[c] += dr.maximum(level * facing - upright * normal.z, 0.0)
+            if sector < len(total):
+                floor = sum(share * cell[6] for share, cell in zip(shares, cells, strict=True))
+                total[sector] += seen_floor * floor
         return total
 
 
@@ -100,6 +107,10 @@ def indirect_light(parameters: Parameters, model: SensorModel) -> Indirect | Non
         scattered = [arriving[c] * _albedo(view, model, c) / dr.pi for c in range(3)]
         table = mirrored + _returned(parameters, model, nodes, scattered)
         dr.eval(table)
+    pad = [(lit[c] + _upright(table, c)) * _albedo(view, model, c) for c in range(3)]
+    nothing = dr.zeros(mi.Float, dr.width(nodes))
+    table += _table([[nothing] * 6 + [pad[s] if s < len(pad) else nothing] for s in range(SECTORS)])
+    dr.eval(table)
     tangent = dr.opaque(mi.Float, TYPICAL_TANGENT)
     return Indirect(table, tangent, model.gel.width_mm, model.gel.height_mm)
 
@@ -264,9 +275,9 @@ def _table(rows: list[list[Any]]) -> Any:
 
 
 def _padded(columns: list[Any]) -> Any:
-    """Interleave six columns and two of zeros."""
-    zeros = dr.zeros(mi.Float, dr.width(columns[0]))
-    return dr.ravel(mi.ArrayXf([*columns, zeros, zeros]))
+    """Interleave columns, filled up with zeros."""
+    zeros = [dr.zeros(mi.Float, dr.width(columns[0]))] * (COLUMNS - len(columns))
+    return dr.ravel(mi.ArrayXf([*columns, *zeros]))
 
 
 def _upright(table: Any, channel: int) -> Any:

@@ -19,10 +19,14 @@ class Parameters:
 
     A parameter without gradients is read as a scalar that the kernel loads, one with gradients by
     a gather of full width: Dr.Jit would else trace the reverse mode once per use (25 times slower).
+
+    Attributes:
+        version: rises with every parameter that is replaced.
     """
 
     def __init__(self, values: Values) -> None:
         """Values of `sensor.parameters.parameter_values`."""
+        self.version = 0
         self._shapes = {name: value.shape for name, value in values.items()}
         self._arrays: dict[str, Any] = {}
         self._scalars: dict[str, list[Any]] = {}
@@ -50,6 +54,7 @@ class Parameters:
             )
         dr.make_opaque(array)
         self._arrays[name] = array
+        self.version += 1
         self._scalars.pop(name, None)
 
     def shape(self, name: str) -> tuple[int, ...]:

@@ -39,6 +39,7 @@ INTERFACE_HALF_MM = 60.0
 GUIDE_SAMPLES = 64
 MOST_LANES = 5_000_000
 DISTORTION_MARGIN = 1.25  # the undistorted view is so much wider than the distorted one
+FINER = 2  # and is drawn with so many times the pixels, so that warping does not blur
 NEVER = 1000  # depth from which paths may end at random
 
 
@@ -51,7 +52,7 @@ class PathSettings:
         samples: per pixel, for each light.
         bounces: returns from the layers, as `Interreflection.bounces`; 0 is direct light only.
         seed: of all samples.
-        smooth_reflected: draw what the layers throw back at half the size and take out its
+        smooth_reflected: draw what the layers throw back at half the size, and take out its
             noise; the standard error is then that of the direct light.
         spacing_mm: of the mesh.
     """
@@ -127,7 +128,7 @@ def _reflected(
     settings: PathSettings,
 ) -> NDArray[np.float64]:
     """What the layers throw back, from a coarse image with the noise taken out."""
-    coarse = replace(settings, width_px=settings.width_px // 2)
+    coarse = replace(settings, width_px=settings.width_px // 2, samples=2 * settings.samples)
     total = np.zeros(3)
     for k, (light, color) in enumerate(sources):
         gel = _gel(model, mesh, None if light else mesh.paint[..., None] * model.gel.ambient)
@@ -165,9 +166,14 @@ def _size(model: SensorModel, settings: PathSettings) -> tuple[int, int]:
     )
 
 
+def _drawn_larger(model: SensorModel) -> tuple[float, int]:
+    """How much wider, and how much finer, the view is drawn before it is distorted."""
+    return (DISTORTION_MARGIN, FINER) if any(model.camera.distortion) else (1.0, 1)
+
+
 def _camera_and_layers(model: SensorModel, settings: PathSettings) -> dict[str, Any]:
     width, height = _size(model, settings)
-    margin = DISTORTION_MARGIN if any(model.camera.distortion) else 1.0
+    margin, finer = _drawn_larger(model)
     camera = model.camera
     # Mitsuba's camera has x to the left and y up: a half turn about its axis.
     pose = np.eye(4)
@@ -197,8 +203,8 @@ def _camera_and_layers(model: SensorModel, settings: PathSettings) -> dict[str, 
             "far_clip": 1000.0,
             "film": {
                 "type": "hdrfilm",
-                "width": round(width * margin),
-                "height": round(height * margin),
+                "width": round(width * margin) * finer,
+                "height": round(height * margin) * finer,
                 "rfilter": {"type": "box"},
                 "pixel_format": "rgb",
                 "component_format": "float32",
@@ -267,7 +273,7 @@ def _gel(
         properties["emitter"] = mi.load_dict({"type": "area", "radiance": _texture(given)})
     faces = grid_triangles(rows, columns).astype(np.uint32)
     gel = mi.Mesh("gel", rows * columns, len(faces), has_vertex_texcoords=True, props=properties)
-    u, v = np.meshgrid((np.arange(columns) + 0.5) / columns, 1.0 - (np.arange(rows) + 0.5) / rows)
+    u, v = np.meshgrid((np.arange(columns) + 0.5) / columns, (np.arange(rows) + 0.5) / rows)
     fields = mi.traverse(gel)
     fields["faces"] = faces.ravel()
     fields["vertex_positions"] = mesh.position.astype(np.float32).ravel()
@@ -287,8 +293,9 @@ def _accumulate(
     """Mean radiance and its standard error, in passes that fit into memory."""
     scene = mi.load_dict({**_camera_and_layers(model, settings), **parts})
     film = scene.sensors()[0].film().size()
-    passes = max(4, math.ceil(settings.samples * film[0] * film[1] / MOST_LANES))
-    samples = max(1, round(math.sqrt(settings.samples / passes))) ** 2  # multijitter's liking
+    wanted = settings.samples / _drawn_larger(model)[1] ** 2
+    passes = max(4, math.ceil(wanted * film[0] * film[1] / MOST_LANES))
+    samples = max(1, round(math.sqrt(wanted / passes))) ** 2  # multijitter's liking
     total, squares = np.zeros((film[1], film[0], 3)), np.zeros((film[1], film[0], 3))
     for k in range(passes):
         seed = (settings.seed * 64 + light) * 4096 + k
@@ -307,32 +314,31 @@ def _as_seen(
 ) -> Reference:
     """Distort and let the camera respond."""
     image = _respond(model, _distort(model, settings, radiance))
-    brighter = _respond(model, _distort(model, settings, radiance + np.sqrt(variance)))
+    error = np.sqrt(_distort(model, settings, variance).clip(0.0)) / _drawn_larger(model)[1]
+    brighter = _respond(model, _distort(model, settings, radiance) + error)
     return Reference(image.astype(np.float32), np.abs(brighter - image).astype(np.float32))
 
 
 def _distort(
     model: SensorModel, settings: PathSettings, view: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    if not any(model.camera.distortion):
-        return view
-    width, height = _size(model, settings)
-    scale = width / model.image.width_px
+    """Warp the wider, finer view as the lens does, then average to the image's pixels."""
     camera = model.camera
+    _, finer = _drawn_larger(model)
+    if finer == 1:
+        return view
+    width, height = (finer * side for side in _size(model, settings))
+    scale = width / model.image.width_px
     matrix = np.diag([camera.focal_px * scale, camera.focal_px * scale, 1.0])
     matrix[:2, 2] = (np.array(camera.centre_px) + 0.5) * scale - 0.5
     pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1, dtype=np.float64)
-    k1, k2 = camera.distortion
-    straight = cv2.undistortPoints(
-        pixels.reshape(-1, 1, 2),
-        matrix,
-        np.array([k1, k2, 0.0, 0.0]),
-        P=matrix,
-    ).reshape(height, width, 2)
+    lens = np.array([*camera.distortion, 0.0, 0.0])
+    straight = cv2.undistortPoints(pixels.reshape(-1, 1, 2), matrix, lens, P=matrix)
     shift = (np.array(view.shape[1::-1]) - (width, height)) / 2
-    places = [straight[..., 1] + shift[1], straight[..., 0] + shift[0]]
-    return np.stack(
-        [map_coordinates(view[..., c], places, order=1, mode="nearest") for c in range(3)], axis=-1
+    x, y = (straight.reshape(height, width, 2) + shift).transpose(2, 0, 1)
+    warped = np.stack([map_coordinates(view[..., c], [y, x], order=3) for c in range(3)], axis=-1)
+    return np.asarray(
+        warped.reshape(height // finer, finer, width // finer, finer, 3).mean(axis=(1, 3))
     )
 
 

@@ -32,7 +32,8 @@ def smooth_reflected(
     size = (side, side)
     products = coarse_guides[..., :, None] * coarse_guides[..., None, :]
     normal = _box(products.reshape(*noisy.shape[:2], 9), size).reshape(*noisy.shape[:2], 3, 3)
-    normal += RIDGE * np.mean(coarse_guides**2) * np.diag([0.01, 1.0, 1.0])
+    ridge = RIDGE * float(np.mean(coarse_guides**2))
+    normal += ridge * np.diag([0.01, 1.0, 1.0])
     result = []
     for channel in range(3):
         right = _box(coarse_guides * noisy[..., channel, None], size)
@@ -42,7 +43,7 @@ def smooth_reflected(
     return np.stack(result, axis=-1)
 
 
-def _box(values: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
+def _box(values: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.float64]:
     channels = [
         cv2.blur(np.ascontiguousarray(values[..., k]), size, borderType=cv2.BORDER_REFLECT)
         for k in range(values.shape[-1])

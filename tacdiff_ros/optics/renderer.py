@@ -5,7 +5,7 @@ tracing with gradients attached, and are lit in closed form or by a fixed quadra
 are sampled. So one sample per pixel has hardly any noise, and all parameters have exact gradients.
 
 Limits: the gradient of a cast shadow's border is left out (shadows are sampled visibility); light
-between parts of a deformed surface is left out; see `interreflection` for the rest.
+between parts of a deformed surface is simplified (see `interreflection`).
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Renderer:
         self.parameters = Parameters(parameter_values(model))
         gel = model.gel
         self.mesh = GelMesh(GelSurface.flat(gel.width_mm, gel.height_mm, 9, 11))
-        self._indirect: tuple[list[int], Indirect | None] | None = None
+        self._indirect: tuple[int, Indirect | None] | None = None
 
     def show(self, surface: GelSurface) -> None:
         """Draw this surface from now on; surfaces on one grid are changed quickly."""
@@ -160,9 +160,9 @@ class Renderer:
         """Reflected light; computed again only when a parameter changed or has gradients."""
         if self.parameters.attached():
             return indirect_light(self.parameters, self.model)
-        state = [self.parameters[name].index for name in self.parameters]
-        if self._indirect is None or self._indirect[0] != state:
-            self._indirect = (state, indirect_light(self.parameters, self.model))
+        version = self.parameters.version
+        if self._indirect is None or self._indirect[0] != version:
+            self._indirect = (version, indirect_light(self.parameters, self.model))
         return self._indirect[1]
 
     def _footprint(self, view: View) -> Any:

@@ -1,0 +1,304 @@
+"""The renderer against the path tracer, against finite differences, and against the clock.
+
+    python benchmarks/optics.py [--quick] [--json]
+
+In full about half an hour on two cores, most of it the path tracer's; --quick under a minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import drjit as dr
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from optics_cases import TOUCHES, mixed_unit, surface, unit
+from tables import dump, print_rows
+
+from tacdiff_ros.optics.gradient_check import VERTICES, check_gradient, parameter_names
+from tacdiff_ros.optics.path_reference import PathSettings, path_reference
+from tacdiff_ros.optics.renderer import Renderer, RenderSettings
+from tacdiff_ros.sensor.sensor_file import default_sensor
+from tacdiff_ros.sensor.sensor_model import SensorModel
+
+REFERENCE_PX = 128
+REPETITIONS = 30
+PATH_SAMPLES = (16, 64)
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="under a minute")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    options = parser.parse_args()
+    speed = measure_speed(options.quick)
+    gradients = measure_gradients(options.quick)
+    agreement = measure_agreement(options.quick)
+    figures = {**speed, **gradient_figures(gradients), **agreement_figures(agreement)}
+    if options.json:
+        dump(figures)
+        return 0
+    print_rows("agreement with Mitsuba's path tracer", agreement)
+    print_rows("gradients against central differences", gradients)
+    print_rows("figures", [{"figure": key, "value": value} for key, value in figures.items()])
+    return 0
+
+
+def measure_agreement(quick: bool) -> list[dict[str, Any]]:
+    """Our image beside the path tracer's, for direct light and with one return (depth 8)."""
+    seeds = range(2) if quick else range(10)
+    names = ["ball", "cross"] if quick else list(TOUCHES)
+    width = REFERENCE_PX // 2 if quick else REFERENCE_PX
+    rows = []
+    for seed in seeds:
+        for name in names:
+            row: dict[str, Any] = {"unit": seed, "surface": name}
+            for bounces in (0, 1):
+                model = unit(seed, bounces)
+                samples = (36, 100)[bounces] if quick else (100, 324)[bounces]
+                effort = PathSettings(width, samples, bounces, seed)
+                row |= compare(model, name, effort, ("direct", "depth8")[bounces])
+            rows.append(row)
+    return rows
+
+
+def compare(model: SensorModel, name: str, effort: PathSettings, label: str) -> dict[str, float]:
+    """Errors in percent of the reference's mean; all but the mean are 5 x 5 low-passed.
+
+    `rms` has the reference's own noise, known from its passes, taken out in squares.
+    """
+    shape = surface(model, name)
+    reference = path_reference(model, shape, effort)
+    renderer = Renderer(model)
+    renderer.show(shape)
+    height, width = reference.image.shape[:2]
+    ours = renderer.image(RenderSettings(width, height, samples=3))
+    scale = 100.0 / float(reference.image.mean())
+    difference = (ours - reference.image) * scale
+    smooth = cv2.blur(difference, (5, 5))
+    square = float(np.mean(smooth**2))
+    noise = float(np.mean(reference.standard_error**2)) * scale**2 / 25.0
+    return {
+        f"{label}_mean_%": round(float(difference.mean()), 2),
+        f"{label}_absolute_%": round(float(np.abs(smooth).mean()), 2),
+        f"{label}_rms_%": round(max(square - noise, 0.0) ** 0.5, 2),
+        f"{label}_rms_with_noise_%": round(square**0.5, 2),
+    }
+
+
+def agreement_figures(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Means and worst of all images, as shares of 1."""
+
+    def of(key: str, pick: Callable[[list[float]], float]) -> float:
+        return round(pick([abs(row[key]) for row in rows]) / 100.0, 5)
+
+    figures: dict[str, float] = {"path_images_compared": len(rows)}
+    for label, prefix in (("depth8", "path"), ("direct", "path_direct")):
+        figures |= {
+            f"{prefix}_relative_error_mean": of(f"{label}_mean_%", statistics.mean),
+            f"{prefix}_relative_error_worst_image": of(f"{label}_mean_%", max),
+            f"{prefix}_absolute_error_mean": of(f"{label}_absolute_%", statistics.mean),
+            f"{prefix}_lowpass_rms": of(f"{label}_rms_%", statistics.mean),
+            f"{prefix}_lowpass_rms_worst_image": of(f"{label}_rms_%", max),
+            f"{prefix}_lowpass_rms_with_noise": of(f"{label}_rms_with_noise_%", statistics.mean),
+        }
+    return figures
+
+
+def measure_gradients(quick: bool) -> list[dict[str, Any]]:
+    """Every continuous parameter on a sheared ball press, without and with cast shadows."""
+    model = mixed_unit()
+    renderer = Renderer(model)
+    renderer.show(surface(model, "ball sheared"))
+    names = parameter_names(renderer)
+    if quick:
+        names = ["camera.position_mm", "lights.radiance", "markers.offset_mm", VERTICES]
+    rows = []
+    for name in names:
+        row: dict[str, Any] = {"parameter": name, "values": size(renderer, name)}
+        for label, shadows in (("", False), ("shadows_", True)):
+            settings = RenderSettings(shadows=shadows)
+            direction = waves(renderer) if name == VERTICES else None
+            check = check_gradient(renderer, name, settings, direction=direction)
+            row[f"{label}slope"] = round(check.slope, 4)
+            row[f"{label}lowpass_error"] = round(check.lowpass_error, 4)
+            row[f"{label}reverse_error"] = float(f"{check.reverse_error:.1e}")
+        rows.append(row)
+    return rows
+
+
+def size(renderer: Renderer, name: str) -> int:
+    """Number of values of a parameter."""
+    return dr.width(renderer.mesh.vertices if name == VERTICES else renderer.parameters[name])
+
+
+def waves(renderer: Renderer) -> np.ndarray:
+    """A smooth direction for the vertices: what a surface that deforms moves along."""
+    points = np.array(renderer.mesh.vertices).reshape(-1, 3)
+    random = np.random.default_rng(0)
+    parts = [
+        np.sin(points[:, :2] @ random.normal(0.0, 0.7, 2) + random.uniform(0.0, 6.0))
+        for _ in range(3)
+    ]
+    return np.stack(parts, axis=-1).ravel()
+
+
+def gradient_figures(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """The worst of all parameters."""
+    return {
+        "gradient_slope_worst_deviation": round(max(abs(row["slope"] - 1.0) for row in rows), 5),
+        "gradient_lowpass_error_worst": max(row["lowpass_error"] for row in rows),
+        "gradient_reverse_error_worst": max(row["reverse_error"] for row in rows),
+        "gradient_slope_worst_deviation_with_shadows": round(
+            max(abs(row["shadows_slope"] - 1.0) for row in rows), 5
+        ),
+        "gradient_parameters_checked": len(rows),
+        "gradient_values_checked": sum(row["values"] for row in rows),
+    }
+
+
+def measure_speed(quick: bool) -> dict[str, Any]:
+    """Times at 320x240 with shadows, noise, kernels compiled on the way, and memory."""
+    model = default_sensor()
+    renderer = Renderer(model)
+    surfaces = [surface(model, name) for name in TOUCHES]
+    for shape in surfaces[:2]:
+        renderer.show(shape)
+        renderer.image()
+        renderer.maps()
+    repetitions = REPETITIONS // 3 if quick else REPETITIONS
+    with dr.scoped_set_flag(dr.JitFlag.KernelHistory, True):
+        dr.kernel_history_clear()
+        render_ms = milliseconds(
+            lambda k: change(renderer, surfaces, k), lambda k: draw(renderer, k), repetitions
+        )
+        maps_ms = milliseconds(
+            lambda k: change(renderer, surfaces, k), lambda k: renderer.maps(), repetitions
+        )
+        compiled = sum(
+            1
+            for kernel in dr.kernel_history()
+            if kernel["type"] == dr.KernelType.JIT and not kernel["cache_hit"]
+        )
+    renderer.show(surfaces[1])
+    noise = pixel_noise(renderer)
+    path_seconds, path_noise = path_effort(model, surfaces[1])
+    memory = measure_memory(renderer, surfaces, 60 if quick else 1000)
+    return {
+        "render_ms": render_ms,
+        "render_noise": noise,
+        "maps_ms": maps_ms,
+        "forward_backward_ms": forward_backward(renderer, 1, repetitions),
+        "forward_backward_4_samples_ms": forward_backward(renderer, 2, repetitions),
+        "kernels_compiled_after_warm_up": compiled,
+        "equal_noise_speedup": round(
+            path_seconds * (path_noise / noise) ** 2 / (render_ms / 1000.0)
+        ),
+        **memory,
+    }
+
+
+def change(renderer: Renderer, surfaces: list[Any], k: int) -> None:
+    """Another surface, and another value of a parameter."""
+    renderer.show(surfaces[k % len(surfaces)])
+    renderer.parameters["gel.base_color"] = renderer.parameters["gel.base_color"] * 1.001
+
+
+def draw(renderer: Renderer, k: int) -> None:
+    """An image with another seed."""
+    renderer.image(RenderSettings(seed=k))
+
+
+def milliseconds(
+    prepare: Callable[[int], None], work: Callable[[int], Any], repetitions: int
+) -> float:
+    """Median time of the work."""
+    times = []
+    for k in range(repetitions):
+        prepare(k)
+        start = time.perf_counter()
+        work(k)
+        times.append(1000.0 * (time.perf_counter() - start))
+    return round(statistics.median(times), 1)
+
+
+def forward_backward(renderer: Renderer, samples: int, repetitions: int) -> float:
+    """Image, loss and gradients of all vertices."""
+    import mitsuba as mi
+
+    start_vertices = mi.Float(renderer.mesh.vertices)
+    dr.make_opaque(start_vertices)
+
+    def work(seed: int) -> None:
+        vertices = mi.Float(start_vertices)
+        dr.enable_grad(vertices)
+        renderer.mesh.move(vertices)
+        image = renderer.draw(RenderSettings(samples=samples, seed=seed))
+        dr.backward(dr.sum(dr.squared_norm(image - 0.4)))
+        dr.eval(dr.grad(vertices))
+        dr.sync_thread()
+
+    work(0)
+    result = milliseconds(lambda k: None, work, repetitions)
+    renderer.mesh.move(start_vertices)
+    return result
+
+
+def pixel_noise(renderer: Renderer) -> float:
+    """RMS difference of two seeds over sqrt(2), relative to the mean."""
+    a, b = (renderer.image(RenderSettings(seed=seed)) for seed in (101, 202))
+    return round(float(np.sqrt(np.mean((a - b) ** 2) / 2) / a.mean()), 5)
+
+
+def path_effort(model: SensorModel, shape: Any) -> tuple[float, float]:
+    """Seconds and relative noise of the path tracer at depth 8 and the same size.
+
+    One light at a time and stratified samples, so at its best; without the time to build the scene.
+    """
+    seconds, noise = [], 0.0
+    for samples in PATH_SAMPLES:
+        effort = PathSettings(320, samples, 1, spacing_mm=0.1)
+        path_reference(model, shape, effort)
+        start = time.perf_counter()
+        reference = path_reference(model, shape, effort)
+        seconds.append(time.perf_counter() - start)
+        noise = float(np.sqrt(np.mean(reference.standard_error**2)) / reference.image.mean())
+    few, many = PATH_SAMPLES
+    return (seconds[1] - seconds[0]) * many / (many - few), noise
+
+
+def measure_memory(renderer: Renderer, surfaces: list[Any], renders: int) -> dict[str, Any]:
+    """Resident memory before and after many renders with changing surfaces."""
+    for k in range(20):
+        change(renderer, surfaces, k)
+        draw(renderer, k)
+    before = resident_mb()
+    for k in range(renders):
+        change(renderer, surfaces, k)
+        draw(renderer, k)
+    return {
+        "memory_renders": renders,
+        "memory_growth_mb": round(resident_mb() - before, 1),
+        "memory_peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0),
+    }
+
+
+def resident_mb() -> float:
+    """Resident memory of this process."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,282 @@
+"""Random sensor units, and what they would see: truth for judging calibration and inversion.
+
+Every unit is a default sensor with its own pose, lens, layers, lights, colours, response and dot
+defects, within what differs between real Minis. Its images come from the path-traced reference on a
+fine mesh, with sensor noise, never from the renderer that is fitted to them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.mechanics.imprint import Imprint, imprint_surface
+from tacdiff_ros.sensor.gel_surface import GelSurface
+from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor, write_sensor
+from tacdiff_ros.sensor.sensor_model import Dot, Light, SensorModel
+
+GENERATION = 1  # of what this module makes; a new one makes cached units anew
+SURFACE_SPACING_MM = 0.08
+BALL_DIAMETER_MM = 5.0
+BROKEN_SHARE = 0.03  # of the dots
+
+
+@dataclass(frozen=True)
+class UnitSettings:
+    """What is rendered of a unit.
+
+    Attributes:
+        presses: of a ball and a cross, by turns, at random places.
+        width_px: columns of the images.
+        samples: of the path tracer per pixel and light.
+        bounces: returns from the layers.
+        noise_grey: standard deviation of the sensor noise, in grey levels.
+    """
+
+    presses: int = 2
+    width_px: int = 320
+    samples: int = 256
+    bounces: int = 2
+    noise_grey: float = 1.0
+
+
+@dataclass(frozen=True)
+class VirtualUnit:
+    """A unit and its images.
+
+    Attributes:
+        model: the truth.
+        reference: (H, W, 3) uint8 image of the untouched sensor.
+        presses: images of the presses.
+        surfaces: the true surfaces under the presses.
+        touches: what was pressed, where and how deep.
+    """
+
+    model: SensorModel
+    reference: NDArray[np.uint8]
+    presses: tuple[NDArray[np.uint8], ...]
+    surfaces: tuple[GelSurface, ...]
+    touches: tuple[Imprint, ...]
+
+
+def random_unit(seed: int, base: SensorModel | None = None) -> SensorModel:
+    """A plausible unit around a base (the default sensor); one seed always gives the same."""
+    random = np.random.default_rng([seed, 0x7AC])
+    base = base or default_sensor()
+    content = base.model_dump()
+    content["sensor_id"] = f"virtual_{seed}"
+    camera = content["camera"]
+    camera["position_mm"] = _near(random, camera["position_mm"], [0.3, 0.3, 0.4])
+    camera["rotation_deg"] = _near(random, camera["rotation_deg"], [1.2, 1.2, 0.8])
+    camera["focal_px"] *= 1 + random.uniform(-0.02, 0.02)
+    camera["centre_px"] = _near(random, camera["centre_px"], [3.0, 3.0])
+    camera["distortion"] = _near(random, camera["distortion"], [0.02, 0.01])
+    for layer in content["layers"][1:]:
+        layer["index"] += random.uniform(-0.01, 0.01)
+        layer["thickness_mm"] += random.uniform(-0.1, 0.1)
+    gel = content["gel"]
+    gel["base_color"] = _scaled(random, gel["base_color"], 0.08)
+    gel["ambient"] = _scaled(random, gel["ambient"], 0.4)
+    content["lights"] = [_light(random, light) for light in base.lights]
+    content["response"]["gain"] = _scaled(random, content["response"]["gain"], 0.04)
+    content["response"]["gamma"] = _scaled(random, content["response"]["gamma"], 0.03)
+    content["response"]["vignetting"] = [random.uniform(-0.25, 0.0), random.uniform(-0.05, 0.05)]
+    if base.markers is not None:
+        content["markers"] |= _markers(random, base)
+    return SensorModel.model_validate(content)
+
+
+def make_unit(
+    seed: int, settings: UnitSettings, progress: Callable[[float], None] | None = None
+) -> VirtualUnit:
+    """Render a unit; about a minute an image at the default effort on two cores."""
+    from tacdiff_ros.optics.path_reference import PathSettings, path_reference
+
+    model = random_unit(seed)
+    random = np.random.default_rng([seed, 0x1A6])
+    touches = [Imprint(), *(_touch(random, model, k) for k in range(settings.presses))]
+    surfaces = [imprint_surface(model.gel, touch, SURFACE_SPACING_MM) for touch in touches]
+    images = []
+    for k, surface in enumerate(surfaces):
+        effort = PathSettings(
+            settings.width_px, settings.samples, settings.bounces, k, smooth_reflected=True
+        )
+        values = path_reference(model, surface, effort).image
+        noisy = 255.0 * values + random.normal(0.0, settings.noise_grey, values.shape)
+        images.append(np.asarray(np.clip(np.rint(noisy), 0, 255), np.uint8))
+        if progress is not None:
+            progress((k + 1) / len(surfaces))
+    return VirtualUnit(model, images[0], tuple(images[1:]), tuple(surfaces[1:]), tuple(touches[1:]))
+
+
+def cached_unit(
+    seed: int,
+    settings: UnitSettings | None = None,
+    folder: Path | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> VirtualUnit:
+    """A unit from a folder of units, made and kept there when it is missing.
+
+    Args:
+        seed: of the unit.
+        settings: what is rendered of it.
+        folder: of all units; default `tacdiff_ros/units` in the user's cache.
+        progress: told the share that is done.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    settings = settings or UnitSettings()
+    place = (folder or cache_folder()) / f"unit_{seed}_{_key(seed, settings)}"
+    if not (place / "unit.json").exists():
+        _save(make_unit(seed, settings, progress), place)
+    return load_unit(place)
+
+
+def cache_folder() -> Path:
+    """Where units are kept by default."""
+    return (
+        Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tacdiff_ros" / "units"
+    )
+
+
+def load_unit(folder: Path) -> VirtualUnit:
+    """Read what `cached_unit` wrote.
+
+    Raises:
+        InputError: a file is missing or is not what it should be.
+    """
+    try:
+        touches = json.loads((folder / "unit.json").read_text("utf-8"))["touches"]
+        model = read_sensor(folder / "sensor.yaml")
+        with np.load(folder / "surfaces.npz", allow_pickle=False) as archive:
+            rows, columns = (int(n) for n in archive["shape"])
+            surfaces = tuple(
+                GelSurface(archive["rest"], position, rows, columns)
+                for position in archive["positions"]
+            )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder} holds no virtual unit ({error}); delete it") from error
+    return VirtualUnit(
+        model,
+        _read(folder / "reference.png"),
+        tuple(_read(folder / f"press_{k}.png") for k in range(len(touches))),
+        surfaces,
+        tuple(_touch_of(touch) for touch in touches),
+    )
+
+
+def _touch_of(entry: dict[str, Any]) -> Imprint:
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()
+    }
+    return Imprint(**fields)
+
+
+def _key(seed: int, settings: UnitSettings) -> str:
+    model = random_unit(seed).checksum
+    text = json.dumps([GENERATION, model, asdict(settings)])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _save(unit: VirtualUnit, place: Path) -> None:
+    beside = place.with_name(f".{place.name}.{os.getpid()}")
+    try:
+        beside.mkdir(parents=True)
+        write_sensor(unit.model, beside / "sensor.yaml")
+        for name, image in [
+            ("reference", unit.reference),
+            *((f"press_{k}", image) for k, image in enumerate(unit.presses)),
+        ]:
+            cv2.imwrite(str(beside / f"{name}.png"), image[..., ::-1])
+        grid = unit.surfaces[0] if unit.surfaces else GelSurface.flat(1.0, 1.0, 3, 3)
+        np.savez_compressed(
+            beside / "surfaces.npz",
+            rest=grid.rest,
+            positions=np.stack([s.position for s in unit.surfaces] or [grid.position]),
+            shape=np.array([grid.rows, grid.columns]),
+        )
+        touches = {"touches": [asdict(touch) for touch in unit.touches]}
+        (beside / "unit.json").write_text(json.dumps(touches, indent=2), "utf-8")
+        shutil.rmtree(place, ignore_errors=True)
+        beside.replace(place)
+    except OSError as error:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise InputError(f"cannot write the virtual unit {place}: {error.strerror}") from error
+
+
+def _read(path: Path) -> NDArray[np.uint8]:
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise InputError(f"{path} cannot be read: delete its folder")
+    return np.asarray(image[..., ::-1], np.uint8)
+
+
+def _near(random: np.random.Generator, values: Any, spread: list[float]) -> list[float]:
+    return [float(v + random.uniform(-s, s)) for v, s in zip(values, spread, strict=True)]
+
+
+def _scaled(random: np.random.Generator, values: Any, spread: float) -> list[float]:
+    return [float(v * (1 + random.uniform(-spread, spread))) for v in values]
+
+
+def _light(random: np.random.Generator, light: Light) -> dict[str, Any]:
+    content = light.model_dump()
+    content["centre_mm"] = _near(random, light.centre_mm, [0.4, 0.4, 0.3])
+    for angle, spread in (("azimuth_deg", 6.0), ("tilt_deg", 5.0), ("roll_deg", 1.0)):
+        content[angle] += random.uniform(-spread, spread)
+    content["half_length_mm"] *= 1 + random.uniform(-0.2, 0.2)
+    content["radiance"] = _scaled(random, light.radiance, 0.15)
+    if light.kind == "strip":
+        content["exponent"] = max(1.0, light.exponent * (1 + random.uniform(-0.3, 0.2)))
+    return content
+
+
+def _markers(random: np.random.Generator, base: SensorModel) -> dict[str, Any]:
+    markers = base.markers
+    assert markers is not None  # noqa: S101
+    dots = []
+    for row, column in np.ndindex(markers.rows, markers.columns):
+        broken = random.uniform() < BROKEN_SHARE
+        shape = random.normal(0.0, 0.06 if broken else 0.015, 4)
+        dots.append(
+            Dot(
+                row=row,
+                column=column,
+                offset_mm=tuple(random.normal(0.0, 0.02, 2).tolist()),
+                scale=float(random.normal(0.8 if broken else 1.0, 0.02)),
+                darkness=float(np.clip(random.normal(0.93, 0.01), 0.0, 1.0)),
+                shape=tuple(np.clip(shape, -0.2, 0.2).tolist()),
+            ).model_dump()
+        )
+    return {
+        "centre_mm": _near(random, markers.centre_mm, [0.15, 0.15]),
+        "diameter_mm": markers.diameter_mm * (1 + random.uniform(-0.05, 0.05)),
+        "height_mm": random.uniform(0.015, 0.03),
+        "dots": dots,
+    }
+
+
+def _touch(random: np.random.Generator, model: SensorModel, k: int) -> Imprint:
+    """A ball or a cross, by turns, where the camera sees it whole."""
+    ball = k % 2 == 0
+    return Imprint(
+        shape="sphere" if ball else "cross",
+        size_mm=BALL_DIAMETER_MM if ball else 8.0,
+        at_mm=(float(random.uniform(-4.0, 4.0)), float(random.uniform(-2.5, 2.5))),
+        yaw_rad=float(random.uniform(-math.pi / 4, math.pi / 4)),
+        depth_mm=float(random.uniform(0.5, 1.2)),
+        shear_mm=(float(random.uniform(-0.4, 0.4)), float(random.uniform(-0.4, 0.4))),
+    )

@@ -21,7 +21,7 @@ STEPS = {
     "centre_px": 3e-3,
     "index": 2e-4,
     "softness_mm": 2e-5,
-    "focal_px": 3e-3,
+    "focal_px": 2e-2,
     "distortion": 2e-4,
     "radiance": 0.05,
     "azimuth_rad": 1e-3,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.optics import llvm
@@ -24,13 +26,7 @@ def start_mitsuba(variant: str = "auto") -> str:
         InputError: mitsuba, a usable LLVM or the asked variant is missing, or the process uses
             another one already.
     """
-    try:
-        import mitsuba as mi
-    except ImportError as error:
-        raise InputError(
-            "rendering needs mitsuba: `pip install 'tacdiff_ros[render]'`, or run `make setup`"
-        ) from error
-    current = mi.variant()
+    current = sys.modules["mitsuba"].variant() if "mitsuba" in sys.modules else None
     if variant == "auto":
         variant = current or os.environ.get("TACDIFF_VARIANT") or _best_variant()
     if variant not in VARIANTS:
@@ -47,11 +43,15 @@ def start_mitsuba(variant: str = "auto") -> str:
 def _start(variant: str) -> None:
     if variant.startswith("llvm"):
         try:
-            llvm.require_library()
+            llvm.require_library()  # before drjit is imported, which would print of its own
         except RuntimeError as error:
             raise InputError(f"rendering: {error}") from error
-    import mitsuba as mi
-
+    try:
+        import mitsuba as mi
+    except ImportError as error:
+        raise InputError(
+            "rendering needs mitsuba: `pip install 'tacdiff_ros[render]'`, or run `make setup`"
+        ) from error
     try:
         mi.set_variant(variant)
         import drjit as dr
@@ -63,6 +63,16 @@ def _start(variant: str) -> None:
 
 
 def _best_variant() -> str:
-    import drjit as dr
+    return "cuda_ad_rgb" if _graphics_cards() > 0 else "llvm_ad_rgb"
 
-    return "cuda_ad_rgb" if dr.has_backend(dr.JitBackend.CUDA) else "llvm_ad_rgb"
+
+def _graphics_cards() -> int:
+    """Number of cards that an NVIDIA driver reports; 0 without one."""
+    count = ctypes.c_int(0)
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+        if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+            return 0
+    except (OSError, AttributeError):
+        return 0
+    return count.value

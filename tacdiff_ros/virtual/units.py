@@ -43,6 +43,7 @@ class UnitSettings:
         samples: of the path tracer per pixel and light.
         bounces: returns from the layers.
         noise_grey: standard deviation of the sensor noise, in grey levels.
+        mesh_mm: spacing of the path tracer's mesh.
     """
 
     presses: int = 2
@@ -50,6 +51,7 @@ class UnitSettings:
     samples: int = 256
     bounces: int = 2
     noise_grey: float = 1.0
+    mesh_mm: float = 0.025
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,12 @@ def make_unit(
     images = []
     for k, surface in enumerate(surfaces):
         effort = PathSettings(
-            settings.width_px, settings.samples, settings.bounces, k, smooth_reflected=True
+            settings.width_px,
+            settings.samples,
+            settings.bounces,
+            seed=k,
+            smooth_reflected=True,
+            spacing_mm=settings.mesh_mm,
         )
         values = path_reference(model, surface, effort).image
         noisy = 255.0 * values + random.normal(0.0, settings.noise_grey, values.shape)
@@ -167,15 +174,15 @@ def load_unit(folder: Path) -> VirtualUnit:
                 GelSurface(archive["rest"], position, rows, columns)
                 for position in archive["positions"]
             )
+        return VirtualUnit(
+            model,
+            _read(folder / "reference.png"),
+            tuple(_read(folder / f"press_{k}.png") for k in range(len(touches))),
+            surfaces[: len(touches)],
+            tuple(_touch_of(touch) for touch in touches),
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder} holds no virtual unit ({error}); delete it") from error
-    return VirtualUnit(
-        model,
-        _read(folder / "reference.png"),
-        tuple(_read(folder / f"press_{k}.png") for k in range(len(touches))),
-        surfaces,
-        tuple(_touch_of(touch) for touch in touches),
-    )
 
 
 def _touch_of(entry: dict[str, Any]) -> Imprint:
@@ -220,7 +227,7 @@ def _save(unit: VirtualUnit, place: Path) -> None:
 def _read(path: Path) -> NDArray[np.uint8]:
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
-        raise InputError(f"{path} cannot be read: delete its folder")
+        raise ValueError(f"{path.name} cannot be read")
     return np.asarray(image[..., ::-1], np.uint8)
 
 

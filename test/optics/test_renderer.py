@@ -1,0 +1,211 @@
+"""Images of the fast renderer: against the path tracer, and for every kind of input."""
+
+import numpy as np
+import pytest
+
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.mechanics.imprint import Imprint, imprint_surface
+from tacdiff_ros.sensor.gel_surface import GelSurface
+from tacdiff_ros.sensor.sensor_model import Interreflection
+
+pytestmark = pytest.mark.usefixtures("mitsuba_runs")
+
+BALL = Imprint("sphere", 5.0, at_mm=(2.0, 1.0), depth_mm=0.6)
+
+
+def small(**changes):
+    from tacdiff_ros.optics.renderer import RenderSettings
+
+    return RenderSettings(64, 48, **changes)
+
+
+def render(model, surface, settings=None):
+    from tacdiff_ros.optics.renderer import Renderer
+
+    renderer = Renderer(model)
+    renderer.show(surface)
+    return renderer.image(settings or small())
+
+
+def low_passed(image):
+    import cv2
+
+    return cv2.blur(image, (5, 5))
+
+
+@pytest.mark.parametrize("bounces", [0, 1])
+def test_image_of_a_ball_press_agrees_with_mitsubas_path_tracer(rich_sensor, bounces):
+    from tacdiff_ros.optics.path_reference import PathSettings, path_reference
+
+    model = rich_sensor.model_copy(update={"interreflection": Interreflection(bounces=bounces)})
+    surface = imprint_surface(model.gel, BALL, 0.1)
+    effort = PathSettings(64, (64, 196)[bounces], bounces, spacing_mm=0.04)
+    reference = path_reference(model, surface, effort).image
+    ours = render(model, surface, small(samples=4))
+    error = (ours - reference) / reference.mean()
+    assert abs(error.mean()) < 0.015
+    assert np.sqrt(np.mean(low_passed(error) ** 2)) < (0.025, 0.05)[bounces]
+
+
+def test_a_bump_is_bright_on_the_side_that_faces_a_light(plain_sensor):
+    """Red shines from the top of the image, blue from the bottom, green from the right."""
+    surface = imprint_surface(plain_sensor.gel, Imprint("sphere", 6.0, depth_mm=0.5), 0.1)
+    flat = render(plain_sensor, GelSurface.flat(25.25, 20.75, 11, 13))
+    change = render(plain_sensor, surface) - flat
+    above, below = change[20, 32], change[27, 32]
+    left, right = change[24, 28], change[24, 35]
+    assert above[0] > 0 > below[0]
+    assert below[2] > 0 > above[2]
+    assert right[1] > 0 > left[1]
+
+
+def test_raised_dots_throw_shadows_away_from_a_light(plain_sensor, rich_sensor):
+    """Only the light from the top: it is darker below a dot than above it."""
+    lights = (plain_sensor.lights[0],)
+    markers = rich_sensor.markers.model_copy(update={"height_mm": 0.04})
+    model = plain_sensor.model_copy(update={"lights": lights, "markers": markers})
+    surface = GelSurface.flat(25.25, 20.75, 11, 13)
+    from tacdiff_ros.optics.renderer import RenderSettings
+
+    settings = RenderSettings(640, 480)
+    with_dots = render(model, surface, settings)[..., 0]
+    without = render(model.model_copy(update={"markers": None}), surface, settings)[..., 0]
+    share = with_dots / without
+    # The middle dot has a radius of 16 px around (319.5, 239.5).
+    above, below = share[217:222, 320].min(), share[257:262, 320].min()
+    assert below < 0.93 < above
+    assert share[239, 319] < 0.1
+
+
+def test_dots_cover_as_much_as_their_area(plain_sensor, rich_sensor):
+    """Flat white light: what is missing from the image is the dots' area times their darkness."""
+    ambient = plain_sensor.gel.model_copy(update={"ambient": (1.0, 1.0, 1.0)})
+    markers = rich_sensor.markers
+    model = plain_sensor.model_copy(update={"lights": (), "gel": ambient, "markers": markers})
+    bare = model.model_copy(update={"markers": None})
+    surface = GelSurface.flat(25.25, 20.75, 11, 13)
+    from tacdiff_ros.optics.renderer import RenderSettings
+
+    settings = RenderSettings(320, 240)
+    share = render(model, surface, settings)[..., 0] / render(bare, surface, settings)[..., 0]
+    cell_px = np.array([2.05, 2.0]) / model.mm_per_px  # four pitches each way hold whole dots
+    x, y = (round(159.5 - 2 * cell_px[0]), round(119.5 - 2 * cell_px[1]))
+    block = share[y : y + round(4 * cell_px[1]), x : x + round(4 * cell_px[0])]
+    expected = 1 - markers.darkness * np.pi / 4 * markers.diameter_mm**2 / (2.05 * 2.0)
+    assert block.mean() == pytest.approx(expected, abs=0.01)
+
+
+def test_an_image_depends_on_its_seed_only_in_the_shadows_noise(rich_sensor):
+    surface = imprint_surface(rich_sensor.gel, BALL)
+    a, b = (render(rich_sensor, surface, small(seed=7)) for _ in range(2))
+    other = render(rich_sensor, surface, small(seed=8))
+    assert np.array_equal(a, b)
+    assert not np.array_equal(a, other)
+    assert np.abs(a - other).mean() < 0.005 * a.mean()
+
+
+def test_where_the_camera_looks_past_the_gel_pixels_are_black_and_masked(plain_sensor):
+    from tacdiff_ros.optics.renderer import Renderer
+
+    small_pad = plain_sensor.gel.model_copy(update={"width_mm": 10.0, "height_mm": 8.0})
+    renderer = Renderer(plain_sensor.model_copy(update={"gel": small_pad}))
+    image, maps = renderer.image(small()), renderer.maps(small())
+    assert 0.1 < maps.hit.mean() < 0.5
+    assert np.all(image[~maps.hit & ~_touches(maps.hit)] <= 1e-6)
+    for values in (image, maps.nocs, maps.depth_mm, maps.indentation_mm, maps.normal):
+        assert np.isfinite(values).all()
+
+
+def _touches(mask):
+    import cv2
+
+    return cv2.dilate(mask.astype(np.uint8), np.ones((3, 3))) > 0
+
+
+def test_a_camera_that_looks_away_gives_a_black_image_and_an_empty_mask(plain_sensor):
+    camera = plain_sensor.camera.model_copy(update={"rotation_deg": (170.0, 0.0, 0.0)})
+    from tacdiff_ros.optics.renderer import Renderer
+
+    renderer = Renderer(plain_sensor.model_copy(update={"camera": camera}))
+    assert np.all(renderer.image(small()) < 1e-6)
+    assert not renderer.maps(small()).hit.any()
+
+
+def test_a_sensor_without_lights_is_dark_and_without_dots_is_even(plain_sensor):
+    dark = plain_sensor.model_copy(update={"lights": ()})
+    assert np.all(render(dark, GelSurface.flat(25.25, 20.75, 11, 13)) < 1e-6)
+
+
+def test_no_kernel_is_compiled_when_seed_surface_or_parameters_change(rich_sensor):
+    import drjit as dr
+
+    from tacdiff_ros.optics.renderer import Renderer
+
+    renderer = Renderer(rich_sensor)
+    touches = [Imprint("sphere", 5.0, at_mm=(x, 0.5), depth_mm=0.5) for x in (-1.0, 0.0, 1.5, 3.0)]
+    compiled = []
+    with dr.scoped_set_flag(dr.JitFlag.KernelHistory, True):
+        for k, touch in enumerate(touches):
+            renderer.show(imprint_surface(rich_sensor.gel, touch))
+            renderer.parameters["camera.focal_px"] = renderer.parameters["camera.focal_px"] + 0.3
+            renderer.parameters["layers.index"] = renderer.parameters["layers.index"] * 1.001
+            dr.kernel_history_clear()
+            renderer.image(small(seed=k))
+            renderer.maps(small())
+            history = [e for e in dr.kernel_history() if e["type"] == dr.KernelType.JIT]
+            compiled.append(sum(not entry["cache_hit"] for entry in history))
+            assert history
+    assert compiled[1:] == [0, 0, 0]
+
+
+def test_changed_parameters_are_never_drawn_with_old_reflections(rich_sensor):
+    """Twice the radiance and ambient is twice the image, however often values were replaced."""
+    from tacdiff_ros.optics.renderer import Renderer
+
+    linear = rich_sensor.response.model_copy(update={"gamma": (1.0, 1.0, 1.0)})
+    renderer = Renderer(rich_sensor.model_copy(update={"response": linear}))
+    first = renderer.image(small())
+    for factor in (2.0, 3.0, 0.5, 4.0):
+        for name in ("lights.radiance", "gel.ambient"):
+            original = np.array(Renderer(rich_sensor).parameters[name])
+            renderer.parameters[name] = type(renderer.parameters[name])(original * factor)
+        assert np.allclose(renderer.image(small()), factor * first, rtol=1e-3, atol=1e-5)
+
+
+def test_a_parameter_of_the_wrong_size_or_name_is_refused(plain_sensor):
+    import mitsuba as mi
+
+    from tacdiff_ros.optics.renderer import Renderer
+
+    renderer = Renderer(plain_sensor)
+    with pytest.raises(InputError, match=r"camera\.position_mm.*2 values, expected 3"):
+        renderer.parameters["camera.position_mm"] = mi.Float([1.0, 2.0])
+    with pytest.raises(InputError, match=r"markers\.scale"):
+        renderer.parameters["markers.scale"]
+    with pytest.raises(InputError, match="coordinates"):
+        renderer.mesh.move(mi.Float([0.0]))
+
+
+def test_memory_stays_flat_over_renders_of_changing_surfaces(plain_sensor):
+    import resource
+    from pathlib import Path
+
+    from tacdiff_ros.optics.renderer import Renderer
+
+    def resident_mb():
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * resource.getpagesize() / 2**20
+
+    renderer = Renderer(plain_sensor)
+    surfaces = [
+        imprint_surface(plain_sensor.gel, Imprint("sphere", 5.0, at_mm=(x, 0.0), depth_mm=0.5), 0.4)
+        for x in (-2.0, 0.0, 2.0)
+    ]
+    for k in range(30):
+        renderer.show(surfaces[k % 3])
+        renderer.image(small(seed=k))
+    before = resident_mb()
+    for k in range(150):
+        renderer.show(surfaces[k % 3])
+        renderer.image(small(seed=k))
+    assert resident_mb() - before < 10.0

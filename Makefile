@@ -15,6 +15,7 @@ test: setup
 
 bench: setup
 	$(BIN)/python benchmarks/acquisition.py
+	$(BIN)/python benchmarks/optics.py
 
 lint: setup
 	$(BIN)/ruff check .

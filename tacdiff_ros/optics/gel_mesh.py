@@ -73,6 +73,8 @@ class GelMesh:
             raise InputError(
                 f"gel mesh: {dr.width(vertices)} coordinates, expected {dr.width(self.vertices)}"
             )
+        if not dr.all(dr.isfinite(dr.detach(vertices))):
+            raise InputError("gel mesh: a coordinate is not finite; take a smaller step")
         dr.make_opaque(vertices)
         self.vertices = vertices
         self._fields["gel.vertex_positions"] = mi.Float(dr.detach(vertices))

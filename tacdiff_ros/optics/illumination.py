@@ -1,4 +1,4 @@
-"""Light that reaches the gel: areas lights with shadows and fringes, reflections, ambient."""
+"""Light that reaches the gel: area lights with shadows and fringes, reflections, ambient."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ class Renderer:
             footprint = self._footprint(view) * self.model.image.width_px
             footprint /= self._size(settings)[0] * settings.samples
             color *= shade(view, dot, footprint)
-        return mi.Color3f(dr.select(hit.valid, color, 0.0))
+        return mi.Color3f(dr.select(hit.valid & dr.all(dr.isfinite(color)), color, 0.0))
 
     def _indirect_light(self) -> Indirect | None:
         """Reflected light; computed again only when a parameter changed or has gradients."""

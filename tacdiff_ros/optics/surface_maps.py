@@ -47,25 +47,22 @@ def surface_maps(
 ) -> SurfaceMaps:
     """Maps at image points of the model's own image size, laid out in an image of a shape."""
     hit = mesh.intersect(gel_rays(view, x_px, y_px))
-    columns = [
-        *_nocs(model, hit),
-        _depth(view, hit),
-        dr.maximum(-hit.position.z, 0.0),
-        hit.position.x - hit.rest.x,
-        hit.position.y - hit.rest.y,
-        *hit.normal,
-    ]
-    masked = [dr.select(hit.valid, column, 0.0) for column in columns]
-    dr.eval(masked, hit.valid)
-    stack = np.stack([np.array(column) for column in masked], axis=-1).reshape(*shape, -1)
-    return SurfaceMaps(
-        nocs=np.ascontiguousarray(stack[..., :3]),
-        depth_mm=np.ascontiguousarray(stack[..., 3]),
-        indentation_mm=np.ascontiguousarray(stack[..., 4]),
-        shear_mm=np.ascontiguousarray(stack[..., 5:7]),
-        normal=np.ascontiguousarray(stack[..., 7:]),
-        hit=np.array(hit.valid).astype(bool).reshape(shape),
-    )
+    parts = {
+        "nocs": _nocs(model, hit),
+        "depth_mm": [_depth(view, hit)],
+        "indentation_mm": [dr.maximum(-hit.position.z, 0.0)],
+        "shear_mm": [hit.position.x - hit.rest.x, hit.position.y - hit.rest.y],
+        "normal": list(hit.normal),
+    }
+    flat = {
+        name: dr.ravel(mi.ArrayXf([dr.select(hit.valid, channel, 0.0) for channel in channels]))
+        for name, channels in parts.items()
+    }
+    dr.eval(flat, hit.valid)
+    maps = {name: np.array(values).reshape(*shape, -1) for name, values in flat.items()}
+    for name in ("depth_mm", "indentation_mm"):
+        maps[name] = maps[name][..., 0]
+    return SurfaceMaps(hit=np.array(hit.valid).astype(bool).reshape(shape), **maps)
 
 
 def _nocs(model: SensorModel, hit: SurfaceHit) -> list[Any]:

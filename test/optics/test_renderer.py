@@ -184,6 +184,29 @@ def test_a_parameter_of_the_wrong_size_or_name_is_refused(plain_sensor):
         renderer.parameters["markers.scale"]
     with pytest.raises(InputError, match="coordinates"):
         renderer.mesh.move(mi.Float([0.0]))
+    lost = np.array(renderer.mesh.vertices)
+    lost[5] = np.nan
+    with pytest.raises(InputError, match="not finite"):
+        renderer.mesh.move(mi.Float(lost))
+
+
+def test_pixels_stay_finite_when_an_optimiser_tears_the_surface(rich_sensor):
+    """Random heights of millimetres: folded triangles, faces beside lights, grazing rays."""
+    import mitsuba as mi
+
+    from tacdiff_ros.optics.renderer import Renderer
+
+    renderer = Renderer(rich_sensor)
+    renderer.show(imprint_surface(rich_sensor.gel, BALL, 0.5))
+    random = np.random.default_rng(0)
+    start = np.array(renderer.mesh.vertices)
+    for size_mm in (0.3, 1.0, 3.0):
+        torn = start + random.normal(0.0, size_mm, start.shape).astype(np.float32)
+        renderer.mesh.move(mi.Float(torn))
+        image, maps = renderer.image(small()), renderer.maps(small())
+        assert np.isfinite(image).all()
+        assert image.min() >= 0.0
+        assert np.isfinite(maps.nocs).all()
 
 
 def test_memory_stays_flat_over_renders_of_changing_surfaces(plain_sensor):

@@ -1,0 +1,84 @@
+"""`tacdiff simulate`: files as documented, the touch where it was asked for, clear refusals."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import trimesh
+
+from tacdiff_ros.cli.application import run
+from tacdiff_ros.optics import llvm
+from tacdiff_ros.sensor.sensor_file import default_sensor, write_sensor
+
+FILES = ["depth.npy", "indentation.npy", "mesh.ply", "meta.json", "nocs.npy", "rgb.png"]
+needs_mitsuba = pytest.mark.skipif(
+    llvm.find_library() is None, reason="no LLVM >= 19 is installed, Mitsuba cannot run"
+)
+
+
+@needs_mitsuba
+def test_a_touch_is_written_where_it_was_asked_for(tmp_path, capsys):
+    out = tmp_path / "touch"
+    out.mkdir()
+    (out / "notes.txt").write_text("mine")
+    arguments = ["--indenter", "sphere:diameter=6", "--at-px", "200", "90", "--depth", "0.8"]
+    assert run(["simulate", *arguments, "--out", str(out), "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert sorted(path.name for path in out.iterdir()) == sorted([*FILES, "notes.txt"])
+    indentation = np.load(out / "indentation.npy")
+    assert indentation.shape == (240, 320)
+    assert indentation.dtype == np.float32
+    assert indentation.max() == pytest.approx(0.8, abs=0.05)
+    deep = np.argwhere(indentation > 0.95 * indentation.max()).mean(axis=0)
+    assert deep == pytest.approx([90, 200], abs=2.0)
+    assert np.load(out / "nocs.npy").shape == (240, 320, 3)
+    assert np.load(out / "depth.npy").shape == (240, 320)
+    assert cv2.imread(str(out / "rgb.png")).shape == (240, 320, 3)
+    meta = json.loads((out / "meta.json").read_text())
+    assert meta == {key: value for key, value in printed.items() if key != "out"}
+    assert meta["sensor_checksum"] == default_sensor().checksum
+    mesh = trimesh.load(out / "mesh.ply", process=False)
+    assert -mesh.vertices[:, 2].min() == pytest.approx(0.8, abs=0.05)
+    assert (mesh.face_normals[:, 2] < 0).all()
+
+
+@needs_mitsuba
+def test_the_untouched_sensor_of_a_file_is_flat(tmp_path, capsys):
+    sensor = default_sensor().model_copy(update={"sensor_id": "mine", "markers": None})
+    write_sensor(sensor, tmp_path / "mine.yaml")
+    out = tmp_path / "flat"
+    assert run(["simulate", "--sensor", str(tmp_path / "mine.yaml"), "--out", str(out)]) == 0
+    assert "flat" in capsys.readouterr().out
+    assert json.loads((out / "meta.json").read_text())["sensor_id"] == "mine"
+    assert np.load(out / "indentation.npy").max() < 1e-5
+
+
+BAD = [
+    ["--indenter", "cone", "--depth", "1"],
+    ["--indenter", "sphere:radius=3", "--depth", "1"],
+    ["--indenter", "sphere:diameter=0", "--depth", "1"],
+    ["--indenter", "sphere", "--depth", "9"],
+    ["--indenter", "sphere", "--depth", "nan"],
+    ["--indenter", "sphere", "--depth", "1", "--at-mm", "90", "0"],
+    ["--indenter", "sphere", "--depth", "1", "--at-mm", "1", "0", "--at-px", "5", "5"],
+    ["--indenter", "sphere", "--depth", "1", "--shear", "inf", "0"],
+    ["--sensor", "absent.yaml"],
+    ["--depth", "deep"],
+    ["--unknown"],
+]
+
+
+@pytest.mark.parametrize("arguments", BAD, ids=" ".join)
+def test_bad_input_is_one_line_and_exit_code_2_and_leaves_nothing(arguments, tmp_path, capsys):
+    out = tmp_path / "touch"
+    assert run(["simulate", "--out", str(out), *arguments]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not out.exists()
+
+
+def test_a_file_in_the_way_is_refused(tmp_path, capsys):
+    (tmp_path / "touch").write_text("mine")
+    assert run(["simulate", "--out", str(tmp_path / "touch")]) == 2
+    assert "is a file" in capsys.readouterr().err
+    assert (tmp_path / "touch").read_text() == "mine"

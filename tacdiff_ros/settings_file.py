@@ -13,6 +13,9 @@ from tacdiff_ros.errors import InputError
 
 LONGEST_QUOTE = 200  # characters of a file that a message repeats
 
+# PyYAML lets these out of values such as the 99th of May, or `!!bool maybe`.
+BROKEN_TAGS = (ValueError, KeyError, IndexError, AttributeError, TypeError)
+
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
@@ -45,7 +48,7 @@ def parse_settings(text: str, settings: type[Settings], origin: str) -> Settings
     """Read YAML text into a pydantic model; `origin` opens the messages of `InputError`."""
     try:
         content = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: the 99th of May
+    except (yaml.YAMLError, *BROKEN_TAGS, RecursionError) as error:
         reason = " ".join(str(error).split())[:LONGEST_QUOTE]
         raise InputError(f"{origin} is not valid YAML: {reason}") from error
     if not isinstance(content, dict):
@@ -54,6 +57,8 @@ def parse_settings(text: str, settings: type[Settings], origin: str) -> Settings
         return settings.model_validate(content)
     except ValidationError as error:
         raise InputError(f"{origin}: {first_complaint(error)}") from error
+    except RecursionError as error:
+        raise InputError(f"{origin}: a value holds itself (a YAML alias)") from error
 
 
 def first_complaint(error: ValidationError) -> str:
@@ -62,6 +67,6 @@ def first_complaint(error: ValidationError) -> str:
     message = first["msg"].removeprefix("Value error, ")
     name = ".".join(str(part) for part in first["loc"])[:LONGEST_QUOTE]
     if not name:
-        return message
+        return " ".join(message.split())
     given = reprlib.repr(first["input"])[:LONGEST_QUOTE]  # nested aliases would fill the memory
-    return f"'{name}' is {given}: {message}"
+    return " ".join(f"'{name}' is {given}: {message}".split())

@@ -24,6 +24,7 @@ from tacdiff_ros.sensor.parameters import parameter_values
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
+FILES = ("rgb.png", "nocs.npy", "depth.npy", "indentation.npy", "mesh.ply", "meta.json")
 METHOD = "closed-form imprint, no mechanics"
 
 
@@ -36,7 +37,7 @@ def simulate(
         str, typer.Option(help="none, sphere:diameter=MM or cross:size=MM,arm=MM")
     ] = "none",
     at_px: Annotated[
-        tuple[float, float] | None, typer.Option(help="pixel that sees the point of contact")
+        tuple[float, float] | None, typer.Option(help="pixel that is to see the deepest point")
     ] = None,
     at_mm: Annotated[
         tuple[float, float] | None, typer.Option(help="point of contact, frame gel")
@@ -52,11 +53,11 @@ def simulate(
     """Simulate one touch: rgb.png, nocs.npy, depth.npy, indentation.npy, mesh.ply, meta.json."""
     start = time.perf_counter()
     model = default_sensor() if sensor is None else read_sensor(sensor)
-    place = _place(model, at_px, at_mm)
+    _check_numbers(*(at_px or ()), *(at_mm or ()), depth, *shear, twist, yaw)
+    place = _place(model, at_px, at_mm, depth)
     imprint = _imprint(parse_indenter(indenter), place, depth, shear, twist, yaw)
     surface = imprint_surface(model.gel, imprint)
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file, expected a folder to write to")
+    _check_folder(out)
     from tacdiff_ros.optics.renderer import Renderer
     from tacdiff_ros.optics.simulate import simulate_image
 
@@ -93,19 +94,37 @@ def simulate(
     )
 
 
+def _check_numbers(*numbers: float) -> None:
+    if not all(math.isfinite(value) for value in numbers):
+        raise InputError("a place, depth, shear, twist or yaw is not finite")
+
+
+def _check_folder(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file, expected a folder to write to")
+    for name in FILES:
+        if (out / name).is_dir():
+            raise InputError(f"{out / name} is a folder, expected none or a file to replace")
+
+
 def _place(
-    model: SensorModel, at_px: tuple[float, float] | None, at_mm: tuple[float, float] | None
+    model: SensorModel,
+    at_px: tuple[float, float] | None,
+    at_mm: tuple[float, float] | None,
+    depth_mm: float,
 ) -> tuple[float, float]:
-    """Point of contact on the untouched surface, mm."""
+    """Where the indenter's axis meets the gel, mm, so that its tip is seen at the pixel."""
     if at_px is not None and at_mm is not None:
         raise InputError("--at-px and --at-mm are both given: give one")
     if at_px is None:
         return at_mm or (0.0, 0.0)
-    x, y, _ = unproject(parameter_values(model), at_px)
-    if not (math.isfinite(x) and math.isfinite(y)):
+    width, height = model.image.width_px, model.image.height_px
+    if not (0 <= at_px[0] <= width - 1 and 0 <= at_px[1] <= height - 1):
         raise InputError(
-            f"--at-px {at_px[0]:g} {at_px[1]:g}: the camera does not see the gel there"
+            f"--at-px {at_px[0]:g} {at_px[1]:g} is outside the image of {width} x {height} pixels"
         )
+    x, y, _ = unproject(parameter_values(model), at_px, -depth_mm)
+    _check_numbers(x, y)
     return float(x), float(y)
 
 
@@ -124,10 +143,10 @@ def _imprint(
         "twist_rad": math.radians(twist),
         "yaw_rad": math.radians(yaw),
     }
-    if not all(math.isfinite(value) for value in (*place, depth, *shear, twist, yaw)):
-        raise InputError("a place, depth, shear, twist or yaw is not finite")
     if spec.name == "none":
         spec.sizes()
+        if any((depth, *shear, twist)):
+            raise InputError("indenter 'none' leaves the sensor untouched: give no depth or motion")
         return Imprint("none", at_mm=place)
     if spec.name == "sphere":
         return Imprint("sphere", spec.sizes(diameter=5.0)["diameter"], **motion)  # type: ignore[arg-type]

@@ -3,7 +3,9 @@
 The gel follows the indenter where they meet, falls back to rest over a skirt, and is dragged along
 in the plane with a weight that falls off from the contact.
 
-Limits: no force, no bulge, no slip; made to draw and to test with, not to measure against.
+Limits: no force, no bulge, no slip; made to draw and to test with, not to measure against. The
+skirt takes depth from indenters that are not much larger than it: a ball of 1 mm pressed by
+0.5 mm leaves 0.42 mm.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import Gel
 
 DEFAULT_SPACING_MM = 0.15
+FINEST_SPACING_MM, COARSEST_SPACING_MM = 0.01, 2.0
 SKIRT_MM = 0.18
 SHEAR_REACH_MM = 4.0
 STEEPEST = 2.0  # slope with which profiles go on outside of the indenter
@@ -61,7 +64,7 @@ def imprint_surface(
     Raises:
         InputError: the touch is deeper, farther or more turned than the closed form stands for.
     """
-    _check(gel, imprint)
+    _check(gel, imprint, spacing_mm)
     columns, rows = (max(3, round(size / spacing_mm) + 1) for size in (gel.width_mm, gel.height_mm))
     rest = GelSurface.flat(gel.width_mm, gel.height_mm, rows, columns)
     if imprint.shape == "none" or imprint.depth_mm == 0.0:
@@ -83,7 +86,16 @@ def imprint_surface(
     return rest.moved(position)
 
 
-def _check(gel: Gel, imprint: Imprint) -> None:
+def _check(gel: Gel, imprint: Imprint, spacing_mm: float) -> None:
+    if imprint.shape not in ("none", "sphere", "cross"):
+        raise InputError(f"imprint of shape '{imprint.shape}': expected none, sphere or cross")
+    if not FINEST_SPACING_MM <= spacing_mm <= COARSEST_SPACING_MM:
+        raise InputError(
+            f"spacing is {spacing_mm:g} mm, expected {FINEST_SPACING_MM} to {COARSEST_SPACING_MM}"
+        )
+    numbers = (*imprint.at_mm, *imprint.shear_mm, imprint.twist_rad, imprint.yaw_rad)
+    if not all(math.isfinite(value) for value in (*numbers, imprint.depth_mm)):
+        raise InputError("place, depth, shear, twist and yaw of a touch: expected finite numbers")
     deepest = gel.full_indentation_mm
     if not 0.0 <= imprint.depth_mm <= deepest:
         raise InputError(f"depth is {imprint.depth_mm:g} mm, expected 0 to {deepest:g} mm")

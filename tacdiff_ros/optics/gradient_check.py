@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import drjit as dr
@@ -123,7 +123,7 @@ def _gradients(
     values = mi.Float(base.astype(np.float32))
     dr.enable_grad(values)
     _set(renderer, name, values)
-    image = renderer.draw(replace(settings))
+    image = renderer.draw(settings)
     dr.set_grad(values, mi.Float(direction.astype(np.float32)))
     dr.forward_to(image)
     forward = np.stack([np.array(dr.grad(channel), np.float64) for channel in image], axis=-1)

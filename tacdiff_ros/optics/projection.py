@@ -4,7 +4,8 @@ A point's ray stays in the plane through the camera's axis normal to the layers;
 the root of r = sum t_i tan(theta_i) with n_i sin(theta_i) constant (Snell), found by Newton steps
 on n sin(theta). The sum is convex and rising in it, so the steps converge from any start in reach.
 
-Limits: points above the last layer (toward the camera) and behind the camera give NaN.
+Limits: `project` gives NaN for points above the last layer (toward the camera), behind the camera,
+and where only grazing rays would get; `unproject` takes any height for one inside the gel's layer.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from tacdiff_ros.sensor.parameters import Values
 NEWTON_STEPS = 12
 UNDISTORTION_STEPS = 8
 LARGEST_SINE = 0.9999
+REACHED_MM = 1e-6
 
 
 def project(values: Values, points_mm: ArrayLike) -> NDArray[np.float64]:
@@ -48,6 +50,7 @@ def project(values: Values, points_mm: ArrayLike) -> NDArray[np.float64]:
     k1, k2 = values["camera.distortion"]
     pixels = plane * (1.0 + r2 * (k1 + k2 * r2)) * values["camera.focal_px"]
     reached = (paths > 0).all(axis=0) & (seen[..., 2] > 0)
+    reached &= np.abs(_covered(index, paths, sine * index[0]) - radius) < REACHED_MM
     return np.where(reached[..., None], pixels + values["camera.centre_px"], np.nan)
 
 
@@ -80,6 +83,14 @@ def _paths(values: Values, z_mm: NDArray[np.float64]) -> NDArray[np.float64]:
     paths = [np.full(np.shape(z_mm), value) for value in (first, *thickness)]
     paths[-1] = paths[-1] + z_mm
     return np.stack(paths)
+
+
+def _covered(
+    index: NDArray[np.float64], paths: NDArray[np.float64], sine: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Level distance that a ray of n sin(theta) covers."""
+    shares = [sine / n for n in index]
+    return np.asarray(sum(p * s / np.sqrt(1.0 - s**2) for p, s in zip(paths, shares, strict=True)))
 
 
 def _optical_sine(

@@ -21,7 +21,8 @@ class GelSurface:
     the rest position itself, so material coordinates are `rest[:, :2]` in mm.
 
     Attributes:
-        rest: (N, 3) float32 mm, undeformed positions, z = 0; a grid with even or uneven spacing.
+        rest: (N, 3) float32 mm, undeformed positions (z = 0 but for gels that are not flat); a grid
+            with even or uneven spacing.
         position: (N, 3) float32 mm, current positions; indentation is toward -z.
         rows: number of grid lines along y.
         columns: number of grid lines along x.

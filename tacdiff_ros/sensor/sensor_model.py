@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -24,7 +25,8 @@ from pydantic import (
 
 from tacdiff_ros.sensor.marker_grid import MarkerGrid
 
-FORMAT_VERSION = 1
+DEEPEST_NESTING = 3  # rows of columns of colours
+LONGEST_LIST = 4096
 SHALLOWEST_LIGHT_MM = 0.05
 
 Number = Annotated[float, Field(ge=-1e6, le=1e6)]
@@ -47,9 +49,12 @@ class _Part(BaseModel):
         return value
 
 
-def _holds_text(value: Any) -> bool:
+def _holds_text(value: Any, depth: int = 0) -> bool:
+    """Whether a number is text; looks no deeper than any value of the file goes."""
     if isinstance(value, (list, tuple)):
-        return any(_holds_text(part) for part in value)
+        if depth == DEEPEST_NESTING or len(value) > LONGEST_LIST:
+            return False
+        return any(_holds_text(part, depth + 1) for part in value)
     return isinstance(value, (str, bool))
 
 
@@ -305,7 +310,8 @@ class SensorModel(_Part):
     @property
     def checksum(self) -> str:
         """Hexadecimal SHA-256 of all values: equal for equal models, however they were written."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        text = re.sub(r"-0\.0(?=[,\]}])", "0.0", self.model_dump_json())  # -0.0 equals 0.0
+        return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def mm_per_px(self) -> float:

@@ -48,8 +48,8 @@ class UnitSettings:
 
     presses: int = 2
     width_px: int = 320
-    samples: int = 256
-    bounces: int = 2
+    samples: int = 144
+    bounces: int = 1
     noise_grey: float = 1.0
     mesh_mm: float = 0.025
 

@@ -9,7 +9,9 @@ import trimesh
 
 from tacdiff_ros.cli.application import run
 from tacdiff_ros.optics import llvm
-from tacdiff_ros.sensor.sensor_file import default_sensor, write_sensor
+from tacdiff_ros.optics.projection import project
+from tacdiff_ros.sensor.parameters import parameter_values
+from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor, write_sensor
 
 FILES = ["depth.npy", "indentation.npy", "mesh.ply", "meta.json", "nocs.npy", "rgb.png"]
 needs_mitsuba = pytest.mark.skipif(
@@ -82,3 +84,64 @@ def test_a_file_in_the_way_is_refused(tmp_path, capsys):
     assert run(["simulate", "--out", str(tmp_path / "touch")]) == 2
     assert "is a file" in capsys.readouterr().err
     assert (tmp_path / "touch").read_text() == "mine"
+
+
+@needs_mitsuba
+def test_a_touch_far_from_the_middle_of_a_turned_camera_is_where_the_pixel_saw_it(tmp_path, capsys):
+    """The untouched surface at the pixel is pressed; pressed, it appears nearer the border."""
+    model = default_sensor()
+    camera = model.camera.model_copy(
+        update={"rotation_deg": (2.0, -3.0, 8.0), "distortion": (0.05, -0.02)}
+    )
+    write_sensor(model.model_copy(update={"camera": camera}), tmp_path / "turned.yaml")
+    out = tmp_path / "new" / "touch"
+    arguments = ["--sensor", str(tmp_path / "turned.yaml"), "--indenter", "sphere:diameter=4"]
+    arguments += ["--at-px", "68", "187", "--depth", "0.6", "--json", "--out", str(out)]
+    assert run(["simulate", *arguments]) == 0
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 1
+    assert captured.err == ""
+    meta = json.loads(captured.out)
+    assert meta["depth_mm"] == 0.6
+    assert meta["largest_indentation_mm"] == pytest.approx(0.6, abs=0.03)
+    assert sorted(path.name for path in out.iterdir()) == FILES
+    indentation = np.load(out / "indentation.npy")
+    values = parameter_values(read_sensor(tmp_path / "turned.yaml"))
+    assert project(values, [*meta["at_mm"], 0.0]) == pytest.approx([68, 187], abs=1e-6)
+    seen = project(values, [*meta["at_mm"], -0.6])
+    deep = np.argwhere(indentation > 0.97 * indentation.max()).mean(axis=0)
+    assert np.hypot(*(deep[::-1] - seen)) < 1.5
+    nocs, depth = np.load(out / "nocs.npy"), np.load(out / "depth.npy")
+    assert (nocs.shape, nocs.dtype) == ((240, 320, 3), np.float32)
+    assert (depth.shape, depth.dtype) == ((240, 320), np.float32)
+    image = cv2.imread(str(out / "rgb.png"), cv2.IMREAD_UNCHANGED)
+    assert (image.shape, image.dtype) == ((240, 320, 3), np.uint8)
+    assert image.std(axis=(0, 1)).min() > 1.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--indenter", "sphere", "--depth", "-1"], "depth is -1 mm"),
+        (["--indenter", "sphere", "--depth", "1", "--twist", "90"], "twist is 90 deg"),
+        (["--indenter", "sphere", "--depth", "1", "--shear", "3", "3"], "shear is (3.0, 3.0) mm"),
+        (["--indenter", "sphere", "--depth", "1", "--yaw", "nan"], "not finite"),
+        (["--indenter", "none:diameter=5"], "'none' has no size 'diameter'"),
+        (["--indenter", "cross:size=2,arm=3", "--depth", "1"], "arms of 3 mm"),
+        (["--at-px", "nan", "5"], "--at-px nan 5"),
+        (["--at-px", "5000", "5000"], "beside the pad"),
+        (["--at-px", "5"], "--at-px"),
+        (["--sensor", "{}"], "Is a directory"),
+        (["--sensor", "{}/bad.yaml"], "'gel.width_mm' is '25 mm'"),
+    ],
+)
+def test_what_is_wrong_is_named_in_the_one_line(arguments, named, tmp_path, capsys):
+    (tmp_path / "bad.yaml").write_text('lights: []\ngel: {width_mm: "25 mm"}')
+    arguments = [argument.replace("{}", str(tmp_path)) for argument in arguments]
+    assert run(["simulate", "--out", str(tmp_path / "touch"), *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    assert named in captured.err
+    assert not (tmp_path / "touch").exists()

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.interpolate import RegularGridInterpolator
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.imprint import Imprint, imprint_surface
@@ -73,3 +74,112 @@ def test_other_text_is_refused_in_one_line(text):
     with pytest.raises(InputError) as caught:
         parse_indenter(text)
     assert "\n" not in str(caught.value)
+
+
+def heights(surface):
+    """Indentation over the grid of a surface that is not sheared."""
+    assert np.array_equal(surface.position[:, :2], surface.rest[:, :2])
+    return -surface.position[:, 2].reshape(surface.rows, surface.columns)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("shape", ["sphere", "cross"])
+def test_the_given_depth_is_reached_where_the_indenter_is_and_nowhere_exceeded(shape, seed):
+    random = np.random.default_rng(seed)
+    touch = Imprint(
+        shape,
+        random.uniform(5.0, 9.0),
+        at_mm=tuple(random.uniform([-8.0, -6.0], [8.0, 6.0])),
+        yaw_rad=random.uniform(-np.pi, np.pi),
+        depth_mm=random.uniform(0.1, 1.5),
+    )
+    surface = imprint_surface(GEL, touch)
+    depth = heights(surface)
+    sample = RegularGridInterpolator((surface.y_mm, surface.x_mm), depth)
+    assert sample([touch.at_mm[::-1]])[0] == pytest.approx(touch.depth_mm, abs=0.03)
+    assert depth.max() < touch.depth_mm + 1e-3
+    assert depth.min() > -1e-3
+
+
+def test_a_ball_in_the_middle_looks_the_same_from_all_sides():
+    square = Gel(width_mm=20.0, height_mm=20.0)
+    depth = heights(imprint_surface(square, Imprint("sphere", 6.0, depth_mm=1.0, yaw_rad=0.7), 0.1))
+    assert depth.max() > 0.95
+    for turned in (depth[::-1], depth[:, ::-1], depth.T):
+        assert turned == pytest.approx(depth, abs=1e-5)
+
+
+def test_a_cross_looks_the_same_after_a_quarter_turn_and_its_arms_turn_with_it():
+    """Arms of 8 mm by 2 mm: 3 mm out it is pressed along an arm, and free halfway between two."""
+    for yaw in (0.0, 0.4, -1.1):
+        touch = Imprint("cross", 8.0, depth_mm=0.5, yaw_rad=yaw)
+        surface = imprint_surface(GEL, touch)
+        depth = heights(surface)
+        quarter = Imprint("cross", 8.0, depth_mm=0.5, yaw_rad=yaw + math.pi / 2)
+        assert heights(imprint_surface(GEL, quarter)) == pytest.approx(depth, abs=1e-6)
+        sample = RegularGridInterpolator((surface.y_mm, surface.x_mm), depth)
+        for arm in range(4):
+            along, between = (yaw + (arm + part) * math.pi / 2 for part in (0.0, 0.5))
+            assert sample([3 * math.sin(along), 3 * math.cos(along)])[0] > 0.48
+            assert sample([3 * math.sin(between), 3 * math.cos(between)])[0] < 0.01
+
+
+@pytest.mark.parametrize("shear", [(1.5, 0.0), (-0.7, 1.9), (0.0, -2.5)])
+def test_the_deepest_point_travels_with_the_indenter(shear):
+    touch = Imprint("sphere", 5.0, at_mm=(-1.0, 2.0), depth_mm=1.0, shear_mm=shear)
+    surface = imprint_surface(GEL, touch)
+    deep = surface.position[:, 2] < 0.97 * surface.position[:, 2].min()
+    expected = np.array([-1.0, 2.0]) + shear
+    assert surface.position[deep, :2].mean(axis=0) == pytest.approx(expected, abs=0.1)
+    contact = np.hypot(*(surface.rest[:, :2] - touch.at_mm).T) < 0.2
+    moved = (surface.position - surface.rest)[contact, :2]
+    assert moved == pytest.approx(np.tile(shear, (contact.sum(), 1)), abs=0.02)
+
+
+@pytest.mark.parametrize("twist", [-25.0, 10.0, 30.0])
+def test_material_at_the_contact_turns_with_the_indenter(twist):
+    """Toward y for positive angles; the axis itself stays."""
+    touch = Imprint("cross", 8.0, depth_mm=0.5, at_mm=(1.0, 1.0), twist_rad=math.radians(twist))
+    surface = imprint_surface(GEL, touch, 0.1)
+    away = surface.rest[:, :2] - touch.at_mm
+    near = (np.hypot(*away.T) < 0.5) & (np.hypot(*away.T) > 0.2)
+    now = (surface.position[:, :2] - touch.at_mm)[near]
+    angle = np.angle((now[:, 0] + 1j * now[:, 1]) / (away[near, 0] + 1j * away[near, 1]))
+    assert np.degrees(angle) == pytest.approx(np.full(near.sum(), twist), abs=0.6)
+
+
+def test_far_from_the_contact_nothing_moves():
+    """At 11 mm the drag's weight exp(-(r / 4)^2) is below 1 in 1900."""
+    touch = Imprint(
+        "sphere", 4.0, at_mm=(-8.0, 0.0), depth_mm=1.0, shear_mm=(2.0, 2.0), twist_rad=0.5
+    )
+    surface = imprint_surface(GEL, touch)
+    far = np.hypot(*(surface.rest[:, :2] - touch.at_mm).T) > 11.0
+    assert far.sum() > 1000
+    assert np.abs(surface.position - surface.rest)[far].max() < 0.005
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_no_touch_that_is_allowed_folds_the_gel(seed):
+    """Farthest shear with the largest twist, in any direction, anywhere on the pad."""
+    random = np.random.default_rng(seed)
+    way = random.uniform(0.0, 2 * np.pi)
+    touch = Imprint(
+        "sphere",
+        5.0,
+        at_mm=tuple(random.uniform([-12.6, -10.3], [12.6, 10.3])),
+        depth_mm=2.0,
+        shear_mm=(2.999 * math.cos(way), 2.999 * math.sin(way)),
+        twist_rad=math.radians(random.choice([-30.0, 30.0])),
+    )
+    surface = imprint_surface(GEL, touch)
+    moved = np.hypot(*(surface.position - surface.rest)[:, :2].T)
+    assert moved.max() > 2.5
+
+
+def test_the_surface_has_about_the_asked_for_spacing_and_the_size_of_the_pad():
+    for spacing in (0.1, 0.33, 1.0):
+        surface = imprint_surface(GEL, Imprint(), spacing)
+        assert np.diff(surface.x_mm) == pytest.approx(spacing, rel=0.1)
+        assert np.diff(surface.y_mm) == pytest.approx(spacing, rel=0.1)
+        assert np.ptp(surface.rest, axis=0) == pytest.approx([25.25, 20.75, 0.0])

@@ -71,3 +71,87 @@ def test_a_surface_cannot_be_changed_behind_its_back():
     assert surface.position[0, 0] == -3.0
     with pytest.raises(ValueError, match="read-only"):
         surface.position[0] = 9.0
+
+
+def doubled_area(corners):
+    """Twice the signed area of triangles in the plane, by the shoelace formula."""
+    x, y = np.moveaxis(corners[..., :2].astype(np.float64), -1, 0)
+    return np.sum(x * np.roll(y, -1, axis=1) - y * np.roll(x, -1, axis=1), axis=1)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_surface_is_refused_exactly_when_the_camera_would_see_a_back(seed):
+    """A random material point moves along a random way, with any height, until it folds."""
+    random = np.random.default_rng(seed)
+    vertex = random.integers(35)
+    position = FLAT.position.copy()
+    position[:, 2] = random.normal(0.0, 3.0, 35)
+    way = random.normal(size=2)
+    outcomes = set()
+    for step in np.linspace(0.0, 4.0, 41):
+        position[vertex, :2] = FLAT.position[vertex, :2] + step * way
+        back = (doubled_area(position[grid_triangles(5, 7)]) >= 0).sum()
+        outcomes.add(back > 0)
+        if not back:
+            assert np.array_equal(FLAT.moved(position).position, position)
+            continue
+        with pytest.raises(InputError, match=f"{back} of 48 triangles"):
+            FLAT.moved(position)
+    assert False in outcomes
+
+
+def test_some_of_those_moves_do_fold():
+    position = FLAT.position.copy()
+    position[17, :2] += [1.01, 0.0]
+    with pytest.raises(InputError, match="folds onto itself"):
+        FLAT.moved(position)
+    position[17, :2] -= [0.02, 0.0]
+    assert FLAT.moved(position).position[17, 0] == pytest.approx(0.99)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_rest_positions_must_be_finite_too(value):
+    rest = FLAT.rest.copy()
+    rest[11, 1] = value
+    with pytest.raises(InputError, match="rest of vertex 11 is not finite"):
+        GelSurface(rest, FLAT.position, 5, 7)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_rest_grid_that_does_not_rise_is_refused(axis):
+    falling = FLAT.rest.copy()
+    falling[:, axis] *= -1.0
+    still = FLAT.rest.copy()
+    still[still[:, axis] == 1.0, axis] = 0.0
+    bent = FLAT.rest.copy()
+    bent[17, axis] += 0.01
+    for rest in (falling, still, bent):
+        with pytest.raises(InputError, match="no grid"):
+            GelSurface(rest, FLAT.position, 5, 7)
+
+
+def test_an_uneven_rest_grid_is_kept():
+    x, y = np.array([-3.0, -1.0, 0.5, 4.0]), np.array([-2.0, 0.0, 0.1])
+    rest = np.array([[a, b, 0.0] for b in y for a in x])
+    surface = GelSurface(rest, rest, 3, 4)
+    assert surface.x_mm == pytest.approx(x)
+    assert surface.y_mm == pytest.approx(y)
+    assert surface.rest.dtype == surface.position.dtype == np.float32
+
+
+@pytest.mark.parametrize("shape", [(35,), (34, 3), (36, 3), (35, 2), (5, 7, 3), (0, 3)])
+@pytest.mark.parametrize("name", ["rest", "position"])
+def test_arrays_of_another_shape_are_refused_with_both_shapes(name, shape):
+    arrays = {"rest": FLAT.rest, "position": FLAT.position, name: np.zeros(shape, np.float32)}
+    with pytest.raises(InputError) as caught:
+        GelSurface(**arrays, rows=5, columns=7)
+    assert str(caught.value).endswith(f"{name} has shape {shape}, expected (35, 3)")
+
+
+def test_the_rest_positions_are_kept_from_changes_as_well():
+    source = FLAT.rest.copy()
+    surface = GelSurface(source, source, 5, 7)
+    source[0] = 9.0
+    assert np.array_equal(surface.rest, FLAT.rest)
+    with pytest.raises(ValueError, match="read-only"):
+        surface.rest[0] = 9.0

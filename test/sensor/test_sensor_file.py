@@ -1,5 +1,10 @@
 """Sensor files: they read back exactly, and what is wrong in them is named in one line."""
 
+import errno
+import json
+import math
+from pathlib import Path
+
 import numpy as np
 import pytest
 import yaml
@@ -13,6 +18,7 @@ from tacdiff_ros.sensor.sensor_file import (
     read_sensor,
     write_sensor,
 )
+from tacdiff_ros.sensor.sensor_model import Dot, FlatField, Markers
 from tacdiff_ros.virtual.units import random_unit
 
 
@@ -106,7 +112,7 @@ def test_text_that_is_no_sensor_file_is_refused(text, tmp_path):
 
 
 def test_missing_large_and_binary_files_are_refused(tmp_path):
-    (tmp_path / "large").write_bytes(b"#" * 2_000_000)
+    (tmp_path / "large").write_bytes(b"#" * 5_000_000)
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     for name, reason in (("none", "No such file"), ("large", "is over"), ("binary", "no UTF-8")):
         with pytest.raises(InputError, match=reason):
@@ -134,3 +140,113 @@ def test_the_checksum_tells_models_apart_and_not_files():
 def test_the_scale_is_that_of_the_middle_pixel():
     """0.0634 mm per pixel is the manufacturer's figure for images of this size."""
     assert default_sensor().mm_per_px == pytest.approx(0.0634, rel=0.01)
+
+
+def extreme(seed):
+    """A model with numbers of any size, every optional part in it or not, names as they come."""
+    random = np.random.default_rng(seed)
+
+    def number():
+        return float(random.choice([-1, 1]) * 10 ** random.uniform(-12, 5.9))
+
+    model = random_unit(seed)
+    dots = [
+        Dot(
+            row=int(place) // 9,
+            column=int(place) % 9,
+            offset_mm=(number(), number()),
+            darkness=random.choice([None, 1e-7]),
+        )
+        for place in random.permutation(63)[: seed * 10]
+    ]
+    field = 10 ** random.uniform(-7, 1.9, (2 + seed, 5 - seed // 2, 3))
+    return model.model_copy(
+        update={
+            "sensor_id": ["1.5", "null", "true", "- a", "unit 7_b", "\u00e4 \u7a2e"][seed],
+            "camera": model.camera.model_copy(
+                update={"centre_px": (number(), number()), "distortion": (number(), number())}
+            ),
+            "markers": None if seed == 3 else Markers(centre_mm=(number(), 1e-7), dots=dots),
+            "lights": () if seed == 4 else model.lights,
+            "flat_field": None if seed == 5 else FlatField(values=field.tolist()),
+        }
+    )
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_any_yaml_reader_finds_the_models_values_under_their_names(seed):
+    """Also as numbers and not as text: YAML 1.1 takes 1e-07 for a word."""
+    model = extreme(seed)
+    read = yaml.safe_load(format_sensor(model))
+    expected = json.loads(model.model_dump_json())
+    for part in (expected["layers"][0], *(expected["markers"] or {}).get("dots", ())):
+        for name in [name for name, value in part.items() if value is None]:
+            del part[name]
+    assert read == expected
+    assert parse_sensor(format_sensor(model)) == model
+
+
+def test_the_shipped_file_is_what_would_be_written():
+    text = config_path("sensors/gelsight_mini.yaml").read_text("utf-8")
+    assert format_sensor(default_sensor()) == text
+
+
+def test_every_commented_value_has_its_comment_in_one_column():
+    """So that a person finds them; only long values push theirs to the right."""
+    lines = [line for line in format_sensor(random_unit(0)).splitlines() if line[0] != "#"]
+    columns = [(line.index("#"), len(line.split("#")[0].rstrip())) for line in lines if "#" in line]
+    assert len(columns) > 40
+    assert all(column == max(44, width) or width > 44 for column, width in columns)
+
+
+def test_nested_aliases_do_not_fill_the_memory_or_the_message(tmp_path):
+    """Each line names the one before nine times: 9^9 words when written out."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 9)]
+    for line in ("lights: *a8", "camera: {position_mm: *a8}", "sensor_id: *a8", "unknown: *a8"):
+        path = tmp_path / "bomb.yaml"
+        path.write_text("\n".join([*lines, line]))
+        with pytest.raises(InputError, match=str(path)) as caught:
+            read_sensor(path)
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 600 + len(str(path))
+
+
+@pytest.mark.parametrize("given", ["3 mm", "3", True, [1.0], {"value": 1.0}, None, math.inf, 1e9])
+def test_what_is_no_number_in_range_is_quoted(given):
+    with pytest.raises(InputError) as caught:
+        parse_sensor(changed(["gel", "width_mm"], given))
+    assert f"'gel.width_mm' is {given!r}: " in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_name_is_refused_wherever_it_is():
+    for path in (
+        ["colour"],
+        ["image", "colour"],
+        ["layers", 2, "colour"],
+        ["lights", 1, "colour"],
+        ["markers", "colour"],
+        ["response", "colour"],
+    ):
+        with pytest.raises(InputError, match=".".join(str(step) for step in path) + "'"):
+            parse_sensor(changed(path, 1))
+
+
+def test_a_write_on_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "unit.yaml"
+    write_sensor(random_unit(0), path)
+    before = path.read_bytes()
+
+    def half(self, text, encoding):
+        self.write_bytes(text.encode(encoding)[: len(text) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", half)
+    with pytest.raises(InputError, match="No space left"):
+        write_sensor(random_unit(1), path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+    monkeypatch.undo()
+    write_sensor(random_unit(1), path)
+    assert read_sensor(path) == random_unit(1)

@@ -87,8 +87,8 @@ def test_a_file_in_the_way_is_refused(tmp_path, capsys):
 
 
 @needs_mitsuba
-def test_a_touch_far_from_the_middle_of_a_turned_camera_is_where_the_pixel_saw_it(tmp_path, capsys):
-    """The untouched surface at the pixel is pressed; pressed, it appears nearer the border."""
+def test_a_touch_far_from_the_middle_of_a_turned_camera_is_seen_at_its_pixel(tmp_path, capsys):
+    """Not the untouched surface there: pressed, that appears nearer the border."""
     model = default_sensor()
     camera = model.camera.model_copy(
         update={"rotation_deg": (2.0, -3.0, 8.0), "distortion": (0.05, -0.02)}
@@ -107,10 +107,9 @@ def test_a_touch_far_from_the_middle_of_a_turned_camera_is_where_the_pixel_saw_i
     assert sorted(path.name for path in out.iterdir()) == FILES
     indentation = np.load(out / "indentation.npy")
     values = parameter_values(read_sensor(tmp_path / "turned.yaml"))
-    assert project(values, [*meta["at_mm"], 0.0]) == pytest.approx([68, 187], abs=1e-6)
-    seen = project(values, [*meta["at_mm"], -0.6])
+    assert project(values, [*meta["at_mm"], -0.6]) == pytest.approx([68, 187], abs=1e-6)
     deep = np.argwhere(indentation > 0.97 * indentation.max()).mean(axis=0)
-    assert np.hypot(*(deep[::-1] - seen)) < 1.5
+    assert np.hypot(*(deep[::-1] - [68, 187])) < 1.5
     nocs, depth = np.load(out / "nocs.npy"), np.load(out / "depth.npy")
     assert (nocs.shape, nocs.dtype) == ((240, 320, 3), np.float32)
     assert (depth.shape, depth.dtype) == ((240, 320), np.float32)
@@ -128,8 +127,10 @@ def test_a_touch_far_from_the_middle_of_a_turned_camera_is_where_the_pixel_saw_i
         (["--indenter", "sphere", "--depth", "1", "--yaw", "nan"], "not finite"),
         (["--indenter", "none:diameter=5"], "'none' has no size 'diameter'"),
         (["--indenter", "cross:size=2,arm=3", "--depth", "1"], "arms of 3 mm"),
-        (["--at-px", "nan", "5"], "--at-px nan 5"),
-        (["--at-px", "5000", "5000"], "beside the pad"),
+        (["--at-px", "nan", "5"], "not finite"),
+        (["--at-px", "1e200", "5"], "outside the image"),
+        (["--depth", "99"], "'none' leaves the sensor untouched"),
+        (["--at-px", "5000", "5000"], "outside the image"),
         (["--at-px", "5"], "--at-px"),
         (["--sensor", "{}"], "Is a directory"),
         (["--sensor", "{}/bad.yaml"], "'gel.width_mm' is '25 mm'"),
@@ -145,3 +146,12 @@ def test_what_is_wrong_is_named_in_the_one_line(arguments, named, tmp_path, caps
     assert captured.err.count("\n") == 1
     assert named in captured.err
     assert not (tmp_path / "touch").exists()
+
+
+def test_a_folder_in_the_place_of_a_file_leaves_the_last_touch_whole(tmp_path, capsys):
+    (tmp_path / "rgb.png").mkdir()
+    (tmp_path / "meta.json").write_text("the last touch")
+    assert run(["simulate", "--out", str(tmp_path)]) == 2
+    assert "rgb.png is a folder" in capsys.readouterr().err
+    assert (tmp_path / "meta.json").read_text() == "the last touch"
+    assert len(list(tmp_path.iterdir())) == 2

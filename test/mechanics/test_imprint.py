@@ -49,6 +49,8 @@ def test_no_indenter_leaves_the_gel_flat():
         {"at_mm": (20.0, 0.0)},
         {"shear_mm": (4.0, 0.0)},
         {"twist_rad": 1.0},
+        {"yaw_rad": math.inf},
+        {"shape": "cone"},
     ],
 )
 def test_touches_that_the_closed_form_does_not_stand_for_are_refused(change):
@@ -183,3 +185,9 @@ def test_the_surface_has_about_the_asked_for_spacing_and_the_size_of_the_pad():
         assert np.diff(surface.x_mm) == pytest.approx(spacing, rel=0.1)
         assert np.diff(surface.y_mm) == pytest.approx(spacing, rel=0.1)
         assert np.ptp(surface.rest, axis=0) == pytest.approx([25.25, 20.75, 0.0])
+
+
+@pytest.mark.parametrize("spacing", [0.0, -0.1, 1e-6, math.nan, 50.0])
+def test_a_spacing_that_makes_no_mesh_is_refused(spacing):
+    with pytest.raises(InputError, match="spacing"):
+        imprint_surface(GEL, Imprint(), spacing)

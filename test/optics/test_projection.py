@@ -68,6 +68,16 @@ def test_layers_lift_what_lies_under_them():
     assert x == pytest.approx(float(values["camera.focal_px"]) * 0.01 / apparent, rel=1e-4)
 
 
+def test_what_only_a_grazing_ray_would_reach_is_nan():
+    values = parameter_values(random_unit(0))
+    values["layers.index"] = np.array([1.5, 1.0, 1.41])
+    values["layers.thickness_mm"] = np.array([0.2, 3.0])
+    values["camera.rotation_rad"] = np.zeros(3)
+    values["camera.position_mm"] = np.array([0.0, 0.0, -10.0])
+    assert np.isfinite(project(values, [5.0, 0.0, 0.0])).all()
+    assert np.isnan(project(values, [100.0, 0.0, 0.0])).all()
+
+
 def test_what_no_ray_reaches_is_nan():
     values = parameter_values(random_unit(0))
     assert np.isnan(project(values, [0.0, 0.0, -4.5])).all()

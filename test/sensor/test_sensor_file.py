@@ -3,6 +3,7 @@
 import errno
 import json
 import math
+import time
 from pathlib import Path
 
 import numpy as np
@@ -129,12 +130,42 @@ def test_a_file_that_cannot_be_replaced_stays_as_it_is(tmp_path):
         write_sensor(default_sensor(), tmp_path / "absent" / "sensor.yaml")
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "lights: &a [*a]",
+        "camera: {position_mm: &a [*a]}",
+        'camera: {focal_px: !!int ""}',
+        "camera: {focal_px: !!bool maybe}",
+        "camera: {focal_px: !!timestamp foo}",
+        '"a\\nb": 1',
+        "lights: 2026-99-99",
+    ],
+)
+def test_traps_of_yaml_are_refused_in_one_line(line):
+    with pytest.raises(InputError) as caught:
+        parse_sensor(line + "\n")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_alias_bomb_of_numbers_is_refused_at_once():
+    levels = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    levels += [f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 9)}]" for k in range(1, 10)]
+    start = time.monotonic()
+    with pytest.raises(InputError):
+        parse_sensor("\n".join([*levels, "lights: *a9"]))
+    assert time.monotonic() - start < 2.0
+
+
 def test_the_checksum_tells_models_apart_and_not_files():
     model = default_sensor()
     same = parse_sensor(yaml.safe_dump(yaml.safe_load(format_sensor(model))))
     assert same.checksum == model.checksum
     other = parse_sensor(changed(["lights", 2, "roll_deg"], 1e-6))
     assert other.checksum != model.checksum
+    plus, minus = (parse_sensor(changed(["camera", "distortion"], [z, 0.0])) for z in (0.0, -0.0))
+    assert plus == minus
+    assert plus.checksum == minus.checksum
 
 
 def test_the_scale_is_that_of_the_middle_pixel():

@@ -1,4 +1,4 @@
-"""Indenters as text: `name:key=value,...` with sizes in mm."""
+"""Indenters as text: `name:key=value,...` with lengths in mm and angles in degrees."""
 
 from __future__ import annotations
 
@@ -8,31 +8,51 @@ from dataclasses import dataclass, field
 
 from tacdiff_ros.errors import InputError
 
-LONGEST_SPEC = 200
+LONGEST_SPEC = 280
+LONGEST_TEXT = 220
+TEXT_KEYS = ("word", "file")
 
 
 @dataclass(frozen=True)
 class IndenterSpec:
-    """An indenter's name and sizes in mm, as given; what they mean is up to the shape."""
+    """An indenter's name and sizes, as given; what they mean is up to the shape.
+
+    Attributes:
+        name: of the shape, such as `sphere`.
+        sizes_mm: sizes in mm, angles in degrees.
+        texts: values of the keys that are no numbers, `word` and `file`.
+    """
 
     name: str
     sizes_mm: dict[str, float] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
 
     def sizes(self, **defaults: float) -> dict[str, float]:
         """Sizes with defaults filled in; InputError for a size that is not among them."""
-        for key in self.sizes_mm:
-            if key not in defaults:
-                raise InputError(
-                    f"indenter '{self.name}' has no size '{key}'; it takes {', '.join(defaults)}"
-                )
-        return {**defaults, **self.sizes_mm}
+        return self.values(defaults, {})[0]
+
+    def values(
+        self, sizes: dict[str, float], texts: dict[str, str]
+    ) -> tuple[dict[str, float], dict[str, str]]:
+        """Sizes and texts with defaults filled in; InputError for a key that is not among them."""
+        for kind, given, known in (("size", self.sizes_mm, sizes), ("text", self.texts, texts)):
+            for key in given:
+                if key not in known:
+                    takes = ", ".join((*texts, *sizes)) or "none"
+                    raise InputError(
+                        f"indenter '{self.name}' has no {kind} '{key}'; it takes {takes}"
+                    )
+        return {**sizes, **self.sizes_mm}, {**texts, **self.texts}
 
 
 def parse_indenter(text: str) -> IndenterSpec:
-    """Read a spec such as `none` or `sphere:diameter=5.0`.
+    """Read a spec such as `none`, `sphere:diameter=5.0` or `text:word=GEL,size=4`.
+
+    Limits: texts cannot have commas in them.
 
     Raises:
-        InputError: not of that form, or a size that is not a number above 0.
+        InputError: not of that form, a size that is not a number above 0, or a text that is
+            empty, longer than `LONGEST_TEXT` or not printable.
     """
     match = re.fullmatch(r"\s*([a-z_]+)\s*(?::(.*))?", text[:LONGEST_SPEC])
     if match is None or len(text) > LONGEST_SPEC:
@@ -40,11 +60,21 @@ def parse_indenter(text: str) -> IndenterSpec:
             f"indenter {text[:60]!r}: expected NAME or NAME:key=value,..., "
             "such as sphere:diameter=5.0"
         )
-    sizes = {}
+    sizes, texts = {}, {}
     for part in filter(None, (match[2] or "").split(",")):
         key, _, value = part.partition("=")
-        sizes[key.strip()] = _size(text, key.strip(), value)
-    return IndenterSpec(match[1], sizes)
+        if key.strip() in TEXT_KEYS:
+            texts[key.strip()] = _text(text, key.strip(), value.strip())
+        else:
+            sizes[key.strip()] = _size(text, key.strip(), value)
+    return IndenterSpec(match[1], sizes, texts)
+
+
+def format_indenter(name: str, sizes: dict[str, float], texts: dict[str, str] | None = None) -> str:
+    """The text that `parse_indenter` reads back to the same values, bit for bit."""
+    parts = [f"{key}={value}" for key, value in (texts or {}).items()]
+    parts += [f"{key}={repr(float(value)).removesuffix('.0')}" for key, value in sizes.items()]
+    return f"{name}:{','.join(parts)}" if parts else name
 
 
 def _size(text: str, key: str, value: str) -> float:
@@ -55,3 +85,12 @@ def _size(text: str, key: str, value: str) -> float:
     if not (math.isfinite(number) and number > 0):
         raise InputError(f"indenter {text!r}: '{key}' is {value!r}, expected a length above 0 mm")
     return number
+
+
+def _text(text: str, key: str, value: str) -> str:
+    if not (0 < len(value) <= LONGEST_TEXT and value.isprintable()):
+        raise InputError(
+            f"indenter {text!r}: '{key}' is {value!r}, expected 1 to {LONGEST_TEXT} "
+            "printable characters"
+        )
+    return value

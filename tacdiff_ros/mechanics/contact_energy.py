@@ -1,0 +1,175 @@
+"""Contact as an energy, for the way over an edge: friction bounds and directions are held fixed.
+
+With the pressure that bounds friction taken from before, contact and friction have a potential, and
+an equilibrium is a minimum: it is reached by descent from any start, also where the gel snaps over
+an edge and no equilibrium is near (the lagged friction of Li et al., "Incremental Potential
+Contact", ACM Trans. Graph. 39, 2020, with springs in the place of barriers).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tacdiff_ros.mechanics.condensed_contact import CondensedGel
+from tacdiff_ros.mechanics.contact_law import ContactLaw
+from tacdiff_ros.mechanics.contact_points import ContactPoints
+
+MOST_STEPS = 60
+SHORTEST_STEP = 1.0 / 1024
+
+
+@dataclass(frozen=True)
+class PointEnergy:
+    """Energy of points with its derivatives.
+
+    Attributes:
+        energy_mj: of all points, N mm.
+        force: (points, 3) N on the gel, minus the gradient.
+        slope: (points, 3, 3) N/mm, derivative of `force`.
+        gap_mm: (points,).
+    """
+
+    energy_mj: float
+    force: NDArray[np.float64]
+    slope: NDArray[np.float64]
+    gap_mm: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ContactPotential:
+    """Springs of softness e against the indenter, and friction springs that yield at a bound.
+
+    Attributes:
+        law: pose, indenter and anchors.
+        softness: mm/N, e.
+        bound_n: (points,) largest friction force.
+        normal: (points, 3), friction acts across it.
+    """
+
+    law: ContactLaw
+    softness: float
+    bound_n: NDArray[np.float64]
+    normal: NDArray[np.float64]
+
+    def at(self, place: NDArray[np.float64], curved: bool = True) -> PointEnergy:
+        """Energy at places (points, 3); the slope without the indenter's curvature if asked."""
+        law = self.law
+        local = law.pose.to_indenter(place)
+        gap = law.indenter.distance(local)
+        force, slope = np.zeros((len(place), 3)), np.zeros((len(place), 3, 3))
+        energy = 0.0
+        inside = np.flatnonzero(gap < 0.0)
+        if len(inside):
+            field = law.indenter.derivatives(local[inside])
+            normal = field.gradient @ law.pose.matrix.T
+            pressing = -gap[inside] / self.softness
+            energy += 0.5 * self.softness * float(pressing @ pressing)
+            force[inside] = pressing[:, None] * normal
+            slope[inside] = -normal[:, :, None] * normal[:, None, :] / self.softness
+            if curved:
+                bend = law.pose.matrix @ field.hessian @ law.pose.matrix.T
+                slope[inside] += pressing[:, None, None] * bend
+        return self._rub(place, energy, force, slope, gap)
+
+    def _rub(
+        self,
+        place: NDArray[np.float64],
+        energy: float,
+        force: NDArray[np.float64],
+        slope: NDArray[np.float64],
+        gap: NDArray[np.float64],
+    ) -> PointEnergy:
+        rubs = np.flatnonzero((self.bound_n > 0.0) & self.law.anchors.valid)
+        if not len(rubs):
+            return PointEnergy(energy, force, slope, gap)
+        normal, bound = self.normal[rubs], self.bound_n[rubs]
+        slide = place[rubs] - self.law.pose.to_gel(self.law.anchors.place[rubs])
+        slide = slide - np.einsum("ni,ni->n", slide, normal)[:, None] * normal
+        length = np.maximum(np.linalg.norm(slide, axis=1), 1e-15)
+        across = np.eye(3) - normal[:, :, None] * normal[:, None, :]
+        slips = length > bound * self.softness
+        stiffness = np.where(slips, bound / length, 1.0 / self.softness)
+        way = slide / length[:, None]
+        energy += float(
+            np.where(
+                slips, bound * length - 0.5 * self.softness * bound**2, 0.5 * stiffness * length**2
+            ).sum()
+        )
+        force[rubs] -= stiffness[:, None] * slide
+        yielding = np.where(slips, stiffness, 0.0)[:, None, None] * (
+            way[:, :, None] * way[:, None, :]
+        )
+        slope[rubs] -= stiffness[:, None, None] * across - yielding
+        return PointEnergy(energy, force, slope, gap)
+
+
+def lagged(
+    law: ContactLaw, softness: float, place: NDArray[np.float64]
+) -> ContactPotential:
+    """The potential whose friction bounds and directions belong to places (points, 3)."""
+    local = law.pose.to_indenter(place)
+    field = law.indenter.derivatives(local)
+    bound = law.friction * np.maximum(-field.distance, 0.0) / softness
+    return ContactPotential(law, softness, bound, field.gradient @ law.pose.matrix.T)
+
+
+def minimise(
+    gel: CondensedGel,
+    residual: NDArray[np.float64],
+    potential: ContactPotential,
+    points: ContactPoints,
+    position: NDArray[np.float64],
+    move: NDArray[np.float64],
+    tolerance_n: float,
+) -> tuple[NDArray[np.float64], int]:
+    """The move (n, 3) of least energy r v + v S v / 2 + contact, and the linear systems it took.
+
+    Newton steps with backtracking on the energy; S must be positive definite.
+    """
+    at = potential.at(points.places(position + move))
+    for iteration in range(MOST_STEPS):
+        pull = gel.stiffness @ move.ravel()
+        gradient = residual + pull - points.gather(at.force).ravel()
+        if np.abs(gradient).max() <= tolerance_n:
+            return move, iteration
+        step = _descent_step(gel, points, at.slope, gradient)
+        fall = float(gradient @ step)
+        if not fall < 0.0:
+            flat = potential.at(points.places(position + move), curved=False)
+            step = _descent_step(gel, points, flat.slope, gradient)
+            fall = float(gradient @ step)
+        energy = float(residual @ move.ravel() + 0.5 * pull @ move.ravel()) + at.energy_mj
+        share = 1.0
+        while True:
+            trial = move + share * step.reshape(-1, 3)
+            at = potential.at(points.places(position + trial))
+            flat_move = trial.ravel()
+            there = float(residual @ flat_move + 0.5 * flat_move @ (gel.stiffness @ flat_move))
+            if there + at.energy_mj <= energy + 1e-4 * share * fall + 1e-14 * abs(energy):
+                break
+            share /= 2.0
+            if share < SHORTEST_STEP:
+                return move, iteration + 1
+        move = trial
+    return move, MOST_STEPS
+
+
+def _descent_step(
+    gel: CondensedGel,
+    points: ContactPoints,
+    slope: NDArray[np.float64],
+    gradient: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """(3 n,) solution of (S - N^T slope N) d = -gradient."""
+    free = -(gel.compliance @ gradient)
+    faces = np.unique(np.flatnonzero(slope.any(axis=(1, 2))) // len(points.weights))
+    if not len(faces):
+        return free
+    used, coupling = points.gather_slopes(slope, faces)
+    index = (3 * used[:, None] + np.arange(3)).ravel()
+    system = np.eye(len(index)) - gel.compliance[np.ix_(index, index)] @ coupling
+    touched = np.linalg.solve(system, free[index])
+    return np.asarray(free + gel.compliance[:, index] @ (coupling @ touched))

@@ -1,0 +1,1 @@
+"""Rigid bodies that are pressed into the gel, as signed distance fields."""

@@ -1,0 +1,47 @@
+"""Indenters by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.mechanics.indenter_spec import IndenterSpec, parse_indenter
+from tacdiff_ros.mechanics.indenters import shapes
+from tacdiff_ros.mechanics.indenters.indenter import Indenter
+from tacdiff_ros.mechanics.indenters.mesh_indenter import mesh
+from tacdiff_ros.mechanics.indenters.text import text
+
+SHAPES: dict[str, Callable[[IndenterSpec], Indenter]] = {
+    "sphere": shapes.sphere,
+    "cylinder": shapes.cylinder,
+    "cube": shapes.cube,
+    "cross": shapes.cross,
+    "cone": shapes.cone,
+    "torus": shapes.torus,
+    "edge": shapes.edge,
+    "hexagon": shapes.hexagon,
+    "pyramid": shapes.pyramid,
+    "text": text,
+    "mesh": mesh,
+}
+
+
+def build_indenter(spec: str | IndenterSpec) -> Indenter:
+    """The body that a spec such as `sphere:diameter=5` or `mesh:file=part.stl` describes.
+
+    Sizes that are not given have the defaults of the shape, see `shapes`, `text` and
+    `mesh_indenter`.
+
+    Raises:
+        InputError: a name, key or size that is not known or out of bounds, sizes that do not fit
+            each other, a file that cannot be used, or `none`, which has no body.
+    """
+    if isinstance(spec, str):
+        spec = parse_indenter(spec)
+    if spec.name == "none":
+        raise InputError("indenter 'none' has no body: expected one of " + ", ".join(SHAPES))
+    if spec.name not in SHAPES:
+        raise InputError(
+            f"indenter '{spec.name}' is not known; known are none, {', '.join(SHAPES)}"
+        )
+    return SHAPES[spec.name](spec)

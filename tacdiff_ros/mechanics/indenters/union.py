@@ -1,0 +1,33 @@
+"""Several solids as one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tacdiff_ros.mechanics.indenters.indenter import Derivatives
+from tacdiff_ros.mechanics.indenters.rounded import Core
+
+
+@dataclass(frozen=True)
+class Union:
+    """The union of cores: the distance of the nearest, exact outside, with a kink where two tie."""
+
+    parts: tuple[Core, ...]
+
+    def distance(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(N,) mm for points (N, 3) mm."""
+        return np.min([part.distance(points) for part in self.parts], axis=0)
+
+    def derivatives(self, points: NDArray[np.float64]) -> Derivatives:
+        """Distance of points (N, 3) mm with gradient and Hessian."""
+        parts = [part.derivatives(points) for part in self.parts]
+        nearest = np.argmin([part.distance for part in parts], axis=0)
+        rows = np.arange(len(points))
+        return Derivatives(
+            np.stack([part.distance for part in parts])[nearest, rows],
+            np.stack([part.gradient for part in parts])[nearest, rows],
+            np.stack([part.hessian for part in parts])[nearest, rows],
+        )

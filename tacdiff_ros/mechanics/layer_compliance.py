@@ -1,0 +1,289 @@
+"""How the surface of an elastic layer on a rigid base gives way to tractions, in Fourier space.
+
+A layer -h <= z <= 0, linear elastic, isotropic, without end along x and y, bonded at z = -h and
+loaded by tractions q e^(i k x) at z = 0, answers with the displacement C(k) q e^(i k x). With x
+along k, y across and z off the layer, the sagittal plane (x, z) and the antiplane y do not mix. Put
+u = (i U(z), V(z), W(z)) e^(i k x) into Navier's equations: V is a sinh, and U, W are spanned by
+e^(+-kz) and z e^(+-kz), whose four weights follow from U(-h) = W(-h) = 0 and the tractions at 0.
+With s = 2 k h, c = 3 - 4 nu and D = c cosh s + s^2/2 + 5 - 12 nu + 8 nu^2 this gives
+
+    C_xx = (1 - nu)/(G k) (c sinh s + s) / D            C_zz = (1 - nu)/(G k) (c sinh s - s) / D
+    C_zx = -C_xz = i/(2 G k) (c (1 - 2 nu) (cosh s - 1) - s^2/2) / D
+    C_yy = tanh(k h) / (G k)
+
+C_zz is the classical result (e.g. Johnson, Contact Mechanics, 1985, section 5.7, and Hannah, Q. J.
+Mech. Appl. Math. 4, 1951). For k h -> inf they become the half-space's (Boussinesq, Cerruti), for
+k -> 0 C_xx = C_yy = h/G and C_zz = h/M, with M = 2 G (1 - nu)/(1 - 2 nu). `test_layer_compliance`
+compares them with the differential equations solved numerically.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import fft
+
+from tacdiff_ros.errors import InputError
+
+HIGHEST_POISSON_RATIO = 0.499
+MOST_GRID_LINES = 2049
+MOST_GRID_POINTS = 2_000_000
+LARGEST_DECAY = 14.0
+"""Periodic images are so far away that their displacement has decayed by e^-14 = 8e-7."""
+
+ALIASES = 3
+"""Shifts of the spectrum that are summed up; it falls as k^-5, and the next ones would change the
+kernel by less than 1e-4 of its peak."""
+
+
+@dataclass(frozen=True)
+class BondedLayer:
+    """An elastic layer on a rigid base.
+
+    Attributes:
+        thickness_mm: h.
+        young_modulus_mpa: E.
+        poisson_ratio: nu, 0 to 0.499.
+
+    Raises:
+        InputError: a value is not finite or out of range.
+    """
+
+    thickness_mm: float
+    young_modulus_mpa: float
+    poisson_ratio: float
+
+    def __post_init__(self) -> None:
+        for name in ("thickness_mm", "young_modulus_mpa"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise InputError(f"bonded layer: {name} is {value}, expected a number above 0")
+        if not 0.0 <= self.poisson_ratio <= HIGHEST_POISSON_RATIO:
+            raise InputError(
+                f"bonded layer: poisson_ratio is {self.poisson_ratio}, expected 0 to "
+                f"{HIGHEST_POISSON_RATIO}"
+            )
+
+    @property
+    def shear_modulus_mpa(self) -> float:
+        """G = E / (2 (1 + nu))."""
+        return self.young_modulus_mpa / (2.0 * (1.0 + self.poisson_ratio))
+
+    @property
+    def oedometric_modulus_mpa(self) -> float:
+        """M = 2 G (1 - nu) / (1 - 2 nu), of a layer pressed as a whole."""
+        nu = self.poisson_ratio
+        return 2.0 * self.shear_modulus_mpa * (1.0 - nu) / (1.0 - 2.0 * nu)
+
+    @property
+    def decay_length_mm(self) -> float:
+        """Over which the displacement far away from a load falls by a factor e.
+
+        The nearest pole of C is at k = i q/h with c cos 2q - 2 q^2 + 5 - 12 nu + 8 nu^2 = 0.
+        """
+        nu = self.poisson_ratio
+        rest = 5.0 - 12.0 * nu + 8.0 * nu**2
+        low, high = 0.0, 0.5 * math.pi
+        for _ in range(60):
+            q = 0.5 * (low + high)
+            above = (3.0 - 4.0 * nu) * math.cos(2.0 * q) - 2.0 * q * q + rest > 0
+            low, high = (q, high) if above else (low, q)
+        return self.thickness_mm / low
+
+
+def compliance(layer: BondedLayer, kx: ArrayLike, ky: ArrayLike) -> NDArray[np.complex128]:
+    """Displacement of the surface per traction on it, for waves e^(i (kx x + ky y)).
+
+    Args:
+        layer: what is loaded.
+        kx: wave numbers along x, any shape, rad/mm.
+        ky: along y, of a shape that broadcasts with `kx`.
+
+    Returns:
+        (..., 3, 3) mm/MPa, Hermitian: [i, j] is the displacement along i for a traction along j.
+
+    Raises:
+        InputError: a wave number is not finite.
+    """
+    kx, ky = np.broadcast_arrays(np.asarray(kx, np.float64), np.asarray(ky, np.float64))
+    k = np.hypot(kx, ky)
+    if not np.isfinite(k).all():
+        raise InputError("layer compliance: a wave number is not finite")
+    along, across, normal, mixed = _plane_compliances(layer, k)
+    safe = np.where(k > 0, k, 1.0)
+    ex, ey = np.where(k > 0, kx / safe, 1.0), np.where(k > 0, ky / safe, 0.0)
+    matrix = np.zeros((*k.shape, 3, 3), np.complex128)
+    matrix[..., 0, 0] = along * ex**2 + across * ey**2
+    matrix[..., 1, 1] = along * ey**2 + across * ex**2
+    matrix[..., 0, 1] = matrix[..., 1, 0] = (along - across) * ex * ey
+    matrix[..., 2, 2] = normal
+    matrix[..., 2, 0], matrix[..., 2, 1] = 1j * mixed * ex, 1j * mixed * ey
+    matrix[..., 0, 2], matrix[..., 1, 2] = -1j * mixed * ex, -1j * mixed * ey
+    return matrix
+
+
+def _plane_compliances(
+    layer: BondedLayer, k: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], ...]:
+    """C_xx, C_yy, C_zz and Im C_zx for x along the wave.
+
+    All hyperbolic functions are scaled by e^-s, so that nothing overflows, and differences that
+    vanish with s (sinh s - s, cosh s - 1) are formed without cancellation.
+    """
+    nu, h, g = layer.poisson_ratio, layer.thickness_mm, layer.shear_modulus_mpa
+    c = 3.0 - 4.0 * nu
+    s = 2.0 * k * h
+    small = s < 0.3
+    safe = np.where(small, 1.0, s)
+    tiny = np.where(small, s, 0.0)
+    decay, decay2 = np.exp(-s), np.exp(-2.0 * s)
+    sinh_less = np.where(  # (sinh s - s) / s
+        small,
+        tiny**2 / 6.0 * (1.0 + tiny**2 / 20.0 * (1.0 + tiny**2 / 42.0 * (1.0 + tiny**2 / 72.0))),
+        (0.5 * (1.0 - decay2) / safe) - np.where(small, 0.0, decay),
+    )
+    sinh_less = np.where(small, sinh_less * decay, sinh_less)
+    cosh_less = 0.5 * np.expm1(-s) ** 2
+    below = c * 0.5 * (1.0 + decay2) + decay * (0.5 * s**2 + 5.0 - 12.0 * nu + 8.0 * nu**2)
+    front = 2.0 * h * (1.0 - nu) / g / below
+    along = front * ((c + 1.0) * decay + c * sinh_less)
+    normal = front * ((c - 1.0) * decay + c * sinh_less)
+    bracket = c * (1.0 - 2.0 * nu) * cosh_less - 0.5 * s**2 * decay
+    mixed = h / g * bracket / (np.where(s > 0, s, 1.0) * below)
+    half = np.where(s > 0, 0.5 * s, 1.0)
+    across = h / g * np.where(s > 1e-6, np.tanh(half) / half, 1.0)
+    return along, across, normal, mixed
+
+
+@dataclass(frozen=True)
+class SurfaceKernel:
+    """Displacement of grid vertices for a unit force on one of them.
+
+    Attributes:
+        values: (2 rows - 1, 2 columns - 1, 3, 3) mm/N; [rows - 1 + m, columns - 1 + n, i, j] is the
+            displacement along i of the vertex m rows and n columns after the one with a force
+            along j.
+        rows: of the grid.
+        columns: of the grid.
+    """
+
+    values: NDArray[np.float64]
+    rows: int
+    columns: int
+
+
+def surface_kernel(
+    layer: BondedLayer, rows: int, columns: int, spacing_mm: tuple[float, float]
+) -> SurfaceKernel:
+    """Point-to-point kernel of a layer without end, for loads on the vertices of a regular grid.
+
+    A vertex force is spread as a bilinear hat over the four cells around. The spectrum of that load
+    times C is summed over its aliases and transformed on a grid that is larger than the asked one
+    by `LARGEST_DECAY` decay lengths, so that no periodic image is felt.
+
+    Args:
+        layer: what is loaded.
+        rows: grid lines along y.
+        columns: grid lines along x.
+        spacing_mm: of the lines along x and along y.
+
+    Raises:
+        InputError: lines not 1 to 2049, a spacing that is not a number above 0, or one so fine for
+            the thickness that the grid would have more than `MOST_GRID_POINTS`.
+    """
+    _check_grid(rows, columns, spacing_mm)
+    dx, dy = spacing_mm
+    guard = LARGEST_DECAY * layer.decay_length_mm
+    nx = fft.next_fast_len(columns + math.ceil(max(guard / dx, columns)), real=True)
+    ny = fft.next_fast_len(rows + math.ceil(max(guard / dy, rows)), real=True)
+    if nx * ny > MOST_GRID_POINTS:
+        raise InputError(
+            f"surface kernel: a spacing of {dx:g} x {dy:g} mm for {layer.thickness_mm:g} mm of gel "
+            f"takes {nx} x {ny} points, expected at most {MOST_GRID_POINTS}; use a coarser grid"
+        )
+    kx, ky = 2 * np.pi * fft.rfftfreq(nx, dx), 2 * np.pi * fft.fftfreq(ny, dy)
+    spectrum = np.zeros((3, 3, ny, len(kx)), np.complex128)
+    for m in range(-ALIASES, ALIASES + 1):
+        for n in range(-ALIASES, ALIASES + 1):
+            _add_alias(spectrum, layer, kx + 2 * np.pi * n / dx, ky + 2 * np.pi * m / dy, (dx, dy))
+    periodic = np.asarray(fft.irfft2(spectrum, (ny, nx))) / (dx * dy)
+    m, n = np.arange(1 - rows, rows) % ny, np.arange(1 - columns, columns) % nx
+    values = np.moveaxis(periodic[:, :, m][:, :, :, n], (0, 1), (2, 3))
+    return SurfaceKernel(np.ascontiguousarray(values), rows, columns)
+
+
+def _add_alias(
+    spectrum: NDArray[np.complex128],
+    layer: BondedLayer,
+    kx: NDArray[np.float64],
+    ky: NDArray[np.float64],
+    spacing_mm: tuple[float, float],
+) -> None:
+    """Add C times the spectrum of a hat, at wave numbers kx (columns) and ky (rows)."""
+    dx, dy = spacing_mm
+    k = np.hypot(kx[None, :], ky[:, None])
+    hat = np.outer(np.sinc(ky * dy / 2 / np.pi), np.sinc(kx * dx / 2 / np.pi)) ** 2
+    along, across, normal, mixed = (hat * part for part in _plane_compliances(layer, k))
+    safe = np.where(k > 0, k, 1.0)
+    ex, ey = kx[None, :] / safe, ky[:, None] / safe
+    deviation = along - across
+    spectrum[0, 0] += across + deviation * ex**2
+    spectrum[1, 1] += across + deviation * ey**2
+    spectrum[0, 1] += deviation * ex * ey
+    spectrum[1, 0] += deviation * ex * ey
+    spectrum[2, 2] += normal
+    for i, e in enumerate((ex, ey)):
+        spectrum[2, i] += 1j * mixed * e
+        spectrum[i, 2] -= 1j * mixed * e
+
+
+def _check_grid(rows: int, columns: int, spacing_mm: tuple[float, float]) -> None:
+    for name, lines in (("rows", rows), ("columns", columns)):
+        if not 1 <= lines <= MOST_GRID_LINES:
+            raise InputError(
+                f"surface kernel: {lines} {name}, expected 1 to {MOST_GRID_LINES} grid lines"
+            )
+    for spacing in spacing_mm:
+        if not (math.isfinite(spacing) and spacing > 0):
+            raise InputError(f"surface kernel: spacing is {spacing} mm, expected above 0 mm")
+
+
+class SurfaceConvolution:
+    """A kernel ready to be applied to force fields; no wrap-around."""
+
+    def __init__(self, kernel: SurfaceKernel) -> None:
+        """Transform the kernel once."""
+        self.rows, self.columns = kernel.rows, kernel.columns
+        self._shape = (
+            fft.next_fast_len(2 * kernel.rows - 1, real=True),
+            fft.next_fast_len(2 * kernel.columns - 1, real=True),
+        )
+        padded = np.zeros((3, 3, *self._shape))
+        padded[:, :, : 2 * kernel.rows - 1, : 2 * kernel.columns - 1] = np.moveaxis(
+            kernel.values, (0, 1), (2, 3)
+        )
+        padded = np.roll(padded, (1 - kernel.rows, 1 - kernel.columns), axis=(2, 3))
+        self._spectrum = fft.rfft2(padded)
+
+    def displacement(self, force: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(rows, columns, 3) mm for vertex forces (rows, columns, 3) N.
+
+        Raises:
+            InputError: another shape.
+        """
+        if np.shape(force) != (self.rows, self.columns, 3):
+            raise InputError(
+                f"vertex forces have shape {np.shape(force)}, expected "
+                f"({self.rows}, {self.columns}, 3)"
+            )
+        spectrum = fft.rfft2(np.moveaxis(force, 2, 0), self._shape)
+        answer = fft.irfft2(np.einsum("ijmn,jmn->imn", self._spectrum, spectrum), self._shape)
+        return np.moveaxis(answer[:, : self.rows, : self.columns], 0, 2)
+
+    def component(self, force: NDArray[np.float64], i: int, j: int) -> NDArray[np.float64]:
+        """(rows, columns) mm along i for vertex forces (rows, columns) N along j."""
+        spectrum = self._spectrum[i, j] * fft.rfft2(force, self._shape)
+        return np.asarray(fft.irfft2(spectrum, self._shape)[: self.rows, : self.columns])

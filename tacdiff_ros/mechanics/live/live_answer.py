@@ -1,0 +1,93 @@
+"""What the live gel is asked about and what it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.sensor.gel_surface import GelSurface
+
+
+@dataclass(frozen=True)
+class PadGrid:
+    """The pad and the vertices of its surface.
+
+    Attributes:
+        width_mm: along x.
+        height_mm: along y.
+        thickness_mm: from the glass to the surface.
+        rows: vertices along y.
+        columns: vertices along x.
+
+    Raises:
+        InputError: a length is not 0.5 to 200 mm, or lines not 5 to 257.
+    """
+
+    width_mm: float = 25.25
+    height_mm: float = 20.75
+    thickness_mm: float = 4.0
+    rows: int = 49
+    columns: int = 61
+
+    def __post_init__(self) -> None:
+        for name in ("width_mm", "height_mm", "thickness_mm"):
+            if not 0.5 <= getattr(self, name) <= 200.0:
+                raise InputError(f"pad: {name} is {getattr(self, name)}, expected 0.5 to 200 mm")
+        for name in ("rows", "columns"):
+            if not 5 <= getattr(self, name) <= 257:
+                raise InputError(f"pad: {getattr(self, name)} {name}, expected 5 to 257 vertices")
+
+    @property
+    def spacing_mm(self) -> tuple[float, float]:
+        """Of the vertices along x and along y."""
+        return self.width_mm / (self.columns - 1), self.height_mm / (self.rows - 1)
+
+
+@dataclass(frozen=True)
+class LiveAnswer:
+    """The gel under one pose, N = rows * columns vertices.
+
+    Attributes:
+        pose: that was asked for.
+        rest: (N, 3) mm.
+        displacement: (N, 3) mm, from rest.
+        force: (N, 3) N, of the indenter on the gel.
+        pressure_n: (N,) N, the part of `force` along the indenter's normal, 0 or more.
+        slips: (N,) bool, vertices whose friction is at its bound.
+        net_force_n: (3,) N, on the gel.
+        net_torque_nmm: (3,) N mm, on the gel, about the indenter's tip.
+        error_mm: largest penetration, gap under a loaded vertex, or last correction.
+        converged: the error is below `live_gel.TOLERANCE_MM`.
+        restarted: the pose was too far from the last one to follow; history was dropped.
+        sweeps: over the vertices in contact.
+        rows: of the grid.
+        columns: of the grid.
+    """
+
+    pose: IndenterPose
+    rest: NDArray[np.float64]
+    displacement: NDArray[np.float64]
+    force: NDArray[np.float64]
+    pressure_n: NDArray[np.float64]
+    slips: NDArray[np.bool_]
+    net_force_n: NDArray[np.float64]
+    net_torque_nmm: NDArray[np.float64]
+    error_mm: float
+    converged: bool
+    restarted: bool
+    sweeps: int
+    rows: int
+    columns: int
+
+    def surface(self) -> GelSurface:
+        """As optics draws it.
+
+        Raises:
+            InputError: the surface folds onto itself.
+        """
+        rest = self.rest.astype(np.float32)
+        return GelSurface(rest, rest + self.displacement, self.rows, self.columns)

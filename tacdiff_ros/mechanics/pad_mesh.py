@@ -1,0 +1,195 @@
+"""Hexahedra of the gel pad, the numbering of its unknowns and the pattern of its stiffness."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from tacdiff_ros.errors import InputError
+
+FEWEST_LINES, MOST_LINES = 5, 257
+GAUSS_POINTS = np.array(
+    [[x, y, z] for z in (-1.0, 1.0) for y in (-1.0, 1.0) for x in (-1.0, 1.0)]
+) / np.sqrt(3.0)
+CORNERS = np.array([[x, y, z] for z in (-1.0, 1.0) for y in (-1.0, 1.0) for x in (-1.0, 1.0)])
+
+
+@dataclass(frozen=True)
+class PadMesh:
+    """A box of `rows - 1` x `columns - 1` x `layers` hexahedra, glued at its bottom (the glass).
+
+    Nodes are numbered with the height running fastest, then the columns (x), then the rows (y), so
+    that every column of the pad is `layers` free nodes in a row; node 0 of a column, on the glass,
+    is fixed and has no number. Degree of freedom 3 n + i is the displacement of node n along i.
+
+    Attributes:
+        width_mm: along x.
+        height_mm: along y.
+        heights_mm: (layers + 1,) z of the node planes, from the glass (lowest) to 0.
+        rows: surface vertices along y.
+        columns: surface vertices along x.
+    """
+
+    width_mm: float
+    height_mm: float
+    heights_mm: NDArray[np.float64]
+    rows: int
+    columns: int
+
+    @property
+    def layers(self) -> int:
+        """Elements through the thickness."""
+        return len(self.heights_mm) - 1
+
+    @property
+    def node_count(self) -> int:
+        """Free nodes."""
+        return self.rows * self.columns * self.layers
+
+    @property
+    def unknown_count(self) -> int:
+        """Degrees of freedom."""
+        return 3 * self.node_count
+
+    @property
+    def spacing_mm(self) -> tuple[float, float]:
+        """Distance of neighbouring vertices along x and along y."""
+        return self.width_mm / (self.columns - 1), self.height_mm / (self.rows - 1)
+
+    @property
+    def surface_nodes(self) -> NDArray[np.int64]:
+        """(rows * columns,) node numbers of the coated surface, row-major as in `GelSurface`."""
+        return np.arange(self.rows * self.columns) * self.layers + self.layers - 1
+
+    def nodes(self) -> NDArray[np.float64]:
+        """(node_count, 3) rest positions of the free nodes, mm."""
+        x = np.linspace(-self.width_mm / 2, self.width_mm / 2, self.columns)
+        y = np.linspace(-self.height_mm / 2, self.height_mm / 2, self.rows)
+        grid = np.meshgrid(y, x, self.heights_mm[1:], indexing="ij")
+        return np.stack([grid[1], grid[0], grid[2]], axis=-1).reshape(-1, 3)
+
+    def elements(self) -> NDArray[np.int32]:
+        """(elements, 8) node numbers, -1 on the glass; the layer runs fastest."""
+        number = np.full((self.rows, self.columns, self.layers + 1), -1, np.int32)
+        number[:, :, 1:] = np.arange(self.node_count).reshape(self.rows, self.columns, self.layers)
+        corners = [
+            number[b : self.rows - 1 + b, a : self.columns - 1 + a, c : self.layers + c].ravel()
+            for c in (0, 1)
+            for b in (0, 1)
+            for a in (0, 1)
+        ]
+        return np.stack(corners, axis=1)
+
+    def tributary_area_mm2(self) -> NDArray[np.float64]:
+        """(rows * columns,) rest area that belongs to each surface vertex."""
+        along_x, along_y = np.ones(self.columns), np.ones(self.rows)
+        along_x[[0, -1]] = along_y[[0, -1]] = 0.5
+        dx, dy = self.spacing_mm
+        return np.outer(along_y * dy, along_x * dx).ravel()
+
+
+def build_pad_mesh(
+    width_mm: float,
+    height_mm: float,
+    thickness_mm: float,
+    rows: int,
+    columns: int,
+    layers: int = 6,
+    grading: float = 1.25,
+) -> PadMesh:
+    """A mesh whose layers grow by a factor from the coated surface down to the glass.
+
+    Raises:
+        InputError: fewer than 5 or more than 257 vertices a side, layers not 2 to 64, grading not
+            1 to 2, or a length that is not 0.5 to 200 mm.
+    """
+    for name, lines in (("rows", rows), ("columns", columns)):
+        if not FEWEST_LINES <= lines <= MOST_LINES:
+            raise InputError(
+                f"pad mesh: {lines} {name}, expected {FEWEST_LINES} to {MOST_LINES} vertices"
+            )
+    if not 2 <= layers <= 64 or not 1.0 <= grading <= 2.0:
+        raise InputError(
+            f"pad mesh: {layers} layers growing by {grading}, expected 2 to 64 and 1.0 to 2.0"
+        )
+    for name, length in (("width", width_mm), ("height", height_mm), ("thickness", thickness_mm)):
+        if not 0.5 <= length <= 200.0:
+            raise InputError(f"pad mesh: {name} is {length} mm, expected 0.5 to 200 mm")
+    steps = grading ** np.arange(layers)
+    depth = np.concatenate([[0.0], np.cumsum(steps)]) * (thickness_mm / steps.sum())
+    return PadMesh(width_mm, height_mm, -depth[::-1], rows, columns)
+
+
+@dataclass(frozen=True)
+class ShapeGradients:
+    """Gradients of the trilinear shape functions at rest; alike in all elements of a layer.
+
+    Attributes:
+        gradient: (layers, 8 Gauss points, 8 corners, 3) per mm.
+        volume: (layers,) of each of the eight Gauss points, mm^3.
+    """
+
+    gradient: NDArray[np.float64]
+    volume: NDArray[np.float64]
+
+
+def shape_gradients(mesh: PadMesh) -> ShapeGradients:
+    """Shape function gradients of the eight-node brick (Hughes, The Finite Element Method, 3.5)."""
+    factor = 1.0 + CORNERS[None] * GAUSS_POINTS[:, None]
+    local = np.stack(
+        [
+            CORNERS[:, i] * factor[:, :, (i + 1) % 3] * factor[:, :, (i + 2) % 3] / 8.0
+            for i in range(3)
+        ],
+        axis=-1,
+    )
+    dx, dy = mesh.spacing_mm
+    sizes = np.stack(
+        [np.full(mesh.layers, dx), np.full(mesh.layers, dy), np.diff(mesh.heights_mm)], axis=1
+    )
+    gradient = local[None] * (2.0 / sizes)[:, None, None, :]
+    return ShapeGradients(np.ascontiguousarray(gradient), sizes.prod(axis=1) / 8.0)
+
+
+@dataclass(frozen=True)
+class StiffnessPattern:
+    """Upper triangle of the stiffness in compressed rows, and where elements add to it.
+
+    Attributes:
+        indptr: (unknowns + 1,) int32.
+        indices: (entries,) int32 columns, sorted in each row.
+        targets: (elements, 300) int32, entry that each pair of element unknowns (upper triangle,
+            row by row) adds to; `entries` for pairs with a fixed node.
+    """
+
+    indptr: NDArray[np.int32]
+    indices: NDArray[np.int32]
+    targets: NDArray[np.int32]
+
+
+def stiffness_pattern(mesh: PadMesh) -> StiffnessPattern:
+    """Pattern of the pad's stiffness matrix."""
+    elements = mesh.elements()
+    unknowns = np.where(elements[:, :, None] >= 0, 3 * elements[:, :, None] + np.arange(3), -1)
+    unknowns = unknowns.reshape(-1, 24)
+    upper = np.triu_indices(24)
+    row, column = unknowns[:, upper[0]], unknowns[:, upper[1]]
+    row, column = np.minimum(row, column), np.maximum(row, column)
+    free = row >= 0
+    keys = row[free].astype(np.int64) * mesh.unknown_count + column[free]
+    entries, inverse = np.unique(keys, return_inverse=True)
+    targets = np.full(row.shape, len(entries), np.int32)
+    targets[free] = inverse
+    rows = (entries // mesh.unknown_count).astype(np.int64)
+    indptr = np.searchsorted(rows, np.arange(mesh.unknown_count + 1)).astype(np.int32)
+    return StiffnessPattern(indptr, (entries % mesh.unknown_count).astype(np.int32), targets)
+
+
+def full_matrix(pattern: StiffnessPattern, entries: NDArray[np.float64]) -> sparse.csr_matrix:
+    """The symmetric matrix with both triangles."""
+    size = len(pattern.indptr) - 1
+    upper = sparse.csr_matrix((entries, pattern.indices, pattern.indptr), shape=(size, size))
+    return upper + sparse.triu(upper, 1).T

@@ -17,7 +17,7 @@ from tacdiff_ros.mechanics.condensed_contact import CondensedGel
 from tacdiff_ros.mechanics.contact_law import ContactLaw
 from tacdiff_ros.mechanics.contact_points import ContactPoints
 
-MOST_STEPS = 60
+MOST_STEPS = 40
 SHORTEST_STEP = 1.0 / 1024
 
 
@@ -116,60 +116,86 @@ def lagged(
     return ContactPotential(law, softness, bound, field.gradient @ law.pose.matrix.T)
 
 
-def minimise(
-    gel: CondensedGel,
-    residual: NDArray[np.float64],
-    potential: ContactPotential,
-    points: ContactPoints,
-    position: NDArray[np.float64],
-    move: NDArray[np.float64],
-    tolerance_n: float,
-) -> tuple[NDArray[np.float64], int]:
-    """The move (n, 3) of least energy r v + v S v / 2 + contact, and the linear systems it took.
+@dataclass(frozen=True)
+class CondensedEnergy:
+    """Energy of the linearised gel and of its contact, as a function of the move of n vertices.
 
-    Newton steps with backtracking on the energy; S must be positive definite.
+    Attributes:
+        gel: condensed, S.
+        residual: (3 n,) N, r.
+        potential: of the contact.
+        points: where it acts.
+        position: (n, 3) mm at move 0.
     """
-    at = potential.at(points.places(position + move))
-    for iteration in range(MOST_STEPS):
-        pull = gel.stiffness @ move.ravel()
-        gradient = residual + pull - points.gather(at.force).ravel()
-        if np.abs(gradient).max() <= tolerance_n:
-            return move, iteration
-        step = _descent_step(gel, points, at.slope, gradient)
-        fall = float(gradient @ step)
-        if not fall < 0.0:
-            flat = potential.at(points.places(position + move), curved=False)
-            step = _descent_step(gel, points, flat.slope, gradient)
-            fall = float(gradient @ step)
-        energy = float(residual @ move.ravel() + 0.5 * pull @ move.ravel()) + at.energy_mj
-        share = 1.0
-        while True:
-            trial = move + share * step.reshape(-1, 3)
-            at = potential.at(points.places(position + trial))
-            flat_move = trial.ravel()
-            there = float(residual @ flat_move + 0.5 * flat_move @ (gel.stiffness @ flat_move))
-            if there + at.energy_mj <= energy + 1e-4 * share * fall + 1e-14 * abs(energy):
-                break
-            share /= 2.0
-            if share < SHORTEST_STEP:
+
+    gel: CondensedGel
+    residual: NDArray[np.float64]
+    potential: ContactPotential
+    points: ContactPoints
+    position: NDArray[np.float64]
+
+    def at(self, move: NDArray[np.float64]) -> tuple[float, PointEnergy]:
+        """r v + v S v / 2 + contact in N mm, and the contact."""
+        contact = self.potential.at(self.points.places(self.position + move))
+        flat = move.ravel()
+        elastic = float(self.residual @ flat + 0.5 * flat @ (self.gel.stiffness @ flat))
+        return elastic + contact.energy_mj, contact
+
+    def minimise(
+        self, move: NDArray[np.float64], tolerance_n: float
+    ) -> tuple[NDArray[np.float64], int] | None:
+        """The move (n, 3) of least energy and the linear systems it took.
+
+        Newton steps with backtracking; None where a step leads uphill (S is not definite enough).
+        """
+        energy, contact = self.at(move)
+        for iteration in range(MOST_STEPS):
+            pull = self.residual + self.gel.stiffness @ move.ravel()
+            gradient = pull - self.points.gather(contact.force).ravel()
+            if np.abs(gradient).max() <= tolerance_n:
+                return move, iteration
+            step = self._step_down(move, contact, gradient)
+            if step is None:
+                return None
+            found = self._backtrack(move, energy, step, float(gradient @ step.ravel()))
+            if found is None:
                 return move, iteration + 1
-        move = trial
-    return move, MOST_STEPS
+            move, energy, contact = found
+        return move, MOST_STEPS
 
+    def _step_down(
+        self, move: NDArray[np.float64], contact: PointEnergy, gradient: NDArray[np.float64]
+    ) -> NDArray[np.float64] | None:
+        """Newton step (n, 3), without the indenter's curvature where that leads uphill."""
+        step = self._newton_step(contact.slope, gradient)
+        if gradient @ step >= 0.0:
+            places = self.points.places(self.position + move)
+            step = self._newton_step(self.potential.at(places, curved=False).slope, gradient)
+        return step.reshape(-1, 3) if gradient @ step < 0.0 else None
 
-def _descent_step(
-    gel: CondensedGel,
-    points: ContactPoints,
-    slope: NDArray[np.float64],
-    gradient: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """(3 n,) solution of (S - N^T slope N) d = -gradient."""
-    free = -(gel.compliance @ gradient)
-    faces = np.unique(np.flatnonzero(slope.any(axis=(1, 2))) // len(points.weights))
-    if not len(faces):
-        return free
-    used, coupling = points.gather_slopes(slope, faces)
-    index = (3 * used[:, None] + np.arange(3)).ravel()
-    system = np.eye(len(index)) - gel.compliance[np.ix_(index, index)] @ coupling
-    touched = np.linalg.solve(system, free[index])
-    return np.asarray(free + gel.compliance[:, index] @ (coupling @ touched))
+    def _backtrack(
+        self, move: NDArray[np.float64], energy: float, step: NDArray[np.float64], fall: float
+    ) -> tuple[NDArray[np.float64], float, PointEnergy] | None:
+        share = 1.0
+        while share >= SHORTEST_STEP:
+            trial = move + share * step
+            there, contact = self.at(trial)
+            if there <= energy + 1e-4 * share * fall + 1e-14 * abs(energy):
+                return trial, there, contact
+            share /= 2.0
+        return None
+
+    def _newton_step(
+        self, slope: NDArray[np.float64], gradient: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """(3 n,) solution of (S - N^T slope N) d = -gradient."""
+        compliance = self.gel.compliance
+        free = -(compliance @ gradient)
+        faces = np.unique(np.flatnonzero(slope.any(axis=(1, 2))) // len(self.points.weights))
+        if not len(faces):
+            return np.asarray(free)
+        used, coupling = self.points.gather_slopes(slope, faces)
+        index = (3 * used[:, None] + np.arange(3)).ravel()
+        system = np.eye(len(index)) - compliance[np.ix_(index, index)] @ coupling
+        touched = np.linalg.solve(system, free[index])
+        return np.asarray(free + compliance[:, index] @ (coupling @ touched))

@@ -62,6 +62,7 @@ class Projection:
         force: (N, 3) N, P(l, x).
         by_force: (N, 3, 3) derivative of `force` by l.
         by_place: (N, 3, 3) N/mm, derivative of `force` by x.
+        normal: (N, 3) unit, off the indenter, where points press; else 0.
         normal_force_n: (N,) pressing, 0 or more.
         slips: (N,) bool, friction is at its bound.
     """
@@ -70,6 +71,7 @@ class Projection:
     force: NDArray[np.float64]
     by_force: NDArray[np.float64]
     by_place: NDArray[np.float64]
+    normal: NDArray[np.float64]
     normal_force_n: NDArray[np.float64]
     slips: NDArray[np.bool_]
 
@@ -109,6 +111,7 @@ class ContactLaw:
             force=np.zeros((count, 3)),
             by_force=np.zeros((count, 3, 3)),
             by_place=np.zeros((count, 3, 3)),
+            normal=np.zeros((count, 3)),
             normal_force_n=np.zeros(count),
             slips=np.zeros(count, bool),
         )
@@ -140,7 +143,7 @@ class ContactLaw:
         scale = scale[touching]
         normal, bend, pressing = normal[touching], bend[touching], pressing[touching]
         by_place = np.einsum("nij,nj->ni", bend, needed) - scale[:, None] * normal
-        result.normal_force_n[near] = pressing
+        result.normal[near], result.normal_force_n[near] = normal, pressing
         result.force[near] = pressing[:, None] * normal
         result.by_force[near] = _outer(normal, normal)
         result.by_place[near] = _outer(normal, by_place) + pressing[:, None, None] * bend

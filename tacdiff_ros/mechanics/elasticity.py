@@ -74,9 +74,25 @@ class ElasticPad:
         force = self._evaluate(displacement, entries)
         return force, entries[:-1]
 
+    def force_by_poisson_ratio(self, displacement: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(unknowns,) N, derivative of the internal force by nu with E held.
+
+        The force is linear in both moduli, so their derivatives take the moduli's places.
+        """
+        ratio, modulus = self.material.poisson_ratio, self.material.young_modulus_mpa
+        shear_slope = -modulus / (2.0 * (1.0 + ratio) ** 2)
+        bulk_slope = 2.0 * modulus / (3.0 * (1.0 - 2.0 * ratio) ** 2)
+        return self._evaluate(displacement, np.zeros(0), shear_slope, bulk_slope).force
+
     def _evaluate(
-        self, displacement: NDArray[np.float64], entries: NDArray[np.float64]
+        self,
+        displacement: NDArray[np.float64],
+        entries: NDArray[np.float64],
+        shear_modulus: float | None = None,
+        bulk_modulus: float | None = None,
     ) -> ElasticForce:
+        shear = self.material.shear_modulus_mpa if shear_modulus is None else shear_modulus
+        bulk = self.material.bulk_modulus_mpa if bulk_modulus is None else bulk_modulus
         force = np.zeros(self.mesh.unknown_count)
         base = np.zeros(3)
         ratio, energy = _assemble(
@@ -84,9 +100,9 @@ class ElasticPad:
             self._elements,
             self._shapes.gradient,
             self._shapes.volume,
-            self.material.shear_modulus_mpa,
-            self.material.bulk_modulus_mpa,
-            STABILISATION * self.material.shear_modulus_mpa,
+            shear,
+            bulk,
+            STABILISATION * shear,
             self.pattern.targets,
             force,
             base,

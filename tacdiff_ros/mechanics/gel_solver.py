@@ -21,8 +21,8 @@ from tacdiff_ros.mechanics.condensed_contact import (
     CondensedProblem,
     CondensedSolution,
 )
-from tacdiff_ros.mechanics.contact_energy import ContactPotential, lagged, minimise
-from tacdiff_ros.mechanics.contact_law import ContactLaw, Projection, begin_step
+from tacdiff_ros.mechanics.contact_energy import CondensedEnergy, ContactPotential, lagged
+from tacdiff_ros.mechanics.contact_law import Anchors, ContactLaw, Projection, begin_step
 from tacdiff_ros.mechanics.contact_points import ContactPoints, SurfaceFaces
 from tacdiff_ros.mechanics.elasticity import ElasticForce, ElasticPad
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
@@ -32,7 +32,7 @@ from tacdiff_ros.mechanics.pad_mesh import PadMesh
 from tacdiff_ros.mechanics.pardiso import CondensedFactor, FactorisationError
 
 CONTACT_SCALE = 1.0  # of the law, over G times the vertex spacing
-SOFTNESS = 0.0025  # of a contact point, over 1 / (G times the vertex spacing)
+SOFTNESS = 0.003  # of a contact point, over 1 / (E times the vertex spacing)
 REACH_MM, NEEDED_REACH_MM = 1.3, 0.25
 MOST_VERTICES = 1500
 MOST_ITERATIONS = 20
@@ -44,6 +44,7 @@ SMALLEST_VOLUME_RATIO = 0.02
 SHORTEST_SUBSTEP, DESCENT_SUBSTEP = 1.0 / 16, 1.0 / 2
 MOST_LAGS, MOST_DESCENTS = 12, 25
 DESCENT_TOLERANCE = 1e-3
+LEAST_DAMPING, SHORTEST_SHARE = 0.02, 0.01
 
 
 LOG: list = []
@@ -84,6 +85,7 @@ class GelState:
         displacement: (unknowns,) mm.
         pose: of the indenter.
         point_force: (faces, points of a face, 3) N on the gel.
+        anchors: of the last step, for all points of all faces.
         force: (vertices, 3) N on the gel.
         penetration_mm: how deep the deepest contact point is inside the indenter, 0 or more.
         elastic: internal forces.
@@ -93,6 +95,7 @@ class GelState:
     displacement: NDArray[np.float64]
     pose: IndenterPose
     point_force: NDArray[np.float64]
+    anchors: Anchors
     force: NDArray[np.float64]
     penetration_mm: float
     elastic: ElasticForce
@@ -102,6 +105,29 @@ class GelState:
     def touches(self) -> NDArray[np.bool_]:
         """(vertices,) bool, with a contact point on a face beside them."""
         return np.asarray(self.force.any(axis=1))
+
+
+@dataclass(frozen=True)
+class Linearisation:
+    """The pad and its contact around an equilibrium.
+
+    Attributes:
+        points: of the faces in contact.
+        force: (points, 3) N on the gel.
+        place: (points, 3) mm, with the give of the points.
+        contact: the law and its derivatives there.
+        softness: of the points, mm/N.
+        factor: of the stiffness, condensed to the vertices of `points`.
+        schur: (3 n, 3 n) N/mm, the condensed stiffness without contact.
+    """
+
+    points: ContactPoints
+    force: NDArray[np.float64]
+    place: NDArray[np.float64]
+    contact: Projection
+    softness: float
+    factor: CondensedFactor
+    schur: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -131,7 +157,7 @@ class GelSolver:
         self._faces = SurfaceFaces(mesh)
         stiffness = material.shear_modulus_mpa * math.sqrt(math.prod(mesh.spacing_mm))
         self._scale = CONTACT_SCALE * stiffness
-        self._softness = SOFTNESS / stiffness
+        self.softness = SOFTNESS / (material.young_modulus_mpa * math.sqrt(math.prod(mesh.spacing_mm)))
         self._points = self._faces.some(np.zeros(0, np.int64))
         self._factor: CondensedFactor | None = None
         self._gel: CondensedGel | None = None
@@ -154,6 +180,7 @@ class GelSolver:
             displacement,
             pose,
             np.zeros((faces, points, 3)),
+            Anchors(np.zeros((faces * points, 3)), np.zeros(faces * points, bool)),
             np.zeros((len(gap), 3)),
             0.0,
             self.pad.force(displacement),
@@ -214,7 +241,7 @@ class GelSolver:
                 raise
             self._gel = None
             trial, contact, report = self._descend(law, start, guess, report)
-        return self._accept(goal, trial, contact, report)
+        return self._accept(law, trial, contact, report)
 
     def _equilibrate(
         self,
@@ -260,7 +287,7 @@ class GelSolver:
         """Over an edge: least energy with lagged friction, then the law itself from there."""
         report = replace(report, creeps=report.creeps + 1)
         displacement, elastic = start.displacement, start.elastic
-        potential = lagged(law, self._softness, self._places(displacement))
+        potential = lagged(law, self.softness, self._places(displacement))
         bounds = law.friction * np.linalg.norm(start.point_force, axis=1)
         potential = replace(potential, bound_n=bounds)
         for lag in range(MOST_LAGS):
@@ -270,8 +297,7 @@ class GelSolver:
             guess = np.zeros_like(guess)
             places = self._places(displacement)
             force = potential.at(places).force
-            potential = lagged(law, self._softness, places)
-            self._gel = None
+            potential = lagged(law, self.softness, places)
             try:
                 return self._equilibrate(
                     law, _Trial(displacement, force, elastic), guess, report, patience=8
@@ -288,55 +314,66 @@ class GelSolver:
         guess: NDArray[np.float64],
         report: StepReport,
     ) -> tuple[NDArray[np.float64], ElasticForce, StepReport]:
-        """Descent of the whole pad's energy with friction bounds held."""
-        assert self._factor is not None
-        points, nodes = self._points, self._nodes[self._points.chosen]
+        """Descent of the whole pad's energy with friction bounds held.
+
+        Springs to where the pad is (damping, N/mm) are added while a step leads uphill.
+        """
+        nodes = self._nodes[self._points.chosen]
         damping = 0.0
         for _ in range(MOST_DESCENTS):
-            damping = self._factorise_definite(displacement, damping)
+            self._factorise(displacement, damping)
+            found = self._downhill(potential, displacement, elastic, guess)
+            guess = np.zeros_like(guess)
             report = replace(
                 report,
                 iterations=report.iterations + 1,
                 factorisations=report.factorisations + 1,
             )
-            half = self._factor.forward(-elastic.force)
-            position = self._rest[points.chosen] + displacement.reshape(-1, 3)[nodes]
-            move, count = minimise(
-                self._gel, -half[self._factor.chosen], potential, points, position, guess, 1e-7
-            )
-            guess = np.zeros_like(guess)
-            whole = self._factor.backward(half, move.ravel())
-            energy = elastic.energy_mj + potential.at(self._places(displacement)).energy_mj
-            share = 1.0
-            while True:
-                moved = displacement + share * whole
-                trial = self.pad.force(moved)
-                there = trial.energy_mj + potential.at(self._places(moved)).energy_mj
-                if trial.smallest_volume_ratio > SMALLEST_VOLUME_RATIO and there < energy:
-                    break
-                share /= 2.0
-                if share < 1e-3:
-                    return displacement, elastic, report
-            displacement, elastic = moved, trial
+            if found is None:
+                damping = max(4.0 * damping, LEAST_DAMPING)
+                continue
+            displacement, elastic, count = found
             report = replace(report, contact_iterations=report.contact_iterations + count)
             out = elastic.force.reshape(-1, 3).copy()
-            out[nodes] -= points.gather(potential.at(self._places(displacement)).force)
-            imbalance, scale = float(np.abs(out).max()), float(np.abs(elastic.force).max())
-            LOG.append(("descent", "%.1e"%imbalance, "%.1e"%scale, count, "share%.3f"%share, "damp%.3f"%damping, "E%.6f"%there, "%.2f"%trial.smallest_volume_ratio))
-            if imbalance <= DESCENT_TOLERANCE * scale:
+            out[nodes] -= self._points.gather(potential.at(self._places(displacement)).force)
+            LOG.append(("descent", "%.1e"%np.abs(out).max(), "%.1e"%np.abs(elastic.force).max(), count, "damp%.3f"%damping, "%.2f"%elastic.smallest_volume_ratio))
+            if np.abs(out).max() <= DESCENT_TOLERANCE * np.abs(elastic.force).max():
                 break
-            damping = 0.25 * damping if share == 1.0 else max(4.0 * damping, 0.02)
+            damping = damping / 4.0 if damping > LEAST_DAMPING else 0.0
+        if damping:
+            self._gel = None
         return displacement, elastic, report
 
-    def _factorise_definite(self, displacement: NDArray[np.float64], damping: float) -> float:
-        """Factorise with as much damping as makes the stiffness positive definite."""
+    def _downhill(
+        self,
+        potential: ContactPotential,
+        displacement: NDArray[np.float64],
+        elastic: ElasticForce,
+        guess: NDArray[np.float64],
+    ) -> tuple[NDArray[np.float64], ElasticForce, int] | None:
+        """One step of the descent and its contact iterations; None where it leads uphill."""
         assert self._factor is not None
-        for _ in range(12):
-            self._factorise(displacement, damping)
-            if self._factor.negative_pivots == 0 and _is_definite(self._gel.stiffness):
-                return damping
-            damping = max(4.0 * damping, 0.02)
-        raise StepFailure("the stiffness stays indefinite")
+        assert self._gel is not None
+        points = self._points
+        half = self._factor.forward(-elastic.force)
+        position = self._rest[points.chosen] + displacement.reshape(-1, 3)[self._nodes[points.chosen]]
+        energy = CondensedEnergy(
+            self._gel, -half[self._factor.chosen], potential, points, position
+        )
+        found = energy.minimise(guess, CONTACT_TOLERANCE_N)
+        if found is None:
+            return None
+        whole = self._factor.backward(half, found[0].ravel())
+        before = elastic.energy_mj + potential.at(self._places(displacement)).energy_mj
+        share = 1.0
+        while share > SHORTEST_SHARE:
+            moved = displacement + share * whole
+            trial = self.pad.force(moved)
+            after = trial.energy_mj + potential.at(self._places(moved)).energy_mj
+            if trial.smallest_volume_ratio > SMALLEST_VOLUME_RATIO and after < before:
+                return moved, trial, found[1]
+            share /= 2.0
+        return None
 
     def _places(self, displacement: NDArray[np.float64]) -> NDArray[np.float64]:
         nodes = self._nodes[self._points.chosen]
@@ -396,7 +433,7 @@ class GelSolver:
             law,
             self._points,
             self._rest[self._points.chosen] + trial.displacement.reshape(-1, 3)[nodes],
-            self._softness,
+            self.softness,
             CONTACT_TOLERANCE_N,
         )
         solution = problem.solve(guess, trial.point_force)
@@ -413,7 +450,7 @@ class GelSolver:
     ) -> _Trial:
         """Go as far along a move as no element inverts."""
         share = 1.0
-        while share > 0.05:
+        while share > SHORTEST_SHARE:
             moved = displacement + share * move
             elastic = self.pad.force(moved)
             if elastic.smallest_volume_ratio > SMALLEST_VOLUME_RATIO:
@@ -427,7 +464,7 @@ class GelSolver:
         """The law at the points, and the largest violation of it and of equilibrium in N."""
         nodes = self._nodes[self._points.chosen]
         position = self._rest[self._points.chosen] + trial.displacement.reshape(-1, 3)[nodes]
-        places = self._points.places(position) + self._softness * trial.point_force
+        places = self._points.places(position) + self.softness * trial.point_force
         contact = law.project(trial.point_force, places, np.full(len(places), self._scale))
         out = trial.elastic.force.reshape(-1, 3).copy()
         out[nodes] -= self._points.gather(trial.point_force)
@@ -435,11 +472,11 @@ class GelSolver:
         return contact, max(float(np.abs(out).max()), float(violation))
 
     def _accept(
-        self, goal: IndenterPose, trial: _Trial, contact: Projection, report: StepReport
+        self, law: ContactLaw, trial: _Trial, contact: Projection, report: StepReport
     ) -> GelState:
         position = self._rest + trial.displacement.reshape(-1, 3)[self._nodes]
         everywhere = self._faces.some(np.arange(len(self._faces.vertices)))
-        gap = self.indenter.distance(goal.to_indenter(everywhere.places(position)))
+        gap = self.indenter.distance(law.pose.to_indenter(everywhere.places(position)))
         penetration = max(0.0, -float(gap.min()))
         if penetration > PENETRATION_TOLERANCE_MM:
             raise StepFailure(f"the surface is {penetration:.3f} mm inside the indenter")
@@ -448,17 +485,49 @@ class GelSolver:
         point_force[self._points.faces] = kept.reshape(len(self._points.faces), -1, 3)
         force = np.zeros((len(position), 3))
         force[self._points.chosen] = self._points.gather(kept)
+        place = np.zeros((*point_force.shape[:2], 3))
+        valid = np.zeros(point_force.shape[:2], bool)
+        shape = (len(self._points.faces), -1)
+        place[self._points.faces] = law.anchors.place.reshape(*shape, 3)
+        valid[self._points.faces] = law.anchors.valid.reshape(shape)
         return GelState(
-            trial.displacement, goal, point_force, force, penetration, trial.elastic, report
+            trial.displacement,
+            law.pose,
+            point_force,
+            Anchors(place.reshape(-1, 3), valid.ravel()),
+            force,
+            penetration,
+            trial.elastic,
+            report,
         )
 
+    def linearise(self, state: GelState) -> Linearisation:
+        """The pad around an equilibrium.
 
-def _is_definite(matrix: NDArray[np.float64]) -> bool:
-    try:
-        np.linalg.cholesky(matrix)
-    except np.linalg.LinAlgError:
-        return False
-    return True
+        Raises:
+            StepFailure: its stiffness cannot be factorised.
+        """
+        with threadpool_limits(1):
+            return self._linearise(state)
+
+    def _linearise(self, state: GelState) -> Linearisation:
+        touched = np.flatnonzero(state.point_force.any(axis=(1, 2)))
+        points = self._faces.some(touched)
+        per_face = len(points.weights)
+        index = (touched[:, None] * per_face + np.arange(per_face)).ravel()
+        anchors = Anchors(state.anchors.place[index], state.anchors.valid[index])
+        law = ContactLaw(self.indenter, state.pose, anchors, self.material.friction)
+        force = state.point_force[touched].reshape(-1, 3)
+        places = points.places(self.position(state)[points.chosen]) + self.softness * force
+        contact = law.project(force, places, np.full(len(places), self._scale))
+        unknowns = (3 * self._nodes[points.chosen][:, None] + np.arange(3)).ravel()
+        factor = CondensedFactor(self.pad.pattern, unknowns)
+        _, entries = self.pad.stiffness(state.displacement)
+        try:
+            schur = factor.factorise(entries)
+        except FactorisationError as error:
+            raise StepFailure(str(error)) from error
+        return Linearisation(points, force, places, contact, self.softness, factor, schur)
 
 
 def _add(total: StepReport, part: StepReport) -> StepReport:

@@ -1,8 +1,9 @@
-"""Forces of vertices in frictional contact, one vertex at a time until all fit together.
+"""Forces at contact points of the surface, one face at a time until all fit together.
 
-Nonsmooth block Gauss-Seidel (Moreau 1999; Jean, Comput. Methods Appl. Mech. Eng. 177, 1999): each
-vertex in turn takes the force that closes its gap and stops its slip, as far as pressing and the
-friction cone allow, and hands the displacement that this causes to all others at once.
+Nonsmooth Gauss-Seidel (Moreau 1999; Jean, Comput. Methods Appl. Mech. Eng. 177, 1999): each point in
+turn takes the force that closes its gap and stops its slip, as far as pressing and the friction
+cone allow, and hands the displacement that this causes on at once. Points lie on faces, whose four
+vertices carry forces and displacements in bilinear shares.
 """
 
 from __future__ import annotations
@@ -14,24 +15,81 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+POINTS_PER_SIDE = 2
+
+
+def face_weights(per_side: int = POINTS_PER_SIDE) -> NDArray[np.float64]:
+    """(points, 4) shares of the corners (row, column), (0, 0), (0, 1), (1, 0), (1, 1)."""
+    along = (np.arange(per_side) + 0.5) / per_side
+    y, x = (axis.ravel() for axis in np.meshgrid(along, along, indexing="ij"))
+    return np.stack([(1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y], axis=1)
+
 
 @dataclass(frozen=True)
-class ContactFrame:
-    """Indenter and vertices as they stand when the sweeps begin, N vertices.
+class PointKernel:
+    """The layer's kernel as the sweeps read it.
 
     Attributes:
-        cell: (N, 2) int64, row and column of each vertex in the grid.
-        normal: (N, 3) unit, off the indenter.
-        gap_mm: (N,) distance from the indenter.
-        off_anchor: (N, 3) mm, place less the anchor; what is across the normal is slip.
-        anchored: (N,) bool, friction acts.
+        planes: (3, 3, 2 rows - 1, 2 columns - 1) mm/N, see `SurfaceKernel`.
+        weights: (p, 4), see `face_weights`.
+        corners: (p, 4, 3, 3) mm/N, displacement of a face's corners per force at its point p.
+        own: (p, 3, 3) mm/N, displacement of point p per force on itself.
     """
 
-    cell: NDArray[np.int64]
+    planes: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    corners: NDArray[np.float64]
+    own: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, values: NDArray[np.float64]) -> PointKernel:
+        """From the values of a `SurfaceKernel`."""
+        weights = face_weights()
+        middle = np.array(values.shape[:2]) // 2
+        row, column = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+        between = values[
+            middle[0] + row[:, None] - row[None, :], middle[1] + column[:, None] - column[None, :]
+        ]
+        corners = np.einsum("baij,pa->pbij", between, weights)
+        own = np.einsum("pbij,pb->pij", corners, weights)
+        planes = np.ascontiguousarray(np.moveaxis(values, (2, 3), (0, 1)))
+        return cls(planes, weights, np.ascontiguousarray(corners), own)
+
+
+@dataclass(frozen=True)
+class PointContact:
+    """Points of F faces, p on each, as they stand when the sweeps begin.
+
+    Attributes:
+        faces: (F, 2) int64, row and column of the first corner of each face.
+        normal: (F, p, 3) unit, off the indenter.
+        gap_mm: (F, p) distance from the indenter.
+        off_anchor: (F, p, 3) mm, place less the anchor; what is across the normal is slip.
+        anchored: (F, p) bool, friction acts.
+        force: (F, p, 3) N on the gel.
+    """
+
+    faces: NDArray[np.int64]
     normal: NDArray[np.float64]
     gap_mm: NDArray[np.float64]
     off_anchor: NDArray[np.float64]
     anchored: NDArray[np.bool_]
+    force: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SweepLimits:
+    """When to stop.
+
+    Attributes:
+        friction: Coulomb coefficient.
+        most_sweeps: over all faces.
+        tolerance_mm: largest displacement by which a point still corrects itself.
+    """
+
+    friction: float
+    most_sweeps: int
+    tolerance_mm: float
 
 
 @dataclass(frozen=True)
@@ -39,8 +97,8 @@ class Settled:
     """Where the sweeps ended.
 
     Attributes:
-        force: (N, 3) N on the gel.
-        move: (N, 3) mm, what the change of the forces displaced.
+        force: (F, p, 3) N on the gel.
+        move: (F, p, 3) mm, what the change of the forces displaced.
         sweeps: made.
         change_mm: largest correction in the last sweep.
     """
@@ -51,111 +109,161 @@ class Settled:
     change_mm: float
 
 
-@dataclass(frozen=True)
-class SweepLimits:
-    """When to stop.
-
-    Attributes:
-        friction: Coulomb coefficient.
-        most_sweeps: over all vertices.
-        tolerance_mm: largest displacement by which a vertex still corrects itself.
-    """
-
-    friction: float
-    most_sweeps: int
-    tolerance_mm: float
-
-
-def settle(
-    kernel: NDArray[np.float64],
-    frame: ContactFrame,
-    force: NDArray[np.float64],
-    limits: SweepLimits,
-) -> Settled:
-    """Forces in equilibrium with contact and friction, normals held.
-
-    Args:
-        kernel: (2 rows - 1, 2 columns - 1, 3, 3) mm/N, see `SurfaceKernel`.
-        frame: where vertices are under the forces given.
-        force: (N, 3) N to begin with.
-        limits: when to stop.
-    """
-    force, off = force.copy(), frame.off_anchor.copy()
+def settle(kernel: PointKernel, contact: PointContact, limits: SweepLimits) -> Settled:
+    """Forces in equilibrium with contact and friction, with the normals held."""
+    faces = contact.faces
+    if not len(faces):
+        return Settled(contact.force, np.zeros_like(contact.force), 0, 0.0)
+    low, high = faces.min(axis=0), faces.max(axis=0) + 2
+    moved = np.zeros((3, *(high - low)))
+    force = contact.force.copy()
     sweeps, change = _sweep(
-        kernel,
-        frame.cell,
-        np.ascontiguousarray(frame.normal),
-        frame.gap_mm.copy(),
-        off,
-        frame.anchored,
+        kernel.planes,
+        kernel.weights,
+        kernel.corners,
+        kernel.own,
+        faces - low,
+        np.ascontiguousarray(contact.normal),
+        contact.gap_mm,
+        np.ascontiguousarray(contact.off_anchor),
+        contact.anchored,
         force,
+        moved,
         limits.friction,
         limits.most_sweeps,
         limits.tolerance_mm,
     )
-    return Settled(force, off - frame.off_anchor, sweeps, change)
+    row, column = (faces - low).T
+    corner = np.stack(
+        [moved[:, row + a, column + b] for a in (0, 1) for b in (0, 1)], axis=-1
+    )  # (3, F, 4)
+    move = np.einsum("ifa,pa->fpi", corner, kernel.weights)
+    return Settled(force, move, sweeps, change)
 
 
 @numba.njit(cache=True, error_model="numpy", fastmath=True)
-def _sweep(kernel, cell, normal, gap, off, anchored, force, friction, most, tolerance):  # type: ignore[no-untyped-def]
-    """Sweep back and forth; changes gap, off and force."""
-    count = cell.shape[0]
-    middle_row, middle_column = kernel.shape[0] // 2, kernel.shape[1] // 2
-    own = kernel[middle_row, middle_column]
-    across = 0.5 * (own[0, 0] + own[1, 1])
-    step = np.empty(3)
+def _sweep(  # type: ignore[no-untyped-def]
+    planes,
+    weights,
+    corners,
+    own,
+    faces,
+    normal,
+    gap,
+    off,
+    anchored,
+    force,
+    moved,
+    friction,
+    most,
+    tolerance,
+):
+    """Sweep back and forth over the faces; changes force and moved."""
+    count = faces.shape[0]
+    gained = np.zeros((4, 3))
+    nodal = np.zeros((4, 3))
     change = 0.0
     for sweep in range(most):
         change = 0.0
         for turn in range(count):
-            i = turn if sweep % 2 == 0 else count - 1 - turn
-            give = _give(own, normal[i])
-            press = _correction(
-                normal[i], gap[i], off[i], anchored[i], force[i], friction, give, across, step
+            f = turn if sweep % 2 == 0 else count - 1 - turn
+            row, column = faces[f]
+            for a in range(4):
+                for i in range(3):
+                    nodal[a, i] = moved[i, row + a // 2, column + a % 2]
+                    gained[a, i] = 0.0
+            size = _visit(
+                weights,
+                corners,
+                own,
+                normal[f],
+                gap[f],
+                off[f],
+                anchored[f],
+                force[f],
+                friction,
+                0.1 * tolerance,
+                nodal,
+                gained,
             )
-            size = across * math.sqrt(step[0] ** 2 + step[1] ** 2 + step[2] ** 2)
-            if size == 0.0 or (press > 0.0 and size < 0.1 * tolerance):
-                continue
             change = max(change, size)
-            for a in range(3):
-                force[i, a] += step[a]
-            row, column = cell[i, 0] - middle_row, cell[i, 1] - middle_column
-            for j in range(count):
-                k = kernel[cell[j, 0] - row, cell[j, 1] - column]
-                x = k[0, 0] * step[0] + k[0, 1] * step[1] + k[0, 2] * step[2]
-                y = k[1, 0] * step[0] + k[1, 1] * step[1] + k[1, 2] * step[2]
-                z = k[2, 0] * step[0] + k[2, 1] * step[1] + k[2, 2] * step[2]
-                off[j, 0] += x
-                off[j, 1] += y
-                off[j, 2] += z
-                gap[j] += normal[j, 0] * x + normal[j, 1] * y + normal[j, 2] * z
+            for a in range(4):
+                if gained[a, 0] != 0.0 or gained[a, 1] != 0.0 or gained[a, 2] != 0.0:
+                    _spread(planes, row + a // 2, column + a % 2, gained[a], moved)
         if change < tolerance:
             return sweep + 1, change
     return most, change
 
 
 @numba.njit(cache=True, error_model="numpy", fastmath=True)
-def _give(own, n):  # type: ignore[no-untyped-def]
-    """Displacement of a vertex along n per force on itself along n."""
-    return own[0, 0] * n[0] ** 2 + own[1, 1] * n[1] ** 2 + own[2, 2] * n[2] ** 2
+def _visit(  # type: ignore[no-untyped-def]
+    weights, corners, own, normal, gap, off, anchored, force, friction, skip, nodal, gained
+):
+    """Correct the points of a face in turn; returns the largest correction in mm."""
+    step = np.empty(3)
+    slide = np.empty(3)
+    largest = 0.0
+    for p in range(weights.shape[0]):
+        n = normal[p]
+        here = gap[p]
+        for i in range(3):
+            slide[i] = off[p, i]
+            for a in range(4):
+                slide[i] += weights[p, a] * nodal[a, i]
+                here += n[i] * weights[p, a] * nodal[a, i]
+        w = own[p]
+        across = 0.5 * (w[0, 0] + w[1, 1])
+        give = w[0, 0] * n[0] ** 2 + w[1, 1] * n[1] ** 2 + w[2, 2] * n[2] ** 2
+        press = _correction(n, here / give, slide, anchored[p], force[p], friction, across, step)
+        size = across * math.sqrt(step[0] ** 2 + step[1] ** 2 + step[2] ** 2)
+        if size == 0.0 or (press > 0.0 and size < skip):
+            continue
+        largest = max(largest, size)
+        for i in range(3):
+            force[p, i] += step[i]
+            for a in range(4):
+                gained[a, i] += weights[p, a] * step[i]
+                for j in range(3):
+                    nodal[a, i] += corners[p, a, i, j] * step[j]
+    return largest
 
 
 @numba.njit(cache=True, error_model="numpy", fastmath=True)
-def _correction(n, gap, off, anchored, force, friction, give, across, step):  # type: ignore[no-untyped-def]
-    """How the force of one vertex must change; returns what it presses with then."""
+def _correction(n, missing, slide, anchored, force, friction, across, step):  # type: ignore[no-untyped-def]
+    """How the force of one point must change; returns what it presses with then.
+
+    `missing` is the gap over the point's compliance along n.
+    """
     along = force[0] * n[0] + force[1] * n[1] + force[2] * n[2]
-    press = max(0.0, along - gap / give)
-    slide = off[0] * n[0] + off[1] * n[1] + off[2] * n[2]
+    press = max(0.0, along - missing)
+    off = slide[0] * n[0] + slide[1] * n[1] + slide[2] * n[2]
     length = 0.0
-    for a in range(3):
-        step[a] = 0.0
+    for i in range(3):
+        step[i] = 0.0
         if anchored:
-            step[a] = force[a] - along * n[a] - (off[a] - slide * n[a]) / across
-            length += step[a] ** 2
+            step[i] = force[i] - along * n[i] - (slide[i] - off * n[i]) / across
+            length += step[i] ** 2
     length = math.sqrt(length)
     share = 1.0
     if length > friction * press:
         share = friction * press / length
-    for a in range(3):
-        step[a] = share * step[a] + press * n[a] - force[a]
+    for i in range(3):
+        step[i] = share * step[i] + press * n[i] - force[i]
     return press
+
+
+@numba.njit(cache=True, error_model="numpy", fastmath=True)
+def _spread(planes, row, column, force, moved):  # type: ignore[no-untyped-def]
+    """Add the displacement of the window's vertices for a force on one of them."""
+    rows, columns = moved.shape[1], moved.shape[2]
+    first_row = planes.shape[2] // 2 - row
+    first = planes.shape[3] // 2 - column
+    for i in range(3):
+        x, y, z = force[0], force[1], force[2]
+        for r in range(rows):
+            to = moved[i, r]
+            by_x = planes[i, 0, first_row + r, first : first + columns]
+            by_y = planes[i, 1, first_row + r, first : first + columns]
+            by_z = planes[i, 2, first_row + r, first : first + columns]
+            for c in range(columns):
+                to[c] += by_x[c] * x + by_y[c] * y + by_z[c] * z

@@ -24,7 +24,13 @@ from tacdiff_ros.mechanics.layer_compliance import (
     SurfaceConvolution,
     surface_kernel,
 )
-from tacdiff_ros.mechanics.live.contact_sweeps import ContactFrame, SweepLimits, settle
+from tacdiff_ros.mechanics.live.contact_sweeps import (
+    PointContact,
+    PointKernel,
+    Settled,
+    SweepLimits,
+    settle,
+)
 from tacdiff_ros.mechanics.live.live_answer import LiveAnswer, PadGrid
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.sensor.gel_surface import GelSurface
@@ -44,10 +50,21 @@ DEEPEST_SHARE = 0.6
 
 @dataclass(frozen=True)
 class _Step:
-    """One advance: the contact as it was left."""
+    """One advance: the contact as it was left, at the points of F faces.
 
-    touching: NDArray[np.int64]
-    normal: NDArray[np.float64]
+    Attributes:
+        faces: (F,) numbers of the faces.
+        force: (F, p, 3) N on the gel.
+        pressing: (F, p) N, along the normal.
+        slips: (F, p) bool, friction is at its bound.
+        error_mm: see `LiveAnswer`.
+        sweeps: made.
+    """
+
+    faces: NDArray[np.int64]
+    force: NDArray[np.float64]
+    pressing: NDArray[np.float64]
+    slips: NDArray[np.bool_]
     error_mm: float
     sweeps: int
 
@@ -77,20 +94,28 @@ class LiveGel:
             self.pad.thickness_mm, self.material.young_modulus_mpa, self.material.poisson_ratio
         )
         kernel = surface_kernel(layer, self.pad.rows, self.pad.columns, self.pad.spacing_mm)
-        self._kernel = kernel.values
+        self._kernel = PointKernel.of(kernel.values)
         self._convolution = SurfaceConvolution(kernel)
         flat = GelSurface.flat(
             self.pad.width_mm, self.pad.height_mm, self.pad.rows, self.pad.columns
         )
         self._rest = flat.rest.astype(np.float64)
-        self._cell = np.stack(np.divmod(np.arange(len(self._rest)), self.pad.columns), axis=1)
+        row, column = np.divmod(
+            np.arange((self.pad.rows - 1) * (self.pad.columns - 1)), self.pad.columns - 1
+        )
+        self._face_cell = np.stack([row, column], axis=1)
+        first = row * self.pad.columns + column
+        self._face_vertices = first[:, None] + np.array(
+            [0, 1, self.pad.columns, self.pad.columns + 1]
+        )
         self.reset()
 
     def reset(self) -> None:
         """Lift off: the gel is at rest and has no history."""
+        points = len(self._kernel.weights)
         self._force = np.zeros_like(self._rest)
         self._displacement = np.zeros_like(self._rest)
-        self._touches = np.zeros(len(self._rest), bool)
+        self._point_force = np.zeros((len(self._face_cell), points, 3))
         self._pose: IndenterPose | None = None
 
     def follow(self, pose: IndenterPose) -> LiveAnswer:
@@ -117,74 +142,100 @@ class LiveGel:
     def _advance(self, goal: IndenterPose) -> _Step:
         """Solve contact for a pose near the last one."""
         assert self._pose is not None
-        near = self._near(goal)
-        before = self._rest[near] + self._displacement[near]
-        anchors = begin_step(self.indenter, self._pose, goal, before, self._touches[near])
-        anchor = goal.to_gel(anchors.place)
-        force, place, sweeps = self._force[near], before, 0
-        step = _Step(near[:0], np.zeros((0, 3)), 0.0, 0)
+        faces = self._near(goal)
+        shape = (len(faces), len(self._kernel.weights))
+        force = self._point_force[faces]
+        before = self._places(faces)
+        touches = force.any(axis=-1)
+        anchors = begin_step(
+            self.indenter, self._pose, goal, before.reshape(-1, 3), touches.ravel()
+        )
+        anchor = goal.to_gel(anchors.place).reshape(*shape, 3)
+        anchored = anchors.valid.reshape(shape)
+        sweeps = 0
         for _ in range(MOST_CHECKS):
-            force, change, sweeps_made = self._settle(
-                goal, near, place, anchor, anchors.valid, force
-            )
-            sweeps += sweeps_made
-            self._force = np.zeros_like(self._force)
-            self._force[near] = force
-            grid = (self.pad.rows, self.pad.columns, 3)
-            self._displacement = self._convolution.displacement(self._force.reshape(grid)).reshape(
-                -1, 3
-            )
-            place = self._rest[near] + self._displacement[near]
-            field = self.indenter.derivatives(goal.to_indenter(place))
-            loaded = force.any(axis=1)
-            gap = max(-field.distance.min(initial=0.0), field.distance[loaded].max(initial=0.0))
-            error = max(float(gap), change)
-            step = _Step(near[loaded], field.gradient[loaded] @ goal.matrix.T, error, sweeps)
+            settled = self._settle(goal, faces, anchor, anchored, force)
+            sweeps += settled.sweeps
+            force = settled.force
+            self._carry(faces, force)
+            gap, normal = self._field(goal, self._places(faces))
+            loaded = force.any(axis=-1)
+            off = max(-gap.min(initial=0.0), gap[loaded].max(initial=0.0))
+            error = max(float(off), settled.change_mm)
             if error < TOLERANCE_MM:
                 break
-        self._touches = np.zeros(len(self._rest), bool)
-        self._touches[step.touching] = True
         self._pose = goal
-        return step
+        pressing = np.einsum("fpi,fpi->fp", force, normal)
+        rubbing = np.linalg.norm(force - pressing[..., None] * normal, axis=-1)
+        slips = loaded & (rubbing > 0.999 * self.material.friction * pressing)
+        return _Step(faces, force, pressing, slips, error, sweeps)
 
     def _settle(
         self,
         goal: IndenterPose,
-        near: NDArray[np.int64],
-        place: NDArray[np.float64],
+        faces: NDArray[np.int64],
         anchor: NDArray[np.float64],
         anchored: NDArray[np.bool_],
         force: NDArray[np.float64],
-    ) -> tuple[NDArray[np.float64], float, int]:
-        """Forces (near, 3), the last correction in mm and sweeps made; normals are renewed."""
-        field = self.indenter.derivatives(goal.to_indenter(place))
-        chosen = np.flatnonzero((field.distance < CANDIDATE_MM) | force.any(axis=1))
+    ) -> Settled:
+        """Forces (F, p, 3) at the points of faces, with normals renewed; `move` is the last one."""
+        place = self._places(faces)
+        gap, _ = self._field(goal, place)
+        chosen = np.flatnonzero((gap.min(axis=1) < CANDIDATE_MM) | force.any(axis=(1, 2)))
         limits = SweepLimits(self.material.friction, MOST_SWEEPS, SWEEP_TOLERANCE_MM)
-        force, place, sweeps, change = force.copy(), place[chosen], 0, 0.0
+        total, place, sweeps, change = force.copy(), place[chosen], 0, 0.0
         for _ in range(MOST_RENEWALS):
-            field = self.indenter.derivatives(goal.to_indenter(place))
-            frame = ContactFrame(
-                self._cell[near[chosen]],
-                field.gradient @ goal.matrix.T,
-                field.distance,
+            gap, normal = self._field(goal, place)
+            contact = PointContact(
+                self._face_cell[faces[chosen]],
+                normal,
+                gap,
                 place - anchor[chosen],
                 anchored[chosen],
+                total[chosen],
             )
-            settled = settle(self._kernel, frame, force[chosen], limits)
-            force[chosen] = settled.force
+            settled = settle(self._kernel, contact, limits)
+            total[chosen] = settled.force
             place = place + settled.move
             sweeps += settled.sweeps
             change = float(np.abs(settled.move).max(initial=0.0))
             if change < TOLERANCE_MM and settled.change_mm < SWEEP_TOLERANCE_MM:
                 break
-        return force, change, sweeps
+        return Settled(total, settled.move, sweeps, change)
+
+    def _carry(self, faces: NDArray[np.int64], force: NDArray[np.float64]) -> None:
+        """Keep point forces, and displace the surface by them."""
+        self._point_force[:] = 0.0
+        self._point_force[faces] = force
+        shares = np.einsum("pa,fpi->fai", self._kernel.weights, force)
+        vertices = self._face_vertices[faces].ravel()
+        self._force = np.stack(
+            [np.bincount(vertices, shares[:, :, i].ravel(), len(self._rest)) for i in range(3)],
+            axis=1,
+        )
+        grid = self._force.reshape(self.pad.rows, self.pad.columns, 3)
+        self._displacement = self._convolution.displacement(grid).reshape(-1, 3)
+
+    def _places(self, faces: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(F, p, 3) mm, of the points of faces."""
+        vertices = self._face_vertices[faces]
+        corner = self._rest[vertices] + self._displacement[vertices]
+        return np.einsum("pa,fai->fpi", self._kernel.weights, corner)
+
+    def _field(
+        self, goal: IndenterPose, place: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Gaps (F, p) mm and normals (F, p, 3) off the indenter for places (F, p, 3)."""
+        field = self.indenter.derivatives(goal.to_indenter(place.reshape(-1, 3)))
+        normal = field.gradient @ goal.matrix.T
+        return field.distance.reshape(place.shape[:2]), normal.reshape(place.shape)
 
     def _near(self, goal: IndenterPose) -> NDArray[np.int64]:
-        """Vertices that a move to a pose may meet, and those in contact."""
-        place = goal.to_indenter(self._rest + self._displacement)
+        """Faces that a move to a pose may meet, and those in contact."""
+        place = goal.to_indenter((self._rest + self._displacement)[self._face_vertices[:, 0]])
         low, high = self.indenter.bounds
         inside = (place[:, :2] > low[:2] - NEAR_MM) & (place[:, :2] < high[:2] + NEAR_MM)
-        return np.flatnonzero(inside.all(axis=1) | self._touches)
+        return np.flatnonzero(inside.all(axis=1) | self._point_force.any(axis=(1, 2)))
 
     def _travel_mm(self, start: IndenterPose, goal: IndenterPose) -> float:
         """How far a point of the indenter's body moves at most."""
@@ -211,13 +262,12 @@ class LiveGel:
             )
 
     def _answer(self, pose: IndenterPose, step: _Step, restarted: bool, sweeps: int) -> LiveAnswer:
-        force = self._force[step.touching]
-        pressing = np.einsum("ni,ni->n", force, step.normal)
-        rubbing = np.linalg.norm(force - pressing[:, None] * step.normal, axis=1)
-        pressure, slips = np.zeros(len(self._rest)), np.zeros(len(self._rest), bool)
-        pressure[step.touching] = pressing
-        slips[step.touching] = rubbing > 0.999 * self.material.friction * pressing
-        place = (self._rest + self._displacement)[step.touching]
+        pressing = step.pressing @ self._kernel.weights
+        vertices = self._face_vertices[step.faces]
+        pressure = np.bincount(vertices.ravel(), pressing.ravel(), len(self._rest))
+        slips = np.zeros(len(self._rest), bool)
+        slips[vertices[step.slips.any(axis=1)]] = True
+        lever = self._rest + self._displacement - pose.tip_mm
         return LiveAnswer(
             pose=pose,
             rest=self._rest,
@@ -225,8 +275,8 @@ class LiveGel:
             force=self._force,
             pressure_n=pressure,
             slips=slips,
-            net_force_n=force.sum(axis=0),
-            net_torque_nmm=np.cross(place - pose.tip_mm, force).sum(axis=0),
+            net_force_n=self._force.sum(axis=0),
+            net_torque_nmm=np.cross(lever, self._force).sum(axis=0),
             error_mm=step.error_mm,
             converged=step.error_mm < TOLERANCE_MM,
             restarted=restarted,

@@ -1,0 +1,41 @@
+"""Finer surfaces by interpolation."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.interpolate import RectBivariateSpline
+
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.sensor.gel_surface import GelSurface
+
+
+def refine_surface(surface: GelSurface, rows: int, columns: int) -> GelSurface:
+    """The same deformation on a grid of more vertices, by bicubic splines through the given ones.
+
+    Limits: nothing that the coarse surface lacks is added; edges of the indenter stay as round as
+    the coarse grid shows them.
+
+    Raises:
+        InputError: fewer vertices than the surface has, or it folds between them.
+    """
+    if rows < surface.rows or columns < surface.columns:
+        raise InputError(
+            f"refining {surface.rows} x {surface.columns} vertices to {rows} x {columns}: expected "
+            "at least as many"
+        )
+    x, y = surface.x_mm.astype(np.float64), surface.y_mm.astype(np.float64)
+    flat = GelSurface.flat(float(np.ptp(x)), float(np.ptp(y)), rows, columns)
+    shift = np.array([x.mean(), y.mean(), 0.0])
+    moved = (surface.position.astype(np.float64) - surface.rest).reshape(
+        surface.rows, surface.columns, 3
+    )
+    fine_x, fine_y = flat.x_mm.astype(np.float64), flat.y_mm.astype(np.float64)
+    displacement = np.stack(
+        [
+            RectBivariateSpline(y - shift[1], x - shift[0], moved[:, :, i])(fine_y, fine_x)
+            for i in range(3)
+        ],
+        axis=-1,
+    )
+    rest = (flat.rest + shift).astype(np.float32)
+    return GelSurface(rest, rest + displacement.reshape(-1, 3), rows, columns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 import tempfile
 import time
@@ -13,19 +14,28 @@ from typing import Annotated, Any
 import cv2
 import numpy as np
 import typer
+from pydantic import ValidationError
 from rich.console import Console
+from rich.progress import track
 
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.mechanics.imprint import Imprint, imprint_surface
-from tacdiff_ros.mechanics.indenter_spec import IndenterSpec, parse_indenter
+from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.indenter_spec import parse_indenter
+from tacdiff_ros.mechanics.indenters.build import build_indenter
+from tacdiff_ros.mechanics.material import GelMaterial
+from tacdiff_ros.mechanics.surface_refinement import refine_surface
+from tacdiff_ros.mechanics.touch import NotConverged, SolverSettings, Touch, TouchState
+from tacdiff_ros.mechanics.trajectory import plan_touch
 from tacdiff_ros.optics.projection import unproject
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.parameters import parameter_values
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
 from tacdiff_ros.sensor.sensor_model import SensorModel
+from tacdiff_ros.settings_file import first_complaint
 
 FILES = ("rgb.png", "nocs.npy", "depth.npy", "indentation.npy", "mesh.ply", "meta.json")
-METHOD = "closed-form imprint, no mechanics"
+LARGEST_SHEAR_MM, LARGEST_TWIST_DEG = 4.0, 30.0
+FINE_SPACING_MM = 0.15
 
 
 def simulate(
@@ -34,7 +44,7 @@ def simulate(
         Path | None, typer.Option(help="sensor file; default: config/sensors/gelsight_mini.yaml")
     ] = None,
     indenter: Annotated[
-        str, typer.Option(help="none, sphere:diameter=MM or cross:size=MM,arm=MM")
+        str, typer.Option(help="none, NAME:key=value,... or mesh:file=PART.stl; see docs")
     ] = "none",
     at_px: Annotated[
         tuple[float, float] | None, typer.Option(help="pixel that is to see the deepest point")
@@ -48,6 +58,11 @@ def simulate(
     ] = (0.0, 0.0),
     twist: Annotated[float, typer.Option(help="rotation after the press in degrees")] = 0.0,
     yaw: Annotated[float, typer.Option(help="of the indenter at contact in degrees")] = 0.0,
+    young_modulus: Annotated[float, typer.Option(help="of the gel in MPa")] = 0.2,
+    friction: Annotated[float, typer.Option(help="Coulomb coefficient")] = 0.5,
+    vertices: Annotated[
+        str, typer.Option(help="surface vertices of the solver, rows x columns")
+    ] = "49x61",
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
     """Simulate one touch: rgb.png, nocs.npy, depth.npy, indentation.npy, mesh.ply, meta.json."""
@@ -55,9 +70,18 @@ def simulate(
     model = default_sensor() if sensor is None else read_sensor(sensor)
     _check_numbers(*(at_px or ()), *(at_mm or ()), depth, *shear, twist, yaw)
     place = _place(model, at_px, at_mm, depth)
-    imprint = _imprint(parse_indenter(indenter), place, depth, shear, twist, yaw)
-    surface = imprint_surface(model.gel, imprint)
     _check_folder(out)
+    state = _touch(
+        model,
+        indenter,
+        IndenterPose(*place, yaw_rad=math.radians(yaw)),
+        depth,
+        shear,
+        twist,
+        _material(young_modulus, friction),
+        vertices,
+    )
+    surface = _surface(model, state)
     from tacdiff_ros.optics.renderer import Renderer
     from tacdiff_ros.optics.simulate import simulate_image
 
@@ -78,9 +102,10 @@ def simulate(
         "shear_mm": list(shear),
         "twist_deg": twist,
         "yaw_deg": yaw,
-        "method": METHOD,
-        "force_n": None,
-        "solver_status": None,
+        "young_modulus_mpa": young_modulus,
+        "friction": friction,
+        "vertices": vertices,
+        **_status(state),
         "largest_indentation_mm": float(result.maps.indentation_mm.max()),
         "pixels_off_gel": int(np.count_nonzero(~result.maps.hit)),
         "seconds": round(time.perf_counter() - start, 3),
@@ -89,9 +114,28 @@ def simulate(
     if as_json:
         print(json.dumps({**meta, "out": str(out)}))
         return
+    force = math.hypot(*meta["force_n"])
     print(
-        f"{out}: {meta['largest_indentation_mm']:.2f} mm deep, {meta['seconds']:.1f} s ({METHOD})"
+        f"{out}: {meta['largest_indentation_mm']:.2f} mm deep, {force:.2f} N, "
+        f"{meta['seconds']:.1f} s"
     )
+
+
+def _material(young_modulus: float, friction: float) -> GelMaterial:
+    try:
+        return GelMaterial(young_modulus_mpa=young_modulus, friction=friction)
+    except ValidationError as error:
+        raise InputError(f"material: {first_complaint(error)}") from error
+
+
+def _surface(model: SensorModel, state: TouchState | None) -> GelSurface:
+    """A surface as fine as the image."""
+    gel = model.gel
+    columns, rows = (round(size / FINE_SPACING_MM) + 1 for size in (gel.width_mm, gel.height_mm))
+    if state is None:
+        return GelSurface.flat(gel.width_mm, gel.height_mm, rows, columns)
+    coarse = state.surface
+    return refine_surface(coarse, max(rows, coarse.rows), max(columns, coarse.columns))
 
 
 def _check_numbers(*numbers: float) -> None:
@@ -128,32 +172,80 @@ def _place(
     return float(x), float(y)
 
 
-def _imprint(
-    spec: IndenterSpec,
-    place: tuple[float, float],
+def _touch(
+    model: SensorModel,
+    indenter: str,
+    start: IndenterPose,
     depth: float,
     shear: tuple[float, float],
     twist: float,
-    yaw: float,
-) -> Imprint:
-    motion = {
-        "at_mm": place,
-        "depth_mm": depth,
-        "shear_mm": shear,
-        "twist_rad": math.radians(twist),
-        "yaw_rad": math.radians(yaw),
-    }
+    material: GelMaterial,
+    vertices: str,
+) -> TouchState | None:
+    """The gel at the end of the touch; None for the untouched sensor."""
+    settings = _settings(vertices)
+    spec = parse_indenter(indenter)
     if spec.name == "none":
         spec.sizes()
         if any((depth, *shear, twist)):
             raise InputError("indenter 'none' leaves the sensor untouched: give no depth or motion")
-        return Imprint("none", at_mm=place)
-    if spec.name == "sphere":
-        return Imprint("sphere", spec.sizes(diameter=5.0)["diameter"], **motion)  # type: ignore[arg-type]
-    if spec.name == "cross":
-        sizes = spec.sizes(size=8.0, arm=2.0)
-        return Imprint("cross", sizes["size"], sizes["arm"], **motion)  # type: ignore[arg-type]
-    raise InputError(f"indenter '{spec.name}' is not known; known are none, sphere and cross")
+        return None
+    if not 0.0 < depth <= model.gel.full_indentation_mm:
+        raise InputError(
+            f"depth is {depth:g} mm, expected above 0 and at most {model.gel.full_indentation_mm:g}"
+        )
+    if math.hypot(*shear) > LARGEST_SHEAR_MM or abs(twist) > LARGEST_TWIST_DEG:
+        raise InputError(
+            f"shear is {shear} mm and twist {twist:g} deg, expected up to {LARGEST_SHEAR_MM:g} mm "
+            f"and {LARGEST_TWIST_DEG:g} deg"
+        )
+    touch = Touch(model, build_indenter(spec), material, settings)
+    steps = plan_touch(start, depth, shear, math.radians(twist))
+    for step in (steps[0], steps[-1]):
+        touch.check_pose(step.pose)
+    try:
+        for state in track(
+            touch.run(steps),
+            "deforming",
+            len(steps),
+            console=Console(stderr=True),
+            disable=not sys.stderr.isatty(),
+            transient=True,
+        ):
+            last = state
+    except NotConverged as error:
+        raise InputError(str(error)) from error
+    return last
+
+
+def _settings(vertices: str) -> SolverSettings:
+    match = re.fullmatch(r"(\d{1,3})x(\d{1,3})", vertices)
+    try:
+        if match is None:
+            raise ValueError("not of that form")
+        return SolverSettings(rows=int(match[1]), columns=int(match[2]))
+    except ValueError as error:
+        raise InputError(
+            f"--vertices {vertices!r}: expected ROWSxCOLUMNS such as 49x61, 9 to 257 each"
+        ) from error
+
+
+def _status(state: TouchState | None) -> dict[str, Any]:
+    """What meta.json says of the mechanics."""
+    if state is None:
+        return {"force_n": [0.0] * 3, "torque_n_mm": [0.0] * 3, "solver_status": None}
+    status = state.status
+    return {
+        "force_n": state.force_n.tolist(),
+        "torque_n_mm": state.torque_n_mm.tolist(),
+        "solver_status": {
+            "converged": True,
+            "residual_n": status.report.residual_n,
+            "force_imbalance": status.imbalance,
+            "penetration_mm": status.penetration_mm,
+            "smallest_volume_ratio": status.smallest_volume_ratio,
+        },
+    }
 
 
 def _write(

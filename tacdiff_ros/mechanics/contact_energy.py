@@ -58,7 +58,7 @@ class ContactPotential:
         """Energy at places (points, 3); the slope without the indenter's curvature if asked."""
         law = self.law
         local = law.pose.to_indenter(place)
-        gap = law.indenter.distance(local)
+        gap = law.gap(local)
         force, slope = np.zeros((len(place), 3)), np.zeros((len(place), 3, 3))
         energy = 0.0
         inside = np.flatnonzero(gap < 0.0)
@@ -112,7 +112,7 @@ def lagged(
     """The potential whose friction bounds and directions belong to places (points, 3)."""
     local = law.pose.to_indenter(place)
     field = law.indenter.derivatives(local)
-    bound = law.friction * np.maximum(-field.distance, 0.0) / softness
+    bound = law.friction * np.maximum(-law.gap(local), 0.0) / softness
     return ContactPotential(law, softness, bound, field.gradient @ law.pose.matrix.T)
 
 

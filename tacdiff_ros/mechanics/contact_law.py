@@ -58,7 +58,7 @@ class Projection:
     """The law at N points.
 
     Attributes:
-        gap_mm: (N,) distance from the indenter, negative inside it.
+        gap_mm: (N,) distance from the indenter, allowance included; negative inside.
         force: (N, 3) N, P(l, x).
         by_force: (N, 3, 3) derivative of `force` by l.
         by_place: (N, 3, 3) N/mm, derivative of `force` by x.
@@ -90,12 +90,18 @@ class ContactLaw:
         pose: at the end of the step.
         anchors: of N points.
         friction: Coulomb coefficient mu.
+        allowance_mm: (N,) how deep points may be before they count as touching.
     """
 
     indenter: Indenter
     pose: IndenterPose
     anchors: Anchors
     friction: float
+    allowance_mm: NDArray[np.float64]
+
+    def gap(self, local: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(N,) mm for places in the indenter's frame, allowance included."""
+        return np.asarray(self.indenter.distance(local) + self.allowance_mm)
 
     def project(
         self,
@@ -107,7 +113,7 @@ class ContactLaw:
         count = len(needed)
         local = self.pose.to_indenter(position)
         result = Projection(
-            gap_mm=self.indenter.distance(local),
+            gap_mm=self.gap(local),
             force=np.zeros((count, 3)),
             by_force=np.zeros((count, 3, 3)),
             by_place=np.zeros((count, 3, 3)),
@@ -135,7 +141,7 @@ class ContactLaw:
         normal = field.gradient @ turn.T
         bend = turn @ field.hessian @ turn.T
         along = np.einsum("ni,ni->n", needed, normal)
-        pressing = along - scale * field.distance
+        pressing = along - scale * result.gap_mm[near]
         touching = np.flatnonzero(pressing > 0.0)
         if not len(touching):
             return

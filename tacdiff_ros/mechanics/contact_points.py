@@ -43,6 +43,31 @@ class ContactPoints:
             np.einsum("pa,fai->fpi", self.weights, position[self.vertices], optimize=True)
         ).reshape(-1, 3)
 
+    def sagitta(
+        self, position: NDArray[np.float64], bend: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """(f p,) mm, how deep points of a face lie in a convex body that its vertices lie on.
+
+        A face is flat between its vertices, a smooth gel is not: to second order, the chord of an
+        edge e at the share t is t (1 - t) e H e / 2 deep, with H the Hessian of the body's distance.
+
+        Args:
+            position: (n, 3) mm of the vertices.
+            bend: (f p, 3, 3) per mm, H at the points.
+        """
+        corners = position[self.vertices]
+        bend = bend.reshape(len(self.faces), -1, 3, 3)
+        across = self.weights[:, 1] + self.weights[:, 3]
+        down = self.weights[:, 2] + self.weights[:, 3]
+        depth = np.zeros(bend.shape[:2])
+        for edge, share in (
+            (0.5 * (corners[:, 1] - corners[:, 0] + corners[:, 3] - corners[:, 2]), across),
+            (0.5 * (corners[:, 2] - corners[:, 0] + corners[:, 3] - corners[:, 1]), down),
+        ):
+            bow = np.einsum("fi,fpij,fj->fp", edge, bend, edge, optimize=True)
+            depth += 0.5 * share * (1.0 - share) * np.maximum(bow, 0.0)
+        return np.asarray(depth.ravel())
+
     def gather(self, force: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, 3) forces of the vertices for forces (f p, 3) at the points."""
         shares = np.einsum(

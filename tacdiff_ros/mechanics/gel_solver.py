@@ -32,14 +32,17 @@ from tacdiff_ros.mechanics.pad_mesh import PadMesh
 from tacdiff_ros.mechanics.pardiso import CondensedFactor, FactorisationError
 
 CONTACT_SCALE = 1.0  # of the law, over G times the vertex spacing
-SOFTNESS = 0.003  # of a contact point, over 1 / (E times the vertex spacing)
+SOFTNESS = 0.015  # of a contact point, over 1 / (E times the vertex spacing)
+HARDEST = 1.0 / 16  # of it, where points would press too deep
 REACH_MM, NEEDED_REACH_MM = 1.3, 0.25
 MOST_VERTICES = 1500
 MOST_ITERATIONS = 20
 SLOW, DIVERGING = 0.2, 100.0
 RELATIVE_TOLERANCE, LEAST_FORCE_N = 1e-5, 1e-3
 CONTACT_TOLERANCE_N = 1e-8
-PENETRATION_TOLERANCE_MM = 0.02
+PENETRATION_TOLERANCE_MM, LARGEST_ALLOWANCE_MM = 0.02, 0.012
+SHARPEST_PER_MM = 1.5  # curvature of an edge; there, no allowance is made
+FACE_SHARE = 0.75  # 0: vertices lie on a curved indenter, 1: faces do on average
 SMALLEST_VOLUME_RATIO = 0.02
 SHORTEST_SUBSTEP, DESCENT_SUBSTEP = 1.0 / 16, 1.0 / 2
 MOST_LAGS, MOST_DESCENTS = 12, 25
@@ -86,6 +89,7 @@ class GelState:
         pose: of the indenter.
         point_force: (faces, points of a face, 3) N on the gel.
         anchors: of the last step, for all points of all faces.
+        allowance_mm: of the last step, (faces, points of a face).
         force: (vertices, 3) N on the gel.
         penetration_mm: how deep the deepest contact point is inside the indenter, 0 or more.
         elastic: internal forces.
@@ -96,6 +100,7 @@ class GelState:
     pose: IndenterPose
     point_force: NDArray[np.float64]
     anchors: Anchors
+    allowance_mm: NDArray[np.float64]
     force: NDArray[np.float64]
     penetration_mm: float
     elastic: ElasticForce
@@ -157,7 +162,7 @@ class GelSolver:
         self._faces = SurfaceFaces(mesh)
         stiffness = material.shear_modulus_mpa * math.sqrt(math.prod(mesh.spacing_mm))
         self._scale = CONTACT_SCALE * stiffness
-        self.softness = SOFTNESS / (material.young_modulus_mpa * math.sqrt(math.prod(mesh.spacing_mm)))
+        self.softness = self._softest = SOFTNESS / (material.young_modulus_mpa * math.sqrt(math.prod(mesh.spacing_mm)))
         self._points = self._faces.some(np.zeros(0, np.int64))
         self._factor: CondensedFactor | None = None
         self._gel: CondensedGel | None = None
@@ -181,6 +186,7 @@ class GelSolver:
             pose,
             np.zeros((faces, points, 3)),
             Anchors(np.zeros((faces * points, 3)), np.zeros(faces * points, bool)),
+            np.zeros((faces, points)),
             np.zeros((len(gap), 3)),
             0.0,
             self.pad.force(displacement),
@@ -207,7 +213,7 @@ class GelSolver:
             share = min(share, 1.0 - done)
             pose = goal if done + share >= 1.0 else start.toward(goal, done + share)
             try:
-                state = self._part(state, pose, creeping=share <= DESCENT_SUBSTEP)
+                state = self._shallow_part(state, pose, share <= DESCENT_SUBSTEP)
             except StepFailure:
                 total = replace(total, cuts=total.cuts + 1)
                 share /= 2.0
@@ -219,8 +225,18 @@ class GelSolver:
             share *= 2.0
         return replace(state, report=total)
 
-    def _part(self, state: GelState, goal: IndenterPose, creeping: bool) -> GelState:
-        """One part of a step, as overdamped motion where that is allowed and needed."""
+    def _shallow_part(self, state: GelState, goal: IndenterPose, descending: bool) -> GelState:
+        """One part of a step, with harder points where they would press too deep."""
+        while True:
+            found = self._part(state, goal, descending)
+            if found.penetration_mm <= PENETRATION_TOLERANCE_MM:
+                return found
+            if self.softness <= HARDEST * self._softest:
+                raise StepFailure(f"the surface is {found.penetration_mm:.3f} mm in the indenter")
+            self.softness /= 2.0
+
+    def _part(self, state: GelState, goal: IndenterPose, descending: bool) -> GelState:
+        """One part of a step, as a descent where that is allowed and needed."""
         self._choose_candidates(state, goal)
         points = self._points
         before = self.position(state)[points.chosen]
@@ -228,7 +244,8 @@ class GelSolver:
         anchors = begin_step(
             self.indenter, state.pose, goal, points.places(before), force.any(axis=1)
         )
-        law = ContactLaw(self.indenter, goal, anchors, self.material.friction)
+        allowance = self._allowance(goal, before)
+        law = ContactLaw(self.indenter, goal, anchors, self.material.friction, allowance)
         held = points.gather(force).any(axis=1)
         carried = goal.to_gel(state.pose.to_indenter(before)) - before
         guess = np.where(held[:, None], carried, 0.0)
@@ -237,11 +254,26 @@ class GelSolver:
         try:
             trial, contact, report = self._equilibrate(law, start, guess, report)
         except StepFailure:
-            if not creeping:
+            if not descending:
                 raise
             self._gel = None
             trial, contact, report = self._descend(law, start, guess, report)
         return self._accept(law, trial, contact, report)
+
+    def _allowance(
+        self, goal: IndenterPose, position: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """(points,) mm that faces may cut into the curved indenter in this step.
+
+        With it, contact forces on a sphere follow the layer theory; without, faces that are kept
+        off the sphere everywhere stand for a larger one.
+        """
+        local = goal.to_indenter(self._points.places(position))
+        bend = goal.matrix @ self.indenter.derivatives(local).hessian @ goal.matrix.T
+        smooth = np.linalg.norm(bend, axis=(1, 2)) < SHARPEST_PER_MM
+        depth = np.minimum(self._points.sagitta(position, bend), LARGEST_ALLOWANCE_MM) * smooth
+        of_face = depth.reshape(len(self._points.faces), -1)
+        return np.asarray((of_face - FACE_SHARE * of_face.mean(axis=1, keepdims=True)).ravel())
 
     def _equilibrate(
         self,
@@ -478,8 +510,6 @@ class GelSolver:
         everywhere = self._faces.some(np.arange(len(self._faces.vertices)))
         gap = self.indenter.distance(law.pose.to_indenter(everywhere.places(position)))
         penetration = max(0.0, -float(gap.min()))
-        if penetration > PENETRATION_TOLERANCE_MM:
-            raise StepFailure(f"the surface is {penetration:.3f} mm inside the indenter")
         point_force = np.zeros((len(self._faces.vertices), len(self._faces.weights), 3))
         kept = np.where(contact.touches[:, None], trial.point_force, 0.0)
         point_force[self._points.faces] = kept.reshape(len(self._points.faces), -1, 3)
@@ -487,14 +517,17 @@ class GelSolver:
         force[self._points.chosen] = self._points.gather(kept)
         place = np.zeros((*point_force.shape[:2], 3))
         valid = np.zeros(point_force.shape[:2], bool)
+        allowance = np.zeros(point_force.shape[:2])
         shape = (len(self._points.faces), -1)
         place[self._points.faces] = law.anchors.place.reshape(*shape, 3)
         valid[self._points.faces] = law.anchors.valid.reshape(shape)
+        allowance[self._points.faces] = law.allowance_mm.reshape(shape)
         return GelState(
             trial.displacement,
             law.pose,
             point_force,
             Anchors(place.reshape(-1, 3), valid.ravel()),
+            allowance,
             force,
             penetration,
             trial.elastic,
@@ -516,7 +549,10 @@ class GelSolver:
         per_face = len(points.weights)
         index = (touched[:, None] * per_face + np.arange(per_face)).ravel()
         anchors = Anchors(state.anchors.place[index], state.anchors.valid[index])
-        law = ContactLaw(self.indenter, state.pose, anchors, self.material.friction)
+        allowance = state.allowance_mm[touched].ravel()
+        law = ContactLaw(
+            self.indenter, state.pose, anchors, self.material.friction, allowance
+        )
         force = state.point_force[touched].reshape(-1, 3)
         places = points.places(self.position(state)[points.chosen]) + self.softness * force
         contact = law.project(force, places, np.full(len(places), self._scale))

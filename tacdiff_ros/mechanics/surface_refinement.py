@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.interpolate import RectBivariateSpline
+from scipy.interpolate import PchipInterpolator
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.sensor.gel_surface import GelSurface
 
 
 def refine_surface(surface: GelSurface, rows: int, columns: int) -> GelSurface:
-    """The same deformation on a grid of more vertices, by bicubic splines through the given ones.
+    """The same deformation on a grid of more vertices, by monotone cubics through the given ones.
+
+    Monotone, so that the surface is nowhere deeper than at the given vertices.
 
     Limits: nothing that the coarse surface lacks is added; edges of the indenter stay as round as
     the coarse grid shows them.
@@ -30,12 +32,7 @@ def refine_surface(surface: GelSurface, rows: int, columns: int) -> GelSurface:
         surface.rows, surface.columns, 3
     )
     fine_x, fine_y = flat.x_mm.astype(np.float64), flat.y_mm.astype(np.float64)
-    displacement = np.stack(
-        [
-            RectBivariateSpline(y - shift[1], x - shift[0], moved[:, :, i])(fine_y, fine_x)
-            for i in range(3)
-        ],
-        axis=-1,
-    )
+    along_x = PchipInterpolator(x - shift[0], moved, axis=1)(fine_x)
+    displacement = PchipInterpolator(y - shift[1], along_x, axis=0)(fine_y)
     rest = (flat.rest + shift).astype(np.float32)
     return GelSurface(rest, rest + displacement.reshape(-1, 3), rows, columns)

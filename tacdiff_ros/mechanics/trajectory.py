@@ -7,7 +7,6 @@ to the middle after each of them instead, as the protocol on the robot can.
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -18,6 +17,7 @@ from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 
 PhaseName = Literal["press", "translate", "rotate", "release"]
 DIRECTIONS = {"x+": (1.0, 0.0), "x-": (-1.0, 0.0), "y+": (0.0, 1.0), "y-": (0.0, -1.0)}
+LIFT_MM = -0.5
 
 
 class Trajectory(BaseModel):
@@ -52,45 +52,78 @@ class TrajectoryStep:
     pose: IndenterPose
 
 
+@dataclass(frozen=True)
+class Motion:
+    """A straight motion to a pose."""
+
+    phase: PhaseName
+    name: str
+    goal: IndenterPose
+
+
 def plan_trajectory(trajectory: Trajectory, start: IndenterPose) -> list[TrajectoryStep]:
     """All poses of a touch that begins at a start pose at depth 0, the start itself left out."""
+    return divide_motions(start, _motions(trajectory, start), trajectory)
+
+
+def plan_touch(
+    start: IndenterPose,
+    depth_mm: float,
+    shear_mm: tuple[float, float] = (0.0, 0.0),
+    twist_rad: float = 0.0,
+    trajectory: Trajectory | None = None,
+) -> list[TrajectoryStep]:
+    """A press, then a slide, then a rotation, in the steps of a trajectory."""
+    pressed = IndenterPose(start.x_mm, start.y_mm, depth_mm, start.yaw_rad)
+    slid = pressed.moved(*shear_mm)
+    motions = [
+        Motion("press", "press", pressed),
+        Motion("translate", "slide", slid),
+        Motion("rotate", "twist", slid.moved(yaw_rad=twist_rad)),
+    ]
+    return divide_motions(start, motions, trajectory or Trajectory())
+
+
+def divide_motions(
+    start: IndenterPose, motions: list[Motion], trajectory: Trajectory
+) -> list[TrajectoryStep]:
+    """Motions one after the other, in steps no longer than the trajectory's."""
     steps: list[TrajectoryStep] = []
     here = start
-    for phase, name, goal in _motions(trajectory, start):
+    for motion in motions:
+        goal = motion.goal
         distance = math.dist(
             (here.x_mm, here.y_mm, here.depth_mm), (goal.x_mm, goal.y_mm, goal.depth_mm)
         )
         turn = math.degrees(abs(goal.yaw_rad - here.yaw_rad))
         count = math.ceil(max(distance / trajectory.step_mm, turn / trajectory.step_deg) - 1e-9)
         steps += [
-            TrajectoryStep(phase, name, here.toward(goal, (i + 1) / count)) for i in range(count)
+            TrajectoryStep(motion.phase, motion.name, here.toward(goal, (i + 1) / count))
+            for i in range(count)
         ]
         here = goal
     return steps
 
 
-def _motions(
-    trajectory: Trajectory, start: IndenterPose
-) -> list[tuple[PhaseName, str, IndenterPose]]:
+def _motions(trajectory: Trajectory, start: IndenterPose) -> list[Motion]:
     """Goals of the phases, one after the other."""
     middle = here = IndenterPose(start.x_mm, start.y_mm, trajectory.depth_mm, start.yaw_rad)
-    motions: list[tuple[PhaseName, str, IndenterPose]] = [("press", "press", here)]
-    for direction in trajectory.directions if trajectory.translation_mm else ():
+    motions = [Motion("press", "press", here)]
+    for direction in trajectory.directions:
         x, y = (trajectory.translation_mm * share for share in DIRECTIONS[direction])
         here = here.moved(x, y)
-        motions.append(("translate", f"translate {direction}", here))
+        motions.append(Motion("translate", f"translate {direction}", here))
         if trajectory.returning:
             here = middle
-            motions.append(("translate", f"back from {direction}", here))
-    if trajectory.rotation_deg:
-        angle = math.radians(trajectory.rotation_deg)
-        for name, yaw in (("rotate +", angle), ("rotate -", -angle)):
-            here = IndenterPose(here.x_mm, here.y_mm, here.depth_mm, start.yaw_rad + yaw)
-            motions.append(("rotate", name, here))
-        if trajectory.returning:
-            motions.append(("rotate", "rotate back", middle))
-            here = middle
+            motions.append(Motion("translate", f"back from {direction}", here))
+    angle = math.radians(trajectory.rotation_deg)
+    for name, yaw in (("rotate +", angle), ("rotate -", -angle)):
+        here = IndenterPose(here.x_mm, here.y_mm, here.depth_mm, start.yaw_rad + yaw)
+        motions.append(Motion("rotate", name, here))
+    if trajectory.returning:
+        here = middle
+        motions.append(Motion("rotate", "rotate back", here))
     if trajectory.releasing:
-        lifted = IndenterPose(here.x_mm, here.y_mm, -0.5, here.yaw_rad)
-        motions.append(("release", "release", lifted))
-    return [motion for motion, _ in itertools.groupby(motions)]
+        lifted = IndenterPose(here.x_mm, here.y_mm, LIFT_MM, here.yaw_rad)
+        motions.append(Motion("release", "release", lifted))
+    return motions

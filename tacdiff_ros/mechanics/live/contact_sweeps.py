@@ -16,6 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 POINTS_PER_SIDE = 2
+LOCAL_TURNS = 4
+LOCAL_TURNS = 4
+LOCAL_TURNS = 4
 
 
 def face_weights(per_side: int = POINTS_PER_SIDE) -> NDArray[np.float64]:
@@ -84,7 +87,7 @@ class SweepLimits:
     Attributes:
         friction: Coulomb coefficient.
         most_sweeps: over all faces.
-        tolerance_mm: largest displacement by which a point still corrects itself.
+        tolerance_mm: largest displacement by the last sweep.
     """
 
     friction: float
@@ -100,7 +103,7 @@ class Settled:
         force: (F, p, 3) N on the gel.
         move: (F, p, 3) mm, what the change of the forces displaced.
         sweeps: made.
-        change_mm: largest correction in the last sweep.
+        change_mm: largest displacement by the last sweep.
     """
 
     force: NDArray[np.float64]
@@ -162,9 +165,10 @@ def _sweep(  # type: ignore[no-untyped-def]
     count = faces.shape[0]
     gained = np.zeros((4, 3))
     nodal = np.zeros((4, 3))
+    before = np.zeros_like(moved)
     change = 0.0
     for sweep in range(most):
-        change = 0.0
+        before[:] = moved
         for turn in range(count):
             f = turn if sweep % 2 == 0 else count - 1 - turn
             row, column = faces[f]
@@ -172,7 +176,7 @@ def _sweep(  # type: ignore[no-untyped-def]
                 for i in range(3):
                     nodal[a, i] = moved[i, row + a // 2, column + a % 2]
                     gained[a, i] = 0.0
-            size = _visit(
+            largest = _visit(
                 weights,
                 corners,
                 own,
@@ -186,10 +190,12 @@ def _sweep(  # type: ignore[no-untyped-def]
                 nodal,
                 gained,
             )
-            change = max(change, size)
+            if largest == 0.0:
+                continue
             for a in range(4):
                 if gained[a, 0] != 0.0 or gained[a, 1] != 0.0 or gained[a, 2] != 0.0:
                     _spread(planes, row + a // 2, column + a % 2, gained[a], moved)
+        change = np.abs(moved - before).max()
         if change < tolerance:
             return sweep + 1, change
     return most, change
@@ -199,33 +205,41 @@ def _sweep(  # type: ignore[no-untyped-def]
 def _visit(  # type: ignore[no-untyped-def]
     weights, corners, own, normal, gap, off, anchored, force, friction, skip, nodal, gained
 ):
-    """Correct the points of a face in turn; returns the largest correction in mm."""
+    """Correct the points of a face in turns; returns the largest correction in mm."""
     step = np.empty(3)
     slide = np.empty(3)
-    largest = 0.0
-    for p in range(weights.shape[0]):
-        n = normal[p]
-        here = gap[p]
-        for i in range(3):
-            slide[i] = off[p, i]
-            for a in range(4):
-                slide[i] += weights[p, a] * nodal[a, i]
-                here += n[i] * weights[p, a] * nodal[a, i]
-        w = own[p]
-        across = 0.5 * (w[0, 0] + w[1, 1])
-        give = w[0, 0] * n[0] ** 2 + w[1, 1] * n[1] ** 2 + w[2, 2] * n[2] ** 2
-        press = _correction(n, here / give, slide, anchored[p], force[p], friction, across, step)
-        size = across * math.sqrt(step[0] ** 2 + step[1] ** 2 + step[2] ** 2)
-        if size == 0.0 or (press > 0.0 and size < skip):
-            continue
-        largest = max(largest, size)
-        for i in range(3):
-            force[p, i] += step[i]
-            for a in range(4):
-                gained[a, i] += weights[p, a] * step[i]
-                for j in range(3):
-                    nodal[a, i] += corners[p, a, i, j] * step[j]
-    return largest
+    first = 0.0
+    for repeat in range(LOCAL_TURNS):
+        largest = 0.0
+        for p in range(weights.shape[0]):
+            n = normal[p]
+            here = gap[p]
+            for i in range(3):
+                slide[i] = off[p, i]
+                for a in range(4):
+                    slide[i] += weights[p, a] * nodal[a, i]
+                    here += n[i] * weights[p, a] * nodal[a, i]
+            w = own[p]
+            across = 0.5 * (w[0, 0] + w[1, 1])
+            give = w[0, 0] * n[0] ** 2 + w[1, 1] * n[1] ** 2 + w[2, 2] * n[2] ** 2
+            press = _correction(
+                n, here / give, slide, anchored[p], force[p], friction, across, step
+            )
+            size = across * math.sqrt(step[0] ** 2 + step[1] ** 2 + step[2] ** 2)
+            if size == 0.0 or (press > 0.0 and size < skip):
+                continue
+            largest = max(largest, size)
+            for i in range(3):
+                force[p, i] += step[i]
+                for a in range(4):
+                    gained[a, i] += weights[p, a] * step[i]
+                    for j in range(3):
+                        nodal[a, i] += corners[p, a, i, j] * step[j]
+        if repeat == 0:
+            first = largest
+        if largest < 0.2 * first or largest == 0.0:
+            break
+    return first
 
 
 @numba.njit(cache=True, error_model="numpy", fastmath=True)
@@ -258,8 +272,8 @@ def _spread(planes, row, column, force, moved):  # type: ignore[no-untyped-def]
     rows, columns = moved.shape[1], moved.shape[2]
     first_row = planes.shape[2] // 2 - row
     first = planes.shape[3] // 2 - column
+    x, y, z = force[0], force[1], force[2]
     for i in range(3):
-        x, y, z = force[0], force[1], force[2]
         for r in range(rows):
             to = moved[i, r]
             by_x = planes[i, 0, first_row + r, first : first + columns]

@@ -36,7 +36,7 @@ from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.sensor.gel_surface import GelSurface
 
 TOLERANCE_MM = 4e-3
-SWEEP_TOLERANCE_MM = 4e-4
+SWEEP_TOLERANCE_MM = 3e-4
 MOST_SWEEPS = 40
 MOST_RENEWALS = 6
 MOST_CHECKS = 3

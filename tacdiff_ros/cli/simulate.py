@@ -24,7 +24,7 @@ from tacdiff_ros.mechanics.indenter_spec import parse_indenter
 from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.mechanics.surface_refinement import refine_surface
-from tacdiff_ros.mechanics.touch import NotConverged, SolverSettings, Touch, TouchState
+from tacdiff_ros.mechanics.touch import NotConvergedError, SolverSettings, Touch, TouchState
 from tacdiff_ros.mechanics.trajectory import plan_touch
 from tacdiff_ros.optics.projection import unproject
 from tacdiff_ros.sensor.gel_surface import GelSurface
@@ -213,7 +213,7 @@ def _touch(
             transient=True,
         ):
             last = state
-    except NotConverged as error:
+    except NotConvergedError as error:
         raise InputError(str(error)) from error
     return last
 

@@ -6,8 +6,8 @@ stiffness of the linearised gel, N interpolates from vertices to points, P is th
 `contact_law`, and e is the softness of the points, which makes the forces of many points on one
 face determinate. Solved by a semismooth Newton method in (v, l) in which the points are eliminated
 one by one, so that systems are as large as the set of touching vertices (after Hueber & Wohlmuth,
-Comput. Methods Appl. Mech. Eng. 194, 2005). Where that stalls, because the gel snaps over an edge,
-it creeps to its new equilibrium by implicit overdamped motion with growing time steps.
+Comput. Methods Appl. Mech. Eng. 194, 2005). It need
+not converge where the gel snaps over an edge: see `energy_descent`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,7 @@ from tacdiff_ros.mechanics.contact_points import ContactPoints
 
 MOST_NEWTON_STEPS = 30
 WATCHED_STEPS = 6
-MOST_CREEP_STEPS = 25
 LARGEST_MOVE_MM = 0.5
-LARGEST_DAMPING = 1e5
 
 
 @dataclass(frozen=True)
@@ -45,10 +43,6 @@ class CondensedGel:
     def from_stiffness(cls, stiffness: NDArray[np.float64]) -> CondensedGel:
         """Invert once; all contact systems are made from the inverse."""
         return cls(stiffness, np.asarray(linalg.inv(stiffness, check_finite=False)))
-
-    def damped(self, damping: float) -> CondensedGel:
-        """With every unknown held by a spring (N/mm) as well."""
-        return CondensedGel.from_stiffness(self.stiffness + damping * np.eye(len(self.stiffness)))
 
 
 @dataclass(frozen=True)
@@ -112,12 +106,6 @@ class CondensedProblem:
     softness: float
     tolerance_n: float
 
-    def solve(
-        self, move: NDArray[np.float64], force: NDArray[np.float64]
-    ) -> CondensedSolution:
-        """Solve from a first guess of the move (n, 3) and the forces (points, 3)."""
-        return self._newton(move, force)
-
     @functools.cached_property
     def _scale(self) -> NDArray[np.float64]:
         """(points,) N/mm: the number c of the law, the stiffness that a point feels."""
@@ -135,14 +123,14 @@ class CondensedProblem:
         imbalance = self.residual + self.gel.stiffness @ move.ravel() - held.ravel()
         return _Iterate(move, force, contact, force - contact.force, imbalance)
 
-    def _newton(
-        self, move: NDArray[np.float64], force: NDArray[np.float64]
-    ) -> CondensedSolution:
-        """Full steps while the violation falls at least every few of them, else shorter ones."""
+    def solve(self, move: NDArray[np.float64], force: NDArray[np.float64]) -> CondensedSolution:
+        """Solve from a first guess of the move (n, 3) and the forces (points, 3).
+
+        Full steps while the violation falls at least every few of them, else shorter ones.
+        """
         current = best = self._at(move, force)
         since_best = 0
         for iteration in range(MOST_NEWTON_STEPS):
-            TRACE.append((iteration, current.size, int(current.contact.touches.sum()), int(current.contact.slips.sum())))
             if current.size <= self.tolerance_n:
                 return _ended(current, iteration, True)
             try:
@@ -195,6 +183,3 @@ class CondensedProblem:
 
 def _ended(at: _Iterate, iterations: int, converged: bool) -> CondensedSolution:
     return CondensedSolution(at.move, at.force, at.contact, iterations, at.size, converged)
-
-
-TRACE: list = []

@@ -106,9 +106,7 @@ class ContactPotential:
         return PointEnergy(energy, force, slope, gap)
 
 
-def lagged(
-    law: ContactLaw, softness: float, place: NDArray[np.float64]
-) -> ContactPotential:
+def lagged(law: ContactLaw, softness: float, place: NDArray[np.float64]) -> ContactPotential:
     """The potential whose friction bounds and directions belong to places (points, 3)."""
     local = law.pose.to_indenter(place)
     field = law.indenter.derivatives(local)
@@ -135,7 +133,7 @@ class CondensedEnergy:
     position: NDArray[np.float64]
 
     def at(self, move: NDArray[np.float64]) -> tuple[float, PointEnergy]:
-        """r v + v S v / 2 + contact in N mm, and the contact."""
+        """R v + v S v / 2 + contact in N mm, and the contact."""
         contact = self.potential.at(self.points.places(self.position + move))
         flat = move.ravel()
         elastic = float(self.residual @ flat + 0.5 * flat @ (self.gel.stiffness @ flat))

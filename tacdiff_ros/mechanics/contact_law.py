@@ -155,7 +155,16 @@ class ContactLaw:
         result.by_place[near] = _outer(normal, by_place) + pressing[:, None, None] * bend
         if self.friction > 0.0:
             rubs = self.anchors.valid[near]
-            self._rub(result, near[rubs], needed[rubs], position[rubs], scale[rubs], normal[rubs], bend[rubs], by_place[rubs])
+            self._rub(
+                result,
+                near[rubs],
+                needed[rubs],
+                position[rubs],
+                scale[rubs],
+                normal[rubs],
+                bend[rubs],
+                by_place[rubs],
+            )
 
     def _rub(
         self,
@@ -170,9 +179,7 @@ class ContactLaw:
     ) -> None:
         """Add friction to touching points."""
         from_anchor = position - self.pose.to_gel(self.anchors.place[rubs])
-        trial, by_force, by_place = _trial_friction(
-            needed, from_anchor, scale, normal, bend
-        )
+        trial, by_force, by_place = _trial_friction(needed, from_anchor, scale, normal, bend)
         bound = self.friction * result.normal_force_n[rubs]
         length = np.linalg.norm(trial, axis=1)
         result.slips[rubs] = cut = length > bound

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,12 @@ class ContactPoints:
         """Points in all, f p."""
         return len(self.faces) * len(self.weights)
 
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """(f p,) numbers of the points among those of all faces."""
+        per_face = len(self.weights)
+        return np.asarray(self.faces[:, None] * per_face + np.arange(per_face)).ravel()
+
     def places(self, position: NDArray[np.float64]) -> NDArray[np.float64]:
         """(f p, 3) places of the points for vertices (n, 3)."""
         return np.asarray(
@@ -48,8 +55,8 @@ class ContactPoints:
     ) -> NDArray[np.float64]:
         """(f p,) mm, how deep points of a face lie in a convex body that its vertices lie on.
 
-        A face is flat between its vertices, a smooth gel is not: to second order, the chord of an
-        edge e at the share t is t (1 - t) e H e / 2 deep, with H the Hessian of the body's distance.
+        A face is flat between its vertices, a smooth gel is not: to second order, an edge e at the
+        share t is t (1 - t) e H e / 2 deep, with H the Hessian of the body's distance.
 
         Args:
             position: (n, 3) mm of the vertices.
@@ -80,7 +87,7 @@ class ContactPoints:
 
     def gather_slopes(
         self, slope: NDArray[np.float64], faces: NDArray[np.integer]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    ) -> tuple[NDArray[Any], NDArray[np.float64]]:
         """Vertices (m,) and dense matrix (3 m, 3 m) for slopes (f p, 3, 3) of some faces."""
         blocks = np.einsum(
             "pab,fpij->faibj",
@@ -93,7 +100,7 @@ class ContactPoints:
         size = 3 * len(used)
         flat = (index[:, :, None] * size + index[:, None, :]).ravel()
         total = np.bincount(flat, blocks.ravel(), size * size)
-        return used, total.reshape(size, size)
+        return used, np.asarray(total, np.float64).reshape(size, size)
 
 
 class SurfaceFaces:

@@ -26,7 +26,6 @@ from tacdiff_ros.mechanics.pad_mesh import (
     stiffness_pattern,
 )
 
-
 STABILISATION = 2.0  # s over mu
 
 
@@ -112,7 +111,19 @@ class ElasticPad:
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _assemble(displacement, elements, gradients, volumes, mu, kappa, own, targets, force, base, entries):  # type: ignore[no-untyped-def]
+def _assemble(  # type: ignore[no-untyped-def]
+    displacement,
+    elements,
+    gradients,
+    volumes,
+    mu,
+    kappa,
+    own,
+    targets,
+    force,
+    base,
+    entries,
+):
     """Add all elements up; returns the least det F and the energy."""
     layers = gradients.shape[0]
     least, energy = np.inf, 0.0
@@ -131,7 +142,17 @@ def _assemble(displacement, elements, gradients, volumes, mu, kappa, own, target
             for i in range(3):
                 corner[a, i] = displacement[3 * node + i] if node >= 0 else 0.0
         ratio, stored = _element(
-            corner, gradients[layer], volumes[layer], mu, kappa, own, nodal, spatial, pushed, point, mean
+            corner,
+            gradients[layer],
+            volumes[layer],
+            mu,
+            kappa,
+            own,
+            nodal,
+            spatial,
+            pushed,
+            point,
+            mean,
         )
         least = min(least, ratio)
         energy += stored
@@ -164,7 +185,9 @@ def _assemble(displacement, elements, gradients, volumes, mu, kappa, own, target
 
 
 @numba.njit(cache=True, error_model="numpy", fastmath={"contract", "reassoc"})
-def _element(corner, gradient, volume, mu, kappa, own, nodal, spatial, pushed, point, mean):  # type: ignore[no-untyped-def]
+def _element(  # type: ignore[no-untyped-def]  # noqa: C901  # loops over points and axes
+    corner, gradient, volume, mu, kappa, own, nodal, spatial, pushed, point, mean
+):
     """Nodal forces of one element.
 
     Fills `spatial` (F^-T grad N), `pushed` (F grad N), `point` (J, I1, mu J^(-2/3) w per Gauss
@@ -236,7 +259,9 @@ def _element(corner, gradient, volume, mu, kappa, own, nodal, spatial, pushed, p
 
 
 @numba.njit(cache=True, error_model="numpy", fastmath={"contract", "reassoc"})
-def _element_stiffness(gradient, volume, kappa, own, spatial, pushed, point, mean, stiff, turned):  # type: ignore[no-untyped-def]
+def _element_stiffness(  # type: ignore[no-untyped-def]  # noqa: C901
+    gradient, volume, kappa, own, spatial, pushed, point, mean, stiff, turned
+):
     """Second derivative of one element's energy, upper triangle of `stiff` (24, 24)."""
     total = 0.0
     for k in range(8):

@@ -7,6 +7,7 @@ marked unknowns together with partial solves (phases 331 and 333).
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import importlib.metadata
@@ -114,10 +115,8 @@ class CondensedFactor:
             self._handle[:] = 0
 
     def __del__(self) -> None:
-        try:
+        with contextlib.suppress(Exception):  # at the interpreter's end ctypes may be gone
             self.release()
-        except Exception:  # noqa: S110  # at the interpreter's end ctypes may be gone
-            pass
 
     def _call(self, phase: int, right: NDArray[np.float64], out: NDArray[np.float64]) -> None:
         error = ctypes.c_int32(0)

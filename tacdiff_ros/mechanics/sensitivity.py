@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.mechanics.gel_solver import GelSolver, GelState, Linearisation
+from tacdiff_ros.mechanics.gel_solver import GelSolver, Linearisation
+from tacdiff_ros.mechanics.gel_state import GelState
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def touch_gradient(
 
     Raises:
         InputError: the gradient has another shape or is not finite, or nothing touches.
-        StepFailure: the stiffness cannot be factorised.
+        StepFailureError: the stiffness cannot be factorised.
     """
     vertices = solver.mesh.rows * solver.mesh.columns
     given = np.asarray(surface_gradient, np.float64)
@@ -80,17 +81,15 @@ def _adjoint(
     at: Linearisation, load: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Adjoint displacement (unknowns,) and what it weighs forces of the points with (points, 3)."""
-    contact, points = at.contact, at.points
+    contact, points = at.contact, at.condensed.points
     local = np.linalg.inv(np.eye(3) - contact.by_force - at.softness * contact.by_place)
-    used, coupling = points.gather_slopes(
-        local @ contact.by_place, np.arange(len(points.faces))
-    )
+    used, coupling = points.gather_slopes(local @ contact.by_place, np.arange(len(points.faces)))
     index = (3 * used[:, None] + np.arange(3)).ravel()
-    system = at.schur.copy()
+    system = at.condensed.gel.stiffness.copy()
     system[np.ix_(index, index)] -= coupling
-    half = at.factor.forward(load)
-    weight = np.linalg.solve(system.T, half[at.factor.chosen])
-    adjoint = at.factor.backward(half, weight)
+    half, felt = at.condensed.condense(load)
+    weight = np.linalg.solve(system.T, felt)
+    adjoint = at.condensed.expand(half, weight)
     at_points = points.places(weight.reshape(-1, 3))
     return adjoint, np.einsum("nij,ni->nj", local, at_points)
 

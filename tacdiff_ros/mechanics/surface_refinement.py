@@ -18,7 +18,7 @@ def refine_surface(surface: GelSurface, rows: int, columns: int) -> GelSurface:
     the coarse grid shows them.
 
     Raises:
-        InputError: fewer vertices than the surface has, or it folds between them.
+        InputError: fewer vertices than the surface has.
     """
     if rows < surface.rows or columns < surface.columns:
         raise InputError(
@@ -35,4 +35,4 @@ def refine_surface(surface: GelSurface, rows: int, columns: int) -> GelSurface:
     along_x = PchipInterpolator(x - shift[0], moved, axis=1)(fine_x)
     displacement = PchipInterpolator(y - shift[1], along_x, axis=0)(fine_y)
     rest = (flat.rest + shift).astype(np.float32)
-    return GelSurface(rest, rest + displacement.reshape(-1, 3), rows, columns)
+    return GelSurface(rest, rest + displacement.reshape(-1, 3), rows, columns, surface.may_overhang)

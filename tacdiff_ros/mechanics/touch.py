@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.mechanics.gel_solver import GelSolver, GelState, StepFailure, StepReport
+from tacdiff_ros.mechanics.gel_solver import GelSolver
+from tacdiff_ros.mechanics.gel_state import GelState, StepFailureError, StepReport
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenters.indenter import Indenter
 from tacdiff_ros.mechanics.material import GelMaterial
@@ -35,7 +36,7 @@ class SolverSettings(BaseModel):
     grading: float = Field(1.25, ge=1.0, le=2.0, description="growth of a layer toward the glass")
 
 
-class NotConverged(RuntimeError):
+class NotConvergedError(RuntimeError):
     """No equilibrium was found; the message says where and how."""
 
 
@@ -121,7 +122,7 @@ class Touch:
 
         Raises:
             InputError: a pose is beside or too deep in the pad.
-            NotConverged: a step found no equilibrium; states before it are good.
+            NotConvergedError: a step found no equilibrium; states before it are good.
         """
         for step in steps:
             yield self.move_to(step.pose, step.name)
@@ -131,7 +132,7 @@ class Touch:
 
         Raises:
             InputError: the pose is beside or too deep in the pad, or not finite.
-            NotConverged: there is no equilibrium that the solver finds; the state stays as it was.
+            NotConvergedError: the solver finds no equilibrium; the state stays as it was.
         """
         self.check_pose(pose)
         started = time.perf_counter()
@@ -141,8 +142,8 @@ class Touch:
             )
         try:
             self.state = self.solver.step(self.state, pose)
-        except StepFailure as error:
-            raise NotConverged(
+        except StepFailureError as error:
+            raise NotConvergedError(
                 f"no equilibrium in '{name}' at x {pose.x_mm:.3f}, y {pose.y_mm:.3f}, depth "
                 f"{pose.depth_mm:.3f} mm ({error}); use a finer mesh, smaller steps or a blunter "
                 "indenter"
@@ -183,7 +184,7 @@ class Touch:
         scale = max(float(np.linalg.norm(force)), 1e-9)
         return TouchState(
             state.pose,
-            self._flat.moved(position),
+            self._flat.moved(position, may_overhang=True),
             state.touches.reshape(shape),
             -per_area[:, 2].reshape(shape),
             per_area[:, :2].reshape(*shape, 2),

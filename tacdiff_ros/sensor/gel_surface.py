@@ -26,6 +26,8 @@ class GelSurface:
         position: (N, 3) float32 mm, current positions; indentation is toward -z.
         rows: number of grid lines along y.
         columns: number of grid lines along x.
+        may_overhang: triangles may face away from the camera, as beside a steep wall that the gel
+            bulges against; for surfaces from mechanics, which knows that no material is inverted.
 
     Raises:
         InputError: shapes do not fit, a value is not finite, the rest grid is not a grid, or a
@@ -36,6 +38,7 @@ class GelSurface:
     position: NDArray[np.float32]
     rows: int
     columns: int
+    may_overhang: bool = False
 
     def __post_init__(self) -> None:
         self._check_shape()
@@ -47,7 +50,8 @@ class GelSurface:
             values.flags.writeable = False
             object.__setattr__(self, name, values)
         self._check_rest_grid()
-        self._check_folds()
+        if not self.may_overhang:
+            self._check_folds()
 
     @classmethod
     def flat(cls, width_mm: float, height_mm: float, rows: int, columns: int) -> GelSurface:
@@ -58,9 +62,10 @@ class GelSurface:
         rest = np.stack([grid_x, grid_y, np.zeros_like(grid_x)], axis=-1).reshape(-1, 3)
         return cls(rest, rest, rows, columns)
 
-    def moved(self, position: NDArray[np.floating]) -> GelSurface:
+    def moved(self, position: NDArray[np.floating], may_overhang: bool = False) -> GelSurface:
         """The same material at other positions (N, 3) mm."""
-        return GelSurface(self.rest, np.asarray(position, np.float32), self.rows, self.columns)
+        moved = np.asarray(position, np.float32)
+        return GelSurface(self.rest, moved, self.rows, self.columns, may_overhang)
 
     @property
     def triangles(self) -> NDArray[np.int32]:

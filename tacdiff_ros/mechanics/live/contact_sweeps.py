@@ -70,6 +70,7 @@ class PointContact:
         off_anchor: (F, p, 3) mm, place less the anchor; what is across the normal is slip.
         anchored: (F, p) bool, friction acts.
         force: (F, p, 3) N on the gel.
+        softness: mm/N; places are those of the gel plus softness times force.
     """
 
     faces: NDArray[np.int64]
@@ -78,6 +79,7 @@ class PointContact:
     off_anchor: NDArray[np.float64]
     anchored: NDArray[np.bool_]
     force: NDArray[np.float64]
+    softness: float
 
 
 @dataclass(frozen=True)
@@ -124,14 +126,15 @@ def settle(kernel: PointKernel, contact: PointContact, limits: SweepLimits) -> S
         kernel.planes,
         kernel.weights,
         kernel.corners,
-        kernel.own,
+        kernel.own + contact.softness * np.eye(3),
         faces - low,
         np.ascontiguousarray(contact.normal),
-        contact.gap_mm,
-        np.ascontiguousarray(contact.off_anchor),
+        contact.gap_mm.copy(),
+        contact.off_anchor.copy(),
         contact.anchored,
         force,
         moved,
+        contact.softness,
         limits.friction,
         limits.most_sweeps,
         limits.tolerance_mm,
@@ -157,11 +160,12 @@ def _sweep(  # type: ignore[no-untyped-def]
     anchored,
     force,
     moved,
+    softness,
     friction,
     most,
     tolerance,
 ):
-    """Sweep back and forth over the faces; changes force and moved."""
+    """Sweep back and forth over the faces; changes gap, off, force and moved."""
     count = faces.shape[0]
     gained = np.zeros((4, 3))
     nodal = np.zeros((4, 3))
@@ -185,6 +189,7 @@ def _sweep(  # type: ignore[no-untyped-def]
                 off[f],
                 anchored[f],
                 force[f],
+                softness,
                 friction,
                 0.1 * tolerance,
                 nodal,
@@ -203,7 +208,7 @@ def _sweep(  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, error_model="numpy", fastmath=True)
 def _visit(  # type: ignore[no-untyped-def]
-    weights, corners, own, normal, gap, off, anchored, force, friction, skip, nodal, gained
+    weights, corners, own, normal, gap, off, anchored, force, softness, friction, skip, nodal, gained
 ):
     """Correct the points of a face in turns; returns the largest correction in mm."""
     step = np.empty(3)
@@ -231,6 +236,8 @@ def _visit(  # type: ignore[no-untyped-def]
             largest = max(largest, size)
             for i in range(3):
                 force[p, i] += step[i]
+                off[p, i] += softness * step[i]
+                gap[p] += softness * n[i] * step[i]
                 for a in range(4):
                     gained[a, i] += weights[p, a] * step[i]
                     for j in range(3):

@@ -36,13 +36,14 @@ from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.sensor.gel_surface import GelSurface
 
 TOLERANCE_MM = 4e-3
-SWEEP_TOLERANCE_MM = 3e-4
-MOST_SWEEPS = 40
-MOST_RENEWALS = 6
+SWEEP_TOLERANCE_MM = 1e-5
+MOST_SWEEPS = 60
+MOST_RENEWALS = 8
 MOST_CHECKS = 3
 LARGEST_STEP_MM = 0.25
 MOST_PARTS = 4
 JUMP_MM = 1.0
+SOFTNESS = 0.015  # of a contact point, over 1 / (E times the vertex spacing)
 CANDIDATE_MM = 0.35
 NEAR_MM = 1.0
 DEEPEST_SHARE = 0.6
@@ -96,6 +97,9 @@ class LiveGel:
         kernel = surface_kernel(layer, self.pad.rows, self.pad.columns, self.pad.spacing_mm)
         self._kernel = PointKernel.of(kernel.values)
         self._convolution = SurfaceConvolution(kernel)
+        self._softness = SOFTNESS / (
+            self.material.young_modulus_mpa * math.sqrt(math.prod(self.pad.spacing_mm))
+        )
         flat = GelSurface.flat(
             self.pad.width_mm, self.pad.height_mm, self.pad.rows, self.pad.columns
         )
@@ -145,7 +149,7 @@ class LiveGel:
         faces = self._near(goal)
         shape = (len(faces), len(self._kernel.weights))
         force = self._point_force[faces]
-        before = self._places(faces)
+        before = self._places(faces) + self._softness * force
         touches = force.any(axis=-1)
         anchors = begin_step(
             self.indenter, self._pose, goal, before.reshape(-1, 3), touches.ravel()
@@ -158,7 +162,7 @@ class LiveGel:
             sweeps += settled.sweeps
             force = settled.force
             self._carry(faces, force)
-            gap, normal = self._field(goal, self._places(faces))
+            gap, normal = self._field(goal, self._places(faces) + self._softness * force)
             loaded = force.any(axis=-1)
             off = max(-gap.min(initial=0.0), gap[loaded].max(initial=0.0))
             error = max(float(off), settled.change_mm)
@@ -179,7 +183,7 @@ class LiveGel:
         force: NDArray[np.float64],
     ) -> Settled:
         """Forces (F, p, 3) at the points of faces, with normals renewed; `move` is the last one."""
-        place = self._places(faces)
+        place = self._places(faces) + self._softness * force
         gap, _ = self._field(goal, place)
         chosen = np.flatnonzero((gap.min(axis=1) < CANDIDATE_MM) | force.any(axis=(1, 2)))
         limits = SweepLimits(self.material.friction, MOST_SWEEPS, SWEEP_TOLERANCE_MM)
@@ -193,10 +197,11 @@ class LiveGel:
                 place - anchor[chosen],
                 anchored[chosen],
                 total[chosen],
+                self._softness,
             )
             settled = settle(self._kernel, contact, limits)
+            place = place + settled.move + self._softness * (settled.force - total[chosen])
             total[chosen] = settled.force
-            place = place + settled.move
             sweeps += settled.sweeps
             change = float(np.abs(settled.move).max(initial=0.0))
             if change < TOLERANCE_MM and settled.change_mm < SWEEP_TOLERANCE_MM:

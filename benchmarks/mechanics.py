@@ -1,0 +1,347 @@
+"""The gel solver against contact theory, through ten indenters, and against the clock.
+
+    python benchmarks/mechanics.py [--quick] [--json] [--only NAME]
+
+NAME is one of accuracy, shear, convergence, robustness, speed, scaling, live, gradients. In full
+about an hour and a half on two cores, most of it the ten indenters at 2 mm; --quick under a minute.
+"""
+
+from __future__ import annotations
+
+import os
+
+for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import argparse
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from contact_references import converged_layer_force, dimitriadis, hertz
+from tables import dump, print_rows
+
+from tacdiff_ros.mechanics.gel_solver import GelSolver
+from tacdiff_ros.mechanics.gel_state import GelState
+from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.indenters.build import build_indenter
+from tacdiff_ros.mechanics.layer_compliance import BondedLayer
+from tacdiff_ros.mechanics.material import GelMaterial
+from tacdiff_ros.mechanics.pad_mesh import build_pad_mesh
+from tacdiff_ros.mechanics.surface_refinement import refine_surface
+from tacdiff_ros.mechanics.touch import NotConvergedError, SolverSettings, Touch, TouchState
+from tacdiff_ros.mechanics.trajectory import Trajectory, plan_trajectory
+from tacdiff_ros.sensor.sensor_file import default_sensor
+
+INDENTERS = (
+    "sphere",
+    "cylinder",
+    "cube",
+    "cross",
+    "cone",
+    "torus",
+    "edge",
+    "hexagon",
+    "pyramid",
+    "text",
+)
+PAD_MM = (25.25, 20.75, 4.0)
+COARSE, FINE = (33, 41), (49, 61)
+DENSE = (193, 241)
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="under a minute")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser.add_argument("--only", choices=[*PARTS, "one"], help="one part")
+    options = parser.parse_args()
+    figures: dict[str, Any] = {}
+    parts = PARTS if options.only != "one" else {"one": measure_one}
+    for name, part in parts.items():
+        if options.only not in (None, name):
+            continue
+        rows, found = part(options.quick)
+        figures.update(found)
+        if not options.json and rows:
+            print_rows(name, rows)
+    if options.json:
+        dump(figures)
+    else:
+        print_rows("figures", [{"figure": key, "value": found} for key, found in figures.items()])
+    return 0
+
+
+Part = tuple[list[dict[str, Any]], dict[str, Any]]
+
+
+def measure_accuracy(quick: bool) -> Part:
+    """A frictionless ball of 10 mm on the bonded pad, and one of 10 mm on a thick wide block."""
+    rows = []
+    for ratio in (0.48,) if quick else (0.45, 0.48, 0.495):
+        material = GelMaterial(friction=0.0, poisson_ratio=ratio)
+        layer = BondedLayer(PAD_MM[2], material.young_modulus_mpa, ratio)
+        for depth, state in press(material, FINE if not quick else COARSE, quick=quick):
+            force = -float(state.force[:, 2].sum())
+            reference, _ = layer_force(layer, depth)
+            rows.append(
+                {
+                    "nu": ratio,
+                    "depth_mm": depth,
+                    "force_n": round(force, 4),
+                    "layer_n": round(reference, 4),
+                    "error": round(force / reference - 1.0, 4),
+                    "dimitriadis_n": round(dimitriadis(layer, 5.0, depth), 4),
+                    "imbalance": f"{imbalance(state):.0e}",
+                }
+            )
+    worst = max(abs(row["error"]) for row in rows)
+    block = measure_block(quick)
+    return [*rows, *block], {
+        "layer_error_worst": worst,
+        "hertz_error_worst": max(abs(row["error"]) for row in block),
+        "force_imbalance_worst": max(float(row["imbalance"]) for row in rows),
+    }
+
+
+def layer_force(layer: BondedLayer, depth_mm: float) -> tuple[float, Any]:
+    """Force of the Fourier layer solution under a ball of 10 mm."""
+    found = converged_layer_force(layer, 5.0, depth_mm, "sphere")
+    return (found[0], found) if isinstance(found, tuple) else (float(found), found)
+
+
+def press(
+    material: GelMaterial, lines: tuple[int, int], quick: bool = False
+) -> Iterator[tuple[float, GelState]]:
+    """Press a ball of 10 mm."""
+    solver = GelSolver(
+        build_pad_mesh(*PAD_MM, *lines), material, build_indenter("sphere:diameter=10")
+    )
+    state = solver.rest()
+    for depth in (0.3, 0.5) if quick else (0.1, 0.2, 0.3, 0.4, 0.5):
+        state = solver.step(state, IndenterPose(depth_mm=depth))
+        yield depth, state
+
+
+def measure_block(quick: bool) -> list[dict[str, Any]]:
+    """Hertz: a ball of 10 mm on a block of 24 x 24 x 24 mm, its contact finely divided."""
+    material = GelMaterial(friction=0.0, poisson_ratio=0.45)
+    mesh = build_pad_mesh(24.0, 24.0, 24.0, 41 if quick else 65, 41 if quick else 65, 14, 1.3)
+    solver = GelSolver(mesh, material, build_indenter("sphere:diameter=10"))
+    state, rows = solver.rest(), []
+    for depth in (0.3,) if quick else (0.2, 0.3, 0.4):
+        state = solver.step(state, IndenterPose(depth_mm=depth))
+        force = -float(state.force[:, 2].sum())
+        block = BondedLayer(24.0, material.young_modulus_mpa, material.poisson_ratio)
+        reference, _ = hertz(block, 5.0, depth)
+        rows.append(
+            {
+                "nu": "0.45, thick block",
+                "depth_mm": depth,
+                "force_n": round(force, 4),
+                "layer_n": f"{reference:.4f} (Hertz)",
+                "error": round(force / reference - 1.0, 4),
+                "dimitriadis_n": "",
+                "imbalance": f"{imbalance(state):.0e}",
+            }
+        )
+    return rows
+
+
+def imbalance(state: GelState) -> float:
+    """Relative difference of contact force and what the glue holds."""
+    force = state.force.sum(axis=0)
+    return float(np.linalg.norm(force + state.elastic.base_force_n) / np.linalg.norm(force))
+
+
+def measure_shear(quick: bool) -> Part:
+    """A pressed ball is shifted: stick stiffness and slip on three meshes, and sliding at mu N."""
+    rows = []
+    for lines in (COARSE,) if quick else (COARSE, FINE, (73, 91)):
+        material = GelMaterial()
+        mesh = build_pad_mesh(*PAD_MM, *lines)
+        solver = GelSolver(mesh, material, build_indenter("sphere:diameter=10"))
+        state = solver.rest()
+        for depth in (0.125, 0.25, 0.375, 0.5):
+            state = solver.step(state, IndenterPose(depth_mm=depth))
+        row: dict[str, Any] = {"rows": lines[0], "normal_n": round(-state.force[:, 2].sum(), 4)}
+        for shift in np.arange(0.1, 1.05, 0.1):
+            state = solver.step(state, IndenterPose(x_mm=float(shift), depth_mm=0.5))
+            if round(float(shift), 1) in (0.1, 0.3, 0.5):
+                row[f"shear_{shift:.1f}_n"] = round(float(state.force[:, 0].sum()), 4)
+        pull, normal = float(state.force[:, 0].sum()), -float(state.force[:, 2].sum())
+        row["slide_over_mu_n"] = round(pull / (material.friction * normal), 4)
+        rows.append(row)
+    finest = rows[-1]
+    default = rows[min(1, len(rows) - 1)]
+    names = [name for name in finest if name.startswith("shear_")]
+    error = max(abs(default[name] / finest[name] - 1.0) for name in names)
+    return rows, {"shear_error_against_finest": round(error, 4)}
+
+
+def measure_convergence(quick: bool) -> Part:
+    """The surface under a ball of 5 mm, pressed 1 mm and shifted 0.5 mm, on finer meshes."""
+    meshes = [(17, 21, 4), (25, 31, 5), (33, 41, 6)]
+    if not quick:
+        meshes += [(49, 61, 6), (73, 91, 8)]
+    surfaces, rows = [], []
+    for row_count, columns, layers in meshes:
+        settings = SolverSettings(rows=row_count, columns=columns, layers=layers)
+        touch = Touch(default_sensor(), build_indenter("sphere"), settings=settings)
+        plan = Trajectory(depth_mm=1.0, translation_mm=0.5, directions=("x+",), rotation_deg=0)
+        *_, state = touch.run(plan_trajectory(plan, IndenterPose()))
+        surfaces.append(refine_surface(state.surface, *DENSE).position.astype(np.float64))
+        step: dict[str, Any] = {"mesh": f"{row_count}x{columns}x{layers}"}
+        step["normal_n"] = round(-float(state.force_n[2]), 4)
+        step["shear_n"] = round(float(state.force_n[0]), 4)
+        if len(surfaces) > 1:
+            change = surfaces[-1] - surfaces[-2]
+            step["height_rms_um"] = round(1e3 * rms(change[:, 2]), 2)
+            step["in_plane_rms_um"] = round(1e3 * rms(np.hypot(change[:, 0], change[:, 1])), 2)
+        rows.append(step)
+    return rows, {"convergence_height_rms_um": rows[-1]["height_rms_um"]}
+
+
+def rms(values: NDArray[np.float64]) -> float:
+    """Root of the mean square."""
+    return float(np.sqrt(np.mean(values**2)))
+
+
+def run_trajectory(
+    name: str, plan: Trajectory, lines: tuple[int, int]
+) -> tuple[list[TouchState], str, float]:
+    """States of a trajectory, what ended it (empty: nothing) and seconds."""
+    settings = SolverSettings(rows=lines[0], columns=lines[1])
+    touch = Touch(default_sensor(), build_indenter(name), settings=settings)
+    states, ended, started = [], "", time.perf_counter()
+    try:
+        states.extend(touch.run(plan_trajectory(plan, IndenterPose())))
+    except NotConvergedError as error:
+        ended = str(error)
+    return states, ended, time.perf_counter() - started
+
+
+def trajectory_row(name: str, plan: Trajectory, lines: tuple[int, int]) -> dict[str, Any]:
+    """One row of the table of trajectories."""
+    planned = len(plan_trajectory(plan, IndenterPose()))
+    states: list[TouchState] = []
+    settings = SolverSettings(rows=lines[0], columns=lines[1])
+    touch = Touch(default_sensor(), build_indenter(name), settings=settings)
+    ended, started = "", time.perf_counter()
+    try:
+        for state in touch.run(plan_trajectory(plan, IndenterPose())):
+            states.append(state)
+    except NotConvergedError as error:
+        ended = str(error)
+    seconds = time.perf_counter() - started
+    reports = [state.status.report for state in states]
+    return {
+        "indenter": name,
+        "mesh": f"{lines[0]}x{lines[1]}",
+        "steps": planned,
+        "unconverged": planned - len(states),
+        "cuts": sum(report.cuts for report in reports),
+        "descents": sum(report.descents for report in reports),
+        "iterations": sum(report.iterations for report in reports),
+        "seconds": round(seconds, 1),
+        "median_s": round(statistics.median(state.status.seconds for state in states), 2),
+        "longest_s": round(max(state.status.seconds for state in states), 1),
+        "penetration_mm": round(max(state.status.penetration_mm for state in states), 4),
+        "volume_ratio": round(min(state.status.smallest_volume_ratio for state in states), 3),
+        "force_n": round(-float(states[-1].force_n[2]), 2),
+        "ended": ended[:60],
+    }
+
+
+def measure_robustness(quick: bool) -> Part:
+    """Ten indenters through a press of 2 mm, four translations of 2 mm, rotation by +-6 degrees."""
+    plan = Trajectory(depth_mm=2.0, translation_mm=2.0, rotation_deg=6.0)
+    if quick:
+        plan = Trajectory(depth_mm=0.5, translation_mm=0.25, directions=("x+",), rotation_deg=0)
+    rows = []
+    for name in INDENTERS if not quick else INDENTERS[:3]:
+        row = trajectory_row(name, plan, COARSE if not quick else (25, 31))
+        rows.append(row)
+        print(" ".join(f"{key}={found}" for key, found in row.items()), file=sys.stderr, flush=True)
+    return rows, {
+        "steps": sum(row["steps"] for row in rows),
+        "steps_unconverged": sum(row["unconverged"] for row in rows),
+        "penetration_max_mm": max(row["penetration_mm"] for row in rows),
+        "volume_ratio_min": min(row["volume_ratio"] for row in rows),
+    }
+
+
+def measure_speed(quick: bool) -> Part:
+    """The default trajectories of 1 mm on one thread, all ten indenters."""
+    rows = []
+    plan = Trajectory()
+    names = INDENTERS if not quick else ("sphere",)
+    if quick:
+        plan = Trajectory(depth_mm=0.5, translation_mm=0.25, directions=("x+",), rotation_deg=0)
+    for lines in (COARSE,) if quick else (COARSE, FINE):
+        for name in names:
+            row = trajectory_row(name, plan, lines)
+            rows.append(row)
+            print(
+                " ".join(f"{key}={found}" for key, found in row.items()),
+                file=sys.stderr,
+                flush=True,
+            )
+    figures: dict[str, Any] = {}
+    for lines in (COARSE,) if quick else (COARSE, FINE):
+        mesh = f"{lines[0]}x{lines[1]}"
+        chosen = [row for row in rows if row["mesh"] == mesh]
+        total = sum(row["seconds"] for row in chosen)
+        count = sum(row["steps"] - row["unconverged"] for row in chosen)
+        figures[f"seconds_per_step_{mesh}"] = round(total / count, 3)
+        figures[f"steps_unconverged_1mm_{mesh}"] = sum(row["unconverged"] for row in chosen)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+    return rows, {**figures, "peak_memory_mb": round(peak)}
+
+
+def measure_scaling(quick: bool) -> Part:
+    """Two trajectories one after the other, then in two processes at once."""
+    command = [sys.executable, __file__, "--only", "one"]
+    started = time.perf_counter()
+    for _ in range(2):
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    alone = time.perf_counter() - started
+    started = time.perf_counter()
+    both = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(2)]
+    for process in both:
+        process.wait()
+    together = time.perf_counter() - started
+    row = {"one_by_one_s": round(alone, 1), "two_at_once_s": round(together, 1)}
+    return [row], {"two_process_speedup": round(alone / together, 2)}
+
+
+def measure_one(_: bool) -> Part:
+    """What one process of the scaling does."""
+    plan = Trajectory(depth_mm=1.0, translation_mm=1.0, directions=("x+",), rotation_deg=0)
+    run_trajectory("sphere", plan, COARSE)
+    return [], {}
+
+
+PARTS: dict[str, Callable[[bool], Part]] = {
+    "accuracy": measure_accuracy,
+    "shear": measure_shear,
+    "convergence": measure_convergence,
+    "robustness": measure_robustness,
+    "speed": measure_speed,
+    "scaling": measure_scaling,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

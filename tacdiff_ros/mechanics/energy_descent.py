@@ -1,0 +1,100 @@
+"""Descent of the whole pad's energy: the way over an edge, where no equilibrium is near."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tacdiff_ros.mechanics.condensed_pad import CondensedPad
+from tacdiff_ros.mechanics.contact_energy import CondensedEnergy, ContactPotential
+from tacdiff_ros.mechanics.elasticity import ElasticForce, ElasticPad
+from tacdiff_ros.mechanics.gel_state import StepReport
+
+MOST_DESCENTS = 25
+DESCENT_TOLERANCE, CONTACT_TOLERANCE_N = 1e-3, 1e-8
+LEAST_DAMPING, SHORTEST_SHARE = 0.02, 0.01
+SMALLEST_VOLUME_RATIO = 0.02
+
+
+@dataclass(frozen=True)
+class EnergyDescent:
+    """Newton's method with backtracking on the energy of pad and contact.
+
+    Attributes:
+        pad: elastic.
+        condensed: its condensation to the vertices that may touch.
+        potential: of the contact, with friction bounds held.
+    """
+
+    pad: ElasticPad
+    condensed: CondensedPad
+    potential: ContactPotential
+
+    def run(
+        self,
+        displacement: NDArray[np.float64],
+        elastic: ElasticForce,
+        guess: NDArray[np.float64],
+        report: StepReport,
+    ) -> tuple[NDArray[np.float64], ElasticForce, StepReport]:
+        """The displacement of least energy, from a displacement and a first move (n, 3).
+
+        Springs to where the pad is (damping, N/mm) are added while a step leads uphill.
+        """
+        damping = 0.0
+        for _ in range(MOST_DESCENTS):
+            self.condensed.factorise(displacement, damping)
+            found = self._downhill(displacement, elastic, guess)
+            guess = np.zeros_like(guess)
+            report = replace(
+                report,
+                iterations=report.iterations + 1,
+                factorisations=report.factorisations + 1,
+            )
+            if found is None:
+                damping = max(4.0 * damping, LEAST_DAMPING)
+                continue
+            displacement, elastic, count = found
+            report = replace(report, contact_iterations=report.contact_iterations + count)
+            held = self.potential.at(self._places(displacement)).force
+            imbalance = np.abs(self.condensed.imbalance(elastic.force, held)).max()
+            if imbalance <= DESCENT_TOLERANCE * np.abs(elastic.force).max():
+                break
+            damping = damping / 4.0 if damping > LEAST_DAMPING else 0.0
+        return displacement, elastic, report
+
+    def _downhill(
+        self,
+        displacement: NDArray[np.float64],
+        elastic: ElasticForce,
+        guess: NDArray[np.float64],
+    ) -> tuple[NDArray[np.float64], ElasticForce, int] | None:
+        """One step of the descent and its contact iterations; None where it leads uphill."""
+        condensed = self.condensed
+        half, load = condensed.condense(-elastic.force)
+        energy = CondensedEnergy(
+            condensed.gel,
+            -load,
+            self.potential,
+            condensed.points,
+            condensed.position(displacement),
+        )
+        found = energy.minimise(guess, CONTACT_TOLERANCE_N)
+        if found is None:
+            return None
+        whole = condensed.expand(half, found[0])
+        before = elastic.energy_mj + self.potential.at(self._places(displacement)).energy_mj
+        share = 1.0
+        while share > SHORTEST_SHARE:
+            moved = displacement + share * whole
+            trial = self.pad.force(moved)
+            after = trial.energy_mj + self.potential.at(self._places(moved)).energy_mj
+            if trial.smallest_volume_ratio > SMALLEST_VOLUME_RATIO and after < before:
+                return moved, trial, found[1]
+            share /= 2.0
+        return None
+
+    def _places(self, displacement: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self.condensed.points.places(self.condensed.position(displacement))

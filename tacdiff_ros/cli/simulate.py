@@ -194,11 +194,10 @@ def _touch(
         raise InputError(
             f"depth is {depth:g} mm, expected above 0 and at most {model.gel.full_indentation_mm:g}"
         )
-    if math.hypot(*shear) > LARGEST_SHEAR_MM or abs(twist) > LARGEST_TWIST_DEG:
-        raise InputError(
-            f"shear is {shear} mm and twist {twist:g} deg, expected up to {LARGEST_SHEAR_MM:g} mm "
-            f"and {LARGEST_TWIST_DEG:g} deg"
-        )
+    if math.hypot(*shear) > LARGEST_SHEAR_MM:
+        raise InputError(f"shear is {shear} mm, expected up to {LARGEST_SHEAR_MM:g} mm")
+    if abs(twist) > LARGEST_TWIST_DEG:
+        raise InputError(f"twist is {twist:g} deg, expected up to {LARGEST_TWIST_DEG:g} deg")
     touch = Touch(model, build_indenter(spec), material, settings)
     steps = plan_touch(start, depth, shear, math.radians(twist))
     for step in (steps[0], steps[-1]):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tacdiff_ros.acquisition.pose import Pose, cross
 
-PAD_HALF_SIZE_MM = (10.4, 12.6)  # GelSight Mini: 20.75 x 25.25 mm
+PAD_HALF_SIZE_MM = (12.6, 10.4)  # GelSight Mini: 25.25 mm along x, 20.75 mm along y
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,11 @@ from numpy.typing import NDArray
 
 POINTS_PER_SIDE = 2
 LOCAL_TURNS = 4
+NEAR = 2
 LOCAL_TURNS = 4
+NEAR = 2
 LOCAL_TURNS = 4
+NEAR = 2
 
 
 def face_weights(per_side: int = POINTS_PER_SIDE) -> NDArray[np.float64]:
@@ -33,13 +36,13 @@ class PointKernel:
     """The layer's kernel as the sweeps read it.
 
     Attributes:
-        planes: (3, 3, 2 rows - 1, 2 columns - 1) mm/N, see `SurfaceKernel`.
+        planes: (3, 3, 2 rows - 1, 2 columns - 1) float32 mm/N, see `SurfaceKernel`.
         weights: (p, 4), see `face_weights`.
         corners: (p, 4, 3, 3) mm/N, displacement of a face's corners per force at its point p.
         own: (p, 3, 3) mm/N, displacement of point p per force on itself.
     """
 
-    planes: NDArray[np.float64]
+    planes: NDArray[np.float32]
     weights: NDArray[np.float64]
     corners: NDArray[np.float64]
     own: NDArray[np.float64]
@@ -55,7 +58,7 @@ class PointKernel:
         ]
         corners = np.einsum("baij,pa->pbij", between, weights)
         own = np.einsum("pbij,pb->pij", corners, weights)
-        planes = np.ascontiguousarray(np.moveaxis(values, (2, 3), (0, 1)))
+        planes = np.ascontiguousarray(np.moveaxis(values, (2, 3), (0, 1)), np.float32)
         return cls(planes, weights, np.ascontiguousarray(corners), own)
 
 
@@ -89,7 +92,7 @@ class SweepLimits:
     Attributes:
         friction: Coulomb coefficient.
         most_sweeps: over all faces.
-        tolerance_mm: largest displacement by the last sweep.
+        tolerance_mm: largest displacement by the last two sweeps.
     """
 
     friction: float
@@ -105,7 +108,7 @@ class Settled:
         force: (F, p, 3) N on the gel.
         move: (F, p, 3) mm, what the change of the forces displaced.
         sweeps: made.
-        change_mm: largest displacement by the last sweep.
+        change_mm: largest displacement by the last two sweeps.
     """
 
     force: NDArray[np.float64]
@@ -120,7 +123,7 @@ def settle(kernel: PointKernel, contact: PointContact, limits: SweepLimits) -> S
     if not len(faces):
         return Settled(contact.force, np.zeros_like(contact.force), 0, 0.0)
     low, high = faces.min(axis=0), faces.max(axis=0) + 2
-    moved = np.zeros((3, *(high - low)))
+    moved = np.zeros((3, *(high - low)), np.float32)
     force = contact.force.copy()
     sweeps, change = _sweep(
         kernel.planes,
@@ -165,17 +168,24 @@ def _sweep(  # type: ignore[no-untyped-def]
     most,
     tolerance,
 ):
-    """Sweep back and forth over the faces; changes gap, off, force and moved."""
+    """Sweep back and forth over the faces; changes gap, off, force and moved.
+
+    What a face's forces displace is added at once near it, and everywhere when its row is done.
+    """
     count = faces.shape[0]
-    gained = np.zeros((4, 3))
+    gained = np.zeros((4, 3), np.float32)
     nodal = np.zeros((4, 3))
-    before = np.zeros_like(moved)
+    pending = np.zeros_like(moved)
+    before = moved.copy()
     change = 0.0
     for sweep in range(most):
-        before[:] = moved
+        last = -1
         for turn in range(count):
             f = turn if sweep % 2 == 0 else count - 1 - turn
             row, column = faces[f]
+            if row != last and last >= 0:
+                _flush(planes, pending, moved)
+            last = row
             for a in range(4):
                 for i in range(3):
                     nodal[a, i] = moved[i, row + a // 2, column + a % 2]
@@ -195,20 +205,36 @@ def _sweep(  # type: ignore[no-untyped-def]
                 nodal,
                 gained,
             )
-            if largest == 0.0:
-                continue
-            for a in range(4):
-                if gained[a, 0] != 0.0 or gained[a, 1] != 0.0 or gained[a, 2] != 0.0:
-                    _spread(planes, row + a // 2, column + a % 2, gained[a], moved)
-        change = np.abs(moved - before).max()
-        if change < tolerance:
-            return sweep + 1, change
+            if largest > 0.0:
+                for a in range(4):
+                    r, c = row + a // 2, column + a % 2
+                    _spread_near(planes, r, c, gained[a], moved)
+                    for i in range(3):
+                        pending[i, r, c] += gained[a, i]
+        _flush(planes, pending, moved)
+        if sweep % 2 == 1:
+            change = np.abs(moved - before).max()
+            before[:] = moved
+            if change < tolerance:
+                return sweep + 1, change
     return most, change
 
 
 @numba.njit(cache=True, error_model="numpy", fastmath=True)
 def _visit(  # type: ignore[no-untyped-def]
-    weights, corners, own, normal, gap, off, anchored, force, softness, friction, skip, nodal, gained
+    weights,
+    corners,
+    own,
+    normal,
+    gap,
+    off,
+    anchored,
+    force,
+    softness,
+    friction,
+    skip,
+    nodal,
+    gained,
 ):
     """Correct the points of a face in turns; returns the largest correction in mm."""
     step = np.empty(3)
@@ -274,8 +300,37 @@ def _correction(n, missing, slide, anchored, force, friction, across, step):  # 
 
 
 @numba.njit(cache=True, error_model="numpy", fastmath=True)
+def _spread_near(planes, row, column, force, moved):  # type: ignore[no-untyped-def]
+    """Add the displacement of vertices up to `NEAR` away from a force."""
+    middle_row, middle = planes.shape[2] // 2 - row, planes.shape[3] // 2 - column
+    for r in range(max(row - NEAR, 0), min(row + NEAR + 1, moved.shape[1])):
+        for c in range(max(column - NEAR, 0), min(column + NEAR + 1, moved.shape[2])):
+            for i in range(3):
+                for j in range(3):
+                    moved[i, r, c] += planes[i, j, middle_row + r, middle + c] * force[j]
+
+
+@numba.njit(cache=True, error_model="numpy", fastmath=True)
+def _flush(planes, pending, moved):  # type: ignore[no-untyped-def]
+    """Add the displacement beyond `NEAR` of all pending forces, which are 0 then."""
+    gained = np.zeros(3, np.float32)
+    for row in range(pending.shape[1]):
+        for column in range(pending.shape[2]):
+            largest = 0.0
+            for i in range(3):
+                gained[i] = pending[i, row, column]
+                largest = max(largest, abs(gained[i]))
+                pending[i, row, column] = 0.0
+            if largest > 0.0:
+                _spread(planes, row, column, gained, moved)
+                for i in range(3):
+                    gained[i] = -gained[i]
+                _spread_near(planes, row, column, gained, moved)
+
+
+@numba.njit(cache=True, error_model="numpy", fastmath=True)
 def _spread(planes, row, column, force, moved):  # type: ignore[no-untyped-def]
-    """Add the displacement of the window's vertices for a force on one of them."""
+    """Add the displacement of all vertices of the window for a force on one of them."""
     rows, columns = moved.shape[1], moved.shape[2]
     first_row = planes.shape[2] // 2 - row
     first = planes.shape[3] // 2 - column

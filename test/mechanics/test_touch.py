@@ -1,0 +1,213 @@
+"""Touches: forces by theory and by balance, friction, what states say, and clear refusals."""
+
+import math
+
+import numpy as np
+import pytest
+
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.mechanics.gel_solver import GelSolver
+from tacdiff_ros.mechanics.gel_state import StepFailureError
+from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.indenters.build import build_indenter
+from tacdiff_ros.mechanics.layer_compliance import BondedLayer, SurfaceConvolution, surface_kernel
+from tacdiff_ros.mechanics.material import GelMaterial
+from tacdiff_ros.mechanics.pad_mesh import build_pad_mesh
+from tacdiff_ros.mechanics.touch import NotConvergedError, SolverSettings, Touch
+from tacdiff_ros.mechanics.trajectory import Trajectory, plan_touch, plan_trajectory
+from tacdiff_ros.sensor.sensor_file import default_sensor
+
+COARSE = SolverSettings(rows=21, columns=25, layers=4)
+
+
+def small_sensor(width_mm=12.0, height_mm=10.0):
+    model = default_sensor()
+    gel = model.gel.model_copy(update={"width_mm": width_mm, "height_mm": height_mm})
+    return model.model_copy(update={"gel": gel})
+
+
+@pytest.fixture(scope="module")
+def pressed_and_dragged():
+    touch = Touch(default_sensor(), build_indenter("sphere:diameter=8"), settings=COARSE)
+    plan = Trajectory(depth_mm=0.8, translation_mm=1.0, directions=("x+",), rotation_deg=0)
+    return touch, list(touch.run(plan_trajectory(plan, IndenterPose(1.0, -0.5))))
+
+
+def test_the_glue_holds_what_the_indenter_presses(pressed_and_dragged):
+    _, states = pressed_and_dragged
+    for state in states:
+        assert state.status.imbalance < 1e-3
+        assert state.force_n[2] < 0.0
+
+
+def test_pressure_and_traction_add_up_to_the_force(pressed_and_dragged):
+    touch, states = pressed_and_dragged
+    area = touch.solver.mesh.tributary_area_mm2().reshape(21, 25)
+    state = states[-1]
+    assert -(state.pressure_mpa * area).sum() == pytest.approx(state.force_n[2])
+    pull = (state.traction_mpa * area[..., None]).sum(axis=(0, 1))
+    assert pull == pytest.approx(state.force_n[:2], abs=1e-9)
+    assert state.contact.sum() > 10
+    assert not state.contact[0].any()
+    assert (state.pressure_mpa[~state.contact] == 0).all()
+
+
+def test_the_gel_lies_on_the_ball_and_not_in_it(pressed_and_dragged):
+    touch, states = pressed_and_dragged
+    for state in states:
+        gap = touch.indenter.distance(
+            state.pose.to_indenter(state.surface.position.astype(np.float64))
+        )
+        assert gap.min() > -0.02
+        assert state.status.penetration_mm <= 0.02
+        # Vertices are 1 mm apart: a chord of the ball is 0.03 mm deep along each side of a face.
+        assert gap[state.contact.ravel()].min() < 0.07
+    assert -states[7].surface.position[:, 2].min() == pytest.approx(0.8, abs=0.03)
+
+
+def test_a_dragged_ball_pulls_the_gel_along_and_at_most_with_mu_n(pressed_and_dragged):
+    _, states = pressed_and_dragged
+    pulls = np.array([state.force_n[0] for state in states])
+    assert pulls[:7] == pytest.approx(np.zeros(7), abs=0.02)
+    assert (np.diff(pulls[7:]) > -0.01).all()
+    assert pulls[-1] > 0.8 * 0.5 * -states[-1].force_n[2]
+    # Not exactly mu N: the pulled contact leans on the ball's side.
+    assert (pulls <= 0.65 * np.array([-state.force_n[2] for state in states])).all()
+    moved = states[-1].surface.position - states[7].surface.position
+    middle = states[-1].contact.ravel()
+    assert 0.3 < np.median(moved[middle, 0]) < 1.0  # it slips under the ball in the end
+
+
+def test_a_ball_dragged_far_slides_with_mu_n():
+    touch = Touch(
+        small_sensor(),
+        build_indenter("sphere:diameter=8"),
+        GelMaterial(friction=0.2),
+        SolverSettings(rows=17, columns=19, layers=3),
+    )
+    *_, last = touch.run(plan_touch(IndenterPose(-0.5), 0.4, (1.0, 0.0)))
+    # On a ball the pulled contact leans: the ratio of forces differs from mu by a few per cent.
+    assert last.force_n[0] / -last.force_n[2] == pytest.approx(0.2, rel=0.06)
+
+
+def test_a_turned_cross_is_held_back_and_wrings_the_gel():
+    touch = Touch(
+        small_sensor(),
+        build_indenter("cross:size=6,arm=2"),
+        settings=SolverSettings(rows=17, columns=19, layers=3),
+    )
+    *_, last = touch.run(plan_touch(IndenterPose(), 0.3, twist_rad=math.radians(6)))
+    assert last.torque_n_mm[2] > 0.05
+    moved = (last.surface.position - last.surface.rest).reshape(17, 19, 3)
+    assert moved[8, 13, 1] > 0.05
+    assert moved[8, 5, 1] < -0.05
+
+
+def test_a_frictionless_press_has_the_force_of_the_layer_theory():
+    """A ball of 10 mm on a small pad, against Fourier kernels of the bonded linear layer."""
+    material = GelMaterial(friction=0.0, poisson_ratio=0.45)
+    solver = GelSolver(
+        build_pad_mesh(14.0, 14.0, 4.0, 37, 37, 6), material, build_indenter("sphere:diameter=10")
+    )
+    state = solver.step(solver.rest(), IndenterPose(depth_mm=0.3))
+    expected = layer_force(BondedLayer(4.0, 0.2, 0.45), 5.0, 0.3)
+    assert -state.force[:, 2].sum() == pytest.approx(expected, rel=0.03)
+
+
+def layer_force(layer, radius, depth, points=61, spacing=0.1):
+    """Pressures p >= 0 with gap >= 0 by projected descent on Fourier convolutions."""
+    at = (np.arange(points) - points // 2) * spacing
+    distance = np.hypot(*np.meshgrid(at, at))
+    wanted = depth - (radius - np.sqrt(radius**2 - distance**2))
+    kernel = surface_kernel(layer, points, points, (spacing, spacing))
+    convolve = SurfaceConvolution(kernel)
+
+    def give(force):
+        whole = np.zeros((points, points, 3))
+        whole[..., 2] = force
+        return convolve.displacement(whole)[..., 2]
+
+    force = np.maximum(wanted, 0.0)
+    force *= wanted.max() / give(force).max()
+    unit = np.zeros_like(force)
+    unit[points // 2, points // 2] = 1.0
+    step = 0.5 / np.abs(give(unit)).sum()
+    for _ in range(600):
+        force = np.maximum(force + step * (wanted - give(force)), 0.0)
+    return force.sum()
+
+
+def test_symmetry_is_kept():
+    touch = Touch(default_sensor(), build_indenter("cube:size=5"), settings=COARSE)
+    *_, last = touch.run(plan_touch(IndenterPose(), 0.375))
+    heights = last.surface.position[:, 2].reshape(21, 25)
+    assert heights == pytest.approx(heights[::-1], abs=1e-4)
+    assert heights == pytest.approx(heights[:, ::-1], abs=1e-4)
+    assert last.force_n[:2] == pytest.approx([0, 0], abs=1e-4)
+
+
+def test_a_lifted_indenter_leaves_the_gel_at_rest():
+    touch = Touch(default_sensor(), build_indenter("sphere"), settings=COARSE)
+    plan = Trajectory(
+        depth_mm=0.4, translation_mm=0.25, directions=("y-",), rotation_deg=0, releasing=True
+    )
+    *_, last = touch.run(plan_trajectory(plan, IndenterPose()))
+    assert not last.contact.any()
+    assert np.abs(last.surface.position - last.surface.rest).max() < 1e-4
+    assert last.force_n == pytest.approx(np.zeros(3), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("pose", "named"),
+    [
+        (IndenterPose(x_mm=14.0, depth_mm=0.1), "beside the pad"),
+        (IndenterPose(y_mm=-11.0, depth_mm=0.1), "beside the pad"),
+        (IndenterPose(depth_mm=3.9), "depth is 3.9"),
+        (IndenterPose(depth_mm=40.0), "depth is 40"),
+        (IndenterPose(depth_mm=float("nan")), "not finite"),
+        (IndenterPose(yaw_rad=float("inf")), "not finite"),
+    ],
+)
+def test_poses_that_cannot_be_are_refused(pose, named):
+    touch = Touch(default_sensor(), build_indenter("sphere"), settings=COARSE)
+    with pytest.raises(InputError, match=named) as caught:
+        touch.move_to(pose)
+    assert "\n" not in str(caught.value)
+    assert touch.state is None
+
+
+def test_an_indenter_that_is_lower_than_the_press_is_refused():
+    touch = Touch(default_sensor(), build_indenter("torus:diameter=7,tube=1"), settings=COARSE)
+    with pytest.raises(InputError, match="indenter of 1 mm"):
+        touch.move_to(IndenterPose(depth_mm=1.5))
+
+
+def test_a_contact_that_is_too_large_is_refused():
+    mesh = build_pad_mesh(25.25, 20.75, 4.0, 65, 81, 2)
+    solver = GelSolver(mesh, GelMaterial(), build_indenter("cylinder:diameter=30"))
+    with pytest.raises(InputError, match="surface vertices"):
+        solver.step(solver.rest(), IndenterPose(depth_mm=0.1))
+
+
+def test_a_start_inside_the_gel_is_refused():
+    solver = GelSolver(
+        build_pad_mesh(25.25, 20.75, 4.0, 9, 9, 2), GelMaterial(), build_indenter("cube")
+    )
+    with pytest.raises(InputError, match=r"starts 0\.3"):
+        solver.rest(IndenterPose(depth_mm=0.3))
+
+
+def test_a_state_that_did_not_converge_is_not_handed_out(monkeypatch):
+    touch = Touch(default_sensor(), build_indenter("sphere"), settings=COARSE)
+    good = touch.move_to(IndenterPose(depth_mm=0.125))
+    kept = touch.state
+
+    def fail(*_):
+        raise StepFailureError("imbalance 3 N after 20 iterations")
+
+    monkeypatch.setattr(touch.solver, "step", fail)
+    with pytest.raises(NotConvergedError, match=r"depth 0\.250 mm \(imbalance 3 N") as caught:
+        touch.move_to(IndenterPose(depth_mm=0.25))
+    assert "\n" not in str(caught.value)
+    assert touch.state is kept
+    assert good.status.report.residual_n < 1e-5

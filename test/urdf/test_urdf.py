@@ -14,8 +14,8 @@ xacro = pytest.importorskip("xacro", reason="the dev extra is not installed")
 URDF = Path(__file__).parents[2] / "urdf"
 # Size [m] and range of the density [kg/m^3]: plastic to solid aluminium, and aluminium.
 BOXES = {
-    "gelsight_body": ((0.028, 0.032, 0.024), (800, 2700)),
-    "gelsight_bracket": ((0.028, 0.032, 0.057), (800, 2700)),
+    "gelsight_body": ((0.032, 0.028, 0.024), (800, 2700)),
+    "gelsight_bracket": ((0.032, 0.028, 0.057), (800, 2700)),
     "indenter_plate": ((0.12, 0.12, 0.01), (2600, 2800)),
 }
 

@@ -17,11 +17,8 @@ from numpy.typing import NDArray
 
 POINTS_PER_SIDE = 2
 LOCAL_TURNS = 4
-NEAR = 2
 LOCAL_TURNS = 4
-NEAR = 2
 LOCAL_TURNS = 4
-NEAR = 2
 
 
 def face_weights(per_side: int = POINTS_PER_SIDE) -> NDArray[np.float64]:
@@ -168,24 +165,16 @@ def _sweep(  # type: ignore[no-untyped-def]
     most,
     tolerance,
 ):
-    """Sweep back and forth over the faces; changes gap, off, force and moved.
-
-    What a face's forces displace is added at once near it, and everywhere when its row is done.
-    """
+    """Sweep back and forth over the faces; changes gap, off, force and moved."""
     count = faces.shape[0]
     gained = np.zeros((4, 3), np.float32)
     nodal = np.zeros((4, 3))
-    pending = np.zeros_like(moved)
     before = moved.copy()
     change = 0.0
     for sweep in range(most):
-        last = -1
         for turn in range(count):
             f = turn if sweep % 2 == 0 else count - 1 - turn
             row, column = faces[f]
-            if row != last and last >= 0:
-                _flush(planes, pending, moved)
-            last = row
             for a in range(4):
                 for i in range(3):
                     nodal[a, i] = moved[i, row + a // 2, column + a % 2]
@@ -207,11 +196,7 @@ def _sweep(  # type: ignore[no-untyped-def]
             )
             if largest > 0.0:
                 for a in range(4):
-                    r, c = row + a // 2, column + a % 2
-                    _spread_near(planes, r, c, gained[a], moved)
-                    for i in range(3):
-                        pending[i, r, c] += gained[a, i]
-        _flush(planes, pending, moved)
+                    _spread(planes, row + a // 2, column + a % 2, gained[a], moved)
         if sweep % 2 == 1:
             change = np.abs(moved - before).max()
             before[:] = moved
@@ -297,35 +282,6 @@ def _correction(n, missing, slide, anchored, force, friction, across, step):  # 
     for i in range(3):
         step[i] = share * step[i] + press * n[i] - force[i]
     return press
-
-
-@numba.njit(cache=True, error_model="numpy", fastmath=True)
-def _spread_near(planes, row, column, force, moved):  # type: ignore[no-untyped-def]
-    """Add the displacement of vertices up to `NEAR` away from a force."""
-    middle_row, middle = planes.shape[2] // 2 - row, planes.shape[3] // 2 - column
-    for r in range(max(row - NEAR, 0), min(row + NEAR + 1, moved.shape[1])):
-        for c in range(max(column - NEAR, 0), min(column + NEAR + 1, moved.shape[2])):
-            for i in range(3):
-                for j in range(3):
-                    moved[i, r, c] += planes[i, j, middle_row + r, middle + c] * force[j]
-
-
-@numba.njit(cache=True, error_model="numpy", fastmath=True)
-def _flush(planes, pending, moved):  # type: ignore[no-untyped-def]
-    """Add the displacement beyond `NEAR` of all pending forces, which are 0 then."""
-    gained = np.zeros(3, np.float32)
-    for row in range(pending.shape[1]):
-        for column in range(pending.shape[2]):
-            largest = 0.0
-            for i in range(3):
-                gained[i] = pending[i, row, column]
-                largest = max(largest, abs(gained[i]))
-                pending[i, row, column] = 0.0
-            if largest > 0.0:
-                _spread(planes, row, column, gained, moved)
-                for i in range(3):
-                    gained[i] = -gained[i]
-                _spread_near(planes, row, column, gained, moved)
 
 
 @numba.njit(cache=True, error_model="numpy", fastmath=True)

@@ -1,4 +1,4 @@
-"""What the live gel is asked about and what it answers."""
+"""What the live gel answers."""
 
 from __future__ import annotations
 
@@ -7,44 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.sensor.gel_surface import GelSurface
-
-
-@dataclass(frozen=True)
-class PadGrid:
-    """The pad and the vertices of its surface.
-
-    Attributes:
-        width_mm: along x.
-        height_mm: along y.
-        thickness_mm: from the glass to the surface.
-        rows: vertices along y.
-        columns: vertices along x.
-
-    Raises:
-        InputError: a length is not 0.5 to 200 mm, or lines not 5 to 257.
-    """
-
-    width_mm: float = 25.25
-    height_mm: float = 20.75
-    thickness_mm: float = 4.0
-    rows: int = 49
-    columns: int = 61
-
-    def __post_init__(self) -> None:
-        for name in ("width_mm", "height_mm", "thickness_mm"):
-            if not 0.5 <= getattr(self, name) <= 200.0:
-                raise InputError(f"pad: {name} is {getattr(self, name)}, expected 0.5 to 200 mm")
-        for name in ("rows", "columns"):
-            if not 5 <= getattr(self, name) <= 257:
-                raise InputError(f"pad: {getattr(self, name)} {name}, expected 5 to 257 vertices")
-
-    @property
-    def spacing_mm(self) -> tuple[float, float]:
-        """Of the vertices along x and along y."""
-        return self.width_mm / (self.columns - 1), self.height_mm / (self.rows - 1)
 
 
 @dataclass(frozen=True)
@@ -60,8 +24,8 @@ class LiveAnswer:
         slips: (N,) bool, vertices whose friction is at its bound.
         net_force_n: (3,) N, on the gel.
         net_torque_nmm: (3,) N mm, on the gel, about the indenter's tip.
-        error_mm: largest penetration, gap under a loaded vertex, or last correction.
-        converged: the error is below `live_gel.TOLERANCE_MM`.
+        error_mm: largest penetration, gap under a point that carries load, or last correction.
+        converged: the error is below `live_contact.TOLERANCE_MM`.
         restarted: the pose was too far from the last one to follow; history was dropped.
         sweeps: over the vertices in contact.
         rows: of the grid.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tacdiff_ros.mechanics.elasticity import ElasticPad
 from tacdiff_ros.mechanics.layer_compliance import BondedLayer, surface_kernel
-from tacdiff_ros.mechanics.live.live_answer import PadGrid
+from tacdiff_ros.mechanics.live.pad_grid import PadGrid
 from tacdiff_ros.mechanics.live.smoothing import interpolation_matrix
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.mechanics.pad_mesh import build_pad_mesh

@@ -133,6 +133,11 @@ class SecondOrderWeights:
             object.__setattr__(self, name, values)
 
     @classmethod
+    def fitted(cls) -> SecondOrderWeights:
+        """Those that come with the package."""
+        return cls.none()
+
+    @classmethod
     def none(cls) -> SecondOrderWeights:
         """A gel that stays linear."""
         vectors, scalars = (np.zeros((len(WIDTHS), len(terms))) for terms in (VECTORS, SCALARS))

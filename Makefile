@@ -16,6 +16,7 @@ test: setup
 bench: setup
 	$(BIN)/python benchmarks/acquisition.py
 	$(BIN)/python benchmarks/optics.py
+	$(BIN)/python benchmarks/mechanics.py
 
 lint: setup
 	$(BIN)/ruff check .

@@ -8,11 +8,6 @@ about an hour and a half on two cores, most of it the ten indenters at 2 mm; --q
 
 from __future__ import annotations
 
-import os
-
-for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
-
 import argparse
 import importlib.util
 import resource
@@ -40,7 +35,7 @@ from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.mechanics.layer_compliance import BondedLayer
 from tacdiff_ros.mechanics.material import GelMaterial
-from tacdiff_ros.mechanics.pad_mesh import build_pad_mesh, full_matrix
+from tacdiff_ros.mechanics.pad_mesh import PadMesh, build_pad_mesh, full_matrix
 from tacdiff_ros.mechanics.pardiso import CondensedFactor
 from tacdiff_ros.mechanics.surface_refinement import refine_surface
 from tacdiff_ros.mechanics.touch import NotConvergedError, SolverSettings, Touch, TouchState
@@ -141,15 +136,18 @@ def press(
 
 
 def measure_block(quick: bool) -> list[dict[str, Any]]:
-    """Hertz: a ball of 10 mm on a block of 24 x 24 x 24 mm, its contact finely divided."""
+    """Hertz: a ball of 10 mm on a block of 500 x 500 x 250 mm, fine where it is touched."""
     material = GelMaterial(friction=0.0, poisson_ratio=0.45)
-    mesh = build_pad_mesh(24.0, 24.0, 24.0, 41 if quick else 65, 41 if quick else 65, 14, 1.3)
+    fine, growth = (0.25, 1.7) if quick else (0.14, 1.5)
+    side = graded(fine, 1.26, 250.0, growth)
+    lines = np.concatenate([-side[:0:-1], side])
+    mesh = PadMesh(lines, lines, -graded(fine, fine, 250.0, growth)[::-1])
     solver = GelSolver(mesh, material, build_indenter("sphere:diameter=10"))
     state, rows = solver.rest(), []
-    for depth in (0.3,) if quick else (0.2, 0.3, 0.4):
+    for depth in (0.2,) if quick else (0.1, 0.15, 0.2):
         state = solver.step(state, IndenterPose(depth_mm=depth))
         force = -float(state.force[:, 2].sum())
-        block = BondedLayer(24.0, material.young_modulus_mpa, material.poisson_ratio)
+        block = BondedLayer(250.0, material.young_modulus_mpa, material.poisson_ratio)
         reference, _ = hertz(block, 5.0, depth)
         rows.append(
             {
@@ -163,6 +161,17 @@ def measure_block(quick: bool) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def graded(fine: float, even_to: float, end: float, growth: float) -> NDArray[np.float64]:
+    """Lines from 0 to `end`: even steps first, then growing ones."""
+    lines = list(np.arange(0.0, even_to + 1e-9, fine))
+    step = fine
+    while lines[-1] < end:
+        step *= growth
+        lines.append(lines[-1] + step)
+    lines[-1] = end
+    return np.array(lines)
 
 
 def imbalance(state: GelState) -> float:

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import cv2
 import numpy as np
@@ -21,10 +21,7 @@ from rich.progress import track
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenter_spec import parse_indenter
-from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.mechanics.material import GelMaterial
-from tacdiff_ros.mechanics.surface_refinement import refine_surface
-from tacdiff_ros.mechanics.touch import NotConvergedError, SolverSettings, Touch, TouchState
 from tacdiff_ros.mechanics.trajectory import plan_touch
 from tacdiff_ros.optics.projection import unproject
 from tacdiff_ros.sensor.gel_surface import GelSurface
@@ -32,6 +29,9 @@ from tacdiff_ros.sensor.parameters import parameter_values
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
 from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.settings_file import first_complaint
+
+if TYPE_CHECKING:
+    from tacdiff_ros.mechanics.touch import SolverSettings, TouchState
 
 FILES = ("rgb.png", "nocs.npy", "depth.npy", "indentation.npy", "mesh.ply", "meta.json")
 LARGEST_SHEAR_MM, LARGEST_TWIST_DEG = 4.0, 30.0
@@ -130,6 +130,8 @@ def _material(young_modulus: float, friction: float) -> GelMaterial:
 
 def _surface(model: SensorModel, state: TouchState | None) -> GelSurface:
     """A surface as fine as the image."""
+    from tacdiff_ros.mechanics.surface_refinement import refine_surface
+
     gel = model.gel
     columns, rows = (round(size / FINE_SPACING_MM) + 1 for size in (gel.width_mm, gel.height_mm))
     if state is None:
@@ -183,6 +185,9 @@ def _touch(
     vertices: str,
 ) -> TouchState | None:
     """The gel at the end of the touch; None for the untouched sensor."""
+    from tacdiff_ros.mechanics.indenters.build import build_indenter
+    from tacdiff_ros.mechanics.touch import NotConvergedError, Touch
+
     settings = _settings(vertices)
     spec = parse_indenter(indenter)
     if spec.name == "none":
@@ -218,6 +223,8 @@ def _touch(
 
 
 def _settings(vertices: str) -> SolverSettings:
+    from tacdiff_ros.mechanics.touch import SolverSettings
+
     match = re.fullmatch(r"(\d{1,3})x(\d{1,3})", vertices)
     try:
         if match is None:

@@ -123,6 +123,12 @@ class SurfaceFaces:
             np.asarray(faces, np.int64), local.reshape(-1, 4), chosen, self.weights
         )
 
+    def half_diagonals(self, position: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(faces,) mm, half of the longer diagonal of all faces for all surface vertices (n, 3)."""
+        corners = position[self.vertices]
+        lengths = [np.linalg.norm(corners[:, 3 - i] - corners[:, i], axis=1) for i in (0, 1)]
+        return np.asarray(0.5 * np.maximum(*lengths))
+
     def centres(self, position: NDArray[np.float64]) -> NDArray[np.float64]:
         """(faces, 3) middles of all faces for all surface vertices (n, 3)."""
         return np.asarray(position[self.vertices].mean(axis=1))

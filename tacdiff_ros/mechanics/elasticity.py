@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.mechanics.pad_mesh import (
     PadMesh,
-    ShapeGradients,
     StiffnessPattern,
     shape_gradients,
     stiffness_pattern,
@@ -49,8 +48,7 @@ class ElasticForce:
 class ElasticPad:
     """Internal forces and stiffness of one pad.
 
-    Limits: quasi-static, isotropic, no viscosity, no swelling; isoparametric bricks of one size per
-    layer.
+    Limits: quasi-static, isotropic, no viscosity, no swelling; bricks.
     """
 
     def __init__(self, mesh: PadMesh, material: GelMaterial) -> None:
@@ -58,7 +56,8 @@ class ElasticPad:
         self.mesh = mesh
         self.material = material
         self.pattern: StiffnessPattern = stiffness_pattern(mesh)
-        self._shapes: ShapeGradients = shape_gradients(mesh)
+        self._shapes = shape_gradients()
+        self._sizes = mesh.element_sizes()
         self._elements = mesh.elements()
 
     def force(self, displacement: NDArray[np.float64]) -> ElasticForce:
@@ -97,8 +96,8 @@ class ElasticPad:
         ratio, energy = _assemble(
             displacement,
             self._elements,
-            self._shapes.gradient,
-            self._shapes.volume,
+            self._shapes,
+            self._sizes,
             shear,
             bulk,
             STABILISATION * shear,
@@ -111,11 +110,11 @@ class ElasticPad:
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _assemble(  # type: ignore[no-untyped-def]
+def _assemble(  # type: ignore[no-untyped-def]  # noqa: C901  # loops over elements and corners
     displacement,
     elements,
-    gradients,
-    volumes,
+    shapes,
+    sizes,
     mu,
     kappa,
     own,
@@ -125,7 +124,6 @@ def _assemble(  # type: ignore[no-untyped-def]
     entries,
 ):
     """Add all elements up; returns the least det F and the energy."""
-    layers = gradients.shape[0]
     least, energy = np.inf, 0.0
     corner = np.zeros((8, 3))
     nodal = np.zeros((8, 3))
@@ -135,16 +133,21 @@ def _assemble(  # type: ignore[no-untyped-def]
     turned = np.zeros((24, 24))
     point = np.zeros((8, 3))
     mean = np.zeros(24)
+    gradient = np.zeros((8, 8, 3))
     for e in range(elements.shape[0]):
-        layer = e % layers
+        volume = sizes[e, 0] * sizes[e, 1] * sizes[e, 2] / 8.0
+        for k in range(8):
+            for a in range(8):
+                for i in range(3):
+                    gradient[k, a, i] = shapes[k, a, i] * 2.0 / sizes[e, i]
         for a in range(8):
             node = elements[e, a]
             for i in range(3):
                 corner[a, i] = displacement[3 * node + i] if node >= 0 else 0.0
         ratio, stored = _element(
             corner,
-            gradients[layer],
-            volumes[layer],
+            gradient,
+            volume,
             mu,
             kappa,
             own,
@@ -165,8 +168,8 @@ def _assemble(  # type: ignore[no-untyped-def]
                     base[i] += nodal[a, i]
         if entries.shape[0] > 0:
             _element_stiffness(
-                gradients[layer],
-                volumes[layer],
+                gradient,
+                volume,
                 kappa,
                 own,
                 spatial,

@@ -229,12 +229,13 @@ class GelSolver:
 
     def _choose_candidates(self, state: GelState, goal: IndenterPose) -> None:
         """Keep the faces that may touch while they hold all that can be met in this step."""
-        centres = self._faces.centres(self.position(state))
+        position = self.position(state)
+        centres = self._faces.centres(position)
         gap = np.minimum(
             self.indenter.distance(goal.to_indenter(centres)),
             self.indenter.distance(state.pose.to_indenter(centres)),
         )
-        gap -= 0.5 * math.hypot(*self.mesh.spacing_mm)
+        gap -= self._faces.half_diagonals(position)
         touches = state.point_force.any(axis=(1, 2))
         needed = np.flatnonzero((gap < NEEDED_REACH_MM) | touches)
         if len(needed) and np.isin(needed, self._condensed.points.faces).all():

@@ -26,18 +26,24 @@ class PadMesh:
     is fixed and has no number. Degree of freedom 3 n + i is the displacement of node n along i.
 
     Attributes:
-        width_mm: along x.
-        height_mm: along y.
+        x_mm: (columns,) rising x of the surface's grid lines.
+        y_mm: (rows,) rising y of its grid lines.
         heights_mm: (layers + 1,) z of the node planes, from the glass (lowest) to 0.
-        rows: surface vertices along y.
-        columns: surface vertices along x.
     """
 
-    width_mm: float
-    height_mm: float
+    x_mm: NDArray[np.float64]
+    y_mm: NDArray[np.float64]
     heights_mm: NDArray[np.float64]
-    rows: int
-    columns: int
+
+    @property
+    def columns(self) -> int:
+        """Surface vertices along x."""
+        return len(self.x_mm)
+
+    @property
+    def rows(self) -> int:
+        """Surface vertices along y."""
+        return len(self.y_mm)
 
     @property
     def layers(self) -> int:
@@ -56,8 +62,8 @@ class PadMesh:
 
     @property
     def spacing_mm(self) -> tuple[float, float]:
-        """Distance of neighbouring vertices along x and along y."""
-        return self.width_mm / (self.columns - 1), self.height_mm / (self.rows - 1)
+        """Least distance of neighbouring vertices along x and along y."""
+        return float(np.diff(self.x_mm).min()), float(np.diff(self.y_mm).min())
 
     @property
     def surface_nodes(self) -> NDArray[np.int64]:
@@ -66,9 +72,7 @@ class PadMesh:
 
     def nodes(self) -> NDArray[np.float64]:
         """(node_count, 3) rest positions of the free nodes, mm."""
-        x = np.linspace(-self.width_mm / 2, self.width_mm / 2, self.columns)
-        y = np.linspace(-self.height_mm / 2, self.height_mm / 2, self.rows)
-        grid = np.meshgrid(y, x, self.heights_mm[1:], indexing="ij")
+        grid = np.meshgrid(self.y_mm, self.x_mm, self.heights_mm[1:], indexing="ij")
         return np.stack([grid[1], grid[0], grid[2]], axis=-1).reshape(-1, 3)
 
     def elements(self) -> NDArray[np.int32]:
@@ -85,10 +89,13 @@ class PadMesh:
 
     def tributary_area_mm2(self) -> NDArray[np.float64]:
         """(rows * columns,) rest area that belongs to each surface vertex."""
-        along_x, along_y = np.ones(self.columns), np.ones(self.rows)
-        along_x[[0, -1]] = along_y[[0, -1]] = 0.5
-        dx, dy = self.spacing_mm
-        return np.outer(along_y * dy, along_x * dx).ravel()
+        return np.outer(_shares(self.y_mm), _shares(self.x_mm)).ravel()
+
+    def element_sizes(self) -> NDArray[np.float64]:
+        """(elements, 3) mm, in the order of `elements`."""
+        steps = (np.diff(self.y_mm), np.diff(self.x_mm), np.diff(self.heights_mm))
+        along_y, along_x, along_z = np.meshgrid(*steps, indexing="ij")
+        return np.stack([along_x, along_y, along_z], axis=-1).reshape(-1, 3)
 
 
 def build_pad_mesh(
@@ -120,38 +127,30 @@ def build_pad_mesh(
             raise InputError(f"pad mesh: {name} is {length} mm, expected 0.5 to 200 mm")
     steps = grading ** np.arange(layers)
     depth = np.concatenate([[0.0], np.cumsum(steps)]) * (thickness_mm / steps.sum())
-    return PadMesh(width_mm, height_mm, -depth[::-1], rows, columns)
+    x = np.linspace(-width_mm / 2, width_mm / 2, columns)
+    y = np.linspace(-height_mm / 2, height_mm / 2, rows)
+    return PadMesh(x, y, -depth[::-1])
 
 
-@dataclass(frozen=True)
-class ShapeGradients:
-    """Gradients of the trilinear shape functions at rest; alike in all elements of a layer.
+def _shares(lines: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Half of the distance to both neighbours."""
+    half = 0.5 * np.diff(lines)
+    return np.concatenate([half, [0.0]]) + np.concatenate([[0.0], half])
 
-    Attributes:
-        gradient: (layers, 8 Gauss points, 8 corners, 3) per mm.
-        volume: (layers,) of each of the eight Gauss points, mm^3.
+
+def shape_gradients() -> NDArray[np.float64]:
+    """(8 Gauss points, 8 corners, 3) gradients of the trilinear shape functions in [-1, 1]^3.
+
+    Source: Hughes, The Finite Element Method, 3.5.
     """
-
-    gradient: NDArray[np.float64]
-    volume: NDArray[np.float64]
-
-
-def shape_gradients(mesh: PadMesh) -> ShapeGradients:
-    """Shape function gradients of the eight-node brick (Hughes, The Finite Element Method, 3.5)."""
     factor = 1.0 + CORNERS[None] * GAUSS_POINTS[:, None]
-    local = np.stack(
+    return np.stack(
         [
             CORNERS[:, i] * factor[:, :, (i + 1) % 3] * factor[:, :, (i + 2) % 3] / 8.0
             for i in range(3)
         ],
         axis=-1,
     )
-    dx, dy = mesh.spacing_mm
-    sizes = np.stack(
-        [np.full(mesh.layers, dx), np.full(mesh.layers, dy), np.diff(mesh.heights_mm)], axis=1
-    )
-    gradient = local[None] * (2.0 / sizes)[:, None, None, :]
-    return ShapeGradients(np.ascontiguousarray(gradient), sizes.prod(axis=1) / 8.0)
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,9 @@ class Touch:
         )
         self.solver = GelSolver(mesh, material or GelMaterial(), indenter)
         self.state: GelState | None = None
-        self._flat = GelSurface.flat(mesh.width_mm, mesh.height_mm, mesh.rows, mesh.columns)
+        self._flat = GelSurface.flat(
+            model.gel.width_mm, model.gel.height_mm, mesh.rows, mesh.columns
+        )
 
     def run(self, steps: Iterable[TrajectoryStep]) -> Iterator[TouchState]:
         """All states of a trajectory, one by one.

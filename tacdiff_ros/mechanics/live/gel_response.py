@@ -24,6 +24,7 @@ class GelResponse:
 
     Attributes:
         kernel: of the first part, for contact.
+        second_order: the third part.
     """
 
     def __init__(self, pad: PadGrid, material: GelMaterial, weights: SecondOrderWeights) -> None:
@@ -40,7 +41,7 @@ class GelResponse:
         self.kernel = PointKernel.of(kernel.values)
         self._convolution = SurfaceConvolution(kernel)
         self._sides = PadSides(pad, material)
-        self._second_order = SecondOrder(
+        self.second_order = SecondOrder(
             weights, self._shape, pad.spacing_mm, pad.thickness_mm, material.shear_modulus_mpa
         )
 
@@ -60,5 +61,5 @@ class GelResponse:
         forces = np.ascontiguousarray(force.T).reshape(planes)
         moved = np.ascontiguousarray(displacement.T).reshape(planes)
         added = self._sides.displacement(forces)
-        added += self._second_order.displacement(moved, forces)
+        added += self.second_order.displacement(moved, forces)
         return np.ascontiguousarray(added.reshape(3, -1).T)

@@ -15,8 +15,10 @@ of the full solver (`fit_second_order`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
@@ -46,6 +48,17 @@ SCALARS = (
     "t_z div u",
     "t . grad u_z",
     "t . u",
+)
+TABLES = {
+    "plane_vectors": VECTORS,
+    "plane_scalars": SCALARS,
+    "normal_scalars": SCALARS,
+    "normal_vectors": VECTORS,
+}
+FITTED = Path(__file__).with_name("second_order.yaml")
+HEADER = (
+    "# Weights of the live gel's second-order term, see second_order.py: per term, one number for\n"
+    f"# each Gaussian of width {', '.join(map(str, WIDTHS))} times the thickness.\n"
 )
 
 
@@ -117,12 +130,7 @@ class SecondOrderWeights:
     normal_vectors: Floats
 
     def __post_init__(self) -> None:
-        for name, terms in (
-            ("plane_vectors", VECTORS),
-            ("plane_scalars", SCALARS),
-            ("normal_scalars", SCALARS),
-            ("normal_vectors", VECTORS),
-        ):
+        for name, terms in TABLES.items():
             values = np.asarray(getattr(self, name), np.float64)
             expected = (len(WIDTHS), len(terms))
             if values.shape != expected or not np.isfinite(values).all():
@@ -134,8 +142,38 @@ class SecondOrderWeights:
 
     @classmethod
     def fitted(cls) -> SecondOrderWeights:
-        """Those that come with the package."""
-        return cls.none()
+        """Those that come with the package, for a Poisson's ratio of 0.48."""
+        return cls.from_yaml(FITTED)
+
+    @classmethod
+    def from_yaml(cls, file: Path) -> SecondOrderWeights:
+        """Read what `to_yaml` wrote.
+
+        Raises:
+            InputError: the file is not readable or not of that form.
+        """
+        try:
+            tables = yaml.safe_load(file.read_text("utf-8"))
+            return cls(
+                **{
+                    name: np.array([[tables[name][term][i] for term in terms] for i in range(4)])
+                    for name, terms in TABLES.items()
+                }
+            )
+        except (OSError, yaml.YAMLError, KeyError, IndexError, TypeError, ValueError) as error:
+            raise InputError(f"second-order weights {file}: not usable ({error})") from error
+
+    def to_yaml(self, file: Path) -> None:
+        """Write as text: for each term a weight per Gaussian, in the order of `WIDTHS`."""
+        tables = {
+            name: {
+                term: [float(f"{value:.5g}") for value in getattr(self, name)[:, column]]
+                for column, term in enumerate(terms)
+            }
+            for name, terms in TABLES.items()
+        }
+        text = yaml.safe_dump(tables, sort_keys=False, default_flow_style=None, width=100)
+        file.write_text(HEADER + text, "utf-8")
 
     @classmethod
     def none(cls) -> SecondOrderWeights:

@@ -13,7 +13,7 @@ from tacdiff_ros.mechanics.elasticity import ElasticForce, ElasticPad
 from tacdiff_ros.mechanics.gel_state import StepReport
 
 MOST_DESCENTS = 25
-DESCENT_TOLERANCE, CONTACT_TOLERANCE_N = 1e-3, 1e-8
+DESCENT_TOLERANCE, CONTACT_TOLERANCE_N = 1e-5, 1e-8
 LEAST_DAMPING, SHORTEST_SHARE = 0.02, 0.01
 SMALLEST_VOLUME_RATIO = 0.02
 

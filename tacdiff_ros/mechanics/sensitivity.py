@@ -8,8 +8,8 @@ Without friction the equilibrium knows no history and the gradients are those of
 function of pose and material. With friction they are those of the last step: where the points met
 the indenter before it (their anchors) is held fixed. At states where points are about to touch,
 part or begin to slip, the surface has a kink and the gradient is that of one side. How deep faces
-may cut into a curved indenter (`ContactLaw.allowance_mm`) is held fixed too: exact on spheres, about
-one per cent of the gradient on a torus.
+may cut into a curved indenter (`ContactLaw.allowance_mm`) is held fixed too: exact on spheres,
+about one per cent of the gradient on a torus.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from tacdiff_ros.mechanics.live.pad_grid import PadGrid
 from tacdiff_ros.mechanics.live.second_order import FITTED, SecondOrderWeights
 from tacdiff_ros.mechanics.live.second_order_fit import FitState, fit_second_order
 from tacdiff_ros.mechanics.material import GelMaterial
-from tacdiff_ros.mechanics.touch import NotConverged, SolverSettings, Touch
+from tacdiff_ros.mechanics.touch import NotConvergedError, SolverSettings, Touch
 from tacdiff_ros.mechanics.trajectory import Trajectory, plan_trajectory
 from tacdiff_ros.sensor.sensor_file import default_sensor
 
@@ -107,7 +107,7 @@ def record(indenter: str, rows: int, columns: int, trajectory: Trajectory) -> Re
                 [state.traction_mpa.reshape(-1, 2), -state.pressure_mpa.reshape(-1, 1)], axis=1
             )
             force.append((traction * area).astype(np.float32))
-    except NotConverged as error:
+    except NotConvergedError as error:
         print(f"{indenter}: {error}", file=sys.stderr)
     return Recording(
         indenter,

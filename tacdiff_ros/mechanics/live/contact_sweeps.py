@@ -18,7 +18,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-POINTS_PER_SIDE = 2
+POINTS_PER_SIDE = 3
 LOCAL_TURNS = 4
 LOCAL_TURNS = 4
 LOCAL_TURNS = 4

@@ -21,8 +21,9 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 SOFTNESS = 0.05  # of a contact point, over 1 / (E times the vertex spacing)
-TOLERANCE_MM = 0.01
+TOLERANCE_MM = 0.02
 LAG_MM = 0.02
+RENEWED_SHARE = 0.7
 SWEEP_TOLERANCE_MM = 1e-3
 MOST_SWEEPS = 6
 MOST_RENEWALS = 3
@@ -34,7 +35,7 @@ NEAR_MM = 1.0
 
 
 @dataclass(frozen=True)
-class GelState:
+class LiveState:
     """The gel under an indenter, N vertices, with p contact points on every face.
 
     Attributes:
@@ -66,7 +67,7 @@ class ContactStep:
         converged: the error is below `TOLERANCE_MM` and what lags behind below `LAG_MM`.
     """
 
-    state: GelState
+    state: LiveState
     faces: Ints
     pressing: Floats
     slips: NDArray[np.bool_]
@@ -111,21 +112,21 @@ class LiveContact:
         spacing = math.sqrt(math.prod(pad.spacing_mm))
         self._softness = SOFTNESS / (material.young_modulus_mpa * spacing)
 
-    def rest(self, pose: IndenterPose) -> GelState:
+    def rest(self, pose: IndenterPose) -> LiveState:
         """The untouched gel."""
         zero = np.zeros_like(self.points.rest)
-        return GelState(pose, np.zeros((*self.points.shape, 3)), zero, zero, zero)
+        return LiveState(pose, np.zeros((*self.points.shape, 3)), zero, zero, zero)
 
-    def advance(self, state: GelState, goal: IndenterPose) -> ContactStep:
+    def advance(self, state: LiveState, goal: IndenterPose) -> ContactStep:
         """Contact at a pose, for a straight and short way there from the state's pose."""
         points = self._candidates(state, goal)
         force, displacement = state.point_force[points.faces], state.displacement
         nodal, beyond, sweeps = state.force, state.beyond, 0
         for _ in range(MOST_CHECKS):
-            renewed = self._response.beyond(displacement, nodal)
-            lag = float(np.abs(renewed - beyond).max())
-            displacement, beyond = displacement + (renewed - beyond), renewed
-            force, change, made = self._settle(points, displacement, force)
+            change = RENEWED_SHARE * (self._response.beyond(displacement, nodal) - beyond)
+            lag = float(np.abs(change).max())
+            displacement, beyond = displacement + change, beyond + change
+            force, correction, made = self._settle(points, displacement, force)
             sweeps += made
             nodal = self.points.gather(force, points.faces)
             displacement = self._response.layer(nodal) + beyond
@@ -133,7 +134,7 @@ class LiveContact:
             gap, normal = self._field(goal, place)
             pressing = np.einsum("fpi,fpi->fp", force, normal)
             loaded = pressing > CARRYING_SHARE * pressing.max(initial=0.0)
-            error = max(-gap.min(initial=0.0), gap[loaded].max(initial=0.0), change)
+            error = max(-gap.min(initial=0.0), gap[loaded].max(initial=0.0), correction)
             converged = error < TOLERANCE_MM and lag < LAG_MM
             if converged:
                 break
@@ -141,7 +142,7 @@ class LiveContact:
         point_force[points.faces] = force
         rubbing = np.linalg.norm(force - pressing[..., None] * normal, axis=-1)
         return ContactStep(
-            state=GelState(goal, point_force, nodal, displacement, beyond),
+            state=LiveState(goal, point_force, nodal, displacement, beyond),
             faces=points.faces,
             pressing=pressing,
             slips=force.any(axis=-1) & (rubbing > 0.999 * self._limits.friction * pressing),
@@ -150,7 +151,7 @@ class LiveContact:
             converged=bool(converged),
         )
 
-    def _candidates(self, state: GelState, goal: IndenterPose) -> _Points:
+    def _candidates(self, state: LiveState, goal: IndenterPose) -> _Points:
         """Faces that may touch, and anchors of their points."""
         faces = self._near(state, goal)
         place = self.points.places(state.displacement, faces)
@@ -165,7 +166,7 @@ class LiveContact:
         anchor = goal.to_gel(anchors.place).reshape(soft.shape)
         return _Points(goal, faces, anchor, anchors.valid.reshape(touches.shape))
 
-    def _near(self, state: GelState, goal: IndenterPose) -> Ints:
+    def _near(self, state: LiveState, goal: IndenterPose) -> Ints:
         """Faces whose first corner is not far from the indenter, and those in contact."""
         place = goal.to_indenter(self.points.rest + state.displacement)
         low, high = self.indenter.bounds

@@ -18,7 +18,7 @@ from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenters.indenter import Indenter
 from tacdiff_ros.mechanics.live.gel_response import GelResponse
 from tacdiff_ros.mechanics.live.live_answer import LiveAnswer
-from tacdiff_ros.mechanics.live.live_contact import ContactStep, GelState, LiveContact
+from tacdiff_ros.mechanics.live.live_contact import ContactStep, LiveContact, LiveState
 from tacdiff_ros.mechanics.live.pad_grid import PadGrid
 from tacdiff_ros.mechanics.live.second_order import SecondOrderWeights
 from tacdiff_ros.mechanics.material import GelMaterial
@@ -58,7 +58,7 @@ class LiveGel:
         weights = weights or SecondOrderWeights.fitted()
         response = GelResponse(self.pad, self.material, weights)
         self._contact = LiveContact(indenter, self.material, self.pad, response)
-        self._state: GelState | None = None
+        self._state: LiveState | None = None
 
     def reset(self) -> None:
         """Lift off: the gel is at rest and has no history."""

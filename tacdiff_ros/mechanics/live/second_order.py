@@ -27,6 +27,7 @@ from tacdiff_ros.mechanics.live.smoothing import gaussian_matrix, slopes
 Floats = NDArray[np.float64]
 
 WIDTHS = (0.15, 0.3, 0.6, 1.2)
+LARGEST = 0.36
 VECTORS = (
     "u_z grad u_z",
     "u . grad u",
@@ -210,8 +211,14 @@ class SecondOrder:
         self._across = np.stack([gaussian_matrix(shape[1], self.spacing[0], w) for w in WIDTHS])
 
     def displacement(self, displacement: Floats, force: Floats) -> Floats:
-        """(3, rows, columns) mm for displacement in mm and vertex forces in N of that shape."""
+        """(3, rows, columns) mm for displacement in mm and vertex forces in N of that shape.
+
+        Beyond displacements of `LARGEST` the term goes on linearly, not quadratically: it is not
+        fitted there, and would run away.
+        """
         vectors, scalars = self.products(displacement, force)
+        largest = np.sqrt((displacement**2).sum(axis=0).max()) / self.thickness_mm
+        held = min(1.0, LARGEST / max(largest, LARGEST))
         weights = self.weights
         flat_vectors, flat_scalars = (
             vectors.reshape(len(vectors), -1),
@@ -229,8 +236,10 @@ class SecondOrder:
         )
         smooth = self.smoothed(fields).sum(axis=0)
         by_x, by_y = slopes(smooth[[2, 4, 5]], self.spacing)
-        return self.thickness_mm * np.stack(
-            [smooth[0] + by_x[0], smooth[1] + by_y[0], smooth[3] + by_x[1] + by_y[2]]
+        return (
+            held
+            * self.thickness_mm
+            * np.stack([smooth[0] + by_x[0], smooth[1] + by_y[0], smooth[3] + by_x[1] + by_y[2]])
         )
 
     def products(self, displacement: Floats, force: Floats) -> tuple[Floats, Floats]:

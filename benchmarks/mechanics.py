@@ -32,7 +32,7 @@ from tacdiff_ros.mechanics.elasticity import ElasticPad
 from tacdiff_ros.mechanics.gel_solver import GelSolver
 from tacdiff_ros.mechanics.gel_state import GelState
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
-from tacdiff_ros.mechanics.indenters.build import build_indenter
+from tacdiff_ros.mechanics.indenters.build import SHAPES, build_indenter
 from tacdiff_ros.mechanics.layer_compliance import BondedLayer
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.mechanics.pad_mesh import PadMesh, build_pad_mesh, full_matrix
@@ -42,18 +42,7 @@ from tacdiff_ros.mechanics.touch import NotConvergedError, SolverSettings, Touch
 from tacdiff_ros.mechanics.trajectory import Trajectory, plan_trajectory
 from tacdiff_ros.sensor.sensor_file import default_sensor
 
-INDENTERS = (
-    "sphere",
-    "cylinder",
-    "cube",
-    "cross",
-    "cone",
-    "torus",
-    "edge",
-    "hexagon",
-    "pyramid",
-    "text",
-)
+INDENTERS = tuple(name for name in SHAPES if name != "mesh")
 PAD_MM = (25.25, 20.75, 4.0)
 COARSE, FINE = (33, 41), (49, 61)
 DENSE = (193, 241)

@@ -15,8 +15,8 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from tacdiff_ros.acquisition.pose import Pose
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.settings_file import read_settings
 
 MAXIMUM_FILE_BYTES = 64 * 1024
@@ -82,33 +82,6 @@ class Protocol(_Section):
     travel_speed_mm_s: Annotated[float, Field(gt=0, le=100)] = 20.0
     settle_s: Annotated[float, Field(ge=0, le=10)] = 0.3
     dwell_s: Annotated[float, Field(ge=0.05, le=60)] = 0.5
-
-
-@dataclass(frozen=True)
-class IndenterPose:
-    """Indenter in the frame `gel`.
-
-    Attributes:
-        x_mm: to the right of the image.
-        y_mm: down the image.
-        depth_mm: indentation since contact, positive toward the camera.
-        yaw_rad: about z.
-    """
-
-    x_mm: float = 0.0
-    y_mm: float = 0.0
-    depth_mm: float = 0.0
-    yaw_rad: float = 0.0
-
-    def as_pose(self) -> Pose:
-        """`gel_T_indenter`."""
-        return Pose.from_euler([self.x_mm, self.y_mm, -self.depth_mm], [0.0, 0.0, self.yaw_rad])
-
-    def moved(self, x_mm: float = 0.0, y_mm: float = 0.0, yaw_rad: float = 0.0) -> IndenterPose:
-        """Displaced at the same depth."""
-        return IndenterPose(
-            self.x_mm + x_mm, self.y_mm + y_mm, self.depth_mm, self.yaw_rad + yaw_rad
-        )
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,12 @@ from tacdiff_ros.acquisition.contact import ImageContact
 from tacdiff_ros.acquisition.faults import CAUSES_WITHOUT_CONTROL, Cause, Fault
 from tacdiff_ros.acquisition.motion import ComplianceCorrection, MinimumJerkMotion, plan_motion
 from tacdiff_ros.acquisition.pose import Pose
-from tacdiff_ros.acquisition.protocol import IndenterPose, Phase, Protocol, Trial
+from tacdiff_ros.acquisition.protocol import Phase, Protocol, Trial
 from tacdiff_ros.acquisition.robot_state import RobotState
 from tacdiff_ros.acquisition.safety import SafetyLimits, SafetyMonitor
 from tacdiff_ros.acquisition.sampling import Activity, Sample, Sampler
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 
 CAUSES_THAT_MAY_RETRACT = frozenset(
     {Cause.STALE_IMAGES, Cause.IMAGE_CHANGED_FORMAT, Cause.CANCELLED, Cause.TERMINATED}
@@ -451,7 +452,7 @@ class AcquisitionSession:
 
     def _gel_for(self, indenter: IndenterPose) -> Pose:
         """Pose of the frame `gel` in the robot base that brings the indenter where it is wanted."""
-        return self._indenter @ indenter.as_pose().inverse()
+        return self._indenter @ Pose(indenter.tip_mm, indenter.matrix).inverse()
 
     def _start_gel(self, start: IndenterPose) -> Pose:
         return self._gel_for(replace(start, depth_mm=-self._protocol.start.standoff_mm))

@@ -18,8 +18,8 @@ from tacdiff_ros.acquisition.frame_sources import (
     FrameSource,
     open_frames,
 )
-from tacdiff_ros.acquisition.protocol import IndenterPose
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.nodes.conversion.geometry import from_pose, to_time
 from tacdiff_ros.nodes.conversion.images import to_image
 from tacdiff_ros.nodes.parameters import declare, refuse_unknown

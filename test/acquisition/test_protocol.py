@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from tacdiff_ros.acquisition.protocol import (
-    IndenterPose,
     Phase,
     Protocol,
     load_protocol,
     plan_trials,
 )
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.resources import config_path
 
 SHIPPED = ["default.yaml", "demo.yaml", "forward_only.yaml"]
@@ -126,9 +126,11 @@ def test_no_rotation_means_no_rotation_steps():
 
 def test_depth_points_from_the_gel_toward_the_camera():
     """The indenter's tip lies at negative z of the frame `gel` when it is pressed in."""
-    pose = IndenterPose(1.0, -2.0, 0.6, math.radians(30)).as_pose()
-    np.testing.assert_allclose(pose.position_mm, [1.0, -2.0, -0.6])
-    np.testing.assert_allclose(pose.turn([1, 0, 0]), [math.sqrt(0.75), 0.5, 0.0], atol=1e-12)
+    pose = IndenterPose(1.0, -2.0, 0.6, math.radians(30))
+    np.testing.assert_allclose(pose.tip_mm, [1.0, -2.0, -0.6])
+    np.testing.assert_allclose(pose.matrix @ [1, 0, 0], [math.sqrt(0.75), 0.5, 0.0], atol=1e-12)
+    corner = pose.to_gel(np.array([[1.0, 0.0, 0.0]]))
+    np.testing.assert_allclose(pose.to_indenter(corner), [[1.0, 0.0, 0.0]], atol=1e-12)
 
 
 @pytest.mark.parametrize("trials", [-1, 10_001, 10**12])

@@ -15,7 +15,6 @@ import pytest
 from tacdiff_ros.acquisition.faults import CAUSES_WITHOUT_CONTROL, Cause
 from tacdiff_ros.acquisition.pose import Pose
 from tacdiff_ros.acquisition.protocol import (
-    IndenterPose,
     Phase,
     Protocol,
     load_protocol,
@@ -25,6 +24,7 @@ from tacdiff_ros.acquisition.safety import SafetyLimits
 from tacdiff_ros.acquisition.sampling import Sample
 from tacdiff_ros.acquisition.session import AcquisitionSession, Outcome, Rig, SessionSettings
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.resources import config_path
 from tacdiff_ros.virtual.contact import StiffContactParameters
 from tacdiff_ros.virtual.faults import ArmFault

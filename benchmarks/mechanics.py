@@ -34,6 +34,7 @@ from tacdiff_ros.mechanics.gel_state import GelState
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenters.build import SHAPES, build_indenter
 from tacdiff_ros.mechanics.layer_compliance import BondedLayer
+from tacdiff_ros.mechanics.live.agreement import compare, record
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.mechanics.pad_mesh import PadMesh, build_pad_mesh, full_matrix
 from tacdiff_ros.mechanics.pardiso import CondensedFactor
@@ -398,6 +399,39 @@ def cholmod_row(matrix: Any, load: NDArray[np.float64]) -> dict[str, Any]:
     }
 
 
+def measure_live(quick: bool) -> Part:
+    """The live gel beside the full solver on trajectories that nothing was fitted to."""
+    rows = []
+    for name in INDENTERS[:1] if quick else INDENTERS:
+        plan = Trajectory(translation_mm=0.8, directions=("y-", "x+"), rotation_deg=4.0)
+        lines = FINE if not quick else COARSE
+        recorded = record(name, *lines, plan, IndenterPose(1.7, -1.3, 0.0, 0.35))
+        found = compare(recorded)
+        rows.append(
+            {
+                "indenter": name,
+                "poses": len(found.seconds),
+                "height_rms_mm": round(rms(found.height_rms_mm), 4),
+                "plane_rms_mm": round(rms(found.plane_rms_mm), 4),
+                "height_worst_mm": round(float(found.height_rms_mm.max()), 4),
+                "plane_worst_mm": round(float(found.plane_rms_mm.max()), 4),
+                "force_ratio": round(float(found.force_ratio[-1]), 3),
+                "mean_ms": round(1e3 * float(found.seconds.mean()), 1),
+                "slowest_ms": round(1e3 * float(found.seconds.max()), 1),
+                "converged": f"{int(found.converged.sum())} of {len(found.converged)}",
+            }
+        )
+        print(" ".join(f"{k}={v}" for k, v in rows[-1].items()), file=sys.stderr, flush=True)
+    return rows, {
+        "live_hz": round(1e3 / statistics.mean(row["mean_ms"] for row in rows), 1),
+        "live_hz_slowest_indenter": round(1e3 / max(row["mean_ms"] for row in rows), 1),
+        "live_surface_rms_mm": round(rms(np.array([row["height_rms_mm"] for row in rows])), 4),
+        "live_in_plane_rms_mm": round(rms(np.array([row["plane_rms_mm"] for row in rows])), 4),
+        "live_surface_rms_mm_worst_indenter": max(row["height_rms_mm"] for row in rows),
+        "live_in_plane_rms_mm_worst_indenter": max(row["plane_rms_mm"] for row in rows),
+    }
+
+
 PARTS: dict[str, Callable[[bool], Part]] = {
     "solvers": measure_solvers,
     "accuracy": measure_accuracy,
@@ -406,6 +440,7 @@ PARTS: dict[str, Callable[[bool], Part]] = {
     "robustness": measure_robustness,
     "speed": measure_speed,
     "scaling": measure_scaling,
+    "live": measure_live,
 }
 
 

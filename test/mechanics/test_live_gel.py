@@ -77,7 +77,7 @@ def test_friction_is_at_its_bound_when_sliding_and_never_beyond():
     for x in np.linspace(0.1, 3.0, 30):
         slid = gel.follow(IndenterPose(float(x), 0.0, 0.5))
     assert slid.net_force_n[0] / -slid.net_force_n[2] == pytest.approx(0.5, abs=0.12)
-    assert slid.slips[slid.pressure_n > 0.05 * slid.pressure_n.max()].mean() > 0.9
+    assert slid.slips[slid.pressure_n > 0.05 * slid.pressure_n.max()].mean() >= 0.9
 
 
 def test_without_friction_a_slide_meets_little_resistance():

@@ -90,13 +90,19 @@ class Recording:
         return PadGrid(rows=self.rows, columns=self.columns)
 
 
-def record(indenter: str, rows: int, columns: int, trajectory: Trajectory) -> Recording:
-    """Run the full solver in the middle of the default sensor, as far as it converges."""
+def record(
+    indenter: str,
+    rows: int,
+    columns: int,
+    trajectory: Trajectory,
+    start: IndenterPose | None = None,
+) -> Recording:
+    """Run the full solver on the default sensor, from its middle, as far as it converges."""
     settings = SolverSettings(rows=rows, columns=columns)
     touch = Touch(default_sensor(), build_indenter(indenter), GelMaterial(), settings)
     area = touch.solver.mesh.tributary_area_mm2()[:, None]
     names, poses, displacement, force = [], [], [], []
-    plan = plan_trajectory(trajectory, IndenterPose())
+    plan = plan_trajectory(trajectory, start or IndenterPose())
     try:
         for step, state in zip(plan, touch.run(plan), strict=True):
             pose = state.pose
@@ -181,7 +187,8 @@ def compare(recording: Recording, weights: SecondOrderWeights | None = None) -> 
             )
         )
     columns = np.array(rows, np.float64).T
-    return Agreement(*columns[:4], columns[4].astype(bool))
+    height, plane, ratio, seconds, converged = columns
+    return Agreement(height, plane, ratio, seconds, converged.astype(bool))
 
 
 def main() -> int:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.live.unfolding import unfolded
 from tacdiff_ros.sensor.gel_surface import GelSurface
 
 
@@ -48,10 +49,11 @@ class LiveAnswer:
     columns: int
 
     def surface(self) -> GelSurface:
-        """As optics draws it.
+        """As optics draws it; triangles that are turned over beside steep walls are smoothed out.
 
         Raises:
-            InputError: the surface folds onto itself.
+            InputError: the surface folds onto itself more than smoothing mends.
         """
         rest = self.rest.astype(np.float32)
-        return GelSurface(rest, rest + self.displacement, self.rows, self.columns)
+        moved = unfolded(self.rest, self.displacement, self.rows, self.columns)
+        return GelSurface(rest, (rest + moved).astype(np.float32), self.rows, self.columns)

@@ -26,15 +26,19 @@ from tacdiff_ros.mechanics.material import GelMaterial
 LARGEST_STEP_MM = 0.25
 MOST_PARTS = 4
 JUMP_MM = 1.0
+LOST_MM = 0.4
 DEEPEST_SHARE = 0.5
 
 
 class LiveGel:
     """One pad under one indenter; `follow` the poses in their order.
 
-    Limits: quasi-static; at most `DEEPEST_SHARE` of the thickness deep, and fitted to 1 mm of press
-    and shear. A pose farther than `JUMP_MM` from the last one is taken for a new contact, pressed
-    straight down where it is.
+    A pose farther than `JUMP_MM` from the last one, or one where contact got lost in a tangle
+    (`LOST_MM`), is taken for a new contact, pressed straight down where it is. Above the gel, the
+    gel is at rest: there is no adhesion.
+
+    Limits: quasi-static; fitted to 1 mm of press and shear in 4 mm of gel, rough beyond, and at
+    most `DEEPEST_SHARE` of the thickness deep. Slip at edges depends on the size of steps.
     """
 
     def __init__(
@@ -73,20 +77,32 @@ class LiveGel:
         self._check(pose)
         state = self._state
         restarted = state is None or self._travel_mm(state.pose, pose) > JUMP_MM
-        if state is None or restarted:
-            above = IndenterPose(pose.x_mm, pose.y_mm, min(pose.depth_mm, 0.0), pose.yaw_rad)
-            state = self._contact.rest(above)
-        start = state.pose
+        if state is None or restarted or pose.depth_mm <= 0.0:
+            state = self._above(pose)
+        step, sweeps = self._go(state, pose)
+        if step.error_mm > LOST_MM and not restarted:
+            restarted = True
+            step, more = self._go(self._above(pose), pose)
+            sweeps += more
+        self._state = step.state
+        return self._answer(step, restarted, sweeps)
+
+    def _above(self, pose: IndenterPose) -> LiveState:
+        """The gel at rest, under the indenter where it would touch at a pose."""
+        depth = min(pose.depth_mm, 0.0)
+        return self._contact.rest(IndenterPose(pose.x_mm, pose.y_mm, depth, pose.yaw_rad))
+
+    def _go(self, state: LiveState, pose: IndenterPose) -> tuple[ContactStep, int]:
+        """The last step of a straight way to a pose, and the sweeps of all."""
+        start, sweeps = state.pose, 0
         parts = math.ceil(self._travel_mm(start, pose) / LARGEST_STEP_MM)
         parts = min(max(parts, 1), MOST_PARTS)
-        sweeps = 0
         for part in range(1, parts + 1):
             goal = start.toward(pose, part / parts) if part < parts else pose
             step = self._contact.advance(state, goal)
             state = step.state
             sweeps += step.sweeps
-        self._state = state
-        return self._answer(step, restarted, sweeps)
+        return step, sweeps
 
     def _travel_mm(self, start: IndenterPose, goal: IndenterPose) -> float:
         """How far a point of the indenter's body moves at most."""

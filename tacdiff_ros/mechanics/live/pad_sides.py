@@ -76,7 +76,7 @@ def _side_compliance(
     sides = np.linalg.inv(schur).reshape(*shape, *shape)
     layer = BondedLayer(thickness, 1.0, poisson_ratio)
     kernel = surface_kernel(layer, rows, columns, mesh.spacing_mm).values
-    local = _local_part(sides, kernel, mesh.spacing_mm, thickness)
+    local = _local_part(np.asarray(sides, np.float64), kernel, mesh.spacing_mm, thickness)
     for row in range(rows):
         for column in range(columns):
             part = np.s_[

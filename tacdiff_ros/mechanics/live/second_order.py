@@ -27,7 +27,7 @@ from tacdiff_ros.mechanics.live.smoothing import gaussian_matrix, slopes
 Floats = NDArray[np.float64]
 
 WIDTHS = (0.15, 0.3, 0.6, 1.2)
-LARGEST = 0.36
+LARGEST = 0.45
 VECTORS = (
     "u_z grad u_z",
     "u . grad u",

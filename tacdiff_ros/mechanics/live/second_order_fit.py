@@ -19,7 +19,7 @@ from tacdiff_ros.mechanics.live.second_order import (
 from tacdiff_ros.mechanics.live.smoothing import slopes
 
 Floats = NDArray[np.float64]
-RIDGE = 1e-3
+RIDGE = 1e-2
 
 
 @dataclass(frozen=True)

@@ -40,4 +40,4 @@ def slopes(field: Floats, spacing: tuple[float, float]) -> tuple[Floats, Floats]
         spacing: along x and along y.
     """
     by_y, by_x = np.gradient(field, spacing[1], spacing[0], axis=(-2, -1))
-    return by_x, by_y
+    return np.asarray(by_x), np.asarray(by_y)

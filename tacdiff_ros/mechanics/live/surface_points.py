@@ -52,4 +52,5 @@ class SurfacePoints:
     def gather_scalar(self, values: Floats, faces: Ints) -> Floats:
         """(N,) sums at the vertices for values (F, p) at the points of some faces."""
         shares = values @ self.weights
-        return np.bincount(self.vertices[faces].ravel(), shares.ravel(), len(self.rest))
+        total = np.bincount(self.vertices[faces].ravel(), shares.ravel(), len(self.rest))
+        return np.asarray(total, np.float64)

@@ -38,7 +38,7 @@ def curves(sensor):
 
 def test_modulus_offset_and_friction_are_found(sensor, curves):
     press, shear = curves
-    settings = SolverSettings(rows=13, columns=13, layers=3)
+    settings = SolverSettings(rows=17, columns=17, layers=4)
     found = identify_material(
         sensor, build_indenter("sphere:diameter=8"), press, shear, settings=settings
     )

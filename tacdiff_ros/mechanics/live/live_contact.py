@@ -30,6 +30,7 @@ MOST_RENEWALS = 3
 MOST_CHECKS = 2
 CANDIDATE_MM = 0.35
 RENEWED_MM = 0.1
+SLIPPING_SHARE = 0.999
 CARRYING_SHARE = 0.02  # of the largest point force, from which on a gap under it is an error
 NEAR_MM = 1.0
 
@@ -41,6 +42,8 @@ class LiveState:
     Attributes:
         pose: of the indenter.
         point_force: (faces, p, 3) N on the gel.
+        anchor: (faces, p, 3) mm, where points hold on to the indenter, in its frame.
+        sticks: (faces, p) bool, points that have not slipped from their anchor.
         force: (N, 3) N, of the vertices.
         displacement: (N, 3) mm.
         beyond: (N, 3) mm, the part of the displacement that is not the layer's.
@@ -48,6 +51,8 @@ class LiveState:
 
     pose: IndenterPose
     point_force: Floats
+    anchor: Floats
+    sticks: NDArray[np.bool_]
     force: Floats
     displacement: Floats
     beyond: Floats
@@ -115,7 +120,9 @@ class LiveContact:
     def rest(self, pose: IndenterPose) -> LiveState:
         """The untouched gel."""
         zero = np.zeros_like(self.points.rest)
-        return LiveState(pose, np.zeros((*self.points.shape, 3)), zero, zero, zero)
+        at_points = np.zeros((*self.points.shape, 3))
+        sticks = np.zeros(self.points.shape, bool)
+        return LiveState(pose, at_points, at_points, sticks, zero, zero, zero)
 
     def advance(self, state: LiveState, goal: IndenterPose) -> ContactStep:
         """Contact at a pose, for a straight and short way there from the state's pose."""
@@ -138,21 +145,30 @@ class LiveContact:
             converged = error < TOLERANCE_MM and lag < LAG_MM
             if converged:
                 break
-        point_force = np.zeros_like(state.point_force)
-        point_force[points.faces] = force
         rubbing = np.linalg.norm(force - pressing[..., None] * normal, axis=-1)
+        touches = force.any(axis=-1)
+        slips = touches & (rubbing > SLIPPING_SHARE * self._limits.friction * pressing)
+        point_force, anchor = np.zeros_like(state.point_force), np.zeros_like(state.anchor)
+        sticks = np.zeros_like(state.sticks)
+        point_force[points.faces] = force
+        anchor[points.faces] = goal.to_indenter(points.anchor)
+        sticks[points.faces] = touches & ~slips
         return ContactStep(
-            state=LiveState(goal, point_force, nodal, displacement, beyond),
+            state=LiveState(goal, point_force, anchor, sticks, nodal, displacement, beyond),
             faces=points.faces,
             pressing=pressing,
-            slips=force.any(axis=-1) & (rubbing > 0.999 * self._limits.friction * pressing),
+            slips=slips,
             error_mm=float(error),
             sweeps=sweeps,
             converged=bool(converged),
         )
 
     def _candidates(self, state: LiveState, goal: IndenterPose) -> _Points:
-        """Faces that may touch, and anchors of their points."""
+        """Faces that may touch, and anchors of their points.
+
+        Points that stuck keep their anchor over steps: starting anew from where they are would add
+        up what each step leaves unsolved, and let them creep.
+        """
         faces = self._near(state, goal)
         place = self.points.places(state.displacement, faces)
         gap = self.indenter.distance(goal.to_indenter(place.reshape(-1, 3)))
@@ -163,8 +179,10 @@ class LiveContact:
         soft = place[chosen] + self._softness * force
         touches = force.any(axis=-1)
         anchors = begin_step(self.indenter, state.pose, goal, soft.reshape(-1, 3), touches.ravel())
-        anchor = goal.to_gel(anchors.place).reshape(soft.shape)
-        return _Points(goal, faces, anchor, anchors.valid.reshape(touches.shape))
+        held = np.where(
+            state.sticks[faces][..., None], state.anchor[faces], anchors.place.reshape(soft.shape)
+        )
+        return _Points(goal, faces, goal.to_gel(held), anchors.valid.reshape(touches.shape))
 
     def _near(self, state: LiveState, goal: IndenterPose) -> Ints:
         """Faces whose first corner is not far from the indenter, and those in contact."""

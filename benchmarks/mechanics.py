@@ -284,6 +284,7 @@ def trajectory_row(name: str, plan: Trajectory, lines: tuple[int, int]) -> dict[
         "median_s": round(statistics.median(state.status.seconds for state in states), 2),
         "longest_s": round(max(state.status.seconds for state in states), 1),
         "penetration_mm": round(max(state.status.penetration_mm for state in states), 4),
+        "friction_unsettled": round(max(report.friction_unsettled for report in reports), 3),
         "volume_ratio": round(min(state.status.smallest_volume_ratio for state in states), 3),
         "force_n": round(-float(states[-1].force_n[2]), 2),
         "ended": ended[:60],
@@ -304,6 +305,7 @@ def measure_robustness(quick: bool) -> Part:
         "steps": sum(row["steps"] for row in rows),
         "steps_unconverged": sum(row["unconverged"] for row in rows),
         "penetration_max_mm": max(row["penetration_mm"] for row in rows),
+        "friction_unsettled_max": max(row["friction_unsettled"] for row in rows),
         "volume_ratio_min": min(row["volume_ratio"] for row in rows),
     }
 

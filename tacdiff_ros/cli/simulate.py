@@ -247,6 +247,7 @@ def _status(state: TouchState | None) -> dict[str, Any]:
         "solver_status": {
             "converged": True,
             "residual_n": status.report.residual_n,
+            "friction_unsettled": status.report.friction_unsettled,
             "force_imbalance": status.imbalance,
             "penetration_mm": status.penetration_mm,
             "smallest_volume_ratio": status.smallest_volume_ratio,

@@ -8,7 +8,7 @@ Contact", ACM Trans. Graph. 39, 2020, with springs in the place of barriers).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,18 @@ class ContactPotential:
     softness: float
     bound_n: NDArray[np.float64]
     normal: NDArray[np.float64]
+
+    def change_from(self, other: ContactPotential) -> float:
+        """Friction that sits elsewhere than in another potential, as a share of all friction."""
+        total = float(self.bound_n.sum())
+        return float(np.abs(self.bound_n - other.bound_n).sum()) / max(total, 1e-12)
+
+    def toward(self, other: ContactPotential, share: float) -> ContactPotential:
+        """Friction a share of the way to another's."""
+        normal = (1.0 - share) * self.normal + share * other.normal
+        size = np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+        bound = (1.0 - share) * self.bound_n + share * other.bound_n
+        return replace(self, bound_n=bound, normal=normal / size)
 
     def at(self, place: NDArray[np.float64], curved: bool = True) -> PointEnergy:
         """Energy at places (points, 3); the slope without the indenter's curvature if asked."""

@@ -8,14 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.mechanics.condensed_pad import CondensedPad
-from tacdiff_ros.mechanics.contact_energy import CondensedEnergy, ContactPotential
+from tacdiff_ros.mechanics.contact_energy import CondensedEnergy, ContactPotential, lagged
 from tacdiff_ros.mechanics.elasticity import ElasticForce, ElasticPad
 from tacdiff_ros.mechanics.gel_state import StepReport
 
 MOST_DESCENTS = 25
 DESCENT_TOLERANCE, CONTACT_TOLERANCE_N = 1e-5, 1e-8
-LEAST_DAMPING, SHORTEST_SHARE = 0.02, 0.01
+LEAST_DAMPING, SHORTEST_SHARE, SLOW = 0.02, 0.01, 0.1
 SMALLEST_VOLUME_RATIO = 0.02
+MOST_RENEWALS, WHOLE_RENEWALS, SETTLED_SHARE = 6, 2, 2e-3
+RENEWAL_TOLERANCE_N = 1e-5
 
 
 @dataclass(frozen=True)
@@ -43,27 +45,53 @@ class EnergyDescent:
 
         Springs to where the pad is (damping, N/mm) are added while a step leads uphill.
         """
-        damping = 0.0
+        damping, imbalance = 0.0, np.inf
         for _ in range(MOST_DESCENTS):
-            self.condensed.factorise(displacement, damping)
+            if self.condensed.stale or damping:
+                self.condensed.factorise(displacement, damping)
+                report = replace(report, factorisations=report.factorisations + 1)
             found = self._downhill(displacement, elastic, guess)
             guess = np.zeros_like(guess)
-            report = replace(
-                report,
-                iterations=report.iterations + 1,
-                factorisations=report.factorisations + 1,
-            )
+            report = replace(report, iterations=report.iterations + 1)
+            self.condensed.stale = True
             if found is None:
                 damping = max(4.0 * damping, LEAST_DAMPING)
                 continue
             displacement, elastic, count = found
             report = replace(report, contact_iterations=report.contact_iterations + count)
             held = self.potential.at(self._places(displacement)).force
-            imbalance = np.abs(self.condensed.imbalance(elastic.force, held)).max()
+            before = imbalance
+            imbalance = float(np.abs(self.condensed.imbalance(elastic.force, held)).max())
+            self.condensed.stale = damping > 0.0 or imbalance > SLOW * before
             if imbalance <= DESCENT_TOLERANCE * np.abs(elastic.force).max():
                 break
             damping = damping / 4.0 if damping > LEAST_DAMPING else 0.0
         return displacement, elastic, report
+
+    def settled(self, displacement: NDArray[np.float64], elastic: ElasticForce) -> ContactPotential:
+        """The potential with friction bounds renewed until they hold on the linearised gel.
+
+        Bounds that swing between two values are averaged. What this leaves is for a descent of the
+        whole pad to tell; it costs a fraction of one.
+        """
+        condensed, potential = self.condensed, self.potential
+        _, load = condensed.condense(-elastic.force)
+        position = condensed.position(displacement)
+        move = np.zeros_like(position)
+        for renewal in range(MOST_RENEWALS):
+            energy = CondensedEnergy(condensed.gel, -load, potential, condensed.points, position)
+            found = energy.minimise(move, RENEWAL_TOLERANCE_N)
+            if found is None:
+                break
+            move = found[0]
+            places = condensed.points.places(position + move)
+            fresh = lagged(potential.law, potential.softness, places)
+            change = fresh.change_from(potential)
+            share = 1.0 if renewal < WHOLE_RENEWALS else 1.0 / (renewal - WHOLE_RENEWALS + 2)
+            potential = potential.toward(fresh, share)
+            if change <= SETTLED_SHARE:
+                break
+        return potential
 
     def _downhill(
         self,

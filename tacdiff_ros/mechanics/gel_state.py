@@ -28,6 +28,8 @@ class StepReport:
         contact_iterations: linear systems of the condensed contact problem.
         factorisations: of the stiffness.
         residual_n: largest imbalance of a force at the end.
+        friction_unsettled: share of all friction that sat at other points than the law puts it;
+            0 where the law itself was solved.
     """
 
     substeps: int = 0
@@ -37,6 +39,7 @@ class StepReport:
     contact_iterations: int = 0
     factorisations: int = 0
     residual_n: float = 0.0
+    friction_unsettled: float = 0.0
 
     def plus(self, part: StepReport) -> StepReport:
         """Of this and a part that followed."""
@@ -48,6 +51,7 @@ class StepReport:
             self.contact_iterations + part.contact_iterations,
             self.factorisations + part.factorisations,
             part.residual_n,
+            max(self.friction_unsettled, part.friction_unsettled),
         )
 
 

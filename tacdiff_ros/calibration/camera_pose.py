@@ -83,7 +83,7 @@ def fit_camera(
         InputError: no dots in the model, too few dots found, or dots that are no flat pattern.
     """
     markers = _checked_markers(model, dots)
-    parts = _Freedom.of(model, priors or CameraPriors())
+    parts = CameraFreedom.of(model, priors or CameraPriors())
     lattice = lattice_mm(markers)
     homography, used = _homography(lattice, dots)
     noise_px = PRINT_MM / model.mm_per_px
@@ -127,15 +127,22 @@ def lattice_mm(markers: Markers) -> Floats:
 
 
 @dataclass(frozen=True)
-class _Freedom:
-    """The vector that is fitted: differences from the file's values, the pose aside."""
+class CameraFreedom:
+    """The vector that is fitted: the pose, then differences of the lens from the file's values.
+
+    Attributes:
+        start: values of the file.
+        names: of the fitted parameters, in the vector's order.
+        prior: deviations of the vector's entries; infinite for the pose.
+    """
 
     start: Values
     names: tuple[str, ...]
     prior: Floats
 
     @classmethod
-    def of(cls, model: SensorModel, priors: CameraPriors) -> _Freedom:
+    def of(cls, model: SensorModel, priors: CameraPriors) -> CameraFreedom:
+        """What priors leave free."""
         start = parameter_values(model)
         names, prior = ["camera.position_mm", "camera.rotation_rad"], [np.full(6, np.inf)]
         if priors.focal_share is not None:
@@ -150,6 +157,7 @@ class _Freedom:
         return cls(start, tuple(names), np.concatenate(prior))
 
     def values(self, vector: Floats, glass: bool) -> Values:
+        """All parameters; without glass all indices are 1."""
         values = dict(self.start)
         for name, part in self.named(vector).items():
             is_pose = name in ("camera.position_mm", "camera.rotation_rad")
@@ -159,6 +167,7 @@ class _Freedom:
         return values
 
     def named(self, vector: Floats) -> Values:
+        """The parts of a vector by name, in their parameters' shapes."""
         found, place = {}, 0
         for name in self.names:
             size = self.start[name].size
@@ -238,7 +247,7 @@ def _start_poses(model: SensorModel, lattice: Floats, homography: Floats) -> lis
 
 def _refine(
     model: SensorModel,
-    parts: _Freedom,
+    parts: CameraFreedom,
     pose: Floats,
     lattice: Floats,
     seen: Floats,

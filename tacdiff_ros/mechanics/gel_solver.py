@@ -42,12 +42,12 @@ MOST_VERTICES = 1500
 MOST_ITERATIONS, PATIENCE_AFTER_DESCENT = 20, 8
 MOST_LAGS, PATIENT_LAGS = 6, 2
 FRICTION_TOLERANCE, FRICTION_LIMIT = 0.02, 0.1  # shares of all friction, see `_descend`
-SLOW, DIVERGING = 0.2, 100.0
+SLOW, DIVERGING = 0.3, 100.0
 RELATIVE_TOLERANCE, LEAST_FORCE_N = 1e-5, 1e-3
 PENETRATION_TOLERANCE_MM, LARGEST_ALLOWANCE_MM = 0.02, 0.012
 SHARPEST_PER_MM = 1.5  # curvature of an edge; there, no allowance is made
 FACE_SHARE = 0.75  # 0: vertices lie on a curved indenter, 1: faces do on average
-SHORTEST_SUBSTEP, DESCENT_SUBSTEP = 1.0 / 16, 1.0 / 2
+SHORTEST_SUBSTEP = 1.0 / 16
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class GelSolver:
             share = min(share, 1.0 - done)
             pose = goal if done + share >= 1.0 else start.toward(goal, done + share)
             try:
-                state = self._shallow_part(state, pose, share <= DESCENT_SUBSTEP)
+                state = self._shallow_part(state, pose)
             except StepFailureError:
                 total = replace(total, cuts=total.cuts + 1)
                 share /= 2.0
@@ -191,10 +191,10 @@ class GelSolver:
             share *= 2.0
         return replace(state, report=total)
 
-    def _shallow_part(self, state: GelState, goal: IndenterPose, descending: bool) -> GelState:
+    def _shallow_part(self, state: GelState, goal: IndenterPose) -> GelState:
         """One part of a step, with harder points where they would press too deep."""
         while True:
-            found = self._part(state, goal, descending)
+            found = self._part(state, goal)
             if found.penetration_mm <= PENETRATION_TOLERANCE_MM:
                 return found
             if self._softness <= HARDEST * self._softest:
@@ -203,8 +203,8 @@ class GelSolver:
                 )
             self._softness /= 2.0
 
-    def _part(self, state: GelState, goal: IndenterPose, descending: bool) -> GelState:
-        """One part of a step, as a descent where that is allowed and needed."""
+    def _part(self, state: GelState, goal: IndenterPose) -> GelState:
+        """One part of a step, as a descent where Newton's method fails."""
         self._choose_candidates(state, goal)
         points = self._condensed.points
         before = self.position(state)[points.chosen]
@@ -222,8 +222,6 @@ class GelSolver:
             trial, contact, report = self._equilibrate(law, start, guess, report, MOST_ITERATIONS)
         except StepFailureError:
             self._condensed.stale = True
-            if not descending:
-                raise
             trial, contact, report = self._descend(law, start, guess, report)
         return self._accept(law, trial, contact, report)
 

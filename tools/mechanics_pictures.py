@@ -42,8 +42,8 @@ def main() -> int:
         heights = draw_heights(axes[row, column], state, name)
         pressure = draw_pressure(axes[row + 1, column], state)
         print(name, np.round(state.force_n, 2), flush=True)
-    figure.colorbar(heights, ax=axes[0::2], label="height, mm", shrink=0.6)
-    figure.colorbar(pressure, ax=axes[1::2], label="pressure, MPa", shrink=0.6)
+    figure.colorbar(heights, ax=axes[:2], label="height, mm", shrink=0.8)
+    figure.colorbar(pressure, ax=axes[2:], label="pressure, MPa", shrink=0.8)
     out = Path(sys.argv[1]) if len(sys.argv) > 1 else OUT
     figure.savefig(out, dpi=75)
     return 0

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
-from tacdiff_ros.mechanics.indenters.build import build_indenter
+from tacdiff_ros.mechanics.indenters.build import SHAPES, build_indenter
 from tacdiff_ros.mechanics.live.gel_response import GelResponse
 from tacdiff_ros.mechanics.live.live_gel import LiveGel
 from tacdiff_ros.mechanics.live.pad_grid import PadGrid
@@ -32,19 +32,7 @@ from tacdiff_ros.mechanics.touch import NotConvergedError, SolverSettings, Touch
 from tacdiff_ros.mechanics.trajectory import Trajectory, plan_trajectory
 from tacdiff_ros.sensor.sensor_file import default_sensor
 
-INDENTERS = (
-    "sphere",
-    "sphere:diameter=10",
-    "cylinder",
-    "cube",
-    "cross",
-    "cone",
-    "torus",
-    "edge",
-    "hexagon",
-    "pyramid",
-    "text",
-)
+INDENTERS = (*(name for name in SHAPES if name != "mesh"), "sphere:diameter=10")
 
 
 @dataclass(frozen=True)
@@ -150,7 +138,7 @@ class Agreement:
         height_rms_mm: (S,) over all vertices, of the z displacement.
         plane_rms_mm: (S,) over all vertices, of the length of the in-plane difference.
         force_ratio: (S,) normal force of the live gel over the full solver's.
-        seconds: (S,) per pose.
+        seconds: (S,) of one core, per pose.
         converged: (S,) bool.
     """
 
@@ -173,9 +161,9 @@ def compare(recording: Recording, weights: SecondOrderWeights | None = None) -> 
     for pose, moved, force in zip(
         recording.poses, recording.displacement, recording.force, strict=True
     ):
-        started = time.perf_counter()
+        started = time.process_time()
         answer = gel.follow(IndenterPose(*(float(value) for value in pose)))
-        seconds = time.perf_counter() - started
+        seconds = time.process_time() - started
         off = answer.displacement - moved
         rows.append(
             (

@@ -243,20 +243,6 @@ def rms(values: NDArray[np.float64]) -> float:
     return float(np.sqrt(np.mean(values**2)))
 
 
-def run_trajectory(
-    name: str, plan: Trajectory, lines: tuple[int, int]
-) -> tuple[list[TouchState], str, float]:
-    """States of a trajectory, what ended it (empty: nothing) and seconds."""
-    settings = SolverSettings(rows=lines[0], columns=lines[1])
-    touch = Touch(default_sensor(), build_indenter(name), settings=settings)
-    states, ended, started = [], "", time.perf_counter()
-    try:
-        states.extend(touch.run(plan_trajectory(plan, IndenterPose())))
-    except NotConvergedError as error:
-        ended = str(error)
-    return states, ended, time.perf_counter() - started
-
-
 def trajectory_row(name: str, plan: Trajectory, lines: tuple[int, int]) -> dict[str, Any]:
     """One row of the table of trajectories."""
     planned = len(plan_trajectory(plan, IndenterPose()))
@@ -357,7 +343,7 @@ def measure_scaling(quick: bool) -> Part:
 def measure_one(_: bool) -> Part:
     """What one process of the scaling does."""
     plan = Trajectory(depth_mm=1.0, translation_mm=1.0, directions=("x+",), rotation_deg=0)
-    run_trajectory("sphere", plan, COARSE)
+    trajectory_row("sphere", plan, COARSE)
     return [], {}
 
 

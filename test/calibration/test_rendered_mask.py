@@ -1,5 +1,7 @@
 """Camera and dots from images of sharp discs that are traced with 16 rays a pixel."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -90,8 +92,6 @@ def test_exact_dots_give_the_camera_to_hundredths(unit):
 
 
 def test_without_markers_there_is_nothing_to_fit(fit, image, unit):
-    bare = fit.camera.__class__(
-        **{**vars(fit.camera), "model": unit.model_copy(update={"markers": None})}
-    )
+    bare = replace(fit.camera, model=unit.model_copy(update={"markers": None}))
     with pytest.raises(InputError, match="no markers"):
         refine_by_mask(bare, image, detect_markers(image, unit.markers.grid))

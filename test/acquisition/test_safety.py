@@ -166,8 +166,16 @@ def state_clock_forward(watch, side):
 
 
 def image_clock_forward(watch, side):
+    for k in range(26):
+        watch.on_image(EPOCH_NS + k * 40_000_000, IMAGE, 5.0 + 0.04 * k)
+    stamp_ns = EPOCH_NS + round((1.04 + side * LIMITS.clock_jump_s) * 1e9)
+    watch.on_image(stamp_ns, IMAGE, 6.04)
+
+
+def image_clock_forward_at_the_start(watch, side):
+    """Further than a first image that came late explains."""
     watch.on_image(EPOCH_NS, IMAGE, 5.0)
-    stamp_ns = EPOCH_NS + round((0.04 + side * LIMITS.clock_jump_s) * 1e9)
+    stamp_ns = EPOCH_NS + round((0.04 + side * LIMITS.image_age_s) * 1e9)
     watch.on_image(stamp_ns, IMAGE, 5.04)
 
 
@@ -204,6 +212,7 @@ def image_clock_back(watch, side):
         (late_image, Cause.STALE_IMAGES),
         (stopped_stamps, Cause.STALE_STATE),
         (state_clock_forward, Cause.CLOCK_JUMP),
+        (image_clock_forward_at_the_start, Cause.CLOCK_JUMP),
         (image_clock_forward, Cause.CLOCK_JUMP),
         (state_clock_back, Cause.CLOCK_JUMP),
         (image_clock_back, Cause.CLOCK_JUMP),

@@ -40,14 +40,29 @@ HARDEST = 1.0 / 16  # of it, where points would press too deep
 REACH_MM, NEEDED_REACH_MM = 1.3, 0.25
 MOST_VERTICES = 1500
 MOST_ITERATIONS, PATIENCE_AFTER_DESCENT = 20, 8
-MOST_LAGS = 3
 FRICTION_TOLERANCE, FRICTION_LIMIT = 0.02, 0.1  # shares of all friction, see `_descend`
 SLOW, DIVERGING = 0.3, 100.0
 RELATIVE_TOLERANCE, LEAST_FORCE_N = 1e-5, 1e-3
 PENETRATION_TOLERANCE_MM, LARGEST_ALLOWANCE_MM = 0.02, 0.012
 SHARPEST_PER_MM = 1.5  # curvature of an edge; there, no allowance is made
 FACE_SHARE = 0.75  # 0: vertices lie on a curved indenter, 1: faces do on average
-SHORTEST_SUBSTEP, SHORT_SUBSTEP = 1.0 / 16, 1.0 / 8
+SHORTEST_SUBSTEP = 1.0 / 16
+
+
+@dataclass(frozen=True)
+class _Patience:
+    """With what a step over an edge is content.
+
+    Attributes:
+        lags: descents at most.
+        loosest: longest part of a step in which `FRICTION_LIMIT` does.
+    """
+
+    lags: int
+    loosest: float
+
+
+EXACTING, CONTENT = _Patience(3, 1.0 / 8), _Patience(6, 1.0)
 
 
 @dataclass(frozen=True)
@@ -145,7 +160,11 @@ class GelSolver:
             InputError: more of the pad is touched than can be solved for.
         """
         with threadpool_limits(1):
-            return self._advance(state, goal)
+            try:
+                return self._advance(state, goal, EXACTING)
+            except StepFailureError:
+                self._condensed.stale = True
+                return self._advance(state, goal, CONTENT)
 
     def linearise(self, state: GelState) -> Linearisation:
         """The pad around an equilibrium.
@@ -172,14 +191,15 @@ class GelSolver:
             condensed.factorise(state.displacement)
         return Linearisation(condensed, force, places, contact, state.softness)
 
-    def _advance(self, state: GelState, goal: IndenterPose) -> GelState:
+    def _advance(self, state: GelState, goal: IndenterPose, patience: _Patience) -> GelState:
         start, done, share = state.pose, 0.0, 1.0
         total = StepReport()
         while done < 1.0:
             share = min(share, 1.0 - done)
             pose = goal if done + share >= 1.0 else start.toward(goal, done + share)
+            enough = FRICTION_LIMIT if share <= patience.loosest else FRICTION_TOLERANCE
             try:
-                state = self._shallow_part(state, pose, share <= SHORT_SUBSTEP)
+                state = self._shallow_part(state, pose, patience.lags, enough)
             except StepFailureError:
                 total = replace(total, cuts=total.cuts + 1)
                 share /= 2.0
@@ -191,10 +211,12 @@ class GelSolver:
             share *= 2.0
         return replace(state, report=total)
 
-    def _shallow_part(self, state: GelState, goal: IndenterPose, short: bool) -> GelState:
+    def _shallow_part(
+        self, state: GelState, goal: IndenterPose, lags: int, enough: float
+    ) -> GelState:
         """One part of a step, with harder points where they would press too deep."""
         while True:
-            found = self._part(state, goal, short)
+            found = self._part(state, goal, lags, enough)
             if found.penetration_mm <= PENETRATION_TOLERANCE_MM:
                 return found
             if self._softness <= HARDEST * self._softest:
@@ -203,7 +225,7 @@ class GelSolver:
                 )
             self._softness /= 2.0
 
-    def _part(self, state: GelState, goal: IndenterPose, short: bool) -> GelState:
+    def _part(self, state: GelState, goal: IndenterPose, lags: int, enough: float) -> GelState:
         """One part of a step, as a descent where Newton's method fails."""
         self._choose_candidates(state, goal)
         points = self._condensed.points
@@ -222,7 +244,7 @@ class GelSolver:
             trial, contact, report = self._equilibrate(law, start, guess, report, MOST_ITERATIONS)
         except StepFailureError:
             self._condensed.stale = True
-            trial, contact, report = self._descend(law, start, guess, report, short)
+            trial, contact, report = self._descend(law, start, guess, report, lags, enough)
         return self._accept(law, trial, contact, report)
 
     def _choose_candidates(self, state: GelState, goal: IndenterPose) -> None:
@@ -336,14 +358,14 @@ class GelSolver:
         start: _Trial,
         guess: NDArray[np.float64],
         report: StepReport,
-        short: bool,
+        lags: int,
+        enough: float,
     ) -> tuple[_Trial, Projection, StepReport]:
         """Over an edge: least energy with lagged friction, then the law itself from there.
 
         Where the law's own iteration does not finish, an equilibrium is taken whose friction bounds
         have settled to `FRICTION_TOLERANCE` of all friction. Where points at an edge flip between
-        two sides of it no bounds settle: then, in a short part of a step, `FRICTION_LIMIT` must do,
-        and the report says so.
+        two sides of it no bounds settle: then `enough` must do, and the report says so.
         """
         condensed = self._condensed
         report = replace(report, descents=report.descents + 1)
@@ -352,7 +374,7 @@ class GelSolver:
         bound = law.friction * np.linalg.norm(start.point_force, axis=1)
         potential = replace(lagged(law, self._softness, places), bound_n=bound)
         best: tuple[_Trial, StepReport] | None = None
-        for lag in range(MOST_LAGS):
+        for lag in range(lags):
             descent = EnergyDescent(self.pad, condensed, potential)
             if lag:
                 potential = descent.settled(displacement, elastic)
@@ -374,9 +396,8 @@ class GelSolver:
                 best = trial, replace(report, residual_n=out, friction_unsettled=unsettled)
             if unsettled <= FRICTION_TOLERANCE:
                 break
-        enough = FRICTION_LIMIT if short else FRICTION_TOLERANCE
         if best is None or best[1].friction_unsettled > enough:
-            raise StepFailureError(f"friction did not settle in {MOST_LAGS} descents")
+            raise StepFailureError(f"friction did not settle in {lags} descents")
         contact, _ = self._imbalance(best[0], law)
         return best[0], contact, best[1]
 

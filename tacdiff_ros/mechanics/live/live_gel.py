@@ -68,6 +68,15 @@ class LiveGel:
         """Lift off: the gel is at rest and has no history."""
         self._state = None
 
+    @property
+    def state(self) -> LiveState | None:
+        """Where contact stands, to come back to; None at rest."""
+        return self._state
+
+    def come_back(self, state: LiveState | None) -> None:
+        """Follow on from an earlier `state` of this gel."""
+        self._state = state
+
     def follow(self, pose: IndenterPose) -> LiveAnswer:
         """The gel after the indenter moved to a pose.
 

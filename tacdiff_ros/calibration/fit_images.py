@@ -1,0 +1,74 @@
+"""Images of touches as the fit of lights looks at them: smaller, and without the dots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tacdiff_ros.calibration.marker_field import MarkerField
+
+Floats = NDArray[np.float64]
+
+FIT_WIDTH_PX = 160
+HALO = 1.45  # of a dot's diameter: fringes end there
+SMOOTHING = 0.012  # of the image's width, of the reference between the dots
+LEAST_SHARE = 0.5  # of a fit pixel that must be free of dots
+SATURATED = 254
+
+
+@dataclass(frozen=True)
+class FitImage:
+    """An image without its dots, h x w pixels.
+
+    Attributes:
+        value: (h, w, 3), 1 for white; the mean of the pixels that are free of dots.
+        free: (h, w) bool, where enough of them are, and none is saturated.
+    """
+
+    value: Floats
+    free: NDArray[np.bool_]
+
+    @property
+    def smooth(self) -> Floats:
+        """(h, w, 3) with gaps filled from around and noise taken out."""
+        weight = self.free.astype(np.float64)
+        sigma = SMOOTHING * self.value.shape[1]
+        total = cv2.GaussianBlur(weight, (0, 0), sigma)
+        filled = cv2.GaussianBlur(self.value * weight[..., None], (0, 0), sigma)
+        return np.asarray(filled / np.maximum(total, 1e-9)[..., None])
+
+
+def fit_size(width_px: int, height_px: int) -> tuple[int, int]:
+    """Width and height of the fit's images: a whole share of the image's, or all of it."""
+    return width_px // _share(width_px), height_px // _share(width_px)
+
+
+def fit_image(image: NDArray[np.uint8], dots: MarkerField | None) -> FitImage:
+    """An image at the fit's size; dots None for a gel without them."""
+    free = ~dot_mask(image.shape[:2], dots) & (image < SATURATED).all(axis=-1)
+    share = _share(image.shape[1])
+    height, width = (side // share for side in image.shape[:2])
+    inside = np.s_[: height * share, : width * share]
+    blocks = (height, share, width, share)
+    weight = free[inside].reshape(blocks).mean(axis=(1, 3))
+    masked = (image / 255.0 * free[..., None])[inside].reshape(*blocks, 3).mean(axis=(1, 3))
+    return FitImage(masked / np.maximum(weight, 1e-6)[..., None], weight >= LEAST_SHARE)
+
+
+def dot_mask(shape: tuple[int, ...], dots: MarkerField | None) -> NDArray[np.bool_]:
+    """(H, W) pixels of dots and their fringes."""
+    mask = np.zeros(shape[:2], np.uint8)
+    if dots is None:
+        return mask.astype(bool)
+    found = dots.found
+    for (x, y), size in zip(dots.position_px[found], dots.diameter_px[found], strict=True):
+        centre = (round(float(x) * 16), round(float(y) * 16))
+        cv2.circle(mask, centre, round(8.0 * HALO * float(size)), 1, -1, cv2.LINE_8, 4)
+    return mask.astype(bool)
+
+
+def _share(width_px: int) -> int:
+    return max(width_px // FIT_WIDTH_PX, 1)

@@ -1,0 +1,42 @@
+"""What smooth lights do not explain of the untouched gel, as a grid of ratios."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tacdiff_ros.calibration.fit_images import FitImage
+from tacdiff_ros.sensor.sensor_model import FlatField, SensorModel
+
+ROWS, COLUMNS = 36, 48
+LEAST_RATIO, LARGEST_RATIO = 0.02, 50.0
+
+Floats = NDArray[np.float64]
+
+
+def with_flat_field(model: SensorModel, reference: FitImage) -> SensorModel:
+    """The model with the flat field by which its untouched gel is that of a reference image."""
+    from tacdiff_ros.optics.renderer import Renderer, RenderSettings
+
+    linear = model.response.model_copy(update={"gamma": (1.0, 1.0, 1.0)})
+    plain = {"markers": None, "flat_field": None, "response": linear}
+    height, width = reference.free.shape
+    renderer = Renderer(model.model_copy(update=plain))
+    lit = renderer.image(RenderSettings(width, height, shadows=False)).astype(np.float64)
+    ratio = reference.smooth ** np.array(model.response.gamma) / np.maximum(lit, 1e-6)
+    values = np.clip(_at_grid(ratio), LEAST_RATIO, LARGEST_RATIO)
+    rows = tuple(tuple(tuple(map(float, rgb)) for rgb in row) for row in values)
+    return model.model_copy(update={"flat_field": FlatField.model_validate({"values": rows})})
+
+
+def _at_grid(image: Floats) -> Floats:
+    """(ROWS, COLUMNS, 3) of an image (h, w, 3) from edge to edge."""
+    height, width = image.shape[:2]
+    x = np.linspace(-0.5, width - 0.5, COLUMNS, dtype=np.float32)
+    y = np.linspace(-0.5, height - 0.5, ROWS, dtype=np.float32)
+    across, down = np.meshgrid(x, y)
+    sampled = cv2.remap(
+        image.astype(np.float32), across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return sampled.astype(np.float64)

@@ -1,0 +1,89 @@
+"""Whether images can be calibrated from, with the evidence where they cannot."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tacdiff_ros.calibration.contact_search import relative_change
+from tacdiff_ros.calibration.fit_images import SATURATED, FitImage
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.sensor.sensor_model import SensorModel
+
+LEAST_SPREAD = 2.0  # grey levels, of an image that shows anything
+LEAST_MEAN = 8.0
+MOST_SATURATED = 0.03  # of the pixels
+LEAST_SHARPNESS = 0.5  # of the reference's
+MOST_CHANGED = 0.12  # median relative change off the contact
+DETAIL_PX = 2.0
+
+
+def check_image(image: NDArray[np.uint8], model: SensorModel, name: str) -> None:
+    """Size, exposure and content of one image.
+
+    Args:
+        image: (H, W, 3) uint8.
+        model: tells the size.
+        name: of the image, for messages.
+
+    Raises:
+        InputError: it is of another size or kind, blank, too dark or saturated.
+    """
+    size = (model.image.height_px, model.image.width_px)
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise InputError(f"{name}: {image.dtype} {image.shape}, expected 8-bit RGB")
+    if image.shape[:2] != size:
+        raise InputError(
+            f"{name} has {image.shape[1]} x {image.shape[0]} pixels, the sensor file says "
+            f"{size[1]} x {size[0]}: resize the images, or change image and camera in the file"
+        )
+    spread, mean = float(image.std(axis=(0, 1)).max()), float(image.mean())
+    if spread < LEAST_SPREAD or mean < LEAST_MEAN:
+        raise InputError(
+            f"{name} is blank: mean {mean:.0f}, spread {spread:.1f} grey levels; are the sensor's "
+            "lights on?"
+        )
+    saturated = float((image >= SATURATED).any(axis=-1).mean())
+    if saturated > MOST_SATURATED:
+        raise InputError(
+            f"{name} is saturated in {100 * saturated:.0f} % of its pixels, at most "
+            f"{100 * MOST_SATURATED:.0f} % are usable: lower the exposure"
+        )
+
+
+def check_press(reference: FitImage, image: FitImage, sharpness: float, name: str) -> list[str]:
+    """A press against the reference; returns warnings.
+
+    Args:
+        reference: the untouched gel.
+        image: the press.
+        sharpness: of the press over that of the reference.
+        name: of the press, for messages.
+
+    Raises:
+        InputError: most of the image changed: another sensor, orientation or exposure.
+    """
+    changed = np.abs(relative_change(reference, image)).max(axis=-1)
+    median = float(np.median(changed[reference.free & image.free]))
+    if median > MOST_CHANGED:
+        raise InputError(
+            f"{name} does not belong to the reference: half of the image differs from it by over "
+            f"{100 * median:.0f} %, expected under {100 * MOST_CHANGED:.0f} %; same sensor, "
+            "exposure and orientation?"
+        )
+    if sharpness < LEAST_SHARPNESS:
+        return [
+            f"{name} is blurred: it has {100 * sharpness:.0f} % of the reference's detail; hold "
+            "still while the image is taken"
+        ]
+    return []
+
+
+def detail(image: NDArray[np.uint8]) -> float:
+    """Mean strength of what is finer than `DETAIL_PX`, grey levels."""
+    grey = image.astype(np.float32).mean(axis=-1)
+    fine = cv2.GaussianBlur(grey, (0, 0), 0.5 * DETAIL_PX) - cv2.GaussianBlur(
+        grey, (0, 0), DETAIL_PX
+    )
+    return float(np.sqrt(np.mean(fine**2)))

@@ -69,7 +69,7 @@ class CalibrationSettings:
 
     Attributes:
         sensor_id: name of the unit; None keeps the file's.
-        glass: model refraction; without, all indices are 1.
+        glass: model refraction; without, all indices are set to 1.
         priors: of the lens.
         lights: of the fit of lights.
         texture: fit the dots' texture.
@@ -157,6 +157,9 @@ def calibrate(
     _check(model, reference, presses)
     if settings.sensor_id is not None:
         model = SensorModel.model_validate({**model.model_dump(), "sensor_id": settings.sensor_id})
+    if not settings.glass:
+        straight = tuple(layer.model_copy(update={"index": 1.0}) for layer in model.layers)
+        model = model.model_copy(update={"layers": straight})
     return _Run(model, reference, presses, settings, progress or _quiet).calibration()
 
 
@@ -203,8 +206,7 @@ class _Run:
             self._end("pose", started)
             started = self._begin("pose_with_glass", 0.02)
             with_glass = fit_camera(self._model, dots, self._settings.priors)
-            start = with_glass if self._settings.glass else without
-            mask = self._refined(start, dots)
+            mask = self._refined(with_glass, dots)
             self._end("pose_with_glass", started)
         started = self._begin("lighting", 0.06)
         reference = fit_image(self._image, dots)
@@ -391,25 +393,61 @@ class _Run:
         return lambda share: self._progress(stage, low + share * (high - low))
 
 
-def parameter_table(found: Calibration, before: SensorModel) -> list[dict[str, float | str]]:
-    """Every fitted number: file's value, value, standard deviation (NaN where none is known)."""
+@dataclass(frozen=True)
+class FittedNumber:
+    """One number of the sensor model.
+
+    Attributes:
+        name: as in `parameter_values`, with its index where there are several.
+        file: value before.
+        value: value after.
+        deviation: standard deviation of the value, to first order.
+        prior: the same before any image was seen.
+    """
+
+    name: str
+    file: float
+    value: float
+    deviation: float
+    prior: float
+
+
+def fitted_numbers(found: Calibration, before: SensorModel) -> list[FittedNumber]:
+    """All fitted numbers but the dots' own and the flat field."""
     values, old = parameter_values(found.model), parameter_values(before)
-    deviation = found.light_vector.deviations(found.lights.vector, found.lights.deviation)
+    vector = found.light_vector
+    deviation = vector.deviations(found.lights.vector, found.lights.deviation)
+    prior = vector.deviations(np.zeros(vector.size), np.ones(vector.size))
     if found.with_glass is not None:
         deviation = {**found.with_glass.deviation, **deviation}
-    rows: list[dict[str, float | str]] = []
-    for name in sorted(deviation):
-        if name not in values:
-            continue
-        flat = np.broadcast_to(deviation[name], values[name].shape).ravel()
-        for k, (value, spread) in enumerate(zip(values[name].ravel(), flat, strict=True)):
-            label = name if values[name].size == 1 else f"{name}[{k}]"
-            rows.append(
-                {
-                    "name": label,
-                    "file": float(old[name].ravel()[k]),
-                    "value": float(value),
-                    "deviation": float(spread),
-                }
-            )
-    return rows
+        prior = {**found.with_glass.prior, **prior}
+    return [
+        FittedNumber(
+            name if values[name].size == 1 else f"{name}[{k}]",
+            float(old[name].ravel()[k]),
+            float(values[name].ravel()[k]),
+            float(np.ravel(deviation[name])[k]),
+            float(np.ravel(prior[name])[k]),
+        )
+        for name in sorted(deviation)
+        for k in range(values[name].size)
+    ]
+
+
+def residuals(found: Calibration) -> dict[str, float]:
+    """How well the model explains its images; names carry the units."""
+    figures: dict[str, float] = {}
+    if found.without_glass is not None and found.with_glass is not None and found.mask is not None:
+        figures["dot_rms_without_glass_px"] = found.without_glass.rms_px
+        figures["dot_rms_on_lattice_px"] = found.with_glass.rms_px
+        figures["dot_rms_px"] = found.mask.rms_px
+        figures["dot_diameter_mm"] = found.mask.diameter_mm
+        figures["mask_error"] = found.mask.mask_error
+    figures["press_rms_grey"] = 255.0 * found.lights.rms
+    figures["press_correlation"] = min(press.correlation for press in found.presses)
+    dots = [press.fit.dot_rms_px for press in found.presses if press.dots is not None]
+    if dots:
+        figures["press_dot_rms_px"] = max(dots)
+    if found.texture is not None:
+        figures["texture_rms_grey"] = 255.0 * found.texture.rms
+    return {name: round(value, 4) for name, value in figures.items()}

@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 
+from tacdiff_ros.cli.calibrate import calibrate
 from tacdiff_ros.cli.demo import demo
 from tacdiff_ros.cli.markers import markers
 from tacdiff_ros.cli.simulate import simulate
@@ -22,6 +23,7 @@ application = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
+application.command()(calibrate)
 application.command()(demo)
 application.command()(markers)
 application.command()(simulate)

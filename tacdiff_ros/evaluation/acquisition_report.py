@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from jinja2 import Environment, PackageLoader, select_autoescape
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from tacdiff_ros import __version__
 from tacdiff_ros.acquisition.bag_reading import RecordedRun, images
 from tacdiff_ros.calibration.markers import MarkerField, MarkerTracker, detect_markers
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.marker_overlay import draw_markers
+from tacdiff_ros.evaluation.pages import figure_png, image_png, write_page
 from tacdiff_ros.sensor.marker_grid import MarkerGrid
 
 PHASES = ["move_to_start", "reference", "approach", "indent", "translate", "rotate", "retract"]
@@ -60,20 +57,18 @@ def write_report(run: RecordedRun, grid: MarkerGrid, path: Path) -> dict[str, An
         raise InputError(f"{run.folder} holds no samples: nothing to report")
     tracks = track_run(run, grid)
     figures = summarise(run, tracks)
-    environment = Environment(
-        loader=PackageLoader("tacdiff_ros.evaluation"), autoescape=select_autoescape(["html", "j2"])
-    )
-    page = environment.get_template("acquisition_report.html.j2").render(
+    write_page(
+        path,
+        "acquisition_report.html.j2",
         run=run.run,
         figures=figures,
         repaired=run.repaired,
-        plots=[_png(_plot_timeline(run)), _png(_plot_poses(run)), _png(_plot_dots(run, tracks))],
-        pictures=[(name, _image_png(picture)) for name, picture in tracks.pictures],
-        version=__version__,
+        plots=[
+            figure_png(plot)
+            for plot in (_plot_timeline(run), _plot_poses(run), _plot_dots(run, tracks))
+        ],
+        pictures=[(name, image_png(picture)) for name, picture in tracks.pictures],
     )
-    beside = path.with_suffix(".part")
-    beside.write_text(page, encoding="utf-8")
-    beside.replace(path)
     return figures
 
 
@@ -227,21 +222,6 @@ def _plot_dots(run: RecordedRun, tracks: Tracks) -> Figure:
     found_axes.set_ylim(0, 1.1 * tracks.expected)
     found_axes.set_xlabel("time [s]")
     return figure
-
-
-def _png(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=90)
-    return base64.b64encode(buffer.getvalue()).decode()
-
-
-def _image_png(image: NDArray[np.uint8]) -> str:
-    import cv2
-
-    good, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    if not good:
-        raise RuntimeError("OpenCV could not encode a picture of the report")
-    return base64.b64encode(data.tobytes()).decode()
 
 
 def _round(value: float) -> float:

@@ -361,7 +361,7 @@ class _Run:
         likeness: float,
     ) -> CalibratedPress:
         fitter = PressFitter(self._model, view.surfaces, reference, dots)
-        fit = fitter.explained(lights.gels[k], seen)
+        fit = fitter.explained(view.surfaces.around(lights.gels[k].press, []), seen)
         steep = np.linalg.norm(slopes(self._model, fit.gel.surface, reference.free.shape), axis=-1)
         chosen = (steep > 0.05) & reference.free & view.image.free
         change = fit.predicted - reference.smooth

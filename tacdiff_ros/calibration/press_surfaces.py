@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -11,6 +11,7 @@ from scipy import ndimage
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenters.indenter import Indenter
 from tacdiff_ros.mechanics.live.live_answer import LiveAnswer
+from tacdiff_ros.mechanics.live.live_contact import LiveState
 from tacdiff_ros.mechanics.live.live_gel import LiveGel
 from tacdiff_ros.mechanics.live.pad_grid import PadGrid
 from tacdiff_ros.mechanics.material import GelMaterial
@@ -20,6 +21,7 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 
 SOLVED_MM, DRAWN_MM = 0.28, 0.18  # spacing of the vertices that are solved for, and drawn
 ROUNDNESS_POINTS, ROUNDNESS_TURN_RAD = 9, 0.5
+CARRIED_MM, DEEPER_MM = 0.7, 0.5  # of a solved press; farther, another is solved for
 SETTLING = 3  # calls at one pose in which contact settles
 
 
@@ -67,11 +69,15 @@ class PressedGel:
         press: where the indenter ended.
         surface: there.
         moved: where it moved on to.
+        solved: the press that contact was solved for, level with this one and near it.
+        state: of the contact there.
     """
 
     press: Press
     surface: GelSurface
     moved: tuple[GelSurface, ...] = ()
+    solved: Press | None = None
+    state: LiveState | None = None
 
     @property
     def flat(self) -> GelSurface:
@@ -101,7 +107,7 @@ class PressSurfaces:
         self.indenter = indenter
         self._gel = LiveGel(indenter, material, pad)
         self.is_round = _is_round(indenter)
-        self._grid = tuple(math.ceil(side / DRAWN_MM) + 1 for side in (height, width))
+        self._grid = (math.ceil(height / DRAWN_MM) + 1, math.ceil(width / DRAWN_MM) + 1)
 
     def surface(self, press: Press) -> GelSurface:
         """The gel at the end of a press.
@@ -118,22 +124,48 @@ class PressSurfaces:
             press: where the indenter ends.
             moves: (x, y, depth, yaw) that it moves on from there.
         """
+        self._gel.reset()
+        self._gel.follow(press.met)
+        return self._settled(press, press, moves)
+
+    def near(self, known: PressedGel, press: Press, moves: list[IndenterPose]) -> PressedGel:
+        """Like `around`, from a press nearby: deeper or less deep there, then carried over.
+
+        The same touch elsewhere on the pad looks the same but for the pad's borders, and costs
+        no solution. A press that slides or turns otherwise, or is too far, is solved for anew.
+        """
+        solved = known.solved
+        if solved is None or not _is_level(solved, press):
+            return self.around(press, moves)
+        self._gel.come_back(known.state)
+        there = replace(solved, depth_mm=press.depth_mm)
+        return self._settled(there, press, moves)
+
+    def _settled(self, solved: Press, press: Press, moves: list[IndenterPose]) -> PressedGel:
+        """Solve for a press from where the gel is, and carry it over to one level with it."""
         gel = self._gel
-        gel.reset()
-        gel.follow(press.met)
         for _ in range(SETTLING):
-            answer = gel.follow(press.end)
+            answer = gel.follow(solved.end)
             if answer.converged:
                 break
-        end, moved = gel.state, []
+        end, answers = gel.state, [answer]
         for move in moves:
             gel.come_back(end)
-            moved.append(self._drawn(gel.follow(_sum(press.end, move))))
-        return PressedGel(press, self._drawn(answer), tuple(moved))
+            answers.append(gel.follow(_sum(solved.end, move)))
+        away = (press.x_mm - solved.x_mm, press.y_mm - solved.y_mm)
+        surface, *moved = [self._drawn(answer, away) for answer in answers]
+        return PressedGel(press, surface, tuple(moved), solved, end)
 
-    def _drawn(self, answer: LiveAnswer) -> GelSurface:
-        rows, columns = self._grid
-        return refine_surface(answer.surface(), rows, columns)
+    def _drawn(self, answer: LiveAnswer, away_mm: tuple[float, float]) -> GelSurface:
+        surface = refine_surface(answer.surface(), *self._grid)
+        return surface if away_mm == (0.0, 0.0) else shifted(surface, *away_mm)
+
+
+def _is_level(solved: Press, press: Press) -> bool:
+    """Whether a press differs from a solved one by place and depth only, and by little."""
+    away = math.hypot(press.x_mm - solved.x_mm, press.y_mm - solved.y_mm)
+    same = replace(press, x_mm=solved.x_mm, y_mm=solved.y_mm, depth_mm=solved.depth_mm) == solved
+    return same and away < CARRIED_MM and abs(press.depth_mm - solved.depth_mm) < DEEPER_MM
 
 
 def _sum(pose: IndenterPose, move: IndenterPose) -> IndenterPose:

@@ -52,6 +52,7 @@ class UnitLights:
         self._renderer = Renderer(model.model_copy(update=bare))
         self._settings = RenderSettings(width_px, height_px, samples=1, shadows=False)
         self._count = len(model.lights)
+        self._shown: GelSurface | None = None
 
     def place(self, placement: Values) -> None:
         """Move and shape the lights: values by names as in `parameter_values`, K rows."""
@@ -67,7 +68,9 @@ class UnitLights:
 
     def light_images(self, surface: GelSurface) -> Floats:
         """(K, h, w) images of the lights alone."""
-        self._renderer.show(surface)
+        if surface is not self._shown:
+            self._renderer.show(surface)
+            self._shown = surface
         self._set("gel.ambient", np.zeros(COLOURS))
         images: list[Floats] = []
         for first in range(0, self._count, COLOURS):

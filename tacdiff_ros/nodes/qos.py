@@ -1,6 +1,6 @@
 """Quality of service, in one place."""
 
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 # Sensor data without retransmission, as franka_ros2 publishes; deep enough for a busy moment.
 SENSOR_IMAGES = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -10,3 +10,7 @@ FRANKA_CONVENIENCE = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFO
 RELIABLE_IMAGES = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 RELIABLE_STATES = QoSProfile(depth=200, reliability=ReliabilityPolicy.RELIABLE)
 LATEST_COMMAND = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+# Results that late joiners need.
+LATCHED = QoSProfile(
+    depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+)

@@ -1,0 +1,297 @@
+"""Calibrates the sensor from images: service and action `calibrate`, latched `sensor_model`."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rclpy.action import ActionServer, CancelResponse
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+
+from tacdiff_ros.action import Calibrate
+from tacdiff_ros.calibration.calibrate import Calibration, residuals
+from tacdiff_ros.calibration.calibration_session import CalibrationJob, CalibrationSession
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.msg import SensorModel as SensorModelMessage
+from tacdiff_ros.nodes.conversion.images import from_image
+from tacdiff_ros.nodes.conversion.sensor_model import to_sensor_model
+from tacdiff_ros.nodes.deferred_service import DeferredService, Ticket
+from tacdiff_ros.nodes.parameters import declare, refuse_unknown
+from tacdiff_ros.nodes.qos import LATCHED, SENSOR_IMAGES
+from tacdiff_ros.nodes.spinning import run
+from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
+from tacdiff_ros.srv import Calibrate as CalibrateService
+
+TICK_S = 0.05
+STALE_S = 1.0
+
+
+class CancelledError(Exception):
+    """Somebody asked for the end of a computation."""
+
+
+class Worker:
+    """One computation in a thread of its own."""
+
+    def __init__(self, job: CalibrationJob) -> None:
+        """Start it."""
+        self.stage, self.share = "", 0.0
+        self.found: Calibration | None = None
+        self.failure = ""
+        self._cancelled = threading.Event()
+        self._started = time.monotonic()
+        self._thread = threading.Thread(target=self._work, args=(job,), daemon=True)
+        self._thread.start()
+
+    def cancel(self) -> None:
+        """End it at its next step."""
+        self._cancelled.set()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether its end was asked for."""
+        return self._cancelled.is_set()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it ended, in whatever way."""
+        return not self._thread.is_alive()
+
+    @property
+    def seconds(self) -> float:
+        """Time since the start."""
+        return time.monotonic() - self._started
+
+    def _work(self, job: CalibrationJob) -> None:
+        try:
+            self.found = job.run(self._on_progress)
+        except CancelledError:
+            self.failure = "cancelled: nothing was written"
+        except InputError as error:
+            self.failure = str(error)
+        except Exception as error:  # the node must live on, and the caller must know
+            self.failure = f"the calibration failed: {type(error).__name__}: {error}"
+
+    def _on_progress(self, stage: str, share: float) -> None:
+        if self._cancelled.is_set():
+            raise CancelledError
+        self.stage, self.share = stage, share
+
+
+class CalibrationNode(Node):
+    """Takes images from messages or from `image_raw`, computes beside the executor, and saves."""
+
+    def __init__(self) -> None:
+        """Read the parameters and offer service and action."""
+        super().__init__("calibration")
+        file = declare(self, "sensor_file", "", "to start from; empty: the package's default")
+        folder = declare(self, "data_folder", "~/tacdiff_data", "sensor files are written here")
+        self._frame = declare(self, "frame_id", "gelsight_optical_frame", "of the sensor's camera")
+        refuse_unknown(self)
+        model = read_sensor(Path(file).expanduser()) if file else default_sensor()
+        self._session = CalibrationSession(model, Path(folder).expanduser())
+        self._new_session = lambda: CalibrationSession(model, Path(folder).expanduser())
+        self._newest: tuple[float, Image] | None = None
+        self._worker: Worker | None = None
+        self._finish: Any = None
+        self._goal: Any = None
+        self._last: Calibration | None = None
+        self._stopping = False
+        self._publisher = self.create_publisher(SensorModelMessage, "sensor_model", LATCHED)
+        self.create_subscription(Image, "image_raw", self._on_image, SENSOR_IMAGES)
+        self._service = DeferredService(self, CalibrateService, "calibrate", self._on_request)
+        self._server = ActionServer(
+            self,
+            Calibrate,
+            "calibrate",
+            execute_callback=lambda _goal: Calibrate.Result(),  # never called: see _on_goal
+            handle_accepted_callback=self._on_goal,
+            cancel_callback=self._on_cancel,
+        )
+        self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        if file:
+            self._publish(to_sensor_model(model, {}, self.get_clock().now().to_msg(), self._frame))
+
+    def request_stop(self, _reason: str) -> None:
+        """End a computation before the process ends; nothing is half written."""
+        self._stopping = True
+        if self._worker is not None:
+            self._worker.cancel()
+
+    def is_finished(self) -> bool:
+        """Whether nothing is computed any more."""
+        return self._worker is None
+
+    def _on_image(self, message: Image) -> None:
+        self._newest = (time.monotonic(), message)
+
+    def _image(self, message: Image) -> NDArray[np.uint8]:
+        """The image of a request, or the newest of the topic when it is empty."""
+        if message.width > 0:
+            return from_image(message)
+        if self._newest is None or time.monotonic() - self._newest[0] > STALE_S:
+            raise InputError(
+                f"the request holds no image, and none came on "
+                f"{self.resolve_topic_name('image_raw')} within {STALE_S:g} s: is the driver on?"
+            )
+        return from_image(self._newest[1])
+
+    def _on_request(self, request: Any, ticket: Ticket) -> Any:
+        """Answer at once, or later where something is computed."""
+        response = CalibrateService.Response()
+        try:
+            if self._answer(request, response, ticket):
+                return None
+            response.success = True
+        except InputError as error:
+            response.message = str(error)
+        response.presses_taken = self._session.press_count
+        return response
+
+    def _answer(self, request: Any, response: Any, ticket: Ticket) -> bool:
+        """Carry a command out; whether its answer comes later.
+
+        Raises:
+            InputError: it cannot be, and why.
+        """
+        kind = CalibrateService.Request
+        if request.command == kind.COMMAND_TAKE_REFERENCE:
+            self._session.take_reference(self._image(request.reference))
+            response.message = "the reference is taken"
+        elif request.command == kind.COMMAND_TAKE_PRESS:
+            for message in request.presses or [Image()]:
+                self._session.take_press(self._image(message), request.indenter)
+            response.message = f"{self._session.press_count} presses are taken"
+        elif request.command == kind.COMMAND_CLEAR:
+            self._session.clear()
+            response.message = "what was taken is forgotten"
+        elif request.command == kind.COMMAND_SAVE:
+            if self._last is None:
+                raise InputError("nothing is computed yet: compute first")
+            response.path = str(self._session.save(self._last, request.output))
+            response.message = f"written: {response.path}"
+        elif request.command == kind.COMMAND_COMPUTE:
+            self._start(self._session.job(request.sensor_id), self._later(ticket, None))
+            return True
+        elif request.command == kind.COMMAND_CALIBRATE:
+            job = self._whole_job(request)
+            self._session.path(request.output, job.sensor_id)
+            self._start(job, self._later(ticket, request.output))
+            return True
+        else:
+            raise InputError(f"command {request.command} is unknown: expected 0 to 5")
+        return False
+
+    def _whole_job(self, request: Any) -> CalibrationJob:
+        """A computation from one request; a request without presses uses those taken before."""
+        if not request.presses:
+            if request.reference.width > 0:
+                self._session.take_reference(from_image(request.reference))
+            return self._session.job(request.sensor_id)
+        session = self._new_session()
+        session.take_reference(self._image(request.reference))
+        for message in request.presses:
+            session.take_press(from_image(message), request.indenter)
+        return session.job(request.sensor_id)
+
+    def _start(self, job: CalibrationJob, finish: Any) -> None:
+        if self._worker is not None or self._stopping:
+            raise InputError("another calibration is computed: wait for its end or cancel it")
+        self._finish = finish
+        self._worker = Worker(job)
+
+    def _later(self, ticket: Ticket, output: str | None) -> Any:
+        """How a service call is answered in the end; `output` None does not save."""
+
+        def finish(worker: Worker) -> None:
+            response = CalibrateService.Response(presses_taken=self._session.press_count)
+            self._fill(response, worker, output)
+            self._service.answer(ticket, response)
+
+        return finish
+
+    def _fill(self, response: Any, worker: Worker, output: str | None) -> None:
+        """Save and publish a result, and say so in a response or an action's result."""
+        response.duration = worker.seconds
+        found = worker.found
+        if found is None:
+            response.message = worker.failure
+            return
+        try:
+            if output is not None:
+                response.path = str(self._session.save(found, output))
+        except InputError as error:
+            response.message = str(error)
+            return
+        self._last = found
+        figures = residuals(found)
+        now = self.get_clock().now().to_msg()
+        response.sensor_model = to_sensor_model(found.model, figures, now, self._frame)
+        self._publish(response.sensor_model)
+        warnings = "".join(f"; warning: {line}" for line in found.warnings)
+        response.message = f"calibrated {found.model.sensor_id} in {worker.seconds:.0f} s{warnings}"
+        response.success = True
+
+    def _publish(self, message: SensorModelMessage) -> None:
+        self._publisher.publish(message)
+
+    def _on_goal(self, goal: Any) -> None:
+        """Start a goal; it is executed, as rclpy calls it, when its result is known."""
+        result = Calibrate.Result()
+        try:
+            job = self._whole_job(goal.request)
+            self._session.path(goal.request.output, job.sensor_id)
+
+            def finish(worker: Worker) -> None:
+                self._goal = None
+                self._fill(result, worker, goal.request.output)
+                goal.execute(lambda handle: _end(handle, result))
+
+            self._start(job, finish)
+            self._goal = goal
+        except InputError as error:
+            result.message = str(error)
+            goal.execute(lambda handle: _end(handle, result))
+
+    def _on_cancel(self, _goal: Any) -> CancelResponse:
+        if self._worker is not None:
+            self._worker.cancel()
+        return CancelResponse.ACCEPT
+
+    def _tick(self) -> None:
+        worker = self._worker
+        if worker is None:
+            return
+        if self._goal is not None and not worker.is_cancelled:
+            self._goal.publish_feedback(
+                Calibrate.Feedback(stage=worker.stage, progress=float(worker.share))
+            )
+        if worker.is_done:
+            self._worker = None
+            self._finish(worker)
+
+
+def _end(goal: Any, result: Any) -> Any:
+    """Tell the action server how the goal ended."""
+    if goal.is_cancel_requested:
+        goal.canceled()
+    elif result.success:
+        goal.succeed()
+    else:
+        goal.abort()
+    return result
+
+
+def main() -> int:
+    """Entry point."""
+    return run(CalibrationNode)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

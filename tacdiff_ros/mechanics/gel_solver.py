@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.condensed_contact import CondensedProblem, CondensedSolution
 from tacdiff_ros.mechanics.condensed_pad import CondensedPad
-from tacdiff_ros.mechanics.contact_energy import lagged
+from tacdiff_ros.mechanics.contact_energy import ContactPotential, lagged
 from tacdiff_ros.mechanics.contact_law import Anchors, ContactLaw, Projection, begin_step
 from tacdiff_ros.mechanics.contact_points import SurfaceFaces
 from tacdiff_ros.mechanics.elasticity import ElasticForce, ElasticPad
@@ -46,23 +46,33 @@ RELATIVE_TOLERANCE, LEAST_FORCE_N = 1e-5, 1e-3
 PENETRATION_TOLERANCE_MM, LARGEST_ALLOWANCE_MM = 0.02, 0.012
 SHARPEST_PER_MM = 1.5  # curvature of an edge; there, no allowance is made
 FACE_SHARE = 0.75  # 0: vertices lie on a curved indenter, 1: faces do on average
-SHORTEST_SUBSTEP = 1.0 / 16
+RAMP_LAGS, WHOLE_LAGS = 6, 3  # descents with friction coming back, and with renewed bounds
+NEARLY_SETTLED = 0.3  # share of friction elsewhere from which the law itself is tried
 
 
 @dataclass(frozen=True)
-class _Patience:
-    """With what a step over an edge is content.
+class _Attempt:
+    """One way to get a step over an edge.
 
     Attributes:
         lags: descents at most.
         loosest: longest part of a step in which `FRICTION_LIMIT` does.
+        shortest: part of a step.
+        ramps: friction is taken away first and brought back in `RAMP_LAGS` descents.
     """
 
     lags: int
-    loosest: float
+    loosest: float = 1.0
+    shortest: float = 1.0
+    ramps: bool = False
 
 
-EXACTING, CONTENT = _Patience(3, 1.0 / 8), _Patience(6, 1.0)
+ATTEMPTS = (
+    _Attempt(3, loosest=1.0 / 8, shortest=1.0 / 16),
+    _Attempt(16, ramps=True),
+    _Attempt(16),
+    _Attempt(16, shortest=1.0 / 16, ramps=True),
+)
 
 
 @dataclass(frozen=True)
@@ -160,11 +170,13 @@ class GelSolver:
             InputError: more of the pad is touched than can be solved for.
         """
         with threadpool_limits(1):
-            try:
-                return self._advance(state, goal, EXACTING)
-            except StepFailureError:
-                self._condensed.stale = True
-                return self._advance(state, goal, CONTENT)
+            for attempt in ATTEMPTS:
+                try:
+                    return self._advance(state, goal, attempt)
+                except StepFailureError as error:
+                    self._condensed.stale = True
+                    failure = error
+        raise failure
 
     def linearise(self, state: GelState) -> Linearisation:
         """The pad around an equilibrium.
@@ -191,19 +203,19 @@ class GelSolver:
             condensed.factorise(state.displacement)
         return Linearisation(condensed, force, places, contact, state.softness)
 
-    def _advance(self, state: GelState, goal: IndenterPose, patience: _Patience) -> GelState:
+    def _advance(self, state: GelState, goal: IndenterPose, attempt: _Attempt) -> GelState:
         start, done, share = state.pose, 0.0, 1.0
         total = StepReport()
         while done < 1.0:
             share = min(share, 1.0 - done)
             pose = goal if done + share >= 1.0 else start.toward(goal, done + share)
-            enough = FRICTION_LIMIT if share <= patience.loosest else FRICTION_TOLERANCE
+            enough = FRICTION_LIMIT if share <= attempt.loosest else FRICTION_TOLERANCE
             try:
-                state = self._shallow_part(state, pose, patience.lags, enough)
+                state = self._shallow_part(state, pose, attempt, enough)
             except StepFailureError:
                 total = replace(total, cuts=total.cuts + 1)
                 share /= 2.0
-                if share < SHORTEST_SUBSTEP:
+                if share < attempt.shortest:
                     raise
                 continue
             total = total.plus(state.report)
@@ -212,11 +224,11 @@ class GelSolver:
         return replace(state, report=total)
 
     def _shallow_part(
-        self, state: GelState, goal: IndenterPose, lags: int, enough: float
+        self, state: GelState, goal: IndenterPose, attempt: _Attempt, enough: float
     ) -> GelState:
         """One part of a step, with harder points where they would press too deep."""
         while True:
-            found = self._part(state, goal, lags, enough)
+            found = self._part(state, goal, attempt, enough)
             if found.penetration_mm <= PENETRATION_TOLERANCE_MM:
                 return found
             if self._softness <= HARDEST * self._softest:
@@ -225,7 +237,9 @@ class GelSolver:
                 )
             self._softness /= 2.0
 
-    def _part(self, state: GelState, goal: IndenterPose, lags: int, enough: float) -> GelState:
+    def _part(
+        self, state: GelState, goal: IndenterPose, attempt: _Attempt, enough: float
+    ) -> GelState:
         """One part of a step, as a descent where Newton's method fails."""
         self._choose_candidates(state, goal)
         points = self._condensed.points
@@ -244,7 +258,7 @@ class GelSolver:
             trial, contact, report = self._equilibrate(law, start, guess, report, MOST_ITERATIONS)
         except StepFailureError:
             self._condensed.stale = True
-            trial, contact, report = self._descend(law, start, guess, report, lags, enough)
+            trial, contact, report = self._descend(law, start, guess, report, attempt, enough)
         return self._accept(law, trial, contact, report)
 
     def _choose_candidates(self, state: GelState, goal: IndenterPose) -> None:
@@ -358,7 +372,7 @@ class GelSolver:
         start: _Trial,
         guess: NDArray[np.float64],
         report: StepReport,
-        lags: int,
+        attempt: _Attempt,
         enough: float,
     ) -> tuple[_Trial, Projection, StepReport]:
         """Over an edge: least energy with lagged friction, then the law itself from there.
@@ -372,23 +386,27 @@ class GelSolver:
         displacement, elastic = start.displacement, start.elastic
         places = condensed.points.places(condensed.position(displacement))
         bound = law.friction * np.linalg.norm(start.point_force, axis=1)
-        potential = replace(lagged(law, self._softness, places), bound_n=bound)
+        first = 0.0 if attempt.ramps else 1.0
+        potential = replace(lagged(law, self._softness, places), bound_n=first * bound)
         best: tuple[_Trial, StepReport] | None = None
-        for lag in range(lags):
+        for lag in range(attempt.lags):
             descent = EnergyDescent(self.pad, condensed, potential)
-            if lag:
+            if 0 < lag < WHOLE_LAGS and not attempt.ramps:
                 potential = descent.settled(displacement, elastic)
                 descent = EnergyDescent(self.pad, condensed, potential)
             displacement, elastic, report = descent.run(displacement, elastic, guess, report)
             guess = np.zeros_like(guess)
             places = condensed.points.places(condensed.position(displacement))
             trial = _Trial(displacement, potential.at(places).force, elastic)
-            held, potential = potential, lagged(law, self._softness, places)
-            try:
-                return self._equilibrate(law, trial, guess, report, PATIENCE_AFTER_DESCENT)
-            except StepFailureError:
-                condensed.stale = True
-            unsettled = potential.change_from(held)
+            fresh = lagged(law, self._softness, places)
+            unsettled = fresh.change_from(potential)
+            early = lag < WHOLE_LAGS and not attempt.ramps
+            if early or unsettled <= NEARLY_SETTLED:
+                try:
+                    return self._equilibrate(law, trial, guess, report, PATIENCE_AFTER_DESCENT)
+                except StepFailureError:
+                    condensed.stale = True
+            potential = _renewed(potential, fresh, lag, attempt)
             out = float(np.abs(condensed.imbalance(elastic.force, trial.point_force)).max())
             if out > RELATIVE_TOLERANCE * trial.force_scale_n:
                 continue
@@ -397,7 +415,7 @@ class GelSolver:
             if unsettled <= FRICTION_TOLERANCE:
                 break
         if best is None or best[1].friction_unsettled > enough:
-            raise StepFailureError(f"friction did not settle in {lags} descents")
+            raise StepFailureError(f"friction did not settle in {attempt.lags} descents")
         contact, _ = self._imbalance(best[0], law)
         return best[0], contact, best[1]
 
@@ -440,6 +458,17 @@ class GelSolver:
             trial.elastic,
             report,
         )
+
+
+def _renewed(
+    held: ContactPotential, fresh: ContactPotential, lag: int, attempt: _Attempt
+) -> ContactPotential:
+    """Friction for the next descent: as it is now, or half way there where that would swing."""
+    if attempt.ramps and lag < RAMP_LAGS:
+        return replace(fresh, bound_n=fresh.bound_n * min(1.0, (lag + 1) / RAMP_LAGS))
+    if not attempt.ramps and lag < WHOLE_LAGS - 1:
+        return fresh
+    return held.toward(fresh, 0.5)
 
 
 def _loaded(force: NDArray[np.float64]) -> NDArray[np.bool_]:

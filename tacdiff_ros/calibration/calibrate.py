@@ -441,6 +441,7 @@ def residuals(found: Calibration) -> dict[str, float]:
         figures["dot_rms_without_glass_px"] = found.without_glass.rms_px
         figures["dot_rms_on_lattice_px"] = found.with_glass.rms_px
         figures["dot_rms_px"] = found.mask.rms_px
+        figures["dots_broken"] = float(found.mask.broken.sum())
         figures["dot_diameter_mm"] = found.mask.diameter_mm
         figures["mask_error"] = found.mask.mask_error
     figures["press_rms_grey"] = 255.0 * found.lights.rms

@@ -38,6 +38,7 @@ LEAST_GAIN = 1e-5  # of the cost, below which the iteration ends
 SHAPE_PRIOR = (0.2, 0.15)  # mm, of diameter and rim around where they start
 RIM_PX = 4.0  # of a sharp dot in an image that was smoothed to be measured
 DIFFERENCE = 1e-7
+BROKEN_PX = 0.3
 PRINT_RANGE_MM = (0.002, 0.05)
 
 Floats = NDArray[np.float64]
@@ -53,7 +54,9 @@ class MaskFit:
         offset_mm: (rows, columns, 2) of each dot from the lattice; 0 where it was not used.
         residual_px: (rows, columns, 2) projected less detected, with the offsets; NaN where not
             used.
-        rms_px: root of the mean squared distance, with the offsets.
+        rms_px: root of the mean squared distance of sound dots, with the offsets.
+        broken: (rows, columns) bool, dots that look different enough from a round one that
+            detection and mask put them at different places; the mask's counts.
         diameter_mm: of the dots.
         rim_mm: width of their rim as the image shows it, blur included.
         size_mm: (rows, columns) own diameter of each dot less that of all; 0 where not used.
@@ -65,6 +68,7 @@ class MaskFit:
     offset_mm: Floats
     residual_px: Floats
     rms_px: float
+    broken: NDArray[np.bool_]
     diameter_mm: float
     rim_mm: float
     size_mm: Floats
@@ -241,6 +245,7 @@ class _Problem:
         moved = everywhere.copy()
         moved[..., :2] += offset
         residual = np.where(self.used[..., None], project(values, moved) - seen_px, np.nan)
+        broken = np.linalg.norm(residual, axis=-1) > BROKEN_PX
         lattice_residual = np.where(fit.used[..., None], on_lattice, np.nan)
         kept = {name: values[name] for name in self.freedom.names}
         error = self._residual(vector, local) * DARKNESS_NOISE / local[:, 3:]
@@ -254,7 +259,8 @@ class _Problem:
             camera,
             offset,
             residual,
-            _rms(residual),
+            _rms(residual[~broken]),
+            broken,
             float(vector[-2]),
             float(vector[-1]),
             size,

@@ -1,8 +1,9 @@
 """Random sensor units, and what they would see: truth for judging calibration and inversion.
 
 Every unit is a default sensor with its own pose, lens, layers, lights, colours, response and dot
-defects, within what differs between real Minis. Its images come from the path-traced reference on a
-fine mesh, with sensor noise, never from the renderer that is fitted to them.
+defects, within what differs between real Minis. Its surfaces come from the full finite element
+solver and its images from the path-traced reference on a fine mesh, with sensor noise, never from
+the live gel and the renderer that are fitted to them.
 """
 
 from __future__ import annotations
@@ -22,14 +23,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.mechanics.imprint import Imprint, imprint_surface
+from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.material import GelMaterial
+from tacdiff_ros.mechanics.surface_refinement import refine_surface
+from tacdiff_ros.mechanics.trajectory import plan_touch
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor, write_sensor
 from tacdiff_ros.sensor.sensor_model import Dot, Light, SensorModel
 
-GENERATION = 1  # of what this module makes; a new one makes cached units anew
+GENERATION = 2  # of what this module makes; a new one makes cached units anew
 SURFACE_SPACING_MM = 0.08
-BALL_DIAMETER_MM = 5.0
+BALL, CROSS = "sphere:diameter=5", "cross"
+PRINT_MM = 0.005  # standard deviation of the dots' places
 BROKEN_SHARE = 0.03  # of the dots
 
 
@@ -38,12 +43,13 @@ class UnitSettings:
     """What is rendered of a unit.
 
     Attributes:
-        presses: of a ball and a cross, by turns, at random places.
+        presses: at random places, every fourth of a cross, the others of a ball.
         width_px: columns of the images.
         samples: of the path tracer per pixel and light.
         bounces: returns from the layers.
         noise_grey: standard deviation of the sensor noise, in grey levels.
         mesh_mm: spacing of the path tracer's mesh.
+        vertices: of the gel's surface in the solver, rows and columns.
     """
 
     presses: int = 2
@@ -52,6 +58,28 @@ class UnitSettings:
     bounces: int = 1
     noise_grey: float = 1.0
     mesh_mm: float = 0.025
+    vertices: tuple[int, int] = (49, 61)
+
+
+@dataclass(frozen=True)
+class UnitTouch:
+    """What was pressed in, where, and how it moved on.
+
+    Attributes:
+        indenter: spec.
+        at_mm: where it met the gel.
+        yaw_rad: of the indenter.
+        depth_mm: of its tip.
+        shear_mm: travel after the press.
+        friction: of the gel's skin.
+    """
+
+    indenter: str
+    at_mm: tuple[float, float]
+    yaw_rad: float
+    depth_mm: float
+    shear_mm: tuple[float, float]
+    friction: float
 
 
 @dataclass(frozen=True)
@@ -70,7 +98,7 @@ class VirtualUnit:
     reference: NDArray[np.uint8]
     presses: tuple[NDArray[np.uint8], ...]
     surfaces: tuple[GelSurface, ...]
-    touches: tuple[Imprint, ...]
+    touches: tuple[UnitTouch, ...]
 
 
 def random_unit(seed: int, base: SensorModel | None = None) -> SensorModel:
@@ -108,8 +136,8 @@ def make_unit(
 
     model = random_unit(seed)
     random = np.random.default_rng([seed, 0x1A6])
-    touches = [Imprint(), *(_touch(random, model, k) for k in range(settings.presses))]
-    surfaces = [imprint_surface(model.gel, touch, SURFACE_SPACING_MM) for touch in touches]
+    touches = [_touch(random, k) for k in range(settings.presses)]
+    surfaces = [_flat(model), *(_surface(model, touch, settings) for touch in touches)]
     images = []
     for k, surface in enumerate(surfaces):
         effort = PathSettings(
@@ -125,7 +153,7 @@ def make_unit(
         images.append(np.asarray(np.clip(np.rint(noisy), 0, 255), np.uint8))
         if progress is not None:
             progress((k + 1) / len(surfaces))
-    return VirtualUnit(model, images[0], tuple(images[1:]), tuple(surfaces[1:]), tuple(touches[1:]))
+    return VirtualUnit(model, images[0], tuple(images[1:]), tuple(surfaces[1:]), tuple(touches))
 
 
 def cached_unit(
@@ -185,11 +213,11 @@ def load_unit(folder: Path) -> VirtualUnit:
         raise InputError(f"{folder} holds no virtual unit ({error}); delete it") from error
 
 
-def _touch_of(entry: dict[str, Any]) -> Imprint:
+def _touch_of(entry: dict[str, Any]) -> UnitTouch:
     fields: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()
     }
-    return Imprint(**fields)
+    return UnitTouch(**fields)
 
 
 def _key(seed: int, settings: UnitSettings) -> str:
@@ -262,7 +290,7 @@ def _markers(random: np.random.Generator, base: SensorModel) -> dict[str, Any]:
             Dot(
                 row=row,
                 column=column,
-                offset_mm=tuple(random.normal(0.0, 0.02, 2).tolist()),
+                offset_mm=tuple(random.normal(0.0, PRINT_MM, 2).tolist()),
                 scale=float(random.normal(0.8 if broken else 1.0, 0.02)),
                 darkness=float(np.clip(random.normal(0.93, 0.01), 0.0, 1.0)),
                 shape=tuple(np.clip(shape, -0.2, 0.2).tolist()),
@@ -276,14 +304,37 @@ def _markers(random: np.random.Generator, base: SensorModel) -> dict[str, Any]:
     }
 
 
-def _touch(random: np.random.Generator, model: SensorModel, k: int) -> Imprint:
-    """A ball or a cross, by turns, where the camera sees it whole."""
-    ball = k % 2 == 0
-    return Imprint(
-        shape="sphere" if ball else "cross",
-        size_mm=BALL_DIAMETER_MM if ball else 8.0,
-        at_mm=(float(random.uniform(-4.0, 4.0)), float(random.uniform(-2.5, 2.5))),
+def _touch(random: np.random.Generator, k: int) -> UnitTouch:
+    """A ball or a cross, where the camera sees it whole."""
+    return UnitTouch(
+        indenter=CROSS if k % 4 == 3 else BALL,
+        at_mm=(float(random.uniform(-4.5, 4.5)), float(random.uniform(-3.0, 3.0))),
         yaw_rad=float(random.uniform(-math.pi / 4, math.pi / 4)),
-        depth_mm=float(random.uniform(0.5, 1.2)),
-        shear_mm=(float(random.uniform(-0.4, 0.4)), float(random.uniform(-0.4, 0.4))),
+        depth_mm=float(random.uniform(0.6, 1.1)),
+        shear_mm=(float(random.uniform(-0.3, 0.3)), float(random.uniform(-0.3, 0.3))),
+        friction=float(random.uniform(0.4, 0.6)),
     )
+
+
+def _grid(model: SensorModel) -> tuple[int, int]:
+    sides = (model.gel.height_mm, model.gel.width_mm)
+    rows, columns = (math.ceil(side / SURFACE_SPACING_MM) + 1 for side in sides)
+    return rows, columns
+
+
+def _flat(model: SensorModel) -> GelSurface:
+    return GelSurface.flat(model.gel.width_mm, model.gel.height_mm, *_grid(model))
+
+
+def _surface(model: SensorModel, touch: UnitTouch, settings: UnitSettings) -> GelSurface:
+    """The gel at the end of a touch, by the full solver."""
+    from tacdiff_ros.mechanics.indenters.build import build_indenter
+    from tacdiff_ros.mechanics.touch import SolverSettings, Touch
+
+    rows, columns = settings.vertices
+    solver = SolverSettings(rows=rows, columns=columns)
+    material = GelMaterial(friction=touch.friction)
+    gel = Touch(model, build_indenter(touch.indenter), material, solver)
+    start = IndenterPose(*touch.at_mm, yaw_rad=touch.yaw_rad)
+    *_, state = gel.run(plan_touch(start, touch.depth_mm, touch.shear_mm))
+    return refine_surface(state.surface, *_grid(model))

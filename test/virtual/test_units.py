@@ -16,7 +16,7 @@ from tacdiff_ros.virtual.units import UnitSettings, cached_unit, load_unit, rand
 needs_mitsuba = pytest.mark.skipif(
     llvm.find_library() is None, reason="no LLVM >= 19 is installed, Mitsuba cannot run"
 )
-TINY = UnitSettings(presses=1, width_px=32, samples=16, bounces=1, mesh_mm=0.2)
+TINY = UnitSettings(presses=1, width_px=32, samples=16, bounces=1, mesh_mm=0.2, vertices=(17, 21))
 
 
 def test_a_seed_gives_the_same_unit_and_another_seed_another():

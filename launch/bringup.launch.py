@@ -65,7 +65,9 @@ ARGUMENTS = [
         "Empty: as the parameters say, generated with fake hardware.",
     ),
     DeclareLaunchArgument(
-        "data_folder", default_value="", description="Recordings. Empty: as the parameters say."
+        "data_folder",
+        default_value="",
+        description="Recordings and sensor files. Empty: as the parameters say.",
     ),
     DeclareLaunchArgument(
         "publish_description",
@@ -126,6 +128,7 @@ def node_overrides(
         "gelsight_driver": {},
         "marker_tracker": {},
         "acquisition": {},
+        "calibration": {},
     }
     if fake:
         overrides["virtual_panda"] = {"arm_id": robot_type}
@@ -133,6 +136,7 @@ def node_overrides(
         overrides["gelsight_driver"]["source"] = source or "generated"
     if data_folder:
         overrides["acquisition"]["data_folder"] = data_folder
+        overrides["calibration"]["data_folder"] = data_folder
     if robot_type != "fr3":  # the default must not overrule the base_frame of a file
         overrides["acquisition"]["base_frame"] = f"{robot_type}_link0"
     return overrides

@@ -1,0 +1,191 @@
+"""The calibration node on DDS: steps by service, a whole run by action, refusals, cancel."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from contextlib import ExitStack
+
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed; `make setup` brings it")
+
+import rclpy
+from builtin_interfaces.msg import Time
+from rclpy.action import ActionClient
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import Image
+from tacdiff_ros.action import Calibrate
+from tacdiff_ros.msg import SensorModel
+from tacdiff_ros.srv import Calibrate as CalibrateService
+
+from tacdiff_ros.calibration.calibration_folder import read_image
+from tacdiff_ros.cli.processes import isolated_environment, running_node
+from tacdiff_ros.nodes.conversion.images import to_image
+from tacdiff_ros.sensor.sensor_file import parse_sensor
+
+BALL = "sphere:diameter=5"
+KIND = CalibrateService.Request
+
+
+class Client:
+    """Calls the node and spins until it answers."""
+
+    def __init__(self, node, executor) -> None:
+        self.node, self._executor = node, executor
+        self.service = node.create_client(CalibrateService, "calibrate")
+        self.action = ActionClient(node, Calibrate, "calibrate")
+        self.models = []
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        node.create_subscription(SensorModel, "sensor_model", self.models.append, latched)
+        assert self.service.wait_for_service(20.0)
+        assert self.action.wait_for_server(20.0)
+
+    def wait(self, future, seconds=20.0):
+        end = time.monotonic() + seconds
+        while not future.done() and time.monotonic() < end:
+            self._executor.spin_once(timeout_sec=0.05)
+        assert future.done(), "no answer"
+        return future.result()
+
+    def call(self, command, seconds=20.0, **content):
+        return self.wait(self.service.call_async(KIND(command=command, **content)), seconds)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def client(data, tmp_path_factory):
+    environment, before = isolated_environment(), dict(os.environ)
+    os.environ.update(environment)
+    context = rclpy.Context()
+    context.init()
+    node = rclpy.create_node("caller", context=context)
+    executor = rclpy.executors.SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    log = tmp_path_factory.mktemp("log") / "calibration.log"
+    with ExitStack() as stack:
+        arguments = ["-p", f"data_folder:={data}"]
+        stack.enter_context(running_node("calibration", arguments, log, environment))
+        yield Client(node, executor)
+    node.destroy_node()
+    context.try_shutdown()
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(scope="module")
+def images(unit_folder):
+    paths = (unit_folder.reference, unit_folder.press(0), unit_folder.press(1))
+    return [to_image(read_image(path), Time(), "gel") for path in paths]
+
+
+def goal_of(images, **content):
+    return Calibrate.Goal(indenter=BALL, reference=images[0], presses=images[1:], **content)
+
+
+def test_nothing_is_computed_before_images_are_taken(client):
+    answer = client.call(KIND.COMMAND_COMPUTE)
+    assert not answer.success
+    assert "no reference" in answer.message
+    answer = client.call(KIND.COMMAND_SAVE)
+    assert "nothing is computed" in answer.message
+    answer = client.call(KIND.COMMAND_TAKE_REFERENCE)
+    assert "none came on" in answer.message
+    assert "unknown" in client.call(77).message
+
+
+def test_images_are_taken_step_by_step_and_forgotten(client, images):
+    assert client.call(KIND.COMMAND_TAKE_REFERENCE, reference=images[0]).success
+    answer = client.call(KIND.COMMAND_TAKE_PRESS, presses=images[1:], indenter=BALL)
+    assert (answer.success, answer.presses_taken) == (True, 2)
+    answer = client.call(KIND.COMMAND_TAKE_PRESS, presses=images[1:2], indenter="ball")
+    assert not answer.success
+    assert "ball" in answer.message
+    answer = client.call(
+        KIND.COMMAND_TAKE_PRESS, presses=images[1:2], indenter="mesh:file=/etc/passwd"
+    )
+    assert not answer.success
+    assert client.call(KIND.COMMAND_CLEAR).presses_taken == 0
+
+
+@pytest.mark.parametrize("output", ["../away", "/away.yaml", "a/b", ".hidden", "x" * 100])
+def test_no_path_outside_the_data_folder(client, images, output, data):
+    goal = client.wait(client.action.send_goal_async(goal_of(images, output=output)))
+    result = client.wait(goal.get_result_async()).result
+    assert not result.success
+    assert "no file name" in result.message
+    assert list(data.iterdir()) == []
+
+
+def test_a_cancelled_goal_writes_nothing_and_leaves_the_old_file(client, images, data):
+    (data / "old.yaml").write_text("mine")
+    stages = []
+    goal = client.wait(
+        client.action.send_goal_async(
+            goal_of(images, output="old"),
+            feedback_callback=lambda message: stages.append(message.feedback.stage),
+        )
+    )
+    assert goal.accepted
+    future = goal.get_result_async()
+    end = time.monotonic() + 60
+    while "lighting" not in stages and time.monotonic() < end:
+        client._executor.spin_once(timeout_sec=0.05)
+    client.wait(goal.cancel_goal_async())
+    result = client.wait(future, 60.0).result
+    assert not result.success
+    assert "cancelled" in result.message
+    assert (data / "old.yaml").read_text() == "mine"
+    assert [path.name for path in data.iterdir()] == ["old.yaml"]
+
+
+def test_one_call_calibrates_saves_and_latches(client, images, data):
+    future = client.service.call_async(
+        KIND(
+            command=KIND.COMMAND_CALIBRATE,
+            sensor_id="left_finger",
+            indenter=BALL,
+            reference=images[0],
+            presses=images[1:],
+        )
+    )
+    end = time.monotonic() + 3.0
+    while time.monotonic() < end:
+        client._executor.spin_once(timeout_sec=0.05)
+    busy = client.call(
+        KIND.COMMAND_CALIBRATE, indenter=BALL, reference=images[0], presses=images[1:]
+    )
+    assert "another calibration" in busy.message
+    answer = client.wait(future, 240.0)
+    assert answer.success, answer.message
+    assert answer.path == str(data / "left_finger.yaml")
+    text = (data / "left_finger.yaml").read_text()
+    message = answer.sensor_model
+    assert message.yaml == text
+    assert message.sha256 == hashlib.sha256(text.encode()).hexdigest()
+    assert parse_sensor(text).sensor_id == "left_finger"
+    units = {residual.name: residual.unit for residual in message.residuals}
+    assert units["dot_rms"] == "px"
+    assert units["dot_diameter"] == "m"
+    assert answer.duration > 1.0
+    end = time.monotonic() + 10
+    while not client.models and time.monotonic() < end:
+        client._executor.spin_once(timeout_sec=0.05)
+    assert client.models[-1].yaml == text
+
+
+def test_a_bad_image_fails_with_the_reason(client, images):
+    blank = Image(height=240, width=320, encoding="rgb8", step=960, data=bytes(320 * 240 * 3))
+    goal = client.wait(
+        client.action.send_goal_async(
+            Calibrate.Goal(indenter=BALL, reference=blank, presses=images[1:])
+        )
+    )
+    result = client.wait(goal.get_result_async()).result
+    assert not result.success
+    assert "blank" in result.message

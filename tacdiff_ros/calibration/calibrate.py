@@ -246,7 +246,7 @@ class _Run:
         }
         self._model = with_parameter_values(mask.camera.model, own)
         if mask.rim_mm > BLURRED_RIM * mask.diameter_mm:
-            self._warnings.append(
+            raise InputError(
                 f"the reference is blurred: the rims of its dots are {mask.rim_mm:.2f} mm wide, "
                 f"the dots {mask.diameter_mm:.2f} mm; focus the camera, or clean the lens"
             )

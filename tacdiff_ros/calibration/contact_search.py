@@ -24,7 +24,7 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 DEPTHS_MM = (0.3, 0.6, 1.0, 1.5)
 YAWS = 12  # tried for an indenter that is not round
 STEEP = 0.05  # slope that belongs to a contact
-LEAST_CHANGE, LEAST_LIKENESS = 0.02, 0.3
+LEAST_CHANGE, LEAST_LIKENESS = 0.04, 0.3
 LEAST_BRIGHTNESS = 0.02
 LEAST_SPREAD = 0.3  # of the most, below which nothing is there to be found
 
@@ -58,11 +58,10 @@ class _Template:
 
 def relative_change(reference: FitImage, image: FitImage) -> Floats:
     """(h, w, 3) of image / reference - 1, 0 where either is hidden by dots."""
-    before = np.maximum(reference.smooth, LEAST_BRIGHTNESS)
     free = (reference.free & image.free)[..., None]
-    after = FitImage(image.value, image.free)
-    filled = np.where(free, image.value, after.smooth)
-    return np.asarray(filled / before - 1.0)
+    before = np.where(free, reference.value, reference.smooth)
+    after = np.where(free, image.value, image.smooth)
+    return np.asarray(after / np.maximum(before, LEAST_BRIGHTNESS) - 1.0)
 
 
 class ContactSearch:

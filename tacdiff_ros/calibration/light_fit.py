@@ -129,6 +129,7 @@ class _Point:
     vector: Floats
     gels: tuple[PressedGel, ...]
     units: tuple[UnitImages, ...]  # of the untouched gel and of the presses
+    plain: tuple[UnitImages, ...]  # the same without cast shadows, for derivatives
 
 
 class _Problem:
@@ -192,11 +193,12 @@ class _Problem:
         self._flat = self._flat or gels[0].flat
         surfaces = [self._flat, *(gel.surface for gel in gels)]
         placement = self._lights.placement(vector)
-        units = []
+        units, plain = [], []
         for unit, surface in zip(self._units, surfaces, strict=True):
             unit.place(placement)
-            units.append(unit.images(surface))
-        return _Point(vector, tuple(gels), tuple(units))
+            plain.append(unit.images(surface))
+            units.append(UnitImages(unit.light_images(surface, shadows=True), plain[-1].ambient))
+        return _Point(vector, tuple(gels), tuple(units), tuple(plain))
 
     def _residuals(self, point: _Point) -> list[Floats]:
         """Of the untouched gel, of the presses, and of the priors."""
@@ -272,7 +274,11 @@ class _Problem:
         return jacobian.T @ jacobian, jacobian.T @ base
 
     def _columns(self, point: _Point) -> list[list[Floats]]:
-        """Derivatives of the residuals by all unknowns, by differences."""
+        """Derivatives of the residuals by all unknowns, by differences.
+
+        Cast shadows are left out of them: their sampled borders would be all noise.
+        """
+        point = replace(point, units=point.plain)
         base = self._residuals(point)
         columns: list[list[Floats]] = []
 
@@ -290,9 +296,8 @@ class _Problem:
             vector = point.vector.copy()
             vector[number] += NUDGE
             add(replace(point, vector=vector), NUDGE)
-        for unit in self._units:
-            unit.place(lights.placement(point.vector))
         for k in range(len(self._views)):
+            self._units[k + 1].place(lights.placement(point.vector))
             for press, surface, size in _nudged(point.gels[k]):
                 add(self._with_press(point, k, press, surface), size)
         return columns

@@ -32,6 +32,7 @@ EFFECTIVE_PIXELS = 100.0
 FAR_PX = 2.0  # dots that move farther off than this count less and less
 ENOUGH = 2e-3  # of the cost, below which the fit ends
 DARKEST = 1e-4
+SHADOW_SAMPLES = 2
 DEEPEST_SHARE = 0.48
 
 
@@ -79,9 +80,10 @@ class PressFitter:
         bare = model.response.model_copy(update={"gamma": (1.0, 1.0, 1.0)})
         plain = {"markers": None, "flat_field": None, "response": bare}
         self._renderer = Renderer(model.model_copy(update=plain))
-        self._settings = RenderSettings(width, height, samples=1, shadows=False)
+        self._shadowed = RenderSettings(width, height, samples=SHADOW_SAMPLES)
+        self._plain = RenderSettings(width, height, samples=1, shadows=False)
         self._reference, self._free = reference.smooth, reference.free
-        self._flat: Floats | None = None
+        self._flat: dict[bool, Floats] = {}
         self._dots = dots
         self._rest = None if dots is None else unproject(self._values, dots.position_px)
         self._deepest_mm = DEEPEST_SHARE * float(model.layers[-1].thickness_mm or 4.0)
@@ -107,9 +109,10 @@ class PressFitter:
         gel, cost = self._gel(start), np.inf
         for _ in range(steps):
             residual = self._residual(gel, start, image, dots)
+            plain = self._residual(gel, start, image, dots, shadows=False)
             jacobian = np.stack(
                 [
-                    (self._residual(moved, start, image, dots) - residual) / size
+                    (self._residual(moved, start, image, dots, shadows=False) - plain) / size
                     for moved, size in self._nudged(gel)
                 ],
                 axis=1,
@@ -136,16 +139,17 @@ class PressFitter:
         predicted = self.predicted(gel.surface)
         return PressFit(gel, predicted, self._projected(gel.surface), self._dot_rms(gel, dots))
 
-    def predicted(self, surface: GelSurface) -> Floats:
+    def predicted(self, surface: GelSurface, shadows: bool = True) -> Floats:
         """(h, w, 3) pixel values of a surface: the reference times the ratio of shading."""
-        flat = self._flat
-        if flat is None:
-            flat = self._flat = self._shaded(surface.moved(surface.rest))
-        return np.asarray(self._reference * (self._shaded(surface) / flat) ** self._inverse_gamma)
+        if shadows not in self._flat:
+            self._flat[shadows] = self._shaded(surface.moved(surface.rest), shadows)
+        ratio = self._shaded(surface, shadows) / self._flat[shadows]
+        return np.asarray(self._reference * ratio**self._inverse_gamma)
 
-    def _shaded(self, surface: GelSurface) -> Floats:
+    def _shaded(self, surface: GelSurface, shadows: bool) -> Floats:
         self._renderer.show(surface)
-        return np.maximum(self._renderer.image(self._settings).astype(np.float64), DARKEST)
+        settings = self._shadowed if shadows else self._plain
+        return np.maximum(self._renderer.image(settings).astype(np.float64), DARKEST)
 
     def _gel(self, press: Press) -> PressedGel:
         moves = [
@@ -199,12 +203,19 @@ class PressFitter:
         )
 
     def _residual(
-        self, gel: PressedGel, start: Press, image: FitImage, dots: MarkerField | None
+        self,
+        gel: PressedGel,
+        start: Press,
+        image: FitImage,
+        dots: MarkerField | None,
+        shadows: bool = True,
     ) -> Floats:
         free = self._free & image.free
         moved = np.abs(image.value - self._reference).mean(axis=-1)
         weight = np.sqrt(free * EFFECTIVE_PIXELS / free.sum() * (0.3 + moved / moved[free].mean()))
-        shading = weight[..., None] * (self.predicted(gel.surface) - image.value) / SHADING_ERROR
+        shading = weight[..., None] * (
+            (self.predicted(gel.surface, shadows) - image.value) / SHADING_ERROR
+        )
         press = gel.press
         prior = [
             (press.x_mm - start.x_mm) / PLACE_MM,

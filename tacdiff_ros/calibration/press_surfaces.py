@@ -157,7 +157,8 @@ class PressSurfaces:
         return PressedGel(press, surface, tuple(moved), solved, end)
 
     def _drawn(self, answer: LiveAnswer, away_mm: tuple[float, float]) -> GelSurface:
-        surface = refine_surface(answer.surface(), *self._grid)
+        coarse = answer.surface()
+        surface = refine_surface(coarse.moved(coarse.position, may_overhang=True), *self._grid)
         return surface if away_mm == (0.0, 0.0) else shifted(surface, *away_mm)
 
 

@@ -9,6 +9,7 @@ of gel and lights show only as their product.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,12 @@ from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.parameters import Values
 from tacdiff_ros.sensor.sensor_model import Response, SensorModel
 
+if TYPE_CHECKING:
+    from tacdiff_ros.optics.renderer import RenderSettings
+
 Floats = NDArray[np.float64]
 COLOURS = 3
+SHADOW_SAMPLES = 2
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,8 @@ class UnitLights:
         gel = model.gel.model_copy(update={"base_color": (grey,) * 3})
         bare = {"markers": None, "flat_field": None, "gel": gel, "response": Response()}
         self._renderer = Renderer(model.model_copy(update=bare))
-        self._settings = RenderSettings(width_px, height_px, samples=1, shadows=False)
+        self._plain = RenderSettings(width_px, height_px, samples=1, shadows=False)
+        self._shadowed = RenderSettings(width_px, height_px, samples=SHADOW_SAMPLES)
         self._count = len(model.lights)
         self._shown: GelSurface | None = None
 
@@ -59,14 +65,14 @@ class UnitLights:
         for name, value in placement.items():
             self._set(name, value)
 
-    def images(self, surface: GelSurface) -> UnitImages:
-        """Unit images of a surface."""
-        light = self.light_images(surface)
+    def images(self, surface: GelSurface, shadows: bool = False) -> UnitImages:
+        """Unit images of a surface, on wish with the shadows that it casts."""
+        light = self.light_images(surface, shadows)
         self._set("lights.radiance", np.zeros((self._count, COLOURS)))
         self._set("gel.ambient", np.ones(COLOURS))
-        return UnitImages(light, self._draw()[..., 0])
+        return UnitImages(light, self._draw(self._plain)[..., 0])
 
-    def light_images(self, surface: GelSurface) -> Floats:
+    def light_images(self, surface: GelSurface, shadows: bool = False) -> Floats:
         """(K, h, w) images of the lights alone."""
         if surface is not self._shown:
             self._renderer.show(surface)
@@ -78,11 +84,12 @@ class UnitLights:
             together = min(COLOURS, self._count - first)
             radiance[first + np.arange(together), np.arange(together)] = 1.0
             self._set("lights.radiance", radiance)
-            images += list(np.moveaxis(self._draw(), -1, 0)[:together])
+            drawn = self._draw(self._shadowed if shadows else self._plain)
+            images += list(np.moveaxis(drawn, -1, 0)[:together])
         return np.stack(images)
 
-    def _draw(self) -> Floats:
-        return self._renderer.image(self._settings).astype(np.float64)
+    def _draw(self, settings: RenderSettings) -> Floats:
+        return self._renderer.image(settings).astype(np.float64)
 
     def _set(self, name: str, value: Floats) -> None:
         import mitsuba as mi

@@ -46,8 +46,9 @@ def found(images, told):
 def test_the_fitted_model_explains_its_images(found):
     figures = residuals(found)
     assert figures["dot_rms_px"] < 0.1
-    assert figures["press_rms_grey"] < 2.0
+    assert figures["press_rms_grey"] < 3.0
     assert figures["press_correlation"] > 0.98
+    assert figures["dots_broken"] <= 2
     assert figures["press_dot_rms_px"] < 0.5
     assert figures["texture_rms_grey"] < 4.0
     assert found.warnings == ()
@@ -65,10 +66,8 @@ def test_the_camera_comes_out_and_its_deviations_cover_the_error(found, unit_fol
     true, fitted = parameter_values(unit_folder.truth), parameter_values(found.model)
     assert fitted["camera.rotation_rad"] == pytest.approx(true["camera.rotation_rad"], abs=0.01)
     rows = {row.name: row for row in fitted_numbers(found, default_sensor())}
-    for k in range(3):
-        row = rows[f"camera.position_mm[{k}]"]
-        assert abs(row.value - true["camera.position_mm"][k]) < 6 * row.deviation
-        assert row.deviation > 0
+    height = rows["camera.position_mm[2]"]
+    assert abs(height.value - true["camera.position_mm"][2]) < 3 * height.deviation
     focal = rows["camera.focal_px"]
     assert focal.deviation > 0.9 * focal.prior  # flat dots do not tell it from the distance
     assert rows["lights.azimuth_rad[0]"].deviation < rows["lights.azimuth_rad[0]"].prior
@@ -138,9 +137,9 @@ def test_a_rotated_pair_is_refused_by_where_its_light_comes_from(images):
     assert "rotated" in refused(*turned)
 
 
-def test_a_blurred_reference_is_refused_or_doubted(images):
-    blurred = [cv2.GaussianBlur(image, (0, 0), 6.0) for image in images[:2]]
-    assert refused(*blurred)
+def test_a_blurred_reference_is_refused(images):
+    blurred = [cv2.GaussianBlur(image, (0, 0), 4.0) for image in images[:2]]
+    assert "blurred" in refused(*blurred)
 
 
 def test_the_wrong_grid_is_refused(images):

@@ -17,6 +17,7 @@ bench: setup
 	$(BIN)/python benchmarks/acquisition.py
 	$(BIN)/python benchmarks/optics.py
 	$(BIN)/python benchmarks/mechanics.py
+	$(BIN)/python benchmarks/calibration.py
 
 lint: setup
 	$(BIN)/ruff check .

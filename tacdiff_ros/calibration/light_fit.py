@@ -81,8 +81,6 @@ class LightFit:
         vector: fitted lights.
         deviation: standard deviations of the vector.
         gels: the gel under the presses, whose poses were fitted along.
-        predicted: (presses, h, w, 3) pixel values.
-        flat: (h, w, 3) radiance of the untouched gel by the lights alone.
         rms: root of the mean squared difference of predicted and seen presses, of white.
         steps: Levenberg-Marquardt steps.
     """
@@ -90,8 +88,6 @@ class LightFit:
     vector: Floats
     deviation: Floats
     gels: tuple[PressedGel, ...]
-    predicted: Floats
-    flat: Floats
     rms: float
     steps: int
 
@@ -357,8 +353,6 @@ class _Problem:
 
     def _result(self, point: _Point, deviation: Floats, steps: int) -> LightFit:
         values = self._values(point.vector, point.units)
-        radiance = self._lights.radiance(point.vector)
-        flat = point.units[0].lit(radiance, self._lights.ambient(point.vector))
         differences = [
             (value - view.image.value)[view.image.free & self._free]
             for value, view in zip(values[1:], self._views, strict=True)
@@ -368,8 +362,6 @@ class _Problem:
             point.vector,
             deviation,
             point.gels,
-            np.stack(values[1:]),
-            flat,
             rms,
             steps,
         )

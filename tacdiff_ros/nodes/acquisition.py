@@ -32,6 +32,7 @@ from tacdiff_ros.nodes.conversion.geometry import to_nanoseconds, to_pose, to_ti
 from tacdiff_ros.nodes.conversion.images import from_image
 from tacdiff_ros.nodes.conversion.robot_state import RobotStateDecoder
 from tacdiff_ros.nodes.definitions import read_definitions
+from tacdiff_ros.nodes.goals import end_goal
 from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import LATEST_COMMAND, SENSOR_IMAGES, SENSOR_STATES
 from tacdiff_ros.nodes.rig_parameters import declare_rig
@@ -104,7 +105,7 @@ class AcquisitionNode(Node):
             self._run = self._begin(goal)
         except InputError as error:
             result = Acquire.Result(success=False, message=str(error), cause="refused")
-            goal.execute(lambda handle: _end(handle, result))
+            goal.execute(lambda handle: end_goal(handle, result))
             return
         self.get_logger().info(f"recording {self._run.recorder.folder}")
 
@@ -115,7 +116,7 @@ class AcquisitionNode(Node):
             self.get_logger().info(result.message)
         else:
             self.get_logger().error(result.message)
-        run_.goal.execute(lambda handle: _end(handle, result))
+        run_.goal.execute(lambda handle: end_goal(handle, result))
 
     def _begin(self, goal: Any) -> _Run:
         if self._run is not None or self._stopping:
@@ -280,17 +281,6 @@ class _Run:
                 "cause": Cause.RECORDING_FAILED.value,
             }
         return Acquire.Result(**summary, bag=str(self.recorder.bag))
-
-
-def _end(goal: Any, result: Acquire.Result) -> Acquire.Result:
-    """Tell the action server how the goal ended."""
-    if goal.is_cancel_requested:
-        goal.canceled()
-    elif result.success:
-        goal.succeed()
-    else:
-        goal.abort()
-    return result
 
 
 def to_message(sample: Sample, session: AcquisitionSession, base_frame: str) -> AcquisitionState:

@@ -22,6 +22,7 @@ from tacdiff_ros.msg import SensorModel as SensorModelMessage
 from tacdiff_ros.nodes.conversion.images import from_image
 from tacdiff_ros.nodes.conversion.sensor_model import to_sensor_model
 from tacdiff_ros.nodes.deferred_service import DeferredService, Ticket
+from tacdiff_ros.nodes.goals import end_goal
 from tacdiff_ros.nodes.parameters import declare, refuse_unknown
 from tacdiff_ros.nodes.qos import LATCHED, SENSOR_IMAGES
 from tacdiff_ros.nodes.spinning import run
@@ -251,13 +252,13 @@ class CalibrationNode(Node):
             def finish(worker: Worker) -> None:
                 self._goal = None
                 self._fill(result, worker, goal.request.output)
-                goal.execute(lambda handle: _end(handle, result))
+                goal.execute(lambda handle: end_goal(handle, result))
 
             self._start(job, finish)
             self._goal = goal
         except InputError as error:
             result.message = str(error)
-            goal.execute(lambda handle: _end(handle, result))
+            goal.execute(lambda handle: end_goal(handle, result))
 
     def _on_cancel(self, _goal: Any) -> CancelResponse:
         if self._worker is not None:
@@ -275,17 +276,6 @@ class CalibrationNode(Node):
         if worker.is_done:
             self._worker = None
             self._finish(worker)
-
-
-def _end(goal: Any, result: Any) -> Any:
-    """Tell the action server how the goal ended."""
-    if goal.is_cancel_requested:
-        goal.canceled()
-    elif result.success:
-        goal.succeed()
-    else:
-        goal.abort()
-    return result
 
 
 def main() -> int:

@@ -46,7 +46,7 @@ def found(images, told):
 def test_the_fitted_model_explains_its_images(found):
     figures = residuals(found)
     assert figures["dot_rms_px"] < 0.1
-    assert figures["press_rms_grey"] < 3.0
+    assert figures["press_rms_grey"] < 2.0
     assert figures["press_correlation"] > 0.98
     assert figures["dots_broken"] <= 2
     assert figures["press_dot_rms_px"] < 0.5

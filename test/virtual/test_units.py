@@ -16,7 +16,7 @@ from tacdiff_ros.virtual.units import UnitSettings, cached_unit, load_unit, rand
 needs_mitsuba = pytest.mark.skipif(
     llvm.find_library() is None, reason="no LLVM >= 19 is installed, Mitsuba cannot run"
 )
-TINY = UnitSettings(presses=1, width_px=32, samples=16, bounces=1, mesh_mm=0.2, vertices=(17, 21))
+TINY = UnitSettings(presses=1, width_px=32, samples=16, bounces=1, mesh_mm=0.2, vertices=(33, 41))
 
 
 def test_a_seed_gives_the_same_unit_and_another_seed_another():
@@ -57,7 +57,7 @@ class TestRendered:
         assert unit.reference.dtype == np.uint8
         assert 20 < unit.reference.mean() < 235
         deepest = -unit.surfaces[0].position[:, 2].min()
-        assert deepest == pytest.approx(unit.touches[0].depth_mm, rel=0.3)  # a coarse mesh
+        assert deepest == pytest.approx(unit.touches[0].depth_mm, abs=0.1)
         assert np.abs(unit.presses[0].astype(int) - unit.reference).max() > 15
 
     def test_a_kept_unit_is_read_and_not_made_again(self, unit, folder):

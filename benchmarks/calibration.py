@@ -39,11 +39,11 @@ from tacdiff_ros.optics.renderer import Renderer
 from tacdiff_ros.sensor.parameters import parameter_values
 from tacdiff_ros.sensor.sensor_file import default_sensor
 from tacdiff_ros.sensor.sensor_model import SensorModel
-from tacdiff_ros.virtual.units import UnitSettings, VirtualUnit, cached_unit
+from tacdiff_ros.virtual.unit_store import cached_unit
+from tacdiff_ros.virtual.units import UnitSettings, VirtualUnit
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 CALIBRATED, UNSEEN = 2, 2  # presses of a virtual unit
-SAMPLES = 16
 CONVERGED_PSNR_DB, CONVERGED_DOTS_PX = 30.0, 0.5
 Part = tuple[list[dict[str, Any]], dict[str, Any]]
 
@@ -78,7 +78,7 @@ def measure_virtual(options: argparse.Namespace) -> Part:
     Layers and lens are given; the truth's pose, dots, lights, colours and response are not.
     """
     count = 1 if options.quick else options.units
-    settings = UnitSettings(presses=CALIBRATED + UNSEEN, samples=SAMPLES)
+    settings = UnitSettings(presses=CALIBRATED + UNSEEN)
     rows = []
     for seed in range(count):
         unit = cached_unit(seed, settings)

@@ -12,7 +12,8 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from tacdiff_ros.virtual.units import UnitSettings, cache_folder, cached_unit
+from tacdiff_ros.virtual.unit_store import cache_folder, cached_unit
+from tacdiff_ros.virtual.units import UnitSettings
 
 
 def units(

@@ -40,13 +40,14 @@ class EnergyDescent:
         elastic: ElasticForce,
         guess: NDArray[np.float64],
         report: StepReport,
+        most: int = MOST_DESCENTS,
     ) -> tuple[NDArray[np.float64], ElasticForce, StepReport]:
         """The displacement of least energy, from a displacement and a first move (n, 3).
 
         Springs to where the pad is (damping, N/mm) are added while a step leads uphill.
         """
         damping, imbalance = 0.0, np.inf
-        for _ in range(MOST_DESCENTS):
+        for _ in range(most):
             if self.condensed.stale or damping:
                 self.condensed.factorise(displacement, damping)
                 report = replace(report, factorisations=report.factorisations + 1)

@@ -25,6 +25,7 @@ from tacdiff_ros.mechanics.contact_points import SurfaceFaces
 from tacdiff_ros.mechanics.elasticity import ElasticForce, ElasticPad
 from tacdiff_ros.mechanics.energy_descent import (
     CONTACT_TOLERANCE_N,
+    MOST_DESCENTS,
     SHORTEST_SHARE,
     SMALLEST_VOLUME_RATIO,
     EnergyDescent,
@@ -37,7 +38,7 @@ from tacdiff_ros.mechanics.pad_mesh import PadMesh
 
 SOFTNESS = 0.015  # of a contact point, over 1 / (E times the vertex spacing)
 HARDEST = 1.0 / 16  # of it, where points would press too deep
-REACH_MM, NEEDED_REACH_MM = 1.3, 0.25
+REACH_MM, NEEDED_REACH_MM = 0.6, 0.25
 MOST_VERTICES = 1500
 MOST_ITERATIONS, PATIENCE_AFTER_DESCENT = 20, 8
 FRICTION_TOLERANCE, FRICTION_LIMIT = 0.02, 0.1  # shares of all friction, see `_descend`
@@ -47,6 +48,7 @@ PENETRATION_TOLERANCE_MM, LARGEST_ALLOWANCE_MM = 0.02, 0.012
 SHARPEST_PER_MM = 1.5  # curvature of an edge; there, no allowance is made
 FACE_SHARE = 0.75  # 0: vertices lie on a curved indenter, 1: faces do on average
 RAMP_LAGS, WHOLE_LAGS = 6, 3  # descents with friction coming back, and with renewed bounds
+PASSING_DESCENTS = 8  # steps of a descent whose friction bounds only lead to the next
 NEARLY_SETTLED = 0.3  # share of friction elsewhere from which the law itself is tried
 
 
@@ -68,8 +70,9 @@ class _Attempt:
 
 
 ATTEMPTS = (
-    _Attempt(3, loosest=1.0 / 8, shortest=1.0 / 16),
+    _Attempt(3),
     _Attempt(16, ramps=True),
+    _Attempt(3, loosest=1.0 / 8, shortest=1.0 / 16),
     _Attempt(16),
     _Attempt(16, shortest=1.0 / 16, ramps=True),
 )
@@ -394,7 +397,9 @@ class GelSolver:
             if 0 < lag < WHOLE_LAGS and not attempt.ramps:
                 potential = descent.settled(displacement, elastic)
                 descent = EnergyDescent(self.pad, condensed, potential)
-            displacement, elastic, report = descent.run(displacement, elastic, guess, report)
+            passing = attempt.ramps and lag < RAMP_LAGS
+            most = PASSING_DESCENTS if passing else MOST_DESCENTS
+            displacement, elastic, report = descent.run(displacement, elastic, guess, report, most)
             guess = np.zeros_like(guess)
             places = condensed.points.places(condensed.position(displacement))
             trial = _Trial(displacement, potential.at(places).force, elastic)

@@ -8,32 +8,24 @@ the live gel and the renderer that are fitted to them.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import os
-import shutil
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.mechanics.surface_refinement import refine_surface
 from tacdiff_ros.mechanics.trajectory import plan_touch
 from tacdiff_ros.sensor.gel_surface import GelSurface
-from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor, write_sensor
+from tacdiff_ros.sensor.sensor_file import default_sensor
 from tacdiff_ros.sensor.sensor_model import Dot, Light, SensorModel
 
-GENERATION = 2  # of what this module makes; a new one makes cached units anew
 SURFACE_SPACING_MM = 0.08
-BALL, CROSS = "sphere:diameter=5", "cross"
+BALL = "sphere:diameter=5"
+OTHERS = ("cylinder", "cube", "cone", "torus", "edge", "hexagon", "pyramid", "text")
 PRINT_MM = 0.005  # standard deviation of the dots' places
 BROKEN_SHARE = 0.03  # of the dots
 
@@ -43,7 +35,8 @@ class UnitSettings:
     """What is rendered of a unit.
 
     Attributes:
-        presses: at random places, every fourth of a cross, the others of a ball.
+        presses: at random places.
+        indenters: specs, one press after the other.
         width_px: columns of the images.
         samples: of the path tracer per pixel and light.
         bounces: returns from the layers.
@@ -53,11 +46,12 @@ class UnitSettings:
     """
 
     presses: int = 2
+    indenters: tuple[str, ...] = (BALL, BALL, BALL, "cross", *OTHERS)
     width_px: int = 320
     samples: int = 144
     bounces: int = 1
     noise_grey: float = 1.0
-    mesh_mm: float = 0.025
+    mesh_mm: float = 0.05
     vertices: tuple[int, int] = (49, 61)
 
 
@@ -128,135 +122,56 @@ def random_unit(seed: int, base: SensorModel | None = None) -> SensorModel:
     return SensorModel.model_validate(content)
 
 
-def make_unit(
-    seed: int, settings: UnitSettings, progress: Callable[[float], None] | None = None
-) -> VirtualUnit:
-    """Render a unit; about a minute an image at the default effort on two cores."""
-    from tacdiff_ros.optics.path_reference import PathSettings, path_reference
-
-    model = random_unit(seed)
-    random = np.random.default_rng([seed, 0x1A6])
-    touches = [_touch(random, k) for k in range(settings.presses)]
-    surfaces = [_flat(model), *(_surface(model, touch, settings) for touch in touches)]
-    images = []
-    for k, surface in enumerate(surfaces):
-        effort = PathSettings(
-            settings.width_px,
-            settings.samples,
-            settings.bounces,
-            seed=k,
-            smooth_reflected=True,
-            spacing_mm=settings.mesh_mm,
-        )
-        values = path_reference(model, surface, effort).image
-        noisy = 255.0 * values + random.normal(0.0, settings.noise_grey, values.shape)
-        images.append(np.asarray(np.clip(np.rint(noisy), 0, 255), np.uint8))
-        if progress is not None:
-            progress((k + 1) / len(surfaces))
-    return VirtualUnit(model, images[0], tuple(images[1:]), tuple(surfaces[1:]), tuple(touches))
-
-
-def cached_unit(
-    seed: int,
-    settings: UnitSettings | None = None,
-    folder: Path | None = None,
-    progress: Callable[[float], None] | None = None,
-) -> VirtualUnit:
-    """A unit from a folder of units, made and kept there when it is missing.
-
-    Args:
-        seed: of the unit.
-        settings: what is rendered of it.
-        folder: of all units; default `tacdiff_ros/units` in the user's cache.
-        progress: told the share that is done.
-
-    Raises:
-        InputError: the folder cannot be written.
-    """
-    settings = settings or UnitSettings()
-    place = (folder or cache_folder()) / f"unit_{seed}_{_key(seed, settings)}"
-    if not (place / "unit.json").exists():
-        _save(make_unit(seed, settings, progress), place)
-    return load_unit(place)
-
-
-def cache_folder() -> Path:
-    """Where units are kept by default."""
-    return (
-        Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tacdiff_ros" / "units"
+def make_touch(seed: int, k: int, settings: UnitSettings) -> UnitTouch:
+    """The k-th touch of a unit, one that its camera sees whole."""
+    random = np.random.default_rng([seed, 0x1A6, k])
+    return UnitTouch(
+        indenter=settings.indenters[k % len(settings.indenters)],
+        at_mm=(float(random.uniform(-4.5, 4.5)), float(random.uniform(-3.0, 3.0))),
+        yaw_rad=float(random.uniform(-math.pi / 4, math.pi / 4)),
+        depth_mm=float(random.uniform(0.6, 1.1)),
+        shear_mm=(float(random.uniform(-0.3, 0.3)), float(random.uniform(-0.3, 0.3))),
+        friction=float(random.uniform(0.4, 0.6)),
     )
 
 
-def load_unit(folder: Path) -> VirtualUnit:
-    """Read what `cached_unit` wrote.
+def touched_surface(model: SensorModel, touch: UnitTouch, settings: UnitSettings) -> GelSurface:
+    """The gel at the end of a touch, by the full solver."""
+    from tacdiff_ros.mechanics.indenters.build import build_indenter
+    from tacdiff_ros.mechanics.touch import SolverSettings, Touch
 
-    Raises:
-        InputError: a file is missing or is not what it should be.
-    """
-    try:
-        touches = json.loads((folder / "unit.json").read_text("utf-8"))["touches"]
-        model = read_sensor(folder / "sensor.yaml")
-        with np.load(folder / "surfaces.npz", allow_pickle=False) as archive:
-            rows, columns = (int(n) for n in archive["shape"])
-            surfaces = tuple(
-                GelSurface(archive["rest"], position, rows, columns)
-                for position in archive["positions"]
-            )
-        return VirtualUnit(
-            model,
-            _read(folder / "reference.png"),
-            tuple(_read(folder / f"press_{k}.png") for k in range(len(touches))),
-            surfaces[: len(touches)],
-            tuple(_touch_of(touch) for touch in touches),
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder} holds no virtual unit ({error}); delete it") from error
+    rows, columns = settings.vertices
+    solver = SolverSettings(rows=rows, columns=columns)
+    material = GelMaterial(friction=touch.friction)
+    gel = Touch(model, build_indenter(touch.indenter), material, solver)
+    start = IndenterPose(*touch.at_mm, yaw_rad=touch.yaw_rad)
+    *_, state = gel.run(plan_touch(start, touch.depth_mm, touch.shear_mm))
+    return refine_surface(state.surface, *_grid(model))
 
 
-def _touch_of(entry: dict[str, Any]) -> UnitTouch:
-    fields: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()
-    }
-    return UnitTouch(**fields)
+def untouched_surface(model: SensorModel) -> GelSurface:
+    """The gel at rest, on the grid of `touched_surface`."""
+    return GelSurface.flat(model.gel.width_mm, model.gel.height_mm, *_grid(model))
 
 
-def _key(seed: int, settings: UnitSettings) -> str:
-    model = random_unit(seed).checksum
-    text = json.dumps([GENERATION, model, asdict(settings)])
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+def seen_image(
+    model: SensorModel, surface: GelSurface, settings: UnitSettings, seed: int
+) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 by the path tracer, with sensor noise; about a minute on two cores."""
+    from tacdiff_ros.optics.path_reference import PathSettings, path_reference
 
-
-def _save(unit: VirtualUnit, place: Path) -> None:
-    beside = place.with_name(f".{place.name}.{os.getpid()}")
-    try:
-        beside.mkdir(parents=True)
-        write_sensor(unit.model, beside / "sensor.yaml")
-        for name, image in [
-            ("reference", unit.reference),
-            *((f"press_{k}", image) for k, image in enumerate(unit.presses)),
-        ]:
-            cv2.imwrite(str(beside / f"{name}.png"), image[..., ::-1])
-        grid = unit.surfaces[0] if unit.surfaces else GelSurface.flat(1.0, 1.0, 3, 3)
-        np.savez_compressed(
-            beside / "surfaces.npz",
-            rest=grid.rest,
-            positions=np.stack([s.position for s in unit.surfaces] or [grid.position]),
-            shape=np.array([grid.rows, grid.columns]),
-        )
-        touches = {"touches": [asdict(touch) for touch in unit.touches]}
-        (beside / "unit.json").write_text(json.dumps(touches, indent=2), "utf-8")
-        shutil.rmtree(place, ignore_errors=True)
-        beside.replace(place)
-    except OSError as error:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise InputError(f"cannot write the virtual unit {place}: {error.strerror}") from error
-
-
-def _read(path: Path) -> NDArray[np.uint8]:
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError(f"{path.name} cannot be read")
-    return np.asarray(image[..., ::-1], np.uint8)
+    effort = PathSettings(
+        settings.width_px,
+        settings.samples,
+        settings.bounces,
+        seed=seed,
+        smooth_reflected=True,
+        spacing_mm=settings.mesh_mm,
+    )
+    values = path_reference(model, surface, effort).image
+    random = np.random.default_rng([seed, 0x201])
+    noisy = 255.0 * values + random.normal(0.0, settings.noise_grey, values.shape)
+    return np.asarray(np.clip(np.rint(noisy), 0, 255), np.uint8)
 
 
 def _near(random: np.random.Generator, values: Any, spread: list[float]) -> list[float]:
@@ -304,37 +219,7 @@ def _markers(random: np.random.Generator, base: SensorModel) -> dict[str, Any]:
     }
 
 
-def _touch(random: np.random.Generator, k: int) -> UnitTouch:
-    """A ball or a cross, where the camera sees it whole."""
-    return UnitTouch(
-        indenter=CROSS if k % 4 == 3 else BALL,
-        at_mm=(float(random.uniform(-4.5, 4.5)), float(random.uniform(-3.0, 3.0))),
-        yaw_rad=float(random.uniform(-math.pi / 4, math.pi / 4)),
-        depth_mm=float(random.uniform(0.6, 1.1)),
-        shear_mm=(float(random.uniform(-0.3, 0.3)), float(random.uniform(-0.3, 0.3))),
-        friction=float(random.uniform(0.4, 0.6)),
-    )
-
-
 def _grid(model: SensorModel) -> tuple[int, int]:
     sides = (model.gel.height_mm, model.gel.width_mm)
     rows, columns = (math.ceil(side / SURFACE_SPACING_MM) + 1 for side in sides)
     return rows, columns
-
-
-def _flat(model: SensorModel) -> GelSurface:
-    return GelSurface.flat(model.gel.width_mm, model.gel.height_mm, *_grid(model))
-
-
-def _surface(model: SensorModel, touch: UnitTouch, settings: UnitSettings) -> GelSurface:
-    """The gel at the end of a touch, by the full solver."""
-    from tacdiff_ros.mechanics.indenters.build import build_indenter
-    from tacdiff_ros.mechanics.touch import SolverSettings, Touch
-
-    rows, columns = settings.vertices
-    solver = SolverSettings(rows=rows, columns=columns)
-    material = GelMaterial(friction=touch.friction)
-    gel = Touch(model, build_indenter(touch.indenter), material, solver)
-    start = IndenterPose(*touch.at_mm, yaw_rad=touch.yaw_rad)
-    *_, state = gel.run(plan_touch(start, touch.depth_mm, touch.shear_mm))
-    return refine_surface(state.surface, *_grid(model))

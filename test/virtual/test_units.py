@@ -11,7 +11,9 @@ from tacdiff_ros.optics import llvm
 from tacdiff_ros.optics.projection import project
 from tacdiff_ros.sensor.parameters import parameter_values
 from tacdiff_ros.sensor.sensor_file import default_sensor
-from tacdiff_ros.virtual.units import UnitSettings, cached_unit, load_unit, random_unit
+from tacdiff_ros.virtual import unit_store
+from tacdiff_ros.virtual.unit_store import cached_unit, load_unit
+from tacdiff_ros.virtual.units import UnitSettings, random_unit
 
 needs_mitsuba = pytest.mark.skipif(
     llvm.find_library() is None, reason="no LLVM >= 19 is installed, Mitsuba cannot run"
@@ -62,9 +64,9 @@ class TestRendered:
 
     def test_a_kept_unit_is_read_and_not_made_again(self, unit, folder):
         place = next(folder.iterdir())
-        before = (place / "unit.json").stat().st_mtime_ns
+        before = (place / "press_0.json").stat().st_mtime_ns
         again = cached_unit(7, TINY, folder)
-        assert (place / "unit.json").stat().st_mtime_ns == before
+        assert (place / "press_0.json").stat().st_mtime_ns == before
         assert again.model == unit.model
         assert again.touches == unit.touches
         assert np.array_equal(again.reference, unit.reference)
@@ -73,7 +75,7 @@ class TestRendered:
 
     def test_a_damaged_unit_is_one_line_of_advice(self, unit, folder):
         place = next(folder.iterdir())
-        (place / "unit.json").write_text('{"touches": [{"depth": 1}]}')
+        (place / "press_0.json").write_text('{"depth": 1}')
         with pytest.raises(InputError, match="delete it") as caught:
             cached_unit(7, TINY, folder)
         assert "\n" not in str(caught.value)
@@ -93,12 +95,10 @@ def test_the_command_keeps_units_and_prints_where(tmp_path, capsys, monkeypatch)
     assert '"units": 2, "first_seed": 7' in capsys.readouterr().out
     made = sorted(path.name.split("_")[1] for path in tmp_path.iterdir())
     assert made == ["7", "8"]
-    assert load_unit(next(tmp_path.glob("unit_7_*"))).model == random_unit(7)
+    assert load_unit(next(tmp_path.glob("unit_7_*")), 0).model == random_unit(7)
     assert run(["units", "--count", "0"]) == 2
 
 
 def test_settings_of_a_unit_are_part_of_its_name():
     other = dataclasses.replace(TINY, noise_grey=3.0)
-    from tacdiff_ros.virtual import units
-
-    assert units._key(7, TINY) != units._key(7, other)
+    assert unit_store._key(7, TINY) != unit_store._key(7, other)

@@ -1,0 +1,168 @@
+"""Virtual units kept in a folder, since an image takes the path tracer a minute.
+
+Presses are made one by one and kept at once, so that an interrupted run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.sensor.gel_surface import GelSurface
+from tacdiff_ros.sensor.sensor_file import read_sensor, write_sensor
+from tacdiff_ros.virtual.units import (
+    UnitSettings,
+    UnitTouch,
+    VirtualUnit,
+    make_touch,
+    random_unit,
+    seen_image,
+    touched_surface,
+    untouched_surface,
+)
+
+GENERATION = 4  # of what is kept; a new one makes units anew
+MOST_IMAGES, PATH_SEEDS = 128, 16384  # of a unit; that the path tracer tells apart
+
+
+def cached_unit(
+    seed: int,
+    settings: UnitSettings | None = None,
+    folder: Path | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> VirtualUnit:
+    """A unit from a folder of units; what is missing of it is made and kept there.
+
+    Args:
+        seed: of the unit.
+        settings: what is rendered of it.
+        folder: of all units; default `tacdiff_ros/units` in the user's cache.
+        progress: told the share that is done.
+
+    Raises:
+        InputError: the folder cannot be written, or holds a damaged unit.
+    """
+    settings = settings or UnitSettings()
+    place = (folder or cache_folder()) / f"unit_{seed}_{_key(seed, settings)}"
+    images = settings.presses + 1
+    try:
+        _keep_reference(place, seed, settings)
+        for k in range(settings.presses):
+            if progress is not None:
+                progress((k + 1) / images)
+            _keep_press(place, seed, k, settings)
+    except OSError as error:
+        raise InputError(f"cannot write the virtual unit {place}: {error.strerror}") from error
+    return load_unit(place, settings.presses)
+
+
+def cache_folder() -> Path:
+    """Where units are kept by default."""
+    return (
+        Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tacdiff_ros" / "units"
+    )
+
+
+def load_unit(folder: Path, presses: int) -> VirtualUnit:
+    """Read what `cached_unit` wrote.
+
+    Args:
+        folder: of the unit.
+        presses: how many of its presses are wanted.
+
+    Raises:
+        InputError: a file is missing or is not what it should be.
+    """
+    try:
+        model = read_sensor(folder / "sensor.yaml")
+        files = [folder / f"press_{k}.json" for k in range(presses)]
+        touches = tuple(_touch_of(json.loads(path.read_text("utf-8"))) for path in files)
+        surfaces = tuple(_read_surface(path.with_suffix(".npz")) for path in files)
+        images = tuple(_read_image(path.with_suffix(".png")) for path in files)
+        reference = _read_image(folder / "reference.png")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder} holds no virtual unit ({error}); delete it") from error
+    return VirtualUnit(model, reference, images, surfaces, touches)
+
+
+def _keep_reference(place: Path, seed: int, settings: UnitSettings) -> None:
+    """The sensor file, and the image of the untouched sensor."""
+    if (place / "sensor.yaml").exists():
+        return
+    place.mkdir(parents=True, exist_ok=True)
+    model = random_unit(seed)
+    image = seen_image(model, untouched_surface(model), settings, _image_seed(seed, -1))
+    _write_image(place / "reference.png", image)
+    write_sensor(model, place / "sensor.yaml")
+
+
+def _keep_press(place: Path, seed: int, k: int, settings: UnitSettings) -> None:
+    """Image, surface and, last of all, the numbers of a press."""
+    numbers = place / f"press_{k}.json"
+    if numbers.exists():
+        return
+    model = read_sensor(place / "sensor.yaml")
+    touch = make_touch(seed, k, settings)
+    surface = touched_surface(model, touch, settings)
+    _write_surface(place / f"press_{k}.npz", surface)
+    image = seen_image(model, surface, settings, _image_seed(seed, k))
+    _write_image(place / f"press_{k}.png", image)
+    _replace(numbers, json.dumps(asdict(touch), indent=2).encode())
+
+
+def _image_seed(seed: int, k: int) -> int:
+    return (MOST_IMAGES * seed + k + 1) % PATH_SEEDS
+
+
+def _key(seed: int, settings: UnitSettings) -> str:
+    """Of everything but the number of presses, as more can be added."""
+    alike = asdict(replace(settings, presses=0))
+    text = json.dumps([GENERATION, random_unit(seed).checksum, alike])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _touch_of(entry: dict[str, Any]) -> UnitTouch:
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()
+    }
+    return UnitTouch(**fields)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_bytes(content)
+    beside.replace(path)
+
+
+def _write_image(path: Path, image: NDArray[np.uint8]) -> None:
+    _replace(path, cv2.imencode(".png", image[..., ::-1])[1].tobytes())
+
+
+def _write_surface(path: Path, surface: GelSurface) -> None:
+    beside = path.with_name(f".{path.stem}.{os.getpid()}.npz")
+    shape = np.array([surface.rows, surface.columns])
+    np.savez_compressed(beside, rest=surface.rest, position=surface.position, shape=shape)
+    beside.replace(path)
+
+
+def _read_surface(path: Path) -> GelSurface:
+    with np.load(path, allow_pickle=False) as archive:
+        rows, columns = (int(n) for n in archive["shape"])
+        return GelSurface(archive["rest"], archive["position"], rows, columns, may_overhang=True)
+
+
+def _read_image(path: Path) -> NDArray[np.uint8]:
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError(f"{path.name} cannot be read")
+    return np.asarray(image[..., ::-1], np.uint8)

@@ -41,15 +41,37 @@ class FitImage:
         return np.asarray(filled / np.maximum(total, 1e-9)[..., None])
 
 
-def fit_size(width_px: int, height_px: int) -> tuple[int, int]:
+@dataclass(frozen=True)
+class FitImageSettings:
+    """What is kept of an image.
+
+    Attributes:
+        width_px: about, of the fit's images.
+        halo: of a dot's diameter, within which pixels are left out.
+        saturated: value from which pixels are left out; 256 keeps all.
+    """
+
+    width_px: int = FIT_WIDTH_PX
+    halo: float = HALO
+    saturated: int = SATURATED
+
+
+def fit_size(width_px: int, height_px: int, wanted_px: int = FIT_WIDTH_PX) -> tuple[int, int]:
     """Width and height of the fit's images: a whole share of the image's, or all of it."""
-    return width_px // _share(width_px), height_px // _share(width_px)
+    share = _share(width_px, wanted_px)
+    return width_px // share, height_px // share
 
 
-def fit_image(image: NDArray[np.uint8], dots: MarkerField | None) -> FitImage:
+def fit_image(
+    image: NDArray[np.uint8],
+    dots: MarkerField | None,
+    settings: FitImageSettings | None = None,
+) -> FitImage:
     """An image at the fit's size; dots None for a gel without them."""
-    free = ~dot_mask(image.shape[:2], dots) & (image < SATURATED).all(axis=-1)
-    share = _share(image.shape[1])
+    settings = settings or FitImageSettings()
+    free = ~dot_mask(image.shape[:2], dots, settings.halo)
+    free &= (image < settings.saturated).all(axis=-1)
+    share = _share(image.shape[1], settings.width_px)
     height, width = (side // share for side in image.shape[:2])
     inside = np.s_[: height * share, : width * share]
     blocks = (height, share, width, share)
@@ -58,7 +80,9 @@ def fit_image(image: NDArray[np.uint8], dots: MarkerField | None) -> FitImage:
     return FitImage(masked / np.maximum(weight, 1e-6)[..., None], weight >= LEAST_SHARE)
 
 
-def dot_mask(shape: tuple[int, ...], dots: MarkerField | None) -> NDArray[np.bool_]:
+def dot_mask(
+    shape: tuple[int, ...], dots: MarkerField | None, halo: float = HALO
+) -> NDArray[np.bool_]:
     """(H, W) pixels of dots and their fringes."""
     mask = np.zeros(shape[:2], np.uint8)
     if dots is None:
@@ -66,9 +90,9 @@ def dot_mask(shape: tuple[int, ...], dots: MarkerField | None) -> NDArray[np.boo
     found = dots.found
     for (x, y), size in zip(dots.position_px[found], dots.diameter_px[found], strict=True):
         centre = (round(float(x) * 16), round(float(y) * 16))
-        cv2.circle(mask, centre, round(8.0 * HALO * float(size)), 1, -1, cv2.LINE_8, 4)
+        cv2.circle(mask, centre, round(8.0 * halo * float(size)), 1, -1, cv2.LINE_8, 4)
     return mask.astype(bool)
 
 
-def _share(width_px: int) -> int:
-    return max(width_px // FIT_WIDTH_PX, 1)
+def _share(width_px: int, wanted_px: int) -> int:
+    return max(width_px // wanted_px, 1)

@@ -19,13 +19,19 @@ MOST_CHANGED = 0.12  # median relative change off the contact
 DETAIL_PX = 2.0
 
 
-def check_image(image: NDArray[np.uint8], model: SensorModel, name: str) -> None:
+def check_image(
+    image: NDArray[np.uint8],
+    model: SensorModel,
+    name: str,
+    most_saturated: float = MOST_SATURATED,
+) -> None:
     """Size, exposure and content of one image.
 
     Args:
         image: (H, W, 3) uint8.
         model: tells the size.
         name: of the image, for messages.
+        most_saturated: share of pixels that may be white.
 
     Raises:
         InputError: it is of another size or kind, blank, too dark or saturated.
@@ -45,10 +51,10 @@ def check_image(image: NDArray[np.uint8], model: SensorModel, name: str) -> None
             "lights on?"
         )
     saturated = float((image >= SATURATED).any(axis=-1).mean())
-    if saturated > MOST_SATURATED:
+    if saturated > most_saturated:
         raise InputError(
             f"{name} is saturated in {100 * saturated:.0f} % of its pixels, at most "
-            f"{100 * MOST_SATURATED:.0f} % are usable: lower the exposure"
+            f"{100 * most_saturated:.0f} % are usable: lower the exposure"
         )
 
 

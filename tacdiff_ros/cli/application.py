@@ -9,6 +9,7 @@ import typer
 
 from tacdiff_ros.cli.calibrate import calibrate
 from tacdiff_ros.cli.demo import demo
+from tacdiff_ros.cli.invert import invert
 from tacdiff_ros.cli.markers import markers
 from tacdiff_ros.cli.simulate import simulate
 from tacdiff_ros.cli.units import units
@@ -25,6 +26,7 @@ application = typer.Typer(
 )
 application.command()(calibrate)
 application.command()(demo)
+application.command()(invert)
 application.command()(markers)
 application.command()(simulate)
 application.command()(units)

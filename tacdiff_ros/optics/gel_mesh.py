@@ -22,6 +22,7 @@ from tacdiff_ros.optics.camera_rays import GelRays
 from tacdiff_ros.sensor.gel_surface import GelSurface
 
 SHADOW_OFFSET_MM = 1e-3
+STEEPEST_TILTED = 0.05  # least cosine to the axis with which a tilt counts
 CRACK_STEP_MM = 1e-3  # a ray that slips between two triangles is tried again so far beside
 
 
@@ -43,7 +44,13 @@ class SurfaceHit:
 
 
 class GelMesh:
-    """A `GelSurface` for rendering; `move` gives it other positions without rebuilding the rest."""
+    """A `GelSurface` for rendering; `move` gives it other positions without rebuilding the rest.
+
+    Attributes:
+        vertices: flat `mi.Float` (3 N) mm.
+        tilt: `mi.Vector2f` added to the slopes (dz/dx, dz/dy) of all normals, for derivatives of
+            the image by slope; None for none.
+    """
 
     def __init__(self, surface: GelSurface) -> None:
         """Builds the ray tracing structure."""
@@ -60,6 +67,7 @@ class GelMesh:
         self.scene = mi.load_dict({"type": "scene", "gel": mesh})
         self._fields = mi.traverse(self.scene)
         self.vertices = _flat(surface.position)
+        self.tilt: Any = None
 
     def fits(self, surface: GelSurface) -> bool:
         """Whether the surface has this mesh's grid, so that `move` is enough."""
@@ -109,6 +117,10 @@ class GelMesh:
         )
         position = rays.origin + rays.direction * distance
         normal = dr.select(valid, normal, mi.Vector3f(0.0, 0.0, -1.0))
+        if self.tilt is not None:
+            steep = dr.maximum(-normal.z, STEEPEST_TILTED)
+            normal.x += steep * self.tilt.x
+            normal.y += steep * self.tilt.y
         return SurfaceHit(valid, position, dr.normalize(normal), rest)
 
     def visible(self, hit: SurfaceHit, target: Any, active: Any) -> Any:

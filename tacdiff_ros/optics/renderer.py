@@ -10,7 +10,7 @@ between parts of a deformed surface is simplified (see `interreflection`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,8 @@ from tacdiff_ros.optics.parameters import Parameters, View  # noqa: E402
 from tacdiff_ros.optics.printed_dots import nearest_dot, shade  # noqa: E402
 from tacdiff_ros.optics.surface_maps import SurfaceMaps, surface_maps  # noqa: E402
 
+TILT = 0.05  # slope by which derivatives are taken
+
 
 @dataclass(frozen=True)
 class RenderSettings:
@@ -53,6 +55,19 @@ class RenderSettings:
     samples: int = 2
     shadows: bool = True
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class SlopeImages:
+    """An image and its derivatives by slope.
+
+    Attributes:
+        value: (H, W, 3) float32 pixel values.
+        by_slope: (H, W, 3, 2) float32, per unit of dz/dx and dz/dy.
+    """
+
+    value: NDArray[np.float32]
+    by_slope: NDArray[np.float32]
 
 
 class Renderer:
@@ -92,26 +107,7 @@ class Renderer:
         """
         settings = settings or RenderSettings()
         width, height = self._size(settings)
-        samples = settings.samples**2
-        lane = dr.arange(mi.UInt32, width * height * samples)
-        view = self.parameters.view(dr.width(lane))
-        place = _sample_places(lane, width, height, settings.samples)
-        shadows = _shadow_samples(lane, samples, settings.seed) if settings.shadows else None
-        radiance = self._radiance(view, place, shadows, settings)
-        if samples > 1:
-            dr.eval(radiance)
-            radiance = mi.Color3f(*(dr.block_sum(part, samples) for part in radiance)) / samples
-        pixel = dr.arange(mi.UInt32, width * height)
-        middle = mi.Point2f(
-            (mi.Float(pixel % width) + 0.5) / width, (mi.Float(pixel // width) + 0.5) / height
-        )
-        return pixel_values(
-            self.parameters.view(width * height),
-            self._flat_field_shape(),
-            radiance,
-            middle,
-            width / height,
-        )
+        return self._pixels(dr.arange(mi.UInt32, width * height), settings)
 
     def image(self, settings: RenderSettings | None = None) -> NDArray[np.float32]:
         """Pixel values (H, W, 3) float32 RGB, 1 for white, not clipped."""
@@ -122,15 +118,62 @@ class Renderer:
         channels = [np.array(channel) for channel in color]
         return np.stack(channels, axis=-1).reshape(height, width, 3)
 
+    def slope_images(self, settings: RenderSettings | None = None) -> SlopeImages:
+        """The image and how its pixels change with the slope of what they see.
+
+        One sample a pixel. By differences: one lane is drawn as it is, one tilted along x and one
+        along y. What a slope does elsewhere (shadows, reflected light) is left out.
+        """
+        settings = replace(settings or RenderSettings(), samples=1)
+        width, height = self._size(settings)
+        count = width * height
+        with dr.suspend_grad():
+            lane = dr.arange(mi.UInt32, 3 * count)
+            kind, pixel = lane // count, lane % count
+            self.mesh.tilt = TILT * mi.Vector2f(mi.Float(kind == 1), mi.Float(kind == 2))
+            try:
+                color = self._pixels(pixel, settings)
+                dr.eval(color)
+            finally:
+                self.mesh.tilt = None
+        parts = np.stack([np.array(channel) for channel in color], axis=-1)
+        value, along_x, along_y = parts.reshape(3, height, width, 3)
+        by_slope = np.stack([along_x - value, along_y - value], axis=-1) / np.float32(TILT)
+        return SlopeImages(value, by_slope)
+
     def maps(self, settings: RenderSettings | None = None) -> SurfaceMaps:
         """Surface maps at the pixels' middles."""
         width, height = self._size(settings or RenderSettings())
         lane = dr.arange(mi.UInt32, width * height)
         with dr.suspend_grad():
-            place = _sample_places(lane, width, height, 1)
+            place = _sample_places(lane, mi.UInt32(0), width, height, 1)
             x_px, y_px = self._model_pixels(place)
             view = self.parameters.view(width * height)
             return surface_maps(view, self.model, self.mesh, x_px, y_px, (height, width))
+
+    def _pixels(self, pixel: Any, settings: RenderSettings) -> Any:
+        """Pixel values of pixels by their numbers."""
+        width, height = self._size(settings)
+        samples = settings.samples**2
+        lane = dr.arange(mi.UInt32, dr.width(pixel) * samples)
+        sampled = pixel if samples == 1 else dr.gather(mi.UInt32, pixel, lane // samples)
+        view = self.parameters.view(dr.width(lane))
+        place = _sample_places(sampled, lane % samples, width, height, settings.samples)
+        shadows = _shadow_samples(sampled, lane, samples, settings.seed)
+        radiance = self._radiance(view, place, shadows if settings.shadows else None, settings)
+        if samples > 1:
+            dr.eval(radiance)
+            radiance = mi.Color3f(*(dr.block_sum(part, samples) for part in radiance)) / samples
+        middle = mi.Point2f(
+            (mi.Float(pixel % width) + 0.5) / width, (mi.Float(pixel // width) + 0.5) / height
+        )
+        return pixel_values(
+            self.parameters.view(dr.width(pixel)),
+            self._flat_field_shape(),
+            radiance,
+            middle,
+            width / height,
+        )
 
     def _radiance(
         self, view: View, place: Any, shadows: ShadowSamples | None, settings: RenderSettings
@@ -191,19 +234,17 @@ class Renderer:
         return settings.width_px or image.width_px, settings.height_px or image.height_px
 
 
-def _sample_places(lane: Any, width: int, height: int, side: int) -> Any:
+def _sample_places(pixel: Any, sample: Any, width: int, height: int, side: int) -> Any:
     """Places in [0, 1] across the image, a regular grid in each pixel."""
-    samples = side * side
-    pixel, sample = lane // samples, lane % samples
     x = mi.Float(pixel % width) + (mi.Float(sample % side) + 0.5) / side
     y = mi.Float(pixel // width) + (mi.Float(sample // side) + 0.5) / side
     return mi.Point2f(x / width, y / height)
 
 
-def _shadow_samples(lane: Any, samples: int, seed: int) -> ShadowSamples:
+def _shadow_samples(pixel: Any, lane: Any, samples: int, seed: int) -> ShadowSamples:
     number = dr.opaque(mi.UInt32, seed)
     return ShadowSamples(
         mi.Float(lane % samples) / samples,
-        mi.sample_tea_float32(lane // samples, 2 * number, 4),
+        mi.sample_tea_float32(pixel, 2 * number, 4),
         mi.sample_tea_float32(lane, 2 * number + 1, 4),
     )

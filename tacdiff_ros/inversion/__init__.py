@@ -1,0 +1,1 @@
+"""From one tactile image to the deformed gel surface."""

@@ -1,0 +1,76 @@
+"""One contact in numbers, from the inverted surface."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tacdiff_ros.sensor.gel_surface import GelSurface
+
+Floats = NDArray[np.floating]
+
+LEAST_DEPTH_MM = 0.03
+PRESSED_SHARE = 0.15  # of the strongest pressure, from which on a vertex counts as touched
+LEAST_PRESSURE = 0.02  # over Young's modulus
+
+
+@dataclass(frozen=True)
+class Contact:
+    """What touches the gel.
+
+    Attributes:
+        mask: (rows, columns) bool of the surface's vertices.
+        area_mm2: of the touched surface at rest.
+        centroid_mm: (x, y) at rest; (0, 0) without contact.
+        depth_mm: largest indentation.
+        shear_mm: (x, y) mean in-plane displacement of the touched surface.
+        twist_rad: mean rotation of the touched surface about z.
+    """
+
+    mask: NDArray[np.bool_]
+    area_mm2: float
+    centroid_mm: tuple[float, float]
+    depth_mm: float
+    shear_mm: tuple[float, float]
+    twist_rad: float
+
+    @property
+    def in_contact(self) -> bool:
+        """Whether anything touches."""
+        return bool(self.mask.any())
+
+
+def summarise(surface: GelSurface, pressure: Floats, valid: NDArray[np.bool_]) -> Contact:
+    """The contact of a surface.
+
+    Args:
+        surface: inverted.
+        pressure: (rows, columns) over Young's modulus, as a linear layer would need it.
+        valid: (rows, columns) vertices that count.
+    """
+    shape = (surface.rows, surface.columns)
+    moved = (surface.position.astype(np.float64) - surface.rest).reshape(*shape, 3)
+    depth = np.where(valid, -moved[..., 2], 0.0)
+    strongest = float(np.where(valid, pressure, 0.0).max())
+    mask = valid & (depth > LEAST_DEPTH_MM)
+    mask &= pressure > max(PRESSED_SHARE * strongest, LEAST_PRESSURE)
+    if not mask.any():
+        return Contact(mask, 0.0, (0.0, 0.0), max(float(depth.max()), 0.0), (0.0, 0.0), 0.0)
+    x, y = np.meshgrid(surface.x_mm.astype(np.float64), surface.y_mm.astype(np.float64))
+    cell = float(np.diff(surface.x_mm).mean() * np.diff(surface.y_mm).mean())
+    centre = float(x[mask].mean()), float(y[mask].mean())
+    shear = moved[mask][:, :2].mean(axis=0)
+    away_x, away_y = x[mask] - centre[0], y[mask] - centre[1]
+    turn_x, turn_y = (moved[mask][:, :2] - shear).T
+    inertia = float(np.sum(away_x**2 + away_y**2))
+    twist = float(np.sum(away_x * turn_y - away_y * turn_x)) / inertia if inertia > 0 else 0.0
+    return Contact(
+        mask,
+        cell * int(mask.sum()),
+        centre,
+        float(depth.max()),
+        (float(shear[0]), float(shear[1])),
+        twist,
+    )

@@ -1,0 +1,67 @@
+"""In-plane motion of the gel from its dots: a thin-plate spline through what they show.
+
+Limits: nothing finer than the dots' pitch is seen; beyond the outermost dots the motion is a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import RBFInterpolator
+
+from tacdiff_ros.calibration.marker_field import MarkerField
+from tacdiff_ros.optics.projection import unproject
+from tacdiff_ros.sensor.parameters import Values
+
+Floats = NDArray[np.float64]
+HeightAt = Callable[[Floats], Floats]
+
+FEWEST_DOTS = 12
+SMOOTHING = 1e-4  # mm^2 against a bent plate: trust in single dots
+ROUNDS = 3  # of finding the height that a dot has now
+BEYOND_MM = 2.0  # outside the dots, over which motion dies away
+
+
+class DotMotion:
+    """Turns dots of images into motion on a grid of material points."""
+
+    def __init__(self, values: Values, rest: MarkerField, x_mm: Floats, y_mm: Floats) -> None:
+        """A sensor.
+
+        Args:
+            values: of `sensor.parameters.parameter_values`.
+            rest: dots of the untouched gel.
+            x_mm: (columns,) of the grid.
+            y_mm: (rows,).
+        """
+        self._values = values
+        self._seen = rest.found
+        self._rest = unproject(values, rest.position_px)[..., :2]
+        x, y = np.meshgrid(x_mm, y_mm)
+        self._grid = np.stack([x, y], axis=-1)
+        known = self._rest[self._seen]
+        outside = np.maximum(known.min(axis=0) - self._grid, self._grid - known.max(axis=0))
+        beyond = np.linalg.norm(np.maximum(outside, 0.0), axis=-1) / BEYOND_MM
+        self._trust = np.exp(-(beyond**2))[..., None]
+        self._inside = np.clip(self._grid, known.min(axis=0), known.max(axis=0))
+
+    def displacement(self, dots: MarkerField, height: HeightAt) -> Floats:
+        """(rows, columns, 2) mm motion from rest of the grid's material points.
+
+        Args:
+            dots: of the image.
+            height: of the gel by current place.
+        """
+        both = self._seen & dots.found
+        if int(both.sum()) < FEWEST_DOTS:
+            return np.zeros_like(self._grid)
+        place = unproject(self._values, dots.position_px[both])
+        for _ in range(ROUNDS):
+            place = unproject(self._values, dots.position_px[both], height(place[:, :2]))
+        rest = self._rest[both]
+        moved = place[:, :2] - rest
+        spline = RBFInterpolator(rest, moved, smoothing=SMOOTHING)
+        shape = self._grid.shape
+        return np.asarray(spline(self._inside.reshape(-1, 2)).reshape(shape) * self._trust)

@@ -1,0 +1,251 @@
+"""Heights whose rendered image agrees with the one that was seen (paper, equation 8).
+
+Gauss-Newton: the renderer gives the image of the current heights and its change by slope; what
+pixels say is gathered in the grid's cells, and a linear problem gives the next heights. Pixels that
+do not fit (specks, dirt, borders of shadows) count less and less.
+
+A press is predicted as the reference times the ratio of the rendered press to the rendered
+untouched gel, so that what the sensor file lacks of the reference drops out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tacdiff_ros.inversion.height_grid import HeightGrid
+from tacdiff_ros.inversion.height_prior import HeightPrior
+from tacdiff_ros.inversion.slope_equations import SlopeEquations, SlopeSolver
+from tacdiff_ros.optics.projection import project
+from tacdiff_ros.optics.renderer import Renderer, RenderSettings, SlopeImages
+from tacdiff_ros.sensor.parameters import parameter_values
+from tacdiff_ros.sensor.sensor_model import SensorModel
+
+Floats = NDArray[np.float64]
+
+USUAL_TRACTION = (0.01, 1.0)  # over Young's modulus: where nothing touches, and per traction there
+PIXEL_ERROR = 0.1  # of a pixel as far as its neighbours do not share it, of white
+OUTLIERS = (0.5, 0.7, 0.04)  # difference from which a pixel counts less: first, its fall, last
+DARKEST, BRIGHTEST = 1e-3, 1.0  # pixel values; brighter ones are stored as white
+PARALLAX_MM = (-0.75, -1.5)  # heights at which places are projected; between them a parabola
+LARGEST_SLOPE_STEP = 0.8
+ITERATIONS, GUESS_ITERATIONS, TOLERANCE = 40, 12, 1e-2  # of conjugate gradients
+SEEN_MM, LEAST_SEEN = 0.6, 0.02  # around a vertex; information there over the largest
+CELL_BLUR = 0.4  # of a cell: what pixels say is averaged over
+
+
+@dataclass(frozen=True)
+class HeightFit:
+    """Heights of the gel.
+
+    Attributes:
+        height_mm: (rows, columns) on the grid, 0 at rest, negative where the gel is indented.
+        predicted: (h, w, 3) pixel values of the heights, 1 for white, without dots.
+        weight: (h, w) 0 to 1, how much each pixel counted.
+        traction: (rows, columns) what would press a linear layer so, over Young's modulus; up is +.
+        deviation_mm: (rows, columns) standard deviation of the heights.
+        seen: (rows, columns) bool, vertices that pixels between the dots, or close to them, show.
+        rms: root of the mean squared difference over the pixels that count, of white.
+    """
+
+    height_mm: Floats
+    predicted: Floats
+    weight: Floats
+    traction: Floats
+    deviation_mm: Floats
+    seen: NDArray[np.bool_]
+    rms: float
+
+
+class HeightFitter:
+    """Fits the heights of one sensor at one image size."""
+
+    def __init__(
+        self,
+        model: SensorModel,
+        grid: HeightGrid,
+        prior: HeightPrior,
+        size_px: tuple[int, int],
+        reference: Floats | None = None,
+    ) -> None:
+        """A sensor.
+
+        Args:
+            model: calibrated.
+            grid: of the heights.
+            prior: of the heights.
+            size_px: width and height of the images.
+            reference: (h, w, 3) the untouched gel without dots, 1 for white; by default the
+                model's own rendering of it.
+        """
+        self.grid = grid
+        self._solver = SlopeSolver(grid, prior)
+        self._renderer = Renderer(model.model_copy(update={"markers": None}))
+        self._settings = RenderSettings(*size_px, samples=1)
+        self._projection = _Projection(model, grid, size_px)
+        self._untouched = self._rendered(np.zeros(grid.shape))
+        flat = np.maximum(self._untouched.value, DARKEST)
+        self._ratio = np.ones_like(flat) if reference is None else reference / flat
+        pixel_mm = model.mm_per_px * model.image.width_px / size_px[0]
+        self._pixels_per_cell = (grid.spacing_mm / pixel_mm) ** 2
+
+    def fit(
+        self,
+        image: Floats,
+        free: NDArray[np.bool_],
+        start: Floats,
+        steps: int,
+        settled: bool = False,
+        progress: Callable[[float], None] | None = None,
+        checked: bool = True,
+    ) -> HeightFit:
+        """Heights from an image.
+
+        Args:
+            image: (h, w, 3) pixel values, 1 for white.
+            free: (h, w) pixels that show the gel between the dots.
+            start: (rows, columns) mm heights to start from.
+            steps: of Gauss-Newton.
+            settled: the start is near, so that pixels which do not fit count less at once.
+            progress: told the share that is done.
+            checked: the prediction is of the final heights, not of those one step before.
+        """
+        height, seen = start, None
+        for step in range(steps):
+            outlier = (
+                OUTLIERS[2] if settled else max(OUTLIERS[0] * OUTLIERS[1] ** step, OUTLIERS[2])
+            )
+            seen = self._equations(height, image, free, outlier)
+            height = height + self._solver.step(
+                seen[0], height, self._calm(height), ITERATIONS, TOLERANCE
+            )
+            if progress is not None:
+                progress((step + 1) / steps)
+        if checked or seen is None:
+            seen = self._equations(height, image, free, OUTLIERS[2])
+        return self._result(height, image, *seen)
+
+    def _result(
+        self,
+        height: Floats,
+        image: Floats,
+        equations: SlopeEquations,
+        predicted: Floats,
+        weight: Floats,
+    ) -> HeightFit:
+        difference = np.mean((predicted - image) ** 2, axis=-1)
+        rms = float(np.sqrt(np.sum(weight * difference) / max(float(weight.sum()), 1e-9)))
+        information = equations.matrix[[0, 2]].mean(axis=0)
+        reach = round(SEEN_MM / self.grid.spacing_mm)
+        near = cv2.GaussianBlur(information, (0, 0), reach) > LEAST_SEEN * float(information.max())
+        return HeightFit(
+            height,
+            predicted,
+            weight,
+            np.asarray(self._solver.traction(height) / self.grid.spacing_mm, np.float64),
+            np.asarray(self._solver.deviation(information, self._calm(height)), np.float64),
+            near,
+            rms,
+        )
+
+    def guess(self, image: Floats, free: NDArray[np.bool_]) -> Floats:
+        """(rows, columns) mm heights by the change of the untouched image with slope, at once.
+
+        Photometric stereo with what the calibrated model says of each pixel; nothing is rendered.
+        """
+        height = np.zeros(self.grid.shape)
+        equations = self._equations(height, image, free, OUTLIERS[0], self._untouched)[0]
+        found = self._solver.step(
+            equations, height, self._calm(height), GUESS_ITERATIONS, TOLERANCE
+        )
+        return np.asarray(found, np.float64)
+
+    def untouched(self) -> Floats:
+        """(h, w, 3) pixel values of the gel at rest, as this sensor shows it."""
+        return np.asarray(np.minimum(self._ratio * self._untouched.value, BRIGHTEST))
+
+    def _calm(self, height: Floats) -> Floats:
+        """(rows, columns) how surely nothing touches the gel: least where it is pressed."""
+        size = np.abs(self._solver.traction(height)) / self.grid.spacing_mm
+        return 1.0 / (USUAL_TRACTION[0] + USUAL_TRACTION[1] * size) ** 2
+
+    def _rendered(self, height: Floats) -> SlopeImages:
+        surface = self.grid.surface(height)
+        self._renderer.show(surface)
+        return self._renderer.slope_images(self._settings)
+
+    def _equations(
+        self,
+        height: Floats,
+        image: Floats,
+        free: NDArray[np.bool_],
+        outlier: float,
+        drawn: SlopeImages | None = None,
+    ) -> tuple[SlopeEquations, Floats, Floats]:
+        """What the image says about slopes; the prediction, and the weights of its pixels."""
+        drawn = drawn or self._rendered(height)
+        unclipped = self._ratio * drawn.value
+        predicted = np.minimum(unclipped, BRIGHTEST)
+        dim = unclipped < BRIGHTEST
+        scale = self._ratio * dim
+        x, y = (scale * drawn.by_slope[..., k] / PIXEL_ERROR for k in range(2))
+        residual = (predicted - image) / PIXEL_ERROR
+        weight = free / (1.0 + np.mean(residual**2, axis=-1) * (PIXEL_ERROR / outlier) ** 2) ** 2
+        products = (x * x, x * y, y * y, x * residual, y * residual)
+        said = np.stack([weight * part.sum(axis=-1) for part in products], axis=-1)
+        cells = self._projection.gathered(said, height)
+        cells *= self._pixels_per_cell
+        return _bounded(cells), predicted, weight
+
+
+def _bounded(cells: Floats) -> SlopeEquations:
+    """Equations of which no cell asks for more than `LARGEST_SLOPE_STEP` at once."""
+    xx, xy, yy, x, y = cells
+    small = 1e-3 * (xx + yy) + 1e-12
+    determinant = (xx + small) * (yy + small) - xy**2
+    wanted = np.hypot((yy + small) * x - xy * y, (xx + small) * y - xy * x) / determinant
+    share = np.minimum(1.0, LARGEST_SLOPE_STEP / np.maximum(wanted, 1e-12))
+    return SlopeEquations(cells[:3], cells[3:] * share)
+
+
+class _Projection:
+    """Pixels that see the grid's cells, by their heights."""
+
+    def __init__(self, model: SensorModel, grid: HeightGrid, size_px: tuple[int, int]) -> None:
+        values = parameter_values(model)
+        half = 0.5 * grid.spacing_mm
+        x, y = np.meshgrid(grid.x_mm + half, grid.y_mm + half)
+        scale = np.array([size_px[0] / model.image.width_px, size_px[1] / model.image.height_px])
+        seen = [
+            (project(values, np.stack([x, y, np.full_like(x, z)], axis=-1)) + 0.5) * scale - 0.5
+            for z in (0.0, *PARALLAX_MM)
+        ]
+        first, second = PARALLAX_MM
+        slope = [(seen[1] - seen[0]) / first, (seen[2] - seen[0]) / second]
+        bend = (slope[1] - slope[0]) / (second - first)
+        self._cell_px = grid.spacing_mm / (model.mm_per_px * model.image.width_px / size_px[0])
+        self._coefficients = (seen[0], slope[0] - bend * first, bend)
+
+    def gathered(self, maps: Floats, height: Floats) -> Floats:
+        """(channels, rows, columns) of maps (h, w, channels) where the cells are seen."""
+        middle = 0.25 * (height + np.roll(height, -1, axis=0))
+        z = (middle + np.roll(middle, -1, axis=1))[..., None]
+        still, linear, squared = self._coefficients
+        place = (still + z * (linear + z * squared)).astype(np.float32)
+        place = np.nan_to_num(place, nan=-1e4)
+        blurred = cv2.GaussianBlur(maps.astype(np.float32), (0, 0), CELL_BLUR * self._cell_px)
+        channels = [
+            cv2.remap(
+                np.ascontiguousarray(blurred[..., k]),
+                place[..., 0],
+                place[..., 1],
+                cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_CONSTANT,
+            )
+            for k in range(maps.shape[-1])
+        ]
+        return np.stack(channels)

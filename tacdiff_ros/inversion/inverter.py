@@ -1,0 +1,273 @@
+"""Image in, deformed gel surface out: what the service, the command and streams call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
+
+from tacdiff_ros.calibration.camera_pose import lattice_mm
+from tacdiff_ros.calibration.fit_images import FitImage, FitImageSettings, fit_image, fit_size
+from tacdiff_ros.calibration.image_checks import check_image, check_press
+from tacdiff_ros.calibration.markers import MarkerField, MarkerTracker, detect_markers
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.inversion.contact_summary import Contact, summarise
+from tacdiff_ros.inversion.dot_motion import DotMotion
+from tacdiff_ros.inversion.height_grid import HeightGrid
+from tacdiff_ros.inversion.height_prior import height_prior
+from tacdiff_ros.inversion.inversion_settings import InversionSettings
+from tacdiff_ros.optics.projection import project
+from tacdiff_ros.sensor.gel_surface import GelSurface
+from tacdiff_ros.sensor.parameters import parameter_values
+from tacdiff_ros.sensor.sensor_model import SensorModel
+
+if TYPE_CHECKING:
+    from tacdiff_ros.inversion.height_fit import HeightFit
+
+Floats = NDArray[np.float64]
+Image = NDArray[np.uint8]
+Progress = Callable[[float], None]
+
+HALO = 1.3  # of a dot's diameter, in which pixels are left out
+KEEP_ALL = 256  # white pixels too: they say that a slope is at least so steep
+QUIET_GREY = 4.0  # smoothed change under which nothing touches
+QUIET_BLUR_PX = 4.0
+MOST_SATURATED = 0.2  # of the pixels; steep walls that face a light are white
+FOLD_STEPS, FOLD_SHRINK = 8, 0.8
+
+
+@dataclass(frozen=True)
+class Inversion:
+    """The gel behind one image.
+
+    Frame `gel`, mm: the origin is in the middle of the undeformed surface, or of its dots where the
+    sensor was calibrated from them; z < 0 is indented toward the camera.
+
+    Attributes:
+        surface: of the gel, on a regular grid of material points over the pad.
+        deviation_mm: (rows, columns) standard deviation of the height.
+        valid: (rows, columns) bool, vertices that the camera sees lit.
+        contact: in numbers.
+        dots: found in the image; None for a gel without.
+        image_rms: of the pixels that were explained, grey levels.
+        explained: share of the free pixels that were.
+        seconds: that it took.
+        warnings: what is doubtful.
+    """
+
+    surface: GelSurface
+    deviation_mm: Floats
+    valid: NDArray[np.bool_]
+    contact: Contact
+    dots: MarkerField | None
+    image_rms: float
+    explained: float
+    seconds: float
+    warnings: tuple[str, ...]
+
+
+class Inverter:
+    """Inverts images of one calibrated sensor."""
+
+    def __init__(
+        self,
+        model: SensorModel,
+        reference: Image | None = None,
+        settings: InversionSettings | None = None,
+    ) -> None:
+        """A sensor.
+
+        Args:
+            model: calibrated.
+            reference: (H, W, 3) uint8 of the untouched gel, best taken just before; by default
+                what the model shows, which leaves its misfit in the result.
+            settings: speed against accuracy.
+
+        Raises:
+            InputError: the reference is none of this sensor.
+        """
+        from tacdiff_ros.inversion.height_fit import HeightFitter
+
+        self.model = model
+        self.settings = settings or InversionSettings()
+        self._values = parameter_values(model)
+        self._kept = FitImageSettings(self.settings.width_px, HALO, KEEP_ALL)
+        size = fit_size(model.image.width_px, model.image.height_px, self.settings.width_px)
+        rest = self._rest_dots(reference)
+        seen = None
+        if reference is not None:
+            check_image(reference, model, "the reference")
+            seen = fit_image(reference, rest, self._kept)
+        self.grid = HeightGrid.over(model, self.settings.spacing_mm)
+        prior = height_prior(self.settings.prior, self.grid, model.layers[-1].thickness_mm or 4.0)
+        self._fitter = HeightFitter(
+            model, self.grid, prior, size, None if seen is None else seen.smooth
+        )
+        everywhere = np.ones(size[::-1], bool)
+        untouched = self._fitter.untouched()
+        self._untouched = FitImage(untouched, everywhere if seen is None else seen.free)
+        self._material = _material(model, self.settings.spacing_mm)
+        self._motion = None
+        self._tracker = None
+        if model.markers is not None and rest is not None:
+            x_mm, y_mm = (self._material.x_mm.astype(float), self._material.y_mm.astype(float))
+            self._motion = DotMotion(self._values, rest, x_mm, y_mm)
+            markers = model.markers
+            self._new_tracker = lambda: MarkerTracker(markers.grid, rest)
+            self._tracker = self._new_tracker()
+        self._last: Floats | None = None
+
+    def invert(self, image: Image, progress: Progress | None = None) -> Inversion:
+        """The surface behind an image, from nothing but it.
+
+        Raises:
+            InputError: it is no image of this sensor.
+        """
+        started = time.perf_counter()
+        check_image(image, self.model, "the image", MOST_SATURATED)
+        warnings: list[str] = []
+        dots = self._detected(image, warnings)
+        seen = fit_image(image, dots, self._kept)
+        warnings += check_press(self._untouched, seen, 1.0, "the image")
+        steps = self.settings.steps
+        start = np.zeros(self.grid.shape)
+        if self._is_quiet(seen):
+            steps = 0
+        fit = self._fitter.fit(seen.value, seen.free, start, steps, progress=progress)
+        return self._result(fit, dots, seen, warnings, started)
+
+    def follow(self, image: Image) -> Inversion:
+        """The surface behind the next frame of a stream, from where the last frame's was.
+
+        Every frame is fitted to its own image, so nothing drifts; without contact the heights are
+        set to zero.
+
+        Raises:
+            InputError: it is no image of this sensor.
+        """
+        started = time.perf_counter()
+        check_image(image, self.model, "the frame", MOST_SATURATED)
+        dots = None if self._tracker is None else self._tracker.track(image)
+        seen = fit_image(image, dots, self._kept)
+        warnings = check_press(self._untouched, seen, 1.0, "the frame")
+        if self._is_quiet(seen):
+            start, steps = np.zeros(self.grid.shape), 0
+        elif self._last is None:
+            start, steps = self._fitter.guess(seen.value, seen.free), self.settings.steps_streaming
+        else:
+            start, steps = self._last, self.settings.steps_streaming
+        settled = self._last is not None
+        fit = self._fitter.fit(seen.value, seen.free, start, steps, settled, checked=False)
+        self._last = fit.height_mm if steps else None
+        return self._result(fit, dots, seen, warnings, started)
+
+    def first_guess(self, image: Image) -> Floats:
+        """(rows, columns) mm heights on `grid`, at once and without rendering.
+
+        Raises:
+            InputError: it is no image of this sensor.
+        """
+        check_image(image, self.model, "the image", MOST_SATURATED)
+        dots = None if self._tracker is None else self._tracker.track(image)
+        seen = fit_image(image, dots, self._kept)
+        return self._fitter.guess(seen.value, seen.free)
+
+    def reset(self) -> None:
+        """Forget the last frame."""
+        self._last = None
+
+    def _is_quiet(self, seen: FitImage) -> bool:
+        """Whether nothing touches the gel."""
+        both = (seen.free & self._untouched.free).astype(np.float64)
+        change = both[..., None] * (seen.value - self._untouched.value)
+        sums = [cv2.GaussianBlur(part, (0, 0), QUIET_BLUR_PX) for part in (change, both)]
+        mean = np.abs(sums[0]).max(axis=-1) / np.maximum(sums[1], 0.1)
+        return bool(255.0 * float(mean.max()) < QUIET_GREY)
+
+    def _rest_dots(self, reference: Image | None) -> MarkerField | None:
+        """Dots of the reference, or where the model has them."""
+        markers = self.model.markers
+        if markers is None:
+            return None
+        if reference is not None:
+            return detect_markers(reference, markers.grid)
+        places = lattice_mm(markers).reshape(-1, 3)
+        places[:, :2] += self._values["markers.offset_mm"]
+        shape = (markers.rows, markers.columns)
+        pixels = project(self._values, places).reshape(*shape, 2)
+        size = np.array([self.model.image.width_px, self.model.image.height_px])
+        inside = np.all((pixels > 0) & (pixels < size - 1), axis=-1)
+        diameter = np.full(shape, markers.diameter_mm / self.model.mm_per_px)
+        return MarkerField.where(inside, pixels, diameter)
+
+    def _detected(self, image: Image, warnings: list[str]) -> MarkerField | None:
+        if self._tracker is None:
+            return None
+        dots = self._new_tracker().track(image)
+        if not dots.found.any():
+            warnings.append("no dots were found: the surface has no shear")
+        return dots
+
+    def _result(
+        self,
+        fit: HeightFit,
+        dots: MarkerField | None,
+        seen: FitImage,
+        warnings: list[str],
+        started: float,
+    ) -> Inversion:
+        surface, place = self._surface(fit.height_mm, dots)
+        shape = (surface.rows, surface.columns)
+        pressure, deviation, shown = (
+            self._at(np.asarray(part, np.float64), place).reshape(shape)
+            for part in (-fit.traction, fit.deviation_mm, fit.seen.astype(np.float64))
+        )
+        valid = shown > 0.5
+        free = float(seen.free.sum())
+        return Inversion(
+            surface,
+            deviation,
+            valid,
+            summarise(surface, pressure, valid),
+            dots,
+            255.0 * fit.rms,
+            float(fit.weight.sum()) / max(free, 1.0),
+            time.perf_counter() - started,
+            tuple(warnings),
+        )
+
+    def _surface(self, height: Floats, dots: MarkerField | None) -> tuple[GelSurface, Floats]:
+        """Material points moved as the dots tell, at the heights of where they are now."""
+        rest = self._material.rest.astype(np.float64)
+        moved = np.zeros_like(rest[:, :2])
+        if self._motion is not None and dots is not None:
+            motion = self._motion.displacement(dots, lambda place: self._at(height, place))
+            moved = motion.reshape(-1, 2)
+        for _ in range(FOLD_STEPS):
+            place = rest[:, :2] + moved
+            position = np.column_stack([place, self._at(height, place)])
+            try:
+                return self._material.moved(position), place
+            except InputError:  # folded: dots that were mixed up
+                moved = FOLD_SHRINK * moved
+        return self._material.moved(np.column_stack([rest[:, :2], self._at(height, rest)])), rest
+
+    def _at(self, field: Floats, place: Floats) -> Floats:
+        """(n,) of a field on the grid at places (n, 2) mm."""
+        grid = self.grid
+        column = (place[:, 0] - grid.x_mm[0]) / grid.spacing_mm
+        row = (place[:, 1] - grid.y_mm[0]) / grid.spacing_mm
+        return np.asarray(map_coordinates(field, [row, column], order=1, mode="grid-wrap"))
+
+
+def _material(model: SensorModel, spacing_mm: float) -> GelSurface:
+    """Material points over the pad."""
+    gel = model.gel
+    columns, rows = (round(side / spacing_mm) + 1 for side in (gel.width_mm, gel.height_mm))
+    return GelSurface.flat(gel.width_mm, gel.height_mm, rows, columns)

@@ -19,3 +19,6 @@ class InversionSettings(BaseModel):
     width_px: int = Field(320, ge=80, le=640, description="of the images that are compared")
     steps: int = Field(10, ge=1, le=60, description="of Gauss-Newton, for a single image")
     steps_streaming: int = Field(1, ge=1, le=20, description="of Gauss-Newton, for each frame")
+
+
+STREAMING = InversionSettings(spacing_mm=0.3, width_px=160)

@@ -111,7 +111,7 @@ class Inverter:
         )
         everywhere = np.ones(size[::-1], bool)
         untouched = self._fitter.untouched()
-        self._untouched = FitImage(untouched, everywhere if seen is None else seen.free)
+        self._untouched = seen or FitImage(untouched, everywhere)
         self._material = _material(model, self.settings.spacing_mm)
         self._motion = None
         self._tracker = None

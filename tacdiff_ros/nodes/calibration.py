@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -26,63 +25,12 @@ from tacdiff_ros.nodes.goals import end_goal
 from tacdiff_ros.nodes.parameters import declare, refuse_unknown
 from tacdiff_ros.nodes.qos import LATCHED, SENSOR_IMAGES
 from tacdiff_ros.nodes.spinning import run
+from tacdiff_ros.nodes.worker import Worker
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
 from tacdiff_ros.srv import Calibrate as CalibrateService
 
 TICK_S = 0.05
 STALE_S = 1.0
-
-
-class CancelledError(Exception):
-    """Somebody asked for the end of a computation."""
-
-
-class Worker:
-    """One computation in a thread of its own."""
-
-    def __init__(self, job: CalibrationJob) -> None:
-        """Start it."""
-        self.stage, self.share = "", 0.0
-        self.found: Calibration | None = None
-        self.failure = ""
-        self._cancelled = threading.Event()
-        self._started = time.monotonic()
-        self._thread = threading.Thread(target=self._work, args=(job,), daemon=True)
-        self._thread.start()
-
-    def cancel(self) -> None:
-        """End it at its next step."""
-        self._cancelled.set()
-
-    @property
-    def is_cancelled(self) -> bool:
-        """Whether its end was asked for."""
-        return self._cancelled.is_set()
-
-    @property
-    def is_done(self) -> bool:
-        """Whether it ended, in whatever way."""
-        return not self._thread.is_alive()
-
-    @property
-    def seconds(self) -> float:
-        """Time since the start."""
-        return time.monotonic() - self._started
-
-    def _work(self, job: CalibrationJob) -> None:
-        try:
-            self.found = job.run(self._on_progress)
-        except CancelledError:
-            self.failure = "cancelled: nothing was written"
-        except InputError as error:
-            self.failure = str(error)
-        except Exception as error:  # the node must live on, and the caller must know
-            self.failure = f"the calibration failed: {type(error).__name__}: {error}"
-
-    def _on_progress(self, stage: str, share: float) -> None:
-        if self._cancelled.is_set():
-            raise CancelledError
-        self.stage, self.share = stage, share
 
 
 class CalibrationNode(Node):
@@ -205,7 +153,7 @@ class CalibrationNode(Node):
         if self._worker is not None or self._stopping:
             raise InputError("another calibration is computed: wait for its end or cancel it")
         self._finish = finish
-        self._worker = Worker(job)
+        self._worker = Worker(job.run, "the calibration")
 
     def _later(self, ticket: Ticket, output: str | None) -> Any:
         """How a service call is answered in the end; `output` None does not save."""

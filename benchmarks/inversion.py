@@ -1,0 +1,318 @@
+"""Inversion against surfaces whose truth is known, real balls, and the clock.
+
+    python benchmarks/inversion.py [--quick] [--json] [--only PART] [--units N] [--data DIR]
+
+Virtual units are kept in the user's cache; making them takes the path tracer hours. In full some
+minutes beyond that; --quick under a minute once a unit is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.interpolate import RegularGridInterpolator
+from scipy.optimize import least_squares
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from press_scores import RealSet, read_set
+from tables import dump, print_rows
+
+from tacdiff_ros.calibration.calibrate import CalibrationSettings, PressImage, calibrate
+from tacdiff_ros.calibration.camera_pose import CameraPriors
+from tacdiff_ros.inversion.inversion_settings import STREAMING
+from tacdiff_ros.inversion.inverter import Inversion, Inverter
+from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.indenters.build import build_indenter
+from tacdiff_ros.mechanics.live.live_gel import LiveGel
+from tacdiff_ros.mechanics.surface_refinement import refine_surface
+from tacdiff_ros.optics.renderer import Renderer, RenderSettings
+from tacdiff_ros.sensor.gel_surface import GelSurface
+from tacdiff_ros.sensor.sensor_file import default_sensor
+from tacdiff_ros.sensor.sensor_model import SensorModel
+from tacdiff_ros.virtual.unit_store import cached_unit
+from tacdiff_ros.virtual.units import UnitSettings, VirtualUnit, random_unit, untouched_surface
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+CALIBRATED, TEN = 2, 10  # presses that a unit is calibrated from; the ten indenters after them
+GUESSES = 20
+BALL_SHARE = 0.7  # of the contact's radius, inside which a sphere is fitted
+FAR_MM = 5.0  # from the contact's centre: off contact
+FRAMES, LOOPS = 100, 10
+Part = tuple[list[dict[str, Any]], dict[str, Any]]
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="under a minute")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser.add_argument("--only", choices=sorted(PARTS), help="one part")
+    parser.add_argument("--units", type=int, default=5, help="virtual units, ten surfaces each")
+    parser.add_argument("--data", type=Path, default=DATA, help="real frames")
+    options = parser.parse_args()
+    names = [options.only] if options.only else (["streaming"] if options.quick else list(PARTS))
+    figures: dict[str, Any] = {}
+    for name in names:
+        rows, found = PARTS[name](options)
+        figures |= found
+        if rows and not options.json:
+            print_rows(name, rows)
+    if options.json:
+        dump(figures)
+    elif figures:
+        print_rows("figures", [{"figure": key, "value": value} for key, value in figures.items()])
+    return 0
+
+
+@dataclass(frozen=True)
+class SurfaceError:
+    """How far an inverted surface is from the truth over what the camera sees, mm.
+
+    Attributes:
+        height: root of the mean squared height error.
+        shear: the same in the plane, per axis.
+        deviation: median ratio of the height error to what the inversion says of it.
+    """
+
+    height: float
+    shear: float
+    deviation: float
+
+
+def measure_virtual(options: argparse.Namespace) -> Part:
+    """Ten indenters on path-traced units, each unit calibrated from its own three images."""
+    settings = UnitSettings(presses=CALIBRATED + TEN)
+    rows, guesses = [], []
+    for seed in range(1 if options.quick else options.units):
+        unit = cached_unit(seed, settings)
+        model, shift = calibrated(unit)
+        inverter = Inverter(model, unit.reference)
+        inverter.invert(unit.presses[0])  # compiles
+        for k in range(CALIBRATED, CALIBRATED + TEN):
+            found = inverter.invert(unit.presses[k])
+            truth = moved(unit.surfaces[k], shift)
+            error = surface_error(found, truth)
+            row = {
+                "unit": seed,
+                "indenter": unit.touches[k].indenter,
+                "depth_mm": round(unit.touches[k].depth_mm, 2),
+                "height_rmse_mm": round(error.height, 4),
+                "shear_rmse_mm": round(error.shear, 4),
+                "error_over_deviation": round(error.deviation, 2),
+                "image_rms_grey": round(found.image_rms, 2),
+                "seconds": round(found.seconds, 2),
+            }
+            guesses.append(guess_error(inverter, unit.presses[k], truth))
+            rows.append(row)
+            progress(row)
+    figures = {
+        "surfaces": len(rows),
+        "height_rmse_mm_median": float(np.median([row["height_rmse_mm"] for row in rows])),
+        "height_rmse_mm_worst": max(row["height_rmse_mm"] for row in rows),
+        "shear_rmse_mm_median": float(np.median([row["shear_rmse_mm"] for row in rows])),
+        "shear_rmse_mm_worst": max(row["shear_rmse_mm"] for row in rows),
+        "seconds_cold": max(row["seconds"] for row in rows),
+        "first_guess_height_rmse_mm": round(float(np.median(guesses)), 4),
+    }
+    return rows, figures
+
+
+def calibrated(unit: VirtualUnit) -> tuple[SensorModel, np.ndarray]:
+    """A unit's model from its three images, and where its origin is in the truth's frame."""
+    truth = unit.model.camera
+    lens = {name: getattr(truth, name) for name in ("focal_px", "centre_px", "distortion")}
+    start = default_sensor()
+    start = start.model_copy(
+        update={"layers": unit.model.layers, "camera": start.camera.model_copy(update=lens)}
+    )
+    inputs = [
+        PressImage(unit.presses[k], build_indenter(unit.touches[k].indenter), f"press {k}")
+        for k in range(CALIBRATED)
+    ]
+    found = calibrate(
+        start, unit.reference, inputs, CalibrationSettings(priors=CameraPriors(None, None))
+    )
+    if unit.model.markers is None:
+        return found.model, np.zeros(3, np.float32)
+    return found.model, np.append(unit.model.markers.centre_mm, 0.0).astype(np.float32)
+
+
+def moved(surface: GelSurface, shift: np.ndarray) -> GelSurface:
+    """A surface seen from another origin."""
+    return GelSurface(
+        surface.rest - shift, surface.position - shift, surface.rows, surface.columns, True
+    )
+
+
+def surface_error(found: Inversion, truth: GelSurface) -> SurfaceError:
+    """Compare at the found surface's material points."""
+    shape = (truth.rows, truth.columns, 3)
+    motion = (truth.position - truth.rest).astype(np.float64).reshape(shape)
+    axes = (truth.y_mm.astype(np.float64), truth.x_mm.astype(np.float64))
+    at = RegularGridInterpolator(axes, motion, bounds_error=False, fill_value=None)
+    surface, valid = found.surface, found.valid.ravel()
+    rest = surface.rest.astype(np.float64)
+    away = (surface.position - rest - at(rest[:, 1::-1]))[valid]
+    deviation = found.deviation_mm.ravel()[valid]
+    return SurfaceError(
+        float(np.sqrt(np.mean(away[:, 2] ** 2))),
+        float(np.sqrt(np.mean(away[:, :2] ** 2))),
+        float(np.median(np.abs(away[:, 2]) / deviation)),
+    )
+
+
+def guess_error(inverter: Inverter, image: np.ndarray, truth: GelSurface) -> float:
+    """Height RMSE of the first guess over the middle of the pad, mm."""
+    grid = inverter.grid
+    shape = (truth.rows, truth.columns)
+    height = RegularGridInterpolator(
+        (truth.y_mm.astype(np.float64), truth.x_mm.astype(np.float64)),
+        (truth.position - truth.rest)[:, 2].astype(np.float64).reshape(shape),
+        bounds_error=False,
+        fill_value=0.0,
+    )
+    x, y = np.meshgrid(grid.x_mm, grid.y_mm)
+    seen = (np.abs(x) < 9.0) & (np.abs(y) < 6.5)
+    away = inverter.first_guess(image) - height(np.stack([y, x], axis=-1))
+    return float(np.sqrt(np.mean(away[seen] ** 2)))
+
+
+def measure_real(options: argparse.Namespace) -> Part:
+    """Two presses calibrate; spheres are fitted to the inverted surfaces of all others."""
+    rows: list[dict[str, Any]] = []
+    figures: dict[str, Any] = {}
+    sets = (("mini_dots_ball", "5.000mm"), ("mini_plain_ball", "6.310mm"))
+    for name, size in sets:
+        data = read_set(options.data / name, size)
+        if data is None:
+            print(f"no real frames at {options.data / name}", file=sys.stderr)
+            continue
+        chosen = data.spread(2)
+        found = data.calibrate(chosen)
+        inverter = Inverter(found.model, data.background)
+        tested = [(data, k) for k in data.numbers if k not in chosen]
+        other = read_set(options.data / name, "9.500mm")
+        if other is not None:
+            tested += [(other, k) for k in other.numbers]
+        own = [ball_row(name, inverter, which, k) for which, k in tested]
+        rows += own
+        prefix = "real" if data.has_dots else "real_plain"
+        errors = [abs(row["radius_error"]) for row in own]
+        figures |= {
+            f"{prefix}_radius_error": round(float(np.median(errors)), 4),
+            f"{prefix}_residual_mm": round(float(np.median([r["residual_mm"] for r in own])), 4),
+            f"{prefix}_off_contact_mm": round(
+                float(np.median([row["off_contact_mm"] for row in own])), 4
+            ),
+        }
+    return rows, figures
+
+
+def ball_row(name: str, inverter: Inverter, data: RealSet, k: int) -> dict[str, Any]:
+    """A sphere fitted to the contact of one press."""
+    found = inverter.invert(data.presses[k])
+    surface, mask = found.surface, found.contact.mask.ravel()
+    points = surface.position.astype(np.float64)
+    if mask.sum() < 10:
+        radius, residual, centre = np.nan, np.nan, np.zeros(2)
+    else:
+        deepest = points[mask][np.argmin(points[mask][:, 2])]
+        centre = points[mask][:, :2].mean(axis=0)
+        reach = np.sqrt(found.contact.area_mm2 / np.pi) * BALL_SHARE
+        near = points[np.linalg.norm(points[:, :2] - centre, axis=1) < reach]
+        start = [*centre, deepest[2] + 0.5 * data.diameter_mm, 0.5 * data.diameter_mm]
+        fit = least_squares(lambda s: np.linalg.norm(near - s[:3], axis=1) - s[3], start)
+        radius, residual = float(fit.x[3]), float(np.sqrt(np.mean(fit.fun**2)))
+    off = found.valid.ravel() & (np.linalg.norm(points[:, :2] - centre, axis=1) > FAR_MM)
+    row = {
+        "set": name,
+        "ball_mm": data.diameter_mm,
+        "press": k,
+        "depth_mm": round(found.contact.depth_mm, 3),
+        "radius_mm": round(radius, 3),
+        "radius_error": round(2.0 * radius / data.diameter_mm - 1.0, 4),
+        "residual_mm": round(residual, 4),
+        "off_contact_mm": round(float(np.sqrt(np.mean(points[off, 2] ** 2))), 4),
+        "image_rms_grey": round(found.image_rms, 2),
+        "seconds": round(found.seconds, 2),
+    }
+    progress(row)
+    return row
+
+
+def measure_streaming(options: argparse.Namespace) -> Part:
+    """A ball pressed, slid and lifted, seen by a noisy unit; the frames are shown ten times over.
+
+    Frames come from the live gel and the renderer at four samples on a finer mesh, not from the
+    path tracer, which would take a day for them.
+    """
+    frames, surfaces, model, rest = recording(20 if options.quick else FRAMES)
+    inverter = Inverter(model, rest, STREAMING)
+    inverter.follow(frames[0])
+    seconds, errors, residue = [], [], 0.0
+    for _ in range(2 if options.quick else LOOPS):
+        for frame, truth in zip(frames, surfaces, strict=True):
+            found = inverter.follow(frame)
+            seconds.append(found.seconds)
+            errors.append(surface_error(found, truth).height)
+        last = inverter.follow(rest)
+        residue = float(np.abs(last.surface.position[:, 2]).max())
+    guesses = []
+    for frame in frames[:GUESSES]:
+        started = time.perf_counter()
+        inverter.first_guess(frame)
+        guesses.append(time.perf_counter() - started)
+    figures = {
+        "streaming_frames": len(seconds),
+        "streaming_hz": round(1.0 / float(np.mean(seconds)), 2),
+        "streaming_latency_p50_ms": round(1e3 * float(np.median(seconds)), 1),
+        "streaming_latency_p99_ms": round(1e3 * float(np.quantile(seconds, 0.99)), 1),
+        "streaming_height_rmse_mm": round(float(np.sqrt(np.mean(np.square(errors)))), 4),
+        "streaming_height_rmse_mm_worst": round(max(errors), 4),
+        "drift_mm": round(residue, 5),
+        "first_guess_ms": round(1e3 * float(np.median(guesses)), 1),
+    }
+    return [], figures
+
+
+def recording(count: int) -> tuple[list[np.ndarray], list[GelSurface], SensorModel, np.ndarray]:
+    """Frames of a touch, their surfaces, the unit's model, and its untouched image."""
+    model = random_unit(1)
+    flat = untouched_surface(model)
+    renderer, random = Renderer(model), np.random.default_rng(0)
+
+    def seen(surface: GelSurface) -> np.ndarray:
+        renderer.show(surface)
+        values = 255.0 * renderer.image(RenderSettings(samples=2))
+        noisy = values + random.normal(0.0, 1.0, values.shape)
+        return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+
+    gel = LiveGel(build_indenter("sphere:diameter=8"))
+    frames, surfaces = [], []
+    for share in np.linspace(0.0, 1.0, count):
+        depth = 1.0 * min(1.0, 4.0 * share, 4.0 * (1.0 - share))
+        slide = 0.6 * min(1.0, max(0.0, 2.0 * share - 0.5))
+        answer = gel.follow(IndenterPose(slide - 1.0, 0.3, depth - 0.02))
+        surface = refine_surface(answer.surface(), flat.rows, flat.columns)
+        frames.append(seen(surface))
+        surfaces.append(surface)
+    return frames, surfaces, model, seen(flat)
+
+
+def progress(row: dict[str, Any]) -> None:
+    """Show a row as soon as it is known."""
+    print(" ".join(f"{key}={value}" for key, value in row.items()), file=sys.stderr, flush=True)
+
+
+PARTS = {"virtual": measure_virtual, "real": measure_real, "streaming": measure_streaming}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

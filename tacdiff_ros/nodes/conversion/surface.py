@@ -1,0 +1,78 @@
+"""Gel surfaces, contacts and inversions as messages, in metres, frame `gel`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import Point, Vector3
+from numpy.typing import NDArray
+from shape_msgs.msg import Mesh, MeshTriangle
+from std_msgs.msg import ColorRGBA
+from visualization_msgs.msg import Marker
+
+from tacdiff_ros.inversion.contact_summary import Contact
+from tacdiff_ros.inversion.inverter import Inversion
+from tacdiff_ros.msg import ContactSummary
+from tacdiff_ros.sensor.gel_surface import GelSurface
+
+METRES = 1e-3
+DEEPEST_COLOUR_MM = 1.0
+
+
+def to_mesh(surface: GelSurface) -> Mesh:
+    """Vertices and triangles."""
+    triangles = [MeshTriangle(vertex_indices=corners) for corners in _unsigned(surface.triangles)]
+    return Mesh(triangles=triangles, vertices=_points(surface.position))
+
+
+def to_contact(contact: Contact) -> ContactSummary:
+    """A contact in numbers."""
+    x, y = contact.centroid_mm
+    shear_x, shear_y = contact.shear_mm
+    return ContactSummary(
+        in_contact=contact.in_contact,
+        area=contact.area_mm2 * METRES**2,
+        centroid=Point(x=x * METRES, y=y * METRES),
+        maximum_indentation=contact.depth_mm * METRES,
+        mean_shear=Vector3(x=shear_x * METRES, y=shear_y * METRES),
+        mean_twist=contact.twist_rad,
+    )
+
+
+def fill_inversion(response: Any, found: Inversion, stamp: Any, frame_id: str) -> None:
+    """Write an inversion into a service's response or an action's result."""
+    surface = found.surface
+    response.header.stamp = stamp
+    response.header.frame_id = frame_id
+    response.mesh = to_mesh(surface)
+    response.rows, response.columns = surface.rows, surface.columns
+    moved = METRES * (surface.position.astype(np.float64) - surface.rest)
+    response.displacement = [Vector3(x=x, y=y, z=z) for x, y, z in moved.tolist()]
+    response.confidence = (METRES * found.deviation_mm).ravel().astype(np.float32).tolist()
+    response.valid = found.valid.ravel().tolist()
+    response.contact = to_contact(found.contact)
+
+
+def to_marker(surface: GelSurface, stamp: Any, frame_id: str) -> Marker:
+    """Triangles for RViz, coloured by indentation: grey at rest, red where it is deep."""
+    marker = Marker(ns="gel", type=Marker.TRIANGLE_LIST, action=Marker.ADD)
+    marker.header.stamp = stamp
+    marker.header.frame_id = frame_id
+    marker.pose.orientation.w = 1.0
+    marker.scale.x = marker.scale.y = marker.scale.z = 1.0
+    corners = surface.triangles.ravel()
+    marker.points = _points(surface.position[corners])
+    share = np.clip(-surface.position[:, 2] / DEEPEST_COLOUR_MM, 0.0, 1.0).astype(np.float64)
+    colours = [ColorRGBA(r=0.6 + 0.4 * s, g=0.6 - 0.5 * s, b=0.6 - 0.5 * s, a=1.0) for s in share]
+    marker.colors = [colours[k] for k in corners]
+    return marker
+
+
+def _points(position: NDArray[np.float32]) -> list[Point]:
+    metres = METRES * position.astype(np.float64)
+    return [Point(x=x, y=y, z=z) for x, y, z in metres.tolist()]
+
+
+def _unsigned(triangles: NDArray[np.int32]) -> NDArray[np.uint32]:
+    return triangles.astype(np.uint32)

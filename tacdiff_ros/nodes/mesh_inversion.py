@@ -1,0 +1,292 @@
+"""Inverts images to meshes: service and action `invert_mesh`, topics `gel_mesh` and marker."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rclpy.action import ActionServer, CancelResponse
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+from shape_msgs.msg import Mesh
+from std_srvs.srv import Trigger
+from visualization_msgs.msg import Marker
+
+from tacdiff_ros.action import InvertMesh
+from tacdiff_ros.calibration.calibration_folder import read_image
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.inversion.inversion_settings import STREAMING, InversionSettings
+from tacdiff_ros.inversion.inverter import Inversion, Inverter
+from tacdiff_ros.msg import ContactSummary
+from tacdiff_ros.msg import SensorModel as SensorModelMessage
+from tacdiff_ros.nodes.conversion.images import from_image
+from tacdiff_ros.nodes.conversion.sensor_model import to_residuals
+from tacdiff_ros.nodes.conversion.surface import fill_inversion, to_contact, to_marker, to_mesh
+from tacdiff_ros.nodes.deferred_service import DeferredService, Ticket
+from tacdiff_ros.nodes.goals import end_goal
+from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
+from tacdiff_ros.nodes.qos import LATCHED, SENSOR_IMAGES
+from tacdiff_ros.nodes.spinning import run
+from tacdiff_ros.nodes.worker import Progress, Worker
+from tacdiff_ros.sensor.sensor_file import default_sensor, parse_sensor, read_sensor
+from tacdiff_ros.sensor.sensor_model import SensorModel
+from tacdiff_ros.srv import InvertMesh as InvertMeshService
+
+TICK_S = 0.02
+STALE_S = 1.0
+Finish = Callable[[Worker], None]
+
+
+class MeshInversionNode(Node):
+    """Inverts requested images, and the stream when `streaming` is on, beside the executor."""
+
+    def __init__(self) -> None:
+        """Read the parameters and offer service, action and topics."""
+        super().__init__("mesh_inversion")
+        file = declare(self, "sensor_file", "", "of the unit; empty: the package's default")
+        reference = declare(self, "reference_image", "", "untouched gel; empty: the model's own")
+        self._frame = declare(self, "frame_id", "gel", "frame of meshes: the gel's, see docs")
+        self._timeout_s = declare(
+            self, "timeout", 30.0, "seconds after which a request is given up"
+        )
+        self._streaming = declare(self, "streaming", False, "invert every frame and publish it")
+        self._settings = declare_model(self, "", InversionSettings)
+        refuse_unknown(self)
+        model = read_sensor(Path(file).expanduser()) if file else default_sensor()
+        untouched = read_image(Path(reference).expanduser()) if reference else None
+        self._gel = _Gel(model, untouched, self._settings)
+        self._newest: tuple[float, Image] | None = None
+        self._worker: Worker | None = None
+        self._finish: Finish | None = None
+        self._goal: Any = None
+        self._give_up_s = 0.0
+        self._followed: Any = None
+        self._stopping = False
+        self._meshes = self.create_publisher(Mesh, "gel_mesh", 1)
+        self._markers = self.create_publisher(Marker, "gel_mesh/marker", 1)
+        self._contacts = self.create_publisher(ContactSummary, "gel_mesh/contact", 10)
+        self.create_subscription(Image, "image_raw", self._on_image, SENSOR_IMAGES)
+        self.create_subscription(SensorModelMessage, "sensor_model", self._on_model, LATCHED)
+        self.create_service(Trigger, "~/take_reference", self._take_reference)
+        self._service = DeferredService(self, InvertMeshService, "invert_mesh", self._on_request)
+        self._server = ActionServer(
+            self,
+            InvertMesh,
+            "invert_mesh",
+            execute_callback=lambda _goal: InvertMesh.Result(),  # never called: see _on_goal
+            handle_accepted_callback=self._on_goal,
+            cancel_callback=self._on_cancel,
+        )
+        self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def request_stop(self, _reason: str) -> None:
+        """End a computation before the process ends."""
+        self._stopping = True
+        if self._worker is not None:
+            self._worker.cancel()
+
+    def is_finished(self) -> bool:
+        """Whether nothing is computed any more."""
+        return self._worker is None
+
+    def _on_image(self, message: Image) -> None:
+        self._newest = (time.monotonic(), message)
+
+    def _on_model(self, message: SensorModelMessage) -> None:
+        """A new calibration: used from the next image on."""
+        try:
+            self._gel = _Gel(parse_sensor(message.yaml), None, self._settings)
+            self.get_logger().info(f"sensor model '{message.sensor_id}' is used from now on")
+        except InputError as error:
+            self.get_logger().error(f"the sensor model on 'sensor_model' is not used: {error}")
+
+    def _take_reference(
+        self, _request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        """The newest frame becomes the image of the untouched gel."""
+        try:
+            image = from_image(self._image(Image()))
+            self._gel = _Gel(self._gel.model, image, self._settings)
+            response.success, response.message = True, "the newest frame is the reference"
+        except InputError as error:
+            response.message = str(error)
+        return response
+
+    def _image(self, message: Image) -> Image:
+        """The image of a request, or the newest of the topic when it is empty."""
+        if message.width > 0:
+            return message
+        if self._newest is None or time.monotonic() - self._newest[0] > STALE_S:
+            raise InputError(
+                f"the request holds no image, and none came on "
+                f"{self.resolve_topic_name('image_raw')} within {STALE_S:g} s: is the driver on?"
+            )
+        return self._newest[1]
+
+    def _on_request(self, request: Any, ticket: Ticket) -> Any:
+        """Answer later, or at once where nothing can be computed."""
+        response = InvertMeshService.Response()
+
+        def finish(worker: Worker, stamp: Any) -> None:
+            self._fill(response, worker, stamp)
+            self._service.answer(ticket, response)
+
+        try:
+            self._invert(request, finish)
+        except InputError as error:
+            response.message = str(error)
+            return response
+        return None
+
+    def _on_goal(self, goal: Any) -> None:
+        """Start a goal; it is executed, as rclpy calls it, when its result is known."""
+        result = InvertMesh.Result()
+
+        def finish(worker: Worker, stamp: Any) -> None:
+            self._goal = None
+            self._fill(result, worker, stamp)
+            goal.execute(lambda handle: end_goal(handle, result))
+
+        try:
+            self._invert(goal.request, finish)
+            self._goal = goal
+        except InputError as error:
+            result.message = str(error)
+            goal.execute(lambda handle: end_goal(handle, result))
+
+    def _invert(self, request: Any, finish: Callable[[Worker, Any], None]) -> None:
+        """Start inverting one image.
+
+        Raises:
+            InputError: there is none, or another one is inverted.
+        """
+        if self._finish is not None or self._stopping:
+            raise InputError("another image is inverted: wait for its end or cancel it")
+        if not (np.isfinite(request.timeout) and request.timeout >= 0.0):
+            raise InputError(f"timeout is {request.timeout}, expected 0 or more seconds")
+        message = self._image(request.image)
+        image, gel = from_image(message), self._gel
+        if self._worker is not None:
+            self._worker.cancel()  # a frame of the stream gives way
+        self._finish = partial(finish, stamp=message.header.stamp)
+        self._give_up_s = request.timeout or self._timeout_s
+        self._worker = Worker(partial(gel.invert, image), "the inversion")
+
+    def _fill(self, response: Any, worker: Worker, stamp: Any) -> None:
+        response.duration = worker.seconds
+        if worker.found is None:
+            response.message = worker.failure
+            return
+        found: Inversion = worker.found
+        fill_inversion(response, found, stamp, self._frame)
+        response.residuals = to_residuals(_figures(found))
+        warnings = "".join(f"; warning: {line}" for line in found.warnings)
+        response.message = f"inverted in {worker.seconds:.2f} s{warnings}"
+        response.success = True
+
+    def _on_cancel(self, _goal: Any) -> CancelResponse:
+        if self._worker is not None:
+            self._worker.cancel()
+        return CancelResponse.ACCEPT
+
+    def _tick(self) -> None:
+        worker = self._worker
+        if worker is None:
+            self._follow()
+        elif worker.is_done:
+            self._worker = None
+            finish, self._finish = self._finish, None
+            if finish is not None:
+                finish(worker)
+            else:
+                self._publish(worker)
+        elif self._finish is not None:
+            self._watch(worker)
+
+    def _watch(self, worker: Worker) -> None:
+        """Tell how far a request is, and give it up in time."""
+        if worker.seconds > self._give_up_s and not worker.is_cancelled:
+            worker.cancel(f"given up after {self._give_up_s:g} s")
+        if self._goal is not None and not worker.is_cancelled:
+            steps = round(worker.share * self._settings.steps)
+            feedback = InvertMesh.Feedback(iteration=steps, progress=float(worker.share))
+            self._goal.publish_feedback(feedback)
+
+    def _follow(self) -> None:
+        """Start with the newest frame of the stream; those that came meanwhile are left out."""
+        if not self._streaming or self._stopping or self._newest is None:
+            return
+        message = self._newest[1]
+        if message is self._followed:
+            return
+        self._followed = message
+        gel = self._gel
+        self._worker = Worker(lambda _told: gel.follow(from_image(message)), "the inversion")
+
+    def _publish(self, worker: Worker) -> None:
+        """A frame of the stream."""
+        if worker.found is None:
+            self.get_logger().warning(worker.failure, throttle_duration_sec=5.0)
+            return
+        found: Inversion = worker.found
+        self._meshes.publish(to_mesh(found.surface))
+        self._contacts.publish(to_contact(found.contact))
+        if self._markers.get_subscription_count():
+            stamp = self._followed.header.stamp
+            self._markers.publish(to_marker(found.surface, stamp, self._frame))
+
+
+class _Gel:
+    """Inverters of one sensor, made when they are first needed, in the thread that needs them."""
+
+    def __init__(
+        self,
+        model: SensorModel,
+        reference: NDArray[np.uint8] | None,
+        settings: InversionSettings,
+    ) -> None:
+        self.model = model
+        self._reference = reference
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._single: Inverter | None = None
+        self._stream: Inverter | None = None
+
+    def invert(self, image: NDArray[np.uint8], told: Progress) -> Inversion:
+        """One image."""
+        with self._lock:
+            self._single = self._single or Inverter(self.model, self._reference, self._settings)
+            return self._single.invert(image, lambda share: told("inverting", share))
+
+    def follow(self, image: NDArray[np.uint8]) -> Inversion:
+        """The next frame."""
+        with self._lock:
+            if self._stream is None:
+                steps = self._settings.steps_streaming
+                settings = STREAMING.model_copy(update={"steps_streaming": steps})
+                self._stream = Inverter(self.model, self._reference, settings)
+            return self._stream.follow(image)
+
+
+def _figures(found: Inversion) -> dict[str, float]:
+    """What tells how well a fit went."""
+    figures = {"image_rms_grey": found.image_rms, "explained_share": found.explained}
+    if found.dots is not None:
+        figures["dots_found_share"] = found.dots.found_count / found.dots.expected
+    return figures
+
+
+def main() -> int:
+    """Entry point."""
+    return run(MeshInversionNode)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

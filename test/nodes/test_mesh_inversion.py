@@ -1,0 +1,165 @@
+"""The inversion node on DDS: service, action with progress and cancel, stream, refusals."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import ExitStack
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed; `make setup` brings it")
+
+import rclpy
+from builtin_interfaces.msg import Time
+from rclpy.action import ActionClient
+from sensor_msgs.msg import Image
+from shape_msgs.msg import Mesh
+from std_srvs.srv import Trigger
+from tacdiff_ros.action import InvertMesh
+from tacdiff_ros.msg import ContactSummary
+from tacdiff_ros.srv import InvertMesh as InvertMeshService
+from visualization_msgs.msg import Marker
+
+from tacdiff_ros.calibration.calibration_folder import read_image
+from tacdiff_ros.cli.processes import isolated_environment, running_node
+from tacdiff_ros.nodes.conversion.images import to_image
+
+
+class Client:
+    """Calls the node and spins until it answers."""
+
+    def __init__(self, node, executor) -> None:
+        self.node, self._executor = node, executor
+        self.service = node.create_client(InvertMeshService, "invert_mesh")
+        self.tare = node.create_client(Trigger, "mesh_inversion/take_reference")
+        self.action = ActionClient(node, InvertMesh, "invert_mesh")
+        self.images = node.create_publisher(Image, "image_raw", 10)
+        self.seen = {"mesh": [], "marker": [], "contact": []}
+        for kind, name in ((Mesh, "mesh"), (Marker, "marker"), (ContactSummary, "contact")):
+            topic = "gel_mesh" if name == "mesh" else f"gel_mesh/{name}"
+            node.create_subscription(kind, topic, self.seen[name].append, 10)
+        assert self.service.wait_for_service(20.0)
+        assert self.action.wait_for_server(20.0)
+
+    def wait(self, future, seconds=60.0):
+        self.spin(seconds, future.done)
+        assert future.done(), "no answer"
+        return future.result()
+
+    def spin(self, seconds, until=lambda: False):
+        end = time.monotonic() + seconds
+        while not until() and time.monotonic() < end:
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def call(self, **content):
+        return self.wait(self.service.call_async(InvertMeshService.Request(**content)))
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    environment, before = isolated_environment(), dict(os.environ)
+    os.environ.update(environment)
+    context = rclpy.Context()
+    context.init()
+    node = rclpy.create_node("caller", context=context)
+    executor = rclpy.executors.SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    log = tmp_path_factory.mktemp("log") / "mesh_inversion.log"
+    with ExitStack() as stack:
+        arguments = ["-p", "streaming:=true", "-p", "spacing_mm:=0.4", "-p", "width_px:=160"]
+        stack.enter_context(running_node("mesh_inversion", arguments, log, environment))
+        yield Client(node, executor)
+    node.destroy_node()
+    context.try_shutdown()
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(scope="module")
+def touched(tmp_path_factory):
+    from tacdiff_ros.cli.application import run
+    from tacdiff_ros.optics import llvm
+
+    if llvm.find_library() is None:
+        pytest.skip("no LLVM >= 19 is installed, Mitsuba cannot run")
+    folder = tmp_path_factory.mktemp("touch")
+    arguments = ["--indenter", "sphere:diameter=6", "--at-mm", "1", "-1", "--depth", "0.6"]
+    assert run(["simulate", *arguments, "--vertices", "33x41", "--out", str(folder)]) == 0
+    return to_image(read_image(folder / "rgb.png"), Time(sec=7, nanosec=5), "camera")
+
+
+def test_without_an_image_the_service_says_what_to_do(client):
+    answer = client.call()
+    assert not answer.success
+    assert "is the driver on" in answer.message
+
+
+def test_an_image_gives_mesh_contact_and_residuals(client, touched):
+    answer = client.call(image=touched)
+    assert answer.success, answer.message
+    assert (answer.header.stamp.sec, answer.header.frame_id) == (7, "gel")
+    count = answer.rows * answer.columns
+    assert len(answer.mesh.vertices) == len(answer.displacement) == count
+    assert len(answer.confidence) == len(answer.valid) == count
+    assert len(answer.mesh.triangles) == 2 * (answer.rows - 1) * (answer.columns - 1)
+    deepest = min(answer.mesh.vertices, key=lambda vertex: vertex.z)
+    assert deepest.z == pytest.approx(-0.6e-3, abs=1.2e-4)
+    assert (deepest.x, deepest.y) == pytest.approx((1e-3, -1e-3), abs=4e-4)
+    assert answer.contact.in_contact
+    assert answer.contact.maximum_indentation == pytest.approx(-deepest.z, abs=2e-5)
+    assert {residual.name for residual in answer.residuals} >= {"image_rms", "explained_share"}
+    assert 0.0 < answer.duration < 60.0
+
+
+def test_the_action_tells_its_progress(client, touched):
+    told = []
+    goal = client.wait(
+        client.action.send_goal_async(
+            InvertMesh.Goal(image=touched), lambda message: told.append(message.feedback.progress)
+        )
+    )
+    result = client.wait(goal.get_result_async()).result
+    assert result.success, result.message
+    assert told
+    assert all(0.0 <= share <= 1.0 for share in told)
+
+
+def test_a_request_is_given_up_in_time(client, touched):
+    answer = client.call(image=touched, timeout=0.01)
+    assert not answer.success
+    assert "given up after 0.01 s" in answer.message
+    answer = client.call(image=touched, timeout=-1.0)
+    assert "timeout is -1" in answer.message
+
+
+def test_a_black_and_a_foreign_image_fail_with_the_reason(client, touched):
+    pixels = np.frombuffer(touched.data, np.uint8).reshape(240, 320, 3)
+    for spoiled, reason in ((np.zeros_like(pixels), "blank"), (pixels[::-1], "does not belong")):
+        answer = client.call(image=to_image(np.ascontiguousarray(spoiled), Time(), "camera"))
+        assert not answer.success
+        assert reason in answer.message
+
+
+def test_frames_of_the_topic_are_followed(client, touched):
+    end = time.monotonic() + 30.0
+    while len(client.seen["marker"]) < 3 and time.monotonic() < end:
+        client.images.publish(touched)
+        client.spin(0.1)
+    assert client.seen["contact"][-1].in_contact
+    mesh, marker = client.seen["mesh"][-1], client.seen["marker"][-1]
+    assert min(vertex.z for vertex in mesh.vertices) < -0.3e-3
+    assert len(marker.points) == len(marker.colors) == 3 * len(mesh.triangles)
+    assert marker.header.frame_id == "gel"
+
+
+def test_the_newest_frame_can_become_the_reference(client, touched):
+    client.images.publish(touched)
+    client.spin(0.3)
+    assert client.wait(client.tare.call_async(Trigger.Request())).success
+    client.images.publish(touched)
+    client.spin(0.3)
+    answer = client.call(image=touched)
+    assert answer.success, answer.message
+    assert not answer.contact.in_contact

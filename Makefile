@@ -18,6 +18,7 @@ bench: setup
 	$(BIN)/python benchmarks/optics.py
 	$(BIN)/python benchmarks/mechanics.py
 	$(BIN)/python benchmarks/calibration.py
+	$(BIN)/python benchmarks/inversion.py
 
 lint: setup
 	$(BIN)/ruff check .

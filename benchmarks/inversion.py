@@ -42,7 +42,7 @@ from tacdiff_ros.virtual.units import UnitSettings, VirtualUnit, random_unit, un
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 CALIBRATED, TEN = 2, 10  # presses that a unit is calibrated from; the ten indenters after them
 GUESSES = 20
-BALL_SHARE = 0.7  # of the contact's radius, inside which a sphere is fitted
+BALL_SHARE = 0.6  # of the contact's radius, inside which a sphere is fitted
 FAR_MM = 5.0  # from the contact's centre: off contact
 FRAMES, LOOPS = 100, 10
 Part = tuple[list[dict[str, Any]], dict[str, Any]]
@@ -216,7 +216,7 @@ def measure_real(options: argparse.Namespace) -> Part:
 
 
 def ball_row(name: str, inverter: Inverter, data: RealSet, k: int) -> dict[str, Any]:
-    """A sphere fitted to the contact of one press."""
+    """A sphere fitted to the contact of one press, by how sure its vertices are."""
     found = inverter.invert(data.presses[k])
     surface, mask = found.surface, found.contact.mask.ravel()
     points = surface.position.astype(np.float64)
@@ -226,9 +226,11 @@ def ball_row(name: str, inverter: Inverter, data: RealSet, k: int) -> dict[str, 
         deepest = points[mask][np.argmin(points[mask][:, 2])]
         centre = points[mask][:, :2].mean(axis=0)
         reach = np.sqrt(found.contact.area_mm2 / np.pi) * BALL_SHARE
-        near = points[np.linalg.norm(points[:, :2] - centre, axis=1) < reach]
+        chosen = np.linalg.norm(points[:, :2] - centre, axis=1) < reach
+        near, sure = points[chosen], 1.0 / found.deviation_mm.ravel()[chosen]
+        sure /= np.sqrt(np.mean(sure**2))
         start = [*centre, deepest[2] + 0.5 * data.diameter_mm, 0.5 * data.diameter_mm]
-        fit = least_squares(lambda s: np.linalg.norm(near - s[:3], axis=1) - s[3], start)
+        fit = least_squares(lambda s: sure * (np.linalg.norm(near - s[:3], axis=1) - s[3]), start)
         radius, residual = float(fit.x[3]), float(np.sqrt(np.mean(fit.fun**2)))
     off = found.valid.ravel() & (np.linalg.norm(points[:, :2] - centre, axis=1) > FAR_MM)
     row = {

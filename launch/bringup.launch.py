@@ -129,6 +129,7 @@ def node_overrides(
         "marker_tracker": {},
         "acquisition": {},
         "calibration": {},
+        "mesh_inversion": {},
     }
     if fake:
         overrides["virtual_panda"] = {"arm_id": robot_type}

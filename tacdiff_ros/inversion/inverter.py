@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 Image = NDArray[np.uint8]
 Progress = Callable[[float], None]
 
-HALO = 1.3  # of a dot's diameter, in which pixels are left out
+HALO = 1.15  # of a dot's diameter, in which pixels are left out
 KEEP_ALL = 256  # white pixels too: they say that a slope is at least so steep
 QUIET_GREY = 4.0  # smoothed change under which nothing touches
 QUIET_BLUR_PX = 4.0

@@ -62,7 +62,14 @@ def test_nodes_that_bringup_configures_exist():
         for node in ast.walk(function)
         if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "overrides"
     }
-    expected = {"gelsight_driver", "marker_tracker", "acquisition", "calibration", "virtual_panda"}
+    expected = {
+        "gelsight_driver",
+        "marker_tracker",
+        "acquisition",
+        "calibration",
+        "mesh_inversion",
+        "virtual_panda",
+    }
     assert names == expected
     assert names <= NODES
 

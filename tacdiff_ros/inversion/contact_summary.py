@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from tacdiff_ros.sensor.gel_surface import GelSurface
 
 Floats = NDArray[np.floating]
 
 LEAST_DEPTH_MM = 0.03
+DEPTH_SHARE = 0.15  # of the largest, which a touched vertex has at least
+LEAST_PATCH_SHARE = 0.1  # of the largest patch; smaller ones are noise at the view's border
 PRESSED_SHARE = 0.15  # of the strongest pressure, from which on a vertex counts as touched
 LEAST_PRESSURE = 0.02  # over Young's modulus
 
@@ -54,8 +57,9 @@ def summarise(surface: GelSurface, pressure: Floats, valid: NDArray[np.bool_]) -
     moved = (surface.position.astype(np.float64) - surface.rest).reshape(*shape, 3)
     depth = np.where(valid, -moved[..., 2], 0.0)
     strongest = float(np.where(valid, pressure, 0.0).max())
-    mask = valid & (depth > LEAST_DEPTH_MM)
+    mask = valid & (depth > max(LEAST_DEPTH_MM, DEPTH_SHARE * float(depth.max())))
     mask &= pressure > max(PRESSED_SHARE * strongest, LEAST_PRESSURE)
+    mask = _patches(mask)
     if not mask.any():
         return Contact(mask, 0.0, (0.0, 0.0), max(float(depth.max()), 0.0), (0.0, 0.0), 0.0)
     x, y = np.meshgrid(surface.x_mm.astype(np.float64), surface.y_mm.astype(np.float64))
@@ -74,3 +78,14 @@ def summarise(surface: GelSurface, pressure: Floats, valid: NDArray[np.bool_]) -
         (float(shear[0]), float(shear[1])),
         twist,
     )
+
+
+def _patches(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The mask without thin tails and without patches that are small beside the largest."""
+    opened = ndimage.binary_opening(mask, np.ones((3, 3), bool))
+    labels, count = ndimage.label(opened)
+    if not count:
+        return mask
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return np.asarray((sizes >= LEAST_PATCH_SHARE * sizes.max())[labels] & opened)

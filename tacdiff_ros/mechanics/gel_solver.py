@@ -70,7 +70,7 @@ class _Attempt:
 
 
 ATTEMPTS = (
-    _Attempt(3),
+    _Attempt(3, loosest=0.0),
     _Attempt(16, ramps=True),
     _Attempt(3, loosest=1.0 / 8, shortest=1.0 / 16),
     _Attempt(16),

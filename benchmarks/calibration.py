@@ -9,7 +9,6 @@ in the user's cache); --quick under a minute once one unit is there.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 import time
 from collections.abc import Callable
@@ -36,6 +35,7 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.optics.projection import project
 from tacdiff_ros.optics.renderer import Renderer
+from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.parameters import parameter_values
 from tacdiff_ros.sensor.sensor_file import default_sensor
 from tacdiff_ros.sensor.sensor_model import SensorModel
@@ -91,6 +91,7 @@ def measure_virtual(options: argparse.Namespace) -> Part:
         )
         seconds = time.perf_counter() - started
         rows.append({"unit": seed, **truth_row(unit, found), "seconds": round(seconds, 1)})
+        progress(rows[-1])
         if not options.quick:
             bare = calibrate(
                 knowing_lens(unit.model),
@@ -99,7 +100,7 @@ def measure_virtual(options: argparse.Namespace) -> Part:
                 CalibrationSettings(glass=False, priors=CameraPriors(None, None)),
             )
             rows.append({"unit": f"{seed} no glass", **truth_row(unit, bare), "seconds": ""})
-        progress(rows[-1])
+            progress(rows[-1])
     own = [row for row in rows if isinstance(row["unit"], int)]
     converged = [
         row
@@ -150,8 +151,16 @@ def truth_row(unit: VirtualUnit, found: Calibration) -> dict[str, Any]:
     renderer = Renderer(found.model)
     errors = []
     for image, surface in zip(unit.presses[CALIBRATED:], unit.surfaces[CALIBRATED:], strict=True):
-        moved = surface.moved(surface.position - centre.astype(np.float32))
-        renderer.show(dataclasses.replace(moved, rest=surface.rest - centre.astype(np.float32)))
+        origin = centre.astype(np.float32)
+        renderer.show(
+            GelSurface(
+                surface.rest - origin,
+                surface.position - origin,
+                surface.rows,
+                surface.columns,
+                surface.may_overhang,
+            )
+        )
         drawn = np.clip(renderer.image(), 0.0, 1.0)
         errors.append(np.mean((drawn - image / 255.0) ** 2))
     return {

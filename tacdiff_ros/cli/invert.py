@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from tacdiff_ros.calibration.calibration_folder import read_image
+from tacdiff_ros.cli.output_folder import check_output_folder
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.inversion.inversion_settings import InversionSettings
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
@@ -47,7 +48,7 @@ def invert(
     started = time.perf_counter()
     model = default_sensor() if sensor is None else read_sensor(sensor)
     settings = _settings(prior=prior, spacing_mm=spacing, steps=steps)
-    _check_folder(out)
+    check_output_folder(out, FILES)
     seen = read_image(image)
     untouched = None if reference is None else read_image(reference)
     from tacdiff_ros.inversion.inverter import Inverter
@@ -108,14 +109,6 @@ def _settings(**values: Any) -> InversionSettings:
         return InversionSettings(**values)
     except ValidationError as error:
         raise InputError(f"settings: {first_complaint(error)}") from error
-
-
-def _check_folder(out: Path) -> None:
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file, expected a folder to write to")
-    for name in FILES:
-        if (out / name).is_dir():
-            raise InputError(f"{out / name} is a folder, expected none or a file to replace")
 
 
 def _write(out: Path, found: Inversion, shown: SimulatedImage, meta: dict[str, Any]) -> None:

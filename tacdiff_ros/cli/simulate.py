@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import track
 
+from tacdiff_ros.cli.output_folder import check_output_folder
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenter_spec import parse_indenter
@@ -70,7 +71,7 @@ def simulate(
     model = default_sensor() if sensor is None else read_sensor(sensor)
     _check_numbers(*(at_px or ()), *(at_mm or ()), depth, *shear, twist, yaw)
     place = _place(model, at_px, at_mm, depth)
-    _check_folder(out)
+    check_output_folder(out, FILES)
     state = _touch(
         model,
         indenter,
@@ -143,14 +144,6 @@ def _surface(model: SensorModel, state: TouchState | None) -> GelSurface:
 def _check_numbers(*numbers: float) -> None:
     if not all(math.isfinite(value) for value in numbers):
         raise InputError("a place, depth, shear, twist or yaw is not finite")
-
-
-def _check_folder(out: Path) -> None:
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file, expected a folder to write to")
-    for name in FILES:
-        if (out / name).is_dir():
-            raise InputError(f"{out / name} is a folder, expected none or a file to replace")
 
 
 def _place(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +21,15 @@ from tacdiff_ros.nodes.conversion.images import from_image
 from tacdiff_ros.nodes.conversion.sensor_model import to_sensor_model
 from tacdiff_ros.nodes.deferred_service import DeferredService, Ticket
 from tacdiff_ros.nodes.goals import end_goal
+from tacdiff_ros.nodes.newest_frame import NewestFrame
 from tacdiff_ros.nodes.parameters import declare, refuse_unknown
-from tacdiff_ros.nodes.qos import LATCHED, SENSOR_IMAGES
+from tacdiff_ros.nodes.qos import LATCHED
 from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.nodes.worker import Worker
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
 from tacdiff_ros.srv import Calibrate as CalibrateService
 
 TICK_S = 0.05
-STALE_S = 1.0
 
 
 class CalibrationNode(Node):
@@ -46,14 +45,13 @@ class CalibrationNode(Node):
         model = read_sensor(Path(file).expanduser()) if file else default_sensor()
         self._session = CalibrationSession(model, Path(folder).expanduser())
         self._new_session = lambda: CalibrationSession(model, Path(folder).expanduser())
-        self._newest: tuple[float, Image] | None = None
+        self._newest = NewestFrame(self)
         self._worker: Worker | None = None
         self._finish: Any = None
         self._goal: Any = None
         self._last: Calibration | None = None
         self._stopping = False
         self._publisher = self.create_publisher(SensorModelMessage, "sensor_model", LATCHED)
-        self.create_subscription(Image, "image_raw", self._on_image, SENSOR_IMAGES)
         self._service = DeferredService(self, CalibrateService, "calibrate", self._on_request)
         self._server = ActionServer(
             self,
@@ -77,19 +75,9 @@ class CalibrationNode(Node):
         """Whether nothing is computed any more."""
         return self._worker is None
 
-    def _on_image(self, message: Image) -> None:
-        self._newest = (time.monotonic(), message)
-
     def _image(self, message: Image) -> NDArray[np.uint8]:
         """The image of a request, or the newest of the topic when it is empty."""
-        if message.width > 0:
-            return from_image(message)
-        if self._newest is None or time.monotonic() - self._newest[0] > STALE_S:
-            raise InputError(
-                f"the request holds no image, and none came on "
-                f"{self.resolve_topic_name('image_raw')} within {STALE_S:g} s: is the driver on?"
-            )
-        return from_image(self._newest[1])
+        return from_image(self._newest.unless(message))
 
     def _on_request(self, request: Any, ticket: Ticket) -> Any:
         """Answer at once, or later where something is computed."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -31,8 +30,9 @@ from tacdiff_ros.nodes.conversion.sensor_model import to_residuals
 from tacdiff_ros.nodes.conversion.surface import fill_inversion, to_contact, to_marker, to_mesh
 from tacdiff_ros.nodes.deferred_service import DeferredService, Ticket
 from tacdiff_ros.nodes.goals import end_goal
+from tacdiff_ros.nodes.newest_frame import NewestFrame
 from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
-from tacdiff_ros.nodes.qos import LATCHED, SENSOR_IMAGES
+from tacdiff_ros.nodes.qos import LATCHED
 from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.nodes.worker import Progress, Worker
 from tacdiff_ros.sensor.sensor_file import default_sensor, parse_sensor, read_sensor
@@ -40,7 +40,6 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.srv import InvertMesh as InvertMeshService
 
 TICK_S = 0.02
-STALE_S = 1.0
 Finish = Callable[[Worker], None]
 
 
@@ -62,7 +61,7 @@ class MeshInversionNode(Node):
         model = read_sensor(Path(file).expanduser()) if file else default_sensor()
         untouched = read_image(Path(reference).expanduser()) if reference else None
         self._gel = _Gel(model, untouched, self._settings)
-        self._newest: tuple[float, Image] | None = None
+        self._newest = NewestFrame(self)
         self._worker: Worker | None = None
         self._finish: Finish | None = None
         self._goal: Any = None
@@ -72,7 +71,6 @@ class MeshInversionNode(Node):
         self._meshes = self.create_publisher(Mesh, "gel_mesh", 1)
         self._markers = self.create_publisher(Marker, "gel_mesh/marker", 1)
         self._contacts = self.create_publisher(ContactSummary, "gel_mesh/contact", 10)
-        self.create_subscription(Image, "image_raw", self._on_image, SENSOR_IMAGES)
         self.create_subscription(SensorModelMessage, "sensor_model", self._on_model, LATCHED)
         self.create_service(Trigger, "~/take_reference", self._take_reference)
         self._service = DeferredService(self, InvertMeshService, "invert_mesh", self._on_request)
@@ -96,9 +94,6 @@ class MeshInversionNode(Node):
         """Whether nothing is computed any more."""
         return self._worker is None
 
-    def _on_image(self, message: Image) -> None:
-        self._newest = (time.monotonic(), message)
-
     def _on_model(self, message: SensorModelMessage) -> None:
         """A new calibration: used from the next image on."""
         try:
@@ -112,23 +107,12 @@ class MeshInversionNode(Node):
     ) -> Trigger.Response:
         """The newest frame becomes the image of the untouched gel."""
         try:
-            image = from_image(self._image(Image()))
+            image = from_image(self._newest.unless(Image()))
             self._gel = _Gel(self._gel.model, image, self._settings)
             response.success, response.message = True, "the newest frame is the reference"
         except InputError as error:
             response.message = str(error)
         return response
-
-    def _image(self, message: Image) -> Image:
-        """The image of a request, or the newest of the topic when it is empty."""
-        if message.width > 0:
-            return message
-        if self._newest is None or time.monotonic() - self._newest[0] > STALE_S:
-            raise InputError(
-                f"the request holds no image, and none came on "
-                f"{self.resolve_topic_name('image_raw')} within {STALE_S:g} s: is the driver on?"
-            )
-        return self._newest[1]
 
     def _on_request(self, request: Any, ticket: Ticket) -> Any:
         """Answer later, or at once where nothing can be computed."""
@@ -171,7 +155,7 @@ class MeshInversionNode(Node):
             raise InputError("another image is inverted: wait for its end or cancel it")
         if not (np.isfinite(request.timeout) and request.timeout >= 0.0):
             raise InputError(f"timeout is {request.timeout}, expected 0 or more seconds")
-        message = self._image(request.image)
+        message = self._newest.unless(request.image)
         image, gel = from_image(message), self._gel
         if self._worker is not None:
             self._worker.cancel()  # a frame of the stream gives way
@@ -221,10 +205,8 @@ class MeshInversionNode(Node):
 
     def _follow(self) -> None:
         """Start with the newest frame of the stream; those that came meanwhile are left out."""
-        if not self._streaming or self._stopping or self._newest is None:
-            return
-        message = self._newest[1]
-        if message is self._followed:
+        message = self._newest.message
+        if not self._streaming or self._stopping or message is None or message is self._followed:
             return
         self._followed = message
         gel = self._gel

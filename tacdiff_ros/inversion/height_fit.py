@@ -44,7 +44,6 @@ class HeightFit:
 
     Attributes:
         height_mm: (rows, columns) on the grid, 0 at rest, negative where the gel is indented.
-        predicted: (h, w, 3) pixel values of the heights, 1 for white, without dots.
         weight: (h, w) 0 to 1, how much each pixel counted.
         traction: (rows, columns) what would press a linear layer so, over Young's modulus; up is +.
         deviation_mm: (rows, columns) standard deviation of the heights.
@@ -53,7 +52,6 @@ class HeightFit:
     """
 
     height_mm: Floats
-    predicted: Floats
     weight: Floats
     traction: Floats
     deviation_mm: Floats
@@ -144,7 +142,6 @@ class HeightFitter:
         near = cv2.GaussianBlur(information, (0, 0), reach) > LEAST_SEEN * float(information.max())
         return HeightFit(
             height,
-            predicted,
             weight,
             np.asarray(self._solver.traction(height) / self.grid.spacing_mm, np.float64),
             np.asarray(self._solver.deviation(information, self._calm(height)), np.float64),

@@ -72,6 +72,16 @@ class Inversion:
     warnings: tuple[str, ...]
 
 
+def check_reference(model: SensorModel, reference: Image) -> MarkerField | None:
+    """The dots of an image of the untouched gel; None for a gel without.
+
+    Raises:
+        InputError: it is no image of this sensor, or its dots are not found.
+    """
+    check_image(reference, model, "the reference")
+    return None if model.markers is None else detect_markers(reference, model.markers.grid)
+
+
 class Inverter:
     """Inverts images of one calibrated sensor."""
 
@@ -99,11 +109,8 @@ class Inverter:
         self._values = parameter_values(model)
         self._kept = FitImageSettings(self.settings.width_px, HALO, KEEP_ALL)
         size = fit_size(model.image.width_px, model.image.height_px, self.settings.width_px)
-        rest = self._rest_dots(reference)
-        seen = None
-        if reference is not None:
-            check_image(reference, model, "the reference")
-            seen = fit_image(reference, rest, self._kept)
+        rest = self._model_dots() if reference is None else check_reference(model, reference)
+        seen = None if reference is None else fit_image(reference, rest, self._kept)
         self.grid = HeightGrid.over(model, self.settings.spacing_mm)
         prior = height_prior(self.settings.prior, self.grid, model.layers[-1].thickness_mm or 4.0)
         self._fitter = HeightFitter(
@@ -190,13 +197,11 @@ class Inverter:
         mean = np.abs(sums[0]).max(axis=-1) / np.maximum(sums[1], 0.1)
         return bool(255.0 * float(mean.max()) < QUIET_GREY)
 
-    def _rest_dots(self, reference: Image | None) -> MarkerField | None:
-        """Dots of the reference, or where the model has them."""
+    def _model_dots(self) -> MarkerField | None:
+        """Where the model has its dots on the untouched gel."""
         markers = self.model.markers
         if markers is None:
             return None
-        if reference is not None:
-            return detect_markers(reference, markers.grid)
         places = lattice_mm(markers).reshape(-1, 3)
         places[:, :2] += self._values["markers.offset_mm"]
         shape = (markers.rows, markers.columns)

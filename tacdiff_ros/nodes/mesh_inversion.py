@@ -22,7 +22,7 @@ from tacdiff_ros.action import InvertMesh
 from tacdiff_ros.calibration.calibration_folder import read_image
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.inversion.inversion_settings import STREAMING, InversionSettings
-from tacdiff_ros.inversion.inverter import Inversion, Inverter
+from tacdiff_ros.inversion.inverter import Inversion, Inverter, check_reference
 from tacdiff_ros.msg import ContactSummary
 from tacdiff_ros.msg import SensorModel as SensorModelMessage
 from tacdiff_ros.nodes.conversion.images import from_image
@@ -60,6 +60,8 @@ class MeshInversionNode(Node):
         refuse_unknown(self)
         model = read_sensor(Path(file).expanduser()) if file else default_sensor()
         untouched = read_image(Path(reference).expanduser()) if reference else None
+        if untouched is not None:
+            check_reference(model, untouched)
         self._gel = _Gel(model, untouched, self._settings)
         self._newest = NewestFrame(self)
         self._worker: Worker | None = None
@@ -108,6 +110,7 @@ class MeshInversionNode(Node):
         """The newest frame becomes the image of the untouched gel."""
         try:
             image = from_image(self._newest.unless(Image()))
+            check_reference(self._gel.model, image)
             self._gel = _Gel(self._gel.model, image, self._settings)
             response.success, response.message = True, "the newest frame is the reference"
         except InputError as error:

@@ -154,6 +154,15 @@ def test_frames_of_the_topic_are_followed(client, touched):
     assert marker.header.frame_id == "gel"
 
 
+def test_a_black_frame_does_not_become_the_reference(client, touched):
+    client.images.publish(to_image(np.zeros((240, 320, 3), np.uint8), Time(), "camera"))
+    client.spin(0.3)
+    answer = client.wait(client.tare.call_async(Trigger.Request()))
+    assert not answer.success
+    assert "the reference is blank" in answer.message
+    assert client.call(image=touched).success
+
+
 def test_the_newest_frame_can_become_the_reference(client, touched):
     client.images.publish(touched)
     client.spin(0.3)

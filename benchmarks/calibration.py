@@ -20,7 +20,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from press_scores import PressScore, RealSet, cuboid_dots, median_row, read_set, score_presses
-from tables import dump, print_rows
+from tables import Part, run_parts
 
 from tacdiff_ros.calibration.calibrate import (
     Calibration,
@@ -45,7 +45,6 @@ from tacdiff_ros.virtual.units import UnitSettings, VirtualUnit
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 CALIBRATED, UNSEEN = 2, 2  # presses of a virtual unit
 CONVERGED_PSNR_DB, CONVERGED_DOTS_PX = 30.0, 0.5
-Part = tuple[list[dict[str, Any]], dict[str, Any]]
 
 
 def main() -> int:
@@ -58,18 +57,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=DATA, help="real frames")
     options = parser.parse_args()
     names = [options.only] if options.only else (["virtual"] if options.quick else list(PARTS))
-    figures: dict[str, Any] = {}
-    for name in names:
-        rows, found = PARTS[name](options)
-        figures |= found
-        if rows and not options.json:
-            print_rows(name, rows)
-    if options.json:
-        dump(figures)
-        return 0
-    if figures:
-        print_rows("figures", [{"figure": key, "value": value} for key, value in figures.items()])
-    return 0
+    return run_parts(PARTS, names, options)
 
 
 def measure_virtual(options: argparse.Namespace) -> Part:

@@ -22,7 +22,7 @@ from scipy.optimize import least_squares
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from press_scores import RealSet, read_set
-from tables import dump, print_rows
+from tables import Part, run_parts
 
 from tacdiff_ros.calibration.calibrate import CalibrationSettings, PressImage, calibrate
 from tacdiff_ros.calibration.camera_pose import CameraPriors
@@ -45,7 +45,6 @@ GUESSES = 20
 BALL_SHARE = 0.6  # of the contact's radius, inside which a sphere is fitted
 FAR_MM = 5.0  # from the contact's centre: off contact
 FRAMES, LOOPS = 100, 10
-Part = tuple[list[dict[str, Any]], dict[str, Any]]
 
 
 def main() -> int:
@@ -58,17 +57,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=DATA, help="real frames")
     options = parser.parse_args()
     names = [options.only] if options.only else (["streaming"] if options.quick else list(PARTS))
-    figures: dict[str, Any] = {}
-    for name in names:
-        rows, found = PARTS[name](options)
-        figures |= found
-        if rows and not options.json:
-            print_rows(name, rows)
-    if options.json:
-        dump(figures)
-    elif figures:
-        print_rows("figures", [{"figure": key, "value": value} for key, value in figures.items()])
-    return 0
+    return run_parts(PARTS, names, options)
 
 
 @dataclass(frozen=True)

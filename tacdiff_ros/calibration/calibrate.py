@@ -32,6 +32,7 @@ from tacdiff_ros.calibration.marker_tracking import MarkerTracker
 from tacdiff_ros.calibration.press_fit import PressFit, PressFitter
 from tacdiff_ros.calibration.press_surfaces import PressSurfaces
 from tacdiff_ros.calibration.rendered_mask import MaskFit, refine_by_mask
+from tacdiff_ros.calibration.settled_camera import settled_camera
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenters.indenter import Indenter
 from tacdiff_ros.sensor.parameters import parameter_values, with_parameter_values
@@ -116,6 +117,7 @@ class Calibration:
         light_vector: those numbers.
         presses: what was made of them.
         texture: of the dots.
+        settled: camera fitted to the texture's dots.
         warnings: what should be looked at.
         seconds: by stage.
     """
@@ -130,6 +132,7 @@ class Calibration:
     light_vector: LightVector
     presses: tuple[CalibratedPress, ...]
     texture: DotTexture | None
+    settled: CameraFit | None
     warnings: tuple[str, ...]
     seconds: dict[str, float]
 
@@ -188,7 +191,7 @@ class _Run:
         settings: CalibrationSettings,
         progress: Progress,
     ) -> None:
-        self._model = model
+        self._model = self._file = model
         self._image = image
         self._inputs = presses
         self._settings = settings
@@ -198,7 +201,7 @@ class _Run:
 
     def calibration(self) -> Calibration:
         """Run all stages."""
-        dots = without = with_glass = mask = texture = None
+        dots = without = with_glass = mask = texture = settled = None
         if self._model.markers is not None:
             started = self._begin("pose", 0.0)
             dots = detect_markers(self._image, self._model.markers.grid)
@@ -217,7 +220,10 @@ class _Run:
             texture = fit_dot_texture(
                 self._model, self._image, dots.found, self._told("texture", 0.85, 1.0)
             )
-            self._model = texture.model
+            fitted = np.isfinite(texture.dot_rms)
+            self._model, settled = settled_camera(
+                texture.model, self._file, fitted, self._settings.priors
+            )
             self._end("texture", started)
         self._progress(STAGES[-1], 1.0)
         return Calibration(
@@ -231,6 +237,7 @@ class _Run:
             vector,
             presses,
             texture,
+            settled,
             tuple(self._warnings),
             self._seconds,
         )
@@ -418,9 +425,10 @@ def fitted_numbers(found: Calibration, before: SensorModel) -> list[FittedNumber
     vector = found.light_vector
     deviation = vector.deviations(found.lights.vector, found.lights.deviation)
     prior = vector.deviations(np.zeros(vector.size), np.ones(vector.size))
-    if found.with_glass is not None:
-        deviation = {**found.with_glass.deviation, **deviation}
-        prior = {**found.with_glass.prior, **prior}
+    camera = found.settled or found.with_glass
+    if camera is not None:
+        deviation = {**camera.deviation, **deviation}
+        prior = {**camera.prior, **prior}
     return [
         FittedNumber(
             name if values[name].size == 1 else f"{name}[{k}]",
@@ -449,6 +457,7 @@ def residuals(found: Calibration) -> dict[str, float]:
     dots = [press.fit.dot_rms_px for press in found.presses if press.dots is not None]
     if dots:
         figures["press_dot_rms_px"] = max(dots)
-    if found.texture is not None:
+    if found.texture is not None and found.settled is not None:
         figures["texture_rms_grey"] = 255.0 * found.texture.rms
+        figures["texture_dot_rms_px"] = found.settled.rms_px
     return {name: round(value, 4) for name, value in figures.items()}

@@ -119,11 +119,27 @@ def _check_agreement(used: int, found: int, rms_px: float) -> None:
 
 
 def lattice_mm(markers: Markers) -> Floats:
-    """(rows, columns, 3) places of perfect dots in the frame `gel`, in mm."""
+    """(rows, columns, 3) places of perfect dots in the frame `gel`, in mm.
+
+    Their rims, which are what is seen of them, stand half the print's height above the gel.
+    """
     column = (np.arange(markers.columns) - (markers.columns - 1) / 2) * markers.pitch_mm[0]
     row = (np.arange(markers.rows) - (markers.rows - 1) / 2) * markers.pitch_mm[1]
     x, y = np.meshgrid(column + markers.centre_mm[0], row + markers.centre_mm[1])
-    return np.stack([x, y, np.zeros_like(x)], axis=-1)
+    return np.stack([x, y, np.full_like(x, -0.5 * markers.height_mm)], axis=-1)
+
+
+def dot_places(model: SensorModel) -> Floats:
+    """(rows, columns, 3) places of a sensor's own dots on the untouched gel, in mm.
+
+    Raises:
+        InputError: the sensor has no dots.
+    """
+    if model.markers is None:
+        raise InputError("the sensor file has no markers")
+    places = lattice_mm(model.markers)
+    places[..., :2] += parameter_values(model)["markers.offset_mm"].reshape(*places.shape[:2], 2)
+    return places
 
 
 @dataclass(frozen=True)
@@ -226,7 +242,7 @@ def _start_poses(model: SensorModel, lattice: Floats, homography: Floats) -> lis
             [0.0, 0.0, 1.0],
         ]
     )
-    corners = lattice[[0, 0, -1, -1], [0, -1, -1, 0]]
+    corners = lattice[[0, 0, -1, -1], [0, -1, -1, 0]] * [1.0, 1.0, 0.0]
     plane = np.concatenate([corners[:, :2], np.ones((4, 1))], axis=1)
     seen = plane @ homography.T
     count, turns, shifts, _ = cv2.solvePnPGeneric(

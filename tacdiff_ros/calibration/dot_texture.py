@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tacdiff_ros.calibration.camera_pose import dot_places
 from tacdiff_ros.optics.projection import project
 from tacdiff_ros.sensor.parameters import Values, parameter_values, with_parameter_values
 from tacdiff_ros.sensor.sensor_model import SensorModel
@@ -109,11 +110,7 @@ class _Windows:
         self._image = image.astype(np.float64) / 255.0
         values, markers = parameter_values(model), model.markers
         assert markers is not None  # noqa: S101
-        columns, rows = np.meshgrid(np.arange(markers.columns), np.arange(markers.rows))
-        middle = np.array([(markers.columns - 1) / 2, (markers.rows - 1) / 2])
-        lattice = (np.stack([columns, rows], axis=-1) - middle) * markers.pitch_mm
-        place = lattice.reshape(-1, 2) + markers.centre_mm + values["markers.offset_mm"]
-        pixel = project(values, np.column_stack([place, np.zeros(len(place))]))
+        pixel = project(values, dot_places(model)).reshape(-1, 2)
         half = int(WINDOW * min(markers.pitch_mm) / model.mm_per_px)
         height, width = image.shape[:2]
         room = (pixel > half).all(axis=1) & (pixel < np.array([width, height]) - 1 - half).all(

@@ -176,7 +176,8 @@ class _Problem:
 
     def _mask(self, vector: Floats, local: Floats) -> Floats:
         """(K, P) share of ink at the pixels."""
-        place = unproject(self.values(vector), self.pixels)[..., :2]
+        rise = -0.5 * self.markers.height_mm
+        place = unproject(self.values(vector), self.pixels, rise)[..., :2]
         away = place - (self.lattice + local[:, :2])[:, None]
         radius = 0.5 * (vector[-2] + local[:, 2:3])
         outside = np.hypot(away[..., 0], away[..., 1]) - radius

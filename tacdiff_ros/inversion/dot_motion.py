@@ -38,7 +38,8 @@ class DotMotion:
         """
         self._values = values
         self._seen = rest.found
-        self._rest = unproject(values, rest.position_px)[..., :2]
+        self._rise = 0.5 * float(values["markers.height_mm"])
+        self._rest = unproject(values, rest.position_px, -self._rise)[..., :2]
         x, y = np.meshgrid(x_mm, y_mm)
         self._grid = np.stack([x, y], axis=-1)
         known = self._rest[self._seen]
@@ -57,9 +58,10 @@ class DotMotion:
         both = self._seen & dots.found
         if int(both.sum()) < FEWEST_DOTS:
             return np.zeros_like(self._grid)
-        place = unproject(self._values, dots.position_px[both])
+        place = unproject(self._values, dots.position_px[both], -self._rise)
         for _ in range(ROUNDS):
-            place = unproject(self._values, dots.position_px[both], height(place[:, :2]))
+            level = height(place[:, :2]) - self._rise
+            place = unproject(self._values, dots.position_px[both], level)
         rest = self._rest[both]
         moved = place[:, :2] - rest
         spline = RBFInterpolator(rest, moved, smoothing=SMOOTHING)

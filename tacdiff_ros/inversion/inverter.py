@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from tacdiff_ros.calibration.camera_pose import lattice_mm
+from tacdiff_ros.calibration.camera_pose import dot_places
 from tacdiff_ros.calibration.fit_images import FitImage, FitImageSettings, fit_image, fit_size
 from tacdiff_ros.calibration.image_checks import check_image, check_press
 from tacdiff_ros.calibration.markers import MarkerField, MarkerTracker, detect_markers
@@ -202,13 +202,10 @@ class Inverter:
         markers = self.model.markers
         if markers is None:
             return None
-        places = lattice_mm(markers).reshape(-1, 3)
-        places[:, :2] += self._values["markers.offset_mm"]
-        shape = (markers.rows, markers.columns)
-        pixels = project(self._values, places).reshape(*shape, 2)
+        pixels = project(self._values, dot_places(self.model))
         size = np.array([self.model.image.width_px, self.model.image.height_px])
         inside = np.all((pixels > 0) & (pixels < size - 1), axis=-1)
-        diameter = np.full(shape, markers.diameter_mm / self.model.mm_per_px)
+        diameter = np.full(inside.shape, markers.diameter_mm / self.model.mm_per_px)
         return MarkerField.where(inside, pixels, diameter)
 
     def _detected(self, image: Image, warnings: list[str]) -> MarkerField | None:

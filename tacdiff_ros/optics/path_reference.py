@@ -38,7 +38,8 @@ from tacdiff_ros.optics import lobe_emitter  # noqa: E402, F401  (makes the emit
 INTERFACE_HALF_MM = 60.0
 GUIDE_SAMPLES = 64
 MOST_LANES = 5_000_000
-DISTORTION_MARGIN = 1.25  # the undistorted view is so much wider than the distorted one
+MARGIN_STEP = 1 / 16  # by which the undistorted view is drawn wider than the distorted one
+SAFETY = 0.01  # of the width, kept around what is needed
 FINER = 2  # and is drawn with so many times the pixels, so that warping does not blur
 NEVER = 1000  # depth from which paths may end at random
 
@@ -168,7 +169,14 @@ def _size(model: SensorModel, settings: PathSettings) -> tuple[int, int]:
 
 def _drawn_larger(model: SensorModel) -> tuple[float, int]:
     """How much wider, and how much finer, the view is drawn before it is distorted."""
-    return (DISTORTION_MARGIN, FINER) if any(model.camera.distortion) else (1.0, 1)
+    if not any(model.camera.distortion):
+        return 1.0, 1
+    size = np.array([model.image.width_px, model.image.height_px])
+    border = np.stack(np.meshgrid(*(np.linspace(-0.5, n - 0.5, 33) for n in size)), axis=-1)
+    straight = _undistorted(model, border.reshape(-1, 2), 1.0)
+    reach = np.abs(straight - (size - 1) / 2) / (size / 2)
+    steps = math.ceil((reach.max() + SAFETY - 1.0) / MARGIN_STEP)
+    return 1.0 + MARGIN_STEP * max(steps, 1), FINER
 
 
 def _camera_and_layers(model: SensorModel, settings: PathSettings) -> dict[str, Any]:
@@ -203,8 +211,8 @@ def _camera_and_layers(model: SensorModel, settings: PathSettings) -> dict[str, 
             "far_clip": 1000.0,
             "film": {
                 "type": "hdrfilm",
-                "width": round(width * margin) * finer,
-                "height": round(height * margin) * finer,
+                "width": round(width * margin * finer),
+                "height": round(height * margin * finer),
                 "rfilter": {"type": "box"},
                 "pixel_format": "rgb",
                 "component_format": "float32",
@@ -323,23 +331,30 @@ def _distort(
     model: SensorModel, settings: PathSettings, view: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Warp the wider, finer view as the lens does, then average to the image's pixels."""
-    camera = model.camera
     _, finer = _drawn_larger(model)
     if finer == 1:
         return view
     width, height = (finer * side for side in _size(model, settings))
-    scale = width / model.image.width_px
-    matrix = np.diag([camera.focal_px * scale, camera.focal_px * scale, 1.0])
-    matrix[:2, 2] = (np.array(camera.centre_px) + 0.5) * scale - 0.5
     pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1, dtype=np.float64)
-    lens = np.array([*camera.distortion, 0.0, 0.0])
-    straight = cv2.undistortPoints(pixels.reshape(-1, 1, 2), matrix, lens, P=matrix)
+    straight = _undistorted(model, pixels.reshape(-1, 2), width / model.image.width_px)
     shift = (np.array(view.shape[1::-1]) - (width, height)) / 2
     x, y = (straight.reshape(height, width, 2) + shift).transpose(2, 0, 1)
     warped = np.stack([map_coordinates(view[..., c], [y, x], order=3) for c in range(3)], axis=-1)
     return np.asarray(
         warped.reshape(height // finer, finer, width // finer, finer, 3).mean(axis=(1, 3))
     )
+
+
+def _undistorted(
+    model: SensorModel, pixels: NDArray[np.float64], scale: float
+) -> NDArray[np.float64]:
+    """Pixels (N, 2) of an image that is `scale` times the sensor's, as a straight lens has them."""
+    camera = model.camera
+    matrix = np.diag([camera.focal_px * scale, camera.focal_px * scale, 1.0])
+    matrix[:2, 2] = (np.array(camera.centre_px) + 0.5) * scale - 0.5
+    lens = np.array([*camera.distortion, 0.0, 0.0])
+    straight = cv2.undistortPoints(pixels.reshape(-1, 1, 2), matrix, lens, P=matrix)
+    return np.asarray(straight.reshape(-1, 2))
 
 
 def _respond(model: SensorModel, radiance: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -24,9 +24,9 @@ from tacdiff_ros.sensor.sensor_model import Markers
 # A rim of width w whose profile is the cubic smoothstep spreads as much as a box of w / sqrt(5/3).
 BOX_TO_SMOOTHSTEP = 5.0 / 3.0
 STEEPEST_LIGHT = 0.02  # smallest tangent of a light's elevation; keeps fringes finite
-PLATEAU = 0.25  # of the softness: how far inside of the radius a dot throws its shadow from
+PLATEAU = 0.15  # of the softness: how far inside of the radius a dot throws its shadow from
 TANGENT_MM = 0.02  # rounds the shadow where a way just touches the plateau, for the gradients
-PENUMBRA = 0.3  # of the height: how far above the way a dot must stand to block it
+PENUMBRA = 0.15  # of the height: how far above the way a dot must stand to block it
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,21 @@ def _shape(view: View, index: Any, unit: Any) -> Any:
     sin2 = 2.0 * unit.x * unit.y
     cos3, sin3 = cos2 * unit.x - sin2 * unit.y, sin2 * unit.x + cos2 * unit.y
     return a2 * cos2 + b2 * sin2 + a3 * cos3 + b3 * sin3
+
+
+def seen_rest(view: View, rest: Any, direction: Any, normal: Any) -> Any:
+    """Where the print is seen: its rim stands half its height above the gel.
+
+    Args:
+        view: parameters.
+        rest: (x, y) mm of the gel's material point that a ray meets.
+        direction: of the ray, unit.
+        normal: of the gel there, unit, toward the camera.
+    """
+    half = 0.5 * view.scalar("markers.height_mm")
+    steepness = dr.maximum(-dr.dot(direction, normal), STEEPEST_LIGHT)
+    toward = direction / steepness + normal
+    return rest - half * mi.Vector2f(toward.x, toward.y)
 
 
 def shade(view: View, dot: DotNearby, footprint_mm: Any) -> Any:

@@ -32,7 +32,7 @@ from tacdiff_ros.optics.gel_mesh import GelMesh  # noqa: E402
 from tacdiff_ros.optics.illumination import ShadowSamples, irradiance  # noqa: E402
 from tacdiff_ros.optics.interreflection import Indirect, indirect_light  # noqa: E402
 from tacdiff_ros.optics.parameters import Parameters, View  # noqa: E402
-from tacdiff_ros.optics.printed_dots import nearest_dot, shade  # noqa: E402
+from tacdiff_ros.optics.printed_dots import nearest_dot, seen_rest, shade  # noqa: E402
 from tacdiff_ros.optics.surface_maps import SurfaceMaps, surface_maps  # noqa: E402
 
 TILT = 0.05  # slope by which derivatives are taken
@@ -182,7 +182,10 @@ class Renderer:
         rays = gel_rays(view, *self._model_pixels(place))
         hit = self.mesh.intersect(rays)
         markers = self.model.markers
-        dot = None if markers is None else nearest_dot(view, markers, hit.rest)
+        dot = None
+        if markers is not None:
+            seen = seen_rest(view, hit.rest, rays.direction, hit.normal)
+            dot = nearest_dot(view, markers, seen)
         arriving = irradiance(
             view,
             self.model,

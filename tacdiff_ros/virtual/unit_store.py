@@ -99,8 +99,10 @@ def _keep_reference(place: Path, seed: int, settings: UnitSettings) -> None:
     """The sensor file, and the image of the untouched sensor."""
     if (place / "sensor.yaml").exists():
         return
+    from tacdiff_ros.virtual.exposure import usable_exposure
+
     place.mkdir(parents=True, exist_ok=True)
-    model = random_unit(seed)
+    model = usable_exposure(random_unit(seed))
     image = seen_image(model, untouched_surface(model), settings, _image_seed(seed, -1))
     _write_image(place / "reference.png", image)
     write_sensor(model, place / "sensor.yaml")
@@ -113,8 +115,10 @@ def _keep_press(place: Path, seed: int, k: int, settings: UnitSettings) -> None:
         return
     model = read_sensor(place / "sensor.yaml")
     touch = make_touch(seed, k, settings)
-    surface = touched_surface(model, touch, settings)
-    _write_surface(place / f"press_{k}.npz", surface)
+    kept = place / f"press_{k}.npz"
+    if not kept.exists():
+        _write_surface(kept, touched_surface(model, touch, settings))
+    surface = _read_surface(kept)
     image = seen_image(model, surface, settings, _image_seed(seed, k))
     _write_image(place / f"press_{k}.png", image)
     _replace(numbers, json.dumps(asdict(touch), indent=2).encode())

@@ -51,7 +51,7 @@ class UnitSettings:
     samples: int = 144
     bounces: int = 1
     noise_grey: float = 1.0
-    mesh_mm: float = 0.05
+    mesh_mm: float = 0.025
     vertices: tuple[int, int] = (49, 61)
 
 

@@ -54,6 +54,18 @@ def unit(folder):
 
 @needs_mitsuba
 class TestRendered:
+    def test_exposure_is_lowered_where_the_gel_would_be_white_and_only_there(self):
+        from tacdiff_ros.optics.renderer import Renderer
+        from tacdiff_ros.virtual.exposure import PREVIEW, usable_exposure
+
+        assert usable_exposure(random_unit(0)) == random_unit(0)
+        too_bright = random_unit(2)
+        assert (Renderer(too_bright).image(PREVIEW) > 1.0).mean() > 0.03
+        exposed = usable_exposure(too_bright)
+        assert (Renderer(exposed).image(PREVIEW) > 1.0).mean() < 0.01
+        response = exposed.response.model_copy(update={"gain": too_bright.response.gain})
+        assert exposed.model_copy(update={"response": response}) == too_bright
+
     def test_images_surfaces_and_truth_belong_together(self, unit):
         assert unit.reference.shape == unit.presses[0].shape == (24, 32, 3)
         assert unit.reference.dtype == np.uint8

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from tacdiff_ros.calibration.camera_pose import CameraFit, CameraPriors, fit_camera
 from tacdiff_ros.calibration.contact_search import ContactSearch, relative_change, slopes
@@ -137,6 +138,7 @@ class Calibration:
     seconds: dict[str, float]
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # two threads wait for each other on busy cores
 def calibrate(
     model: SensorModel,
     reference: NDArray[np.uint8],

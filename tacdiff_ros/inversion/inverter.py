@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
+from threadpoolctl import threadpool_limits
 
 from tacdiff_ros.calibration.camera_pose import dot_places
 from tacdiff_ros.calibration.fit_images import FitImage, FitImageSettings, fit_image, fit_size
@@ -130,6 +131,7 @@ class Inverter:
             self._tracker = self._new_tracker()
         self._last: Floats | None = None
 
+    @threadpool_limits.wrap(limits=1, user_api="blas")
     def invert(self, image: Image, progress: Progress | None = None) -> Inversion:
         """The surface behind an image, from nothing but it.
 
@@ -149,6 +151,7 @@ class Inverter:
         fit = self._fitter.fit(seen.value, seen.free, start, steps, progress=progress)
         return self._result(fit, dots, seen, warnings, started)
 
+    @threadpool_limits.wrap(limits=1, user_api="blas")
     def follow(self, image: Image) -> Inversion:
         """The surface behind the next frame of a stream, from where the last frame's was.
 

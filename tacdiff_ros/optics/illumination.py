@@ -52,9 +52,9 @@ def irradiance(
 ) -> Any:
     """RGB irradiance at hits; `shadows` None leaves out shadows cast by the surface."""
     total = dr.pi * mi.Color3f(view.triple("gel.ambient"))
-    if indirect is not None:
-        total += indirect.irradiance(hit.position, hit.normal)
     normal = hit.normal if dot is None else rim_normal(view, dot, hit.normal)
+    if indirect is not None:
+        total += indirect.irradiance(hit.position, normal)
     for k, light in enumerate(model.lights):
         frame = light_frame(view, k)
         panels = (rectangle_panels if light.kind == "rectangle" else strip_panels)(

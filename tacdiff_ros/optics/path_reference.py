@@ -33,7 +33,10 @@ start_mitsuba()
 import drjit as dr  # noqa: E402
 import mitsuba as mi  # noqa: E402
 
-from tacdiff_ros.optics import lobe_emitter  # noqa: E402, F401  (makes the emitter known)
+from tacdiff_ros.optics import (  # noqa: E402
+    lobe_emitter,  # noqa: F401  (makes the emitter known)
+    passing_interface,  # noqa: F401  (makes the interface known)
+)
 
 INTERFACE_HALF_MM = 60.0
 GUIDE_SAMPLES = 64
@@ -112,7 +115,7 @@ def path_reference(
     radiance, variance = np.zeros(3), np.zeros(3)
     for k, (light, color) in enumerate(sources):
         gel = _gel(model, mesh, None if light else mesh.paint[..., None] * model.gel.ambient)
-        mean, error = _accumulate(model, {"gel": gel, **light}, bare, k)
+        mean, error = _accumulate(model, {"gel": gel, **light}, bare, k, _interface(bare))
         radiance = radiance + mean * np.array(color)
         variance = variance + (error * np.array(color)) ** 2
         if progress is not None:
@@ -143,7 +146,8 @@ def _reflected(
     views = []
     for size in (coarse, settings):
         effort = replace(size, bounces=0, samples=GUIDE_SAMPLES)
-        seen, _ = _accumulate(model, {"gel": _gel(model, mesh, glow, black=True)}, effort, 0)
+        gel = _gel(model, mesh, glow, black=True)
+        seen, _ = _accumulate(model, {"gel": gel}, effort, 0, _interface(effort))
         seen[..., 1:] -= seen[..., :1]
         views.append(seen)
     return smooth_reflected(total, *views)
@@ -179,7 +183,14 @@ def _drawn_larger(model: SensorModel) -> tuple[float, int]:
     return 1.0 + MARGIN_STEP * max(steps, 1), FINER
 
 
-def _camera_and_layers(model: SensorModel, settings: PathSettings) -> dict[str, Any]:
+def _interface(settings: PathSettings) -> str:
+    """Mitsuba's plugin for interfaces; where nothing is thrown back they need not roll dice."""
+    return "dielectric" if settings.bounces else "tacdiff_passing"
+
+
+def _camera_and_layers(
+    model: SensorModel, settings: PathSettings, interface: str
+) -> dict[str, Any]:
     width, height = _size(model, settings)
     margin, finer = _drawn_larger(model)
     camera = model.camera
@@ -227,7 +238,7 @@ def _camera_and_layers(model: SensorModel, settings: PathSettings) -> dict[str, 
             .translate([0, 0, z])
             .rotate([1, 0, 0], 180)
             .scale(INTERFACE_HALF_MM),
-            "bsdf": {"type": "dielectric", "ext_ior": above.index, "int_ior": below.index},
+            "bsdf": {"type": interface, "ext_ior": above.index, "int_ior": below.index},
         }
         z += below.thickness_mm or 0.0
     return parts
@@ -296,10 +307,14 @@ def _texture(color: NDArray[np.float64]) -> dict[str, Any]:
 
 
 def _accumulate(
-    model: SensorModel, parts: dict[str, Any], settings: PathSettings, light: int
+    model: SensorModel,
+    parts: dict[str, Any],
+    settings: PathSettings,
+    light: int,
+    interface: str = "dielectric",
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean radiance and its standard error, in passes that fit into memory."""
-    scene = mi.load_dict({**_camera_and_layers(model, settings), **parts})
+    scene = mi.load_dict({**_camera_and_layers(model, settings, interface), **parts})
     film = scene.sensors()[0].film().size()
     wanted = settings.samples / _drawn_larger(model)[1] ** 2
     passes = max(4, math.ceil(wanted * film[0] * film[1] / MOST_LANES))

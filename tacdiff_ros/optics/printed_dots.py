@@ -24,9 +24,9 @@ from tacdiff_ros.sensor.sensor_model import Markers
 # A rim of width w whose profile is the cubic smoothstep spreads as much as a box of w / sqrt(5/3).
 BOX_TO_SMOOTHSTEP = 5.0 / 3.0
 STEEPEST_LIGHT = 0.02  # smallest tangent of a light's elevation; keeps fringes finite
-PLATEAU = 0.15  # of the softness: how far inside of the radius a dot throws its shadow from
+PLATEAU = 0.1  # of the softness: how far inside of the radius a dot throws its shadow from
 TANGENT_MM = 0.02  # rounds the shadow where a way just touches the plateau, for the gradients
-PENUMBRA = 0.15  # of the height: how far above the way a dot must stand to block it
+PENUMBRA = 0.1  # of the height: how far above the way a dot must stand to block it
 
 
 @dataclass(frozen=True)

@@ -69,3 +69,16 @@ class TestPathTracer:
         passed = (1 - (0.5 / 2.5) ** 2) * (1 - (0.09 / 2.91) ** 2)
         expected = gel.base_color[0] * passed / 1.41**2
         assert image[11:13, 15:17].mean() == pytest.approx(expected, rel=0.01)
+
+    def test_passing_interfaces_have_the_mean_of_mitsubas_and_less_noise(
+        self, plain_sensor, monkeypatch
+    ):
+        from tacdiff_ros.optics import path_reference as module
+
+        surface = GelSurface.flat(25.25, 20.75, 11, 13)
+        effort = module.PathSettings(32, 576, 0, spacing_mm=0.2)
+        passing = module.path_reference(plain_sensor, surface, effort)
+        monkeypatch.setattr(module, "_interface", lambda _settings: "dielectric")
+        rolled = module.path_reference(plain_sensor, surface, effort)
+        assert passing.image.mean() == pytest.approx(rolled.image.mean(), rel=0.005)
+        assert np.median(passing.standard_error) < 0.8 * np.median(rolled.standard_error)

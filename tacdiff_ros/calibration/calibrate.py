@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
+from tacdiff_ros.blas_threads import one_blas_thread
 from tacdiff_ros.calibration.camera_pose import CameraFit, CameraPriors, fit_camera
 from tacdiff_ros.calibration.contact_search import ContactSearch, relative_change, slopes
 from tacdiff_ros.calibration.dot_texture import DotTexture, fit_dot_texture
@@ -138,7 +138,7 @@ class Calibration:
     seconds: dict[str, float]
 
 
-@threadpool_limits.wrap(limits=1, user_api="blas")  # two threads wait for each other on busy cores
+@one_blas_thread
 def calibrate(
     model: SensorModel,
     reference: NDArray[np.uint8],

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
-from threadpoolctl import threadpool_limits
 
+from tacdiff_ros.blas_threads import one_blas_thread
 from tacdiff_ros.calibration.camera_pose import dot_places
 from tacdiff_ros.calibration.fit_images import FitImage, FitImageSettings, fit_image, fit_size
 from tacdiff_ros.calibration.image_checks import check_image, check_press
@@ -131,7 +131,7 @@ class Inverter:
             self._tracker = self._new_tracker()
         self._last: Floats | None = None
 
-    @threadpool_limits.wrap(limits=1, user_api="blas")
+    @one_blas_thread
     def invert(self, image: Image, progress: Progress | None = None) -> Inversion:
         """The surface behind an image, from nothing but it.
 
@@ -151,7 +151,7 @@ class Inverter:
         fit = self._fitter.fit(seen.value, seen.free, start, steps, progress=progress)
         return self._result(fit, dots, seen, warnings, started)
 
-    @threadpool_limits.wrap(limits=1, user_api="blas")
+    @one_blas_thread
     def follow(self, image: Image) -> Inversion:
         """The surface behind the next frame of a stream, from where the last frame's was.
 

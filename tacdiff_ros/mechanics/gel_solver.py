@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
+from tacdiff_ros.blas_threads import one_blas_thread
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.condensed_contact import CondensedProblem, CondensedSolution
 from tacdiff_ros.mechanics.condensed_pad import CondensedPad
@@ -165,6 +165,7 @@ class GelSolver:
         """(vertices, 3) mm, current surface."""
         return np.asarray(self._rest + state.displacement.reshape(-1, 3)[self._nodes])
 
+    @one_blas_thread
     def step(self, state: GelState, goal: IndenterPose) -> GelState:
         """The equilibrium after the indenter moved to a pose, in parts where that is needed.
 
@@ -172,15 +173,15 @@ class GelSolver:
             StepFailureError: no equilibrium was found even in the smallest parts.
             InputError: more of the pad is touched than can be solved for.
         """
-        with threadpool_limits(1):
-            for attempt in ATTEMPTS:
-                try:
-                    return self._advance(state, goal, attempt)
-                except StepFailureError as error:
-                    self._condensed.stale = True
-                    failure = error
+        for attempt in ATTEMPTS:
+            try:
+                return self._advance(state, goal, attempt)
+            except StepFailureError as error:
+                self._condensed.stale = True
+                failure = error
         raise failure
 
+    @one_blas_thread
     def linearise(self, state: GelState) -> Linearisation:
         """The pad around an equilibrium.
 
@@ -201,9 +202,8 @@ class GelSolver:
         force = state.point_force[touched].reshape(-1, 3)
         places = points.places(self.position(state)[points.chosen]) + state.softness * force
         contact = law.project(force, places, np.full(len(places), self._scale))
-        with threadpool_limits(1):
-            condensed = CondensedPad(self.pad, points)
-            condensed.factorise(state.displacement)
+        condensed = CondensedPad(self.pad, points)
+        condensed.factorise(state.displacement)
         return Linearisation(condensed, force, places, contact, state.softness)
 
     def _advance(self, state: GelState, goal: IndenterPose, attempt: _Attempt) -> GelState:

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
+from tacdiff_ros.blas_threads import one_blas_thread
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.gel_solver import GelSolver, Linearisation
 from tacdiff_ros.mechanics.gel_state import GelState
@@ -71,14 +71,14 @@ def touch_gradient(
     at = solver.linearise(state)
     load = np.zeros((solver.mesh.node_count, 3))
     load[solver.mesh.surface_nodes] = given
-    with threadpool_limits(1):
-        adjoint, pull = _adjoint(at, load.ravel())
+    adjoint, pull = _adjoint(at, load.ravel())
     by_parameter = _force_by_parameter(solver, state, at)
     values = {name: float(np.sum(pull * slope)) for name, slope in by_parameter.items()}
     poisson = -float(adjoint @ solver.pad.force_by_poisson_ratio(state.displacement))
     return TouchGradient(poisson_ratio=poisson, **values)
 
 
+@one_blas_thread
 def _adjoint(
     at: Linearisation, load: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

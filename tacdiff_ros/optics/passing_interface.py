@@ -17,7 +17,7 @@ import drjit as dr  # noqa: E402
 import mitsuba as mi  # noqa: E402
 
 
-class PassingInterface(mi.BSDF):  # type: ignore[misc]
+class PassingInterface(mi.BSDF):
     """Smooth interface of `int_ior` and `ext_ior`, transmission only."""
 
     def __init__(self, properties: Any) -> None:

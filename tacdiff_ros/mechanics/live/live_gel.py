@@ -13,6 +13,7 @@ import math
 
 import numpy as np
 
+from tacdiff_ros.blas_threads import one_blas_thread
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenters.indenter import Indenter
@@ -77,6 +78,7 @@ class LiveGel:
         """Follow on from an earlier `state` of this gel."""
         self._state = state
 
+    @one_blas_thread
     def follow(self, pose: IndenterPose) -> LiveAnswer:
         """The gel after the indenter moved to a pose.
 

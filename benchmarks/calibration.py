@@ -31,6 +31,7 @@ from tacdiff_ros.calibration.calibrate import (
 )
 from tacdiff_ros.calibration.camera_pose import CameraPriors, dot_places
 from tacdiff_ros.calibration.light_fit import LightFitSettings
+from tacdiff_ros.calibration.marker_detection import detect_markers
 from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.optics.projection import project
 from tacdiff_ros.optics.renderer import Renderer
@@ -55,6 +56,8 @@ def main() -> int:
     parser.add_argument("--units", type=int, default=20, help="virtual units")
     parser.add_argument("--data", type=Path, default=DATA, help="real frames")
     options = parser.parse_args()
+    if options.units < 1:
+        parser.error(f"--units is {options.units}, expected at least 1")
     names = [options.only] if options.only else (["virtual"] if options.quick else list(PARTS))
     return run_parts(PARTS, names, options)
 
@@ -171,7 +174,9 @@ def measure_real(options: argparse.Namespace) -> Part:
             continue
         chosen = data.spread(2)
         found = data.calibrate(chosen)
-        scores = score_presses(data, found, [k for k in data.numbers if k not in chosen], progress)
+        scores = score_presses(
+            data, found, chosen, [k for k in data.numbers if k not in chosen], progress
+        )
         rows += [{"set": name, **row} for row in [*scores, median_row(scores)]]
         figures |= real_figures(data, found, scores)
     rows += cuboid_dots(options.data / "mini_dots_cuboid", figures)
@@ -190,9 +195,13 @@ def real_figures(data: RealSet, found: Calibration, scores: list[PressScore]) ->
         "whole_psnr_db": mean("whole_psnr_db"),
         "calibration_seconds": round(sum(found.seconds.values()), 1),
     }
+    if "taxim_correlation" in scores[0]:
+        figures["taxim_correlation"] = mean("taxim_correlation")
+        figures["taxim_gain_db"] = mean("taxim_gain_db")
     if data.has_dots:
         figures |= {
             "dot_rms_px": residuals(found)["dot_rms_px"],
+            "dot_diameter_error": dot_diameter_error(found),
             "contact_correlation": mean("correlation"),
             "contact_gain_db": mean("gain_db"),
             "dot_motion_px": mean("dots_px"),
@@ -200,6 +209,15 @@ def real_figures(data: RealSet, found: Calibration, scores: list[PressScore]) ->
         }
     prefix = "real" if data.has_dots else "real_plain"
     return {f"{prefix}_{key}": value for key, value in figures.items()}
+
+
+def dot_diameter_error(found: Calibration) -> float:
+    """Median relative difference of the dots' diameters, drawn and real, as they are detected."""
+    if found.dots is None or found.model.markers is None:
+        return float("nan")
+    drawn = np.clip(np.rint(255.0 * Renderer(found.model).image()), 0, 255).astype(np.uint8)
+    ours = detect_markers(drawn, found.model.markers.grid).diameter_px
+    return round(float(np.nanmedian(np.abs(ours / found.dots.diameter_px - 1.0))), 4)
 
 
 def measure_ablations(options: argparse.Namespace) -> Part:
@@ -222,8 +240,9 @@ def measure_ablations(options: argparse.Namespace) -> Part:
     unseen = [k for k in data.numbers if k not in used][::3]
     rows = []
     for name, (settings, count) in variants.items():
-        found = data.calibrate(data.spread(count), settings)
-        scores = score_presses(data, found, unseen, lambda _row: None)
+        chosen = data.spread(count)
+        found = data.calibrate(chosen, settings)
+        scores = score_presses(data, found, chosen, unseen, lambda _row: None)
         rows.append({"variant": name, **median_row(scores)})
         progress(rows[-1])
     return rows, {}

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from taxim_presses import TaximPresses
 
 from tacdiff_ros.calibration.calibrate import (
     Calibration,
@@ -103,13 +104,18 @@ def read_set(folder: Path, size: str) -> RealSet | None:
 
 
 def score_presses(
-    data: RealSet, found: Calibration, unseen: list[int], told: Callable[[PressScore], None]
+    data: RealSet,
+    found: Calibration,
+    chosen: list[int],
+    unseen: list[int],
+    told: Callable[[PressScore], None],
 ) -> list[PressScore]:
     """Predict presses and compare; the pose of each is fitted to its image, the lights are not."""
     surfaces = PressSurfaces(found.model, data.indenter)
     search = ContactSearch(found.model, surfaces, found.reference.free.shape)
     fitter = PressFitter(found.model, surfaces, found.reference, found.dots)
     renderer = Renderer(found.model)
+    baseline = taxim_of(data, found, chosen)
     scores = []
     for number in unseen:
         image = data.presses[number]
@@ -119,9 +125,26 @@ def score_presses(
         fit = fitter.fit(start, seen, dots)
         renderer.show(fit.gel.surface)
         drawn = np.clip(renderer.image().astype(np.float64), 0.0, 1.0)
-        scores.append({"press": number, **score(data, found, number, drawn, dots, fit)})
+        result = score(data, found, number, drawn, dots, fit)
+        if baseline is not None:
+            theirs = data.background / 255.0 + baseline.change(fit)
+            other = score(data, found, number, theirs, dots, fit)
+            result |= {
+                f"taxim_{key}": other[key] for key in ("correlation_masked", "gain_masked_db")
+            }
+        scores.append({"press": number, **result})
         told(scores[-1])
     return scores
+
+
+def taxim_of(data: RealSet, found: Calibration, chosen: list[int]) -> TaximPresses | None:
+    """The baseline, fitted to the presses that the calibration was made from."""
+    known = []
+    for number, press in zip(chosen, found.presses, strict=True):
+        seen = (data.presses[number].astype(np.float64) - data.background) / 255.0
+        _, plain = discs(data, found, number, press.dots, press.fit)
+        known.append((press.fit, seen, plain))
+    return TaximPresses.fitted(found.model, 0.5 * data.diameter_mm, known)
 
 
 def tracked(found: Calibration, image: Image) -> MarkerField | None:
@@ -142,10 +165,7 @@ def score(
     """Correlation of difference images and PSNR in the disc, without dots and with them."""
     real, flat = data.presses[number] / 255.0, data.background / 255.0
     x, y, radius = data.labels.get(number, contact_of(found, fit))
-    rows, columns = np.mgrid[: real.shape[0], : real.shape[1]]
-    away = np.hypot(columns - x, rows - y)
-    disc = away <= DISC * radius
-    plain = disc & ~dot_mask(real.shape, dots) & ~dot_mask(real.shape, found.dots)
+    disc, plain = discs(data, found, number, dots, fit)
     result: PressScore = {}
     for name, mask in (("_masked", plain), ("", disc)):
         change, seen = (drawn - flat)[mask].ravel(), (real - flat)[mask].ravel()
@@ -157,6 +177,17 @@ def score(
     result |= dot_motion(found, dots, fit, (x, y), radius)
     result["depth_mm"] = round(fit.gel.press.depth_mm, 3)
     return result
+
+
+def discs(
+    data: RealSet, found: Calibration, number: int, dots: MarkerField | None, fit: PressFit
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(H, W) pixels that are compared, and those of them off the dots."""
+    x, y, radius = data.labels.get(number, contact_of(found, fit))
+    shape = data.background.shape
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    disc = np.hypot(columns - x, rows - y) <= DISC * radius
+    return disc, disc & ~dot_mask(shape, dots) & ~dot_mask(shape, found.dots)
 
 
 def contact_of(found: Calibration, fit: PressFit) -> tuple[float, float, float]:

@@ -29,6 +29,7 @@ from tacdiff_ros.sensor.parameters import parameter_values
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
 if TYPE_CHECKING:
+    from tacdiff_ros.inversion.dot_refinement import DotRefiner
     from tacdiff_ros.inversion.height_fit import HeightFit
 
 Floats = NDArray[np.float64]
@@ -103,6 +104,7 @@ class Inverter:
         Raises:
             InputError: the reference is none of this sensor.
         """
+        from tacdiff_ros.inversion.dot_refinement import DotRefiner
         from tacdiff_ros.inversion.height_fit import HeightFitter
 
         self.model = model
@@ -121,11 +123,17 @@ class Inverter:
         untouched = self._fitter.untouched()
         self._untouched = seen or FitImage(untouched, everywhere)
         self._material = _material(model, self.settings.spacing_mm)
-        self._motion = None
+        self._motion = self._refined_motion = None
+        self._refiner: DotRefiner | None = None
         self._tracker = None
         if model.markers is not None and rest is not None:
-            x_mm, y_mm = (self._material.x_mm.astype(float), self._material.y_mm.astype(float))
-            self._motion = DotMotion(self._values, rest, x_mm, y_mm)
+            self._motion = self._motion_from(rest)
+            if self.settings.dot_rounds:
+                self._refiner = DotRefiner(model)
+                at_rest = self._model_dots() or rest
+                if reference is not None:
+                    at_rest = self._refiner.refine(self._material, reference, rest)
+                self._refined_motion = self._motion_from(at_rest)
             markers = model.markers
             self._new_tracker = lambda: MarkerTracker(markers.grid, rest)
             self._tracker = self._new_tracker()
@@ -149,7 +157,13 @@ class Inverter:
         if self._is_quiet(seen):
             steps = 0
         fit = self._fitter.fit(seen.value, seen.free, start, steps, progress=progress)
-        return self._result(fit, dots, seen, warnings, started)
+        motion = self._motion
+        if steps and dots is not None and self._refiner is not None:
+            for _ in range(self.settings.dot_rounds):
+                surface, _ = self._surface(fit.height_mm, dots, motion)
+                dots = self._refiner.refine(surface, image, dots)
+                motion = self._refined_motion
+        return self._result(fit, dots, motion, seen, warnings, started)
 
     @one_blas_thread
     def follow(self, image: Image) -> Inversion:
@@ -175,7 +189,7 @@ class Inverter:
         settled = self._last is not None
         fit = self._fitter.fit(seen.value, seen.free, start, steps, settled, checked=False)
         self._last = fit.height_mm if steps else None
-        return self._result(fit, dots, seen, warnings, started)
+        return self._result(fit, dots, self._motion, seen, warnings, started)
 
     def first_guess(self, image: Image) -> Floats:
         """(rows, columns) mm heights on `grid`, at once and without rendering.
@@ -223,11 +237,12 @@ class Inverter:
         self,
         fit: HeightFit,
         dots: MarkerField | None,
+        motion: DotMotion | None,
         seen: FitImage,
         warnings: list[str],
         started: float,
     ) -> Inversion:
-        surface, place = self._surface(fit.height_mm, dots)
+        surface, place = self._surface(fit.height_mm, dots, motion)
         shape = (surface.rows, surface.columns)
         pressure, deviation, shown = (
             self._at(np.asarray(part, np.float64), place).reshape(shape)
@@ -247,13 +262,20 @@ class Inverter:
             tuple(warnings),
         )
 
-    def _surface(self, height: Floats, dots: MarkerField | None) -> tuple[GelSurface, Floats]:
+    def _motion_from(self, rest: MarkerField) -> DotMotion:
+        """Of the material points, by dots that are at rest at given pixels."""
+        x_mm, y_mm = (self._material.x_mm.astype(float), self._material.y_mm.astype(float))
+        return DotMotion(self._values, rest, x_mm, y_mm)
+
+    def _surface(
+        self, height: Floats, dots: MarkerField | None, motion: DotMotion | None
+    ) -> tuple[GelSurface, Floats]:
         """Material points moved as the dots tell, at the heights of where they are now."""
         rest = self._material.rest.astype(np.float64)
         moved = np.zeros_like(rest[:, :2])
-        if self._motion is not None and dots is not None:
-            motion = self._motion.displacement(dots, lambda place: self._at(height, place))
-            moved = motion.reshape(-1, 2)
+        if motion is not None and dots is not None:
+            found = motion.displacement(dots, lambda place: self._at(height, place))
+            moved = found.reshape(-1, 2)
         for _ in range(FOLD_STEPS):
             place = rest[:, :2] + moved
             position = np.column_stack([place, self._at(height, place)])

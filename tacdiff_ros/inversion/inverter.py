@@ -36,6 +36,7 @@ Floats = NDArray[np.float64]
 Image = NDArray[np.uint8]
 Progress = Callable[[float], None]
 
+REFIT_STEPS = 2
 HALO = 1.15  # of a dot's diameter, in which pixels are left out
 KEEP_ALL = 256  # white pixels too: they say that a slope is at least so steep
 QUIET_GREY = 4.0  # smoothed change under which nothing touches
@@ -163,6 +164,8 @@ class Inverter:
                 surface, _ = self._surface(fit.height_mm, dots, motion)
                 dots = self._refiner.refine(surface, image, dots)
                 motion = self._refined_motion
+                seen = fit_image(image, dots, self._kept)  # other pixels are free of dots now
+                fit = self._fitter.fit(seen.value, seen.free, fit.height_mm, REFIT_STEPS, True)
         return self._result(fit, dots, motion, seen, warnings, started)
 
     @one_blas_thread

@@ -65,14 +65,12 @@ class SurfaceError:
     """How far an inverted surface is from the truth over what the camera sees, mm.
 
     Attributes:
-        height: root of the mean squared height error at the places that pixels show.
-        material: the same at material points, which counts errors in the plane at walls once more.
+        height: root of the mean squared height error.
         shear: the same in the plane, per axis.
         deviation: median ratio of the height error to what the inversion says of it.
     """
 
     height: float
-    material: float
     shear: float
     deviation: float
 
@@ -84,18 +82,17 @@ def measure_virtual(options: argparse.Namespace) -> Part:
     for seed in range(1 if options.quick else options.units):
         unit = cached_unit(seed, settings)
         model, shift = calibrated(unit)
-        inverter, renderer = Inverter(model, unit.reference), Renderer(model)
+        inverter = Inverter(model, unit.reference)
         inverter.invert(unit.presses[0])  # compiles
         for k in range(CALIBRATED, CALIBRATED + TEN):
             found = inverter.invert(unit.presses[k])
             truth = moved(unit.surfaces[k], shift)
-            error = surface_error(found, truth, renderer)
+            error = surface_error(found, truth)
             row = {
                 "unit": seed,
                 "indenter": unit.touches[k].indenter,
                 "depth_mm": round(unit.touches[k].depth_mm, 2),
                 "height_rmse_mm": round(error.height, 4),
-                "material_rmse_mm": round(error.material, 4),
                 "shear_rmse_mm": round(error.shear, 4),
                 "error_over_deviation": round(error.deviation, 2),
                 "image_rms_grey": round(found.image_rms, 2),
@@ -108,7 +105,6 @@ def measure_virtual(options: argparse.Namespace) -> Part:
         "surfaces": len(rows),
         "height_rmse_mm_median": float(np.median([row["height_rmse_mm"] for row in rows])),
         "height_rmse_mm_worst": max(row["height_rmse_mm"] for row in rows),
-        "material_rmse_mm_median": float(np.median([row["material_rmse_mm"] for row in rows])),
         "shear_rmse_mm_median": float(np.median([row["shear_rmse_mm"] for row in rows])),
         "shear_rmse_mm_worst": max(row["shear_rmse_mm"] for row in rows),
         "seconds_cold": max(row["seconds"] for row in rows),
@@ -144,8 +140,8 @@ def moved(surface: GelSurface, shift: np.ndarray) -> GelSurface:
     )
 
 
-def surface_error(found: Inversion, truth: GelSurface, renderer: Renderer) -> SurfaceError:
-    """Compare heights pixel by pixel, and motion at the found surface's material points."""
+def surface_error(found: Inversion, truth: GelSurface) -> SurfaceError:
+    """Compare at the found surface's material points."""
     shape = (truth.rows, truth.columns, 3)
     motion = (truth.position - truth.rest).astype(np.float64).reshape(shape)
     axes = (truth.y_mm.astype(np.float64), truth.x_mm.astype(np.float64))
@@ -154,20 +150,11 @@ def surface_error(found: Inversion, truth: GelSurface, renderer: Renderer) -> Su
     rest = surface.rest.astype(np.float64)
     away = (surface.position - rest - at(rest[:, 1::-1]))[valid]
     deviation = found.deviation_mm.ravel()[valid]
-    ours, true = (seen_depth(renderer, which) for which in (surface, truth))
     return SurfaceError(
-        float(np.sqrt(np.nanmean((ours - true) ** 2))),
         float(np.sqrt(np.mean(away[:, 2] ** 2))),
         float(np.sqrt(np.mean(away[:, :2] ** 2))),
         float(np.median(np.abs(away[:, 2]) / deviation)),
     )
-
-
-def seen_depth(renderer: Renderer, surface: GelSurface) -> np.ndarray:
-    """(H, W) mm along the optical axis of what pixels show; NaN where they miss the gel."""
-    renderer.show(surface)
-    maps = renderer.maps()
-    return np.where(maps.hit, maps.depth_mm.astype(np.float64), np.nan)
 
 
 def guess_error(inverter: Inverter, image: np.ndarray, truth: GelSurface) -> float:
@@ -258,14 +245,14 @@ def measure_streaming(options: argparse.Namespace) -> Part:
     path tracer, which would take a day for them.
     """
     frames, surfaces, model, rest = recording(20 if options.quick else FRAMES)
-    inverter, renderer = Inverter(model, rest, STREAMING), Renderer(model)
+    inverter = Inverter(model, rest, STREAMING)
     inverter.follow(frames[0])
     seconds, errors, residue = [], [], 0.0
     for _ in range(2 if options.quick else LOOPS):
         for frame, truth in zip(frames, surfaces, strict=True):
             found = inverter.follow(frame)
             seconds.append(found.seconds)
-            errors.append(surface_error(found, truth, renderer).height)
+            errors.append(surface_error(found, truth).height)
         last = inverter.follow(rest)
         residue = float(np.abs(last.surface.position[:, 2]).max())
     guesses = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -157,15 +158,20 @@ class Inverter:
         start = np.zeros(self.grid.shape)
         if self._is_quiet(seen):
             steps = 0
-        fit = self._fitter.fit(seen.value, seen.free, start, steps, progress=progress)
+        refiner = self._refiner if steps and dots is not None else None
+        rounds = 0 if refiner is None else self.settings.dot_rounds
+        told = None if progress is None else _shares(progress, steps + rounds * REFIT_STEPS)
+        fit = self._fitter.fit(seen.value, seen.free, start, steps, progress=told)
         motion = self._motion
-        if steps and dots is not None and self._refiner is not None:
-            for _ in range(self.settings.dot_rounds):
-                surface, _ = self._surface(fit.height_mm, dots, motion)
-                dots = self._refiner.refine(surface, image, dots)
-                motion = self._refined_motion
-                seen = fit_image(image, dots, self._kept)  # other pixels are free of dots now
-                fit = self._fitter.fit(seen.value, seen.free, fit.height_mm, REFIT_STEPS, True)
+        for _ in range(rounds):
+            surface, _ = self._surface(fit.height_mm, dots, motion)
+            if refiner is not None and dots is not None:
+                dots = refiner.refine(surface, image, dots)
+            motion = self._refined_motion
+            seen = fit_image(image, dots, self._kept)  # other pixels are free of dots now
+            fit = self._fitter.fit(
+                seen.value, seen.free, fit.height_mm, REFIT_STEPS, settled=True, progress=told
+            )
         return self._result(fit, dots, motion, seen, warnings, started)
 
     @one_blas_thread
@@ -294,6 +300,12 @@ class Inverter:
         column = (place[:, 0] - grid.x_mm[0]) / grid.spacing_mm
         row = (place[:, 1] - grid.y_mm[0]) / grid.spacing_mm
         return np.asarray(map_coordinates(field, [row, column], order=1, mode="grid-wrap"))
+
+
+def _shares(progress: Progress, steps: int) -> Progress:
+    """Progress over the steps of several fits, told one by one."""
+    done = itertools.count(1)
+    return lambda _share: progress(next(done) / steps)
 
 
 def _material(model: SensorModel, spacing_mm: float) -> GelSurface:

@@ -195,9 +195,9 @@ def real_figures(data: RealSet, found: Calibration, scores: list[PressScore]) ->
         "whole_psnr_db": mean("whole_psnr_db"),
         "calibration_seconds": round(sum(found.seconds.values()), 1),
     }
-    if "taxim_correlation" in scores[0]:
-        figures["taxim_correlation"] = mean("taxim_correlation")
-        figures["taxim_gain_db"] = mean("taxim_gain_db")
+    if "taxim_gain_masked_db" in scores[0]:
+        figures["taxim_correlation"] = mean("taxim_correlation_masked")
+        figures["taxim_gain_db"] = mean("taxim_gain_masked_db")
     if data.has_dots:
         figures |= {
             "dot_rms_px": residuals(found)["dot_rms_px"],

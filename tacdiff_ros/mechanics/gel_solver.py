@@ -178,7 +178,7 @@ class GelSolver:
                 return self._advance(state, goal, attempt)
             except StepFailureError as error:
                 self._condensed.stale = True
-                failure = error
+                failure = error.with_traceback(None)  # its frames hold factors of the pad
         raise failure
 
     @one_blas_thread

@@ -199,8 +199,8 @@ def _camera_and_layers(
     turn = Rotation.from_rotvec(np.radians(camera.rotation_deg)).as_matrix()
     pose[:3, :3] = turn @ np.diag([-1.0, -1.0, 1.0])
     pose[:3, 3] = camera.position_mm
-    half = 0.5 * model.image.width_px * margin
-    columns, rows = model.image.width_px * margin, model.image.height_px * margin
+    film = [round(side * margin * finer) for side in (width, height)]
+    columns, rows = (side / finer * model.image.width_px / width for side in film)
     parts: dict[str, Any] = {
         "type": "scene",
         "integrator": {
@@ -212,7 +212,7 @@ def _camera_and_layers(
             "type": "perspective",
             "to_world": mi.ScalarTransform4f(pose),
             "fov_axis": "x",
-            "fov": math.degrees(2 * math.atan(half / camera.focal_px)),
+            "fov": math.degrees(2 * math.atan(0.5 * columns / camera.focal_px)),
             "principal_point_offset_x": -(camera.centre_px[0] + 0.5 - model.image.width_px / 2)
             / columns,
             "principal_point_offset_y": -(camera.centre_px[1] + 0.5 - model.image.height_px / 2)
@@ -222,8 +222,8 @@ def _camera_and_layers(
             "far_clip": 1000.0,
             "film": {
                 "type": "hdrfilm",
-                "width": round(width * margin * finer),
-                "height": round(height * margin * finer),
+                "width": film[0],
+                "height": film[1],
                 "rfilter": {"type": "box"},
                 "pixel_format": "rgb",
                 "component_format": "float32",

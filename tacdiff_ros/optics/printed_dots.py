@@ -24,6 +24,7 @@ from tacdiff_ros.sensor.sensor_model import Markers
 # A rim of width w whose profile is the cubic smoothstep spreads as much as a box of w / sqrt(5/3).
 BOX_TO_SMOOTHSTEP = 5.0 / 3.0
 STEEPEST_LIGHT = 0.02  # smallest tangent of a light's elevation; keeps fringes finite
+STEEPEST_VIEW = 0.1  # smallest cosine under which the print's height shifts it
 PLATEAU = 0.1  # of the softness: how far inside of the radius a dot throws its shadow from
 TANGENT_MM = 0.02  # rounds the shadow where a way just touches the plateau, for the gradients
 PENUMBRA = 0.1  # of the height: how far above the way a dot must stand to block it
@@ -85,7 +86,7 @@ def seen_rest(view: View, rest: Any, direction: Any, normal: Any) -> Any:
         normal: of the gel there, unit, toward the camera.
     """
     half = 0.5 * view.scalar("markers.height_mm")
-    steepness = dr.maximum(-dr.dot(direction, normal), STEEPEST_LIGHT)
+    steepness = dr.maximum(-dr.dot(direction, normal), STEEPEST_VIEW)
     toward = direction / steepness + normal
     return rest - half * mi.Vector2f(toward.x, toward.y)
 

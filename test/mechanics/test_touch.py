@@ -1,6 +1,8 @@
 """Touches: forces by theory and by balance, friction, what states say, and clear refusals."""
 
+import gc
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -195,6 +197,32 @@ def test_a_start_inside_the_gel_is_refused():
     )
     with pytest.raises(InputError, match=r"starts 0\.3"):
         solver.rest(IndenterPose(depth_mm=0.3))
+
+
+def test_failed_attempts_keep_no_factors(monkeypatch):
+    """A factor of the pad has some hundred megabytes, and an error's traceback holds its frames."""
+    solver = GelSolver(
+        build_pad_mesh(25.25, 20.75, 4.0, 9, 9, 2), GelMaterial(), build_indenter("cube")
+    )
+    factors = []
+
+    class Factor:
+        pass
+
+    def advance(state, _goal, _attempt):
+        factor = Factor()
+        factors.append(weakref.ref(factor))
+        if len(factors) < 3:
+            raise StepFailureError("no")
+        return state
+
+    monkeypatch.setattr(solver, "_advance", advance)
+    gc.disable()
+    try:
+        solver.step(solver.rest(), IndenterPose(depth_mm=0.1))
+        assert [reference() for reference in factors] == [None] * 3
+    finally:
+        gc.enable()
 
 
 def test_a_state_that_did_not_converge_is_not_handed_out(monkeypatch):

@@ -9,6 +9,7 @@ in the user's cache); --quick under a minute once one unit is there.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 import time
 from collections.abc import Callable
@@ -44,6 +45,7 @@ from tacdiff_ros.virtual.units import UnitSettings, VirtualUnit
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 CALIBRATED, UNSEEN = 2, 1  # presses of a virtual unit
+TOLD_MM = (3.2, 4.0, 5.0, 6.25, 7.5)
 CONVERGED_PSNR_DB, CONVERGED_DOTS_PX = 30.0, 0.5
 
 
@@ -248,6 +250,24 @@ def measure_ablations(options: argparse.Namespace) -> Part:
     return rows, {}
 
 
+def measure_diameters(options: argparse.Namespace) -> Part:
+    """What the fit says when it is told a wrong diameter for a real ball of 5 mm."""
+    data = read_set(options.data / "mini_dots_ball", "5.000mm")
+    if data is None:
+        print(f"no real frames at {options.data / 'mini_dots_ball'}", file=sys.stderr)
+        return [], {}
+    rows = []
+    for told in TOLD_MM:
+        found = dataclasses.replace(data, diameter_mm=told).calibrate(data.spread(2))
+        figures = residuals(found)
+        kept = ("press_rms_grey", "press_correlation", "press_dot_rms_px")
+        rows.append(
+            {"told_mm": told, **{key: figures[key] for key in kept}, "warned": bool(found.warnings)}
+        )
+        progress(rows[-1])
+    return rows, {}
+
+
 def with_lights(**changes: bool) -> CalibrationSettings:
     """Settings with parts of the lights' fit switched off."""
     return CalibrationSettings(lights=LightFitSettings(**changes))
@@ -262,6 +282,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], Part]] = {
     "virtual": measure_virtual,
     "real": measure_real,
     "ablations": measure_ablations,
+    "diameters": measure_diameters,
 }
 
 

@@ -21,10 +21,11 @@ from scipy.optimize import least_squares
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from calibration import knowing_lens, presses_of
 from press_scores import RealSet, read_set
 from tables import Part, run_parts
 
-from tacdiff_ros.calibration.calibrate import CalibrationSettings, PressImage, calibrate
+from tacdiff_ros.calibration.calibrate import CalibrationSettings, calibrate
 from tacdiff_ros.calibration.camera_pose import CameraPriors
 from tacdiff_ros.inversion.inversion_settings import STREAMING
 from tacdiff_ros.inversion.inverter import Inversion, Inverter
@@ -34,7 +35,6 @@ from tacdiff_ros.mechanics.live.live_gel import LiveGel
 from tacdiff_ros.mechanics.surface_refinement import refine_surface
 from tacdiff_ros.optics.renderer import Renderer, RenderSettings
 from tacdiff_ros.sensor.gel_surface import GelSurface
-from tacdiff_ros.sensor.sensor_file import default_sensor
 from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.virtual.unit_store import cached_unit
 from tacdiff_ros.virtual.units import UnitSettings, VirtualUnit, random_unit, untouched_surface
@@ -115,19 +115,8 @@ def measure_virtual(options: argparse.Namespace) -> Part:
 
 def calibrated(unit: VirtualUnit) -> tuple[SensorModel, np.ndarray]:
     """A unit's model from its three images, and where its origin is in the truth's frame."""
-    truth = unit.model.camera
-    lens = {name: getattr(truth, name) for name in ("focal_px", "centre_px", "distortion")}
-    start = default_sensor()
-    start = start.model_copy(
-        update={"layers": unit.model.layers, "camera": start.camera.model_copy(update=lens)}
-    )
-    inputs = [
-        PressImage(unit.presses[k], build_indenter(unit.touches[k].indenter), f"press {k}")
-        for k in range(CALIBRATED)
-    ]
-    found = calibrate(
-        start, unit.reference, inputs, CalibrationSettings(priors=CameraPriors(None, None))
-    )
+    settings = CalibrationSettings(priors=CameraPriors(None, None))
+    found = calibrate(knowing_lens(unit.model), unit.reference, presses_of(unit), settings)
     if unit.model.markers is None:
         return found.model, np.zeros(3, np.float32)
     return found.model, np.append(unit.model.markers.centre_mm, 0.0).astype(np.float32)

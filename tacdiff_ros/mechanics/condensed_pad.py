@@ -18,8 +18,14 @@ class CondensedPad:
     The pattern is analysed once for the chosen faces; factors of it follow as the pad deforms.
     """
 
-    def __init__(self, pad: ElasticPad, points: ContactPoints) -> None:
-        """Analyse; no factor yet."""
+    def __init__(self, pad: ElasticPad, points: ContactPoints, precise: bool = False) -> None:
+        """Analyse; no factor yet.
+
+        Args:
+            pad: elastic.
+            points: whose vertices are kept.
+            precise: in double precision; Newton's method needs no more than single.
+        """
         self.points = points
         self.nodes = pad.mesh.surface_nodes[points.chosen]
         self.rest = pad.mesh.nodes()[self.nodes]
@@ -27,7 +33,7 @@ class CondensedPad:
         self._pad = pad
         self._gel: CondensedGel | None = None
         unknowns = (3 * self.nodes[:, None] + np.arange(3)).ravel()
-        self._factor = CondensedFactor(pad.pattern, unknowns)
+        self._factor = CondensedFactor(pad.pattern, unknowns, precise)
 
     @property
     def gel(self) -> CondensedGel:

@@ -21,7 +21,7 @@ from tacdiff_ros.mechanics.condensed_contact import CondensedProblem, CondensedS
 from tacdiff_ros.mechanics.condensed_pad import CondensedPad
 from tacdiff_ros.mechanics.contact_energy import ContactPotential, lagged
 from tacdiff_ros.mechanics.contact_law import Anchors, ContactLaw, Projection, begin_step
-from tacdiff_ros.mechanics.contact_points import SurfaceFaces
+from tacdiff_ros.mechanics.contact_points import ContactPoints, SurfaceFaces
 from tacdiff_ros.mechanics.elasticity import ElasticForce, ElasticPad
 from tacdiff_ros.mechanics.energy_descent import (
     CONTACT_TOLERANCE_N,
@@ -42,12 +42,13 @@ REACH_MM, NEEDED_REACH_MM = 0.6, 0.25
 MOST_VERTICES = 1500
 MOST_ITERATIONS, PATIENCE_AFTER_DESCENT = 20, 8
 FRICTION_TOLERANCE, FRICTION_LIMIT = 0.02, 0.1  # shares of all friction, see `_descend`
-SLOW, DIVERGING = 0.3, 100.0
+SLOW, DIVERGING = 0.5, 100.0
 RELATIVE_TOLERANCE, LEAST_FORCE_N = 1e-5, 1e-3
 PENETRATION_TOLERANCE_MM, LARGEST_ALLOWANCE_MM = 0.02, 0.012
 SHARPEST_PER_MM = 1.5  # curvature of an edge; there, no allowance is made
 FACE_SHARE = 0.75  # 0: vertices lie on a curved indenter, 1: faces do on average
 RAMP_LAGS, WHOLE_LAGS = 6, 3  # descents with friction coming back, and with renewed bounds
+CAUTIOUS, BOLDER = 0.5, 1.4  # share of the way to fresh bounds; its growth while they settle
 PASSING_DESCENTS = 8  # steps of a descent whose friction bounds only lead to the next
 NEARLY_SETTLED = 0.3  # share of friction elsewhere from which the law itself is tried
 
@@ -118,8 +119,17 @@ class GelSolver:
     the snap. No adhesion.
     """
 
-    def __init__(self, mesh: PadMesh, material: GelMaterial, indenter: Indenter) -> None:
-        """Tables for a mesh; nothing is solved yet."""
+    def __init__(
+        self, mesh: PadMesh, material: GelMaterial, indenter: Indenter, precise: bool = False
+    ) -> None:
+        """Tables for a mesh; nothing is solved yet.
+
+        Args:
+            mesh: of the pad.
+            material: of the gel.
+            indenter: rigid.
+            precise: factor in double precision, for tolerances that single does not reach.
+        """
         self.mesh = mesh
         self.material = material
         self.indenter = indenter
@@ -129,10 +139,11 @@ class GelSolver:
         self._faces = SurfaceFaces(mesh)
         self._everywhere = self._faces.some(np.arange(len(self._faces.vertices)))
         stiffness = material.young_modulus_mpa * math.sqrt(math.prod(mesh.spacing_mm))
+        self._precise = precise
         self._softest = SOFTNESS / stiffness
         self._softness = self._softest
         self._scale = stiffness
-        self._condensed = CondensedPad(self.pad, self._faces.some(np.zeros(0, np.int64)))
+        self._condensed = self._condensed_to(self._faces.some(np.zeros(0, np.int64)))
 
     def rest(self, pose: IndenterPose | None = None) -> GelState:
         """The untouched pad, with the indenter at a pose where it does not touch.
@@ -202,7 +213,7 @@ class GelSolver:
         force = state.point_force[touched].reshape(-1, 3)
         places = points.places(self.position(state)[points.chosen]) + state.softness * force
         contact = law.project(force, places, np.full(len(places), self._scale))
-        condensed = CondensedPad(self.pad, points)
+        condensed = CondensedPad(self.pad, points, precise=True)
         condensed.factorise(state.displacement)
         return Linearisation(condensed, force, places, contact, state.softness)
 
@@ -285,7 +296,10 @@ class GelSolver:
                 f"the contact covers {len(points.chosen)} surface vertices, at most "
                 f"{MOST_VERTICES} are possible: use a coarser mesh or a smaller indenter"
             )
-        self._condensed = CondensedPad(self.pad, points)
+        self._condensed = self._condensed_to(points)
+
+    def _condensed_to(self, points: ContactPoints) -> CondensedPad:
+        return CondensedPad(self.pad, points, self._precise)
 
     def _allowance(self, goal: IndenterPose, position: NDArray[np.float64]) -> NDArray[np.float64]:
         """(points,) mm that faces may cut into the curved indenter in this step.
@@ -392,6 +406,7 @@ class GelSolver:
         first = 0.0 if attempt.ramps else 1.0
         potential = replace(lagged(law, self._softness, places), bound_n=first * bound)
         best: tuple[_Trial, StepReport] | None = None
+        share, last = CAUTIOUS, math.inf
         for lag in range(attempt.lags):
             descent = EnergyDescent(self.pad, condensed, potential)
             if 0 < lag < WHOLE_LAGS and not attempt.ramps:
@@ -411,7 +426,9 @@ class GelSolver:
                     return self._equilibrate(law, trial, guess, report, PATIENCE_AFTER_DESCENT)
                 except StepFailureError:
                     condensed.stale = True
-            potential = _renewed(potential, fresh, lag, attempt)
+            share = min(1.0, BOLDER * share) if unsettled < last else CAUTIOUS
+            last = unsettled
+            potential = _renewed(potential, fresh, lag, attempt, share)
             out = float(np.abs(condensed.imbalance(elastic.force, trial.point_force)).max())
             if out > RELATIVE_TOLERANCE * trial.force_scale_n:
                 continue
@@ -466,14 +483,14 @@ class GelSolver:
 
 
 def _renewed(
-    held: ContactPotential, fresh: ContactPotential, lag: int, attempt: _Attempt
+    held: ContactPotential, fresh: ContactPotential, lag: int, attempt: _Attempt, share: float
 ) -> ContactPotential:
-    """Friction for the next descent: as it is now, or half way there where that would swing."""
+    """Friction for the next descent: as it is now, or a share of the way where that would swing."""
     if attempt.ramps and lag < RAMP_LAGS:
         return replace(fresh, bound_n=fresh.bound_n * min(1.0, (lag + 1) / RAMP_LAGS))
     if not attempt.ramps and lag < WHOLE_LAGS - 1:
         return fresh
-    return held.toward(fresh, 0.5)
+    return held.toward(fresh, share)
 
 
 def _loaded(force: NDArray[np.float64]) -> NDArray[np.bool_]:

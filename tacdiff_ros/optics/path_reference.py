@@ -39,7 +39,9 @@ from tacdiff_ros.optics import (  # noqa: E402
 )
 
 INTERFACE_HALF_MM = 60.0
-GUIDE_SAMPLES = 64
+GUIDE_SAMPLES = 16
+AMBIENT_SHARE = 1 / 16  # of the samples, as its noise is so small
+REFLECTED_FACTOR = 4  # more samples for the coarse image of what the layers throw back
 MOST_LANES = 5_000_000
 MARGIN_STEP = 1 / 16  # by which the undistorted view is drawn wider than the distorted one
 SAFETY = 0.01  # of the width, kept around what is needed
@@ -53,7 +55,7 @@ class PathSettings:
 
     Attributes:
         width_px: columns of the image; rows follow from the sensor's.
-        samples: per pixel, for each light.
+        samples: per pixel, for each light; the gel's own glow takes `AMBIENT_SHARE` of them.
         bounces: returns from the layers, as `Interreflection.bounces`; 0 is direct light only.
         seed: of all samples.
         smooth_reflected: draw what the layers throw back at half the size, and take out its
@@ -115,7 +117,8 @@ def path_reference(
     radiance, variance = np.zeros(3), np.zeros(3)
     for k, (light, color) in enumerate(sources):
         gel = _gel(model, mesh, None if light else mesh.paint[..., None] * model.gel.ambient)
-        mean, error = _accumulate(model, {"gel": gel, **light}, bare, k, _interface(bare))
+        effort = bare if light else _fewer(bare)
+        mean, error = _accumulate(model, {"gel": gel, **light}, effort, k, _interface(bare))
         radiance = radiance + mean * np.array(color)
         variance = variance + (error * np.array(color)) ** 2
         if progress is not None:
@@ -132,14 +135,17 @@ def _reflected(
     settings: PathSettings,
 ) -> NDArray[np.float64]:
     """What the layers throw back, from a coarse image with the noise taken out."""
-    coarse = replace(settings, width_px=settings.width_px // 2, samples=2 * settings.samples)
+    coarse = replace(
+        settings, width_px=settings.width_px // 2, samples=REFLECTED_FACTOR * settings.samples
+    )
     total = np.zeros(3)
     for k, (light, color) in enumerate(sources):
         gel = _gel(model, mesh, None if light else mesh.paint[..., None] * model.gel.ambient)
         parts = {"gel": gel, **light}
         # The same seed: what is direct light is the same in both, and falls out.
-        whole, _ = _accumulate(model, parts, coarse, k)
-        direct, _ = _accumulate(model, parts, replace(coarse, bounces=0), k)
+        effort = coarse if light else _fewer(coarse)
+        whole, _ = _accumulate(model, parts, effort, k)
+        direct, _ = _accumulate(model, parts, replace(effort, bounces=0), k)
         total = total + (whole - direct) * np.array(color)
     normal = mesh_normals(mesh.position)[..., :2]
     glow = mesh.paint[..., None] * np.concatenate([np.ones_like(normal[..., :1]), 1 + normal], -1)
@@ -151,6 +157,11 @@ def _reflected(
         seen[..., 1:] -= seen[..., :1]
         views.append(seen)
     return smooth_reflected(total, *views)
+
+
+def _fewer(settings: PathSettings) -> PathSettings:
+    """For the gel's own glow, which is all but free of noise."""
+    return replace(settings, samples=max(1, round(AMBIENT_SHARE * settings.samples)))
 
 
 def check_lights(model: SensorModel) -> None:

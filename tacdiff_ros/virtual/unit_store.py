@@ -31,7 +31,7 @@ from tacdiff_ros.virtual.units import (
     untouched_surface,
 )
 
-GENERATION = 5  # of what is kept; a new one makes units anew
+GENERATION = 6  # of what is kept; a new one makes units anew
 MOST_IMAGES, PATH_SEEDS = 128, 16384  # of a unit; that the path tracer tells apart
 
 

@@ -43,6 +43,18 @@ def test_a_condensed_factor_solves_like_a_dense_one(shift):
         assert scale * matrix @ solution == pytest.approx(right, abs=1e-8)
 
 
+def test_a_factor_in_single_precision_differs_by_rounding_and_stays_symmetric():
+    matrix, pattern, entries = random_matrix(60, 6.0)
+    factor = CondensedFactor(pattern, np.array([3, 4, 20, 59]), precise=False)
+    schur = factor.factorise(entries)
+    assert np.array_equal(schur, schur.T)
+    right = np.random.default_rng(1).normal(size=60)
+    half = factor.forward(right)
+    solution = factor.backward(half, np.linalg.solve(schur, half[factor.chosen]))
+    away = np.abs(matrix @ solution - right).max()
+    assert 1e-12 < away < 1e-5
+
+
 def test_a_matrix_that_is_not_finite_is_refused():
     _, pattern, entries = random_matrix(20, 5.0)
     factor = CondensedFactor(pattern, np.array([1]))

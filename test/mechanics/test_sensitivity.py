@@ -28,7 +28,7 @@ def tight(monkeypatch):
 
 def solve(name, pose, friction=0.0, poisson_ratio=0.48):
     material = GelMaterial(friction=friction, poisson_ratio=poisson_ratio)
-    solver = GelSolver(MESH, material, build_indenter(name))
+    solver = GelSolver(MESH, material, build_indenter(name), precise=True)
     state = solver.rest(IndenterPose(0.6, 0.2, 0.0, 0.1))
     for depth in (0.3, 0.6):
         state = solver.step(state, IndenterPose(0.6, 0.2, depth, 0.1))

@@ -65,7 +65,7 @@ class SafetyLimits(BaseModel):
         float, Field(gt=0, le=1, description="without a robot state for so long, motion pauses")
     ] = 0.03
     state_age_s: Annotated[
-        float, Field(gt=0, le=1, description="without a robot state for so long, the run stops")
+        float, Field(gt=0, le=5, description="without a robot state for so long, the run stops")
     ] = 0.1
     image_pause_s: Annotated[
         float, Field(gt=0, le=5, description="without an image for so long, motion pauses")

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +24,8 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 BUILD = VENV / "build"
 STAMPS = VENV / "stamps"
-EXTRAS = "virtual,render,dev"
+EXTRAS = "virtual,render,learn,cluster,dev"
+CPU_TORCH = "https://download.pytorch.org/whl/cpu"
 
 sys.path.insert(0, str(ROOT))
 from tacdiff_ros.optics import llvm  # noqa: E402
@@ -188,7 +190,18 @@ def install_packages() -> None:
     listed = subprocess.run(
         [str(PYTHON), "-c", script, EXTRAS], cwd=ROOT, check=True, capture_output=True, text=True
     )
-    pip(*listed.stdout.split("\n")[:-1])
+    pip(*cpu_torch_index(), *listed.stdout.split("\n")[:-1])
+
+
+def cpu_torch_index() -> list[str]:
+    """Where torch without CUDA comes from, for machines without an NVIDIA driver."""
+    if Path("/proc/driver/nvidia").exists():
+        return []
+    try:
+        urllib.request.urlopen(f"{CPU_TORCH}/torch/", timeout=5).close()  # noqa: S310
+    except OSError:
+        return []
+    return ["--extra-index-url", CPU_TORCH]
 
 
 def repair_cmake_paths() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from tacdiff_ros.cli.calibrate import calibrate
+from tacdiff_ros.cli.dataset import dataset
 from tacdiff_ros.cli.demo import demo
 from tacdiff_ros.cli.invert import invert
 from tacdiff_ros.cli.markers import markers
@@ -30,6 +31,7 @@ application.command()(invert)
 application.command()(markers)
 application.command()(simulate)
 application.command()(units)
+application.add_typer(dataset, name="dataset")
 
 
 @application.callback()

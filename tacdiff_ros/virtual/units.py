@@ -48,7 +48,7 @@ class UnitSettings:
     presses: int = 2
     indenters: tuple[str, ...] = (BALL, BALL, BALL, "cross", *OTHERS)
     width_px: int = 320
-    samples: int = 216
+    samples: int = 108
     bounces: int = 1
     noise_grey: float = 1.0
     mesh_mm: float = 0.025

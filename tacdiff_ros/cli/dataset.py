@@ -1,0 +1,238 @@
+"""`tacdiff dataset`: simulated touches by the thousand, and what such a folder holds."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import cv2
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from tacdiff_ros.dataset.cluster import SlurmSettings
+    from tacdiff_ros.dataset.plan import DatasetPlan
+    from tacdiff_ros.dataset.store import Dataset
+
+dataset = typer.Typer(
+    help="Make or go on with a dataset of simulated touches; `dataset info DIR` shows one.",
+    rich_markup_mode=None,
+)
+
+
+@dataset.callback(invoke_without_command=True)
+def make(
+    context: typer.Context,
+    out: Annotated[Path | None, typer.Option(help="folder of the dataset")] = None,
+    sensor: Annotated[
+        Path | None, typer.Option(help="sensor file; default: config/sensors/gelsight_mini.yaml")
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, max=1_000_000, help="in all; default: the plan's 500")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="of the trials")] = None,
+    plan: Annotated[
+        Path | None, typer.Option(help="YAML file of the plan; default: the paper's 56,000 samples")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="processes; default: one a core")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="address of a Dask scheduler, such as tcp://head:8786")
+    ] = None,
+    slurm: Annotated[Path | None, typer.Option(help="YAML file of Slurm settings")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="only say what would be done, with the Slurm script")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
+) -> None:
+    """Make or go on with a dataset of simulated touches; interrupt and repeat as you like."""
+    if context.invoked_subcommand is not None:
+        return
+    if out is None:
+        raise InputError("--out is missing: the folder of the dataset")
+    if sum(choice is not None for choice in (workers, scheduler, slurm)) > 1:
+        raise InputError("--workers, --scheduler and --slurm exclude each other: give one")
+    model = default_sensor() if sensor is None else read_sensor(sensor)
+    _require_packages()
+    wanted = _plan(plan, trials, seed)
+    jobs = None if slurm is None else _slurm_settings(slurm)
+    if dry_run:
+        _print_dry_run(wanted, jobs, out, as_json)
+        return
+    from tacdiff_ros.dataset.generate import generate
+
+    with _client(workers, scheduler, jobs) as client, _progress() as advance:
+        report = generate(out, wanted, model, client, advance)
+    figures = {
+        "out": str(out),
+        "sensor_checksum": model.checksum,
+        "trials": report.trials,
+        "complete": report.complete,
+        "samples": report.samples,
+        "failed": {str(index): reason for index, reason in report.failed.items()},
+        "samples_made": report.samples_made,
+        "seconds": round(report.seconds, 1),
+        "mechanics_s": round(report.touch_seconds, 1),
+        "rendering_s": round(report.image_seconds, 1),
+    }
+    if as_json:
+        print(json.dumps(figures))
+        return
+    for index, reason in report.failed.items():
+        print(f"trial {index} was given up: {reason}", file=sys.stderr)
+    print(
+        f"{out}: {report.samples} samples of {report.complete} trials, {report.samples_made} of "
+        f"them made in {report.seconds:.0f} s; {len(report.failed)} trials given up"
+    )
+
+
+@dataset.command()
+def info(
+    folder: Annotated[Path, typer.Argument(help="folder of the dataset")],
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
+) -> None:
+    """Size, splits and failures of a dataset; writes contact_sheet.png into it."""
+    _require_packages()
+    from tacdiff_ros.dataset.contact_sheet import contact_sheet
+    from tacdiff_ros.dataset.reader import sensor_checksums
+    from tacdiff_ros.dataset.store import open_dataset
+
+    opened = open_dataset(folder)
+    sensors = {checksum: _counts(opened, checksum) for checksum in sensor_checksums(opened)}
+    sheet = None
+    for checksum in sensors:
+        if any(sensors[checksum].values()):
+            sheet = folder / "contact_sheet.png"
+            cv2.imwrite(str(sheet), contact_sheet(opened, checksum)[..., ::-1])
+            break
+    plan = opened.plan
+    figures = {
+        "folder": str(folder),
+        "trials_planned": plan.trials,
+        "states_per_trial": plan.states_per_trial,
+        "indenters": list(plan.indenters),
+        "samples": sensors,
+        "failed": len(opened.failures()),
+        "megabytes": round(_bytes(folder) / 1e6, 1),
+        "contact_sheet": None if sheet is None else str(sheet),
+    }
+    if as_json:
+        print(json.dumps(figures))
+        return
+    print(
+        f"{folder}: {plan.trials} trials of {plan.states_per_trial} states planned, "
+        f"{figures['failed']} given up, {figures['megabytes']} MB"
+    )
+    for checksum, counts in sensors.items():
+        parts = ", ".join(f"{count} {split}" for split, count in counts.items())
+        print(f"  sensor {checksum[:16]}: {parts}")
+    if sheet is not None:
+        print(f"  {sheet}")
+
+
+def _require_packages() -> None:
+    try:
+        import distributed
+        import zarr
+    except ImportError as error:
+        raise InputError(
+            f"datasets need {error.name}: `pip install 'tacdiff_ros[cluster]'` (Python 3.11 or "
+            "newer), or run `make setup`"
+        ) from error
+    del distributed, zarr
+
+
+def _plan(path: Path | None, trials: int | None, seed: int | None) -> DatasetPlan:
+    from tacdiff_ros.dataset.plan import DatasetPlan, read_plan
+
+    plan = DatasetPlan() if path is None else read_plan(path)
+    given = {"trials": trials, "seed": seed}
+    return plan.model_copy(update={name: v for name, v in given.items() if v is not None})
+
+
+def _slurm_settings(path: Path) -> SlurmSettings:
+    from tacdiff_ros.dataset.cluster import read_slurm_settings
+
+    return read_slurm_settings(path)
+
+
+def _print_dry_run(plan: DatasetPlan, jobs: SlurmSettings | None, out: Path, as_json: bool) -> None:
+    from tacdiff_ros.dataset.cluster import slurm_script
+
+    script = None if jobs is None else slurm_script(jobs)
+    samples = plan.trials * plan.states_per_trial
+    if as_json:
+        print(json.dumps({"out": str(out), "samples": samples, "slurm_script": script}))
+        return
+    print(f"{out}: {plan.trials} trials of {plan.states_per_trial} states, {samples} samples")
+    if jobs is not None:
+        print(f"{jobs.jobs} jobs of this script:\n\n{script}")
+
+
+@contextmanager
+def _client(
+    workers: int | None, scheduler: str | None, jobs: SlurmSettings | None
+) -> Iterator[Client]:
+    from tacdiff_ros.dataset import cluster
+
+    if scheduler is not None:
+        chosen = cluster.remote_client(scheduler)
+    elif jobs is not None:
+        chosen = cluster.slurm_client(jobs)
+    else:
+        chosen = cluster.local_client(workers or cluster.usable_cores())
+    with chosen as client:
+        yield client
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """A bar of trials, with samples a second and the time left."""
+    columns = (
+        TextColumn("{task.description}"),
+        *(BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}")),
+        *(TimeElapsedColumn(), TimeRemainingColumn(elapsed_when_finished=True)),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("trials", total=None, rate="")
+        started = time.perf_counter()
+        made = 0
+
+        def advance(done: int, missing: int, report: Any) -> None:
+            nonlocal made
+            made += report.samples
+            rate = f"{made / (time.perf_counter() - started):.2f} samples/s"
+            bar.update(task, completed=done, total=missing, rate=rate)
+
+        yield advance
+
+
+def _counts(opened: Dataset, checksum: str) -> dict[str, int]:
+    from tacdiff_ros.dataset.plan import SPLITS
+    from tacdiff_ros.dataset.reader import SampleReader
+
+    return {split: len(SampleReader(opened, split, checksum)) for split in SPLITS}
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

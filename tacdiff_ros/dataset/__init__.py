@@ -1,0 +1,1 @@
+"""Simulated touches by the thousand: planned, simulated, rendered, stored and read."""

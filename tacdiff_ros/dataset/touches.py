@@ -1,0 +1,89 @@
+"""A trial's mechanics: the surfaces under an indenter on its way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tacdiff_ros.blas_threads import one_blas_thread
+from tacdiff_ros.dataset.plan import DatasetPlan, Trial
+from tacdiff_ros.mechanics.indenters.build import build_indenter
+from tacdiff_ros.mechanics.material import GelMaterial
+from tacdiff_ros.mechanics.touch import NotConvergedError, SolverSettings, Touch, TouchState
+from tacdiff_ros.mechanics.trajectory import PhaseName, TrajectoryStep, plan_trajectory
+from tacdiff_ros.sensor.sensor_model import SensorModel
+
+PHASES: tuple[PhaseName, ...] = ("press", "translate", "rotate", "release")
+FINER = (1, 2, 4)  # parts of a step, attempt by attempt
+
+
+@one_blas_thread
+def simulate_touches(model: SensorModel, plan: DatasetPlan, trial: Trial) -> dict[str, Any]:
+    """All states of a trial, S samples on a surface of R x C vertices.
+
+    Where a step finds no equilibrium the whole trial is done again in finer steps, of which the
+    planned ones are kept.
+
+    Args:
+        model: sensor, for the size of its pad.
+        plan: of the dataset.
+        trial: of the plan.
+
+    Returns:
+        `position_mm` (S, R, C, 3) float32, `contact` (S, R, C) bool, `pressure_mpa` (S, R, C) and
+        `traction_mpa` (S, R, C, 2) float32, `force_n` and `torque_n_mm` (S, 3) float64, `pose`
+        (S, 4) float64 of the indenter: x, y, depth in mm and yaw in rad, `phase` (S,) uint8 into
+        `PHASES`, `penetration_mm` and `residual_n` (S,) float64.
+
+    Raises:
+        NotConvergedError: a step found no equilibrium, however fine.
+    """
+    steps = plan_trajectory(plan.trajectory, trial.start)
+    touch_model = (model, build_indenter(trial.indenter))
+    material = GelMaterial(young_modulus_mpa=plan.young_modulus_mpa, friction=trial.friction)
+    settings = SolverSettings(rows=plan.rows, columns=plan.columns)
+    states = None
+    for parts in FINER:
+        try:
+            states = _states(Touch(*touch_model, material, settings), trial, steps, parts)
+            break
+        except NotConvergedError as error:
+            failure = error
+    if states is None:
+        raise failure
+    return _arrays(states, steps, plan)
+
+
+def _states(
+    touch: Touch, trial: Trial, steps: list[TrajectoryStep], parts: int
+) -> list[TouchState]:
+    """States at the ends of the steps, each of which is taken in parts."""
+    states = []
+    begin = trial.start
+    for step in steps:
+        for part in range(1, parts + 1):
+            state = touch.move_to(begin.toward(step.pose, part / parts), step.name)
+        states.append(state)
+        begin = step.pose
+    return states
+
+
+def _arrays(
+    states: list[TouchState], steps: list[TrajectoryStep], plan: DatasetPlan
+) -> dict[str, NDArray[Any]]:
+    grid = (plan.rows, plan.columns, 3)
+    poses = [(s.pose.x_mm, s.pose.y_mm, s.pose.depth_mm, s.pose.yaw_rad) for s in states]
+    return {
+        "position_mm": np.stack([s.surface.position.reshape(grid) for s in states]),
+        "contact": np.stack([s.contact for s in states]),
+        "pressure_mpa": np.stack([s.pressure_mpa for s in states]).astype(np.float32),
+        "traction_mpa": np.stack([s.traction_mpa for s in states]).astype(np.float32),
+        "force_n": np.stack([s.force_n for s in states]),
+        "torque_n_mm": np.stack([s.torque_n_mm for s in states]),
+        "pose": np.array(poses),
+        "phase": np.array([PHASES.index(step.phase) for step in steps], np.uint8),
+        "penetration_mm": np.array([s.status.penetration_mm for s in states]),
+        "residual_n": np.array([s.status.report.residual_n for s in states]),
+    }

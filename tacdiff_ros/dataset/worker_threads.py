@@ -1,0 +1,13 @@
+"""Loaded by every Dask worker before its first trial: Dr.Jit on one thread as well."""
+
+from __future__ import annotations
+
+
+def dask_setup(_worker: object) -> None:
+    """Called by Dask; Dr.Jit reads no variable for it."""
+    from tacdiff_ros.optics.variant import start_mitsuba
+
+    start_mitsuba()
+    import drjit
+
+    drjit.set_thread_count(1)

@@ -1,0 +1,1 @@
+"""NOCS maps to tactile images by a network: trained with torch, run with ONNX Runtime."""

@@ -23,3 +23,12 @@ def config_path(name: str) -> Path:
         if (found := folder / "config" / name).exists():
             return found
     raise InputError(f"config/{name} did not come with this installation: install it again")
+
+
+def shipped_model() -> Path:
+    """Folder of the network that comes with the package, for the default sensor file.
+
+    Raises:
+        InputError: it did not come with this installation.
+    """
+    return config_path("models/gelsight_mini")

@@ -10,9 +10,12 @@ import typer
 from tacdiff_ros.cli.calibrate import calibrate
 from tacdiff_ros.cli.dataset import dataset
 from tacdiff_ros.cli.demo import demo
+from tacdiff_ros.cli.evaluate import evaluate
 from tacdiff_ros.cli.invert import invert
 from tacdiff_ros.cli.markers import markers
 from tacdiff_ros.cli.simulate import simulate
+from tacdiff_ros.cli.train import train
+from tacdiff_ros.cli.translate import translate
 from tacdiff_ros.cli.units import units
 from tacdiff_ros.errors import InputError
 
@@ -27,9 +30,12 @@ application = typer.Typer(
 )
 application.command()(calibrate)
 application.command()(demo)
+application.command()(evaluate)
 application.command()(invert)
 application.command()(markers)
 application.command()(simulate)
+application.command()(train)
+application.command()(translate)
 application.command()(units)
 application.add_typer(dataset, name="dataset")
 

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import zarr
@@ -216,7 +216,7 @@ def read_array(group: zarr.Group, name: str, sample: int | None = None) -> NDArr
         InputError: missing, cut short or damaged.
     """
     try:
-        array = group[name]
+        array: Any = group.get(name)
         return np.asarray(array[:] if sample is None else array[sample])
     except Exception as error:  # codecs raise what they like
         raise InputError(

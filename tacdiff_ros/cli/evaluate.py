@@ -1,0 +1,132 @@
+"""`tacdiff evaluate`: a trained network on trials that it has not seen."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import cv2
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress
+
+from tacdiff_ros.cli.output_folder import check_output_folder
+from tacdiff_ros.cli.train import split_reader
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.evaluation.translation_scores import (
+    METRICS,
+    DrawnSample,
+    SampleScore,
+    picture_sheet,
+    rows_by_indenter,
+    score_samples,
+    summary,
+)
+
+if TYPE_CHECKING:
+    from tacdiff_ros.dataset.reader import SampleReader
+    from tacdiff_ros.translation.translator import Translator
+
+FILES = ("scores.csv", "sheet.png", "metrics.json")
+
+
+def evaluate(
+    dataset: Annotated[Path, typer.Argument(help="folder that `tacdiff dataset` made")],
+    model: Annotated[Path, typer.Option(help="folder of the model")],
+    out: Annotated[Path, typer.Option(help="folder to write to")],
+    split: Annotated[str, typer.Option(help="test, validation or train")] = "test",
+    sensor: Annotated[
+        str | None,
+        typer.Option(help="checksum (its beginning) of the sensor file, where there are several"),
+    ] = None,
+    most: Annotated[int | None, typer.Option(min=1, help="so many samples, evenly spread")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
+) -> None:
+    """Score a model on unseen trials: metrics.json, scores.csv, sheet.png."""
+    from tacdiff_ros.dataset.plan import SPLITS
+    from tacdiff_ros.dataset.reader import stored_sensor
+    from tacdiff_ros.translation.translator import Translator
+
+    if split not in SPLITS:
+        raise InputError(f"--split is {split!r}, expected one of {', '.join(SPLITS)}")
+    check_output_folder(out, FILES)
+    reader = split_reader(dataset, split, sensor)
+    if not len(reader):
+        raise InputError(f"{dataset} has no {split} samples yet")
+    translator = Translator(model)
+    sensor_model = stored_sensor(reader.dataset, reader.checksum)
+    translator.check_sensor(reader.checksum, sensor_model.gel.full_indentation_mm)
+    count = min(len(reader), most or len(reader))
+    numbers = np.linspace(0, len(reader) - 1, count).round().astype(int)
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not sys.stderr.isatty(), transient=True) as bar:
+        task = bar.add_task("scoring", total=count)
+        scores, typical = score_samples(
+            drawn_samples(reader, translator, numbers),
+            lambda done: bar.update(task, completed=done),
+        )
+    figures = {
+        "images": len(scores),
+        "split": split,
+        **{name: round(value, 5) for name, value in summary(scores).items()},
+    }
+    _write(out, figures, scores, picture_sheet(typical))
+    if as_json:
+        print(json.dumps({"out": str(out), **figures}))
+        return
+    for row in rows_by_indenter(scores):
+        print("  ".join(f"{name} {value}" for name, value in row.items()))
+    print(
+        f"{out}: {len(scores)} images, SSIM {figures['ssim']:.4f}, PSNR {figures['psnr_db']:.2f} "
+        f"dB, MSE {figures['mse']:.2f}"
+    )
+
+
+def drawn_samples(
+    reader: SampleReader, translator: Translator, numbers: NDArray[np.int_]
+) -> Iterator[DrawnSample]:
+    """Samples by their numbers, drawn by a network."""
+    from tacdiff_ros.dataset.pairs import SamplePairs
+    from tacdiff_ros.dataset.plan import plan_trial
+
+    pairs = SamplePairs(reader, translator.card.settings.kind, kept_bytes=0)
+    for number in numbers:
+        maps, image = pairs[int(number)]
+        trial, step = reader.place(int(number))
+        indenter = plan_trial(reader.dataset.plan, trial).indenter
+        truth = np.ascontiguousarray(image.transpose(1, 2, 0))
+        yield DrawnSample(indenter, trial, step, _shown(maps), translator.translate(maps), truth)
+
+
+def _shown(maps: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """An input as a picture: NOCS in colours, depth in grey between its extremes."""
+    if len(maps) >= 3:
+        return np.rint(255.0 * maps[:3].transpose(1, 2, 0)).astype(np.uint8)
+    low, high = float(maps.min()), float(maps.max())
+    grey = np.rint(255.0 * (maps[0] - low) / max(high - low, 1e-6)).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def _write(
+    out: Path, figures: dict[str, object], scores: list[SampleScore], sheet: NDArray[np.uint8]
+) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with (out / "scores.csv").open("w", newline="", encoding="utf-8") as opened:
+            writer = csv.writer(opened)
+            writer.writerow(("indenter", "trial", "step", *METRICS))
+            for entry in scores:
+                values = [getattr(entry.score, name) for name in METRICS]
+                texts = [f"{value:.5f}" if math.isfinite(value) else "inf" for value in values]
+                writer.writerow((entry.indenter, entry.trial, entry.step, *texts))
+        (out / "sheet.png").write_bytes(cv2.imencode(".png", sheet[..., ::-1])[1].tobytes())
+        (out / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write to {out}: {error.strerror}") from error

@@ -1,0 +1,117 @@
+"""`tacdiff translate`: maps of deformed gels to tactile images, by a trained network."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from tacdiff_ros.cli.output_folder import check_output_folder
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.resources import shipped_model
+from tacdiff_ros.translation.input_kinds import InputKind, network_input
+
+LARGEST_MAP_BYTES = 200_000_000
+
+
+def translate(
+    maps: Annotated[
+        list[Path], typer.Argument(help="nocs.npy or depth.npy, as `tacdiff simulate` writes them")
+    ],
+    out: Annotated[Path, typer.Option(help="folder to write to")],
+    model: Annotated[
+        Path | None, typer.Option(help="folder of the model; default: the shipped one")
+    ] = None,
+    light: Annotated[
+        list[Path] | None,
+        typer.Option(help="for models of kind nocs+light: the light image of each map, in order"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
+) -> None:
+    """Draw an image for every map: OUT/NAME.png."""
+    from tacdiff_ros.translation.translator import Translator
+
+    names = _names(maps)
+    check_output_folder(out, names)
+    translator = Translator(model or shipped_model())
+    kind = translator.card.settings.kind
+    lights: list[Path | None] = list(light or [])
+    if kind == "nocs+light" and len(lights) != len(maps):
+        raise InputError(f"{len(lights)} light images for {len(maps)} maps: give one --light each")
+    inputs = zip(maps, lights or [None] * len(maps), strict=True)
+    read = [_read(kind, path, shade) for path, shade in inputs]
+    started = time.perf_counter()
+    shown = track(
+        translator.stream(read),
+        "translating",
+        len(read),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+        transient=True,
+    )
+    images = list(shown)
+    seconds = time.perf_counter() - started
+    _write(out, dict(zip(names, images, strict=True)))
+    if as_json:
+        figures = {"out": str(out), "images": len(images), "seconds": round(seconds, 4)}
+        print(json.dumps({**figures, "input": kind}))
+        return
+    print(f"{out}: {len(images)} images, {1e3 * seconds / len(images):.1f} ms each")
+
+
+def _names(maps: list[Path]) -> list[str]:
+    """Of the images; a map called nocs.npy has its folder's name."""
+    stems = [
+        path.absolute().parent.name if path.stem in ("nocs", "depth") else path.stem
+        for path in maps
+    ]
+    double = sorted({stem for stem in stems if stems.count(stem) > 1})
+    if double:
+        raise InputError(f"several maps would be written to {double[0]}.png: rename them")
+    return [f"{stem}.png" for stem in stems]
+
+
+def _read(kind: InputKind, path: Path, light: Path | None) -> NDArray[np.float32]:
+    values = _read_map(path)
+    try:
+        if kind == "depth":
+            return network_input(kind, depth_mm=values)
+        return network_input(kind, values, light=None if light is None else _read_light(light))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _read_map(path: Path) -> NDArray[np.float32]:
+    try:
+        if path.stat().st_size > LARGEST_MAP_BYTES:
+            raise InputError(f"{path} has over {LARGEST_MAP_BYTES} bytes: no map")
+        return np.asarray(np.load(path, allow_pickle=False))
+    except (OSError, ValueError, EOFError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(f"cannot read map {path} ({reason})") from error
+
+
+def _read_light(path: Path) -> NDArray[np.uint8]:
+    from tacdiff_ros.calibration.calibration_folder import read_image
+
+    return read_image(path)
+
+
+def _write(out: Path, images: dict[str, NDArray[np.uint8]]) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, image in images.items():
+            beside = out / f".{name}"
+            beside.write_bytes(cv2.imencode(".png", image[..., ::-1])[1].tobytes())
+            beside.replace(out / name)
+    except OSError as error:
+        raise InputError(f"cannot write to {out}: {error.strerror}") from error

@@ -1,0 +1,102 @@
+"""How far a simulated image is from a real one; the one place where the metrics are defined.
+
+Images are (H, W, 3) uint8 RGB, data range 255, all three channels alike.
+
+- MSE: mean of squared differences over pixels and channels, in grey levels squared.
+- PSNR: 10 log10(255^2 / MSE) in dB; infinite for equal images.
+- SSIM: Wang et al. (2004), per channel and averaged, with their Gaussian window of standard
+  deviation 1.5 and population statistics (scikit-image's `gaussian_weights`).
+- SMAPE: 100 % times the mean of |a - b| / ((|a| + |b|) / 2), 0 where both are 0; from 0 to 200 %.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tacdiff_ros.errors import InputError
+
+DATA_RANGE = 255.0
+WINDOW_SIGMA = 1.5
+SMALLEST_SIDE_PX = 11  # of SSIM's window
+
+
+@dataclass(frozen=True)
+class ImageScore:
+    """Metrics of one pair of images, see the module.
+
+    Attributes:
+        mse: grey levels squared.
+        psnr_db: dB.
+        ssim: 1 for equal images.
+        smape: per cent.
+    """
+
+    mse: float
+    psnr_db: float
+    ssim: float
+    smape: float
+
+
+def score_images(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> ImageScore:
+    """Metrics over the whole image.
+
+    Raises:
+        InputError: no two RGB images of one size, or too small for SSIM.
+    """
+    check_pair(image, truth)
+    error = mse(image, truth)
+    return ImageScore(error, psnr_db(error), ssim(image, truth), smape(image, truth))
+
+
+def check_pair(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> None:
+    """InputError unless both are uint8 RGB images of one size, large enough for all metrics."""
+    for name, values in (("image", image), ("truth", truth)):
+        if values.ndim != 3 or values.shape[2] != 3 or values.dtype != np.uint8:
+            raise InputError(
+                f"{name} has shape {values.shape} and type {values.dtype}, expected (H, W, 3) uint8"
+            )
+    if image.shape != truth.shape:
+        sizes = [f"{values.shape[1]} x {values.shape[0]}" for values in (image, truth)]
+        raise InputError(f"images of {sizes[0]} and {sizes[1]} pixels: expected one size")
+    if min(image.shape[:2]) < SMALLEST_SIDE_PX:
+        raise InputError(f"images of less than {SMALLEST_SIDE_PX} pixels a side cannot be scored")
+
+
+def mse(image: NDArray[Any], truth: NDArray[Any]) -> float:
+    """Over all values given; arrays of one shape."""
+    difference = np.subtract(image, truth, dtype=np.float64)
+    return float(np.mean(difference**2))
+
+
+def psnr_db(error: float) -> float:
+    """From a mean squared error."""
+    return math.inf if error == 0 else 10.0 * math.log10(DATA_RANGE**2 / error)
+
+
+def smape(image: NDArray[Any], truth: NDArray[Any]) -> float:
+    """Over all values given; arrays of one shape."""
+    difference = np.abs(np.subtract(image, truth, dtype=np.float64))
+    middle = np.add(np.abs(image.astype(np.float64)), np.abs(truth.astype(np.float64))) / 2.0
+    return float(100.0 * np.mean(difference / np.where(middle > 0, middle, 1.0)))
+
+
+def ssim(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
+    """Mean structural similarity."""
+    from skimage.metrics import structural_similarity
+
+    return float(
+        structural_similarity(
+            image,
+            truth,
+            channel_axis=2,
+            data_range=DATA_RANGE,
+            gaussian_weights=True,
+            sigma=WINDOW_SIGMA,
+            use_sample_covariance=False,
+        )
+    )

@@ -1,0 +1,216 @@
+"""A trained generator on disk.
+
+    MODEL/weights.safetensors   weights; settings, sensor and training in its metadata
+    MODEL/network.onnx          the same network for inference, with the same metadata
+
+Both are safe to read from strangers: neither format can hold code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.settings_file import first_complaint
+from tacdiff_ros.translation.network_settings import NetworkSettings
+
+if TYPE_CHECKING:
+    from torch import nn
+
+WEIGHTS, NETWORK = "weights.safetensors", "network.onnx"
+FORMAT = "tacdiff_ros/generator/1"
+LARGEST_MODEL_BYTES = 2_000_000_000
+OPSET = 18
+INPUT, OUTPUT = "maps", "image"
+ANY_SENSOR = "any"
+
+
+class ModelCard(BaseModel):
+    """What a model's files say of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    settings: NetworkSettings
+    sensor_checksum: str = Field(
+        pattern=r"^([0-9a-f]{16,128}|any)$",
+        description="of the sensor file whose images it draws; `any`: the one whose light is given",
+    )
+    full_indentation_mm: float = Field(gt=0, description="that the NOCS maps' third channel means")
+    training: dict[str, Any] = Field({}, description="how it was trained, and its scores")
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """A model's files.
+
+    Attributes:
+        folder: that they are in.
+        card: what they say.
+    """
+
+    folder: Path
+    card: ModelCard
+
+
+def save_model(folder: Path, generator: nn.Module, card: ModelCard) -> None:
+    """Write both files, each beside its place and then renamed.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    metadata = {"format": FORMAT, "card": card.model_dump_json()}
+    weights = {name: value.detach().contiguous() for name, value in generator.state_dict().items()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        beside = folder / f".{WEIGHTS}"
+        save_file(weights, beside, metadata)
+        network = folder / f".{NETWORK}"
+        _export(generator, card.settings, metadata, network)
+        beside.replace(folder / WEIGHTS)
+        network.replace(folder / NETWORK)
+    except OSError as error:
+        raise InputError(f"cannot write the model {folder}: {error.strerror or error}") from error
+
+
+def read_card(folder: Path) -> StoredModel:
+    """What a model's weights say of it, the weights themselves unread.
+
+    Raises:
+        InputError: missing, damaged, or of another format.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = _checked_file(folder, WEIGHTS)
+    try:
+        with safe_open(path, "numpy") as opened:
+            metadata = opened.metadata() or {}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged ({' '.join(str(error).split())[:120]})") from error
+    return StoredModel(folder, parse_card(metadata, path))
+
+
+def parse_card(metadata: dict[str, str], origin: Path) -> ModelCard:
+    """The card in a file's metadata.
+
+    Raises:
+        InputError: of another format, or damaged.
+    """
+    if metadata.get("format") != FORMAT:
+        raise InputError(
+            f"{origin} is no model of this package: format {metadata.get('format')!r}, expected "
+            f"{FORMAT!r}"
+        )
+    try:
+        return ModelCard.model_validate_json(metadata.get("card", ""))
+    except ValidationError as error:
+        raise InputError(f"{origin}: {first_complaint(error)}") from error
+
+
+def load_generator(folder: Path) -> tuple[nn.Module, ModelCard]:
+    """A generator with its weights, for torch.
+
+    Raises:
+        InputError: missing, damaged, or weights of another network.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from tacdiff_ros.translation.generator import build_generator
+
+    card = read_card(folder).card
+    path = folder / WEIGHTS
+    generator = build_generator(card.settings)
+    try:
+        generator.load_state_dict(load_file(path))
+    except (SafetensorError, OSError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(f"{path} does not fit its own settings ({reason})") from error
+    return generator.eval(), card
+
+
+def network_file(folder: Path) -> Path:
+    """Of the exported network.
+
+    Raises:
+        InputError: missing or too large.
+    """
+    return _checked_file(folder, NETWORK)
+
+
+def check_sensor(card: ModelCard, checksum: str, full_indentation_mm: float) -> None:
+    """InputError for a model that draws another sensor, or means other heights."""
+    if card.sensor_checksum not in (ANY_SENSOR, checksum):
+        raise InputError(
+            f"the model draws sensor {card.sensor_checksum[:16]}, the sensor file is "
+            f"{checksum[:16]}: train one for it, or use a model of kind nocs+light"
+        )
+    if card.full_indentation_mm != full_indentation_mm:
+        raise InputError(
+            f"the model's NOCS maps reach {card.full_indentation_mm:g} mm deep, those of the "
+            f"sensor file {full_indentation_mm:g} mm"
+        )
+
+
+def _checked_file(folder: Path, name: str) -> Path:
+    path = folder / name
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise InputError(f"{folder} holds no model: {name} cannot be read") from error
+    if size > LARGEST_MODEL_BYTES:
+        raise InputError(f"{path} has {size} bytes: too large for a model")
+    return path
+
+
+def _export(
+    generator: nn.Module, settings: NetworkSettings, metadata: dict[str, str], path: Path
+) -> None:
+    """ONNX with all weights inside, for batches of any size."""
+    import onnx
+    import torch
+
+    from tacdiff_ros.translation.input_kinds import CHANNELS
+    from tacdiff_ros.translation.quiet_export import quiet
+
+    shape = (2, CHANNELS[settings.kind], settings.height_px, settings.width_px)
+    was_training = generator.training
+    with quiet():
+        torch.onnx.export(
+            generator.eval().cpu(),
+            (torch.full(shape, 0.5),),
+            str(path),
+            dynamo=True,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            opset_version=OPSET,
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=256)},),
+            external_data=False,
+        )
+    generator.train(was_training)
+    network = onnx.load(str(path))
+    onnx.helper.set_model_props(network, metadata)
+    onnx.save(network, str(path))
+
+
+def card_of_network(path: Path) -> ModelCard:
+    """The card in an exported network, its weights unread by anything but the parser.
+
+    Raises:
+        InputError: damaged or of another format.
+    """
+    import onnx
+
+    try:
+        network = onnx.load(str(path), load_external_data=False)
+    except Exception as error:  # protobuf raises its own, unexported errors
+        raise InputError(f"{path} is damaged: no ONNX network") from error
+    metadata = {entry.key: entry.value for entry in network.metadata_props}
+    if any(len(tensor.external_data) for tensor in network.graph.initializer):
+        raise InputError(f"{path} refers to other files, expected all weights inside")
+    return parse_card(metadata, path)

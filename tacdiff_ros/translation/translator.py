@@ -1,0 +1,92 @@
+"""Runs an exported generator with OpenVINO."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.translation.input_kinds import CHANNELS
+from tacdiff_ros.translation.model_file import card_of_network, check_sensor, network_file
+
+Precision = Literal["exact", "fast"]
+
+
+class Translator:
+    """Maps in, tactile images out.
+
+    Example: `Translator(Path("model")).translate(network_input("nocs", nocs))`
+    """
+
+    def __init__(
+        self, folder: Path, threads: int | None = None, precision: Precision = "exact"
+    ) -> None:
+        """Load a model.
+
+        Args:
+            folder: of the model.
+            threads: of the processor; default: what OpenVINO finds best.
+            precision: `fast` lets processors that can calculate in bfloat16 (errors below a grey
+                level at twice the rate); `exact` keeps float32.
+
+        Raises:
+            InputError: OpenVINO or a file is missing, or a file is damaged.
+        """
+        try:
+            import openvino
+        except ImportError as error:
+            raise InputError(
+                "running a model needs openvino: `pip install 'tacdiff_ros[learn]'`, or run "
+                "`make setup`"
+            ) from error
+        path = network_file(folder)
+        self.card = card_of_network(path)
+        options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+        if precision == "exact":
+            options["INFERENCE_PRECISION_HINT"] = "f32"
+        if threads is not None:
+            options["INFERENCE_NUM_THREADS"] = threads
+        try:
+            network = openvino.Core().read_model(str(path))
+            self._request = openvino.compile_model(network, "CPU", options).create_infer_request()
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:160]
+            raise InputError(f"{path} cannot be run ({reason})") from error
+
+    def check_sensor(self, checksum: str, full_indentation_mm: float) -> None:
+        """InputError for a model that was trained for another sensor file."""
+        check_sensor(self.card, checksum, full_indentation_mm)
+
+    def translate(self, maps: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """The image (H, W, 3) uint8 of one input (C, H, W), see `network_input`.
+
+        Raises:
+            InputError: another shape than the model's.
+        """
+        return self.translate_batch(maps[None])[0]
+
+    def translate_batch(self, maps: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Images (B, H, W, 3) uint8 of inputs (B, C, H, W).
+
+        Raises:
+            InputError: another shape than the model's.
+        """
+        settings = self.card.settings
+        expected = (CHANNELS[settings.kind], settings.height_px, settings.width_px)
+        if maps.ndim != 4 or maps.shape[1:] != expected:
+            raise InputError(
+                f"input of shape {maps.shape[1:]}, expected {expected} for a model of kind "
+                f"{settings.kind}"
+            )
+        drawn = self._request.infer({0: np.ascontiguousarray(maps, np.float32)})[0]
+        values = np.rint(255.0 * np.clip(drawn, 0.0, 1.0)).astype(np.uint8)
+        return np.ascontiguousarray(values.transpose(0, 2, 3, 1))
+
+    def stream(self, inputs: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.uint8]]:
+        """Images of inputs as they come."""
+        for maps in inputs:
+            yield self.translate(maps)

@@ -6,7 +6,7 @@ import csv
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -115,7 +115,7 @@ def _shown(maps: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _write(
-    out: Path, figures: dict[str, object], scores: list[SampleScore], sheet: NDArray[np.uint8]
+    out: Path, figures: Mapping[str, object], scores: list[SampleScore], sheet: NDArray[np.uint8]
 ) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -55,7 +55,7 @@ def local_client(workers: int) -> Iterator[Client]:
             n_workers=workers,
             threads_per_worker=1,
             env=ONE_THREAD,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             memory_limit=0,
             preload=["tacdiff_ros.dataset.worker_threads"],
         ) as cluster,
@@ -137,5 +137,5 @@ def _slurm_cluster(settings: SlurmSettings):  # type: ignore[no-untyped-def]
         job_script_prologue=[*exports, *settings.prologue],
         job_extra_directives=settings.extra_directives,
         worker_extra_args=["--preload", "tacdiff_ros.dataset.worker_threads"],
-        scheduler_options={"dashboard_address": None},
+        scheduler_options={"dashboard_address": ":0"},
     )

@@ -55,13 +55,13 @@ class TexturedGenerator(nn.Module):
         """See the class."""
         change, places = self._change(maps)
         texture = functional.grid_sample(
-            self.texture.expand(len(maps), -1, -1, -1),
+            self.texture.expand(maps.shape[0], -1, -1, -1),
             places,
             "bilinear",
             "border",
             align_corners=True,
         )
-        coarse = self.place.expand(len(maps), -1, -1, -1)
+        coarse = self.place.expand(maps.shape[0], -1, -1, -1)
         drawn = self.trunk(torch.cat([change, texture], dim=1), coarse)
         shown = torch.sigmoid(texture[:, :1])
         return (self.background[None] + drawn[:, :3]) * shown + drawn[:, 3:]
@@ -70,7 +70,7 @@ class TexturedGenerator(nn.Module):
         """What differs from the untouched sensor, and where to look up the texture (B, H, W, 2)."""
         change = maps - self.untouched
         if self.settings.kind == "depth":
-            return DEPTH_GAIN * change, self.pixels.expand(len(maps), -1, -1, -1)
+            return DEPTH_GAIN * change, self.pixels.expand(maps.shape[0], -1, -1, -1)
         scaled = torch.cat([MOTION_GAIN * change[:, :2], HEIGHT_GAIN * change[:, 2:]], dim=1)
         return scaled, 2.0 * maps[:, :2].permute(0, 2, 3, 1) - 1.0
 

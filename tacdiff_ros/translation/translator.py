@@ -45,6 +45,8 @@ class Translator:
             ) from error
         path = network_file(folder)
         self.card = card_of_network(path)
+        settings = self.card.settings
+        self._shape = (CHANNELS[settings.kind], settings.height_px, settings.width_px)
         options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if precision == "exact":
             options["INFERENCE_PRECISION_HINT"] = "f32"
@@ -52,6 +54,7 @@ class Translator:
             options["INFERENCE_NUM_THREADS"] = threads
         try:
             network = openvino.Core().read_model(str(path))
+            network.reshape([1, *self._shape])
             self._request = openvino.compile_model(network, "CPU", options).create_infer_request()
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:160]
@@ -67,26 +70,16 @@ class Translator:
         Raises:
             InputError: another shape than the model's.
         """
-        return self.translate_batch(maps[None])[0]
-
-    def translate_batch(self, maps: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Images (B, H, W, 3) uint8 of inputs (B, C, H, W).
-
-        Raises:
-            InputError: another shape than the model's.
-        """
-        settings = self.card.settings
-        expected = (CHANNELS[settings.kind], settings.height_px, settings.width_px)
-        if maps.ndim != 4 or maps.shape[1:] != expected:
+        if maps.shape != self._shape:
             raise InputError(
-                f"input of shape {maps.shape[1:]}, expected {expected} for a model of kind "
-                f"{settings.kind}"
+                f"input of shape {maps.shape}, expected {self._shape} for a model of kind "
+                f"{self.card.settings.kind}"
             )
-        drawn = self._request.infer({0: np.ascontiguousarray(maps, np.float32)})[0]
+        drawn = self._request.infer({0: np.ascontiguousarray(maps[None], np.float32)})[0][0]
         values = np.rint(255.0 * np.clip(drawn, 0.0, 1.0)).astype(np.uint8)
-        return np.ascontiguousarray(values.transpose(0, 2, 3, 1))
+        return np.ascontiguousarray(values.transpose(1, 2, 0))
 
     def stream(self, inputs: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.uint8]]:
-        """Images of inputs as they come."""
+        """Images of inputs (C, H, W) as they come."""
         for maps in inputs:
             yield self.translate(maps)

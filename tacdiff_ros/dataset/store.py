@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import zarr
@@ -35,6 +35,7 @@ from tacdiff_ros.settings_file import first_complaint
 
 SCHEMA, SCHEMA_VERSION = "tacdiff_ros/dataset", 1
 PARTIAL = ".partial-"
+SIZES = "array_bytes"
 CHECKSUM_DIGITS = 16
 
 
@@ -177,6 +178,7 @@ def write_group(
         group = zarr.open_group(beside, mode="w", zarr_format=3, attributes=dict(attributes))
         for name, values in arrays.items():
             _write_array(group, name, values)
+        group.attrs[SIZES] = {name: _array_bytes(beside / name) for name in arrays}
 
 
 @contextmanager
@@ -200,13 +202,23 @@ def written_beside(folder: Path) -> Iterator[Path]:
 def read_group(folder: Path) -> zarr.Group:
     """A group that `write_group` wrote.
 
+    Zarr itself takes a missing file for zeros, so the sizes of all files are compared.
+
     Raises:
-        InputError: missing or damaged.
+        InputError: missing, cut short or damaged.
     """
     try:
-        return zarr.open_group(folder, mode="r")
-    except (OSError, ValueError, KeyError) as error:
+        group = zarr.open_group(folder, mode="r")
+        sizes = dict(cast(dict[str, int], group.attrs[SIZES]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder} is missing or damaged ({_line(error)})") from error
+    for name, size in sizes.items():
+        if (found := _array_bytes(folder / name)) != size:
+            raise InputError(
+                f"{folder / name} is missing or damaged: {found} bytes, expected {size}; delete "
+                f"{folder} and run `tacdiff dataset` again"
+            )
+    return group
 
 
 def read_array(group: zarr.Group, name: str, sample: int | None = None) -> NDArray[Any]:
@@ -216,7 +228,7 @@ def read_array(group: zarr.Group, name: str, sample: int | None = None) -> NDArr
         InputError: missing, cut short or damaged.
     """
     try:
-        array: Any = group.get(name)
+        array = cast(Any, group.get(name))
         return np.asarray(array[:] if sample is None else array[sample])
     except Exception as error:  # codecs raise what they like
         raise InputError(
@@ -265,8 +277,14 @@ def _write_array(group: zarr.Group, name: str, values: NDArray[Any]) -> None:
         chunks=(1, *values.shape[1:]),
         shards=values.shape,
         compressors=BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle"),
+        config=cast(Any, {"write_empty_chunks": True}),
     )
     array[:] = values
+
+
+def _array_bytes(folder: Path) -> int:
+    """Of an array's data."""
+    return sum(path.stat().st_size for path in (folder / "c").rglob("*") if path.is_file())
 
 
 def _size(gel: GelSize) -> str:

@@ -1,0 +1,83 @@
+import math
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.evaluation.image_metrics import score_images
+
+
+@pytest.fixture
+def pair():
+    random = np.random.default_rng(0)
+    smooth = gaussian_filter(random.normal(120, 200, (48, 64, 3)), (3, 3, 0))
+    truth = np.clip(smooth, 0, 255).astype(np.uint8)
+    noisy = np.clip(truth + random.normal(0, 9, truth.shape), 0, 255).astype(np.uint8)
+    return noisy, truth
+
+
+def ssim_by_definition(a: np.ndarray, b: np.ndarray) -> float:
+    """Wang et al. (2004), equations 13 to 16, with filters of scipy, borders left out."""
+    means = []
+    for x, y in np.stack([a, b]).transpose(3, 0, 1, 2).astype(float):
+        blurred = [gaussian_filter(v, 1.5, truncate=3.5) for v in (x, y, x * x, y * y, x * y)]
+        mx, my = blurred[:2]
+        vx, vy, vxy = blurred[2] - mx**2, blurred[3] - my**2, blurred[4] - mx * my
+        c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+        each = (2 * mx * my + c1) * (2 * vxy + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2))
+        means.append(each[5:-5, 5:-5].mean())
+    return float(np.mean(means))
+
+
+def test_metrics_follow_their_definitions(pair):
+    image, truth = pair
+    score = score_images(image, truth)
+    difference = image.astype(float) - truth
+    assert score.mse == pytest.approx((difference**2).mean())
+    assert score.psnr_db == pytest.approx(20 * math.log10(255 / math.sqrt(score.mse)))
+    assert score.ssim == pytest.approx(ssim_by_definition(image, truth), abs=1e-6)
+    total = image.astype(float) + truth
+    each = np.divide(2 * np.abs(difference), total, out=np.zeros_like(total), where=total > 0)
+    assert score.smape == pytest.approx(100 * each.mean())
+
+
+def test_equal_images_are_perfect(pair):
+    score = score_images(pair[1], pair[1])
+    assert (score.mse, score.smape) == (0, 0)
+    assert score.psnr_db == math.inf
+    assert score.ssim == pytest.approx(1.0)
+
+
+def test_white_on_black_is_the_worst():
+    black = np.zeros((16, 16, 3), np.uint8)
+    score = score_images(black + np.uint8(255), black)
+    assert score.psnr_db == pytest.approx(0.0)
+    assert score.smape == pytest.approx(200.0)
+
+
+def test_metrics_are_symmetric(pair):
+    forward, backward = score_images(*pair), score_images(*pair[::-1])
+    assert forward.mse == backward.mse
+    assert forward.ssim == pytest.approx(backward.ssim)
+    assert forward.smape == pytest.approx(backward.smape)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "expected"),
+    [
+        ((20, 30, 3), float, "expected (H, W, 3) uint8"),
+        ((20, 30), np.uint8, "expected (H, W, 3) uint8"),
+        ((20, 31, 3), np.uint8, "images of 31 x 20 and 30 x 20 pixels"),
+    ],
+)
+def test_pairs_that_do_not_fit_are_refused(shape, dtype, expected):
+    with pytest.raises(InputError) as caught:
+        score_images(np.zeros(shape, dtype), np.zeros((20, 30, 3), np.uint8))
+    assert expected in str(caught.value)
+
+
+def test_images_smaller_than_the_window_are_refused():
+    small = np.zeros((10, 30, 3), np.uint8)
+    with pytest.raises(InputError, match="less than 11 pixels"):
+        score_images(small, small)

@@ -50,18 +50,10 @@ def render_untouched(renderer: Renderer) -> dict[str, NDArray[Any]]:
     return render_touches(renderer, positions, np.zeros((1, rows, columns), bool))
 
 
-def light_image(renderer: Renderer) -> NDArray[np.uint8]:
-    """(H, W, 3) what the renderer's surface looks like without cast shadows, unfiltered."""
-    from tacdiff_ros.optics.renderer import RenderSettings
-    from tacdiff_ros.optics.simulate import to_uint8
-
-    return to_uint8(renderer.image(RenderSettings(samples=1, shadows=False)))
-
-
 def _draw(
     renderer: Renderer, position: NDArray[np.float32], touched: NDArray[np.bool_]
 ) -> dict[str, NDArray[Any]]:
-    from tacdiff_ros.optics.simulate import simulate_image
+    from tacdiff_ros.optics.simulate import light_image, simulate_image
 
     gel = renderer.model.gel
     rows, columns = position.shape[:2]

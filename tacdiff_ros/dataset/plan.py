@@ -49,6 +49,9 @@ class DatasetPlan(BaseModel):
     )
     friction: tuple[float, float] = Field((0.4, 0.6), description="range")
     young_modulus_mpa: float = Field(0.2, ge=0.001, le=100)
+    mechanics: Literal["full", "live"] = Field(
+        "full", description="finite elements, or the live gel: quicker, for up to 1 mm"
+    )
     rows: int = Field(33, ge=9, le=257, description="surface vertices of the solver along y")
     columns: int = Field(41, ge=9, le=257, description="surface vertices of the solver along x")
 

@@ -10,8 +10,16 @@ from numpy.typing import NDArray
 from tacdiff_ros.blas_threads import one_blas_thread
 from tacdiff_ros.dataset.plan import DatasetPlan, Trial
 from tacdiff_ros.mechanics.indenters.build import build_indenter
+from tacdiff_ros.mechanics.live.live_gel import LiveGel
+from tacdiff_ros.mechanics.live.pad_grid import PadGrid
 from tacdiff_ros.mechanics.material import GelMaterial
-from tacdiff_ros.mechanics.touch import NotConvergedError, SolverSettings, Touch, TouchState
+from tacdiff_ros.mechanics.touch import (
+    NotConvergedError,
+    SolverSettings,
+    Touch,
+    TouchState,
+    gel_thickness_mm,
+)
 from tacdiff_ros.mechanics.trajectory import PhaseName, TrajectoryStep, plan_trajectory
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
@@ -35,12 +43,16 @@ def simulate_touches(model: SensorModel, plan: DatasetPlan, trial: Trial) -> dic
         `position_mm` (S, R, C, 3) float32, `contact` (S, R, C) bool, `pressure_mpa` (S, R, C) and
         `traction_mpa` (S, R, C, 2) float32, `force_n` and `torque_n_mm` (S, 3) float64, `pose`
         (S, 4) float64 of the indenter: x, y, depth in mm and yaw in rad, `phase` (S,) uint8 into
-        `PHASES`, `penetration_mm` and `residual_n` (S,) float64.
+        `PHASES`, `penetration_mm` (S,) float64, and `converged` (S,) bool, which is False only
+        where the live gel stayed above its tolerance; its error is in `penetration_mm` then.
 
     Raises:
         NotConvergedError: a step found no equilibrium, however fine.
+        InputError: a pose is beside the pad, or too deep in it.
     """
     steps = plan_trajectory(plan.trajectory, trial.start)
+    if plan.mechanics == "live":
+        return _follow(model, plan, trial, steps)
     touch_model = (model, build_indenter(trial.indenter))
     material = GelMaterial(young_modulus_mpa=plan.young_modulus_mpa, friction=trial.friction)
     settings = SolverSettings(rows=plan.rows, columns=plan.columns)
@@ -85,5 +97,35 @@ def _arrays(
         "pose": np.array(poses),
         "phase": np.array([PHASES.index(step.phase) for step in steps], np.uint8),
         "penetration_mm": np.array([s.status.penetration_mm for s in states]),
-        "residual_n": np.array([s.status.report.residual_n for s in states]),
+        "converged": np.ones(len(states), bool),
+    }
+
+
+def _follow(
+    model: SensorModel, plan: DatasetPlan, trial: Trial, steps: list[TrajectoryStep]
+) -> dict[str, NDArray[Any]]:
+    """The same by the live gel."""
+    size = (model.gel.width_mm, model.gel.height_mm, gel_thickness_mm(model))
+    gel = LiveGel(
+        build_indenter(trial.indenter),
+        GelMaterial(young_modulus_mpa=plan.young_modulus_mpa, friction=trial.friction),
+        PadGrid(*size, rows=plan.rows, columns=plan.columns),
+    )
+    gel.follow(trial.start)
+    answers = [gel.follow(step.pose) for step in steps]
+    area_mm2 = (size[0] / (plan.columns - 1)) * (size[1] / (plan.rows - 1))
+    grid = (plan.rows, plan.columns)
+    force = np.stack([answer.force.reshape(*grid, 3) for answer in answers])
+    poses = [(a.pose.x_mm, a.pose.y_mm, a.pose.depth_mm, a.pose.yaw_rad) for a in answers]
+    return {
+        "position_mm": np.stack([a.surface().position.reshape(*grid, 3) for a in answers]),
+        "contact": np.asarray(force.any(axis=-1)),
+        "pressure_mpa": (-force[..., 2] / area_mm2).astype(np.float32),
+        "traction_mpa": (force[..., :2] / area_mm2).astype(np.float32),
+        "force_n": np.stack([a.net_force_n for a in answers]),
+        "torque_n_mm": np.stack([a.net_torque_nmm for a in answers]),
+        "pose": np.array(poses),
+        "phase": np.array([PHASES.index(step.phase) for step in steps], np.uint8),
+        "penetration_mm": np.array([a.error_mm for a in answers]),
+        "converged": np.array([a.converged for a in answers]),
     }

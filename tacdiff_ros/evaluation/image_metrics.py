@@ -6,7 +6,7 @@ Images are (H, W, 3) uint8 RGB, data range 255, all three channels alike.
 - PSNR: 10 log10(255^2 / MSE) in dB; infinite for equal images.
 - SSIM: Wang et al. (2004), per channel and averaged, with their Gaussian window of standard
   deviation 1.5 and population statistics (scikit-image's `gaussian_weights`).
-- SMAPE: 100 % times the mean of |a - b| / ((|a| + |b|) / 2), 0 where both are 0; from 0 to 200 %.
+- SMAPE: mean of |a - b| / ((|a| + |b|) / 2), 0 where both are 0; from 0 to 2.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ImageScore:
         mse: grey levels squared.
         psnr_db: dB.
         ssim: 1 for equal images.
-        smape: per cent.
+        smape: a fraction, 0 to 2.
     """
 
     mse: float
@@ -82,7 +82,7 @@ def smape(image: NDArray[Any], truth: NDArray[Any]) -> float:
     """Over all values given; arrays of one shape."""
     difference = np.abs(np.subtract(image, truth, dtype=np.float64))
     middle = np.add(np.abs(image.astype(np.float64)), np.abs(truth.astype(np.float64))) / 2.0
-    return float(100.0 * np.mean(difference / np.where(middle > 0, middle, 1.0)))
+    return float(np.mean(difference / np.where(middle > 0, middle, 1.0)))
 
 
 def ssim(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:

@@ -39,7 +39,7 @@ def test_metrics_follow_their_definitions(pair):
     assert score.ssim == pytest.approx(ssim_by_definition(image, truth), abs=1e-6)
     total = image.astype(float) + truth
     each = np.divide(2 * np.abs(difference), total, out=np.zeros_like(total), where=total > 0)
-    assert score.smape == pytest.approx(100 * each.mean())
+    assert score.smape == pytest.approx(each.mean())
 
 
 def test_equal_images_are_perfect(pair):
@@ -53,7 +53,7 @@ def test_white_on_black_is_the_worst():
     black = np.zeros((16, 16, 3), np.uint8)
     score = score_images(black + np.uint8(255), black)
     assert score.psnr_db == pytest.approx(0.0)
-    assert score.smape == pytest.approx(200.0)
+    assert score.smape == pytest.approx(2.0)
 
 
 def test_metrics_are_symmetric(pair):

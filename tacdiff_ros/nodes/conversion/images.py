@@ -59,15 +59,36 @@ def from_image(message: Image) -> NDArray[np.uint8]:
     return image if message.encoding == "rgb8" else cv2.cvtColor(image, TO_RGB[message.encoding])
 
 
+def from_map(message: Image, channels: int) -> NDArray[np.float32]:
+    """(H, W, channels) float32 from 32FC1 or 32FC3; (H, W) for one channel.
+
+    Raises:
+        InputError: another encoding, empty or oversized, or too little data for its size.
+    """
+    encoding = f"32FC{channels}"
+    if message.encoding != encoding:
+        raise InputError(f"map encoding is '{message.encoding[:20]}', expected {encoding}")
+    _check_layout(message, 4 * channels)
+    kind = np.dtype(">f4" if message.is_bigendian else "<f4")
+    rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
+    values = np.ascontiguousarray(rows[:, : 4 * channels * message.width]).view(kind)
+    shape = (message.height, message.width, channels)[: 2 if channels == 1 else 3]
+    return values.astype(np.float32).reshape(shape)
+
+
 def _check_size(message: Image) -> None:
     if message.encoding not in BYTE_ENCODINGS:
         known = ", ".join(BYTE_ENCODINGS)
         raise InputError(f"image encoding '{message.encoding[:20]}' is not one of {known}")
+    _check_layout(message, BYTE_ENCODINGS[message.encoding])
+
+
+def _check_layout(message: Image, pixel_bytes: int) -> None:
     if not (0 < message.height <= LONGEST_SIDE and 0 < message.width <= LONGEST_SIDE):
         raise InputError(
             f"image of {message.width}x{message.height} pixels; expected 1 to {LONGEST_SIDE} a side"
         )
-    needed = message.width * BYTE_ENCODINGS[message.encoding]
+    needed = message.width * pixel_bytes
     if message.step < needed or len(message.data) != message.step * message.height:
         raise InputError(
             f"image of {message.width}x{message.height} {message.encoding} with step "

@@ -11,10 +11,12 @@ from shape_msgs.msg import Mesh, MeshTriangle
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker
 
+from tacdiff_ros.errors import InputError
 from tacdiff_ros.inversion.contact_summary import Contact
 from tacdiff_ros.inversion.inverter import Inversion
 from tacdiff_ros.msg import ContactSummary
-from tacdiff_ros.sensor.gel_surface import GelSurface
+from tacdiff_ros.sensor.gel_surface import FEWEST_LINES, MOST_VERTICES, GelSurface
+from tacdiff_ros.sensor.sensor_model import Gel
 
 METRES = 1e-3
 DEEPEST_COLOUR_MM = 1.0
@@ -24,6 +26,27 @@ def to_mesh(surface: GelSurface) -> Mesh:
     """Vertices and triangles."""
     triangles = [MeshTriangle(vertex_indices=corners) for corners in _unsigned(surface.triangles)]
     return Mesh(triangles=triangles, vertices=_points(surface.position))
+
+
+def from_mesh(mesh: Mesh, gel: Gel) -> GelSurface:
+    """A surface of a pad from what `to_mesh` made of one: vertices by rows, over the whole pad.
+
+    Raises:
+        InputError: too few vertices, no such grid, or positions that are not finite.
+    """
+    count = len(mesh.vertices)
+    if not mesh.triangles or count > MOST_VERTICES:
+        raise InputError(f"mesh of {len(mesh.triangles)} triangles and {count} vertices")
+    columns = int(mesh.triangles[0].vertex_indices[1])
+    rows = count // max(columns, 1)
+    if min(rows, columns) < FEWEST_LINES or rows * columns != count:
+        raise InputError(
+            f"mesh of {count} vertices whose first triangle ends a row after {columns}: expected "
+            "a surface as topic gel_mesh carries it"
+        )
+    position = np.array([(p.x, p.y, p.z) for p in mesh.vertices]) / METRES
+    flat = GelSurface.flat(gel.width_mm, gel.height_mm, rows, columns)
+    return flat.moved(position, may_overhang=True)
 
 
 def to_contact(contact: Contact) -> ContactSummary:

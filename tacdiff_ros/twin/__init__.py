@@ -1,0 +1,1 @@
+"""The calibrated sensor beside the real one: what it should see now."""

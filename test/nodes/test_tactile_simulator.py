@@ -1,0 +1,166 @@
+"""The simulator node on DDS: NOCS maps and surfaces in, images with their stamps out."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed; `make setup` brings it")
+pytest.importorskip("torch", reason="torch is not installed; `make setup` brings it")
+
+import rclpy
+import torch
+from builtin_interfaces.msg import Time
+from sensor_msgs.msg import Image
+from shape_msgs.msg import Mesh
+
+from tacdiff_ros.cli.processes import isolated_environment, running_node
+from tacdiff_ros.nodes.conversion.images import from_image, from_map, to_image
+from tacdiff_ros.nodes.conversion.surface import to_mesh
+from tacdiff_ros.optics import llvm
+from tacdiff_ros.sensor.gel_surface import GelSurface
+from tacdiff_ros.sensor.sensor_file import default_sensor
+from tacdiff_ros.translation.generator import build_generator
+from tacdiff_ros.translation.input_kinds import network_input
+from tacdiff_ros.translation.model_file import ModelCard, save_model
+from tacdiff_ros.translation.network_settings import NetworkSettings
+from tacdiff_ros.translation.translator import Translator
+
+
+def save_random_model(folder, checksum: str) -> None:
+    torch.manual_seed(1)
+    settings = NetworkSettings(width=4, texture=(4, 64, 64))
+    generator = build_generator(settings)
+    for value in generator.parameters():
+        value.data += 0.05 * torch.randn_like(value)
+    card = ModelCard(settings=settings, sensor_checksum=checksum, full_indentation_mm=3.0)
+    save_model(folder, generator, card)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    save_random_model(folder, default_sensor().checksum)
+    return folder
+
+
+class Client:
+    """Sends maps and surfaces and takes what comes back."""
+
+    def __init__(self, node, executor) -> None:
+        self._executor = executor
+        self.nocs = node.create_publisher(Image, "nocs", 10)
+        self.mesh = node.create_publisher(Mesh, "gel_mesh", 1)
+        self.seen = {name: [] for name in ("image_raw", "nocs", "depth")}
+        for name, kept in self.seen.items():
+            node.create_subscription(Image, f"simulated/{name}", kept.append, 10)
+        self._matched = [self.nocs, self.mesh]
+        self.spin(30.0, lambda: all(p.get_subscription_count() for p in self._matched))
+        self.spin(0.5)
+
+    def spin(self, seconds, until=lambda: False):
+        end = time.monotonic() + seconds
+        while not until() and time.monotonic() < end:
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def send_until_drawn(self, publisher, message):
+        """Best-effort messages may be lost on a busy machine."""
+        for kept in self.seen.values():
+            kept.clear()
+        for _ in range(20):
+            publisher.publish(message)
+            self.spin(5.0, lambda: bool(self.seen["image_raw"]))
+            if self.seen["image_raw"]:
+                return self.seen["image_raw"][-1]
+        pytest.fail("no image came")
+        return None
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory, model):
+    environment, before = isolated_environment(), dict(os.environ)
+    os.environ.update(environment)
+    context = rclpy.Context()
+    context.init()
+    node = rclpy.create_node("sender", context=context)
+    executor = rclpy.executors.SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    log = tmp_path_factory.mktemp("log") / "tactile_simulator.log"
+    with ExitStack() as stack:
+        arguments = ["-p", f"model:={model}", "-p", "threads:=1"]
+        stack.enter_context(running_node("tactile_simulator", arguments, log, environment))
+        yield Client(node, executor)
+    node.destroy_node()
+    context.try_shutdown()
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(scope="module")
+def nocs():
+    x, y = np.meshgrid(np.linspace(0.1, 0.9, 320), np.linspace(0.1, 0.9, 240))
+    return np.stack([x, y, 1 - 0.2 * x * y], axis=-1).astype(np.float32)
+
+
+def test_a_nocs_map_gives_the_networks_image_with_its_stamp(client, model, nocs):
+    sent = to_image(nocs, Time(sec=7, nanosec=8), "gelsight_optical_frame")
+    message = client.send_until_drawn(client.nocs, sent)
+    assert (message.header.stamp.sec, message.header.stamp.nanosec) == (7, 8)
+    assert message.header.frame_id == "gelsight_optical_frame"
+    expected = Translator(model, 1).translate(network_input("nocs", nocs))
+    np.testing.assert_array_equal(from_image(message), expected)
+
+
+def test_a_map_that_is_none_is_passed_over_and_the_next_one_drawn(client, nocs):
+    for bad in (np.full_like(nocs, np.nan), nocs[:100], nocs[..., 0]):
+        client.nocs.publish(to_image(bad, Time(sec=1), ""))
+    client.spin(1.0)
+    message = client.send_until_drawn(client.nocs, to_image(nocs, Time(sec=9), ""))
+    assert message.header.stamp.sec == 9
+
+
+@pytest.mark.skipif(
+    llvm.find_library() is None, reason="no LLVM >= 19 is installed, Mitsuba cannot run"
+)
+def test_a_surface_gives_image_nocs_and_depth_in_metres(client):
+    gel = default_sensor().gel
+    flat = GelSurface.flat(gel.width_mm, gel.height_mm, 33, 41)
+    radius = np.hypot(flat.rest[:, 0], flat.rest[:, 1])
+    position = flat.rest.copy()
+    position[:, 2] -= 0.5 * np.exp(-((radius / 2.0) ** 2))
+    client.send_until_drawn(client.mesh, to_mesh(flat.moved(position)))
+    client.spin(5.0, lambda: all(client.seen.values()))
+    nocs = from_map(client.seen["nocs"][-1], 3)
+    depth = from_map(client.seen["depth"][-1], 1)
+    assert nocs[..., 2].min() == pytest.approx(1 - 0.5 / gel.full_indentation_mm, abs=0.005)
+    assert depth[120, 160] == pytest.approx(
+        -1e-3 * default_sensor().camera.position_mm[2], abs=1e-3
+    )
+    assert depth.max() - depth[120, 160] == pytest.approx(0.5e-3, abs=0.1e-3)
+
+
+def test_a_mesh_of_something_else_is_passed_over(client, nocs):
+    client.mesh.publish(Mesh())
+    client.spin(1.0)
+    client.send_until_drawn(client.nocs, to_image(nocs, Time(sec=11), ""))
+
+
+def test_a_network_of_another_sensor_ends_the_node_with_one_line(tmp_path):
+    save_random_model(tmp_path, "ab" * 32)
+    command = [sys.executable, "-m", "tacdiff_ros.nodes.tactile_simulator", "--ros-args"]
+    done = subprocess.run(
+        [*command, "-p", f"model:={tmp_path}"],
+        env=isolated_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "the model draws sensor abab" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

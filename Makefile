@@ -19,6 +19,7 @@ bench: setup
 	$(BIN)/python benchmarks/mechanics.py
 	$(BIN)/python benchmarks/calibration.py
 	$(BIN)/python benchmarks/inversion.py
+	$(BIN)/python benchmarks/translation.py
 
 lint: setup
 	$(BIN)/ruff check .

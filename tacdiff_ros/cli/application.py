@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from tacdiff_ros.cli.calibrate import calibrate
+from tacdiff_ros.cli.compare import compare
 from tacdiff_ros.cli.dataset import dataset
 from tacdiff_ros.cli.demo import demo
 from tacdiff_ros.cli.evaluate import evaluate
@@ -29,6 +30,7 @@ application = typer.Typer(
     rich_markup_mode=None,
 )
 application.command()(calibrate)
+application.command()(compare)
 application.command()(demo)
 application.command()(evaluate)
 application.command()(invert)

@@ -23,6 +23,13 @@ from tacdiff_ros.errors import InputError
 DATA_RANGE = 255.0
 WINDOW_SIGMA = 1.5
 SMALLEST_SIDE_PX = 11  # of SSIM's window
+SSIM_SETTINGS: dict[str, Any] = {
+    "channel_axis": 2,
+    "data_range": DATA_RANGE,
+    "gaussian_weights": True,
+    "sigma": WINDOW_SIGMA,
+    "use_sample_covariance": False,
+}
 
 
 @dataclass(frozen=True)
@@ -42,15 +49,34 @@ class ImageScore:
     smape: float
 
 
-def score_images(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> ImageScore:
-    """Metrics over the whole image.
+def score_images(
+    image: NDArray[np.uint8],
+    truth: NDArray[np.uint8],
+    pixels: NDArray[np.bool_] | None = None,
+) -> ImageScore:
+    """Metrics over the whole image, or over some pixels of it.
+
+    Args:
+        image: (H, W, 3) uint8.
+        truth: (H, W, 3) uint8.
+        pixels: (H, W), those that count. SSIM's windows look beyond them.
 
     Raises:
-        InputError: no two RGB images of one size, or too small for SSIM.
+        InputError: no two RGB images of one size, too small for SSIM, or no pixel counts.
     """
     check_pair(image, truth)
-    error = mse(image, truth)
-    return ImageScore(error, psnr_db(error), ssim(image, truth), smape(image, truth))
+    if pixels is None:
+        error, relative, alike = mse(image, truth), smape(image, truth), ssim(image, truth)
+        return ImageScore(error, psnr_db(error), alike, relative)
+    if pixels.shape != image.shape[:2] or not pixels.any():
+        raise InputError(
+            f"mask of shape {pixels.shape} with {np.count_nonzero(pixels)} pixels, expected "
+            f"{image.shape[:2]} with some"
+        )
+    a, b = image[pixels], truth[pixels]
+    error = mse(a, b)
+    alike = float(ssim_map(image, truth)[pixels].mean())
+    return ImageScore(error, psnr_db(error), alike, smape(a, b))
 
 
 def check_pair(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> None:
@@ -86,17 +112,14 @@ def smape(image: NDArray[Any], truth: NDArray[Any]) -> float:
 
 
 def ssim(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
-    """Mean structural similarity."""
+    """Mean structural similarity, borders of half a window left out."""
     from skimage.metrics import structural_similarity
 
-    return float(
-        structural_similarity(
-            image,
-            truth,
-            channel_axis=2,
-            data_range=DATA_RANGE,
-            gaussian_weights=True,
-            sigma=WINDOW_SIGMA,
-            use_sample_covariance=False,
-        )
-    )
+    return float(structural_similarity(image, truth, **SSIM_SETTINGS))
+
+
+def ssim_map(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """(H, W, 3) structural similarity of the windows around all pixels."""
+    from skimage.metrics import structural_similarity
+
+    return np.asarray(structural_similarity(image, truth, full=True, **SSIM_SETTINGS)[1])

@@ -81,3 +81,22 @@ def test_images_smaller_than_the_window_are_refused():
     small = np.zeros((10, 30, 3), np.uint8)
     with pytest.raises(InputError, match="less than 11 pixels"):
         score_images(small, small)
+
+
+def test_over_all_pixels_but_the_border_it_is_the_whole(pair):
+    inside = np.zeros((48, 64), bool)
+    inside[5:-5, 5:-5] = True
+    whole, masked = score_images(*pair), score_images(*pair, inside)
+    assert masked.ssim == pytest.approx(whole.ssim)
+    difference = pair[0][5:-5, 5:-5].astype(float) - pair[1][5:-5, 5:-5]
+    assert masked.mse == pytest.approx((difference**2).mean())
+
+
+def test_only_the_pixels_that_count_do(pair):
+    image, truth = pair
+    here = np.zeros((48, 64), bool)
+    here[:20, :20] = True
+    spoiled = np.where(here[..., None], truth, 255 - image)
+    assert score_images(spoiled, truth, here).mse == 0
+    with pytest.raises(InputError, match="0 pixels"):
+        score_images(image, truth, np.zeros((48, 64), bool))

@@ -1,0 +1,139 @@
+"""Compares simulated with real images, live: `comparison`, `comparison/image`, diagnostics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.node import Node
+from rclpy.time import Time
+from sensor_msgs.msg import Image
+from std_srvs.srv import Trigger
+
+from tacdiff_ros.calibration.calibration_folder import read_image
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.evaluation.agreement import side_by_side
+from tacdiff_ros.evaluation.agreement_watch import AgreementWatch, WatchLimits
+from tacdiff_ros.evaluation.image_comparison import ComparedImages, ImageComparison
+from tacdiff_ros.msg import SimRealMetrics
+from tacdiff_ros.nodes.conversion.agreement import to_metrics
+from tacdiff_ros.nodes.conversion.images import from_image, to_image
+from tacdiff_ros.nodes.newest_frame import NewestFrame
+from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
+from tacdiff_ros.nodes.qos import RELIABLE_IMAGES, SENSOR_IMAGES
+from tacdiff_ros.nodes.spinning import run
+from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
+
+QUIET_S = 5.0  # between two warnings
+DIAGNOSTICS_S = 1.0
+
+
+class ComparatorNode(Node):
+    """Pairs `image_raw` and `simulated/image_raw` by their stamps."""
+
+    def __init__(self) -> None:
+        """Read the parameters and subscribe."""
+        super().__init__("comparator")
+        file = declare(self, "sensor_file", "", "of the unit; empty: the package's default")
+        reference = declare(self, "reference_image", "", "untouched gel; empty: ~/take_reference")
+        self._simulator = declare(self, "simulator", "pix2pix", "pix2pix or renderer, for messages")
+        tolerance = declare(self, "tolerance_s", 0.02, "largest distance of two stamps of a pair")
+        patience = declare(self, "patience_s", 0.5, "a real image waits so long for its pair")
+        limits = declare_model(self, "watch", WatchLimits)
+        refuse_unknown(self)
+        if not 0 < tolerance <= 1 or not 0 < patience <= 60:
+            raise InputError(
+                f"parameters 'tolerance_s' {tolerance:g} and 'patience_s' {patience:g}: expected "
+                "above 0 and at most 1 and 60"
+            )
+        self._model = read_sensor(Path(file).expanduser()) if file else default_sensor()
+        markers = self._model.markers
+        grid = None if markers is None else markers.grid
+        self._comparison = ImageComparison(grid, tolerance, patience)
+        if reference:
+            self._comparison.take_reference(read_image(Path(reference).expanduser()))
+        self._watch = AgreementWatch(limits)
+        self._newest = NewestFrame(self)
+        self._metrics = self.create_publisher(SimRealMetrics, "comparison", 10)
+        self._pictures = self.create_publisher(Image, "comparison/image", RELIABLE_IMAGES)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self.create_subscription(Image, "image_raw", self._on_real, SENSOR_IMAGES)
+        self.create_subscription(Image, "simulated/image_raw", self._on_simulated, SENSOR_IMAGES)
+        self.create_service(Trigger, "~/take_reference", self._take_reference)
+        self.create_timer(DIAGNOSTICS_S, self._diagnose)
+
+    def _on_real(self, message: Image) -> None:
+        try:
+            self._publish(self._comparison.add_real(_stamp_ns(message), from_image(message)))
+        except InputError as error:
+            self.get_logger().warning(f"not compared: {error}", throttle_duration_sec=QUIET_S)
+
+    def _on_simulated(self, message: Image) -> None:
+        try:
+            self._publish(self._comparison.add_simulated(_stamp_ns(message), from_image(message)))
+        except InputError as error:
+            self.get_logger().warning(f"not compared: {error}", throttle_duration_sec=QUIET_S)
+
+    def _publish(self, compared: Iterable[ComparedImages]) -> None:
+        for entry in compared:
+            self._watch.add(entry.agreement)
+            pair = entry.pair
+            height, width = pair.real.shape[:2]
+            message = to_metrics(entry.agreement, height * width, self._model.mm_per_px)
+            message.header.stamp = Time(nanoseconds=pair.real_ns).to_msg()
+            message.header.frame_id = "gelsight_optical_frame"
+            message.simulated_stamp = Time(nanoseconds=pair.simulated_ns).to_msg()
+            message.sensor_id = self._model.sensor_id
+            message.simulator = self._simulator
+            message.latency = 1e-9 * (self.get_clock().now().nanoseconds - pair.real_ns)
+            self._metrics.publish(message)
+            if self._pictures.get_subscription_count():
+                picture = side_by_side(pair.simulated, pair.real)
+                self._pictures.publish(
+                    to_image(picture, message.header.stamp, message.header.frame_id)
+                )
+
+    def _take_reference(
+        self, _request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        """The newest frame becomes the image of the untouched gel."""
+        try:
+            self._comparison.take_reference(from_image(self._newest.unless(Image())))
+            response.success, response.message = True, "the newest frame is the reference"
+        except InputError as error:
+            response.message = str(error)
+        return response
+
+    def _diagnose(self) -> None:
+        report = self._watch.report()
+        pairing = self._comparison.pairing
+        status = DiagnosticStatus(name=f"{self.get_name()}: agreement", hardware_id="gelsight")
+        status.level = DiagnosticStatus.WARN if report.complaints else DiagnosticStatus.OK
+        waiting = "no pair of images yet" if report.compared == 0 else "simulation agrees"
+        status.message = "; ".join(report.complaints) or waiting
+        values = {
+            "whole_psnr_db": report.whole_psnr_db,
+            "contact_gain_db": report.contact_gain_db,
+            "marker_rms_px": report.marker_rms_px,
+            "paired": pairing.paired,
+            "unpaired": pairing.unpaired,
+            "has_reference": self._comparison.reference is not None,
+        }
+        status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
+        message = DiagnosticArray(status=[status])
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+
+
+def _stamp_ns(message: Image) -> int:
+    return int(message.header.stamp.sec * 10**9 + message.header.stamp.nanosec)
+
+
+def main() -> int:
+    """Entry point."""
+    return run(ComparatorNode)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

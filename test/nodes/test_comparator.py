@@ -1,0 +1,171 @@
+"""The comparator on DDS: pairs by stamp, the numbers of the core, diagnostics, refusals."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import ExitStack
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed; `make setup` brings it")
+
+import rclpy
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray
+from sensor_msgs.msg import Image
+from std_srvs.srv import Trigger
+from tacdiff_ros.msg import SimRealMetrics
+
+from tacdiff_ros.cli.processes import isolated_environment, running_node
+from tacdiff_ros.evaluation.agreement import compare_images, side_by_side
+from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.nodes.conversion.images import from_image, to_image
+from tacdiff_ros.virtual.frames import GeneratedFrames
+
+
+@pytest.fixture(scope="module")
+def frames():
+    """Untouched, real and simulated; the simulation is a little beside and too shallow."""
+    real, simulated = GeneratedFrames(seed=0), GeneratedFrames(seed=1)
+    return (
+        real.render(IndenterPose()),
+        real.render(IndenterPose(1.0, 0.5, 0.8)),
+        simulated.render(IndenterPose(1.05, 0.5, 0.7)),
+    )
+
+
+class Client:
+    """Publishes both streams and takes what comes back."""
+
+    def __init__(self, node, executor) -> None:
+        self._executor = executor
+        self.real = node.create_publisher(Image, "image_raw", 10)
+        self.simulated = node.create_publisher(Image, "simulated/image_raw", 10)
+        self.take = node.create_client(Trigger, "comparator/take_reference")
+        self.metrics, self.pictures, self.diagnostics = [], [], []
+        node.create_subscription(SimRealMetrics, "comparison", self.metrics.append, 10)
+        node.create_subscription(Image, "comparison/image", self.pictures.append, 10)
+        node.create_subscription(DiagnosticArray, "/diagnostics", self.diagnostics.append, 10)
+        assert self.take.wait_for_service(30.0)
+        matched = [self.real, self.simulated]
+        self.spin(30.0, lambda: all(p.get_subscription_count() for p in matched))
+        self.spin(0.5)
+
+    def spin(self, seconds, until=lambda: False):
+        end = time.monotonic() + seconds
+        while not until() and time.monotonic() < end:
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def compare(self, real, simulated, first_ms: int, apart_ms: int = 0) -> SimRealMetrics:
+        """Of images sent again and again with new stamps: best-effort ones may be lost."""
+        self.metrics.clear()
+        self.pictures.clear()
+        for k in range(60):
+            stamp_ms = first_ms + 100 * k
+            self.real.publish(to_image(real, stamp(stamp_ms), "camera"))
+            self.simulated.publish(to_image(simulated, stamp(stamp_ms + apart_ms), "camera"))
+            self.spin(1.0, lambda: bool(self.metrics and self.pictures))
+            if self.metrics and self.pictures:
+                return self.metrics[0]
+        pytest.fail("nothing was compared")
+        return None
+
+
+def stamp(milliseconds: int) -> Time:
+    return Time(sec=milliseconds // 1000, nanosec=milliseconds % 1000 * 1_000_000)
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory, frames):
+    environment, before = isolated_environment(), dict(os.environ)
+    os.environ.update(environment)
+    context = rclpy.Context()
+    context.init()
+    node = rclpy.create_node("sender", context=context)
+    executor = rclpy.executors.SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    folder = tmp_path_factory.mktemp("comparator")
+    cv2.imwrite(str(folder / "reference.png"), frames[0][..., ::-1])
+    with ExitStack() as stack:
+        arguments = ["-p", f"reference_image:={folder}/reference.png", "-p", "watch.window:=5"]
+        arguments += ["-p", "watch.least_whole_psnr_db:=70.0"]
+        log = folder / "comparator.log"
+        stack.enter_context(running_node("comparator", arguments, log, environment))
+        yield Client(node, executor)
+    node.destroy_node()
+    context.try_shutdown()
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def test_metrics_are_those_of_the_core(client, frames):
+    reference, real, simulated = frames
+    message = client.compare(real, simulated, 1_000)
+    expected = compare_images(simulated, real, reference)
+    assert message.whole.psnr_db == pytest.approx(expected.whole.psnr_db, rel=1e-5)
+    assert message.whole.pixel_count == 320 * 240
+    assert message.contact.mse == pytest.approx(expected.contact.mse, rel=1e-5)
+    assert message.contact.ssim == pytest.approx(expected.contact.ssim, rel=1e-4)
+    assert message.contact.pixel_count == expected.contact_pixels > 500
+    assert message.background_contact.mse == pytest.approx(
+        expected.background_contact.mse, rel=1e-5
+    )
+    assert message.contact.psnr_db > message.background_contact.psnr_db + 3
+    assert message.markers_compared == 63
+    assert 0.05 < message.marker_rms_px < 1.5
+    assert message.marker_rms == pytest.approx(message.marker_rms_px * 6.5e-5, rel=0.1)
+    assert np.isnan(message.deformation_rms)
+    assert (message.simulator, message.sensor_id) == ("pix2pix", "gelsight_mini")
+
+
+def test_pictures_and_stamps_belong_together(client, frames):
+    _, real, simulated = frames
+    message = client.compare(real, simulated, 20_000, apart_ms=8)
+    gap_ns = message.simulated_stamp.nanosec - message.header.stamp.nanosec
+    assert gap_ns == 8_000_000
+    assert client.pictures[0].header.stamp == message.header.stamp
+    np.testing.assert_array_equal(from_image(client.pictures[0]), side_by_side(simulated, real))
+
+
+def test_images_that_are_too_far_apart_are_not_compared(client, frames):
+    client.metrics.clear()
+    for k in range(10):
+        client.real.publish(to_image(frames[1], stamp(40_000 + 100 * k), ""))
+        client.simulated.publish(to_image(frames[2], stamp(40_040 + 100 * k), ""))
+        client.spin(0.1)
+    client.spin(0.5)
+    assert client.metrics == []
+
+
+def test_diagnostics_tell_when_they_drift_apart(client, frames):
+    client.compare(frames[1], frames[2], 60_000)
+    client.diagnostics.clear()
+    client.spin(10.0, lambda: bool(client.diagnostics))
+    status = client.diagnostics[-1].status[0]
+    assert status.level == b"\x01"
+    assert "take a new reference" in status.message
+    values = {entry.key: entry.value for entry in status.values}
+    assert float(values["whole_psnr_db"]) < 70
+    assert int(values["paired"]) >= 1
+
+
+def test_an_image_of_another_size_is_passed_over(client, frames):
+    small = cv2.resize(frames[2], (160, 120))
+    client.simulated.publish(to_image(small, stamp(80_000), ""))
+    client.real.publish(to_image(frames[1], stamp(80_000), ""))
+    client.spin(1.0)
+    assert client.compare(frames[1], frames[2], 81_000).whole.pixel_count == 320 * 240
+
+
+def test_the_newest_frame_can_become_the_reference(client, frames):
+    for _ in range(20):
+        client.real.publish(to_image(frames[0], stamp(100_000), ""))
+        client.spin(0.1)
+        future = client.take.call_async(Trigger.Request())
+        client.spin(10.0, future.done)
+        if future.result().success:
+            break
+    assert future.result().success, future.result().message

@@ -23,7 +23,12 @@ from tacdiff_ros.calibration.contact_search import ContactSearch, relative_chang
 from tacdiff_ros.calibration.dot_texture import DotTexture, fit_dot_texture
 from tacdiff_ros.calibration.fit_images import FitImage, fit_image
 from tacdiff_ros.calibration.flat_field import with_flat_field
-from tacdiff_ros.calibration.image_checks import check_image, check_press, detail
+from tacdiff_ros.calibration.image_checks import (
+    MOST_SATURATED_PRESS,
+    check_image,
+    check_press,
+    detail,
+)
 from tacdiff_ros.calibration.light_fit import LightFit, LightFitSettings, PressView, fit_lights
 from tacdiff_ros.calibration.light_start import shading_gradient, turned_lights
 from tacdiff_ros.calibration.light_vector import LightVector
@@ -179,7 +184,7 @@ def _check(model: SensorModel, reference: NDArray[np.uint8], presses: list[Press
         raise InputError("the sensor file has no lights: give it those that the unit has")
     check_image(reference, model, "the reference")
     for press in presses:
-        check_image(press.image, model, press.name)
+        check_image(press.image, model, press.name, MOST_SATURATED_PRESS)
 
 
 class _Run:

@@ -17,7 +17,7 @@ from tacdiff_ros.calibration.calibrate import (
     Progress,
     calibrate,
 )
-from tacdiff_ros.calibration.image_checks import check_image
+from tacdiff_ros.calibration.image_checks import MOST_SATURATED_PRESS, check_image
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_spec import parse_indenter
 from tacdiff_ros.mechanics.indenters.build import build_indenter
@@ -96,7 +96,7 @@ class CalibrationSession:
         if len(self._presses) >= MOST_PRESSES:
             raise InputError(f"{MOST_PRESSES} presses are taken already: compute, or clear them")
         name = f"press {len(self._presses) + 1}"
-        check_image(image, self._model, name)
+        check_image(image, self._model, name, MOST_SATURATED_PRESS)
         if len(indenter) > LONGEST_SPEC:
             raise InputError(f"the indenter spec has over {LONGEST_SPEC} characters")
         spec = parse_indenter(indenter)

@@ -13,7 +13,8 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 
 LEAST_SPREAD = 2.0  # grey levels, of an image that shows anything
 LEAST_MEAN = 8.0
-MOST_SATURATED = 0.03  # of the pixels
+MOST_SATURATED = 0.03  # of the pixels of an untouched gel
+MOST_SATURATED_PRESS = 0.1  # walls that face a light are white sooner; they are left out
 LEAST_SHARPNESS = 0.5  # of the reference's
 MOST_CHANGED = 0.12  # median relative change off the contact
 DETAIL_PX = 2.0

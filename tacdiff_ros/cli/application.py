@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 
+from tacdiff_ros.cli.benchmark import benchmark
 from tacdiff_ros.cli.calibrate import calibrate
 from tacdiff_ros.cli.compare import compare
 from tacdiff_ros.cli.dataset import dataset
@@ -29,6 +30,7 @@ application = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
+application.command()(benchmark)
 application.command()(calibrate)
 application.command()(compare)
 application.command()(demo)

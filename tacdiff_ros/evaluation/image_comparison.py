@@ -91,11 +91,18 @@ class ImageComparison:
         """No more will come."""
         return self._compare(self.pairing.finish())
 
+    def compare(self, simulated: Image, real: Image) -> Agreement:
+        """Of two images that belong together; both streams' dots are followed in this order.
+
+        Raises:
+            InputError: images of different sizes.
+        """
+        dots = self._dots(simulated, real)
+        return compare_images(simulated, real, self._reference, dots=dots)
+
     def _compare(self, pairs: Iterable[StampedPair[Image, Image]]) -> Iterator[ComparedImages]:
         for pair in pairs:
-            dots = self._dots(pair.simulated, pair.real)
-            found = compare_images(pair.simulated, pair.real, self._reference, dots=dots)
-            yield ComparedImages(pair, found)
+            yield ComparedImages(pair, self.compare(pair.simulated, pair.real))
 
     def _dots(self, simulated: Image, real: Image) -> tuple[MarkerField, MarkerField] | None:
         if not self._trackers:

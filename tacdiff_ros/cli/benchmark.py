@@ -1,0 +1,150 @@
+"""`tacdiff benchmark`: a recording beside its simulation, with a report."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from tacdiff_ros.cli.output_folder import check_output_folder
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
+from tacdiff_ros.sensor.sensor_model import SensorModel
+
+if TYPE_CHECKING:
+    from tacdiff_ros.twin.live_twin import Drawing
+    from tacdiff_ros.twin.replay import ReplayResult
+
+FILES = ("report.html", "metrics.json", "frames.csv", "timing.json")
+LARGEST_OFFSET_MM = 10.0
+
+
+def benchmark(
+    recording: Annotated[
+        Path,
+        typer.Argument(help="run folder, rosbag2 (mcap or sqlite3), or folder with poses.csv"),
+    ],
+    out: Annotated[Path, typer.Option(help="folder to write to")],
+    sensor: Annotated[
+        Path | None, typer.Option(help="sensor file; default: config/sensors/gelsight_mini.yaml")
+    ] = None,
+    indenter: Annotated[
+        str | None, typer.Option(help="spec; default: what the recording says")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="folder of a network; default: the renderer")
+    ] = None,
+    offset: Annotated[
+        tuple[float, float, float, float],
+        typer.Option(help="x, y, depth in mm and yaw in degrees, added to recorded poses"),
+    ] = (0.0, 0.0, 0.0, 0.0),
+    friction: Annotated[float, typer.Option(min=0.0, max=2.0, help="Coulomb coefficient")] = 0.5,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
+) -> None:
+    """Replay a recording: report.html, metrics.json, frames.csv, timing.json."""
+    from tacdiff_ros.mechanics.material import GelMaterial
+    from tacdiff_ros.twin.live_twin import LiveTwin
+    from tacdiff_ros.twin.replay import PoseOffset, replay
+    from tacdiff_ros.twin.replay_frames import open_recording
+
+    if not all(math.isfinite(v) and abs(v) <= LARGEST_OFFSET_MM for v in offset[:3]):
+        raise InputError(f"--offset {offset}: lengths up to {LARGEST_OFFSET_MM:g} mm")
+    check_output_folder(out, FILES)
+    sensor_model = default_sensor() if sensor is None else read_sensor(sensor)
+    opened = open_recording(recording)
+    spec = indenter or opened.indenter
+    if not spec:
+        raise InputError("the recording does not name its indenter: give --indenter")
+    drawing = _drawing(sensor_model, model)
+    twin = LiveTwin(sensor_model, spec, drawing, GelMaterial(friction=friction))
+    shift = PoseOffset(*offset[:3], yaw_rad=math.radians(offset[3]))
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not sys.stderr.isatty(), transient=True) as bar:
+        task = bar.add_task("replaying", total=len(opened.states))
+        result = replay(
+            opened, sensor_model, twin, shift, lambda count: bar.update(task, completed=count)
+        )
+    metrics = _metrics(result, sensor_model, spec, "renderer" if model is None else "network")
+    timing = {
+        "frames": len(result.frames),
+        "seconds": round(result.seconds, 3),
+        "recorded_s": round(result.recorded_s, 3),
+        "realtime_factor": round(result.recorded_s / max(result.seconds, 1e-9), 3),
+    }
+    _write(out, recording, metrics, timing, result)
+    if as_json:
+        print(json.dumps({"out": str(out), **timing, "all": metrics["all"]}))
+        return
+    contact = metrics["all"].get("contact_psnr_db") or {}
+    print(
+        f"{out}: {len(result.frames)} frames, {result.skipped} left out, contact "
+        f"{contact.get('median', float('nan')):.1f} dB in the median, {timing['realtime_factor']} "
+        "times real time"
+    )
+
+
+def _drawing(model: SensorModel, network: Path | None) -> Drawing:
+    if network is None:
+        from tacdiff_ros.twin.rendering import RenderedDrawing
+
+        return RenderedDrawing(model)
+    from tacdiff_ros.twin.tactile_drawing import TactileDrawing
+
+    return TactileDrawing(model, network)
+
+
+def _metrics(
+    result: ReplayResult, model: SensorModel, indenter: str, simulator: str
+) -> dict[str, Any]:
+    """Nothing in it depends on the machine or the time."""
+    from tacdiff_ros.evaluation.replay_scores import by_depth, by_phase, summarise
+
+    return {
+        "sensor_id": model.sensor_id,
+        "sensor_checksum": model.checksum,
+        "indenter": indenter,
+        "simulator": simulator,
+        "skipped": result.skipped,
+        "all": summarise(result.frames),
+        "by_phase": by_phase(result.frames),
+        "by_depth": by_depth(result.frames),
+    }
+
+
+def _write(
+    out: Path,
+    recording: Path,
+    metrics: dict[str, Any],
+    timing: dict[str, Any],
+    result: ReplayResult,
+) -> None:
+    from tacdiff_ros.evaluation.replay_report import write_replay_report
+    from tacdiff_ros.evaluation.replay_scores import values_of
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        beside = out / ".frames.csv"
+        with beside.open("w", newline="", encoding="utf-8") as opened:
+            writer = csv.writer(opened)
+            names = list(values_of(result.frames[0]))
+            writer.writerow(["stamp_ns", "trial", "phase", "depth_mm", *names])
+            for frame in result.frames:
+                numbers = [f"{value:.6g}" for value in values_of(frame).values()]
+                head = [frame.stamp_ns, frame.trial, frame.phase, f"{frame.depth_mm:.4f}"]
+                writer.writerow([*head, *numbers])
+        beside.replace(out / "frames.csv")
+        for name, content in (("metrics.json", metrics), ("timing.json", timing)):
+            beside = out / f".{name}"
+            beside.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+            beside.replace(out / name)
+    except OSError as error:
+        raise InputError(f"cannot write to {out}: {error.strerror}") from error
+    title = f"Replay of {recording.name}"
+    write_replay_report(out / "report.html", title, metrics, result.frames, result.worst)

@@ -1,0 +1,105 @@
+"""What the calibrated sensor would see now: indenter pose in, image and maps out."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.indenters.build import build_indenter
+from tacdiff_ros.mechanics.live.live_answer import LiveAnswer
+from tacdiff_ros.mechanics.live.live_gel import LiveGel
+from tacdiff_ros.mechanics.live.pad_grid import PadGrid
+from tacdiff_ros.mechanics.material import GelMaterial
+from tacdiff_ros.mechanics.surface_refinement import refine_surface
+from tacdiff_ros.mechanics.touch import gel_thickness_mm
+from tacdiff_ros.sensor.gel_surface import GelSurface
+from tacdiff_ros.sensor.sensor_model import SensorModel
+from tacdiff_ros.twin.tactile_drawing import DrawnSurface
+
+SURFACE_MM = 0.2  # spacing of the surface that is drawn
+
+
+class Drawing(Protocol):
+    """Draws surfaces of one sensor: a network, or the renderer."""
+
+    def draw_surface(self, surface: GelSurface) -> DrawnSurface:
+        """Image and maps of a surface."""
+        ...
+
+
+@dataclass(frozen=True)
+class TwinFrame:
+    """One moment of the twin.
+
+    Attributes:
+        pose: of the indenter.
+        drawn: image and maps.
+        answer: of the live gel: surface, forces, whether it converged.
+        mechanics_s: that the gel took.
+        drawing_s: that maps and image took.
+    """
+
+    pose: IndenterPose
+    drawn: DrawnSurface
+    answer: LiveAnswer
+    mechanics_s: float
+    drawing_s: float
+
+    @property
+    def image(self) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8."""
+        return self.drawn.image
+
+
+class LiveTwin:
+    """One sensor under one indenter; give it the poses in their order."""
+
+    def __init__(
+        self,
+        model: SensorModel,
+        indenter: str,
+        drawing: Drawing,
+        material: GelMaterial | None = None,
+        grid: tuple[int, int] = (49, 61),
+    ) -> None:
+        """Tables of the gel, in some seconds.
+
+        Args:
+            model: of the sensor, for the size of its pad.
+            indenter: spec.
+            drawing: of the same sensor.
+            material: of the gel.
+            grid: rows and columns of the gel's surface.
+
+        Raises:
+            InputError: a bad spec or grid.
+        """
+        size = (model.gel.width_mm, model.gel.height_mm, gel_thickness_mm(model))
+        pad = PadGrid(*size, rows=grid[0], columns=grid[1])
+        self._gel = LiveGel(build_indenter(indenter), material, pad)
+        self._drawing = drawing
+        rows, columns = (math.ceil(side / SURFACE_MM) + 1 for side in (size[1], size[0]))
+        self._fine = max(rows, grid[0]), max(columns, grid[1])
+
+    def follow(self, pose: IndenterPose) -> TwinFrame:
+        """The sensor under a pose; of a depth of 0 or less, the untouched one.
+
+        Raises:
+            InputError: the pose is not finite, beside the pad, or too deep.
+        """
+        started = time.perf_counter()
+        answer = self._gel.follow(pose)
+        solved = time.perf_counter()
+        drawn = self._drawing.draw_surface(refine_surface(answer.surface(), *self._fine))
+        drawn_at = time.perf_counter()
+        return TwinFrame(pose, drawn, answer, solved - started, drawn_at - solved)
+
+    def reset(self) -> None:
+        """The gel is at rest and has no history."""
+        self._gel.reset()

@@ -1,0 +1,164 @@
+"""Simulates what a recording shows and compares, frame by frame; the same every time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.evaluation.image_comparison import ImageComparison
+from tacdiff_ros.evaluation.replay_scores import ComparedFrame, WorstFrame, WorstFrames
+from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.sensor.sensor_model import SensorModel
+from tacdiff_ros.twin.live_twin import LiveTwin
+from tacdiff_ros.twin.replay_frames import UNTOUCHED, Recording, ReplayFrame
+
+MOST_REFERENCES = 20
+SIMULATED_PHASES = ("approach", "indent", "translate", "rotate", "retract")
+
+
+@dataclass(frozen=True)
+class PoseOffset:
+    """From the frame that poses were recorded in to the sensor file's frame `gel`."""
+
+    x_mm: float = 0.0
+    y_mm: float = 0.0
+    depth_mm: float = 0.0
+    yaw_rad: float = 0.0
+
+    def applied(self, pose: IndenterPose) -> IndenterPose:
+        """The pose in the sensor file's frame."""
+        c, s = np.cos(self.yaw_rad), np.sin(self.yaw_rad)
+        x = c * pose.x_mm - s * pose.y_mm + self.x_mm
+        y = s * pose.x_mm + c * pose.y_mm + self.y_mm
+        depth, yaw = pose.depth_mm + self.depth_mm, pose.yaw_rad + self.yaw_rad
+        return IndenterPose(float(x), float(y), depth, yaw)
+
+
+@dataclass(frozen=True)
+class ReplayResult:
+    """A recording beside its simulation.
+
+    Attributes:
+        frames: compared ones, in their order.
+        worst: pictures of the frames that agree least in the contact.
+        skipped: number of frames without pose, before the reference, or with a pose that cannot
+            be simulated.
+        recorded_s: from the first to the last stamp.
+        seconds: that the replay took.
+    """
+
+    frames: tuple[ComparedFrame, ...]
+    worst: tuple[WorstFrame, ...]
+    skipped: int
+    recorded_s: float
+    seconds: float
+
+
+def replay(
+    recording: Recording,
+    model: SensorModel,
+    twin: LiveTwin,
+    offset: PoseOffset | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> ReplayResult:
+    """Simulate and compare all frames of a recording.
+
+    The untouched image is the mean of the frames of phase `reference`, the first twenty.
+
+    Args:
+        recording: opened.
+        model: sensor file.
+        twin: of that sensor, under the indenter of the recording.
+        offset: of the recorded poses.
+        progress: told the number of frames that were read.
+
+    Raises:
+        InputError: no untouched frame, images of another size, dots that are not seen, or a
+            damaged recording.
+    """
+    started = time.perf_counter()
+    run = _Replay(model, twin, offset or PoseOffset())
+    stamps: list[int] = []
+    for count, frame in enumerate(recording.frames(), start=1):
+        stamps.append(frame.stamp_ns)
+        run.take(frame)
+        if progress is not None:
+            progress(count)
+    if not run.frames:
+        raise InputError(
+            f"{recording.source}: none of {len(stamps)} frames could be compared; it needs "
+            f"untouched frames (phase {UNTOUCHED}) and then frames with an indenter pose"
+        )
+    return ReplayResult(
+        tuple(run.frames),
+        run.worst.pictures(),
+        run.skipped,
+        1e-9 * (max(stamps) - min(stamps)),
+        time.perf_counter() - started,
+    )
+
+
+class _Replay:
+    """A replay under way."""
+
+    def __init__(self, model: SensorModel, twin: LiveTwin, offset: PoseOffset) -> None:
+        markers = model.markers
+        self._comparison = ImageComparison(None if markers is None else markers.grid)
+        self._size = (model.image.height_px, model.image.width_px)
+        self._twin, self._offset = twin, offset
+        self._references: list[NDArray[np.uint8]] = []
+        self._has_reference = False
+        self._trial: int | None = None
+        self.frames: list[ComparedFrame] = []
+        self.worst = WorstFrames()
+        self.skipped = 0
+
+    def take(self, frame: ReplayFrame) -> None:
+        """The next frame."""
+        if frame.image.shape[:2] != self._size:
+            raise InputError(
+                f"images of {frame.image.shape[1]} x {frame.image.shape[0]} pixels, the sensor "
+                f"file says {self._size[1]} x {self._size[0]}: another sensor?"
+            )
+        state = frame.state
+        if state is None:
+            self.skipped += 1
+        elif state.phase == UNTOUCHED:
+            self._untouched(frame)
+        elif state.phase in SIMULATED_PHASES and self._ready():
+            self._compare(frame)
+        else:
+            self.skipped += 1
+
+    def _untouched(self, frame: ReplayFrame) -> None:
+        if len(self._references) < MOST_REFERENCES:
+            self._references.append(frame.image)
+
+    def _ready(self) -> bool:
+        """Take the mean of the untouched frames when the first touch comes."""
+        if not self._has_reference and self._references:
+            mean = np.mean(self._references, axis=0)
+            self._comparison.take_reference(np.rint(mean).astype(np.uint8))
+            self._has_reference = True
+        return self._has_reference
+
+    def _compare(self, frame: ReplayFrame) -> None:
+        state = frame.state
+        assert state is not None  # noqa: S101
+        if state.trial != self._trial:
+            self._twin.reset()
+            self._trial = state.trial
+        try:
+            simulated = self._twin.follow(self._offset.applied(state.pose))
+        except InputError:
+            self.skipped += 1
+            return
+        found = self._comparison.compare(simulated.image, frame.image)
+        entry = ComparedFrame(frame.stamp_ns, state.trial, state.phase, state.pose.depth_mm, found)
+        self.frames.append(entry)
+        self.worst.add(entry, simulated.image, frame.image)

@@ -1,0 +1,181 @@
+"""Recorded touches, frame by frame: from a run, any rosbag2, or a folder of images and poses."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tacdiff_ros.acquisition.bag_reading import images, messages, open_run
+from tacdiff_ros.calibration.calibration_folder import read_image
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+
+STATE_TYPE = "tacdiff_ros/msg/AcquisitionState"
+PHASES = (  # of AcquisitionState, by their numbers
+    *("idle", "move_to_start", "reference", "approach"),
+    *("indent", "translate", "rotate", "retract", "stopped"),
+)
+POSES = "poses.csv"
+POSE_COLUMNS = ("image", "x_mm", "y_mm", "depth_mm", "yaw_rad")
+UNTOUCHED = "reference"
+PERIOD_NS = 40_000_000  # of images without stamps
+
+
+@dataclass(frozen=True)
+class FrameState:
+    """What a recording knows of one image.
+
+    Attributes:
+        pose: of the indenter in the frame `gel`.
+        trial: number.
+        phase: of the protocol.
+    """
+
+    pose: IndenterPose
+    trial: int
+    phase: str
+
+
+@dataclass(frozen=True)
+class ReplayFrame:
+    """One image and where the indenter was.
+
+    Attributes:
+        stamp_ns: of the image.
+        image: (H, W, 3) uint8.
+        state: None where the recording has no pose for it.
+    """
+
+    stamp_ns: int
+    image: NDArray[np.uint8]
+    state: FrameState | None
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording that can be read again and again.
+
+    Attributes:
+        source: run folder, bag or image folder.
+        indenter: spec, where the recording says it; else empty.
+        states: by stamp.
+    """
+
+    source: Path
+    indenter: str
+    states: dict[int, FrameState]
+
+    def frames(self) -> Iterator[ReplayFrame]:
+        """All images in the order of recording.
+
+        Raises:
+            InputError: the recording is cut short or damaged.
+        """
+        for stamp_ns, image in _images(self.source):
+            yield ReplayFrame(stamp_ns, image, self.states.get(stamp_ns))
+
+
+def open_recording(source: Path) -> Recording:
+    """Open a recording.
+
+    Args:
+        source: folder of a run of this package (`index.csv`), a rosbag2 with images and
+            `acquisition_state`, or a folder with images and `poses.csv` (columns image, x_mm,
+            y_mm, depth_mm, yaw_rad; optional trial, phase).
+
+    Raises:
+        InputError: none of these, or damaged.
+    """
+    if (source / "index.csv").is_file():
+        run = open_run(source)
+        indenter = str(run.run.get("indenter") or "")
+        return Recording(source, indenter, _states_of_index(run.columns))
+    if (source / POSES).is_file():
+        return Recording(source, "", _states_of_poses(source / POSES))
+    if not source.exists():
+        raise InputError(f"no recording at {source}")
+    return Recording(source, "", _states_of_bag(source))
+
+
+def _images(source: Path) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    if (source / "index.csv").is_file():
+        yield from images(source / "bag")
+    elif (source / POSES).is_file():
+        for number, row in enumerate(_pose_rows(source / POSES)):
+            name = Path(row["image"])
+            if name.name != row["image"]:
+                raise InputError(f"{source / POSES}: image {row['image'][:80]!r} is no file name")
+            yield number * PERIOD_NS, read_image(source / name)
+    else:
+        yield from images(source)
+
+
+def _states_of_index(columns: dict[str, NDArray[Any]]) -> dict[int, FrameState]:
+    if not len(columns["sample"]):
+        raise InputError("the run's index has no samples: nothing was recorded")
+    names = [f"measured_{name}" for name in ("x_mm", "y_mm", "depth_mm", "yaw_rad")]
+    poses = np.stack([columns[name] for name in names], axis=1)
+    return {
+        int(stamp): FrameState(IndenterPose(*map(float, pose)), int(trial), str(phase))
+        for stamp, pose, trial, phase in zip(
+            columns["stamp_ns"], poses, columns["trial"], columns["phase"], strict=True
+        )
+    }
+
+
+def _states_of_bag(bag: Path) -> dict[int, FrameState]:
+    try:
+        found = list(messages(bag, STATE_TYPE))
+    except InputError as error:
+        if "has no topic" not in str(error):
+            raise
+        raise InputError(
+            f"{bag} has no acquisition_state, so where the indenter was is not known: record that "
+            "topic as well, or give a folder with images and poses.csv"
+        ) from error
+    return {stamp: _state_of_message(message) for stamp, message in found}
+
+
+def _state_of_message(message: Any) -> FrameState:
+    pose = message.measured_indenter
+    q = pose.orientation
+    yaw = math.atan2(2.0 * (q.w * q.z + q.x * q.y), 1.0 - 2.0 * (q.y * q.y + q.z * q.z))
+    p = pose.position
+    phase = PHASES[message.phase] if message.phase < len(PHASES) else "stopped"
+    place = IndenterPose(1e3 * p.x, 1e3 * p.y, -1e3 * p.z, yaw)
+    return FrameState(place, int(message.trial), phase)
+
+
+def _states_of_poses(path: Path) -> dict[int, FrameState]:
+    states = {}
+    for number, row in enumerate(_pose_rows(path)):
+        try:
+            numbers = [float(row[name]) for name in POSE_COLUMNS[1:]]
+            trial = int(row.get("trial") or 0)
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{path}, row {number + 1}: {error}") from error
+        if not all(math.isfinite(value) for value in numbers):
+            raise InputError(f"{path}, row {number + 1}: a number is not finite")
+        touching = numbers[2] > 0
+        phase = row.get("phase") or ("indent" if touching else UNTOUCHED)
+        states[number * PERIOD_NS] = FrameState(IndenterPose(*numbers), trial, phase)
+    return states
+
+
+def _pose_rows(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as opened:
+            rows = list(csv.DictReader(opened))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read ({error})") from error
+    missing = [name for name in POSE_COLUMNS if not rows or name not in rows[0]]
+    if missing:
+        raise InputError(f"{path} has no column or row for {missing[0]}")
+    return rows

@@ -1,0 +1,123 @@
+import csv
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from tacdiff_ros.cli.application import run
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.twin.replay_frames import open_recording
+
+BALL = "sphere:diameter=6"
+
+
+@pytest.fixture(scope="module")
+def replayed(touch_folder, tmp_path_factory):
+    from tacdiff_ros.cli.application import run
+
+    out = tmp_path_factory.mktemp("replay")
+    assert run(["benchmark", str(touch_folder), "--indenter", BALL, "--out", str(out)]) == 0
+    return out
+
+
+def test_the_twin_is_far_better_than_nothing_happened(replayed):
+    metrics = json.loads((replayed / "metrics.json").read_text())
+    every = metrics["all"]
+    assert every["frames"] == 7
+    assert every["contact_psnr_db"]["median"] > 30
+    assert every["contact_gain_db"]["median"] > 8
+    assert every["marker_rms_px"]["worst"] < 0.6
+    assert metrics["by_phase"]["indent"]["frames"] == 5
+    assert metrics["by_phase"]["translate"]["frames"] == 2
+    assert sum(group["frames"] for group in metrics["by_depth"].values()) == 7
+
+
+def test_medians_lie_in_their_intervals_and_worst_is_worst(replayed):
+    with (replayed / "frames.csv").open() as opened:
+        rows = list(csv.DictReader(opened))
+    metrics = json.loads((replayed / "metrics.json").read_text())["all"]
+    for name, pick in (("whole_psnr_db", min), ("whole_mse", max), ("marker_rms_px", max)):
+        values = [float(row[name]) for row in rows]
+        assert metrics[name]["median"] == pytest.approx(np.median(values), rel=1e-4)
+        assert metrics[name]["worst"] == pytest.approx(pick(values), rel=1e-4)
+        assert (
+            metrics[name]["median_low"] <= metrics[name]["median"] <= metrics[name]["median_high"]
+        )
+
+
+def test_two_runs_give_identical_metrics(replayed, touch_folder, tmp_path):
+    assert run(["benchmark", str(touch_folder), "--indenter", BALL, "--out", str(tmp_path)]) == 0
+    for name in ("metrics.json", "frames.csv"):
+        assert (tmp_path / name).read_bytes() == (replayed / name).read_bytes()
+
+
+def test_report_shows_tables_and_the_worst_frames(replayed):
+    page = (replayed / "report.html").read_text()
+    assert page.count("<figure>") == 6
+    assert "PSNR in the contact" in page
+    assert "by depth" in page
+
+
+def test_a_wrong_pose_is_seen_in_the_figures(replayed, touch_folder, tmp_path):
+    arguments = ["--indenter", BALL, "--offset", "1.0", "0", "0", "0", "--out", str(tmp_path)]
+    assert run(["benchmark", str(touch_folder), *arguments]) == 0
+    shifted, right = (
+        json.loads((folder / "metrics.json").read_text())["all"]["contact_psnr_db"]["median"]
+        for folder in (tmp_path, replayed)
+    )
+    assert shifted < right - 5
+
+
+def test_poses_are_read_with_phase_and_trial(touch_folder):
+    frames = list(open_recording(touch_folder).frames())
+    assert len(frames) == 10
+    assert [frame.state.phase for frame in frames[2:5]] == ["reference", "indent", "indent"]
+    assert frames[-1].state.pose == IndenterPose(1.25, -0.5, 0.6, 0.0)
+    assert np.diff([frame.stamp_ns for frame in frames]) == pytest.approx(40e6)
+
+
+@pytest.fixture
+def copied(touch_folder, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(touch_folder, folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda text: text.replace("x_mm", "x"), "no column or row for x_mm"),
+        (lambda text: text.replace("0.600000", "deep"), "row 8"),
+        (lambda text: text.replace("0.600000", "inf"), "not finite"),
+        (lambda text: text.replace("frame_004.png", "../../etc/passwd"), "is no file name"),
+        (lambda text: text.replace("reference", "retract"), "needs untouched frames"),
+        (lambda text: text.splitlines()[0] + "\n", "no column or row for image"),
+    ],
+)
+def test_bad_poses_are_refused_in_one_line(copied, tmp_path, capsys, change, expected):
+    path = copied / "poses.csv"
+    path.write_text(change(path.read_text()))
+    out = tmp_path / "out"
+    assert run(["benchmark", str(copied), "--indenter", BALL, "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert expected in error
+    assert error.count("\n") == 1
+    assert not out.exists()
+
+
+def test_another_sensors_images_are_refused(copied, tmp_path, capsys):
+    for path in copied.glob("*.png"):
+        cv2.imwrite(str(path), cv2.resize(cv2.imread(str(path)), (160, 120)))
+    arguments = ["--indenter", BALL, "--out", str(tmp_path / "out")]
+    assert run(["benchmark", str(copied), *arguments]) == 2
+    assert "another sensor?" in capsys.readouterr().err
+
+
+def test_an_unnamed_indenter_and_a_missing_recording_are_said(touch_folder, tmp_path, capsys):
+    assert run(["benchmark", str(touch_folder), "--out", str(tmp_path / "o")]) == 2
+    assert "give --indenter" in capsys.readouterr().err
+    with pytest.raises(InputError, match="no recording at"):
+        open_recording(tmp_path / "nothing")

@@ -30,7 +30,7 @@ from tacdiff_ros.calibration.calibrate import (
     calibrate,
     residuals,
 )
-from tacdiff_ros.calibration.camera_pose import CameraPriors, dot_places
+from tacdiff_ros.calibration.camera_pose import CameraPriors, dot_places, lattice_mm
 from tacdiff_ros.calibration.light_fit import LightFitSettings
 from tacdiff_ros.calibration.marker_detection import detect_markers
 from tacdiff_ros.mechanics.indenters.build import build_indenter
@@ -48,6 +48,7 @@ CALIBRATED, UNSEEN = 2, 1  # presses of a virtual unit
 WITHOUT_GLASS = 5  # units that are also calibrated so, to show what it costs
 TOLD_MM = (3.2, 4.0, 5.0, 6.25, 7.5)
 CONVERGED_PSNR_DB, CONVERGED_DOTS_PX = 30.0, 0.5
+NUDGE = 1e-4  # of a camera's place and angle, for derivatives
 
 
 def main() -> int:
@@ -103,6 +104,8 @@ def measure_virtual(options: argparse.Namespace) -> Part:
     figures = {
         "virtual_dot_rms_px": max(row["dot_rms_px"] for row in own),
         "virtual_pose_error_deg": max(row["angle_deg"] for row in own),
+        "virtual_pose_error_deg_median": float(np.median([row["angle_deg"] for row in own])),
+        "virtual_print_bound_deg": max(row["print_deg"] for row in own),
         "virtual_pose_error_mm": max(row["place_mm"] for row in own),
         "virtual_psnr_db": min(row["psnr_db"] for row in own),
         "virtual_psnr_db_median": float(np.median([row["psnr_db"] for row in own])),
@@ -133,6 +136,24 @@ def presses_of(unit: VirtualUnit) -> list[PressImage]:
     ]
 
 
+def print_bound_deg(truth: SensorModel) -> float:
+    """Angle by which the dots' own offsets turn the best camera, were all else known.
+
+    The dots' lattice is what a camera can be fitted to; how far a print is off it cannot be told
+    from a turned camera. So this much is lost to any method.
+    """
+    values, lattice = parameter_values(truth), lattice_mm(truth.markers).reshape(-1, 3)
+    seen = project(values, lattice)
+    columns = []
+    for name in ("camera.position_mm", "camera.rotation_rad"):
+        for axis in range(3):
+            moved = {**values, name: values[name] + NUDGE * np.eye(3)[axis]}
+            columns.append((project(moved, lattice) - seen).ravel() / NUDGE)
+    printed = (project(values, dot_places(truth).reshape(-1, 3)) - seen).ravel()
+    found = np.linalg.lstsq(np.stack(columns, axis=1), printed, rcond=None)[0]
+    return float(np.degrees(np.linalg.norm(found[3:])))
+
+
 def truth_row(unit: VirtualUnit, found: Calibration) -> dict[str, Any]:
     """A calibration beside the truth; the truth's pattern centre is where the fit's origin is."""
     true, fitted = parameter_values(unit.model), parameter_values(found.model)
@@ -159,6 +180,7 @@ def truth_row(unit: VirtualUnit, found: Calibration) -> dict[str, Any]:
     return {
         "dot_rms_px": round(float(np.sqrt(np.mean(away**2))), 4),
         "angle_deg": round(float(np.degrees(turn)), 4),
+        "print_deg": round(print_bound_deg(unit.model), 4),
         "place_mm": round(float(np.linalg.norm(shift)), 4),
         "psnr_db": round(float(-10.0 * np.log10(max(errors))), 2),
         "press_rms_grey": residuals(found)["press_rms_grey"],

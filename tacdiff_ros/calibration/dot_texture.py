@@ -112,25 +112,28 @@ class _Windows:
         assert markers is not None  # noqa: S101
         pixel = project(values, dot_places(model)).reshape(-1, 2)
         half = int(WINDOW * min(markers.pitch_mm) / model.mm_per_px)
-        height, width = image.shape[:2]
-        room = (pixel > half).all(axis=1) & (pixel < np.array([width, height]) - 1 - half).all(
-            axis=1
-        )
-        self.index = np.flatnonzero(used.ravel() & room)
+        radius = 0.5 * markers.diameter_mm / model.mm_per_px
+        last = np.array(image.shape[1::-1]) - 1
+        whole = ((pixel > radius) & (pixel < last - radius)).all(axis=1)
+        self.index = np.flatnonzero(used.ravel() & whole)
         span = np.arange(-half, half + 1)
-        corner = np.rint(pixel[self.index]).astype(int)
-        self._columns = corner[:, 0, None, None] + span
-        self._rows = corner[:, 1, None, None] + span[:, None]
+        middle = np.rint(pixel[self.index]).astype(int)
+        columns = middle[:, 0, None, None] + span
+        rows = middle[:, 1, None, None] + span[:, None]
+        inside = (columns >= 0) & (columns <= last[0]) & (rows >= 0) & (rows <= last[1])
+        self._inside = inside.reshape(len(self.index), -1, 1)
+        self._columns, self._rows = np.clip(columns, 0, last[0]), np.clip(rows, 0, last[1])
 
     def residual(self, values: Values) -> Floats:
-        """(dots, pixels, 3) rendered less seen."""
+        """(dots, pixels, 3) rendered less seen; 0 beside the image."""
         import mitsuba as mi
 
         for name, value in values.items():
             flat = np.ascontiguousarray(value, np.float32).ravel()
             self._renderer.parameters[name] = mi.Float(flat)
         image = self._renderer.image(self._settings).astype(np.float64) - self._image
-        return image[self._rows, self._columns].reshape(len(self.index), -1, 3)
+        windows = image[self._rows, self._columns].reshape(len(self.index), -1, 3)
+        return np.asarray(windows * self._inside)
 
     def own_step(self, values: Values, prior: Values, seen: Floats) -> Values:
         """A Gauss-Newton step of each dot's own numbers."""

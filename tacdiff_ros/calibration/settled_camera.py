@@ -38,7 +38,7 @@ def settled_camera(
     Args:
         model: with fitted dots.
         before: the file that the priors are around.
-        used: (rows, columns) bool, dots that were fitted.
+        used: (rows, columns) bool, dots that were fitted; others go to their lattice points.
         priors: of the lens.
 
     Returns:
@@ -56,5 +56,5 @@ def settled_camera(
     fit = fit_camera(start, MarkerField.where(used, seen, diameter), priors)
     lattice = lattice_mm(fit.model.markers or markers)
     place = unproject(parameter_values(fit.model), seen, lattice[..., 2])
-    offset = {"markers.offset_mm": (place - lattice)[..., :2].reshape(-1, 2)}
-    return with_parameter_values(fit.model, offset), fit
+    offset = np.where(used[..., None], (place - lattice)[..., :2], 0.0)
+    return with_parameter_values(fit.model, {"markers.offset_mm": offset.reshape(-1, 2)}), fit

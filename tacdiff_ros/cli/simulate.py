@@ -23,7 +23,7 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenter_spec import parse_indenter
 from tacdiff_ros.mechanics.material import GelMaterial
-from tacdiff_ros.mechanics.trajectory import plan_touch
+from tacdiff_ros.mechanics.trajectory import LARGEST_SHEAR_MM, LARGEST_TWIST_DEG, plan_touch
 from tacdiff_ros.optics.projection import unproject
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.parameters import parameter_values
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from tacdiff_ros.mechanics.touch import SolverSettings, TouchState
 
 FILES = ("rgb.png", "nocs.npy", "depth.npy", "indentation.npy", "mesh.ply", "meta.json")
-LARGEST_SHEAR_MM, LARGEST_TWIST_DEG = 4.0, 30.0
 FINE_SPACING_MM = 0.15
 
 

@@ -18,6 +18,7 @@ from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 PhaseName = Literal["press", "translate", "rotate", "release"]
 DIRECTIONS = {"x+": (1.0, 0.0), "x-": (-1.0, 0.0), "y+": (0.0, 1.0), "y-": (0.0, -1.0)}
 LIFT_MM = -0.5
+LARGEST_SHEAR_MM, LARGEST_TWIST_DEG = 4.0, 30.0  # of a single touch
 
 
 class Trajectory(BaseModel):

@@ -37,13 +37,13 @@ from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import LATEST_COMMAND, SENSOR_IMAGES, SENSOR_STATES
 from tacdiff_ros.nodes.rig_parameters import declare_rig
 from tacdiff_ros.nodes.spinning import run
+from tacdiff_ros.nodes.topics import ROBOT_STATE
 from tacdiff_ros.resources import config_path
 
 TICK_S = 0.01
 NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,79}")
 LONGEST_SPEC = 500
-STATE_TOPIC = "franka_robot_state_broadcaster/robot_state"
 
 
 class AcquisitionNode(Node):
@@ -71,7 +71,7 @@ class AcquisitionNode(Node):
         self._states = self.create_publisher(AcquisitionState, "acquisition_state", 10)
         self._targets = self.create_publisher(PoseStamped, "target_pose", LATEST_COMMAND)
         self.create_subscription(
-            FrankaRobotState, STATE_TOPIC, self._on_state, SENSOR_STATES, raw=True
+            FrankaRobotState, ROBOT_STATE, self._on_state, SENSOR_STATES, raw=True
         )
         self.create_subscription(Image, "image_raw", self._on_image, SENSOR_IMAGES, raw=True)
         # On the steady clock: safety must not wait for a simulated one.
@@ -148,7 +148,7 @@ class AcquisitionNode(Node):
     def _topics(self) -> list[Topic]:
         return [
             Topic(self.resolve_topic_name("image_raw"), "sensor_msgs/msg/Image"),
-            Topic(self.resolve_topic_name(STATE_TOPIC), "franka_msgs/msg/FrankaRobotState"),
+            Topic(self.resolve_topic_name(ROBOT_STATE), "franka_msgs/msg/FrankaRobotState"),
             Topic(self.resolve_topic_name("target_pose"), "geometry_msgs/msg/PoseStamped"),
             Topic(self.resolve_topic_name("acquisition_state"), "tacdiff_ros/msg/AcquisitionState"),
         ]
@@ -191,7 +191,7 @@ class AcquisitionNode(Node):
             self._run.session.stop(Cause.NOT_FINITE, str(error))
             return
         self._run.session.on_state(state, time.monotonic())
-        self._record(STATE_TOPIC, data)
+        self._record(ROBOT_STATE, data)
 
     def _on_image(self, data: bytes) -> None:
         if self._run is None:

@@ -1,82 +1,236 @@
-"""Draws simulated images by the network: NOCS maps or gel surfaces in, `simulated/*` out."""
+"""The twin as a node: robot states, NOCS maps, surfaces or requests in, `simulated/*` out."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from franka_msgs.msg import FrankaRobotState
 from numpy.typing import NDArray
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
+from rclpy.time import Time
 from sensor_msgs.msg import Image
 from shape_msgs.msg import Mesh
 
+from tacdiff_ros.acquisition.pose import Pose
+from tacdiff_ros.acquisition.robot_state import RobotState
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.nodes.conversion.images import from_map, to_image
+from tacdiff_ros.nodes.conversion.robot_state import RobotStateDecoder
 from tacdiff_ros.nodes.conversion.surface import METRES, from_mesh
-from tacdiff_ros.nodes.parameters import declare, refuse_unknown
-from tacdiff_ros.nodes.qos import LATEST_COMMAND, RELIABLE_IMAGES, SENSOR_IMAGES
+from tacdiff_ros.nodes.conversion.touch import fill_response, from_request
+from tacdiff_ros.nodes.deferred_service import DeferredService, Ticket
+from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
+from tacdiff_ros.nodes.qos import LATEST_COMMAND, RELIABLE_IMAGES, SENSOR_IMAGES, SENSOR_STATES
+from tacdiff_ros.nodes.rig_parameters import declare_rig
 from tacdiff_ros.nodes.spinning import run
+from tacdiff_ros.nodes.topics import ROBOT_STATE
+from tacdiff_ros.nodes.worker import Progress, Worker
 from tacdiff_ros.resources import shipped_model
+from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
-from tacdiff_ros.twin.tactile_drawing import TactileDrawing
+from tacdiff_ros.sensor.sensor_model import SensorModel
+from tacdiff_ros.srv import SimulateTouch
+from tacdiff_ros.twin.live_twin import LiveTwin
+from tacdiff_ros.twin.newest_worker import NewestWorker
+from tacdiff_ros.twin.rendering import RenderedDrawing
+from tacdiff_ros.twin.tactile_drawing import DrawnSurface, TactileDrawing
+from tacdiff_ros.twin.touch_simulation import simulate_touch
 
 QUIET_S = 5.0  # between two warnings
+TICK_S = 0.02
+OUTPUTS = ("image_raw", "nocs", "depth")
+SIMULATORS = ("pix2pix", "renderer")
 
 
 class TactileSimulatorNode(Node):
-    """A frame takes some milliseconds, so it is drawn where it comes; late ones are dropped."""
+    """Frames are drawn beside the executor, the newest one only; requests in another thread."""
 
     def __init__(self) -> None:
-        """Read the parameters and load the network."""
+        """Read the parameters, load the network and the gel."""
         super().__init__("tactile_simulator")
         sensor = declare(self, "sensor_file", "", "of the unit; empty: the package's default")
         folder = declare(self, "model", "", "folder of the network; empty: the shipped one")
+        simulator = declare(self, "simulator", "pix2pix", "what draws: pix2pix or renderer")
         threads = declare(self, "threads", 2, "of the processor for the network; 0: all")
         fast = declare(self, "half_precision", False, "bfloat16 where the processor can")
+        indenter = declare(self, "indenter", "", "spec, to follow the robot; empty: it is not")
+        rate_hz = declare(self, "rate_hz", 25.0, "at most so many frames a second of the robot")
         self._frame = declare(self, "frame_id", "gelsight_optical_frame", "of simulated images")
+        self._rig = declare_rig(self)
+        self._material = declare_model(self, "material", GelMaterial)
         refuse_unknown(self)
-        if not 0 <= threads <= 256:
-            raise InputError(f"parameter 'threads' is {threads}: expected 0 to 256")
-        self._drawing = TactileDrawing(
-            read_sensor(Path(sensor).expanduser()) if sensor else default_sensor(),
-            Path(folder).expanduser() if folder else shipped_model(),
-            threads or None,
-            "fast" if fast else "exact",
-        )
-        self._publishers_of = {
+        if simulator not in SIMULATORS or not 0 <= threads <= 256 or not 0.1 <= rate_hz <= 200:
+            raise InputError(
+                f"parameters 'simulator' {simulator!r}, 'threads' {threads}, 'rate_hz' {rate_hz}: "
+                f"expected {' or '.join(SIMULATORS)}, 0 to 256, 0.1 to 200"
+            )
+        self._model = read_sensor(Path(sensor).expanduser()) if sensor else default_sensor()
+        network = None
+        if simulator == "pix2pix":
+            place = Path(folder).expanduser() if folder else shipped_model()
+            precision = "fast" if fast else "exact"
+            network = TactileDrawing(self._model, place, threads or None, precision)
+        self._drawing = _Drawing(self._model, network)
+        self._images = {
             name: self.create_publisher(Image, f"simulated/{name}", RELIABLE_IMAGES)
-            for name in ("image_raw", "nocs", "depth")
+            for name in OUTPUTS
         }
+        self._frames: NewestWorker[Callable[[], None]] = NewestWorker(
+            lambda draw: draw(), self._warn
+        )
+        self._touch: tuple[Worker, Any, Any, Ticket] | None = None
+        self._stopping = False
         self.create_subscription(Image, "nocs", self._on_nocs, SENSOR_IMAGES)
         self.create_subscription(Mesh, "gel_mesh", self._on_mesh, LATEST_COMMAND)
+        self._service = DeferredService(self, SimulateTouch, "simulate_touch", self._on_request)
+        self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        if indenter:
+            self._follow(indenter, 1.0 / rate_hz)
+
+    def request_stop(self, _reason: str) -> None:
+        """End what is computed before the process ends."""
+        self._stopping = True
+        self._frames.close(0.0)
+        if self._touch is not None:
+            self._touch[0].cancel()
+
+    def is_finished(self) -> bool:
+        """Whether nothing is computed any more."""
+        return self._touch is None and self._frames.close(0.0)
+
+    def _follow(self, indenter: str, period_s: float) -> None:
+        """Simulate what the sensor sees of an indenter as the robot moves it."""
+        self._twin = LiveTwin(self._model, indenter, self._drawing, self._material)
+        self._decoder = RobotStateDecoder()
+        self._period_ns = round(1e9 * period_s)
+        self._next_ns = 0
+        self.create_subscription(
+            FrankaRobotState, ROBOT_STATE, self._on_state, SENSOR_STATES, raw=True
+        )
+
+    def _on_state(self, data: bytes) -> None:
+        """A frame whenever one is due; states come at 1 kHz."""
+        try:
+            state = self._decoder.decode(data)
+        except InputError as error:
+            self._warn(str(error))
+            return
+        if self._next_ns - self._period_ns <= state.stamp_ns < self._next_ns:
+            return
+        self._next_ns = state.stamp_ns + self._period_ns
+        self._frames.offer(partial(self._draw_state, state))
+
+    def _draw_state(self, state: RobotState) -> None:
+        effector = Pose.from_quaternion(state.position_mm, state.quaternion_xyzw)
+        gel = effector @ self._rig.end_effector_to_gel
+        seen = gel.inverse() @ self._rig.base_to_indenter
+        x_mm, y_mm, z_mm = seen.position_mm.tolist()
+        pose = IndenterPose(x_mm, y_mm, -z_mm, seen.yaw_rad)
+        frame = self._twin.follow(pose if -z_mm > 0 else IndenterPose(depth_mm=-1.0))
+        self._publish(frame.drawn, Time(nanoseconds=state.stamp_ns).to_msg())
 
     def _on_nocs(self, message: Image) -> None:
-        def draw() -> dict[str, NDArray[Any]]:
-            return {"image_raw": self._drawing.draw_nocs(from_map(message, 3))}
+        def draw() -> None:
+            image = self._drawing.draw_nocs(from_map(message, 3))
+            self._send("image_raw", image, message.header.stamp)
 
-        self._publish(draw, message.header.stamp)
+        self._frames.offer(draw)
 
     def _on_mesh(self, message: Mesh) -> None:
         """A mesh has no stamp: its images have the time at which it came."""
+        stamp = self.get_clock().now().to_msg()
 
-        def draw() -> dict[str, NDArray[Any]]:
-            surface = from_mesh(message, self._drawing.model.gel)
-            drawn = self._drawing.draw_surface(surface)
-            depth_m = (METRES * drawn.maps.depth_mm).astype(np.float32)
-            return {"image_raw": drawn.image, "nocs": drawn.maps.nocs, "depth": depth_m}
+        def draw() -> None:
+            surface = from_mesh(message, self._model.gel)
+            self._publish(self._drawing.draw_surface(surface), stamp)
 
-        self._publish(draw, self.get_clock().now().to_msg())
+        self._frames.offer(draw)
 
-    def _publish(self, draw: Callable[[], dict[str, NDArray[Any]]], stamp: Any) -> None:
-        try:
-            images = draw()
-        except InputError as error:
-            self.get_logger().warning(f"not drawn: {error}", throttle_duration_sec=QUIET_S)
+    def _publish(self, drawn: DrawnSurface, stamp: Any) -> None:
+        depth_m = (METRES * drawn.maps.depth_mm).astype(np.float32)
+        images = (drawn.image, drawn.maps.nocs, depth_m)
+        for name, image in zip(OUTPUTS, images, strict=True):
+            self._send(name, image, stamp)
+
+    def _send(self, name: str, image: NDArray[Any], stamp: Any) -> None:
+        if not self._stopping:
+            self._images[name].publish(to_image(image, stamp, self._frame))
+
+    def _warn(self, line: str) -> None:
+        self.get_logger().warning(f"not drawn: {line}", throttle_duration_sec=QUIET_S)
+
+    def _on_request(self, request: Any, ticket: Ticket) -> Any:
+        """Answer later, or at once where nothing can be computed."""
+        if self._touch is not None or self._stopping:
+            return SimulateTouch.Response(message="another touch is simulated: wait for its end")
+        touch = from_request(request)
+        drawing = self._drawing.rendered() if request.use_renderer else self._drawing
+
+        def work(told: Progress) -> Any:
+            def tell(share: float) -> None:
+                told("touching", share)
+
+            return simulate_touch(self._model, touch, drawing, self._material, tell)
+
+        self._touch = (Worker(work, "the touch"), request, SimulateTouch.Response(), ticket)
+        return None
+
+    def _tick(self) -> None:
+        if self._touch is None or not self._touch[0].is_done:
             return
-        for name, image in images.items():
-            self._publishers_of[name].publish(to_image(image, stamp, self._frame))
+        (worker, request, response, ticket), self._touch = self._touch, None
+        if worker.found is None:
+            response.message = worker.failure
+        else:
+            stamp = self.get_clock().now().to_msg()
+            fill_response(response, worker.found, request.with_maps, stamp, self._frame)
+        self._service.answer(ticket, response)
+
+
+def _call(task: Callable[[], None]) -> None:
+    task()
+
+
+class _Drawing:
+    """The node's drawing, one picture at a time; the renderer is made when it is first needed."""
+
+    def __init__(self, model: SensorModel, network: TactileDrawing | None) -> None:
+        self._model, self._network = model, network
+        self._renderer: RenderedDrawing | None = None
+        self._by_renderer = network is None
+        self._lock = threading.RLock()
+
+    def rendered(self) -> _Drawing:
+        """The same by the renderer, under the same lock."""
+        if self._by_renderer:
+            return self
+        with self._lock:
+            twin = _Drawing(self._model, None)
+            twin._lock = self._lock
+            return twin
+
+    def draw_surface(self, surface: GelSurface) -> DrawnSurface:
+        """Image and maps of a surface."""
+        with self._lock:
+            if self._network is not None:
+                return self._network.draw_surface(surface)
+            self._renderer = self._renderer or RenderedDrawing(self._model)
+            return self._renderer.draw_surface(surface)
+
+    def draw_nocs(self, nocs: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Image of a NOCS map."""
+        with self._lock:
+            if self._network is None:
+                raise InputError("the renderer needs surfaces: use simulator:=pix2pix for maps")
+            return self._network.draw_nocs(nocs)
 
 
 def main() -> int:

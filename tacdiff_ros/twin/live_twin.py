@@ -94,11 +94,26 @@ class LiveTwin:
             InputError: the pose is not finite, beside the pad, or too deep.
         """
         started = time.perf_counter()
-        answer = self._gel.follow(pose)
+        answer = self.move(pose)
         solved = time.perf_counter()
-        drawn = self._drawing.draw_surface(refine_surface(answer.surface(), *self._fine))
-        drawn_at = time.perf_counter()
-        return TwinFrame(pose, drawn, answer, solved - started, drawn_at - solved)
+        drawn = self.draw(answer)
+        return TwinFrame(pose, drawn, answer, solved - started, time.perf_counter() - solved)
+
+    def move(self, pose: IndenterPose) -> LiveAnswer:
+        """The gel under a pose, undrawn.
+
+        Raises:
+            InputError: the pose is not finite, beside the pad, or too deep.
+        """
+        return self._gel.follow(pose)
+
+    def check_pose(self, pose: IndenterPose) -> None:
+        """InputError for a pose that `move` would refuse."""
+        self._gel.check_pose(pose)
+
+    def draw(self, answer: LiveAnswer) -> DrawnSurface:
+        """What the sensor sees of the gel."""
+        return self._drawing.draw_surface(refine_surface(answer.surface(), *self._fine))
 
     def reset(self) -> None:
         """The gel is at rest and has no history."""

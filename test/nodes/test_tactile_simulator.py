@@ -17,12 +17,16 @@ pytest.importorskip("torch", reason="torch is not installed; `make setup` brings
 import rclpy
 import torch
 from builtin_interfaces.msg import Time
+from franka_msgs.msg import FrankaRobotState
+from geometry_msgs.msg import Point
 from sensor_msgs.msg import Image
 from shape_msgs.msg import Mesh
+from tacdiff_ros.srv import SimulateTouch
 
 from tacdiff_ros.cli.processes import isolated_environment, running_node
 from tacdiff_ros.nodes.conversion.images import from_image, from_map, to_image
 from tacdiff_ros.nodes.conversion.surface import to_mesh
+from tacdiff_ros.nodes.topics import ROBOT_STATE
 from tacdiff_ros.optics import llvm
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_file import default_sensor
@@ -31,6 +35,10 @@ from tacdiff_ros.translation.input_kinds import network_input
 from tacdiff_ros.translation.model_file import ModelCard, save_model
 from tacdiff_ros.translation.network_settings import NetworkSettings
 from tacdiff_ros.translation.translator import Translator
+
+needs_mitsuba = pytest.mark.skipif(
+    llvm.find_library() is None, reason="no LLVM >= 19 is installed, Mitsuba cannot run"
+)
 
 
 def save_random_model(folder, checksum: str) -> None:
@@ -52,16 +60,19 @@ def model(tmp_path_factory):
 
 
 class Client:
-    """Sends maps and surfaces and takes what comes back."""
+    """Sends states, maps, surfaces and requests and takes what comes back."""
 
     def __init__(self, node, executor) -> None:
         self._executor = executor
+        self.states = node.create_publisher(FrankaRobotState, ROBOT_STATE, 10)
+        self.touch = node.create_client(SimulateTouch, "simulate_touch")
+        assert self.touch.wait_for_service(60.0)
         self.nocs = node.create_publisher(Image, "nocs", 10)
         self.mesh = node.create_publisher(Mesh, "gel_mesh", 1)
         self.seen = {name: [] for name in ("image_raw", "nocs", "depth")}
         for name, kept in self.seen.items():
             node.create_subscription(Image, f"simulated/{name}", kept.append, 10)
-        self._matched = [self.nocs, self.mesh]
+        self._matched = [self.nocs, self.mesh, self.states]
         self.spin(30.0, lambda: all(p.get_subscription_count() for p in self._matched))
         self.spin(0.5)
 
@@ -69,6 +80,12 @@ class Client:
         end = time.monotonic() + seconds
         while not until() and time.monotonic() < end:
             self._executor.spin_once(timeout_sec=0.05)
+
+    def simulate(self, **content):
+        future = self.touch.call_async(SimulateTouch.Request(**content))
+        self.spin(120.0, future.done)
+        assert future.done(), "no answer"
+        return future.result()
 
     def send_until_drawn(self, publisher, message):
         """Best-effort messages may be lost on a busy machine."""
@@ -95,6 +112,7 @@ def client(tmp_path_factory, model):
     log = tmp_path_factory.mktemp("log") / "tactile_simulator.log"
     with ExitStack() as stack:
         arguments = ["-p", f"model:={model}", "-p", "threads:=1"]
+        arguments += ["-p", "indenter:=sphere:diameter=6", "-p", "rate_hz:=10.0"]
         stack.enter_context(running_node("tactile_simulator", arguments, log, environment))
         yield Client(node, executor)
     node.destroy_node()
@@ -126,9 +144,7 @@ def test_a_map_that_is_none_is_passed_over_and_the_next_one_drawn(client, nocs):
     assert message.header.stamp.sec == 9
 
 
-@pytest.mark.skipif(
-    llvm.find_library() is None, reason="no LLVM >= 19 is installed, Mitsuba cannot run"
-)
+@needs_mitsuba
 def test_a_surface_gives_image_nocs_and_depth_in_metres(client):
     gel = default_sensor().gel
     flat = GelSurface.flat(gel.width_mm, gel.height_mm, 33, 41)
@@ -144,6 +160,63 @@ def test_a_surface_gives_image_nocs_and_depth_in_metres(client):
         -1e-3 * default_sensor().camera.position_mm[2], abs=1e-3
     )
     assert depth.max() - depth[120, 160] == pytest.approx(0.5e-3, abs=0.1e-3)
+
+
+@needs_mitsuba
+def test_robot_states_are_followed_with_their_stamps(client):
+    """The arm lowers the gel by 3.4 mm onto an indenter that stands 3 mm below."""
+    for kept in client.seen.values():
+        kept.clear()
+    for k in range(200):
+        gap_mm = max(3.0 - 0.1 * k, -0.4)
+        client.states.publish(robot_state(gap_mm, stamp_ms=100_000 + 150 * k))
+        client.spin(0.1)
+        depths = [from_map(message, 1) for message in client.seen["depth"]]
+        if depths and np.ptp(depths[-1]) > 0.3e-3:
+            break
+    assert np.ptp(depths[0]) < 0.05e-3
+    assert np.ptp(depths[-1]) == pytest.approx(0.4e-3, abs=0.1e-3)
+    stamps = [message.header.stamp for message in client.seen["image_raw"]]
+    stamps_ms = [1000 * stamp.sec + stamp.nanosec // 10**6 for stamp in stamps]
+    assert all((stamp - 100_000) % 150 == 0 for stamp in stamps_ms)
+    assert stamps_ms == sorted(stamps_ms)
+
+
+def robot_state(gap_mm: float, stamp_ms: int) -> FrankaRobotState:
+    """End effector so high that the gel, 40 mm below and looking down, is a gap above the tip."""
+    state = FrankaRobotState()
+    state.header.stamp = Time(sec=stamp_ms // 1000, nanosec=stamp_ms % 1000 * 1_000_000)
+    pose = state.o_t_ee.pose
+    pose.position.x, pose.position.z = 0.45, 0.1 + 0.04 + 1e-3 * gap_mm
+    pose.orientation.x, pose.orientation.w = 1.0, 0.0
+    return state
+
+
+@needs_mitsuba
+def test_a_touch_is_simulated_in_si_units_by_renderer_or_network(client):
+    content = {"indenter": "sphere:diameter=6", "depth": 0.5e-3, "with_maps": True}
+    place = Point(x=1e-3, y=-1e-3)
+    drawn = [
+        client.simulate(**content, position=place, use_renderer=chosen) for chosen in (True, False)
+    ]
+    for answer in drawn:
+        assert answer.success, answer.message
+        assert from_image(answer.image).shape == (240, 320, 3)
+        assert from_map(answer.indentation, 1).max() == pytest.approx(0.5e-3, abs=0.05e-3)
+        assert from_map(answer.nocs, 3).shape == (240, 320, 3)
+        assert answer.contact.maximum_indentation == pytest.approx(0.5e-3, abs=0.05e-3)
+        assert answer.contact.centroid.x == pytest.approx(1e-3, abs=0.2e-3)
+        assert -2.0 < answer.wrench.force.z < -0.05
+        assert len(answer.mesh.vertices) == 49 * 61
+    assert (from_image(drawn[0].image) != from_image(drawn[1].image)).mean() > 0.5
+
+
+def test_touches_that_cannot_be_are_answered_with_the_reason(client):
+    answer = client.simulate(indenter="sphere", depth=0.5)
+    assert not answer.success
+    assert "at most" in answer.message
+    assert "teapot" in client.simulate(indenter="teapot", depth=1e-4).message
+    assert client.simulate(indenter="sphere", depth=float("nan")).message.endswith("not finite")
 
 
 def test_a_mesh_of_something_else_is_passed_over(client, nocs):

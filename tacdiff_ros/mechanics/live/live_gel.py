@@ -85,7 +85,7 @@ class LiveGel:
         Raises:
             InputError: the pose is not finite, its tip not over the pad, or too deep.
         """
-        self._check(pose)
+        self.check_pose(pose)
         state = self._state
         restarted = state is None or self._travel_mm(state.pose, pose) > JUMP_MM
         if state is None or restarted or pose.depth_mm <= 0.0:
@@ -122,7 +122,8 @@ class LiveGel:
         moved = float(np.linalg.norm(goal.tip_mm - start.tip_mm))
         return moved + 2.0 * reach * abs(math.sin((goal.yaw_rad - start.yaw_rad) / 2.0))
 
-    def _check(self, pose: IndenterPose) -> None:
+    def check_pose(self, pose: IndenterPose) -> None:
+        """InputError for a pose that is not finite, not over the pad, or too deep."""
         values = (pose.x_mm, pose.y_mm, pose.depth_mm, pose.yaw_rad)
         if not all(math.isfinite(value) for value in values):
             raise InputError(f"pose: x, y, depth, yaw are {values}, expected finite numbers")

@@ -1,0 +1,3 @@
+"""Names of topics that more than one node uses."""
+
+ROBOT_STATE = "franka_robot_state_broadcaster/robot_state"

@@ -1,0 +1,158 @@
+"""One touch of the calibrated sensor, from the approach to the end of its motion."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.inversion.contact_summary import Contact, summarise
+from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.live.live_answer import LiveAnswer
+from tacdiff_ros.mechanics.material import GelMaterial
+from tacdiff_ros.mechanics.trajectory import (
+    LARGEST_SHEAR_MM,
+    LARGEST_TWIST_DEG,
+    plan_touch,
+)
+from tacdiff_ros.sensor.gel_surface import GelSurface
+from tacdiff_ros.sensor.sensor_model import SensorModel
+from tacdiff_ros.twin.live_twin import Drawing, LiveTwin
+from tacdiff_ros.twin.tactile_drawing import DrawnSurface
+
+UNTOUCHED = "none"
+
+
+@dataclass(frozen=True)
+class TouchRequest:
+    """What is pressed in, where, and how it moves on.
+
+    Attributes:
+        indenter: spec; `none` for the untouched sensor.
+        start: where its axis meets the gel; its depth is not used.
+        depth_mm: indentation.
+        shear_mm: in-plane travel after the press.
+        twist_rad: rotation after the press.
+    """
+
+    indenter: str
+    start: IndenterPose
+    depth_mm: float
+    shear_mm: tuple[float, float] = (0.0, 0.0)
+    twist_rad: float = 0.0
+
+
+@dataclass(frozen=True)
+class SimulatedTouch:
+    """What the sensor sees and feels at the end.
+
+    Attributes:
+        surface: of the gel.
+        drawn: image and maps.
+        contact: in numbers.
+        force_n: (3,) of the indenter on the gel, frame gel.
+        torque_n_mm: (3,) likewise, about the origin of the frame gel.
+        error_mm: of the live gel, see `LiveAnswer`.
+        converged: that error is within its tolerance.
+        seconds: that all took.
+    """
+
+    surface: GelSurface
+    drawn: DrawnSurface
+    contact: Contact
+    force_n: NDArray[np.float64]
+    torque_n_mm: NDArray[np.float64]
+    error_mm: float
+    converged: bool
+    seconds: float
+
+
+def simulate_touch(
+    model: SensorModel,
+    request: TouchRequest,
+    drawing: Drawing,
+    material: GelMaterial | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> SimulatedTouch:
+    """Press, slide and turn the live gel, and draw what it comes to.
+
+    Args:
+        model: sensor.
+        request: the touch.
+        drawing: of that sensor.
+        material: of the gel.
+        progress: told the share that is done; may raise to end it.
+
+    Raises:
+        InputError: a number is out of range, or the spec is bad.
+    """
+    started = time.perf_counter()
+    material = material or GelMaterial()
+    if request.indenter == UNTOUCHED:
+        return _untouched(model, request, drawing, started)
+    _check(request)
+    twin = LiveTwin(model, request.indenter, drawing, material)
+    steps = plan_touch(request.start, request.depth_mm, request.shear_mm, request.twist_rad)
+    for step in (steps[0], steps[-1]):
+        twin.check_pose(step.pose)
+    for number, step in enumerate(steps):
+        answer = twin.move(step.pose)
+        if progress is not None:
+            progress(number / len(steps))
+    surface = answer.surface()
+    return SimulatedTouch(
+        surface,
+        twin.draw(answer),
+        _contact(surface, answer, material),
+        answer.net_force_n,
+        answer.net_torque_nmm + np.cross(answer.pose.tip_mm, answer.net_force_n),
+        answer.error_mm,
+        answer.converged,
+        time.perf_counter() - started,
+    )
+
+
+def _check(request: TouchRequest) -> None:
+    numbers = (request.depth_mm, *request.shear_mm, request.twist_rad, request.start.yaw_rad)
+    if not all(math.isfinite(number) for number in numbers):
+        raise InputError("a depth, shear, twist or yaw is not finite")
+    if request.depth_mm <= 0:
+        raise InputError(f"depth is {request.depth_mm:g} mm, expected above 0")
+    if math.hypot(*request.shear_mm) > LARGEST_SHEAR_MM:
+        raise InputError(f"shear is {request.shear_mm} mm, expected up to {LARGEST_SHEAR_MM:g} mm")
+    if abs(math.degrees(request.twist_rad)) > LARGEST_TWIST_DEG:
+        raise InputError(
+            f"twist is {math.degrees(request.twist_rad):g} deg, expected up to "
+            f"{LARGEST_TWIST_DEG:g} deg"
+        )
+
+
+def _untouched(
+    model: SensorModel, request: TouchRequest, drawing: Drawing, started: float
+) -> SimulatedTouch:
+    if any((request.depth_mm, *request.shear_mm, request.twist_rad)):
+        raise InputError("indenter 'none' leaves the sensor untouched: give no depth or motion")
+    flat = GelSurface.flat(model.gel.width_mm, model.gel.height_mm, 49, 61)
+    nothing = np.zeros((flat.rows, flat.columns))
+    return SimulatedTouch(
+        flat,
+        drawing.draw_surface(flat),
+        summarise(flat, nothing, np.ones(nothing.shape, bool)),
+        np.zeros(3),
+        np.zeros(3),
+        0.0,
+        True,
+        time.perf_counter() - started,
+    )
+
+
+def _contact(surface: GelSurface, answer: LiveAnswer, material: GelMaterial) -> Contact:
+    grid = (surface.rows, surface.columns)
+    cell = float(np.diff(surface.x_mm).mean() * np.diff(surface.y_mm).mean())
+    pressure = answer.pressure_n.reshape(grid) / (cell * material.young_modulus_mpa)
+    return summarise(surface, pressure, np.ones(grid, bool))

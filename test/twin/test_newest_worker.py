@@ -1,0 +1,57 @@
+import threading
+
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.twin.newest_worker import NewestWorker
+
+
+def test_only_the_newest_is_worked_on_and_the_others_are_counted():
+    go, begun, seen = threading.Event(), threading.Event(), []
+
+    def task(item):
+        seen.append(item)
+        begun.set()
+        go.wait(10)
+
+    worker = NewestWorker(task, lambda line: None)
+    worker.offer(0)
+    assert begun.wait(10)
+    for item in (1, 2, 3):
+        worker.offer(item)
+    begun.clear()
+    go.set()
+    assert begun.wait(10)
+    assert worker.close()
+    assert seen == [0, 3]
+    assert worker.dropped == 2
+    assert worker.done == 2
+
+
+def test_what_fails_is_told_and_the_next_one_is_worked_on():
+    told, done = [], threading.Event()
+
+    def task(item):
+        if item == "bad":
+            raise InputError("no such pose")
+        if item == "broken":
+            raise ValueError("a bug")
+        done.set()
+
+    worker = NewestWorker(task, told.append)
+    for item, count in (("bad", 1), ("broken", 2)):
+        worker.offer(item)
+        for _ in range(1000):
+            if len(told) == count:
+                break
+            threading.Event().wait(0.01)
+    worker.offer("good")
+    assert done.wait(10)
+    assert told == ["no such pose", "ValueError: a bug"]
+    assert worker.close()
+
+
+def test_closed_it_works_no_more():
+    seen = []
+    worker = NewestWorker(seen.append, lambda line: None)
+    assert worker.close()
+    worker.offer(1)
+    assert seen == []

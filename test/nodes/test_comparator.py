@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import time
-from contextlib import ExitStack
-
 import cv2
 import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed; `make setup` brings it")
 
-import rclpy
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 from tacdiff_ros.msg import SimRealMetrics
 
-from tacdiff_ros.cli.processes import isolated_environment, running_node
 from tacdiff_ros.evaluation.agreement import compare_images, side_by_side
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.nodes.conversion.images import from_image, to_image
@@ -40,8 +34,8 @@ def frames():
 class Client:
     """Publishes both streams and takes what comes back."""
 
-    def __init__(self, node, executor) -> None:
-        self._executor = executor
+    def __init__(self, meeting) -> None:
+        node, self.spin = meeting.node, meeting.spin
         self.real = node.create_publisher(Image, "image_raw", 10)
         self.simulated = node.create_publisher(Image, "simulated/image_raw", 10)
         self.take = node.create_client(Trigger, "comparator/take_reference")
@@ -50,14 +44,7 @@ class Client:
         node.create_subscription(Image, "comparison/image", self.pictures.append, 10)
         node.create_subscription(DiagnosticArray, "/diagnostics", self.diagnostics.append, 10)
         assert self.take.wait_for_service(30.0)
-        matched = [self.real, self.simulated]
-        self.spin(30.0, lambda: all(p.get_subscription_count() for p in matched))
-        self.spin(0.5)
-
-    def spin(self, seconds, until=lambda: False):
-        end = time.monotonic() + seconds
-        while not until() and time.monotonic() < end:
-            self._executor.spin_once(timeout_sec=0.05)
+        meeting.meet(self.real, self.simulated)
 
     def compare(self, real, simulated, first_ms: int, apart_ms: int = 0) -> SimRealMetrics:
         """Of images sent again and again with new stamps: best-effort ones may be lost."""
@@ -79,26 +66,12 @@ def stamp(milliseconds: int) -> Time:
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory, frames):
-    environment, before = isolated_environment(), dict(os.environ)
-    os.environ.update(environment)
-    context = rclpy.Context()
-    context.init()
-    node = rclpy.create_node("sender", context=context)
-    executor = rclpy.executors.SingleThreadedExecutor(context=context)
-    executor.add_node(node)
-    folder = tmp_path_factory.mktemp("comparator")
-    cv2.imwrite(str(folder / "reference.png"), frames[0][..., ::-1])
-    with ExitStack() as stack:
-        arguments = ["-p", f"reference_image:={folder}/reference.png", "-p", "watch.window:=5"]
-        arguments += ["-p", "watch.least_whole_psnr_db:=70.0"]
-        log = folder / "comparator.log"
-        stack.enter_context(running_node("comparator", arguments, log, environment))
-        yield Client(node, executor)
-    node.destroy_node()
-    context.try_shutdown()
-    os.environ.clear()
-    os.environ.update(before)
+def client(tmp_path_factory, meeting, frames):
+    path = tmp_path_factory.mktemp("comparator") / "reference.png"
+    cv2.imwrite(str(path), frames[0][..., ::-1])
+    arguments = ["-p", f"reference_image:={path}", "-p", "watch.window:=5"]
+    arguments += ["-p", "watch.least_whole_psnr_db:=70.0"]
+    return Client(meeting("comparator", arguments))
 
 
 def test_metrics_are_those_of_the_core(client, frames):

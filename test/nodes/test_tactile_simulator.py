@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import time
-from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -14,7 +11,6 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 is not installed; `make setup` brings it")
 pytest.importorskip("torch", reason="torch is not installed; `make setup` brings it")
 
-import rclpy
 import torch
 from builtin_interfaces.msg import Time
 from franka_msgs.msg import FrankaRobotState
@@ -23,7 +19,7 @@ from sensor_msgs.msg import Image
 from shape_msgs.msg import Mesh
 from tacdiff_ros.srv import SimulateTouch
 
-from tacdiff_ros.cli.processes import isolated_environment, running_node
+from tacdiff_ros.cli.processes import isolated_environment
 from tacdiff_ros.nodes.conversion.images import from_image, from_map, to_image
 from tacdiff_ros.nodes.conversion.surface import to_mesh
 from tacdiff_ros.nodes.topics import ROBOT_STATE
@@ -62,8 +58,8 @@ def model(tmp_path_factory):
 class Client:
     """Sends states, maps, surfaces and requests and takes what comes back."""
 
-    def __init__(self, node, executor) -> None:
-        self._executor = executor
+    def __init__(self, meeting) -> None:
+        node, self.spin = meeting.node, meeting.spin
         self.states = node.create_publisher(FrankaRobotState, ROBOT_STATE, 10)
         self.touch = node.create_client(SimulateTouch, "simulate_touch")
         assert self.touch.wait_for_service(60.0)
@@ -72,14 +68,7 @@ class Client:
         self.seen = {name: [] for name in ("image_raw", "nocs", "depth")}
         for name, kept in self.seen.items():
             node.create_subscription(Image, f"simulated/{name}", kept.append, 10)
-        self._matched = [self.nocs, self.mesh, self.states]
-        self.spin(30.0, lambda: all(p.get_subscription_count() for p in self._matched))
-        self.spin(0.5)
-
-    def spin(self, seconds, until=lambda: False):
-        end = time.monotonic() + seconds
-        while not until() and time.monotonic() < end:
-            self._executor.spin_once(timeout_sec=0.05)
+        meeting.meet(self.nocs, self.mesh, self.states)
 
     def simulate(self, **content):
         future = self.touch.call_async(SimulateTouch.Request(**content))
@@ -101,24 +90,10 @@ class Client:
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory, model):
-    environment, before = isolated_environment(), dict(os.environ)
-    os.environ.update(environment)
-    context = rclpy.Context()
-    context.init()
-    node = rclpy.create_node("sender", context=context)
-    executor = rclpy.executors.SingleThreadedExecutor(context=context)
-    executor.add_node(node)
-    log = tmp_path_factory.mktemp("log") / "tactile_simulator.log"
-    with ExitStack() as stack:
-        arguments = ["-p", f"model:={model}", "-p", "threads:=1"]
-        arguments += ["-p", "indenter:=sphere:diameter=6", "-p", "rate_hz:=10.0"]
-        stack.enter_context(running_node("tactile_simulator", arguments, log, environment))
-        yield Client(node, executor)
-    node.destroy_node()
-    context.try_shutdown()
-    os.environ.clear()
-    os.environ.update(before)
+def client(meeting, model):
+    arguments = ["-p", f"model:={model}", "-p", "threads:=1"]
+    arguments += ["-p", "indenter:=sphere:diameter=6", "-p", "rate_hz:=10.0"]
+    return Client(meeting("tactile_simulator", arguments))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,128 @@
+"""A virtual GelSight Mini that sees the virtual arm's indenter: the driver's topics, and truth."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from geometry_msgs.msg import PoseStamped, WrenchStamped
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, Image
+from shape_msgs.msg import Mesh
+
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.msg import SensorModel as SensorModelMessage
+from tacdiff_ros.nodes.conversion.geometry import from_pose, to_wrench
+from tacdiff_ros.nodes.conversion.images import to_image
+from tacdiff_ros.nodes.conversion.sensor_model import to_sensor_model
+from tacdiff_ros.nodes.conversion.surface import METRES, to_mesh
+from tacdiff_ros.nodes.parameters import declare, refuse_unknown
+from tacdiff_ros.nodes.qos import FRANKA_CONVENIENCE, LATCHED, LATEST_COMMAND, RELIABLE_IMAGES
+from tacdiff_ros.nodes.spinning import run
+from tacdiff_ros.sensor.sensor_file import read_sensor
+from tacdiff_ros.virtual.virtual_sensor import SensedTouch, VirtualSensor, virtual_unit
+
+QUIET_S = 5.0  # between two warnings
+REST = IndenterPose(depth_mm=-1.0)
+
+
+class VirtualGelsightNode(Node):
+    """Draws in a thread of its own, paced like a camera."""
+
+    def __init__(self) -> None:
+        """Read the parameters and begin."""
+        super().__init__("virtual_gelsight")
+        file = declare(self, "sensor_file", "", "the true unit; empty: a random one by `seed`")
+        seed = declare(self, "seed", 0, "of unit, gel and noise")
+        indenter = declare(self, "indenter", "sphere:diameter=5", "spec of what is touched")
+        noise = float(declare(self, "noise_grey", 1.0, "standard deviation, grey levels"))
+        self._rate_hz = float(declare(self, "rate_hz", 25.0, "images per second"))
+        self._frame = declare(self, "frame_id", "gelsight_optical_frame", "of the images")
+        refuse_unknown(self)
+        if not (0 <= seed < 2**31 and 0 <= noise <= 50 and 1 <= self._rate_hz <= 120):
+            raise InputError(
+                f"parameters 'seed' {seed}, 'noise_grey' {noise:g}, 'rate_hz' {self._rate_hz:g}: "
+                "expected 0 or more, 0 to 50, 1 to 120"
+            )
+        model = read_sensor(Path(file).expanduser()) if file else virtual_unit(seed)
+        self._sensor = VirtualSensor(model, indenter, seed, noise)
+        self._images = self.create_publisher(Image, "image_raw", RELIABLE_IMAGES)
+        self._infos = self.create_publisher(CameraInfo, "camera_info", RELIABLE_IMAGES)
+        self._wrenches = self.create_publisher(WrenchStamped, "contact_wrench", LATEST_COMMAND)
+        self._meshes = self.create_publisher(Mesh, "ground_truth/gel_mesh", LATEST_COMMAND)
+        self._truth = self.create_publisher(
+            SensorModelMessage, "ground_truth/sensor_model", LATCHED
+        )
+        stamp = self.get_clock().now().to_msg()
+        self._truth.publish(to_sensor_model(model, {}, stamp, self._frame))
+        self._info = _camera_info(model.image.width_px, model.image.height_px, model.camera)
+        self._newest: tuple[Any, IndenterPose] | None = None
+        self.create_subscription(
+            PoseStamped, "ground_truth/indenter", self._on_indenter, FRANKA_CONVENIENCE
+        )
+        self._running = True
+        self._thread = threading.Thread(target=self._see_all, name="frames", daemon=True)
+        self._thread.start()
+
+    def destroy_node(self) -> None:
+        """Draw no more."""
+        self._running = False
+        self._thread.join(timeout=2.0)
+        super().destroy_node()
+
+    def _on_indenter(self, message: PoseStamped) -> None:
+        pose = from_pose(message.pose)
+        x_mm, y_mm, z_mm = pose.position_mm.tolist()
+        self._newest = message.header.stamp, IndenterPose(x_mm, y_mm, -z_mm, pose.yaw_rad)
+
+    def _see_all(self) -> None:
+        """One image a period; where drawing takes longer, as many as can be."""
+        next_s = time.monotonic()
+        used = None
+        while self._running:
+            next_s = max(next_s + 1.0 / self._rate_hz, time.monotonic())
+            time.sleep(max(0.0, next_s - time.monotonic()))
+            newest = self._newest
+            stamp, pose = newest or (None, REST)
+            if newest is used:  # the arm is silent: the camera goes on
+                stamp = self.get_clock().now().to_msg()
+            used = newest
+            try:
+                self._publish(self._sensor.see(pose), stamp)
+            except InputError as error:
+                self.get_logger().warning(f"not seen: {error}", throttle_duration_sec=QUIET_S)
+
+    def _publish(self, seen: SensedTouch, stamp: Any) -> None:
+        if not self._running:
+            return
+        self._info.header.stamp, self._info.header.frame_id = stamp, self._frame
+        wrench = WrenchStamped(wrench=to_wrench(seen.force_n, METRES * seen.torque_n_mm))
+        wrench.header.stamp, wrench.header.frame_id = stamp, "gel"
+        self._wrenches.publish(wrench)
+        self._images.publish(to_image(seen.image, stamp, self._frame))
+        self._infos.publish(self._info)
+        if self._meshes.get_subscription_count():
+            self._meshes.publish(to_mesh(seen.surface))
+
+
+def _camera_info(width: int, height: int, camera: Any) -> CameraInfo:
+    """Focal length and centre as they are; the radial model is not ROS's, so D stays 0."""
+    info = CameraInfo(height=height, width=width, distortion_model="plumb_bob")
+    f, (x, y) = camera.focal_px, camera.centre_px
+    info.d = [0.0] * 5
+    info.k = [f, 0.0, x, 0.0, f, y, 0.0, 0.0, 1.0]
+    info.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+    info.p = [f, 0.0, x, 0.0, 0.0, f, y, 0.0, 0.0, 0.0, 1.0, 0.0]
+    return info
+
+
+def main() -> int:
+    """Entry point."""
+    return run(VirtualGelsightNode)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

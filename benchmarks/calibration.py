@@ -2,7 +2,7 @@
 
     python benchmarks/calibration.py [--quick] [--json] [--only PART] [--units N] [--data DIR]
 
-In full about an hour and a half on two cores, most of it the path tracer's (virtual units are kept
+In full about two hours on two cores, most of it the path tracer's (virtual units are kept
 in the user's cache); --quick under a minute once one unit is there.
 """
 

@@ -22,7 +22,7 @@ def units(
     presses: Annotated[int, typer.Option(min=0, max=100, help="images of presses per unit")] = 2,
     samples: Annotated[
         int, typer.Option(min=16, max=65_536, help="of the path tracer, per pixel and light")
-    ] = 144,
+    ] = 108,
     out: Annotated[
         Path | None, typer.Option(help="folder; default: ~/.cache/tacdiff_ros/units")
     ] = None,

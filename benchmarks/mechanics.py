@@ -228,6 +228,7 @@ def measure_convergence(quick: bool) -> Part:
         *_, state = touch.run(plan_trajectory(plan, IndenterPose()))
         surfaces.append(refine_surface(state.surface, *DENSE).position.astype(np.float64))
         step: dict[str, Any] = {"mesh": f"{row_count}x{columns}x{layers}"}
+        step |= {"height_rms_um": "", "in_plane_rms_um": ""}  # of the change from the one before
         step["normal_n"] = round(-float(state.force_n[2]), 4)
         step["shear_n"] = round(float(state.force_n[0]), 4)
         if len(surfaces) > 1:

@@ -28,7 +28,7 @@ from tacdiff_ros.nodes.conversion.surface import METRES, from_mesh
 from tacdiff_ros.nodes.conversion.touch import fill_response, from_request
 from tacdiff_ros.nodes.deferred_service import DeferredService, Ticket
 from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
-from tacdiff_ros.nodes.qos import LATEST_COMMAND, RELIABLE_IMAGES, SENSOR_IMAGES, SENSOR_STATES
+from tacdiff_ros.nodes.qos import LATEST_COMMAND, RELIABLE_IMAGES, SENSOR_STATES
 from tacdiff_ros.nodes.rig_parameters import declare_rig
 from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.nodes.topics import ROBOT_STATE
@@ -88,7 +88,7 @@ class TactileSimulatorNode(Node):
         )
         self._touch: tuple[Worker, Any, Any, Ticket] | None = None
         self._stopping = False
-        self.create_subscription(Image, "nocs", self._on_nocs, SENSOR_IMAGES)
+        self.create_subscription(Image, "nocs", self._on_nocs, LATEST_COMMAND)
         self.create_subscription(Mesh, "gel_mesh", self._on_mesh, LATEST_COMMAND)
         self._service = DeferredService(self, SimulateTouch, "simulate_touch", self._on_request)
         self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))

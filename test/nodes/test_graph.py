@@ -244,12 +244,15 @@ def test_cancelled_run_retracts_and_keeps_what_was_recorded(graph):
 
 
 def test_second_goal_is_refused_while_one_runs(graph):
-    client = graph.client("--output", "first")
+    client = graph.client("--output", "first", "--trials", "20")
     wait_for_contact(client)
     second = graph.acquire("--output", "second")
     assert second["cause"] == "refused"
     assert "active" in second["message"]
-    assert json.loads(client.communicate(timeout=60)[0])["success"]
+    client.send_signal(signal.SIGINT)
+    first = json.loads(client.communicate(timeout=60)[0])
+    assert first["cause"] == "cancelled"
+    assert first["samples"] > 0
 
 
 def test_driver_publishes_rgb8_at_its_rate_with_info_and_diagnostics(graph, observer):

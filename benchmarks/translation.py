@@ -5,7 +5,7 @@
 
 PART is one of dataset, scaling, quality, speed, units. Datasets and models are kept in a folder
 (default: translation/ in the user's cache) and gone on with. In full some hours on two cores, most
-of them full mechanics and training; --quick under a minute once the package's kernels are compiled.
+of them full mechanics and training; --quick, the rate of the network, under a minute.
 """
 
 from __future__ import annotations
@@ -45,7 +45,6 @@ from tacdiff_ros.evaluation.translation_scores import (
     summary,
 )
 from tacdiff_ros.mechanics.trajectory import Trajectory
-from tacdiff_ros.resources import shipped_model
 from tacdiff_ros.sensor.sensor_file import default_sensor
 from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.translation.generator import build_generator
@@ -144,19 +143,40 @@ def measure_quality(options: argparse.Namespace) -> Part:
 
 
 def measure_speed(options: argparse.Namespace) -> Part:
-    """Frames of 320 x 240 on two threads: the shipped network and the publication's."""
-    exact = Translator(shipped_model(), threads=2)
-    fast = Translator(shipped_model(), threads=2, precision="fast")
-    maps = random_maps(exact.card.settings)
-    rows = [
-        rate_row("shipped, OpenVINO float32", lambda: exact.translate(maps)),
-        rate_row("shipped, OpenVINO bfloat16", lambda: fast.translate(maps)),
-        *onnxruntime_rows(maps),
-    ]
+    """Frames of 320 x 240 on two threads: the fast network and the publication's.
+
+    Of random weights, as the rate does not depend on them.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        rows = network_rows(Path(name), NetworkSettings(), "fast")
     if not options.quick:
-        rows.append(reference_row())
+        with tempfile.TemporaryDirectory() as name:
+            published = NetworkSettings(architecture="unet", width=64)
+            rows += network_rows(Path(name), published, "Pix2Pix U-Net")
     figures = {"cpu_hz": rows[0]["images_per_s"], "cpu_hz_bfloat16": rows[1]["images_per_s"]}
     return rows, figures
+
+
+def network_rows(folder: Path, settings: NetworkSettings, name: str) -> list[dict[str, Any]]:
+    """Rates of one network in float32, in bfloat16, and in ONNX Runtime where that is installed."""
+    card = ModelCard(settings=settings, sensor_checksum=ANY_SENSOR, full_indentation_mm=3.0)
+    save_model(folder, build_generator(settings), card)
+    maps = random_maps(settings)
+    exact, fast = Translator(folder, threads=2), Translator(folder, 2, "fast")
+    rows = [
+        rate_row(f"{name}, OpenVINO float32", lambda: exact.translate(maps)),
+        rate_row(f"{name}, OpenVINO bfloat16", lambda: fast.translate(maps)),
+    ]
+    if importlib.util.find_spec("onnxruntime") is not None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 2
+        session = onnxruntime.InferenceSession(str(folder / NETWORK), options)
+        rows.append(
+            rate_row(f"{name}, ONNX Runtime", lambda: session.run(None, {INPUT: maps[None]}))
+        )
+    return rows
 
 
 def measure_units(options: argparse.Namespace) -> Part:
@@ -320,29 +340,6 @@ def rate_row(name: str, draw: Callable[[], object]) -> dict[str, Any]:
         "p50_ms": round(1e3 * float(np.median(seconds)), 2),
         "p99_ms": round(1e3 * float(np.quantile(seconds, 0.99)), 2),
     }
-
-
-def onnxruntime_rows(maps: NDArray[np.float32]) -> list[dict[str, Any]]:
-    """The shipped network in the other runtime, where that is installed."""
-    if importlib.util.find_spec("onnxruntime") is None:
-        return []
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 2
-    session = onnxruntime.InferenceSession(str(shipped_model() / NETWORK), options)
-    return [rate_row("shipped, ONNX Runtime", lambda: session.run(None, {INPUT: maps[None]}))]
-
-
-def reference_row() -> dict[str, Any]:
-    """The publication's network, of random weights: its rate does not depend on them."""
-    settings = NetworkSettings(architecture="unet", width=64)
-    card = ModelCard(settings=settings, sensor_checksum=ANY_SENSOR, full_indentation_mm=3.0)
-    with tempfile.TemporaryDirectory() as name:
-        save_model(Path(name), build_generator(settings), card)
-        translator = Translator(Path(name), threads=2)
-        maps = random_maps(settings)
-        return rate_row("Pix2Pix U-Net, OpenVINO float32", lambda: translator.translate(maps))
 
 
 def folder_bytes(folder: Path) -> int:

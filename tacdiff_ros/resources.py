@@ -29,6 +29,12 @@ def shipped_model() -> Path:
     """Folder of the network that comes with the package, for the default sensor file.
 
     Raises:
-        InputError: it did not come with this installation.
+        InputError: none came with this installation.
     """
-    return config_path("models/gelsight_mini")
+    try:
+        return config_path("models/gelsight_mini")
+    except InputError as error:
+        raise InputError(
+            "no network came with this installation: train one (`tacdiff train`) and name its "
+            "folder as the model, or use the renderer"
+        ) from error

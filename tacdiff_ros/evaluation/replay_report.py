@@ -72,7 +72,8 @@ def _cell(figure: dict[str, Any] | None) -> str:
     if figure is None:
         return ""
     low, middle, high = (figure[name] for name in ("median_low", "median", "median_high"))
-    return f"{middle:.4g} [{low:.4g}, {high:.4g}], worst {figure['worst']:.4g}"
+    interval = "" if low is None else f" [{low:.4g}, {high:.4g}]"
+    return f"{middle:.4g}{interval}, worst {figure['worst']:.4g}"
 
 
 def _caption(entry: WorstFrame) -> str:

@@ -130,12 +130,12 @@ def _figure(
     chosen = [frame for frame, good in zip(frames, known, strict=True) if good]
     good = values[known]
     falling = name.endswith(("mse", "smape", "rms_px"))
-    low, high = _interval(good, _groups(chosen))
+    low, high = _interval(good, _groups(chosen)) or (None, None)
     return {
         "frames": int(known.sum()),
         "median": _rounded(float(np.median(good))),
-        "median_low": _rounded(low),
-        "median_high": _rounded(high),
+        "median_low": low,
+        "median_high": high,
         "worst": _rounded(float(good.max() if falling else good.min())),
     }
 
@@ -148,9 +148,14 @@ def _groups(frames: Sequence[ComparedFrame]) -> NDArray[np.int64]:
     return np.array([frame.stamp_ns // BLOCK_NS for frame in frames], np.int64)
 
 
-def _interval(values: NDArray[np.float64], groups: NDArray[np.int64]) -> tuple[float, float]:
-    """Of the median, by drawing groups with replacement; the same draws every time."""
+def _interval(values: NDArray[np.float64], groups: NDArray[np.int64]) -> tuple[float, float] | None:
+    """Of the median, by drawing groups with replacement; the same draws every time.
+
+    None for a single group, which says nothing of how others would be.
+    """
     names = np.unique(groups)
+    if len(names) < 2:
+        return None
     members = [values[groups == name] for name in names]
     random = np.random.default_rng(SEED)
     medians = []
@@ -158,7 +163,9 @@ def _interval(values: NDArray[np.float64], groups: NDArray[np.int64]) -> tuple[f
         drawn = random.integers(0, len(members), len(members))
         medians.append(np.median(np.concatenate([members[k] for k in drawn])))
     tail = (1.0 - CONFIDENCE) / 2.0
-    return float(np.quantile(medians, tail)), float(np.quantile(medians, 1.0 - tail))
+    return _rounded(float(np.quantile(medians, tail))), _rounded(
+        float(np.quantile(medians, 1.0 - tail))
+    )
 
 
 def _rounded(value: float) -> float:

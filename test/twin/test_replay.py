@@ -35,7 +35,7 @@ def test_the_twin_is_far_better_than_nothing_happened(replayed):
     assert sum(group["frames"] for group in metrics["by_depth"].values()) == 7
 
 
-def test_medians_lie_in_their_intervals_and_worst_is_worst(replayed):
+def test_medians_and_worst_are_those_of_the_rows(replayed):
     with (replayed / "frames.csv").open() as opened:
         rows = list(csv.DictReader(opened))
     metrics = json.loads((replayed / "metrics.json").read_text())["all"]
@@ -43,9 +43,7 @@ def test_medians_lie_in_their_intervals_and_worst_is_worst(replayed):
         values = [float(row[name]) for row in rows]
         assert metrics[name]["median"] == pytest.approx(np.median(values), rel=1e-4)
         assert metrics[name]["worst"] == pytest.approx(pick(values), rel=1e-4)
-        assert (
-            metrics[name]["median_low"] <= metrics[name]["median"] <= metrics[name]["median_high"]
-        )
+        assert metrics[name]["median_low"] is None  # less than a second says nothing of others
 
 
 def test_two_runs_give_identical_metrics(replayed, touch_folder, tmp_path):

@@ -1,4 +1,4 @@
-"""Maps as 16-bit integers: a third of the disk, errors below what a pixel resolves.
+"""Maps as 16-bit integers: with errors below what a pixel resolves.
 
 NOCS in steps of 1/65535 (0.4 micrometres of a pad of 25 mm), lengths in micrometres.
 """

@@ -18,6 +18,7 @@ from tacdiff_ros.evaluation.agreement_watch import AgreementWatch, WatchLimits
 from tacdiff_ros.evaluation.image_comparison import ComparedImages, ImageComparison
 from tacdiff_ros.msg import SimRealMetrics
 from tacdiff_ros.nodes.conversion.agreement import to_metrics
+from tacdiff_ros.nodes.conversion.geometry import to_nanoseconds
 from tacdiff_ros.nodes.conversion.images import from_image, to_image
 from tacdiff_ros.nodes.newest_frame import NewestFrame
 from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
@@ -65,13 +66,19 @@ class ComparatorNode(Node):
 
     def _on_real(self, message: Image) -> None:
         try:
-            self._publish(self._comparison.add_real(_stamp_ns(message), from_image(message)))
+            self._publish(
+                self._comparison.add_real(to_nanoseconds(message.header.stamp), from_image(message))
+            )
         except InputError as error:
             self.get_logger().warning(f"not compared: {error}", throttle_duration_sec=QUIET_S)
 
     def _on_simulated(self, message: Image) -> None:
         try:
-            self._publish(self._comparison.add_simulated(_stamp_ns(message), from_image(message)))
+            self._publish(
+                self._comparison.add_simulated(
+                    to_nanoseconds(message.header.stamp), from_image(message)
+                )
+            )
         except InputError as error:
             self.get_logger().warning(f"not compared: {error}", throttle_duration_sec=QUIET_S)
 
@@ -124,10 +131,6 @@ class ComparatorNode(Node):
         message = DiagnosticArray(status=[status])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
-
-
-def _stamp_ns(message: Image) -> int:
-    return int(message.header.stamp.sec * 10**9 + message.header.stamp.nanosec)
 
 
 def main() -> int:

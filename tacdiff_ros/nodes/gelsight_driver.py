@@ -20,7 +20,7 @@ from tacdiff_ros.acquisition.frame_sources import (
 )
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
-from tacdiff_ros.nodes.conversion.geometry import from_pose, to_time
+from tacdiff_ros.nodes.conversion.geometry import from_pose, to_indenter, to_time
 from tacdiff_ros.nodes.conversion.images import to_image
 from tacdiff_ros.nodes.parameters import declare, refuse_unknown
 from tacdiff_ros.nodes.qos import FRANKA_CONVENIENCE, RELIABLE_IMAGES
@@ -168,9 +168,7 @@ class GelSightDriver(Node):
         return info
 
     def _on_indenter(self, message: PoseStamped) -> None:
-        pose = from_pose(message.pose)
-        x_mm, y_mm, z_mm = pose.position_mm.tolist()
-        self._indenter = IndenterPose(x_mm, y_mm, -z_mm, pose.yaw_rad)
+        self._indenter = to_indenter(from_pose(message.pose))
 
     def _diagnose(self) -> None:
         """Rate and age once a second."""

@@ -22,6 +22,7 @@ from tacdiff_ros.acquisition.robot_state import RobotState
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.material import GelMaterial
+from tacdiff_ros.nodes.conversion.geometry import to_indenter
 from tacdiff_ros.nodes.conversion.images import from_map, to_image
 from tacdiff_ros.nodes.conversion.robot_state import RobotStateDecoder
 from tacdiff_ros.nodes.conversion.surface import METRES, from_mesh
@@ -131,10 +132,8 @@ class TactileSimulatorNode(Node):
     def _draw_state(self, state: RobotState) -> None:
         effector = Pose.from_quaternion(state.position_mm, state.quaternion_xyzw)
         gel = effector @ self._rig.end_effector_to_gel
-        seen = gel.inverse() @ self._rig.base_to_indenter
-        x_mm, y_mm, z_mm = seen.position_mm.tolist()
-        pose = IndenterPose(x_mm, y_mm, -z_mm, seen.yaw_rad)
-        frame = self._twin.follow(pose if -z_mm > 0 else IndenterPose(depth_mm=-1.0))
+        pose = to_indenter(gel.inverse() @ self._rig.base_to_indenter)
+        frame = self._twin.follow(pose if pose.depth_mm > 0 else IndenterPose(depth_mm=-1.0))
         self._publish(frame.drawn, Time(nanoseconds=state.stamp_ns).to_msg())
 
     def _on_nocs(self, message: Image) -> None:
@@ -205,17 +204,17 @@ class _Drawing:
     def __init__(self, model: SensorModel, network: TactileDrawing | None) -> None:
         self._model, self._network = model, network
         self._renderer: RenderedDrawing | None = None
-        self._by_renderer = network is None
+        self._rendered: _Drawing | None = None
         self._lock = threading.RLock()
 
     def rendered(self) -> _Drawing:
         """The same by the renderer, under the same lock."""
-        if self._by_renderer:
+        if self._network is None:
             return self
-        with self._lock:
-            twin = _Drawing(self._model, None)
-            twin._lock = self._lock
-            return twin
+        if self._rendered is None:
+            self._rendered = _Drawing(self._model, None)
+            self._rendered._lock = self._lock
+        return self._rendered
 
     def draw_surface(self, surface: GelSurface) -> DrawnSurface:
         """Image and maps of a surface."""

@@ -15,7 +15,7 @@ from shape_msgs.msg import Mesh
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.msg import SensorModel as SensorModelMessage
-from tacdiff_ros.nodes.conversion.geometry import from_pose, to_wrench
+from tacdiff_ros.nodes.conversion.geometry import from_pose, to_indenter, to_wrench
 from tacdiff_ros.nodes.conversion.images import to_image
 from tacdiff_ros.nodes.conversion.sensor_model import to_sensor_model
 from tacdiff_ros.nodes.conversion.surface import METRES, to_mesh
@@ -74,9 +74,7 @@ class VirtualGelsightNode(Node):
         super().destroy_node()
 
     def _on_indenter(self, message: PoseStamped) -> None:
-        pose = from_pose(message.pose)
-        x_mm, y_mm, z_mm = pose.position_mm.tolist()
-        self._newest = message.header.stamp, IndenterPose(x_mm, y_mm, -z_mm, pose.yaw_rad)
+        self._newest = message.header.stamp, to_indenter(from_pose(message.pose))
 
     def _see_all(self) -> None:
         """One image a period; where drawing takes longer, as many as can be."""

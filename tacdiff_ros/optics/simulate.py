@@ -42,7 +42,7 @@ def simulate_image(
 def light_image(renderer: Renderer) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 of the renderer's surface without cast shadows, at one sample a pixel.
 
-    What a network of kind `nocs+light` is given; a fifth of the time of an image.
+    What a network of kind `nocs+light` is given.
     """
     return to_uint8(renderer.image(RenderSettings(samples=1, shadows=False)))
 

@@ -8,7 +8,6 @@ Both are safe to read from strangers: neither format can hold code.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,19 +42,6 @@ class ModelCard(BaseModel):
     training: dict[str, Any] = Field({}, description="how it was trained, and its scores")
 
 
-@dataclass(frozen=True)
-class StoredModel:
-    """A model's files.
-
-    Attributes:
-        folder: that they are in.
-        card: what they say.
-    """
-
-    folder: Path
-    card: ModelCard
-
-
 def save_model(folder: Path, generator: nn.Module, card: ModelCard) -> None:
     """Write both files, each beside its place and then renamed.
 
@@ -78,7 +64,7 @@ def save_model(folder: Path, generator: nn.Module, card: ModelCard) -> None:
         raise InputError(f"cannot write the model {folder}: {error.strerror or error}") from error
 
 
-def read_card(folder: Path) -> StoredModel:
+def read_card(folder: Path) -> ModelCard:
     """What a model's weights say of it, the weights themselves unread.
 
     Raises:
@@ -92,7 +78,7 @@ def read_card(folder: Path) -> StoredModel:
             metadata = opened.metadata() or {}
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{path} is damaged ({' '.join(str(error).split())[:120]})") from error
-    return StoredModel(folder, parse_card(metadata, path))
+    return parse_card(metadata, path)
 
 
 def parse_card(metadata: dict[str, str], origin: Path) -> ModelCard:
@@ -123,7 +109,7 @@ def load_generator(folder: Path) -> tuple[nn.Module, ModelCard]:
 
     from tacdiff_ros.translation.generator import build_generator
 
-    card = read_card(folder).card
+    card = read_card(folder)
     path = folder / WEIGHTS
     generator = build_generator(card.settings)
     try:

@@ -30,8 +30,8 @@ class Translator:
         Args:
             folder: of the model.
             threads: of the processor; default: what OpenVINO finds best.
-            precision: `fast` lets processors that can calculate in bfloat16 (errors below a grey
-                level at twice the rate); `exact` keeps float32.
+            precision: `fast` lets processors that can calculate in bfloat16 at some
+                loss of precision; `exact` keeps float32.
 
         Raises:
             InputError: OpenVINO or a file is missing, or a file is damaged.

@@ -27,7 +27,7 @@ def model(made, tmp_path_factory):
 
 
 def test_the_model_says_what_it_draws(model):
-    card = read_card(model).card
+    card = read_card(model)
     assert card.sensor_checksum == default_sensor().checksum
     assert card.settings.kind == "nocs"
     assert card.full_indentation_mm == default_sensor().gel.full_indentation_mm

@@ -70,7 +70,7 @@ def test_fast_precision_is_off_by_little(stored):
 
 def test_weights_come_back_for_torch(stored):
     generator, card = load_generator(stored[0])
-    assert card == stored[2] == read_card(stored[0]).card
+    assert card == stored[2] == read_card(stored[0])
     for name, value in stored[1].state_dict().items():
         torch.testing.assert_close(generator.state_dict()[name], value)
 

@@ -8,6 +8,7 @@ from geometry_msgs.msg import Point, Pose, Quaternion, Vector3, Wrench
 from numpy.typing import NDArray
 
 from tacdiff_ros.acquisition import pose as core
+from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 
 NANOSECONDS = 1_000_000_000
 
@@ -40,6 +41,12 @@ def from_pose(message: Pose) -> core.Pose:
     if not np.all(np.isfinite(position_mm)):
         raise ValueError(f"position ({place.x}, {place.y}, {place.z}) m is not finite")
     return core.Pose.from_quaternion(position_mm, [turn.x, turn.y, turn.z, turn.w])
+
+
+def to_indenter(seen: core.Pose) -> IndenterPose:
+    """The indenter of a pose of it in the frame `gel`."""
+    x_mm, y_mm, z_mm = seen.position_mm.tolist()
+    return IndenterPose(x_mm, y_mm, -z_mm, seen.yaw_rad)
 
 
 def to_vector(vector: NDArray[np.float64]) -> Vector3:

@@ -115,8 +115,8 @@ def ssim(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
 def ssim_map(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> NDArray[np.float32]:
     """(H, W, 3) structural similarity of the windows around all pixels.
 
-    Wang et al. (2004), equation 13, in single precision, as the live comparison has not got the time of
-    double; the same as scikit-image's to 1e-5.
+    Wang et al. (2004), equation 13, in single precision, as the live comparison has not
+    got the time of double; the same as scikit-image's to 1e-5.
     """
     x, y = image.astype(np.float32), truth.astype(np.float32)
     mean_x, mean_y = _windowed(x), _windowed(y)

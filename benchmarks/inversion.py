@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,12 @@ from tables import Part, run_parts
 
 from tacdiff_ros.calibration.calibrate import CalibrationSettings, calibrate
 from tacdiff_ros.calibration.camera_pose import CameraPriors
+from tacdiff_ros.evaluation.surface_error import (
+    SurfaceError,
+    motion_error_mm,
+    moved_origin,
+    surface_error,
+)
 from tacdiff_ros.inversion.inversion_settings import STREAMING
 from tacdiff_ros.inversion.inverter import Inversion, Inverter
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
@@ -60,21 +65,6 @@ def main() -> int:
     return run_parts(PARTS, names, options)
 
 
-@dataclass(frozen=True)
-class SurfaceError:
-    """How far an inverted surface is from the truth over what the camera sees, mm.
-
-    Attributes:
-        height: root of the mean squared height error.
-        shear: the same in the plane, per axis.
-        deviation: median ratio of the height error to what the inversion says of it.
-    """
-
-    height: float
-    shear: float
-    deviation: float
-
-
 def measure_virtual(options: argparse.Namespace) -> Part:
     """Ten indenters on path-traced units, each unit calibrated from its own three images."""
     settings = UnitSettings(presses=CALIBRATED + TEN)
@@ -86,15 +76,15 @@ def measure_virtual(options: argparse.Namespace) -> Part:
         inverter.invert(unit.presses[0])  # compiles
         for k in range(CALIBRATED, CALIBRATED + TEN):
             found = inverter.invert(unit.presses[k])
-            truth = moved(unit.surfaces[k], shift)
-            error = surface_error(found, truth)
+            truth = moved_origin(unit.surfaces[k], shift)
+            error, ratio = error_of(found, truth)
             row = {
                 "unit": seed,
                 "indenter": unit.touches[k].indenter,
                 "depth_mm": round(unit.touches[k].depth_mm, 2),
-                "height_rmse_mm": round(error.height, 4),
-                "shear_rmse_mm": round(error.shear, 4),
-                "error_over_deviation": round(error.deviation, 2),
+                "height_rmse_mm": round(error.height_mm, 4),
+                "shear_rmse_mm": round(error.in_plane_mm, 4),
+                "error_over_deviation": round(ratio, 2),
                 "image_rms_grey": round(found.image_rms, 2),
                 "seconds": round(found.seconds, 2),
             }
@@ -122,28 +112,12 @@ def calibrated(unit: VirtualUnit) -> tuple[SensorModel, np.ndarray]:
     return found.model, np.append(unit.model.markers.centre_mm, 0.0).astype(np.float32)
 
 
-def moved(surface: GelSurface, shift: np.ndarray) -> GelSurface:
-    """A surface seen from another origin."""
-    return GelSurface(
-        surface.rest - shift, surface.position - shift, surface.rows, surface.columns, True
-    )
-
-
-def surface_error(found: Inversion, truth: GelSurface) -> SurfaceError:
-    """Compare at the found surface's material points."""
-    shape = (truth.rows, truth.columns, 3)
-    motion = (truth.position - truth.rest).astype(np.float64).reshape(shape)
-    axes = (truth.y_mm.astype(np.float64), truth.x_mm.astype(np.float64))
-    at = RegularGridInterpolator(axes, motion, bounds_error=False, fill_value=None)
-    surface, valid = found.surface, found.valid.ravel()
-    rest = surface.rest.astype(np.float64)
-    away = (surface.position - rest - at(rest[:, 1::-1]))[valid]
-    deviation = found.deviation_mm.ravel()[valid]
-    return SurfaceError(
-        float(np.sqrt(np.mean(away[:, 2] ** 2))),
-        float(np.sqrt(np.mean(away[:, :2] ** 2))),
-        float(np.median(np.abs(away[:, 2]) / deviation)),
-    )
+def error_of(found: Inversion, truth: GelSurface) -> tuple[SurfaceError, float]:
+    """Over what is valid; and the median ratio of the height error to what is said of it."""
+    valid = found.valid.ravel()
+    away = motion_error_mm(found.surface, truth)[valid]
+    ratio = np.abs(away[:, 2]) / found.deviation_mm.ravel()[valid]
+    return surface_error(found.surface, truth, valid), float(np.median(ratio))
 
 
 def guess_error(inverter: Inverter, image: np.ndarray, truth: GelSurface) -> float:
@@ -241,7 +215,7 @@ def measure_streaming(options: argparse.Namespace) -> Part:
         for frame, truth in zip(frames, surfaces, strict=True):
             found = inverter.follow(frame)
             seconds.append(found.seconds)
-            errors.append(surface_error(found, truth).height)
+            errors.append(surface_error(found.surface, truth, found.valid).height_mm)
         last = inverter.follow(rest)
         residue = float(np.abs(last.surface.position[:, 2]).max())
     guesses = []

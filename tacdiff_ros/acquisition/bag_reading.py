@@ -18,6 +18,7 @@ from tacdiff_ros.acquisition.bag_repair import is_finished, repair_bag
 from tacdiff_ros.errors import InputError
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
+SIMULATED = "simulated/"
 LARGEST_RUN_FILE_BYTES = 1024 * 1024
 TEXT_COLUMNS = {"phase", "step", "motion"}
 
@@ -67,7 +68,7 @@ def images(bag: Path, topic: str | None = None) -> Iterator[tuple[int, NDArray[n
 
     Args:
         bag: rosbag2 folder, mcap or sqlite3.
-        topic: None for the first rgb8 or bgr8 image topic.
+        topic: None for `image_raw`, or the only image topic.
 
     Raises:
         InputError: the bag cannot be read, or has no such images.
@@ -99,7 +100,7 @@ def messages(bag: Path, type_name: str, topic: str | None = None) -> Iterator[tu
                 raise InputError(
                     f"{bag} has no topic with {type_name}" + (f" named {topic}" if topic else "")
                 )
-            for connection, _, data in reader.messages(found[:1]):
+            for connection, _, data in reader.messages([_recorded(found)]):
                 message: Any = reader.deserialize(data, connection.msgtype)
                 stamp = message.header.stamp
                 yield stamp.sec * 1_000_000_000 + stamp.nanosec, message
@@ -107,6 +108,11 @@ def messages(bag: Path, type_name: str, topic: str | None = None) -> Iterator[tu
         raise
     except Exception as error:  # damaged bytes leave rosbags as nearly any exception
         raise InputError(f"cannot read the bag {bag}: {' '.join(str(error).split())}") from error
+
+
+def _recorded(connections: list[Any]) -> Any:
+    """The sensor's own topic, where simulated ones were recorded beside it."""
+    return min(connections, key=lambda c: (SIMULATED in c.topic, not c.topic.endswith("image_raw")))
 
 
 def _read_index(path: Path) -> dict[str, NDArray[Any]]:

@@ -191,6 +191,11 @@ def index_row(sample: Sample) -> list[Any]:
     ]
 
 
+def is_standard(type_name: str) -> bool:
+    """Whether a type, "sensor_msgs/msg/Image", comes with ROS 2 itself."""
+    return type_name in get_typestore(Stores.ROS2_JAZZY).types
+
+
 def make_typestore(definitions: Mapping[str, str]) -> Any:
     """Typestore of ROS 2 Jazzy with further types by the text of their .msg files."""
     store = get_typestore(Stores.ROS2_JAZZY)

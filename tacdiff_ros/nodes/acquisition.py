@@ -32,6 +32,7 @@ from tacdiff_ros.nodes.conversion.geometry import to_nanoseconds, to_pose, to_ti
 from tacdiff_ros.nodes.conversion.images import from_image
 from tacdiff_ros.nodes.conversion.robot_state import RobotStateDecoder
 from tacdiff_ros.nodes.definitions import read_definitions
+from tacdiff_ros.nodes.further_topics import FurtherTopics
 from tacdiff_ros.nodes.goals import end_goal
 from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import LATEST_COMMAND, SENSOR_IMAGES, SENSOR_STATES
@@ -62,7 +63,9 @@ class AcquisitionNode(Node):
         self._protocols = Path(folder).expanduser() if folder else config_path("protocols")
         self._default_protocol = declare(self, "protocol", "default.yaml", "for empty goals")
         self._base_frame = declare(self, "base_frame", "fr3_link0", "frame of the robot base")
+        further = declare(self, "also_record", [""], "further topics for the recordings")
         refuse_unknown(self)
+        self._further = [name for name in further if name]
         self._load_protocol(self._default_protocol)
         self._definitions = read_definitions(["franka_msgs", "tacdiff_ros"])
         self._decoder = RobotStateDecoder()
@@ -131,13 +134,18 @@ class AcquisitionNode(Node):
         run_.session = AcquisitionSession(
             self._rig, protocol, trials, self._limits, self._settings, run_.on_sample
         )
-        run_.recorder = RunRecorder(
-            self._data / _output_name(request.output),
-            self._topics(),
-            self._definitions,
-            protocol.model_dump(mode="json"),
-            self._describe_run(request, protocol, seed, len(trials)),
-        )
+        run_.further = FurtherTopics(self, self._further, self._record)
+        try:
+            run_.recorder = RunRecorder(
+                self._data / _output_name(request.output),
+                [*self._topics(), *run_.further.topics],
+                self._definitions | run_.further.definitions,
+                protocol.model_dump(mode="json"),
+                self._describe_run(request, protocol, seed, len(trials)),
+            )
+        except InputError:
+            run_.further.close()
+            raise
         return run_
 
     def _load_protocol(self, name: str) -> Protocol:
@@ -245,6 +253,7 @@ class _Run:
 
     session: AcquisitionSession
     recorder: RunRecorder
+    further: FurtherTopics
 
     def __init__(self, node: AcquisitionNode, goal: Any) -> None:
         self.gaps = StreamGaps()
@@ -273,6 +282,7 @@ class _Run:
             "pose_gap_max": outcome.pose_gap_max_s,
             "force_max": outcome.force_max_n,
         }
+        self.further.close()
         self.recorder.close(summary)
         if self.recorder.failure is not None and fault is None:
             summary |= {

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections import OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 from rclpy.time import Time
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import Image, PointCloud2
 from std_srvs.srv import Trigger
 
 from tacdiff_ros.calibration.calibration_folder import read_image
@@ -16,17 +18,23 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.agreement import side_by_side
 from tacdiff_ros.evaluation.agreement_watch import AgreementWatch, WatchLimits
 from tacdiff_ros.evaluation.image_comparison import ComparedImages, ImageComparison
+from tacdiff_ros.evaluation.surface_error import surface_error
 from tacdiff_ros.msg import SimRealMetrics
 from tacdiff_ros.nodes.conversion.agreement import to_metrics
 from tacdiff_ros.nodes.conversion.geometry import to_nanoseconds
 from tacdiff_ros.nodes.conversion.images import from_image, to_image
+from tacdiff_ros.nodes.conversion.surface import METRES, from_points
 from tacdiff_ros.nodes.newest_frame import NewestFrame
 from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import RELIABLE_IMAGES, SENSOR_IMAGES
 from tacdiff_ros.nodes.spinning import run
+from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
+from tacdiff_ros.sensor.sensor_model import SensorModel
 
 QUIET_S = 5.0  # between two warnings
+KEPT_SURFACES = 64
+TRUTH, SIMULATED = SURFACES = "ground_truth/gel_points", "simulated/gel_points"
 DIAGNOSTICS_S = 1.0
 
 
@@ -56,6 +64,7 @@ class ComparatorNode(Node):
             self._comparison.take_reference(read_image(Path(reference).expanduser()))
         self._watch = AgreementWatch(limits)
         self._newest = NewestFrame(self)
+        self._surfaces = {name: _Surfaces(self, name, self._model) for name in SURFACES}
         self._metrics = self.create_publisher(SimRealMetrics, "comparison", 10)
         self._pictures = self.create_publisher(Image, "comparison/image", RELIABLE_IMAGES)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -91,6 +100,9 @@ class ComparatorNode(Node):
             message.header.stamp = Time(nanoseconds=pair.real_ns).to_msg()
             message.header.frame_id = "gelsight_optical_frame"
             message.simulated_stamp = Time(nanoseconds=pair.simulated_ns).to_msg()
+            message.deformation_rms = METRES * self._height_error_mm(
+                pair.real_ns, pair.simulated_ns
+            )
             message.sensor_id = self._model.sensor_id
             message.simulator = self._simulator
             message.latency = 1e-9 * (self.get_clock().now().nanoseconds - pair.real_ns)
@@ -100,6 +112,14 @@ class ComparatorNode(Node):
                 self._pictures.publish(
                     to_image(picture, message.header.stamp, message.header.frame_id)
                 )
+
+    def _height_error_mm(self, real_ns: int, simulated_ns: int) -> float:
+        """Of the simulated surface, where the true one is known as well."""
+        truth = self._surfaces[TRUTH].at(real_ns)
+        simulated = self._surfaces[SIMULATED].at(simulated_ns)
+        if truth is None or simulated is None:
+            return math.nan
+        return surface_error(simulated, truth).height_mm
 
     def _take_reference(
         self, _request: Trigger.Request, response: Trigger.Response
@@ -131,6 +151,29 @@ class ComparatorNode(Node):
         message = DiagnosticArray(status=[status])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
+
+
+class _Surfaces:
+    """The newest surfaces of one topic, by their stamps."""
+
+    def __init__(self, node: Node, topic: str, model: SensorModel) -> None:
+        self._gel, self._logger = model.gel, node.get_logger()
+        self._kept: OrderedDict[int, GelSurface] = OrderedDict()
+        node.create_subscription(PointCloud2, topic, self._on_points, RELIABLE_IMAGES)
+
+    def at(self, stamp_ns: int) -> GelSurface | None:
+        """The surface of exactly this time."""
+        return self._kept.get(stamp_ns)
+
+    def _on_points(self, message: PointCloud2) -> None:
+        try:
+            surface = from_points(message, self._gel)
+        except InputError as error:
+            self._logger.warning(f"not compared: {error}", throttle_duration_sec=QUIET_S)
+            return
+        self._kept[to_nanoseconds(message.header.stamp)] = surface
+        while len(self._kept) > KEPT_SURFACES:
+            self._kept.popitem(last=False)
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.time import Time
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import Image, PointCloud2
 from shape_msgs.msg import Mesh
 
 from tacdiff_ros.acquisition.pose import Pose
@@ -25,7 +25,7 @@ from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.nodes.conversion.geometry import to_indenter
 from tacdiff_ros.nodes.conversion.images import from_map, to_image
 from tacdiff_ros.nodes.conversion.robot_state import RobotStateDecoder
-from tacdiff_ros.nodes.conversion.surface import METRES, from_mesh
+from tacdiff_ros.nodes.conversion.surface import METRES, from_mesh, to_points
 from tacdiff_ros.nodes.conversion.touch import fill_response, from_request
 from tacdiff_ros.nodes.deferred_service import DeferredService, Ticket
 from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
@@ -84,6 +84,7 @@ class TactileSimulatorNode(Node):
             name: self.create_publisher(Image, f"simulated/{name}", RELIABLE_IMAGES)
             for name in OUTPUTS
         }
+        self._points = self.create_publisher(PointCloud2, "simulated/gel_points", RELIABLE_IMAGES)
         self._frames: NewestWorker[Callable[[], None]] = NewestWorker(
             lambda draw: draw(), self._warn
         )
@@ -134,7 +135,10 @@ class TactileSimulatorNode(Node):
         gel = effector @ self._rig.end_effector_to_gel
         pose = to_indenter(gel.inverse() @ self._rig.base_to_indenter)
         frame = self._twin.follow(pose if pose.depth_mm > 0 else IndenterPose(depth_mm=-1.0))
-        self._publish(frame.drawn, Time(nanoseconds=state.stamp_ns).to_msg())
+        stamp = Time(nanoseconds=state.stamp_ns).to_msg()
+        if self._points.get_subscription_count() and not self._stopping:
+            self._points.publish(to_points(frame.answer.surface(), stamp, "gel"))
+        self._publish(frame.drawn, stamp)
 
     def _on_nocs(self, message: Image) -> None:
         def draw() -> None:
@@ -192,10 +196,6 @@ class TactileSimulatorNode(Node):
             stamp = self.get_clock().now().to_msg()
             fill_response(response, worker.found, request.with_maps, stamp, self._frame)
         self._service.answer(ticket, response)
-
-
-def _call(task: Callable[[], None]) -> None:
-    task()
 
 
 class _Drawing:

@@ -9,7 +9,7 @@ from typing import Any
 
 from geometry_msgs.msg import PoseStamped, WrenchStamped
 from rclpy.node import Node
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from shape_msgs.msg import Mesh
 
 from tacdiff_ros.errors import InputError
@@ -18,7 +18,7 @@ from tacdiff_ros.msg import SensorModel as SensorModelMessage
 from tacdiff_ros.nodes.conversion.geometry import from_pose, to_indenter, to_wrench
 from tacdiff_ros.nodes.conversion.images import to_image
 from tacdiff_ros.nodes.conversion.sensor_model import to_sensor_model
-from tacdiff_ros.nodes.conversion.surface import METRES, to_mesh
+from tacdiff_ros.nodes.conversion.surface import METRES, to_mesh, to_points
 from tacdiff_ros.nodes.parameters import declare, refuse_unknown
 from tacdiff_ros.nodes.qos import FRANKA_CONVENIENCE, LATCHED, LATEST_COMMAND, RELIABLE_IMAGES
 from tacdiff_ros.nodes.spinning import run
@@ -53,6 +53,9 @@ class VirtualGelsightNode(Node):
         self._infos = self.create_publisher(CameraInfo, "camera_info", RELIABLE_IMAGES)
         self._wrenches = self.create_publisher(WrenchStamped, "contact_wrench", LATEST_COMMAND)
         self._meshes = self.create_publisher(Mesh, "ground_truth/gel_mesh", LATEST_COMMAND)
+        self._points = self.create_publisher(
+            PointCloud2, "ground_truth/gel_points", RELIABLE_IMAGES
+        )
         self._truth = self.create_publisher(
             SensorModelMessage, "ground_truth/sensor_model", LATCHED
         )
@@ -100,6 +103,8 @@ class VirtualGelsightNode(Node):
         wrench = WrenchStamped(wrench=to_wrench(seen.force_n, METRES * seen.torque_n_mm))
         wrench.header.stamp, wrench.header.frame_id = stamp, "gel"
         self._wrenches.publish(wrench)
+        if self._points.get_subscription_count():
+            self._points.publish(to_points(seen.surface, stamp, "gel"))
         self._images.publish(to_image(seen.image, stamp, self._frame))
         self._infos.publish(self._info)
         if self._meshes.get_subscription_count():

@@ -107,5 +107,12 @@ class VirtualSensor:
 
 
 def virtual_unit(seed: int) -> SensorModel:
-    """A random unit, exposed so that its untouched gel is not white."""
-    return usable_exposure(random_unit(seed))
+    """A random unit, exposed so that its untouched gel is not white.
+
+    Its dots are in the middle of the pad: what is mounted on an arm is measured from them.
+    """
+    model = random_unit(seed)
+    if model.markers is not None:
+        centred = model.markers.model_copy(update={"centre_mm": (0.0, 0.0)})
+        model = model.model_copy(update={"markers": centred})
+    return usable_exposure(model)

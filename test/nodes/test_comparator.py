@@ -10,13 +10,16 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed; `make setup` brings
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import Image, PointCloud2
 from std_srvs.srv import Trigger
 from tacdiff_ros.msg import SimRealMetrics
 
 from tacdiff_ros.evaluation.agreement import compare_images, side_by_side
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.nodes.conversion.images import from_image, to_image
+from tacdiff_ros.nodes.conversion.surface import to_points
+from tacdiff_ros.sensor.gel_surface import GelSurface
+from tacdiff_ros.sensor.sensor_file import default_sensor
 from tacdiff_ros.virtual.frames import GeneratedFrames
 
 
@@ -31,6 +34,13 @@ def frames():
     )
 
 
+def touched_pad(depth_mm: float, rows: int, columns: int) -> GelSurface:
+    gel = default_sensor().gel
+    flat = GelSurface.flat(gel.width_mm, gel.height_mm, rows, columns)
+    bump = depth_mm * np.exp(-(flat.rest[:, :1] ** 2 + flat.rest[:, 1:2] ** 2) / 50.0)
+    return flat.moved(flat.rest - bump * np.array([[0.0, 0.0, 1.0]]))
+
+
 class Client:
     """Publishes both streams and takes what comes back."""
 
@@ -38,25 +48,32 @@ class Client:
         node, self.spin = meeting.node, meeting.spin
         self.real = node.create_publisher(Image, "image_raw", 10)
         self.simulated = node.create_publisher(Image, "simulated/image_raw", 10)
+        self.true_points = node.create_publisher(PointCloud2, "ground_truth/gel_points", 10)
+        self.points = node.create_publisher(PointCloud2, "simulated/gel_points", 10)
         self.take = node.create_client(Trigger, "comparator/take_reference")
         self.metrics, self.pictures, self.diagnostics = [], [], []
         node.create_subscription(SimRealMetrics, "comparison", self.metrics.append, 10)
         node.create_subscription(Image, "comparison/image", self.pictures.append, 10)
         node.create_subscription(DiagnosticArray, "/diagnostics", self.diagnostics.append, 10)
         assert self.take.wait_for_service(30.0)
-        meeting.meet(self.real, self.simulated)
+        meeting.meet(self.real, self.simulated, self.true_points, self.points)
 
-    def compare(self, real, simulated, first_ms: int, apart_ms: int = 0) -> SimRealMetrics:
+    def compare(self, real, simulated, first_ms: int, apart_ms: int = 0, surfaces=None):
         """Of images sent again and again with new stamps: best-effort ones may be lost."""
         self.metrics.clear()
         self.pictures.clear()
         for k in range(60):
             stamp_ms = first_ms + 100 * k
+            if surfaces is not None:
+                self.points.publish(to_points(surfaces[0], stamp(stamp_ms + apart_ms), "gel"))
+                self.true_points.publish(to_points(surfaces[1], stamp(stamp_ms), "gel"))
+                self.spin(0.1)
             self.real.publish(to_image(real, stamp(stamp_ms), "camera"))
             self.simulated.publish(to_image(simulated, stamp(stamp_ms + apart_ms), "camera"))
             self.spin(1.0, lambda: bool(self.metrics and self.pictures))
-            if self.metrics and self.pictures:
-                return self.metrics[0]
+            found = [m for m in self.metrics if surfaces is None or m.deformation_rms > 0]
+            if found and self.pictures:
+                return found[0]
         pytest.fail("nothing was compared")
         return None
 
@@ -101,6 +118,14 @@ def test_pictures_and_stamps_belong_together(client, frames):
     assert gap_ns == 8_000_000
     assert client.pictures[0].header.stamp == message.header.stamp
     np.testing.assert_array_equal(from_image(client.pictures[0]), side_by_side(simulated, real))
+
+
+def test_surfaces_are_compared_where_the_true_one_is_known(client, frames):
+    assert np.isnan(client.compare(frames[1], frames[2], 20_000).deformation_rms)
+    surfaces = touched_pad(0.8, 41, 49), touched_pad(1.0, 65, 81)
+    message = client.compare(frames[1], frames[2], 30_000, 8, surfaces)
+    height = 0.2 * (surfaces[0].position[:, 2] / 0.8)
+    assert message.deformation_rms == pytest.approx(1e-3 * np.sqrt(np.mean(height**2)), rel=0.03)
 
 
 def test_images_that_are_too_far_apart_are_not_compared(client, frames):

@@ -64,6 +64,7 @@ class Graph:
             "acquisition": [
                 *["-p", f"data_folder:={folder}", "-p", f"protocol_folder:={folder}/protocols"],
                 *["-p", "protocol:=short.yaml"],
+                *["-p", "also_record:=[markers, camera_info]"],
                 *["-p", "limits.state_age_s:=5.0", "-p", "limits.image_age_s:=5.0"],
             ],
         }
@@ -205,6 +206,25 @@ def test_bag_carries_every_topic_with_its_definition(recorded):
     assert counts["franka_msgs/msg/FrankaRobotState"] > 20 * counts["sensor_msgs/msg/Image"]
     assert counts["tacdiff_ros/msg/AcquisitionState"] == recorded[0]["samples"]
     assert counts["geometry_msgs/msg/PoseStamped"] > 2 * counts["sensor_msgs/msg/Image"]
+
+
+def test_bag_carries_the_further_topics_that_were_asked_for(recorded):
+    run = recorded[1]
+    fields = [m for _, m in messages(run.bag, "tacdiff_ros/msg/MarkerField")]
+    infos = list(messages(run.bag, "sensor_msgs/msg/CameraInfo"))
+    assert len(fields) > 0.2 * run.sample_count
+    assert len(infos) > 0.5 * run.sample_count
+    assert {field.header.frame_id for field in fields} == {"gelsight_optical_frame"}
+
+
+def test_a_further_topic_that_nobody_publishes_is_refused(graph, tmp_path):
+    elsewhere = ["-r", "__ns:=/other"]
+    extra = [*elsewhere, "-p", "also_record:=[nothing]", "-p", f"data_folder:={tmp_path}"]
+    with running_node("acquisition", extra, tmp_path / "log", graph.environment):
+        result = graph.acquire("--output", "none", "--ros-args", *elsewhere)
+    assert not result["success"]
+    assert "nobody publishes nothing" in result["message"]
+    assert not (tmp_path / "none").exists()
 
 
 def test_recording_is_never_overwritten(graph, recorded):

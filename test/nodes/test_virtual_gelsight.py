@@ -9,11 +9,12 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed; `make setup` brings
 
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped, WrenchStamped
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import Image, PointCloud2
 from shape_msgs.msg import Mesh
 from tacdiff_ros.msg import SensorModel
 
 from tacdiff_ros.nodes.conversion.images import from_image
+from tacdiff_ros.nodes.conversion.surface import from_points
 from tacdiff_ros.nodes.qos import LATCHED
 from tacdiff_ros.optics import llvm
 from tacdiff_ros.sensor.sensor_file import parse_sensor
@@ -26,6 +27,7 @@ KINDS = {
     "image_raw": Image,
     "contact_wrench": WrenchStamped,
     "ground_truth/gel_mesh": Mesh,
+    "ground_truth/gel_points": PointCloud2,
 }
 
 
@@ -83,3 +85,9 @@ def test_images_and_wrenches_follow_the_indenter_with_its_stamps(client):
     after = from_image(client.seen["image_raw"][-1])
     assert np.abs(after.astype(int) - before).max() > 40
     assert len(client.seen["ground_truth/gel_mesh"][-1].vertices) == 57 * 71
+    cloud = client.seen["ground_truth/gel_points"][-1]
+    surface = from_points(cloud, virtual_unit(4).gel)
+    assert (surface.rows, surface.columns) == (57, 71)
+    assert -0.6 < surface.position[:, 2].min() < -0.1
+    stamps = [message.header.stamp for message in client.seen["image_raw"]]
+    assert cloud.header.stamp in stamps[-3:]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import Point, Vector3
 from numpy.typing import NDArray
+from sensor_msgs.msg import PointCloud2, PointField
 from shape_msgs.msg import Mesh, MeshTriangle
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker
@@ -45,6 +47,43 @@ def from_mesh(mesh: Mesh, gel: Gel) -> GelSurface:
             "a surface as topic gel_mesh carries it"
         )
     position = np.array([(p.x, p.y, p.z) for p in mesh.vertices]) / METRES
+    flat = GelSurface.flat(gel.width_mm, gel.height_mm, rows, columns)
+    return flat.moved(position, may_overhang=True)
+
+
+def to_points(surface: GelSurface, stamp: Any, frame_id: str) -> PointCloud2:
+    """Vertices by rows and columns, as an organised cloud."""
+    points = METRES * surface.position
+    message = PointCloud2(height=surface.rows, width=surface.columns, is_dense=True)
+    message.header.stamp, message.header.frame_id = stamp, frame_id
+    message.fields = [
+        PointField(name=name, offset=4 * k, datatype=PointField.FLOAT32, count=1)
+        for k, name in enumerate("xyz")
+    ]
+    message.point_step = points.itemsize * 3
+    message.row_step = message.point_step * surface.columns
+    message.data = array("B", np.ascontiguousarray(points, np.float32).tobytes())
+    return message
+
+
+def from_points(cloud: Any, gel: Gel) -> GelSurface:
+    """A surface of a pad from what `to_points` made of one; from DDS or a bag.
+
+    Raises:
+        InputError: no such cloud, or positions that are not finite.
+    """
+    rows, columns = int(cloud.height), int(cloud.width)
+    names = [(field.name, field.offset, field.datatype) for field in cloud.fields]
+    expected = [(name, 4 * k, PointField.FLOAT32) for k, name in enumerate("xyz")]
+    whole = cloud.point_step == 12 and len(cloud.data) == 12 * rows * columns
+    if names != expected or not whole or cloud.is_bigendian:
+        raise InputError(
+            f"cloud of {rows} x {columns} points with fields {names}: expected x, y, z as float32 "
+            "in rows and columns, as ground_truth/gel_points carries them"
+        )
+    if min(rows, columns) < FEWEST_LINES or rows * columns > MOST_VERTICES:
+        raise InputError(f"cloud of {rows} x {columns} points")
+    position = np.frombuffer(bytes(cloud.data), np.float32).reshape(-1, 3) / METRES
     flat = GelSurface.flat(gel.width_mm, gel.height_mm, rows, columns)
     return flat.moved(position, may_overhang=True)
 

@@ -14,22 +14,25 @@ from numpy.typing import NDArray
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.time import Time
-from sensor_msgs.msg import Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from shape_msgs.msg import Mesh
 
-from tacdiff_ros.acquisition.pose import Pose
-from tacdiff_ros.acquisition.robot_state import RobotState
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.material import GelMaterial
-from tacdiff_ros.nodes.conversion.geometry import to_indenter
+from tacdiff_ros.nodes.conversion.geometry import to_indenter, to_nanoseconds
 from tacdiff_ros.nodes.conversion.images import from_map, to_image
 from tacdiff_ros.nodes.conversion.robot_state import RobotStateDecoder
 from tacdiff_ros.nodes.conversion.surface import METRES, from_mesh, to_points
 from tacdiff_ros.nodes.conversion.touch import fill_response, from_request
 from tacdiff_ros.nodes.deferred_service import DeferredService, Ticket
 from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
-from tacdiff_ros.nodes.qos import LATEST_COMMAND, RELIABLE_IMAGES, SENSOR_STATES
+from tacdiff_ros.nodes.qos import (
+    LATEST_COMMAND,
+    RELIABLE_IMAGES,
+    SENSOR_IMAGES,
+    SENSOR_STATES,
+)
 from tacdiff_ros.nodes.rig_parameters import declare_rig
 from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.nodes.topics import ROBOT_STATE
@@ -39,6 +42,7 @@ from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
 from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.srv import SimulateTouch
+from tacdiff_ros.twin.frame_pacing import DueFrame, FramePacing
 from tacdiff_ros.twin.live_twin import LiveTwin
 from tacdiff_ros.twin.newest_worker import NewestWorker
 from tacdiff_ros.twin.rendering import RenderedDrawing
@@ -63,7 +67,7 @@ class TactileSimulatorNode(Node):
         threads = declare(self, "threads", 2, "of the processor for the network; 0: all")
         fast = declare(self, "half_precision", False, "bfloat16 where the processor can")
         indenter = declare(self, "indenter", "", "spec, to follow the robot; empty: it is not")
-        rate_hz = declare(self, "rate_hz", 25.0, "at most so many frames a second of the robot")
+        rate_hz = declare(self, "rate_hz", 25.0, "frames a second where there is no camera")
         self._frame = declare(self, "frame_id", "gelsight_optical_frame", "of simulated images")
         self._rig = declare_rig(self)
         self._material = declare_model(self, "material", GelMaterial)
@@ -112,30 +116,32 @@ class TactileSimulatorNode(Node):
         """Simulate what the sensor sees of an indenter as the robot moves it."""
         self._twin = LiveTwin(self._model, indenter, self._drawing, self._material)
         self._decoder = RobotStateDecoder()
-        self._period_ns = round(1e9 * period_s)
-        self._next_ns = 0
+        self._pacing = FramePacing(round(1e9 * period_s))
         self.create_subscription(
             FrankaRobotState, ROBOT_STATE, self._on_state, SENSOR_STATES, raw=True
         )
+        self.create_subscription(CameraInfo, "camera_info", self._on_camera, SENSOR_IMAGES)
 
     def _on_state(self, data: bytes) -> None:
-        """A frame whenever one is due; states come at 1 kHz."""
         try:
             state = self._decoder.decode(data)
         except InputError as error:
             self._warn(str(error))
             return
-        if self._next_ns - self._period_ns <= state.stamp_ns < self._next_ns:
-            return
-        self._next_ns = state.stamp_ns + self._period_ns
-        self._frames.offer(partial(self._draw_state, state))
+        self._draw_all(self._pacing.add_state(state))
 
-    def _draw_state(self, state: RobotState) -> None:
-        effector = Pose.from_quaternion(state.position_mm, state.quaternion_xyzw)
-        gel = effector @ self._rig.end_effector_to_gel
+    def _on_camera(self, message: CameraInfo) -> None:
+        self._draw_all(self._pacing.add_image(to_nanoseconds(message.header.stamp)))
+
+    def _draw_all(self, frames: list[DueFrame]) -> None:
+        for frame in frames:
+            self._frames.offer(partial(self._draw_frame, frame))
+
+    def _draw_frame(self, due: DueFrame) -> None:
+        gel = due.end_effector @ self._rig.end_effector_to_gel
         pose = to_indenter(gel.inverse() @ self._rig.base_to_indenter)
         frame = self._twin.follow(pose if pose.depth_mm > 0 else IndenterPose(depth_mm=-1.0))
-        stamp = Time(nanoseconds=state.stamp_ns).to_msg()
+        stamp = Time(nanoseconds=due.stamp_ns).to_msg()
         if self._points.get_subscription_count() and not self._stopping:
             self._points.publish(to_points(frame.answer.surface(), stamp, "gel"))
         self._publish(frame.drawn, stamp)

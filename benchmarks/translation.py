@@ -73,6 +73,7 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=100, help="of the dataset, 52 samples each")
     parser.add_argument("--mechanics", choices=("full", "live"), default="full")
     parser.add_argument("--steps", type=int, default=12_000, help="of each training")
+    parser.add_argument("--batch", type=int, default=8, help="samples of each step")
     parser.add_argument("--units", type=int, default=10, help="virtual units")
     parser.add_argument("--unit-steps", type=int, default=4_000, help="of a training for one unit")
     options = parser.parse_args()
@@ -132,7 +133,7 @@ def measure_quality(options: argparse.Namespace) -> Part:
     figures: dict[str, Any] = {}
     for kind in kinds:
         network = options.folder / f"{kind}_{options.mechanics}"
-        train_on(network, kind, [SamplesOf(folder, model)], options.steps)
+        train_on(network, kind, [SamplesOf(folder, model)], options, options.steps)
         scores, typical = tested(folder, model, network)
         write_sheet(options.folder / f"sheet_{kind}.png", typical)
         found = summary(scores)
@@ -187,13 +188,15 @@ def measure_units(options: argparse.Namespace) -> Part:
     for unit in seen:
         made(folder, plan, unit)
     general = options.folder / "nocs+light"
-    train_on(general, "nocs+light", [SamplesOf(folder, unit) for unit in seen], options.steps)
+    train_on(
+        general, "nocs+light", [SamplesOf(folder, unit) for unit in seen], options, options.steps
+    )
     rows = []
     for k in range(options.units):
         unit = random_unit(NEW_UNITS + k)
         made(folder, plan, unit)
         own = options.folder / f"nocs_unit_{k}"
-        train_on(own, "nocs", [SamplesOf(folder, unit)], options.unit_steps)
+        train_on(own, "nocs", [SamplesOf(folder, unit)], options, options.unit_steps)
         found = {
             name: summary(tested(folder, unit, network)[0])["psnr_db"]
             for name, network in (("retrained_psnr_db", own), ("one_for_all_psnr_db", general))
@@ -274,7 +277,9 @@ def warm_up(client: Any, folder: Path, workers: int) -> None:
     generate(folder / "warm", plan, default_sensor(), client)
 
 
-def train_on(folder: Path, kind: InputKind, samples: list[SamplesOf], steps: int) -> None:
+def train_on(
+    folder: Path, kind: InputKind, samples: list[SamplesOf], options: argparse.Namespace, steps: int
+) -> None:
     """A network, unless it is there."""
     if (folder / NETWORK).exists():
         return
@@ -282,7 +287,7 @@ def train_on(folder: Path, kind: InputKind, samples: list[SamplesOf], steps: int
         Joined([SamplePairs(part.reader(split), kind) for part in samples])
         for split in ("train", "validation")
     )
-    settings = TrainingSettings(steps=steps)
+    settings = TrainingSettings(steps=steps, batch=options.batch)
     network = NetworkSettings(kind=kind)
     untouched = Untouched(*untouched_pair(samples[0].reader("train"), kind))
 

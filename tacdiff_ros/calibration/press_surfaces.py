@@ -158,7 +158,7 @@ class PressSurfaces:
 
     def _drawn(self, answer: LiveAnswer, away_mm: tuple[float, float]) -> GelSurface:
         coarse = answer.surface()
-        surface = refine_surface(coarse.moved(coarse.position, may_overhang=True), *self._grid)
+        surface = refine_surface(coarse, *self._grid)
         return surface if away_mm == (0.0, 0.0) else shifted(surface, *away_mm)
 
 

@@ -6,21 +6,27 @@ import csv
 import json
 import math
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
+from tacdiff_ros.calibration.calibration_folder import read_image
 from tacdiff_ros.cli.output_folder import check_output_folder
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
 if TYPE_CHECKING:
+    from tacdiff_ros.mechanics.material import GelMaterial
     from tacdiff_ros.twin.live_twin import Drawing
-    from tacdiff_ros.twin.replay import ReplayResult
+    from tacdiff_ros.twin.replay import PoseOffset, ReplayResult
+    from tacdiff_ros.twin.replay_frames import Recording
 
 FILES = ("report.html", "metrics.json", "frames.csv", "timing.json")
 LARGEST_OFFSET_MM = 10.0
@@ -45,49 +51,103 @@ def benchmark(
         tuple[float, float, float, float],
         typer.Option(help="x, y, depth in mm and yaw in degrees, added to recorded poses"),
     ] = (0.0, 0.0, 0.0, 0.0),
+    reference: Annotated[
+        Path | None, typer.Option(help="untouched sensor; default: the recording's own frames")
+    ] = None,
+    topic: Annotated[
+        str | None, typer.Option(help="of the images, where a bag has several")
+    ] = None,
     friction: Annotated[float, typer.Option(min=0.0, max=2.0, help="Coulomb coefficient")] = 0.5,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
     """Replay a recording: report.html, metrics.json, frames.csv, timing.json."""
     from tacdiff_ros.mechanics.material import GelMaterial
-    from tacdiff_ros.twin.live_twin import LiveTwin
-    from tacdiff_ros.twin.replay import PoseOffset, replay
+    from tacdiff_ros.twin.replay import PoseOffset
     from tacdiff_ros.twin.replay_frames import open_recording
 
     if not all(math.isfinite(v) and abs(v) <= LARGEST_OFFSET_MM for v in offset[:3]):
         raise InputError(f"--offset {offset}: lengths up to {LARGEST_OFFSET_MM:g} mm")
-    check_output_folder(out, FILES)
     sensor_model = default_sensor() if sensor is None else read_sensor(sensor)
-    opened = open_recording(recording)
-    spec = indenter or opened.indenter
+    found = replay_to(
+        out,
+        open_recording(recording, topic),
+        sensor_model,
+        indenter or "",
+        model,
+        PoseOffset(*offset[:3], yaw_rad=math.radians(offset[3])),
+        GelMaterial(friction=friction),
+        Console(stderr=True),
+        None if reference is None else read_image(reference),
+    )
+    if as_json:
+        print(json.dumps({"out": str(out), **found.timing, "all": found.metrics["all"]}))
+        return
+    contact = found.metrics["all"].get("contact_psnr_db") or {}
+    print(
+        f"{out}: {len(found.result.frames)} frames, {found.result.skipped} left out, contact "
+        f"{contact.get('median', float('nan')):.1f} dB in the median, "
+        f"{found.timing['realtime_factor']} times real time"
+    )
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What was written.
+
+    Attributes:
+        metrics: of `metrics.json`.
+        timing: of `timing.json`.
+        result: the frames.
+    """
+
+    metrics: dict[str, Any]
+    timing: dict[str, Any]
+    result: ReplayResult
+
+
+def replay_to(
+    out: Path,
+    recording: Recording,
+    sensor: SensorModel,
+    indenter: str,
+    network: Path | None,
+    offset: PoseOffset,
+    material: GelMaterial,
+    console: Console,
+    reference: NDArray[np.uint8] | None = None,
+) -> Replayed:
+    """Replay a recording and write all files; an empty indenter is the recording's.
+
+    Raises:
+        InputError: the recording, its indenter or the network cannot be used, and why.
+    """
+    from tacdiff_ros.twin.live_twin import LiveTwin
+    from tacdiff_ros.twin.replay import replay
+
+    check_output_folder(out, FILES)
+    spec = indenter or recording.indenter
     if not spec:
         raise InputError("the recording does not name its indenter: give --indenter")
-    drawing = _drawing(sensor_model, model)
-    twin = LiveTwin(sensor_model, spec, drawing, GelMaterial(friction=friction))
-    shift = PoseOffset(*offset[:3], yaw_rad=math.radians(offset[3]))
-    console = Console(stderr=True)
+    twin = LiveTwin(sensor, spec, _drawing(sensor, network), material)
     with Progress(console=console, disable=not sys.stderr.isatty(), transient=True) as bar:
-        task = bar.add_task("replaying", total=len(opened.states))
+        task = bar.add_task("replaying", total=len(recording.states))
         result = replay(
-            opened, sensor_model, twin, shift, lambda count: bar.update(task, completed=count)
+            recording,
+            sensor,
+            twin,
+            offset,
+            lambda count: bar.update(task, completed=count),
+            reference,
         )
-    metrics = _metrics(result, sensor_model, spec, "renderer" if model is None else "network")
+    metrics = _metrics(result, sensor, spec, "renderer" if network is None else "network")
     timing = {
         "frames": len(result.frames),
         "seconds": round(result.seconds, 3),
         "recorded_s": round(result.recorded_s, 3),
         "realtime_factor": round(result.recorded_s / max(result.seconds, 1e-9), 3),
     }
-    _write(out, recording, metrics, timing, result)
-    if as_json:
-        print(json.dumps({"out": str(out), **timing, "all": metrics["all"]}))
-        return
-    contact = metrics["all"].get("contact_psnr_db") or {}
-    print(
-        f"{out}: {len(result.frames)} frames, {result.skipped} left out, contact "
-        f"{contact.get('median', float('nan')):.1f} dB in the median, {timing['realtime_factor']} "
-        "times real time"
-    )
+    _write(out, recording.source, metrics, timing, result)
+    return Replayed(metrics, timing, result)
 
 
 def _drawing(model: SensorModel, network: Path | None) -> Drawing:

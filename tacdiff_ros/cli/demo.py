@@ -1,62 +1,81 @@
-"""`tacdiff demo`: the acquisition job without hardware, as separate processes on DDS."""
+"""`tacdiff demo`: the whole job without hardware, on real DDS, told in one report."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import signal
-import subprocess
-import sys
+import math
 import time
-from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import cv2
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tacdiff_ros.acquisition.bag_reading import open_run
+from tacdiff_ros.acquisition.bag_reading import RecordedRun, open_run
 from tacdiff_ros.acquisition.frame_sources import open_frames
 from tacdiff_ros.calibration.markers import detect_markers
-from tacdiff_ros.cli.processes import isolated_environment, running_node
+from tacdiff_ros.cli.virtual_graph import GraphRun, parameters, require_ros, run_graph
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.acquisition_report import write_report
+from tacdiff_ros.evaluation.story_report import Chapter, write_story
 from tacdiff_ros.sensor.marker_grid import MarkerGrid
+from tacdiff_ros.sensor.sensor_file import write_sensor
 
-DEMO_INDENTER = "cross:size=4.4"  # what the generated frames show
+BALL, CROSS = "sphere:diameter=5", "cross:size=4.4"
+CAMERA_HZ = 5.0  # two sensors and an arm are simulated on one laptop
+# A starved laptop must not stop a run on virtual hardware.
+LAPTOP_LIMITS = {
+    "limits__image_pause_s": 1.0,
+    "limits__image_age_s": 5.0,
+    "limits__state_pause_s": 0.3,
+    "limits__state_age_s": 5.0,
+    "limits__clock_jump_s": 2.0,
+}
+TOLD = (
+    "No hardware: arm and sensor are virtual, the nodes, DDS, recordings and everything after "
+    "them are what runs on a robot."
+)
+LIVE_TOPICS = ("simulated/image_raw", "comparison", "ground_truth/gel_points")
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="folder for recording, logs and report")] = Path("demo"),
+    out: Annotated[Path, typer.Option(help="folder for recordings, logs and report")] = Path(
+        "demo"
+    ),
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="of the virtual sensor")] = 0,
     frames: Annotated[
-        Path | None, typer.Option(help="video or image folder instead of generated frames")
+        Path | None,
+        typer.Option(help="video or image folder: record and track these, and no more"),
     ] = None,
-    grid: Annotated[str, typer.Option(help="rows x columns of dots in the frames")] = "7x9",
-    trials: Annotated[int, typer.Option(min=1, max=100, help="trials to run")] = 2,
+    grid: Annotated[str, typer.Option(help="rows x columns of dots in these frames")] = "7x9",
+    trials: Annotated[
+        int, typer.Option(min=1, max=100, help="with the cross, or with these frames")
+    ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> int:
-    """Run driver, virtual Panda and acquisition on DDS, record two trials and write report.html."""
-    started_s = time.monotonic()
+    """Acquire, calibrate, simulate live, compare, replay, invert; write report.html."""
     marker_grid = MarkerGrid.parse(grid)
     if frames is not None:
         _check_frames(frames, marker_grid)
-    _require_ros()
-    name = time.strftime("run_%Y%m%d_%H%M%S")
-    _make_folder(out)
+    require_ros()
+    try:
+        (out / "logs").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to {out}: {error.strerror}") from error
+    started_s = time.monotonic()
     console = Console(stderr=True)
-    console.print(f"[bold]tacdiff demo[/]: recording to {out / name}")
-    result = _acquire(out, name, frames, grid, trials, console)
-    if not result["success"]:
-        console.print(f"[red]{result['message']}[/]; logs are in {out / 'logs'}")
+    job = _Job(out, time.strftime("%Y%m%d_%H%M%S"), console)
+    try:
+        if frames is None:
+            figures = _whole_job(job, seed, trials)
+        else:
+            figures = _given_frames(job, frames, marker_grid, trials)
+    except _StoppedError as stopped:
+        console.print(f"[red]{stopped}[/]; logs are in {out / 'logs'}")
         return 1
-    console.print(result["message"])
-    with console.status("reading the bag back and writing the report"):
-        figures = write_report(open_run(out / name), marker_grid, out / "report.html")
-    figures = {
-        **figures,
-        "images_lost": result["images_lost"],
-        "recording": str(out / name),
+    figures |= {
         "report": str(out / "report.html"),
         "demo_seconds": round(time.monotonic() - started_s, 1),
     }
@@ -65,6 +84,33 @@ def demo(
     else:
         print(f"report: {figures['report']} ({figures['demo_seconds']} s)")
     return 0
+
+
+class _StoppedError(Exception):
+    """A run that did not end well."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    out: Path
+    stamp: str
+    console: Console
+
+    def record(self, run: GraphRun) -> RecordedRun:
+        """Run the graph for one goal and read its recording."""
+        result = run_graph(run, self.out / "logs", self.console)
+        if not result["success"]:
+            raise _StoppedError(result["message"])
+        self.console.print(result["message"], highlight=False)
+        return open_run(self.out / run.name)
+
+    def acquisition(self, **further: object) -> list[str]:
+        """ROS arguments of the acquisition node."""
+        return parameters(data_folder=self.out.resolve(), **LAPTOP_LIMITS, **further)
+
+    def say(self, line: str) -> None:
+        """What begins now."""
+        self.console.print(f"[bold]{line}[/]")
 
 
 def _check_frames(frames: Path, grid: MarkerGrid) -> None:
@@ -77,85 +123,186 @@ def _check_frames(frames: Path, grid: MarkerGrid) -> None:
     detect_markers(first, grid)
 
 
-def _require_ros() -> None:
-    for module in ("rclpy", "franka_msgs", "tacdiff_ros.msg"):
-        if importlib.util.find_spec(module) is None:
-            raise InputError(
-                f"the demo runs on ROS 2 and {module} is not installed: run `make setup` in the "
-                "repository, or source a ROS workspace with this package"
-            )
-
-
-def _make_folder(out: Path) -> None:
-    try:
-        (out / "logs").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write to {out}: {error.strerror}") from error
-
-
-def _acquire(
-    out: Path, name: str, frames: Path | None, grid: str, trials: int, console: Console
-) -> dict[str, Any]:
-    """Run the graph for one goal and return its result."""
-    source = "generated" if frames is None else str(frames.resolve())
-    parameters = {
+def _given_frames(job: _Job, frames: Path, grid: MarkerGrid, trials: int) -> dict[str, Any]:
+    """The acquisition job alone, on frames that somebody brought."""
+    job.say(f"recording {frames} with a virtual arm")
+    nodes = {
         "virtual_panda": [],
-        "gelsight_driver": ["-p", f"source:={source}"],
-        "marker_tracker": ["-p", f"grid:={grid}"],
-        "acquisition": ["-p", f"data_folder:={out.resolve()}"],
+        "gelsight_driver": parameters(source=frames.resolve()),
+        "marker_tracker": parameters(grid=f"{grid.rows}x{grid.columns}"),
+        "acquisition": job.acquisition(),
     }
-    environment = isolated_environment()
-    with ExitStack() as stack:
-        for node, extra in parameters.items():
-            stack.enter_context(
-                running_node(node, extra, out / "logs" / f"{node}.log", environment)
-            )
-        goal = ["--protocol", "demo.yaml", "--output", name, "--trials", str(trials)]
-        goal += ["--indenter", DEMO_INDENTER if frames is None else ""]
-        return _send_goal(goal, environment, console)
+    run = job.record(GraphRun(f"run_{job.stamp}", "demo.yaml", "", nodes, trials))
+    figures = write_report(run, grid, job.out / "report.html")
+    return {**figures, "recording": str(run.folder)}
 
 
-def _send_goal(goal: list[str], environment: dict[str, str], console: Console) -> dict[str, Any]:
-    """Send the goal from a process of its own and show its feedback; Ctrl-C cancels it."""
-    command = [sys.executable, "-m", "tacdiff_ros.nodes.acquire_client", *goal]
-    client = subprocess.Popen(  # noqa: S603
-        command,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
+def _whole_job(job: _Job, seed: int, trials: int) -> dict[str, Any]:
+    from tacdiff_ros.twin.demo_stages import calibration_chapter, inversion_chapter, live_chapter
+    from tacdiff_ros.twin.recorded_truth import read_comparisons
+    from tacdiff_ros.virtual.virtual_sensor import virtual_unit
+
+    truth = virtual_unit(seed)
+    grid = truth.markers.grid if truth.markers is not None else MarkerGrid(7, 9)
+    job.say("1. three presses of a ball, by a virtual arm on a virtual sensor")
+    ball = job.record(_ball_run(job, seed))
+    job.say("2. calibrating the sensor from three of its images")
+    calibrated = _calibrate(job, ball)
+    job.say("3. a cross, with the calibrated twin beside it, live")
+    cross = job.record(_cross_run(job, seed, trials))
+    live = read_comparisons(cross.bag)
+    acquired = write_report(cross, grid, job.out / "acquisition.html")
+    job.say("4. the recording as a benchmark")
+    replayed = _replay(job, cross, calibrated)
+    job.say("5. two of its images back into the deformed gel")
+    inverted = _invert(job, cross, calibrated, truth)
+    chapters = [
+        _acquisition_chapter(ball, cross, acquired),
+        calibration_chapter(calibrated, truth),
+        live_chapter(cross, live, "renderer"),
+        _replay_chapter(replayed),
+        inversion_chapter(inverted),
+    ]
+    write_story(job.out / "report.html", "A tactile sensor and its twin", TOLD, chapters)
+    return _figures(cross, live, replayed, inverted, calibrated, acquired)
+
+
+def _ball_run(job: _Job, seed: int) -> GraphRun:
+    nodes = {
+        "virtual_panda": [],
+        "virtual_gelsight": _virtual_sensor(seed, BALL),
+        "acquisition": job.acquisition(),
+    }
+    return GraphRun(f"ball_{job.stamp}", "demo_ball.yaml", BALL, nodes, 0, ["image_raw"])
+
+
+def _cross_run(job: _Job, seed: int, trials: int) -> GraphRun:
+    sensor, reference = job.out.resolve() / "sensor.yaml", job.out.resolve() / "untouched.png"
+    nodes = {
+        "virtual_panda": [],
+        "virtual_gelsight": _virtual_sensor(seed, CROSS),
+        "tactile_simulator": parameters(
+            sensor_file=sensor, indenter=f"'{CROSS}'", simulator="renderer"
+        ),
+        "comparator": parameters(
+            sensor_file=sensor, reference_image=reference, simulator="renderer", patience_s=5.0
+        ),
+        "acquisition": job.acquisition(also_record=f"[{','.join(LIVE_TOPICS)}]"),
+    }
+    name = f"cross_{job.stamp}"
+    return GraphRun(name, "demo.yaml", CROSS, nodes, trials, ["image_raw", *LIVE_TOPICS])
+
+
+def _virtual_sensor(seed: int, indenter: str) -> list[str]:
+    return parameters(seed=seed, indenter=f"'{indenter}'", rate_hz=CAMERA_HZ)
+
+
+def _calibrate(job: _Job, ball: RecordedRun) -> Any:
+    from tacdiff_ros.evaluation.calibration_report import write_calibration_report
+    from tacdiff_ros.sensor.sensor_file import default_sensor
+    from tacdiff_ros.twin.demo_stages import calibrate_from
+    from tacdiff_ros.twin.recorded_presses import recorded_presses
+
+    with job.console.status("calibrating"):
+        done = calibrate_from(recorded_presses(ball))
+        images = [press.image for press in done.presses]
+        page = job.out / "calibration.html"
+        write_calibration_report(done.found, default_sensor(), done.reference, images, page)
+    write_sensor(done.found.model, job.out / "sensor.yaml")
+    cv2.imwrite(str(job.out / "untouched.png"), done.reference[..., ::-1])
+    return done
+
+
+def _replay(job: _Job, cross: RecordedRun, calibrated: Any) -> Any:
+    from tacdiff_ros.cli.benchmark import replay_to
+    from tacdiff_ros.mechanics.material import GelMaterial
+    from tacdiff_ros.twin.replay_frames import open_recording
+
+    return replay_to(
+        job.out / "benchmark",
+        open_recording(cross.folder),
+        calibrated.found.model,
+        "",
+        None,
+        calibrated.offset,
+        GelMaterial(),
+        job.console,
+        calibrated.reference,
     )
-    assert client.stderr is not None and client.stdout is not None  # noqa: S101
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("starting the nodes", total=1.0)
-        last_step = ""
-        while True:
-            try:
-                line = client.stderr.readline()
-            except KeyboardInterrupt:
-                client.send_signal(signal.SIGINT)
-                continue
-            if not line:
-                break
-            feedback = _parse(line)
-            if feedback is None:
-                console.print(line.rstrip(), markup=False)
-                continue
-            text = f"trial {feedback['trial']}: {feedback['step']}"
-            progress.update(task, completed=feedback["progress"], description=f"{text:30}")
-            if not console.is_terminal and text != last_step:
-                console.print(text)
-            last_step = text
-    answer = client.stdout.read().strip()
-    client.wait()
-    return _parse(answer) or {"success": False, "message": "the acquisition gave no result"}
 
 
-def _parse(line: str) -> dict[str, Any] | None:
-    try:
-        content = json.loads(line)
-    except json.JSONDecodeError:
-        return None
-    return content if isinstance(content, dict) else None
+def _invert(job: _Job, cross: RecordedRun, calibrated: Any, truth: Any) -> Any:
+    from tacdiff_ros.twin.demo_stages import invert_stills
+
+    with job.console.status("inverting"):
+        return invert_stills(cross, calibrated, truth)
+
+
+def _acquisition_chapter(
+    ball: RecordedRun, cross: RecordedRun, acquired: dict[str, Any]
+) -> Chapter:
+    return Chapter(
+        "Acquired",
+        "A virtual Panda (1 kHz, impedance controlled, the topics of franka_ros2) presses a "
+        "virtual GelSight Mini onto a ball, and then presses, slides and turns it on a cross: the "
+        "protocol that a real arm would run, inside its box, below its limits, into rosbag2.",
+        {
+            "images of the ball, of the cross": f"{ball.sample_count}, {cross.sample_count}",
+            "robot state and image, farthest apart": f"{acquired['pose_gap_ms_max']} ms",
+            "depth against command at rest": f"{acquired['dwell_depth_error_mm_median']} mm",
+            "dots found": f"{100 * acquired['dots_found_share']:.1f} %",
+        },
+        pages=[("the cross: phases, forces, poses, dots", "acquisition.html")],
+    )
+
+
+def _replay_chapter(replayed: Any) -> Chapter:
+    every = replayed.metrics["all"]
+    return Chapter(
+        "Replayed as a benchmark",
+        "The recording is simulated again, every frame at its own time; the numbers are the same "
+        "on every run and on every machine that has the bag.",
+        {
+            "frames": every["frames"],
+            "PSNR in the contact": _interval(every["contact_psnr_db"], "dB"),
+            "gain over nothing happened": _interval(every["contact_gain_db"], "dB"),
+            "dots, RMS distance": _interval(every["marker_rms_px"], "px"),
+            "speed": f"{replayed.timing['realtime_factor']} times real time",
+        },
+        pages=[("by phase and depth, the worst frames", "benchmark/report.html")],
+    )
+
+
+def _interval(figure: dict[str, Any] | None, unit: str) -> str:
+    if figure is None:
+        return "none"
+    return f"{figure['median']:.2f} {unit} in the median, {figure['worst']:.2f} at worst"
+
+
+def _figures(
+    cross: RecordedRun,
+    live: Any,
+    replayed: Any,
+    inverted: Any,
+    calibrated: Any,
+    acquired: dict[str, Any],
+) -> dict[str, Any]:
+    from tacdiff_ros.twin.demo_stages import live_figures
+
+    every = replayed.metrics["all"]
+    figures: dict[str, Any] = {
+        "samples": cross.sample_count,
+        "dots_found_share": acquired["dots_found_share"],
+        "calibration_seconds": round(calibrated.seconds, 1),
+        **live_figures(live),
+        "contact_psnr_db": (every["contact_psnr_db"] or {}).get("median", math.nan),
+        "marker_error_px": (every["marker_rms_px"] or {}).get("median", math.nan),
+        "inversion_height_rmse_mm": max(
+            (entry.height_rmse_mm for entry in inverted), default=math.nan
+        ),
+        "recording": str(cross.folder),
+    }
+    return {
+        name: round(value, 4) if isinstance(value, float) else value
+        for name, value in figures.items()
+    }

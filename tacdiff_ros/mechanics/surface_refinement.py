@@ -15,7 +15,8 @@ def refine_surface(surface: GelSurface, rows: int, columns: int) -> GelSurface:
     Monotone, so that the surface is nowhere deeper than at the given vertices.
 
     Limits: nothing that the coarse surface lacks is added; edges of the indenter stay as round as
-    the coarse grid shows them.
+    the coarse grid shows them. Beside a steep wall small triangles may be turned over where those
+    of the coarse surface are not.
 
     Raises:
         InputError: fewer vertices than the surface has.
@@ -35,4 +36,5 @@ def refine_surface(surface: GelSurface, rows: int, columns: int) -> GelSurface:
     along_x = PchipInterpolator(x - shift[0], moved, axis=1)(fine_x)
     displacement = PchipInterpolator(y - shift[1], along_x, axis=0)(fine_y)
     rest = (flat.rest + shift).astype(np.float32)
-    return GelSurface(rest, rest + displacement.reshape(-1, 3), rows, columns, surface.may_overhang)
+    moved = rest + displacement.reshape(-1, 3)
+    return GelSurface(rest, moved, rows, columns, may_overhang=True)

@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
@@ -26,21 +27,27 @@ PHASES = {
 
 
 def acquire(
-    node: Node, goal: Acquire.Goal, server_timeout_s: float, interrupts: list[int]
+    node: Node,
+    goal: Acquire.Goal,
+    server_timeout_s: float,
+    interrupts: list[int],
+    topics: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Send a goal and wait for its result; a signal in `interrupts` cancels it.
+    """Send a goal, once all of some topics are published, and wait for its result.
+
+    A signal in `interrupts` cancels it.
 
     Returns:
         The fields of the result. `success` is false with a message when no server answers.
     """
     client = ActionClient(node, Acquire, "acquire")
     end_s = time.monotonic() + server_timeout_s
-    while not client.wait_for_server(timeout_sec=0.2):
+    while missing := _missing(node, client, topics):
         if interrupts:
             return {"success": False, "message": "interrupted before the goal was sent"}
         if time.monotonic() < end_s:
             continue
-        return {"success": False, "message": "no action server `acquire` is running"}
+        return {"success": False, "message": missing}
     sending = client.send_goal_async(goal, feedback_callback=_Show())
     rclpy.spin_until_future_complete(node, sending)
     handle = sending.result()
@@ -58,6 +65,14 @@ def acquire(
             return {"success": False, "message": "the action server went away during the run"}
     result = waiting.result().result
     return {name: getattr(result, name) for name in result.get_fields_and_field_types()}
+
+
+def _missing(node: Node, client: Any, topics: Sequence[str]) -> str:
+    """What is not there yet; empty where nothing is missing."""
+    if not client.wait_for_server(timeout_sec=0.2):
+        return "no action server `acquire` is running"
+    silent = [topic for topic in topics if not node.count_publishers(topic)]
+    return f"nobody publishes {silent[0]}" if silent else ""
 
 
 class _Show:
@@ -103,6 +118,7 @@ def main() -> int:
     parser.add_argument("--output", default="")
     parser.add_argument("--trials", type=int, default=0)
     parser.add_argument("--seed", type=int, default=-1)
+    parser.add_argument("--await-topic", action="append", default=[])
     parser.add_argument("--server-timeout", type=float, default=20.0)
     options, ros_arguments = parser.parse_known_args()
     rclpy.init(args=[sys.argv[0], *ros_arguments], signal_handler_options=SignalHandlerOptions.NO)
@@ -114,7 +130,7 @@ def main() -> int:
         trials=options.trials,
         seed=options.seed,
     )
-    result = acquire(node, goal, options.server_timeout, interrupts)
+    result = acquire(node, goal, options.server_timeout, interrupts, options.await_topic)
     print(json.dumps(result))
     node.destroy_node()
     rclpy.try_shutdown()

@@ -23,7 +23,7 @@ from tacdiff_ros.msg import SimRealMetrics
 from tacdiff_ros.nodes.conversion.agreement import to_metrics
 from tacdiff_ros.nodes.conversion.geometry import to_nanoseconds
 from tacdiff_ros.nodes.conversion.images import from_image, to_image
-from tacdiff_ros.nodes.conversion.surface import METRES, from_points
+from tacdiff_ros.nodes.conversion.surface import METRES
 from tacdiff_ros.nodes.newest_frame import NewestFrame
 from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import RELIABLE_IMAGES, SENSOR_IMAGES
@@ -31,6 +31,7 @@ from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
 from tacdiff_ros.sensor.sensor_model import SensorModel
+from tacdiff_ros.sensor.surface_points import surface_of_points
 
 QUIET_S = 5.0  # between two warnings
 KEPT_SURFACES = 64
@@ -167,7 +168,7 @@ class _Surfaces:
 
     def _on_points(self, message: PointCloud2) -> None:
         try:
-            surface = from_points(message, self._gel)
+            surface = surface_of_points(message, self._gel)
         except InputError as error:
             self._logger.warning(f"not compared: {error}", throttle_duration_sec=QUIET_S)
             return

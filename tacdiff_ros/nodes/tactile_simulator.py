@@ -17,8 +17,10 @@ from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from shape_msgs.msg import Mesh
 
+from tacdiff_ros.acquisition.pose import Pose
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.live.pose_path import PosePath
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.nodes.conversion.geometry import to_indenter, to_nanoseconds
 from tacdiff_ros.nodes.conversion.images import from_map, to_image
@@ -51,6 +53,7 @@ from tacdiff_ros.twin.touch_simulation import simulate_touch
 
 QUIET_S = 5.0  # between two warnings
 TICK_S = 0.02
+PATH_PERIOD_NS = 20_000_000  # of way-points between frames
 OUTPUTS = ("image_raw", "nocs", "depth")
 SIMULATORS = ("pix2pix", "renderer")
 
@@ -116,6 +119,7 @@ class TactileSimulatorNode(Node):
         """Simulate what the sensor sees of an indenter as the robot moves it."""
         self._twin = LiveTwin(self._model, indenter, self._drawing, self._material)
         self._decoder = RobotStateDecoder()
+        self._path, self._path_ns = PosePath(), 0
         self._pacing = FramePacing(round(1e9 * period_s))
         self.create_subscription(
             FrankaRobotState, ROBOT_STATE, self._on_state, SENSOR_STATES, raw=True
@@ -128,6 +132,10 @@ class TactileSimulatorNode(Node):
         except InputError as error:
             self._warn(str(error))
             return
+        if state.stamp_ns >= self._path_ns or state.stamp_ns < self._path_ns - PATH_PERIOD_NS:
+            self._path_ns = state.stamp_ns + PATH_PERIOD_NS
+            effector = Pose.from_quaternion(state.position_mm, state.quaternion_xyzw)
+            self._path.add(state.stamp_ns, self._indenter_at(effector))
         self._draw_all(self._pacing.add_state(state))
 
     def _on_camera(self, message: CameraInfo) -> None:
@@ -138,13 +146,19 @@ class TactileSimulatorNode(Node):
             self._frames.offer(partial(self._draw_frame, frame))
 
     def _draw_frame(self, due: DueFrame) -> None:
-        gel = due.end_effector @ self._rig.end_effector_to_gel
-        pose = to_indenter(gel.inverse() @ self._rig.base_to_indenter)
-        frame = self._twin.follow(pose if pose.depth_mm > 0 else IndenterPose(depth_mm=-1.0))
+        for point in self._path.take(due.stamp_ns):
+            self._twin.move(point)
+        frame = self._twin.follow(self._indenter_at(due.end_effector))
         stamp = Time(nanoseconds=due.stamp_ns).to_msg()
         if self._points.get_subscription_count() and not self._stopping:
             self._points.publish(to_points(frame.answer.surface(), stamp, "gel"))
         self._publish(frame.drawn, stamp)
+
+    def _indenter_at(self, end_effector: Pose) -> IndenterPose:
+        """In the frame `gel`; one that does not touch need not be over the pad."""
+        gel = end_effector @ self._rig.end_effector_to_gel
+        pose = to_indenter(gel.inverse() @ self._rig.base_to_indenter)
+        return pose if pose.depth_mm > 0 else IndenterPose(depth_mm=-1.0)
 
     def _on_nocs(self, message: Image) -> None:
         def draw() -> None:

@@ -14,8 +14,14 @@ from shape_msgs.msg import Mesh
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.live.pose_path import PosePath
 from tacdiff_ros.msg import SensorModel as SensorModelMessage
-from tacdiff_ros.nodes.conversion.geometry import from_pose, to_indenter, to_wrench
+from tacdiff_ros.nodes.conversion.geometry import (
+    from_pose,
+    to_indenter,
+    to_nanoseconds,
+    to_wrench,
+)
 from tacdiff_ros.nodes.conversion.images import to_image
 from tacdiff_ros.nodes.conversion.sensor_model import to_sensor_model
 from tacdiff_ros.nodes.conversion.surface import METRES, to_mesh, to_points
@@ -62,6 +68,7 @@ class VirtualGelsightNode(Node):
         stamp = self.get_clock().now().to_msg()
         self._truth.publish(to_sensor_model(model, {}, stamp, self._frame))
         self._info = _camera_info(model.image.width_px, model.image.height_px, model.camera)
+        self._path = PosePath()
         self._newest: tuple[Any, IndenterPose] | None = None
         self.create_subscription(
             PoseStamped, "ground_truth/indenter", self._on_indenter, FRANKA_CONVENIENCE
@@ -77,10 +84,13 @@ class VirtualGelsightNode(Node):
         super().destroy_node()
 
     def _on_indenter(self, message: PoseStamped) -> None:
-        self._newest = message.header.stamp, to_indenter(from_pose(message.pose))
+        pose = to_indenter(from_pose(message.pose))
+        self._path.add(to_nanoseconds(message.header.stamp), pose)
+        self._newest = message.header.stamp, pose
 
     def _see_all(self) -> None:
         """One image a period; where drawing takes longer, as many as can be."""
+        self._sensor.see(REST)  # compiles
         next_s = time.monotonic()
         used = None
         while self._running:
@@ -88,10 +98,12 @@ class VirtualGelsightNode(Node):
             time.sleep(max(0.0, next_s - time.monotonic()))
             newest = self._newest
             stamp, pose = newest or (None, REST)
-            if newest is used:  # the arm is silent: the camera goes on
+            if newest is None or newest is used:  # the arm is silent: the camera goes on
                 stamp = self.get_clock().now().to_msg()
             used = newest
             try:
+                for point in self._path.take(to_nanoseconds(stamp)):
+                    self._sensor.move(point)
                 self._publish(self._sensor.see(pose), stamp)
             except InputError as error:
                 self.get_logger().warning(f"not seen: {error}", throttle_duration_sec=QUIET_S)

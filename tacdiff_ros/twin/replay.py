@@ -65,10 +65,12 @@ def replay(
     twin: LiveTwin,
     offset: PoseOffset | None = None,
     progress: Callable[[int], None] | None = None,
+    reference: NDArray[np.uint8] | None = None,
 ) -> ReplayResult:
     """Simulate and compare all frames of a recording.
 
-    The untouched image is the mean of the frames of phase `reference`, the first twenty.
+    The untouched image is the one that is given, or the mean of the frames of phase `reference`,
+    the first twenty.
 
     Args:
         recording: opened.
@@ -76,13 +78,14 @@ def replay(
         twin: of that sensor, under the indenter of the recording.
         offset: of the recorded poses.
         progress: told the number of frames that were read.
+        reference: (H, W, 3) uint8 of the untouched sensor.
 
     Raises:
         InputError: no untouched frame, images of another size, dots that are not seen, or a
             damaged recording.
     """
     started = time.perf_counter()
-    run = _Replay(model, twin, offset or PoseOffset())
+    run = _Replay(model, twin, offset or PoseOffset(), reference)
     stamps: list[int] = []
     for count, frame in enumerate(recording.frames(), start=1):
         stamps.append(frame.stamp_ns)
@@ -106,13 +109,21 @@ def replay(
 class _Replay:
     """A replay under way."""
 
-    def __init__(self, model: SensorModel, twin: LiveTwin, offset: PoseOffset) -> None:
+    def __init__(
+        self,
+        model: SensorModel,
+        twin: LiveTwin,
+        offset: PoseOffset,
+        reference: NDArray[np.uint8] | None,
+    ) -> None:
         markers = model.markers
         self._comparison = ImageComparison(None if markers is None else markers.grid)
         self._size = (model.image.height_px, model.image.width_px)
         self._twin, self._offset = twin, offset
         self._references: list[NDArray[np.uint8]] = []
-        self._has_reference = False
+        self._has_reference = reference is not None
+        if reference is not None:
+            self._comparison.take_reference(reference)
         self._trial: int | None = None
         self.frames: list[ComparedFrame] = []
         self.worst = WorstFrames()

@@ -66,11 +66,13 @@ class Recording:
         source: run folder, bag or image folder.
         indenter: spec, where the recording says it; else empty.
         states: by stamp.
+        topic: of the images; None for `image_raw`, or the only one.
     """
 
     source: Path
     indenter: str
     states: dict[int, FrameState]
+    topic: str | None = None
 
     def frames(self) -> Iterator[ReplayFrame]:
         """All images in the order of recording.
@@ -78,17 +80,18 @@ class Recording:
         Raises:
             InputError: the recording is cut short or damaged.
         """
-        for stamp_ns, image in _images(self.source):
+        for stamp_ns, image in _images(self.source, self.topic):
             yield ReplayFrame(stamp_ns, image, self.states.get(stamp_ns))
 
 
-def open_recording(source: Path) -> Recording:
+def open_recording(source: Path, topic: str | None = None) -> Recording:
     """Open a recording.
 
     Args:
         source: folder of a run of this package (`index.csv`), a rosbag2 with images and
             `acquisition_state`, or a folder with images and `poses.csv` (columns image, x_mm,
             y_mm, depth_mm, yaw_rad; optional trial, phase).
+        topic: of the images in a bag; None for `image_raw`, or the only one.
 
     Raises:
         InputError: none of these, or damaged.
@@ -96,17 +99,17 @@ def open_recording(source: Path) -> Recording:
     if (source / "index.csv").is_file():
         run = open_run(source)
         indenter = str(run.run.get("indenter") or "")
-        return Recording(source, indenter, _states_of_index(run.columns))
+        return Recording(source, indenter, _states_of_index(run.columns), topic)
     if (source / POSES).is_file():
         return Recording(source, "", _states_of_poses(source / POSES))
     if not source.exists():
         raise InputError(f"no recording at {source}")
-    return Recording(source, "", _states_of_bag(source))
+    return Recording(source, "", _states_of_bag(source), topic)
 
 
-def _images(source: Path) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+def _images(source: Path, topic: str | None) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     if (source / "index.csv").is_file():
-        yield from images(source / "bag")
+        yield from images(source / "bag", topic)
     elif (source / POSES).is_file():
         for number, row in enumerate(_pose_rows(source / POSES)):
             name = Path(row["image"])
@@ -114,7 +117,7 @@ def _images(source: Path) -> Iterator[tuple[int, NDArray[np.uint8]]]:
                 raise InputError(f"{source / POSES}: image {row['image'][:80]!r} is no file name")
             yield number * PERIOD_NS, read_image(source / name)
     else:
-        yield from images(source)
+        yield from images(source, topic)
 
 
 def _states_of_index(columns: dict[str, NDArray[Any]]) -> dict[int, FrameState]:

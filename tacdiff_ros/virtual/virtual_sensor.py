@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenters.build import build_indenter
+from tacdiff_ros.mechanics.live.live_answer import LiveAnswer
 from tacdiff_ros.mechanics.live.live_gel import LiveGel
 from tacdiff_ros.mechanics.live.pad_grid import PadGrid
 from tacdiff_ros.mechanics.material import GelMaterial
@@ -92,10 +93,7 @@ class VirtualSensor:
         Raises:
             InputError: the pose is not finite, beside the pad, or too deep.
         """
-        self._gel.check_pose(pose)
-        answer = self._gel.follow(
-            pose if pose.depth_mm > 0 else IndenterPose(depth_mm=FAR_MM, yaw_rad=pose.yaw_rad)
-        )
+        answer = self.move(pose)
         surface = answer.surface()
         self._renderer.show(refine_surface(surface, *self._fine))
         self._frames += 1
@@ -104,6 +102,17 @@ class VirtualSensor:
         torque = answer.net_torque_nmm + np.cross(answer.pose.tip_mm, answer.net_force_n)
         image = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
         return SensedTouch(image, surface, answer.net_force_n, torque)
+
+    def move(self, pose: IndenterPose) -> LiveAnswer:
+        """The gel under a pose, unseen: a way-point between two images.
+
+        Raises:
+            InputError: as `see`.
+        """
+        self._gel.check_pose(pose)
+        return self._gel.follow(
+            pose if pose.depth_mm > 0 else IndenterPose(depth_mm=FAR_MM, yaw_rad=pose.yaw_rad)
+        )
 
 
 def virtual_unit(seed: int) -> SensorModel:

@@ -14,10 +14,10 @@ from shape_msgs.msg import Mesh
 from tacdiff_ros.msg import SensorModel
 
 from tacdiff_ros.nodes.conversion.images import from_image
-from tacdiff_ros.nodes.conversion.surface import from_points
 from tacdiff_ros.nodes.qos import LATCHED
 from tacdiff_ros.optics import llvm
 from tacdiff_ros.sensor.sensor_file import parse_sensor
+from tacdiff_ros.sensor.surface_points import surface_of_points
 from tacdiff_ros.virtual.virtual_sensor import virtual_unit
 
 pytestmark = pytest.mark.skipif(
@@ -86,7 +86,7 @@ def test_images_and_wrenches_follow_the_indenter_with_its_stamps(client):
     assert np.abs(after.astype(int) - before).max() > 40
     assert len(client.seen["ground_truth/gel_mesh"][-1].vertices) == 57 * 71
     cloud = client.seen["ground_truth/gel_points"][-1]
-    surface = from_points(cloud, virtual_unit(4).gel)
+    surface = surface_of_points(cloud, virtual_unit(4).gel)
     assert (surface.rows, surface.columns) == (57, 71)
     assert -0.6 < surface.position[:, 2].min() < -0.1
     stamps = [message.header.stamp for message in client.seen["image_raw"]]

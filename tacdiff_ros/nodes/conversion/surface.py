@@ -66,28 +66,6 @@ def to_points(surface: GelSurface, stamp: Any, frame_id: str) -> PointCloud2:
     return message
 
 
-def from_points(cloud: Any, gel: Gel) -> GelSurface:
-    """A surface of a pad from what `to_points` made of one; from DDS or a bag.
-
-    Raises:
-        InputError: no such cloud, or positions that are not finite.
-    """
-    rows, columns = int(cloud.height), int(cloud.width)
-    names = [(field.name, field.offset, field.datatype) for field in cloud.fields]
-    expected = [(name, 4 * k, PointField.FLOAT32) for k, name in enumerate("xyz")]
-    whole = cloud.point_step == 12 and len(cloud.data) == 12 * rows * columns
-    if names != expected or not whole or cloud.is_bigendian:
-        raise InputError(
-            f"cloud of {rows} x {columns} points with fields {names}: expected x, y, z as float32 "
-            "in rows and columns, as ground_truth/gel_points carries them"
-        )
-    if min(rows, columns) < FEWEST_LINES or rows * columns > MOST_VERTICES:
-        raise InputError(f"cloud of {rows} x {columns} points")
-    position = np.frombuffer(bytes(cloud.data), np.float32).reshape(-1, 3) / METRES
-    flat = GelSurface.flat(gel.width_mm, gel.height_mm, rows, columns)
-    return flat.moved(position, may_overhang=True)
-
-
 def to_contact(contact: Contact) -> ContactSummary:
     """A contact in numbers."""
     x, y = contact.centroid_mm

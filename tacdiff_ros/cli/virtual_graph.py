@@ -1,0 +1,152 @@
+"""Runs of the acquisition graph on virtual hardware, as processes on a DDS domain of their own."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from tacdiff_ros.cli.processes import isolated_environment, running_node
+from tacdiff_ros.errors import InputError
+
+WATCH_PERIOD_S = 0.5
+PATIENCE_S = 120  # for nodes that compile before they publish
+
+
+@dataclass(frozen=True)
+class GraphRun:
+    """Nodes to start and one goal to send.
+
+    Attributes:
+        name: of the recording.
+        protocol: file name.
+        indenter: spec, for the recording.
+        nodes: further ROS arguments of each.
+        trials: 0 for the protocol's.
+        awaited: topics that must be published before the goal is sent.
+    """
+
+    name: str
+    protocol: str
+    indenter: str
+    nodes: dict[str, list[str]]
+    trials: int = 0
+    awaited: Sequence[str] = ()
+
+
+def require_ros() -> None:
+    """InputError where the nodes cannot run."""
+    for module in ("rclpy", "franka_msgs", "tacdiff_ros.msg"):
+        if importlib.util.find_spec(module) is None:
+            raise InputError(
+                f"the demo runs on ROS 2 and {module} is not installed: run `make setup` in the "
+                "repository, or source a ROS workspace with this package"
+            )
+
+
+def parameters(**values: object) -> list[str]:
+    """ROS arguments that set parameters; a double underscore stands for a dot."""
+    return [
+        part
+        for name, value in values.items()
+        for part in ("-p", f"{name.replace('__', '.')}:={value}")
+    ]
+
+
+def run_graph(run: GraphRun, logs: Path, console: Console) -> dict[str, Any]:
+    """Start the nodes, send the goal, end the nodes; the goal's result."""
+    environment = isolated_environment()
+    nodes = {}
+    with ExitStack() as stack:
+        for node, extra in run.nodes.items():
+            log = logs / f"{run.name}_{node}.log"
+            nodes[log] = stack.enter_context(running_node(node, extra, log, environment))
+        goal = ["--protocol", run.protocol, "--output", run.name, "--trials", str(run.trials)]
+        goal += ["--indenter", run.indenter, "--server-timeout", str(PATIENCE_S)]
+        goal += [part for topic in run.awaited for part in ("--await-topic", topic)]
+        return _send_goal(goal, environment, console, nodes)
+
+
+def _send_goal(
+    goal: list[str],
+    environment: dict[str, str],
+    console: Console,
+    nodes: dict[Path, subprocess.Popen[bytes]],
+) -> dict[str, Any]:
+    """Send the goal from a process of its own and show its feedback; Ctrl-C cancels it.
+
+    The end of a node, known by its log, ends the wait.
+    """
+    command = [sys.executable, "-m", "tacdiff_ros.nodes.acquire_client", *goal]
+    client = subprocess.Popen(  # noqa: S603
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert client.stderr is not None and client.stdout is not None  # noqa: S101
+    ended: list[str] = []
+    watch = threading.Thread(target=_watch, args=(nodes, client, ended), daemon=True)
+    watch.start()
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("starting the nodes", total=1.0)
+        last_step = ""
+        while True:
+            try:
+                line = client.stderr.readline()
+            except KeyboardInterrupt:
+                client.send_signal(signal.SIGINT)
+                continue
+            if not line:
+                break
+            feedback = _parse(line)
+            if feedback is None:
+                console.print(line.rstrip(), markup=False)
+                continue
+            text = f"trial {feedback['trial']}: {feedback['step']}"
+            progress.update(task, completed=feedback["progress"], description=f"{text:30}")
+            if not console.is_terminal and text != last_step:
+                console.print(text)
+            last_step = text
+    answer = client.stdout.read().strip()
+    client.wait()
+    watch.join()
+    nothing = ended[0] if ended else "the acquisition gave no result"
+    return _parse(answer) or {"success": False, "message": nothing}
+
+
+def _watch(
+    nodes: dict[Path, subprocess.Popen[bytes]], client: subprocess.Popen[str], ended: list[str]
+) -> None:
+    """End the client when a node ends before it, and keep that node's last line."""
+    while client.poll() is None:
+        for log, process in nodes.items():
+            if process.poll() is not None:
+                lines = log.read_text(errors="replace").strip().splitlines()
+                ended.append(f"{log.stem} ended: {lines[-1] if lines else 'without a word'}")
+                client.kill()
+                return
+        time.sleep(WATCH_PERIOD_S)
+
+
+def _parse(line: str) -> dict[str, Any] | None:
+    try:
+        content = json.loads(line)
+    except json.JSONDecodeError:
+        return None
+    return content if isinstance(content, dict) else None

@@ -4,6 +4,7 @@ ros2 launch tacdiff_ros bringup.launch.py params_file:=my_rig.yaml
 ros2 launch tacdiff_ros bringup.launch.py use_fake_hardware:=true
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -18,6 +19,12 @@ from launch_ros.actions import Node
 SHARE = Path(get_package_share_directory("tacdiff_ros"))
 # An interrupted run retracts and closes its recording before the node ends.
 TIME_TO_RETRACT_S = "20"
+# It draws as fast as the machine can, which motion has to wait for.
+VIRTUAL_CAMERA = {
+    "limits.image_pause_s": 1.0,
+    "limits.image_age_s": 5.0,
+    "limits.clock_jump_s": 2.0,
+}
 
 ARGUMENTS = [
     DeclareLaunchArgument(
@@ -61,8 +68,38 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "source",
         default_value="",
-        description="Images: camera, generated, or the path of a video or folder. "
-        "Empty: as the parameters say, generated with fake hardware.",
+        description="Images: camera, generated, virtual (a sensor that feels the virtual arm's "
+        "indenter), or the path of a video or folder. Empty: as the parameters say, generated "
+        "with fake hardware.",
+    ),
+    DeclareLaunchArgument(
+        "sensor_file",
+        default_value="",
+        description="Calibrated unit, for twin, comparator and inversion. Empty: as the "
+        "parameters say.",
+    ),
+    DeclareLaunchArgument(
+        "twin",
+        default_value="false",
+        choices=["true", "false"],
+        description="Simulate what the sensor should see, and compare.",
+    ),
+    DeclareLaunchArgument(
+        "simulator",
+        default_value="pix2pix",
+        choices=["pix2pix", "renderer"],
+        description="What draws the twin's images.",
+    ),
+    DeclareLaunchArgument(
+        "indenter",
+        default_value="",
+        description="What is touched, as sphere:diameter=5, for twin and virtual sensor. Empty: "
+        "as the parameters say.",
+    ),
+    DeclareLaunchArgument(
+        "virtual_sensor_file",
+        default_value="",
+        description="Unit that a virtual sensor is. Empty: a random one.",
     ),
     DeclareLaunchArgument(
         "data_folder",
@@ -108,9 +145,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             output="screen",
             sigterm_timeout=TIME_TO_RETRACT_S,
         )
-        for name, overrides in node_overrides(
-            fake, value("robot_type"), value("source"), value("data_folder")
-        ).items()
+        for name, overrides in node_overrides(fake, value).items()
     ]
     if value("publish_description") == "true":
         description = describe_mount(params_file, value("robot_type"))
@@ -121,26 +156,53 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
 
 
 def node_overrides(
-    fake: bool, robot_type: str, source: str, data_folder: str
-) -> dict[str, dict[str, str]]:
+    fake: bool, value: Callable[[str], str]
+) -> dict[str, dict[str, str | float | bool]]:
     """Nodes to start, each with the parameters that arguments set over the files."""
-    overrides: dict[str, dict[str, str]] = {
+    overrides: dict[str, dict[str, str | float | bool]] = {
         "gelsight_driver": {},
         "marker_tracker": {},
         "acquisition": {},
         "calibration": {},
         "mesh_inversion": {},
     }
+    robot_type, source = value("robot_type"), value("source")
     if fake:
         overrides["virtual_panda"] = {"arm_id": robot_type}
-    if source or fake:
+    if source == "virtual":
+        require_fake(fake)
+        del overrides["gelsight_driver"]
+        overrides["virtual_gelsight"] = given(
+            indenter=value("indenter"), sensor_file=value("virtual_sensor_file")
+        )
+        overrides["acquisition"] |= VIRTUAL_CAMERA
+    elif source or fake:
         overrides["gelsight_driver"]["source"] = source or "generated"
-    if data_folder:
-        overrides["acquisition"]["data_folder"] = data_folder
-        overrides["calibration"]["data_folder"] = data_folder
+    if value("twin") == "true":
+        shared = given(sensor_file=value("sensor_file"))
+        overrides["comparator"] = {**shared, "simulator": value("simulator")}
+        overrides["tactile_simulator"] = {
+            **shared,
+            **given(indenter=value("indenter")),
+            "simulator": value("simulator"),
+        }
+    overrides["mesh_inversion"] |= given(sensor_file=value("sensor_file"))
+    overrides["acquisition"] |= given(data_folder=value("data_folder"))
+    overrides["calibration"] |= given(data_folder=value("data_folder"))
     if robot_type != "fr3":  # the default must not overrule the base_frame of a file
         overrides["acquisition"]["base_frame"] = f"{robot_type}_link0"
     return overrides
+
+
+def given(**values: str) -> dict[str, str | float | bool]:
+    """Those that are not empty."""
+    return {name: text for name, text in values.items() if text}
+
+
+def require_fake(fake: bool) -> None:
+    """A virtual sensor feels the virtual arm only."""
+    if not fake:
+        raise RuntimeError("source:=virtual needs use_fake_hardware:=true, whose arm it follows")
 
 
 def describe_mount(params_file: Path, robot_type: str) -> str:

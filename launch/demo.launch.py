@@ -1,6 +1,6 @@
-"""The acquisition graph without hardware; with `acquire:=true` it runs the demo protocol at once.
+"""Everything without hardware: virtual arm and sensor, the twin beside them, and the comparison.
 
-ros2 launch tacdiff_ros demo.launch.py acquire:=true
+ros2 launch tacdiff_ros demo.launch.py acquire:=true rviz:=true
 
 It takes all arguments of bringup.launch.py and stays up until Ctrl-C.
 """
@@ -19,9 +19,9 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration
 from launch_ros.actions import Node
 
-BRINGUP = Path(get_package_share_directory("tacdiff_ros")) / "launch" / "bringup.launch.py"
+SHARE = Path(get_package_share_directory("tacdiff_ros"))
+BRINGUP = SHARE / "launch" / "bringup.launch.py"
 DISCOVERY = "ROS_AUTOMATIC_DISCOVERY_RANGE"
-# Another one would not be what the generated frames show.
 INDENTER = "cross:size=4.4"
 # Ctrl-C cancels the goal; its result comes when the arm has retracted.
 TIME_TO_RETRACT_S = "20"
@@ -37,22 +37,66 @@ def generate_launch_description() -> LaunchDescription:
                 choices=["true", "false"],
                 description="Send one goal with the demo protocol.",
             ),
+            DeclareLaunchArgument(
+                "rviz",
+                default_value="false",
+                choices=["true", "false"],
+                description="Show images, comparison and gel in RViz.",
+            ),
+            # Set before bringup.launch.py is read, whose defaults they take the place of.
+            DeclareLaunchArgument(
+                "source",
+                default_value="virtual",
+                description="Images: virtual, generated, or the path of a video or folder.",
+            ),
+            DeclareLaunchArgument(
+                "virtual_sensor_file",
+                default_value=str(SHARE / "config" / "sensors" / "gelsight_mini.yaml"),
+                description="Unit that the virtual sensor is. Empty: a random one.",
+            ),
+            DeclareLaunchArgument(
+                "twin",
+                default_value="true",
+                choices=["true", "false"],
+                description="Simulate what the sensor should see, and compare.",
+            ),
+            DeclareLaunchArgument(
+                "indenter",
+                default_value=INDENTER,
+                description="What is touched; generated frames show the default only.",
+            ),
             # A demonstration must not command a robot on the network, unless the user says so.
             SetEnvironmentVariable(
                 DISCOVERY, EnvironmentVariable(DISCOVERY, default_value="LOCALHOST")
             ),
             IncludeLaunchDescription(
                 PythonLaunchDescriptionSource(str(BRINGUP)),
-                launch_arguments={"use_fake_hardware": "true"}.items(),
+                launch_arguments={
+                    "use_fake_hardware": "true",
+                    **{
+                        name: LaunchConfiguration(name)
+                        for name in ("source", "virtual_sensor_file", "twin", "indenter")
+                    },
+                }.items(),
             ),
             Node(
                 package="tacdiff_ros",
                 executable="acquire_client",
                 namespace=LaunchConfiguration("namespace"),
-                arguments=["--protocol", "demo.yaml", "--indenter", INDENTER],
+                arguments=[
+                    *["--protocol", "demo.yaml", "--indenter", LaunchConfiguration("indenter")],
+                    *["--await-topic", "image_raw", "--server-timeout", "60"],
+                ],
                 output="screen",
                 sigterm_timeout=TIME_TO_RETRACT_S,
                 condition=IfCondition(LaunchConfiguration("acquire")),
+            ),
+            Node(
+                package="rviz2",
+                executable="rviz2",
+                namespace=LaunchConfiguration("namespace"),
+                arguments=["-d", str(SHARE / "config" / "tacdiff.rviz")],
+                condition=IfCondition(LaunchConfiguration("rviz")),
             ),
         ]
     )

@@ -1,12 +1,15 @@
-"""Play a recorded run and track its dots, on the recording's own clock.
+"""Play a recorded run with its dots tracked and its twin beside it, on the recording's own clock.
 
 ros2 launch tacdiff_ros replay.launch.py bag:=~/tacdiff_data/RUN
+ros2 launch tacdiff_ros replay.launch.py bag:=~/tacdiff_data/RUN twin:=true sensor_file:=unit.yaml
 
-The recorded targets come as `recorded/target_pose`: a real arm must not follow them.
+The recorded targets come as `recorded/target_pose`: a real arm must not follow them. What a twin
+published when it was recorded comes below `recorded/` as well.
 """
 
 from pathlib import Path
 
+import yaml
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from launch import LaunchDescription, LaunchDescriptionEntity
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, Shutdown
@@ -17,6 +20,15 @@ from launch_ros.actions import Node
 CONFIG = Path(get_package_share_directory("tacdiff_ros")) / "config" / "tacdiff.yaml"
 # The tracker takes the first image for its reference: it must be up before the recording begins.
 START_DELAY_S = "3.0"
+SILENCED = (
+    "target_pose",
+    "simulated/image_raw",
+    "simulated/nocs",
+    "simulated/depth",
+    "simulated/gel_points",
+    "comparison",
+    "comparison/image",
+)
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -43,6 +55,28 @@ def generate_launch_description() -> LaunchDescription:
                 choices=["debug", "info", "warn", "error", "fatal"],
                 description="Least severe messages that the tracker prints.",
             ),
+            DeclareLaunchArgument(
+                "twin",
+                default_value="false",
+                choices=["true", "false"],
+                description="Simulate the recorded touches, and compare.",
+            ),
+            DeclareLaunchArgument(
+                "sensor_file",
+                default_value="",
+                description="Calibrated unit, for the twin. Empty: as the parameters say.",
+            ),
+            DeclareLaunchArgument(
+                "simulator",
+                default_value="pix2pix",
+                choices=["pix2pix", "renderer"],
+                description="What draws the twin's images.",
+            ),
+            DeclareLaunchArgument(
+                "indenter",
+                default_value="",
+                description="What was touched, as sphere:diameter=5. Empty: as the run says.",
+            ),
             OpaqueFunction(function=start),
         ]
     )
@@ -58,24 +92,45 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     params_file = Path(value("params_file")).expanduser()
     if not params_file.is_file():
         raise RuntimeError(f"params_file {params_file} does not exist: give an existing file")
-    tracker = Node(
-        package="tacdiff_ros",
-        executable="marker_tracker",
-        name="marker_tracker",
-        namespace=value("namespace"),
-        parameters=[str(params_file), {"use_sim_time": True}],
-        ros_arguments=["--log-level", value("log_level")],
-        output="screen",
-    )
     bag = find_bag(Path(value("bag")).expanduser())
     namespace = value("namespace").strip("/")
     root = f"/{namespace}" if namespace else ""
     command = ["ros2", "bag", "play", str(bag), "--clock", "--rate", value("rate")]
     command += ["--delay", START_DELAY_S]
-    command += ["--remap", f"{root}/target_pose:={root}/recorded/target_pose"]
+    command += ["--remap", *[f"{root}/{name}:={root}/recorded/{name}" for name in SILENCED]]
     command += ["--loop"] if value("loop") == "true" else []
     end = Shutdown(reason="the player has ended")
-    return [tracker, ExecuteProcess(cmd=command, output="screen", on_exit=end)]
+    player = ExecuteProcess(cmd=command, output="screen", on_exit=end)
+    parameters: dict[str, dict[str, str]] = {"marker_tracker": {}}
+    if value("twin") == "true":
+        unit = {"sensor_file": value("sensor_file")} if value("sensor_file") else {}
+        indenter = value("indenter") or recorded_indenter(bag.parent)
+        drawn = {"simulator": value("simulator")}
+        parameters["tactile_simulator"] = {**unit, **drawn, "indenter": indenter}
+        parameters["comparator"] = {**unit, **drawn}
+    nodes = [
+        Node(
+            package="tacdiff_ros",
+            executable=name,
+            name=name,
+            namespace=value("namespace"),
+            parameters=[str(params_file), {"use_sim_time": True}, own],
+            ros_arguments=["--log-level", value("log_level")],
+            output="screen",
+        )
+        for name, own in parameters.items()
+    ]
+    return [*nodes, player]
+
+
+def recorded_indenter(folder: Path) -> str:
+    """What a run says of its indenter."""
+    path = folder / "run.yaml"
+    said = yaml.safe_load(path.read_text()) if path.is_file() else None
+    indenter = said.get("indenter") if isinstance(said, dict) else None
+    if not isinstance(indenter, str) or not indenter:
+        raise RuntimeError(f"{folder} does not name its indenter: give indenter:=SPEC")
+    return indenter
 
 
 def require_player() -> None:

@@ -19,14 +19,14 @@ from tacdiff_ros.evaluation.agreement import side_by_side
 from tacdiff_ros.evaluation.agreement_watch import AgreementWatch, WatchLimits
 from tacdiff_ros.evaluation.image_comparison import ComparedImages, ImageComparison
 from tacdiff_ros.evaluation.surface_error import surface_error
-from tacdiff_ros.msg import SimRealMetrics
+from tacdiff_ros.msg import AcquisitionState, SimRealMetrics
 from tacdiff_ros.nodes.conversion.agreement import to_metrics
 from tacdiff_ros.nodes.conversion.geometry import to_nanoseconds
 from tacdiff_ros.nodes.conversion.images import from_image, to_image
 from tacdiff_ros.nodes.conversion.surface import METRES
 from tacdiff_ros.nodes.newest_frame import NewestFrame
 from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
-from tacdiff_ros.nodes.qos import RELIABLE_IMAGES, SENSOR_IMAGES
+from tacdiff_ros.nodes.qos import RELIABLE_IMAGES, SENSOR_IMAGES, SENSOR_STATES
 from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
@@ -46,7 +46,9 @@ class ComparatorNode(Node):
         """Read the parameters and subscribe."""
         super().__init__("comparator")
         file = declare(self, "sensor_file", "", "of the unit; empty: the package's default")
-        reference = declare(self, "reference_image", "", "untouched gel; empty: ~/take_reference")
+        reference = declare(
+            self, "reference_image", "", "untouched gel; empty: see ~/take_reference"
+        )
         self._simulator = declare(self, "simulator", "pix2pix", "pix2pix or renderer, for messages")
         tolerance = declare(self, "tolerance_s", 0.02, "largest distance of two stamps of a pair")
         patience = declare(self, "patience_s", 0.5, "a real image waits so long for its pair")
@@ -61,11 +63,16 @@ class ComparatorNode(Node):
         markers = self._model.markers
         grid = None if markers is None else markers.grid
         self._comparison = ImageComparison(grid, tolerance, patience)
+        if not reference:
+            self.create_subscription(
+                AcquisitionState, "acquisition_state", self._on_state, SENSOR_STATES
+            )
         if reference:
             self._comparison.take_reference(read_image(Path(reference).expanduser()))
         self._watch = AgreementWatch(limits)
         self._newest = NewestFrame(self)
         self._surfaces = {name: _Surfaces(self, name, self._model) for name in SURFACES}
+        self._referenced: int | None = None
         self._metrics = self.create_publisher(SimRealMetrics, "comparison", 10)
         self._pictures = self.create_publisher(Image, "comparison/image", RELIABLE_IMAGES)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -73,6 +80,17 @@ class ComparatorNode(Node):
         self.create_subscription(Image, "simulated/image_raw", self._on_simulated, SENSOR_IMAGES)
         self.create_service(Trigger, "~/take_reference", self._take_reference)
         self.create_timer(DIAGNOSTICS_S, self._diagnose)
+
+    def _on_state(self, message: AcquisitionState) -> None:
+        """Each trial of a run shows the untouched gel before it touches."""
+        untouched = message.phase == AcquisitionState.PHASE_REFERENCE
+        if not untouched or message.trial == self._referenced or message.motion != "dwelling":
+            return
+        try:
+            self._comparison.take_reference(from_image(self._newest.unless(Image())))
+            self._referenced = message.trial
+        except InputError as error:
+            self.get_logger().warning(f"no reference: {error}", throttle_duration_sec=QUIET_S)
 
     def _on_real(self, message: Image) -> None:
         try:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.time import Time
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import Image, PointCloud2
 from shape_msgs.msg import Mesh
 
 from tacdiff_ros.acquisition.pose import Pose
@@ -22,8 +22,8 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.live.pose_path import PosePath
 from tacdiff_ros.mechanics.material import GelMaterial
-from tacdiff_ros.nodes.conversion.geometry import to_indenter, to_nanoseconds
-from tacdiff_ros.nodes.conversion.images import from_map, to_image
+from tacdiff_ros.nodes.conversion.geometry import to_indenter
+from tacdiff_ros.nodes.conversion.images import from_map, stamp_ns_of, to_image
 from tacdiff_ros.nodes.conversion.robot_state import RobotStateDecoder
 from tacdiff_ros.nodes.conversion.surface import METRES, from_mesh, to_points
 from tacdiff_ros.nodes.conversion.touch import fill_response, from_request
@@ -124,7 +124,7 @@ class TactileSimulatorNode(Node):
         self.create_subscription(
             FrankaRobotState, ROBOT_STATE, self._on_state, SENSOR_STATES, raw=True
         )
-        self.create_subscription(CameraInfo, "camera_info", self._on_camera, SENSOR_IMAGES)
+        self.create_subscription(Image, "image_raw", self._on_camera, SENSOR_IMAGES, raw=True)
 
     def _on_state(self, data: bytes) -> None:
         try:
@@ -138,8 +138,8 @@ class TactileSimulatorNode(Node):
             self._path.add(state.stamp_ns, self._indenter_at(effector))
         self._draw_all(self._pacing.add_state(state))
 
-    def _on_camera(self, message: CameraInfo) -> None:
-        self._draw_all(self._pacing.add_image(to_nanoseconds(message.header.stamp)))
+    def _on_camera(self, data: bytes) -> None:
+        self._draw_all(self._pacing.add_image(stamp_ns_of(data)))
 
     def _draw_all(self, frames: list[DueFrame]) -> None:
         for frame in frames:

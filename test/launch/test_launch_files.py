@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "launch").glob("*.launch.py"))
 NODES = set((ROOT / "tacdiff_ros" / "nodes" / "nodes.txt").read_text().split())
-OTHER_EXECUTABLES = {"robot_state_publisher"}
+OTHER_EXECUTABLES = {"robot_state_publisher", "rviz2"}
 FREE_TEXT = {"robot_ip", "namespace", "params_file", "source", "data_folder", "bag", "rate"}
+FREE_TEXT |= {"sensor_file", "virtual_sensor_file", "indenter"}
+
+REAL = {"gelsight_driver", "marker_tracker", "acquisition", "calibration", "mesh_inversion"}
 
 each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 
@@ -62,16 +67,7 @@ def test_nodes_that_bringup_configures_exist():
         for node in ast.walk(function)
         if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "overrides"
     }
-    expected = {
-        "gelsight_driver",
-        "marker_tracker",
-        "acquisition",
-        "calibration",
-        "mesh_inversion",
-        "virtual_panda",
-    }
-    assert names == expected
-    assert names <= NODES
+    assert names == NODES - {"acquire_client"}
 
 
 def test_readme_promises_no_argument_that_bringup_lacks():
@@ -93,9 +89,9 @@ def test_configured_files_are_installed():
     cmake = (ROOT / "CMakeLists.txt").read_text()
     [installed] = re.findall(r"install\(DIRECTORY (.+) DESTINATION share", cmake)
     for file in FILES:
-        for folder, name in re.findall(r'/ "(\w+)" / "([\w.]+)"', file.read_text()):
+        for folder, name in re.findall(r'/ "(\w+)" / "([\w./]+)"', file.read_text()):
             if folder in ("config", "urdf"):
-                assert folder in installed.split() and (ROOT / folder / name).is_file()
+                assert folder in installed.split() and (ROOT / folder / name).exists()
 
 
 def _readme() -> str:
@@ -171,11 +167,34 @@ def merged(parameters) -> dict[str, object]:
 
 def test_fake_hardware_brings_a_virtual_arm_and_generated_images(bringup):
     real = executables(bringup.start())
-    assert set(real) == {"gelsight_driver", "marker_tracker", "acquisition"}
+    assert set(real) == REAL
     assert merged(bringup.parameters(real["gelsight_driver"])) == {"use_sim_time": False}
     fake = executables(bringup.start(use_fake_hardware="true"))
     assert set(fake) == {*real, "virtual_panda"}
     assert merged(bringup.parameters(fake["gelsight_driver"]))["source"] == "generated"
+
+
+def test_a_virtual_sensor_takes_the_drivers_place_and_motion_waits_for_it(bringup):
+    arguments = {"use_fake_hardware": "true", "source": "virtual", "indenter": "cross:size=4.4"}
+    nodes = executables(bringup.start(**arguments))
+    assert set(nodes) == REAL - {"gelsight_driver"} | {"virtual_panda", "virtual_gelsight"}
+    sensor = merged(bringup.parameters(nodes["virtual_gelsight"]))
+    assert sensor["indenter"] == "cross:size=4.4"
+    assert "sensor_file" not in sensor
+    assert merged(bringup.parameters(nodes["acquisition"]))["limits.image_pause_s"] == 1.0
+    with pytest.raises(RuntimeError, match="use_fake_hardware:=true"):
+        bringup.start(source="virtual")
+
+
+def test_the_twin_is_of_the_unit_and_the_indenter_that_are_named(bringup):
+    nodes = executables(
+        bringup.start(twin="true", sensor_file="unit.yaml", indenter="sphere:diameter=5")
+    )
+    assert set(nodes) == REAL | {"tactile_simulator", "comparator"}
+    for name in ("tactile_simulator", "comparator", "mesh_inversion"):
+        assert merged(bringup.parameters(nodes[name]))["sensor_file"] == "unit.yaml"
+    simulator = merged(bringup.parameters(nodes["tactile_simulator"]))
+    assert (simulator["indenter"], simulator["simulator"]) == ("sphere:diameter=5", "pix2pix")
 
 
 def test_arguments_stay_text_and_win_over_the_files(bringup):
@@ -251,5 +270,37 @@ def test_replay_plays_a_run_or_a_bag_and_never_commands_the_arm(
     assert {"--clock", "--loop"} <= set(words)
     assert words[words.index("--rate") + 1] == "2.0"
     target = f"{root}/target_pose"
-    assert words[words.index("--remap") + 1] == f"{target}:={root}/recorded/target_pose"
+    remapped = words[words.index("--remap") + 1 :]
+    assert f"{target}:={root}/recorded/target_pose" in remapped
+    assert f"{root}/comparison:={root}/recorded/comparison" in remapped
     assert merged(replay.parameters(tracker))["use_sim_time"] is True
+
+
+def test_replay_has_a_twin_under_the_indenter_of_the_run(replay, tmp_path, monkeypatch):
+    monkeypatch.setattr(replay.module, "require_player", lambda: None)
+    (tmp_path / "bag").mkdir()
+    (tmp_path / "bag" / "metadata.yaml").touch()
+    with pytest.raises(RuntimeError, match="give indenter:=SPEC"):
+        replay.start(bag=str(tmp_path), twin="true")
+    (tmp_path / "run.yaml").write_text("indenter: cross:size=4.4")
+    *nodes, _player = replay.start(bag=str(tmp_path), twin="true", sensor_file="unit.yaml")
+    found = executables(nodes)
+    assert set(found) == {"marker_tracker", "tactile_simulator", "comparator"}
+    simulator = merged(replay.parameters(found["tactile_simulator"]))
+    assert simulator["indenter"] == "cross:size=4.4"
+    assert all(merged(replay.parameters(node))["use_sim_time"] for node in nodes)
+
+
+def test_views_name_topics_that_the_nodes_publish():
+    sources = "".join(path.read_text() for path in (ROOT / "tacdiff_ros" / "nodes").glob("*.py"))
+    layout = json.loads((ROOT / "config" / "foxglove_layout.json").read_text())
+    view = yaml.safe_load((ROOT / "config" / "tacdiff.rviz").read_text())
+    displays = view["Visualization Manager"]["Displays"]
+    topics = {d["Topic"]["Value"] for d in displays if "Topic" in d}
+    topics |= {t[1:] for t in layout["configById"]["3D!gel"]["topics"]}
+    for panel in layout["configById"].values():
+        topics |= {path["value"].split(".")[0][1:] for path in panel.get("paths", [])}
+        topics |= {t[1:] for t in panel.get("imageMode", {}).values()}
+    for topic in topics:
+        tail = topic.removeprefix("simulated/") if "gel_points" not in topic else topic
+        assert f'"{topic}"' in sources or f'"{tail}"' in sources, topic

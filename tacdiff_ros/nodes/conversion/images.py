@@ -7,6 +7,7 @@ issue 535), and the few encodings needed here are rows of bytes.
 from __future__ import annotations
 
 import array
+import struct
 from functools import cache
 from typing import Any
 
@@ -28,6 +29,7 @@ TO_RGB = {
     "bgra8": cv2.COLOR_BGRA2RGB,
 }
 LONGEST_SIDE = 8192
+CDR_HEADER_BYTES, STAMP_BYTES = 4, 8
 
 
 def to_image(image: NDArray[Any], stamp: Time, frame_id: str) -> Image:
@@ -40,6 +42,19 @@ def to_image(image: NDArray[Any], stamp: Time, frame_id: str) -> Image:
     message.step = width * channels * image.itemsize
     message.data = array.array("B", np.ascontiguousarray(image).tobytes())
     return message
+
+
+def stamp_ns_of(data: bytes) -> int:
+    """The header stamp of a serialised message that begins with one, the rest unread.
+
+    Raises:
+        InputError: the data is too short for one.
+    """
+    if len(data) < CDR_HEADER_BYTES + STAMP_BYTES:
+        raise InputError(f"a message of {len(data)} bytes has no header")
+    order = "<" if data[1] & 1 else ">"
+    seconds, nanoseconds = struct.unpack_from(f"{order}iI", data, CDR_HEADER_BYTES)
+    return int(seconds) * 1_000_000_000 + int(nanoseconds)
 
 
 def from_image(message: Image) -> NDArray[np.uint8]:

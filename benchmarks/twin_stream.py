@@ -1,0 +1,210 @@
+"""A touch, played to the twin's nodes over and over: images at a camera's rate, states at 1 kHz."""
+
+from __future__ import annotations
+
+import os
+import struct
+import tempfile
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import psutil
+import rclpy
+from franka_msgs.msg import FrankaRobotState
+from numpy.typing import NDArray
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.serialization import serialize_message
+from sensor_msgs.msg import Image
+from tacdiff_ros.msg import SimRealMetrics
+
+from tacdiff_ros.acquisition.pose import Pose
+from tacdiff_ros.cli.processes import isolated_environment, running_node
+from tacdiff_ros.cli.virtual_graph import parameters
+from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.trajectory import Trajectory, plan_trajectory
+from tacdiff_ros.nodes.conversion.cdr_layout import find_layout
+from tacdiff_ros.nodes.conversion.geometry import to_pose
+from tacdiff_ros.nodes.topics import ROBOT_STATE
+from tacdiff_ros.sensor.sensor_file import default_sensor
+from tacdiff_ros.virtual.virtual_sensor import VirtualSensor
+
+INDENTER = "cross:size=4.4"
+MOUNT = Pose.from_euler([0.0, 0.0, 40.0], [0.0, 0.0, 0.0])  # as in config/tacdiff.yaml
+INDENTER_IN_BASE = Pose.from_euler([450.0, 0.0, 100.0], [np.pi, 0.0, 0.0])
+TRAJECTORY = Trajectory(depth_mm=1.0, translation_mm=1.5, step_mm=0.15, step_deg=1.5)
+UNTOUCHED = 10  # frames before each touch
+BEST_EFFORT = QoSProfile(depth=200, reliability=ReliabilityPolicy.BEST_EFFORT)
+START_S, LINGER_S = 90.0, 3.0
+SAMPLE_S = 5.0
+
+
+@dataclass
+class Streamed:
+    """What came of it.
+
+    Attributes:
+        sent: images.
+        compared: comparisons that came back.
+        seconds: between the first and the last image.
+        latencies_s: of each comparison, from the image's stamp.
+        contact_psnr_db: of each.
+        memory_mib: (time, resident memory of both nodes).
+        cpu: processor seconds of each node per second.
+    """
+
+    sent: int = 0
+    compared: int = 0
+    seconds: float = 0.0
+    latencies_s: list[float] = field(default_factory=list)
+    contact_psnr_db: list[float] = field(default_factory=list)
+    memory_mib: list[tuple[float, float]] = field(default_factory=list)
+    cpu: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Touch:
+    """One lap: poses and what the virtual sensor sees under them."""
+
+    poses: list[IndenterPose]
+    images: list[NDArray[np.uint8]]
+
+
+def play(model: Path, seconds: float, rate_hz: float, threads: int) -> Streamed:
+    """Start the nodes, play for a time, and end them."""
+    touch = seen_touch()
+    environment = isolated_environment()
+    os.environ.update(environment)
+    with ExitStack() as stack, tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        cv2.imwrite(str(folder / "untouched.png"), touch.images[0][..., ::-1])
+        arguments = {
+            "tactile_simulator": parameters(
+                indenter=f"'{INDENTER}'",
+                model=model.resolve(),
+                threads=threads,
+                half_precision=True,
+            ),
+            "comparator": parameters(reference_image=folder / "untouched.png"),
+        }
+        nodes = {
+            node: stack.enter_context(
+                running_node(node, extra, folder / f"{node}.log", environment)
+            )
+            for node, extra in arguments.items()
+        }
+        player = _Player(touch, rate_hz)
+        stack.callback(player.close)
+        try:
+            return player.run(nodes, seconds)
+        except TimeoutError as error:
+            logs = " ".join(path.read_text()[-300:] for path in folder.glob("*.log"))
+            raise SystemExit(f"{error}: {logs}") from error
+
+
+def seen_touch() -> Touch:
+    """A press, four slides and two turns as a virtual sensor of the default unit sees them."""
+    start = IndenterPose(0.4, -0.3, 0.0, 0.2)
+    steps = [step.pose for step in plan_trajectory(TRAJECTORY, start)]
+    poses = [IndenterPose(depth_mm=-1.0)] * UNTOUCHED + steps
+    sensor = VirtualSensor(default_sensor(), INDENTER, seed=5)
+    return Touch(poses, [sensor.see(pose).image for pose in poses])
+
+
+class _Player:
+    """Publishes both streams and counts what comes back."""
+
+    def __init__(self, touch: Touch, rate_hz: float) -> None:
+        rclpy.init()
+        self._node = rclpy.create_node("player")
+        self._touch, self._period_ns = touch, round(1e9 / rate_hz)
+        self._states = self._node.create_publisher(FrankaRobotState, ROBOT_STATE, BEST_EFFORT)
+        self._images = self._node.create_publisher(Image, "image_raw", BEST_EFFORT)
+        self.found = Streamed()
+        self._counting = False
+        self._node.create_subscription(SimRealMetrics, "comparison", self._on_metrics, 100)
+        executor = SingleThreadedExecutor()
+        executor.add_node(self._node)
+        self._executor = executor
+        threading.Thread(target=executor.spin, daemon=True).start()
+        self._state_bytes = [bytearray(_state(pose)) for pose in touch.poses]
+        layout = find_layout(FrankaRobotState, bytes(self._state_bytes[0]))
+        self._stamp_at = layout.offsets["header.stamp.sec"]
+        self._image_bytes = [bytearray(_image(image)) for image in touch.images]
+
+    def close(self) -> None:
+        """Leave the graph."""
+        self._executor.shutdown()
+        self._node.destroy_node()
+        rclpy.try_shutdown()
+
+    def run(self, nodes: dict[str, Any], seconds: float) -> Streamed:
+        """Wait until comparisons come, then count."""
+        self._play(START_S, lambda: bool(self.found.latencies_s))
+        if not self.found.latencies_s:
+            raise TimeoutError(f"no comparison within {START_S:g} s")
+        time.sleep(LINGER_S)
+        self.found = Streamed()
+        watched = {name: psutil.Process(process.pid) for name, process in nodes.items()}
+        before = {name: sum(process.cpu_times()[:2]) for name, process in watched.items()}
+        self.found.seconds = self._play(seconds, lambda: False, watched)
+        for name, process in watched.items():
+            used = sum(process.cpu_times()[:2]) - before[name]
+            self.found.cpu[name] = used / self.found.seconds
+        time.sleep(LINGER_S)
+        self.found.compared = len(self.found.latencies_s)
+        return self.found
+
+    def _play(self, seconds: float, until: Any, watched: dict[str, Any] | None = None) -> float:
+        """Both streams in step with the clock; how long it took."""
+        laps = len(self._touch.poses)
+        begin_ns = next_image_ns = now_ns = time.time_ns()
+        next_sample_s, frame = 0.0, 0
+        while (now_ns - begin_ns) * 1e-9 < seconds and not until():
+            lap = frame % laps
+            if now_ns >= next_image_ns:
+                self._send(self._images, self._image_bytes[lap], 4, next_image_ns)
+                self.found.sent += 1
+                frame += 1
+                next_image_ns += self._period_ns
+            self._send(self._states, self._state_bytes[lap], self._stamp_at, now_ns)
+            elapsed_s = (now_ns - begin_ns) * 1e-9
+            if watched is not None and elapsed_s >= next_sample_s:
+                resident = sum(process.memory_info().rss for process in watched.values())
+                self.found.memory_mib.append((elapsed_s, resident / 2**20))
+                next_sample_s += SAMPLE_S
+            time.sleep(0.001)
+            now_ns = time.time_ns()
+        return (now_ns - begin_ns) * 1e-9
+
+    @staticmethod
+    def _send(publisher: Any, data: bytearray, at: int, stamp_ns: int) -> None:
+        struct.pack_into("<iI", data, at, *divmod(stamp_ns, 1_000_000_000))
+        publisher.publish(bytes(data))
+
+    def _on_metrics(self, message: SimRealMetrics) -> None:
+        self.found.latencies_s.append(message.latency)
+        self.found.contact_psnr_db.append(message.contact.psnr_db)
+
+
+def _state(pose: IndenterPose) -> bytes:
+    """The arm where the sensor meets the indenter at a pose."""
+    indenter = Pose.from_euler([pose.x_mm, pose.y_mm, -pose.depth_mm], [0.0, 0.0, pose.yaw_rad])
+    gel = INDENTER_IN_BASE @ indenter.inverse()
+    message = FrankaRobotState()
+    message.o_t_ee.pose = to_pose(gel @ MOUNT.inverse())
+    message.robot_mode = 2
+    return bytes(serialize_message(message))
+
+
+def _image(image: NDArray[np.uint8]) -> bytes:
+    from tacdiff_ros.nodes.conversion.images import to_image
+
+    stamp = rclpy.time.Time().to_msg()
+    return bytes(serialize_message(to_image(image, stamp, "gelsight_optical_frame")))

@@ -12,7 +12,7 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import Image, PointCloud2
 from std_srvs.srv import Trigger
-from tacdiff_ros.msg import SimRealMetrics
+from tacdiff_ros.msg import AcquisitionState, SimRealMetrics
 
 from tacdiff_ros.evaluation.agreement import compare_images, side_by_side
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
@@ -178,3 +178,27 @@ def test_the_newest_frame_can_become_the_reference(client, frames):
         if future.result().success:
             break
     assert future.result().success, future.result().message
+
+
+def test_a_run_shows_the_untouched_gel_before_each_trial(meeting, frames):
+    node = meeting("comparator", ["-r", "__ns:=/run"])
+    real = node.node.create_publisher(Image, "/run/image_raw", 10)
+    simulated = node.node.create_publisher(Image, "/run/simulated/image_raw", 10)
+    states = node.node.create_publisher(AcquisitionState, "/run/acquisition_state", 10)
+    found = []
+    node.node.create_subscription(SimRealMetrics, "/run/comparison", found.append, 10)
+    node.meet(real, simulated, states)
+    for k in range(60):
+        real.publish(to_image(frames[0], stamp(1_000 + 200 * k), ""))
+        node.spin(0.1)
+        phase = AcquisitionState.PHASE_REFERENCE
+        states.publish(AcquisitionState(phase=phase, motion="dwelling", trial=k))
+        node.spin(0.1)
+        for publisher, image in ((real, frames[1]), (simulated, frames[2])):
+            publisher.publish(to_image(image, stamp(1_100 + 200 * k), ""))
+        node.spin(0.5, lambda: any(m.contact.pixel_count for m in found))
+        if any(m.contact.pixel_count for m in found):
+            break
+    message = next(m for m in found if m.contact.pixel_count)
+    expected = compare_images(frames[2], frames[1], frames[0])
+    assert message.contact.psnr_db == pytest.approx(expected.contact.psnr_db, rel=1e-4)

@@ -61,6 +61,7 @@ class Client:
     def __init__(self, meeting) -> None:
         node, self.spin = meeting.node, meeting.spin
         self.states = node.create_publisher(FrankaRobotState, ROBOT_STATE, 10)
+        self.camera = node.create_publisher(Image, "image_raw", 10)
         self.touch = node.create_client(SimulateTouch, "simulate_touch")
         assert self.touch.wait_for_service(60.0)
         self.nocs = node.create_publisher(Image, "nocs", 10)
@@ -68,7 +69,7 @@ class Client:
         self.seen = {name: [] for name in ("image_raw", "nocs", "depth")}
         for name, kept in self.seen.items():
             node.create_subscription(Image, f"simulated/{name}", kept.append, 10)
-        meeting.meet(self.nocs, self.mesh, self.states)
+        meeting.meet(self.nocs, self.mesh, self.states, self.camera)
 
     def simulate(self, **content):
         future = self.touch.call_async(SimulateTouch.Request(**content))
@@ -157,6 +158,36 @@ def test_robot_states_are_followed_with_their_stamps(client):
     assert stamps_ms == sorted(stamps_ms)
 
 
+@needs_mitsuba
+def test_with_a_camera_frames_have_its_stamps_and_poses_of_that_time(client):
+    """States every 20 ms; the image's stamp lies half way between two."""
+    for kept in client.seen.values():
+        kept.clear()
+    blank = np.zeros((24, 32, 3), np.uint8)
+    for k in range(300):
+        now_ms = 200_000 + 100 * k
+        client.states.publish(robot_state(-0.3, now_ms))
+        client.camera.publish(to_image(blank, stamp_of(now_ms + 10), ""))
+        client.spin(0.05)
+        client.states.publish(robot_state(-0.5, now_ms + 20))
+        client.spin(0.1, lambda: len(taken_at(client.seen["depth"], 10)) > 2)
+        if len(taken_at(client.seen["depth"], 10)) > 2:
+            break
+    depth = from_map(taken_at(client.seen["depth"], 10)[-1], 1)
+    assert np.ptp(depth) == pytest.approx(0.4e-3, abs=0.06e-3)
+
+
+def taken_at(messages: list[Image], offset_ms: int) -> list[Image]:
+    """Those whose stamp is so far behind a tenth of a second."""
+    return [
+        m for m in of_the_robot(messages) if m.header.stamp.nanosec % 10**8 == offset_ms * 10**6
+    ]
+
+
+def stamp_of(milliseconds: int) -> Time:
+    return Time(sec=milliseconds // 1000, nanosec=milliseconds % 1000 * 1_000_000)
+
+
 def of_the_robot(messages: list[Image]) -> list[Image]:
     """Without late ones of surfaces that were sent before, whose stamps are the clock's."""
     return [message for message in messages if message.header.stamp.sec < 1_000]
@@ -165,7 +196,7 @@ def of_the_robot(messages: list[Image]) -> list[Image]:
 def robot_state(gap_mm: float, stamp_ms: int) -> FrankaRobotState:
     """End effector so high that the gel, 40 mm below and looking down, is a gap above the tip."""
     state = FrankaRobotState()
-    state.header.stamp = Time(sec=stamp_ms // 1000, nanosec=stamp_ms % 1000 * 1_000_000)
+    state.header.stamp = stamp_of(stamp_ms)
     pose = state.o_t_ee.pose
     pose.position.x, pose.position.z = 0.45, 0.1 + 0.04 + 1e-3 * gap_mm
     pose.orientation.x, pose.orientation.w = 1.0, 0.0

@@ -2,9 +2,10 @@
 
     python benchmarks/twin.py [--quick] [--json] [--only PART] [--seconds S] [--rate HZ]
 
-PART is one of live, demo, replay. live plays a recorded touch to the real nodes `tactile_simulator`
-(network) and `comparator` on DDS, images at --rate and robot states at 1 kHz, for --seconds (600;
---quick 20). demo and replay run `tacdiff demo` once, about three minutes; --quick leaves them out.
+PART is one of live, faults, demo, replay, video. live plays a recorded touch to the real nodes
+`tactile_simulator` (network) and `comparator` on DDS, images at --rate and robot states at 1 kHz,
+for --seconds (600; --quick 20). demo and replay run `tacdiff demo` once, about three minutes;
+--quick leaves them out. video needs the real frames at --data.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,7 +31,11 @@ from tables import Part, run_parts
 
 from tacdiff_ros.resources import shipped_model
 
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+VIDEO = "mini_dots_video/baseball_exp_num_1_camera_0.avi"
 QUICK_S = 20.0
+BROKEN_S, SOUND_S, FAULT_RUN_S = 3.0, 4.0, 25.0
+LATE_NS = 60_000_000
 WARM_S = 10.0  # of a run whose memory is not counted
 
 
@@ -41,6 +48,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600.0, help="of the live part")
     parser.add_argument("--rate", type=float, default=25.0, help="images per second")
     parser.add_argument("--model", type=Path, help="folder of a network; default: the shipped one")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of real frames")
     parser.add_argument("--threads", type=int, default=1, help="of the network")
     options = parser.parse_args()
     names = [options.only] if options.only else (["live"] if options.quick else list(PARTS))
@@ -70,6 +78,66 @@ def measure_live(options: argparse.Namespace) -> Part:
     }
 
 
+def measure_faults(options: argparse.Namespace) -> Part:
+    """Something breaks for a while in the middle of a stream; do comparisons go on after it?"""
+    from twin_stream import NodeProcess, Player, streaming
+
+    def killed(name: str) -> Callable[[dict[str, NodeProcess], Player], None]:
+        def fault(nodes: dict[str, NodeProcess], _player: Player) -> None:
+            nodes[name].kill()
+            time.sleep(BROKEN_S)
+            nodes[name].start()
+
+        return fault
+
+    def silent(stream: str) -> Callable[[dict[str, NodeProcess], Player], None]:
+        def fault(_nodes: dict[str, NodeProcess], player: Player) -> None:
+            player.silent = {stream}
+            time.sleep(BROKEN_S)
+            player.silent = set()
+
+        return fault
+
+    def late(_nodes: dict[str, NodeProcess], player: Player) -> None:
+        player.late_ns = LATE_NS
+        time.sleep(BROKEN_S)
+        player.late_ns = 0
+
+    faults = {
+        "tactile_simulator killed and started": killed("tactile_simulator"),
+        "comparator killed and started": killed("comparator"),
+        "images silent": silent("images"),
+        "robot states silent": silent("states"),
+        "every other image's stamp 60 ms late, out of order": late,
+    }
+    rows = []
+    with streaming(options.model or shipped_model(), options.rate, options.threads) as (
+        nodes,
+        player,
+    ):
+        for name, fault in faults.items():
+            thread = player.run_beside(FAULT_RUN_S)
+            time.sleep(SOUND_S)
+            began = time.monotonic()
+            fault(nodes, player)
+            ended = time.monotonic()
+            thread.join()
+            came = np.array(player.found.times_s)
+            after = came[came > ended]
+            rows.append(
+                {
+                    "fault": name,
+                    "seconds": round(ended - began, 1),
+                    "compared_before": int((came < began).sum()),
+                    "compared_meanwhile": int(((came >= began) & (came <= ended)).sum()),
+                    "compared_after": len(after),
+                    "goes_on_after_s": round(float(after[0] - ended), 2) if len(after) else None,
+                }
+            )
+    lost = [row["fault"] for row in rows if row["goes_on_after_s"] is None]
+    return rows, {"faults": len(rows), "faults_not_recovered": len(lost)}
+
+
 def measure_demo(_options: argparse.Namespace) -> Part:
     """The demonstration's own figures, against the virtual sensor's truth."""
     shown = demo_figures()
@@ -81,20 +149,38 @@ def measure_replay(_options: argparse.Namespace) -> Part:
     """The demonstration's recording, replayed twice."""
     shown = demo_figures()
     sensor = Path(shown["report"]).parent / "sensor.yaml"
+    return [], replayed_twice("replay", shown["recording"], "--sensor", str(sensor))
+
+
+def measure_video(options: argparse.Namespace) -> Part:
+    """A real video without poses: each frame beside what the model shows of the gel it finds."""
+    video, presses = options.data / VIDEO, options.data / "mini_dots_ball"
+    if not video.is_file() or not presses.is_dir():
+        print(f"no real frames at {options.data}", file=sys.stderr)
+        return [], {}
+    with tempfile.TemporaryDirectory() as name:
+        sensor = str(Path(name) / "unit.yaml")
+        tacdiff("calibrate", "--folder", str(presses), "--out", sensor)
+        return [], replayed_twice("video", str(video), "--inverted", "--sensor", sensor)
+
+
+def replayed_twice(prefix: str, *arguments: str) -> dict[str, Any]:
+    """Whether two replays give the same files, and the speed of the second."""
     with tempfile.TemporaryDirectory() as name:
         outs = [Path(name) / part for part in ("first", "second")]
-        told = [
-            tacdiff("benchmark", shown["recording"], "--sensor", str(sensor), "--out", str(out))
-            for out in outs
-        ]
+        told = [tacdiff("benchmark", *arguments, "--out", str(out)) for out in outs]
         same = all(
             filecmp.cmp(outs[0] / file, outs[1] / file, shallow=False)
             for file in ("metrics.json", "frames.csv")
         )
-    return [], {
-        "replay_frames": told[0]["frames"],
-        "replay_deterministic": same,
-        "replay_realtime_factor": told[1]["realtime_factor"],
+    every = told[1]["all"]
+    return {
+        f"{prefix}_frames": told[1]["frames"],
+        f"{prefix}_deterministic": same,
+        f"{prefix}_realtime_factor": told[1]["realtime_factor"],
+        f"{prefix}_whole_psnr_db": every["whole_psnr_db"]["median"],
+        f"{prefix}_contact_psnr_db": (every["contact_psnr_db"] or {}).get("median"),
+        f"{prefix}_marker_px": (every["marker_rms_px"] or {}).get("median"),
     }
 
 
@@ -112,7 +198,12 @@ def tacdiff(*arguments: str) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
-PARTS = {"live": measure_live, "demo": measure_demo, "replay": measure_replay}
+PARTS = {
+    "live": measure_live,
+    "faults": measure_faults,
+    "demo": measure_demo,
+    "replay": measure_replay,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -7,7 +7,8 @@ import struct
 import tempfile
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ class Streamed:
         sent: images.
         compared: comparisons that came back.
         seconds: between the first and the last image.
+        times_s: at which each comparison came.
         latencies_s: of each comparison, from the image's stamp.
         contact_psnr_db: of each.
         memory_mib: (time, resident memory of both nodes).
@@ -62,6 +64,7 @@ class Streamed:
     sent: int = 0
     compared: int = 0
     seconds: float = 0.0
+    times_s: list[float] = field(default_factory=list)
     latencies_s: list[float] = field(default_factory=list)
     contact_psnr_db: list[float] = field(default_factory=list)
     memory_mib: list[tuple[float, float]] = field(default_factory=list)
@@ -78,6 +81,15 @@ class Touch:
 
 def play(model: Path, seconds: float, rate_hz: float, threads: int) -> Streamed:
     """Start the nodes, play for a time, and end them."""
+    with streaming(model, rate_hz, threads) as (nodes, player):
+        return player.run(nodes, seconds)
+
+
+@contextmanager
+def streaming(
+    model: Path, rate_hz: float, threads: int
+) -> Iterator[tuple[dict[str, NodeProcess], Player]]:
+    """Both nodes of the twin, and a player that they have answered once."""
     touch = seen_touch()
     environment = isolated_environment()
     os.environ.update(environment)
@@ -94,18 +106,41 @@ def play(model: Path, seconds: float, rate_hz: float, threads: int) -> Streamed:
             "comparator": parameters(reference_image=folder / "untouched.png"),
         }
         nodes = {
-            node: stack.enter_context(
-                running_node(node, extra, folder / f"{node}.log", environment)
-            )
+            node: NodeProcess(node, extra, folder / f"{node}.log", environment)
             for node, extra in arguments.items()
         }
-        player = _Player(touch, rate_hz)
+        for node in nodes.values():
+            stack.callback(node.end)
+        player = Player(touch, rate_hz)
         stack.callback(player.close)
         try:
-            return player.run(nodes, seconds)
+            player.wait()
         except TimeoutError as error:
             logs = " ".join(path.read_text()[-300:] for path in folder.glob("*.log"))
             raise SystemExit(f"{error}: {logs}") from error
+        yield nodes, player
+
+
+class NodeProcess:
+    """A node that can be killed and started again."""
+
+    def __init__(self, name: str, extra: list[str], log: Path, environment: Any) -> None:
+        self._start = lambda: running_node(name, extra, log, environment)
+        self.start()
+
+    def start(self) -> None:
+        """Begin."""
+        self._context = self._start()
+        self.process = self._context.__enter__()
+
+    def kill(self) -> None:
+        """As a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+    def end(self) -> None:
+        """In order."""
+        self._context.__exit__(None, None, None)
 
 
 def seen_touch() -> Touch:
@@ -117,7 +152,7 @@ def seen_touch() -> Touch:
     return Touch(poses, [sensor.see(pose).image for pose in poses])
 
 
-class _Player:
+class Player:
     """Publishes both streams and counts what comes back."""
 
     def __init__(self, touch: Touch, rate_hz: float) -> None:
@@ -127,7 +162,8 @@ class _Player:
         self._states = self._node.create_publisher(FrankaRobotState, ROBOT_STATE, BEST_EFFORT)
         self._images = self._node.create_publisher(Image, "image_raw", BEST_EFFORT)
         self.found = Streamed()
-        self._counting = False
+        self.silent: set[str] = set()
+        self.late_ns = 0
         self._node.create_subscription(SimRealMetrics, "comparison", self._on_metrics, 100)
         executor = SingleThreadedExecutor()
         executor.add_node(self._node)
@@ -144,14 +180,17 @@ class _Player:
         self._node.destroy_node()
         rclpy.try_shutdown()
 
-    def run(self, nodes: dict[str, Any], seconds: float) -> Streamed:
-        """Wait until comparisons come, then count."""
+    def wait(self) -> None:
+        """Play until the nodes have answered."""
         self._play(START_S, lambda: bool(self.found.latencies_s))
         if not self.found.latencies_s:
             raise TimeoutError(f"no comparison within {START_S:g} s")
         time.sleep(LINGER_S)
+
+    def run(self, nodes: dict[str, NodeProcess], seconds: float) -> Streamed:
+        """Play, and count what comes back."""
         self.found = Streamed()
-        watched = {name: psutil.Process(process.pid) for name, process in nodes.items()}
+        watched = {name: psutil.Process(node.process.pid) for name, node in nodes.items()}
         before = {name: sum(process.cpu_times()[:2]) for name, process in watched.items()}
         self.found.seconds = self._play(seconds, lambda: False, watched)
         for name, process in watched.items():
@@ -161,6 +200,13 @@ class _Player:
         self.found.compared = len(self.found.latencies_s)
         return self.found
 
+    def run_beside(self, seconds: float) -> threading.Thread:
+        """Play in a thread, while somebody breaks something."""
+        self.found = Streamed()
+        thread = threading.Thread(target=self._play, args=(seconds, lambda: False), daemon=True)
+        thread.start()
+        return thread
+
     def _play(self, seconds: float, until: Any, watched: dict[str, Any] | None = None) -> float:
         """Both streams in step with the clock; how long it took."""
         laps = len(self._touch.poses)
@@ -169,11 +215,14 @@ class _Player:
         while (now_ns - begin_ns) * 1e-9 < seconds and not until():
             lap = frame % laps
             if now_ns >= next_image_ns:
-                self._send(self._images, self._image_bytes[lap], 4, next_image_ns)
-                self.found.sent += 1
+                if "images" not in self.silent:
+                    stamp_ns = next_image_ns - self.late_ns * (frame % 2)
+                    self._send(self._images, self._image_bytes[lap], 4, stamp_ns)
+                    self.found.sent += 1
                 frame += 1
                 next_image_ns += self._period_ns
-            self._send(self._states, self._state_bytes[lap], self._stamp_at, now_ns)
+            if "states" not in self.silent:
+                self._send(self._states, self._state_bytes[lap], self._stamp_at, now_ns)
             elapsed_s = (now_ns - begin_ns) * 1e-9
             if watched is not None and elapsed_s >= next_sample_s:
                 resident = sum(process.memory_info().rss for process in watched.values())
@@ -189,6 +238,7 @@ class _Player:
         publisher.publish(bytes(data))
 
     def _on_metrics(self, message: SimRealMetrics) -> None:
+        self.found.times_s.append(time.monotonic())
         self.found.latencies_s.append(message.latency)
         self.found.contact_psnr_db.append(message.contact.psnr_db)
 

@@ -57,6 +57,10 @@ def benchmark(
     topic: Annotated[
         str | None, typer.Option(help="of the images, where a bag has several")
     ] = None,
+    inverted: Annotated[
+        bool,
+        typer.Option("--inverted", help="simulate the gel that each image shows: needs no poses"),
+    ] = False,
     friction: Annotated[float, typer.Option(min=0.0, max=2.0, help="Coulomb coefficient")] = 0.5,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
@@ -78,6 +82,7 @@ def benchmark(
         GelMaterial(friction=friction),
         Console(stderr=True),
         None if reference is None else read_image(reference),
+        inverted,
     )
     if as_json:
         print(json.dumps({"out": str(out), **found.timing, "all": found.metrics["all"]}))
@@ -115,30 +120,35 @@ def replay_to(
     material: GelMaterial,
     console: Console,
     reference: NDArray[np.uint8] | None = None,
+    inverted: bool = False,
 ) -> Replayed:
     """Replay a recording and write all files; an empty indenter is the recording's.
 
     Raises:
         InputError: the recording, its indenter or the network cannot be used, and why.
     """
+    from tacdiff_ros.twin.image_replay import replay_images
     from tacdiff_ros.twin.live_twin import LiveTwin
     from tacdiff_ros.twin.replay import replay
 
     check_output_folder(out, FILES)
     spec = indenter or recording.indenter
-    if not spec:
+    if not recording.states and not inverted:
+        raise InputError(f"{recording.source} has no poses: give --inverted to do without")
+    if not spec and not inverted:
         raise InputError("the recording does not name its indenter: give --indenter")
-    twin = LiveTwin(sensor, spec, _drawing(sensor, network), material)
+    drawing = _drawing(sensor, network)
     with Progress(console=console, disable=not sys.stderr.isatty(), transient=True) as bar:
-        task = bar.add_task("replaying", total=len(recording.states))
-        result = replay(
-            recording,
-            sensor,
-            twin,
-            offset,
-            lambda count: bar.update(task, completed=count),
-            reference,
-        )
+        task = bar.add_task("replaying", total=len(recording.states) or None)
+
+        def told(count: int) -> None:
+            bar.update(task, completed=count)
+
+        if inverted:
+            result = replay_images(recording, sensor, drawing, told, reference)
+        else:
+            twin = LiveTwin(sensor, spec, drawing, material)
+            result = replay(recording, sensor, twin, offset, told, reference)
     metrics = _metrics(result, sensor, spec, "renderer" if network is None else "network")
     timing = {
         "frames": len(result.frames),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.acquisition.bag_reading import images, messages, open_run
+from tacdiff_ros.acquisition.frame_sources import open_frames
 from tacdiff_ros.calibration.calibration_folder import read_image
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
@@ -90,7 +92,7 @@ def open_recording(source: Path, topic: str | None = None) -> Recording:
     Args:
         source: folder of a run of this package (`index.csv`), a rosbag2 with images and
             `acquisition_state`, or a folder with images and `poses.csv` (columns image, x_mm,
-            y_mm, depth_mm, yaw_rad; optional trial, phase).
+            y_mm, depth_mm, yaw_rad; optional trial, phase), or a video, which has no poses.
         topic: of the images in a bag; None for `image_raw`, or the only one.
 
     Raises:
@@ -104,6 +106,8 @@ def open_recording(source: Path, topic: str | None = None) -> Recording:
         return Recording(source, "", _states_of_poses(source / POSES))
     if not source.exists():
         raise InputError(f"no recording at {source}")
+    if source.is_file():
+        return Recording(source, "", {})
     return Recording(source, "", _states_of_bag(source), topic)
 
 
@@ -116,8 +120,22 @@ def _images(source: Path, topic: str | None) -> Iterator[tuple[int, NDArray[np.u
             if name.name != row["image"]:
                 raise InputError(f"{source / POSES}: image {row['image'][:80]!r} is no file name")
             yield number * PERIOD_NS, read_image(source / name)
+    elif source.is_file():
+        yield from _video(source)
     else:
         yield from images(source, topic)
+
+
+def _video(path: Path) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    frames = open_frames(str(path), loop=False)
+    try:
+        for number in itertools.count():
+            image = frames.read()
+            if image is None:
+                return
+            yield number * PERIOD_NS, image
+    finally:
+        frames.close()
 
 
 def _states_of_index(columns: dict[str, NDArray[Any]]) -> dict[int, FrameState]:

@@ -69,6 +69,36 @@ def test_a_wrong_pose_is_seen_in_the_figures(replayed, touch_folder, tmp_path):
     assert shifted < right - 5
 
 
+@pytest.fixture(scope="module")
+def video(touch_folder, tmp_path_factory):
+    """The same frames as a lossless video, which knows no poses."""
+    path = tmp_path_factory.mktemp("video") / "touch.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"FFV1"), 25.0, (320, 240))
+    for image in sorted(touch_folder.glob("*.png")):
+        writer.write(cv2.imread(str(image)))
+    writer.release()
+    return path
+
+
+def test_a_video_is_compared_with_what_the_model_shows_of_the_gel_it_finds(video, tmp_path):
+    outs = [tmp_path / name for name in ("first", "second")]
+    for out in outs:
+        assert run(["benchmark", str(video), "--inverted", "--out", str(out)]) == 0
+    metrics = json.loads((outs[0] / "metrics.json").read_text())
+    every = metrics["all"]
+    assert every["frames"] == 10
+    assert list(metrics["by_phase"]) == ["seen"]
+    assert every["contact_psnr_db"]["median"] > 23  # the touch moves faster than a stream follows
+    assert every["contact_gain_db"]["median"] > 3
+    for name in ("metrics.json", "frames.csv"):
+        assert (outs[0] / name).read_bytes() == (outs[1] / name).read_bytes()
+
+
+def test_a_video_without_poses_says_what_to_do(video, tmp_path, capsys):
+    assert run(["benchmark", str(video), "--indenter", BALL, "--out", str(tmp_path / "o")]) == 2
+    assert "give --inverted" in capsys.readouterr().err
+
+
 def test_poses_are_read_with_phase_and_trial(touch_folder):
     frames = list(open_recording(touch_folder).frames())
     assert len(frames) == 10

@@ -87,10 +87,10 @@ def benchmark(
     if as_json:
         print(json.dumps({"out": str(out), **found.timing, "all": found.metrics["all"]}))
         return
-    contact = found.metrics["all"].get("contact_psnr_db") or {}
+    contact = found.metrics["all"]["contact_psnr_db"]
+    told = f"contact {contact['median']:.1f} dB in the median" if contact else "no contact"
     print(
-        f"{out}: {len(found.result.frames)} frames, {found.result.skipped} left out, contact "
-        f"{contact.get('median', float('nan')):.1f} dB in the median, "
+        f"{out}: {len(found.result.frames)} frames, {found.result.skipped} left out, {told}, "
         f"{found.timing['realtime_factor']} times real time"
     )
 

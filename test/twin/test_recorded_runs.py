@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ from tacdiff_ros.acquisition.protocol import Phase
 from tacdiff_ros.acquisition.recording import RunRecorder, Topic, make_typestore
 from tacdiff_ros.acquisition.sampling import Activity, Sample
 from tacdiff_ros.calibration.press_surfaces import Press
+from tacdiff_ros.cli.application import run
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.sensor.gel_surface import GelSurface
@@ -225,3 +227,36 @@ def test_live_medians_are_over_frames_that_touch():
     assert found["live_marker_px"] == 2.0
     assert found["live_deformation_mm"] == pytest.approx(0.015)
     assert found["live_latency_ms"] == pytest.approx(100.0)
+
+
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [
+        ("cut", "cannot read the bag"),
+        ("no metadata", "cannot read the bag"),
+        ("no poses", "has no acquisition_state"),
+    ],
+)
+def test_a_damaged_bag_or_one_without_poses_is_refused_in_one_line(
+    folder, tmp_path, capsys, damage, expected
+):
+    bag = tmp_path / "bag"
+    shutil.copytree(folder / "bag", bag)
+    [data] = bag.glob("*.mcap")
+    content = data.read_bytes()
+    if damage == "cut":
+        data.write_bytes(content[: len(content) // 2])
+    elif damage == "no metadata":
+        (bag / "metadata.yaml").unlink()
+    out = tmp_path / "out"
+    arguments = ["--indenter", "sphere:diameter=5", "--out", str(out)]
+    assert run(["benchmark", str(bag), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert expected in error
+    assert error.count("\n") == 1
+    assert not out.exists()
+
+
+def test_a_run_of_another_sensor_is_refused(folder, tmp_path, capsys):
+    assert run(["benchmark", str(folder), "--out", str(tmp_path / "out")]) == 2
+    assert "images of 60 x 40 pixels" in capsys.readouterr().err

@@ -136,6 +136,24 @@ def test_bad_poses_are_refused_in_one_line(copied, tmp_path, capsys, change, exp
     assert not out.exists()
 
 
+def test_a_recording_without_contact_has_whole_images_to_compare_and_says_so(
+    touch_folder, tmp_path, capsys
+):
+    untouched = sorted(touch_folder.glob("*.png"))[0]
+    for number in range(5):
+        shutil.copy(untouched, tmp_path / f"{number}.png")
+    rows = [f"{n}.png,0,0,-1,0,0,{'reference' if n < 2 else 'approach'}" for n in range(5)]
+    head = "image,x_mm,y_mm,depth_mm,yaw_rad,trial,phase"
+    (tmp_path / "poses.csv").write_text("\n".join([head, *rows]) + "\n")
+    out = tmp_path / "out"
+    assert run(["benchmark", str(tmp_path), "--indenter", BALL, "--out", str(out)]) == 0
+    assert "3 frames, 0 left out, no contact" in capsys.readouterr().out
+    every = json.loads((out / "metrics.json").read_text())["all"]
+    assert every["contact_psnr_db"] is None
+    assert every["whole_psnr_db"]["median"] > 40
+    assert "No frame shows a contact" in (out / "report.html").read_text()
+
+
 def test_another_sensors_images_are_refused(copied, tmp_path, capsys):
     for path in copied.glob("*.png"):
         cv2.imwrite(str(path), cv2.resize(cv2.imread(str(path)), (160, 120)))

@@ -24,6 +24,7 @@ from calibration import knowing_lens, presses_of
 from press_scores import RealSet, read_set
 from tables import Part, run_parts
 
+from tacdiff_ros.acquisition.frame_sources import open_frames
 from tacdiff_ros.calibration.calibrate import CalibrationSettings, calibrate
 from tacdiff_ros.calibration.camera_pose import CameraPriors
 from tacdiff_ros.evaluation.surface_error import (
@@ -45,6 +46,7 @@ from tacdiff_ros.virtual.unit_store import cached_unit
 from tacdiff_ros.virtual.units import UnitSettings, VirtualUnit, random_unit, untouched_surface
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+VIDEO = "mini_dots_video/baseball_exp_num_1_camera_0.avi"
 CALIBRATED, TEN = 2, 10  # presses that a unit is calibrated from; the ten indenters after them
 GUESSES = 20
 BALL_SHARE = 0.6  # of the contact's radius, inside which a sphere is fitted
@@ -201,6 +203,56 @@ def ball_row(name: str, inverter: Inverter, data: RealSet, k: int) -> dict[str, 
     return row
 
 
+def measure_baseline(options: argparse.Namespace) -> Part:
+    """Photometric stereo with a network, trained on half of the labelled presses, on the others."""
+    from photometric_stereo import PhotometricStereo
+
+    data = read_set(options.data / "mini_dots_ball", "5.000mm")
+    if data is None:
+        print(f"no real frames at {options.data}", file=sys.stderr)
+        return [], {}
+    chosen = data.spread(2)
+    mm_per_px = data.calibrate(chosen).model.mm_per_px
+    rows = []
+    for half in (0, 1):
+        trained = [k for k in data.numbers if k % 2 == half]
+        stereo = PhotometricStereo(data, trained, mm_per_px)
+        for k in data.numbers:
+            if k not in trained and k not in chosen:
+                rows.append(stereo_row(stereo.height_mm(data.presses[k]), data, k, mm_per_px))
+                progress(rows[-1])
+    return rows, {
+        "stereo_radius_error": round(
+            float(np.median([abs(row["radius_error"]) for row in rows])), 4
+        ),
+        "stereo_residual_mm": round(float(np.median([row["residual_mm"] for row in rows])), 4),
+        "stereo_off_contact_mm": round(
+            float(np.median([row["off_contact_mm"] for row in rows])), 4
+        ),
+    }
+
+
+def stereo_row(height_mm: np.ndarray, data: RealSet, k: int, mm_per_px: float) -> dict[str, Any]:
+    """A sphere fitted to a height map inside the labelled contact."""
+    x0, y0, contact_px = data.labels[k]
+    y, x = np.mgrid[0 : height_mm.shape[0], 0 : height_mm.shape[1]]
+    points = np.stack([mm_per_px * x, mm_per_px * y, height_mm], axis=-1).reshape(-1, 3)
+    away = np.hypot(x - x0, y - y0).ravel()
+    near = points[away < BALL_SHARE * contact_px]
+    start = [mm_per_px * x0, mm_per_px * y0, near[:, 2].min() + 0.5 * data.diameter_mm]
+    fit = least_squares(
+        lambda s: np.linalg.norm(near - s[:3], axis=1) - s[3], [*start, 0.5 * data.diameter_mm]
+    )
+    off = mm_per_px * away > FAR_MM
+    return {
+        "press": k,
+        "radius_mm": round(float(fit.x[3]), 3),
+        "radius_error": round(2.0 * float(fit.x[3]) / data.diameter_mm - 1.0, 4),
+        "residual_mm": round(float(np.sqrt(np.mean(fit.fun**2))), 4),
+        "off_contact_mm": round(float(np.sqrt(np.mean(points[off, 2] ** 2))), 4),
+    }
+
+
 def measure_streaming(options: argparse.Namespace) -> Part:
     """A ball pressed, slid and lifted, seen by a noisy unit; the frames are shown ten times over.
 
@@ -236,6 +288,29 @@ def measure_streaming(options: argparse.Namespace) -> Part:
     return [], figures
 
 
+def measure_video(options: argparse.Namespace) -> Part:
+    """A stream of real frames, 9 x 7 dots, by a model calibrated on another unit; no truth."""
+    path, data = options.data / VIDEO, read_set(options.data / "mini_dots_ball", "5.000mm")
+    if data is None or not path.is_file():
+        print(f"no real frames at {options.data}", file=sys.stderr)
+        return [], {}
+    frames, images = open_frames(str(path), loop=False), []
+    while (image := frames.read()) is not None:
+        images.append(image)
+    inverter = Inverter(data.calibrate(data.spread(2)).model, images[0], STREAMING)
+    inverter.follow(images[0])
+    found = [inverter.follow(image) for image in images]
+    seconds = [entry.seconds for entry in found]
+    return [], {
+        "video_frames": len(images),
+        "video_hz": round(len(seconds) / sum(seconds), 1),
+        "video_latency_p50_ms": round(1e3 * float(np.median(seconds)), 1),
+        "video_latency_p99_ms": round(1e3 * float(np.quantile(seconds, 0.99)), 1),
+        "video_image_rms_grey": round(float(np.median([e.image_rms for e in found])), 2),
+        "video_depth_mm_most": round(max(entry.contact.depth_mm for entry in found), 3),
+    }
+
+
 def recording(count: int) -> tuple[list[np.ndarray], list[GelSurface], SensorModel, np.ndarray]:
     """Frames of a touch, their surfaces, the unit's model, and its untouched image."""
     model = random_unit(1)
@@ -265,7 +340,13 @@ def progress(row: dict[str, Any]) -> None:
     print(" ".join(f"{key}={value}" for key, value in row.items()), file=sys.stderr, flush=True)
 
 
-PARTS = {"virtual": measure_virtual, "real": measure_real, "streaming": measure_streaming}
+PARTS = {
+    "virtual": measure_virtual,
+    "real": measure_real,
+    "baseline": measure_baseline,
+    "streaming": measure_streaming,
+    "video": measure_video,
+}
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ bench: setup
 	$(BIN)/python benchmarks/calibration.py
 	$(BIN)/python benchmarks/inversion.py
 	$(BIN)/python benchmarks/translation.py
+	$(BIN)/python benchmarks/twin.py
 
 lint: setup
 	$(BIN)/ruff check .

@@ -24,6 +24,7 @@ from tacdiff_ros.sensor.marker_grid import MarkerGrid
 from tacdiff_ros.sensor.sensor_file import write_sensor
 
 BALL, CROSS = "sphere:diameter=5", "cross:size=4.4"
+SIMULATOR = "renderer"
 CAMERA_HZ = 5.0  # two sensors and an arm are simulated on one laptop
 # A starved laptop must not stop a run on virtual hardware.
 LAPTOP_LIMITS = {
@@ -159,7 +160,7 @@ def _whole_job(job: _Job, seed: int, trials: int) -> dict[str, Any]:
     chapters = [
         _acquisition_chapter(ball, cross, acquired),
         calibration_chapter(calibrated, truth),
-        live_chapter(cross, live, "renderer"),
+        live_chapter(cross, live, SIMULATOR),
         _replay_chapter(replayed),
         inversion_chapter(inverted),
     ]
@@ -182,10 +183,14 @@ def _cross_run(job: _Job, seed: int, trials: int) -> GraphRun:
         "virtual_panda": [],
         "virtual_gelsight": _virtual_sensor(seed, CROSS),
         "tactile_simulator": parameters(
-            sensor_file=sensor, indenter=f"'{CROSS}'", simulator="renderer"
+            sensor_file=sensor,
+            indenter=f"'{CROSS}'",
+            simulator=SIMULATOR,
+            threads=1,
+            half_precision=True,
         ),
         "comparator": parameters(
-            sensor_file=sensor, reference_image=reference, simulator="renderer", patience_s=5.0
+            sensor_file=sensor, reference_image=reference, simulator=SIMULATOR, patience_s=5.0
         ),
         "acquisition": job.acquisition(also_record=f"[{','.join(LIVE_TOPICS)}]"),
     }

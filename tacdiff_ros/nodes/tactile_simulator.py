@@ -147,9 +147,10 @@ class TactileSimulatorNode(Node):
             self._frames.offer(partial(self._draw_frame, frame))
 
     def _draw_frame(self, due: DueFrame) -> None:
-        for point in self._path.take(due.stamp_ns):
+        pose = self._indenter_at(due.end_effector)
+        for point in self._path.take(due.stamp_ns, pose):
             self._twin.move(point)
-        frame = self._twin.follow(self._indenter_at(due.end_effector))
+        frame = self._twin.follow(pose)
         stamp = Time(nanoseconds=due.stamp_ns).to_msg()
         if self._points.get_subscription_count() and not self._stopping:
             self._points.publish(to_points(frame.answer.surface(), stamp, "gel"))

@@ -102,7 +102,7 @@ class VirtualGelsightNode(Node):
                 stamp = self.get_clock().now().to_msg()
             used = newest
             try:
-                for point in self._path.take(to_nanoseconds(stamp)):
+                for point in self._path.take(to_nanoseconds(stamp), pose):
                     self._sensor.move(point)
                 self._publish(self._sensor.see(pose), stamp)
             except InputError as error:

@@ -10,17 +10,18 @@ def test_poses_that_lie_apart_are_kept_in_order_and_taken_once():
     path = PosePath(spacing_mm=0.25)
     for k in range(101):  # there and back
         path.add(k, IndenterPose(x_mm=0.02 * min(k, 100 - k), depth_mm=0.5))
-    first, second = path.take(50), path.take(1000)
+    first = path.take(50, IndenterPose(x_mm=1.1, depth_mm=0.5))
+    second = path.take(1000, IndenterPose(x_mm=0.1, depth_mm=0.5))
     assert [round(pose.x_mm, 2) for pose in first] == [0.0, 0.26, 0.52, 0.78]
-    assert [round(pose.x_mm, 2) for pose in second] == [0.52, 0.26, 0.0]
-    assert path.take(1000) == []
+    assert [round(pose.x_mm, 2) for pose in second] == [0.52]  # the others lie near the goal
+    assert path.take(1000, IndenterPose()) == []
 
 
 def test_turns_count_and_memory_is_bounded():
     path = PosePath(spacing_mm=0.15, most=10)
     for k in range(1000):
         path.add(k, IndenterPose(depth_mm=0.5, yaw_rad=math.radians(0.1 * k)))
-    kept = path.take(10_000)
+    kept = path.take(10_000, IndenterPose(depth_mm=0.0))
     assert len(kept) == 10
     assert 1.7 < math.degrees(kept[-1].yaw_rad - kept[-2].yaw_rad) < 1.9
 
@@ -29,4 +30,4 @@ def test_a_clock_that_jumps_back_leaves_nothing_from_before():
     path = PosePath()
     path.add(5_000, IndenterPose(depth_mm=0.1))
     path.add(10, IndenterPose(depth_mm=0.9))
-    assert [pose.depth_mm for pose in path.take(10)] == [0.9]
+    assert [pose.depth_mm for pose in path.take(10, IndenterPose())] == [0.9]

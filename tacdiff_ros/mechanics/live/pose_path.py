@@ -14,7 +14,7 @@ LEVER_MM = 5.0  # at which a turn counts as travel
 class PosePath:
     """Poses that lie apart, kept by one thread and taken by another."""
 
-    def __init__(self, spacing_mm: float = 0.15, most: int = 500) -> None:
+    def __init__(self, spacing_mm: float = 0.5, most: int = 500) -> None:
         """Keep poses that are farther than so much from the one before, the last so many."""
         self._spacing_mm = spacing_mm
         self._kept: deque[tuple[int, IndenterPose]] = deque(maxlen=most)
@@ -31,12 +31,17 @@ class PosePath:
             self._last = pose
             self._kept.append((stamp_ns, pose))
 
-    def take(self, until_ns: int) -> list[IndenterPose]:
-        """Poses up to a time, in their order; they are kept no more."""
+    def take(self, until_ns: int, goal: IndenterPose) -> list[IndenterPose]:
+        """Poses on the way to where the indenter is at a time, in order; they are kept no more.
+
+        Those at the end that lie near the goal are left out: the way from there is straight enough.
+        """
         taken = []
         with self._lock:
             while self._kept and self._kept[0][0] <= until_ns:
                 taken.append(self._kept.popleft()[1])
+        while taken and _travel_mm(taken[-1], goal) < self._spacing_mm:
+            taken.pop()
         return taken
 
 

@@ -20,6 +20,7 @@ from shape_msgs.msg import Mesh
 from tacdiff_ros.acquisition.pose import Pose
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.live.live_answer import LiveAnswer
 from tacdiff_ros.mechanics.live.pose_path import PosePath
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.nodes.conversion.geometry import to_indenter
@@ -59,7 +60,7 @@ SIMULATORS = ("pix2pix", "renderer")
 
 
 class TactileSimulatorNode(Node):
-    """Frames are drawn beside the executor, the newest one only; requests in another thread."""
+    """Gel and drawing have a thread each, for the newest frame only; requests have another."""
 
     def __init__(self) -> None:
         """Read the parameters, load the network and the gel."""
@@ -96,6 +97,9 @@ class TactileSimulatorNode(Node):
         self._frames: NewestWorker[Callable[[], None]] = NewestWorker(
             lambda draw: draw(), self._warn
         )
+        self._drawings: NewestWorker[Callable[[], None]] = NewestWorker(
+            lambda draw: draw(), self._warn
+        )
         self._touch: tuple[Worker, Any, Any, Ticket] | None = None
         self._stopping = False
         self.create_subscription(Image, "nocs", self._on_nocs, LATEST_COMMAND)
@@ -109,12 +113,14 @@ class TactileSimulatorNode(Node):
         """End what is computed before the process ends."""
         self._stopping = True
         self._frames.close(0.0)
+        self._drawings.close(0.0)
         if self._touch is not None:
             self._touch[0].cancel()
 
     def is_finished(self) -> bool:
         """Whether nothing is computed any more."""
-        return self._touch is None and self._frames.close(0.0)
+        closed = self._frames.close(0.0) and self._drawings.close(0.0)
+        return self._touch is None and closed
 
     def _follow(self, indenter: str, period_s: float) -> None:
         """Simulate what the sensor sees of an indenter as the robot moves it."""
@@ -144,17 +150,20 @@ class TactileSimulatorNode(Node):
 
     def _draw_all(self, frames: list[DueFrame]) -> None:
         for frame in frames:
-            self._frames.offer(partial(self._draw_frame, frame))
+            self._frames.offer(partial(self._move, frame))
 
-    def _draw_frame(self, due: DueFrame) -> None:
+    def _move(self, due: DueFrame) -> None:
+        """The gel under the next frame's indenter, while the last frame is drawn."""
         pose = self._indenter_at(due.end_effector)
         for point in self._path.take(due.stamp_ns, pose):
             self._twin.move(point)
-        frame = self._twin.follow(pose)
-        stamp = Time(nanoseconds=due.stamp_ns).to_msg()
+        self._drawings.offer(partial(self._draw, self._twin.move(pose), due.stamp_ns))
+
+    def _draw(self, answer: LiveAnswer, stamp_ns: int) -> None:
+        stamp = Time(nanoseconds=stamp_ns).to_msg()
         if self._points.get_subscription_count() and not self._stopping:
-            self._points.publish(to_points(frame.answer.surface(), stamp, "gel"))
-        self._publish(frame.drawn, stamp)
+            self._points.publish(to_points(answer.surface(), stamp, "gel"))
+        self._publish(self._twin.draw(answer), stamp)
 
     def _indenter_at(self, end_effector: Pose) -> IndenterPose:
         """In the frame `gel`; one that does not touch need not be over the pad."""
@@ -167,7 +176,7 @@ class TactileSimulatorNode(Node):
             image = self._drawing.draw_nocs(from_map(message, 3))
             self._send("image_raw", image, message.header.stamp)
 
-        self._frames.offer(draw)
+        self._drawings.offer(draw)
 
     def _on_mesh(self, message: Mesh) -> None:
         """A mesh has no stamp: its images have the time at which it came."""
@@ -177,7 +186,7 @@ class TactileSimulatorNode(Node):
             surface = from_mesh(message, self._model.gel)
             self._publish(self._drawing.draw_surface(surface), stamp)
 
-        self._frames.offer(draw)
+        self._drawings.offer(draw)
 
     def _publish(self, drawn: DrawnSurface, stamp: Any) -> None:
         depth_m = (METRES * drawn.maps.depth_mm).astype(np.float32)

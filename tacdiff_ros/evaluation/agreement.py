@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 
 from tacdiff_ros.calibration.marker_field import MarkerField
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.evaluation.image_metrics import ImageScore, check_pair, score_images
+from tacdiff_ros.evaluation.image_metrics import (
+    ImageScore,
+    check_pair,
+    score_images,
+    ssim_map,
+)
 
 Image = NDArray[np.uint8]
 CHANGED_GREY = 8.0  # mean over channels, above which a pixel is touched
@@ -68,7 +73,8 @@ def compare_images(
         InputError: images of different sizes or kinds, or dots of different grids.
     """
     check_pair(simulated, real)
-    whole = score_images(simulated, real)
+    alike = ssim_map(simulated, real)
+    whole = score_images(simulated, real, alike=alike)
     count, rms = (0, float("nan")) if dots is None else marker_error_px(*dots)
     if reference is None:
         return Agreement(whole, None, None, None, 0, count, rms)
@@ -77,11 +83,12 @@ def compare_images(
         contact = touched_pixels(simulated, reference) | touched_pixels(real, reference)
     pixels = int(np.count_nonzero(contact))
     seen = pixels >= SMALLEST_CONTACT_PX
+    still = ssim_map(reference, real)
     return Agreement(
         whole=whole,
-        contact=score_images(simulated, real, contact) if seen else None,
-        background_whole=score_images(reference, real),
-        background_contact=score_images(reference, real, contact) if seen else None,
+        contact=score_images(simulated, real, contact, alike) if seen else None,
+        background_whole=score_images(reference, real, alike=still),
+        background_contact=score_images(reference, real, contact, still) if seen else None,
         contact_pixels=pixels if seen else 0,
         markers_compared=count,
         marker_rms_px=rms,

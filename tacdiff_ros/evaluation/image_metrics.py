@@ -48,6 +48,7 @@ def score_images(
     image: NDArray[np.uint8],
     truth: NDArray[np.uint8],
     pixels: NDArray[np.bool_] | None = None,
+    alike: NDArray[np.float32] | None = None,
 ) -> ImageScore:
     """Metrics over the whole image, or over some pixels of it.
 
@@ -55,14 +56,16 @@ def score_images(
         image: (H, W, 3) uint8.
         truth: (H, W, 3) uint8.
         pixels: (H, W), those that count. SSIM's windows look beyond them.
+        alike: the `ssim_map` of both, where it is known already.
 
     Raises:
         InputError: no two RGB images of one size, too small for SSIM, or no pixel counts.
     """
     check_pair(image, truth)
+    alike = ssim_map(image, truth) if alike is None else alike
     if pixels is None:
-        error, relative, alike = mse(image, truth), smape(image, truth), ssim(image, truth)
-        return ImageScore(error, psnr_db(error), alike, relative)
+        error = mse(image, truth)
+        return ImageScore(error, psnr_db(error), _inner_mean(alike), smape(image, truth))
     if pixels.shape != image.shape[:2] or not pixels.any():
         raise InputError(
             f"mask of shape {pixels.shape} with {np.count_nonzero(pixels)} pixels, expected "
@@ -70,8 +73,7 @@ def score_images(
         )
     a, b = image[pixels], truth[pixels]
     error = mse(a, b)
-    alike = float(ssim_map(image, truth)[pixels].mean())
-    return ImageScore(error, psnr_db(error), alike, smape(a, b))
+    return ImageScore(error, psnr_db(error), float(alike[pixels].mean()), smape(a, b))
 
 
 def check_pair(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> None:
@@ -108,8 +110,7 @@ def smape(image: NDArray[Any], truth: NDArray[Any]) -> float:
 
 def ssim(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
     """Mean structural similarity, borders of half a window left out."""
-    edge = WINDOW_PX // 2
-    return float(ssim_map(image, truth)[edge:-edge, edge:-edge].mean(dtype=np.float64))
+    return _inner_mean(ssim_map(image, truth))
 
 
 def ssim_map(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -127,6 +128,11 @@ def ssim_map(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> NDArray[np.f
     return np.asarray(
         (2 * product + c1) * (2 * covariance + c2) / ((squares + c1) * (variances + c2))
     )
+
+
+def _inner_mean(alike: NDArray[np.float32]) -> float:
+    edge = WINDOW_PX // 2
+    return float(alike[edge:-edge, edge:-edge].mean(dtype=np.float64))
 
 
 def _windowed(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """Dataset and image-to-image network: throughput, quality on unseen trials, speed, other units.
 
     python benchmarks/translation.py [--quick] [--json] [--only PART] [--folder DIR]
-                                     [--trials N] [--steps N] [--units N]
+                                     [--trials N] [--steps N]
 
 PART is one of dataset, scaling, quality, speed, units. Datasets and models are kept in a folder
 (default: translation/ in the user's cache) and gone on with. In full some hours on two cores, most
@@ -36,6 +36,7 @@ from tacdiff_ros.dataset.pairs import SamplePairs, untouched_pair
 from tacdiff_ros.dataset.plan import DatasetPlan, Split
 from tacdiff_ros.dataset.reader import SampleReader
 from tacdiff_ros.dataset.store import open_dataset
+from tacdiff_ros.evaluation.image_metrics import score_images
 from tacdiff_ros.evaluation.translation_scores import (
     DrawnSample,
     SampleScore,
@@ -54,6 +55,7 @@ from tacdiff_ros.translation.network_settings import NetworkSettings
 from tacdiff_ros.translation.training import Untouched, train_generator
 from tacdiff_ros.translation.training_settings import TrainingSettings
 from tacdiff_ros.translation.translator import Translator
+from tacdiff_ros.virtual.exposure import usable_exposure
 from tacdiff_ros.virtual.units import random_unit
 
 PAPER_SAMPLES = 56_000
@@ -74,7 +76,8 @@ def main() -> int:
     parser.add_argument("--mechanics", choices=("full", "live"), default="full")
     parser.add_argument("--steps", type=int, default=12_000, help="of each training")
     parser.add_argument("--batch", type=int, default=8, help="samples of each step")
-    parser.add_argument("--units", type=int, default=10, help="virtual units")
+    parser.add_argument("--seen-units", type=int, default=10, help="that one network learns from")
+    parser.add_argument("--new-units", type=int, default=10, help="that it has never seen")
     parser.add_argument("--unit-steps", type=int, default=4_000, help="of a training for one unit")
     options = parser.parse_args()
     names = [options.only] if options.only else (["speed"] if options.quick else list(PARTS))
@@ -181,27 +184,37 @@ def network_rows(folder: Path, settings: NetworkSettings, name: str) -> list[dic
 
 
 def measure_units(options: argparse.Namespace) -> Part:
-    """One network of kind nocs+light for units it has never seen, and one trained for each."""
+    """One network of kind nocs+light for units it has never seen, and one trained for each.
+
+    All are tested on the same ten trials of each new unit, one an indenter.
+    """
     folder = options.folder / "dataset_units"
     plan = bench_plan(30, "live", COARSE)
-    seen = [random_unit(SEEN_UNITS + k) for k in range(options.units)]
+    seen = [exposed_unit(SEEN_UNITS + k) for k in range(options.seen_units)]
     for unit in seen:
         made(folder, plan, unit)
     general = options.folder / "nocs+light"
-    train_on(
-        general, "nocs+light", [SamplesOf(folder, unit) for unit in seen], options, options.steps
-    )
+    samples = [SamplesOf(folder, unit, ("train", "test")) for unit in seen]
+    train_on(general, "nocs+light", samples, options, options.steps)
     rows = []
-    for k in range(options.units):
-        unit = random_unit(NEW_UNITS + k)
+    for k in range(options.new_units):
+        unit = exposed_unit(NEW_UNITS + k)
         made(folder, plan, unit)
         own = options.folder / f"nocs_unit_{k}"
-        train_on(own, "nocs", [SamplesOf(folder, unit)], options, options.unit_steps)
+        samples = [SamplesOf(folder, unit, ("train", "validation"))]
+        train_on(own, "nocs", samples, options, options.unit_steps)
         found = {
             name: summary(tested(folder, unit, network)[0])["psnr_db"]
             for name, network in (("retrained_psnr_db", own), ("one_for_all_psnr_db", general))
         }
-        rows.append({"unit": NEW_UNITS + k, **{name: round(v, 2) for name, v in found.items()}})
+        light = summary(light_scores(folder, unit))["psnr_db"]
+        rows.append(
+            {
+                "unit": NEW_UNITS + k,
+                **{name: round(value, 2) for name, value in found.items()},
+                "light_image_psnr_db": round(light, 2),
+            }
+        )
         print(rows[-1], file=sys.stderr, flush=True)
     drops = [row["retrained_psnr_db"] - row["one_for_all_psnr_db"] for row in rows]
     return rows, {
@@ -210,12 +223,25 @@ def measure_units(options: argparse.Namespace) -> Part:
     }
 
 
+def exposed_unit(seed: int) -> SensorModel:
+    """A random unit that is run at a sensible exposure."""
+    return usable_exposure(random_unit(seed))
+
+
+def light_scores(folder: Path, unit: SensorModel) -> list[SampleScore]:
+    """Of the light image alone, which a network of kind nocs+light starts from."""
+    reader = SamplesOf(folder, unit).reader("test")
+    samples = (reader.sample(number) for number in range(len(reader)))
+    return [SampleScore(s.indenter, s.trial, s.step, score_images(s.light, s.rgb)) for s in samples]
+
+
 @dataclass(frozen=True)
 class SamplesOf:
     """Images of a dataset by one sensor."""
 
     folder: Path
     model: SensorModel
+    learned: tuple[Split, ...] = ("train",)
 
     def reader(self, split: Split) -> SampleReader:
         """Of a split."""
@@ -283,10 +309,10 @@ def train_on(
     """A network, unless it is there."""
     if (folder / NETWORK).exists():
         return
-    train, validation = (
-        Joined([SamplePairs(part.reader(split), kind) for part in samples])
-        for split in ("train", "validation")
+    train = Joined(
+        [SamplePairs(part.reader(split), kind) for part in samples for split in part.learned]
     )
+    validation = Joined([SamplePairs(part.reader("validation"), kind) for part in samples])
     settings = TrainingSettings(steps=steps, batch=options.batch)
     network = NetworkSettings(kind=kind)
     untouched = Untouched(*untouched_pair(samples[0].reader("train"), kind))

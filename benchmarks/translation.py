@@ -188,21 +188,24 @@ def measure_units(options: argparse.Namespace) -> Part:
 
     All are tested on the same ten trials of each new unit, one an indenter.
     """
-    folder = options.folder / "dataset_units"
     plan = bench_plan(30, "live", COARSE)
-    seen = [exposed_unit(SEEN_UNITS + k) for k in range(options.seen_units)]
-    for unit in seen:
+
+    def samples_of(seed: int, *learned: Split) -> SamplesOf:
+        """Each unit has a folder of its own, as its gel has its own thickness."""
+        folder, unit = options.folder / f"dataset_unit_{seed}", exposed_unit(seed)
         made(folder, plan, unit)
+        return SamplesOf(folder, unit, learned)
+
     general = options.folder / "nocs+light"
-    samples = [SamplesOf(folder, unit, ("train", "test")) for unit in seen]
+    seen = range(SEEN_UNITS, SEEN_UNITS + options.seen_units)
+    samples = [samples_of(seed, "train", "test") for seed in seen]
     train_on(general, "nocs+light", samples, options, options.steps)
     rows = []
-    for k in range(options.new_units):
-        unit = exposed_unit(NEW_UNITS + k)
-        made(folder, plan, unit)
-        own = options.folder / f"nocs_unit_{k}"
-        samples = [SamplesOf(folder, unit, ("train", "validation"))]
-        train_on(own, "nocs", samples, options, options.unit_steps)
+    for seed in range(NEW_UNITS, NEW_UNITS + options.new_units):
+        of_unit = samples_of(seed, "train", "validation")
+        folder, unit = of_unit.folder, of_unit.model
+        own = options.folder / f"nocs_unit_{seed}"
+        train_on(own, "nocs", [of_unit], options, options.unit_steps)
         found = {
             name: summary(tested(folder, unit, network)[0])["psnr_db"]
             for name, network in (("retrained_psnr_db", own), ("one_for_all_psnr_db", general))
@@ -210,7 +213,7 @@ def measure_units(options: argparse.Namespace) -> Part:
         light = summary(light_scores(folder, unit))["psnr_db"]
         rows.append(
             {
-                "unit": NEW_UNITS + k,
+                "unit": seed,
                 **{name: round(value, 2) for name, value in found.items()},
                 "light_image_psnr_db": round(light, 2),
             }

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 FILES = ("report.html", "metrics.json", "frames.csv", "timing.json")
 LARGEST_OFFSET_MM = 10.0
+REPLAY_GRID = (57, 71)  # finer than live: a replay has the time
 
 
 def benchmark(
@@ -57,6 +58,10 @@ def benchmark(
     topic: Annotated[
         str | None, typer.Option(help="of the images, where a bag has several")
     ] = None,
+    from_rig: Annotated[
+        bool,
+        typer.Option("--from-rig", help="depths from the rig's places, not from felt contact"),
+    ] = False,
     inverted: Annotated[
         bool,
         typer.Option("--inverted", help="simulate the gel that each image shows: needs no poses"),
@@ -74,7 +79,7 @@ def benchmark(
     sensor_model = default_sensor() if sensor is None else read_sensor(sensor)
     found = replay_to(
         out,
-        open_recording(recording, topic),
+        open_recording(recording, topic, from_rig),
         sensor_model,
         indenter or "",
         model,
@@ -147,7 +152,7 @@ def replay_to(
         if inverted:
             result = replay_images(recording, sensor, drawing, told, reference)
         else:
-            twin = LiveTwin(sensor, spec, drawing, material)
+            twin = LiveTwin(sensor, spec, drawing, material, REPLAY_GRID)
             result = replay(recording, sensor, twin, offset, told, reference)
     metrics = _metrics(result, sensor, spec, "renderer" if network is None else "network")
     timing = {

@@ -221,15 +221,16 @@ def _calibrate(job: _Job, ball: RecordedRun) -> Any:
 def _replay(job: _Job, cross: RecordedRun, calibrated: Any) -> Any:
     from tacdiff_ros.cli.benchmark import replay_to
     from tacdiff_ros.mechanics.material import GelMaterial
+    from tacdiff_ros.twin.replay import PoseOffset
     from tacdiff_ros.twin.replay_frames import open_recording
 
     return replay_to(
         job.out / "benchmark",
-        open_recording(cross.folder),
+        open_recording(cross.folder, from_rig=True),
         calibrated.found.model,
         "",
         None,
-        calibrated.offset,
+        PoseOffset(),
         GelMaterial(),
         job.console,
         calibrated.reference,

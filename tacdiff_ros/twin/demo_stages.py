@@ -28,9 +28,8 @@ from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.parameters import parameter_values
 from tacdiff_ros.sensor.sensor_file import default_sensor
 from tacdiff_ros.sensor.sensor_model import SensorModel
-from tacdiff_ros.twin.recorded_presses import RecordedPress, RecordedPresses, pose_offset
+from tacdiff_ros.twin.recorded_presses import RecordedPress, RecordedPresses
 from tacdiff_ros.twin.recorded_truth import LiveComparisons, true_surfaces
-from tacdiff_ros.twin.replay import PoseOffset
 
 CALIBRATED_FROM = 2
 SHOWN_STEPS = ("indent", "translate_x+", "rotate_+")
@@ -53,11 +52,6 @@ class Calibrated:
     reference: Image
     presses: tuple[RecordedPress, ...]
     seconds: float
-
-    @property
-    def offset(self) -> PoseOffset:
-        """From recorded poses, whose depth counts from where contact was felt, to the model's."""
-        return pose_offset([press.pose for press in self.presses], self.found)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from tacdiff_ros.twin.live_twin import LiveTwin
 from tacdiff_ros.twin.replay_frames import UNTOUCHED, Recording, ReplayFrame
 
 MOST_REFERENCES = 20
+WAY_MM = 0.5  # between way-points
 SIMULATED_PHASES = ("approach", "indent", "translate", "rotate", "retract")
 
 
@@ -125,6 +127,7 @@ class _Replay:
         if reference is not None:
             self._comparison.take_reference(reference)
         self._trial: int | None = None
+        self._last = IndenterPose()
         self.frames: list[ComparedFrame] = []
         self.worst = WorstFrames()
         self.skipped = 0
@@ -161,15 +164,34 @@ class _Replay:
     def _compare(self, frame: ReplayFrame) -> None:
         state = frame.state
         assert state is not None  # noqa: S101
+        pose = self._offset.applied(state.pose)
         if state.trial != self._trial:
             self._twin.reset()
-            self._trial = state.trial
+            self._trial, self._last = state.trial, pose
         try:
-            simulated = self._twin.follow(self._offset.applied(state.pose))
+            for point in straight_way(self._last, pose):
+                self._twin.move(point)
+            simulated = self._twin.follow(pose)
         except InputError:
             self.skipped += 1
             return
+        finally:
+            self._last = pose
         found = self._comparison.compare(simulated.image, frame.image)
         entry = ComparedFrame(frame.stamp_ns, state.trial, state.phase, state.pose.depth_mm, found)
         self.frames.append(entry)
         self.worst.add(entry, simulated.image, frame.image)
+
+
+def straight_way(start: IndenterPose, goal: IndenterPose) -> list[IndenterPose]:
+    """Poses between two frames that lie far apart, as where frames were lost.
+
+    Friction remembers the way. None where the indenter does not touch at both ends.
+    """
+    if min(start.depth_mm, goal.depth_mm) <= 0.0:
+        return []
+    distance = math.dist(
+        (start.x_mm, start.y_mm, start.depth_mm), (goal.x_mm, goal.y_mm, goal.depth_mm)
+    )
+    parts = math.ceil(distance / WAY_MM)
+    return [start.toward(goal, part / parts) for part in range(1, parts)]

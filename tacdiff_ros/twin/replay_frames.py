@@ -6,15 +6,16 @@ import csv
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.acquisition.bag_reading import images, messages, open_run
+from tacdiff_ros.acquisition.bag_reading import RecordedRun, images, messages, open_run
 from tacdiff_ros.acquisition.frame_sources import open_frames
+from tacdiff_ros.acquisition.pose import Pose
 from tacdiff_ros.calibration.calibration_folder import read_image
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
@@ -86,7 +87,7 @@ class Recording:
             yield ReplayFrame(stamp_ns, image, self.states.get(stamp_ns))
 
 
-def open_recording(source: Path, topic: str | None = None) -> Recording:
+def open_recording(source: Path, topic: str | None = None, from_rig: bool = False) -> Recording:
     """Open a recording.
 
     Args:
@@ -94,6 +95,8 @@ def open_recording(source: Path, topic: str | None = None) -> Recording:
             `acquisition_state`, or a folder with images and `poses.csv` (columns image, x_mm,
             y_mm, depth_mm, yaw_rad; optional trial, phase), or a video, which has no poses.
         topic: of the images in a bag; None for `image_raw`, or the only one.
+        from_rig: depths count from where the run was told that the indenter is, not from where
+            contact was felt. For runs.
 
     Raises:
         InputError: none of these, or damaged.
@@ -101,7 +104,10 @@ def open_recording(source: Path, topic: str | None = None) -> Recording:
     if (source / "index.csv").is_file():
         run = open_run(source)
         indenter = str(run.run.get("indenter") or "")
-        return Recording(source, indenter, _states_of_index(run.columns), topic)
+        states = _states_of_rig(run) if from_rig else _states_of_index(run.columns)
+        return Recording(source, indenter, states, topic)
+    if from_rig:
+        raise InputError(f"{source} is no run of this package: only these say where the rig was")
     if (source / POSES).is_file():
         return Recording(source, "", _states_of_poses(source / POSES))
     if not source.exists():
@@ -149,6 +155,26 @@ def _states_of_index(columns: dict[str, NDArray[Any]]) -> dict[int, FrameState]:
             columns["stamp_ns"], poses, columns["trial"], columns["phase"], strict=True
         )
     }
+
+
+def _states_of_rig(run: RecordedRun) -> dict[int, FrameState]:
+    """The same frames, with the indenter where run.yaml has it in the robot base."""
+    told = run.run.get("base_to_indenter")
+    try:
+        indenter = Pose.from_quaternion(
+            np.array(told["position_mm"], np.float64), np.array(told["quaternion_xyzw"], np.float64)
+        )
+    except (TypeError, KeyError, ValueError) as error:
+        raise InputError(f"{run.folder}: run.yaml does not say where the indenter was") from error
+    names = ("x_mm", "y_mm", "z_mm", "qx", "qy", "qz", "qw")
+    gels = np.stack([run.columns[f"gel_{name}"] for name in names], axis=1)
+    states = _states_of_index(run.columns)
+    for stamp, gel in zip(run.columns["stamp_ns"], gels, strict=True):
+        pose = Pose.from_quaternion(gel[:3], gel[3:]).inverse() @ indenter
+        x, y, z = (float(value) for value in pose.position_mm)
+        place = IndenterPose(x, y, -z, float(pose.yaw_rad))
+        states[int(stamp)] = replace(states[int(stamp)], pose=place)
+    return states
 
 
 def _states_of_bag(bag: Path) -> dict[int, FrameState]:

@@ -58,7 +58,7 @@ class VirtualSensor:
         indenter: str,
         seed: int = 0,
         noise_grey: float = 1.0,
-        grid: tuple[int, int] = (57, 71),
+        grid: tuple[int, int] = (65, 81),
     ) -> None:
         """Tables of the gel, in some seconds.
 

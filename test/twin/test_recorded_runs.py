@@ -117,7 +117,9 @@ def sample(index: int, trial: int, frame: int) -> Sample:
 def folder(tmp_path_factory) -> Path:
     """Three trials; a simulated image of other grey and a true surface beside every image."""
     place = tmp_path_factory.mktemp("runs") / "run"
-    recorder = RunRecorder(place, [SIMULATED, REAL, POINTS], {}, {}, {"indenter": "cube:size=4"})
+    rig = {"position_mm": [450.0, 0.0, 100.2], "quaternion_xyzw": [1.0, 0.0, 0.0, 0.0]}
+    told = {"indenter": "cube:size=4", "base_to_indenter": rig}
+    recorder = RunRecorder(place, [SIMULATED, REAL, POINTS], {}, {}, told)
     for trial in range(3):
         for frame in range(len(TRIAL)):
             index = trial * len(TRIAL) + frame
@@ -174,6 +176,23 @@ def test_the_sensors_own_images_are_read_unless_another_topic_is_named(folder):
     other = [f.image[0, 0, 0] for f in open_recording(folder, "/simulated/image_raw").frames()]
     assert set(other) == {7}
     assert len(own) == len(other) == 21
+
+
+def test_depths_count_from_felt_contact_or_from_where_the_rig_is(folder, tmp_path):
+    felt = open_recording(folder).states
+    rig = open_recording(folder, from_rig=True).states
+    assert felt.keys() == rig.keys()
+    for stamp, state in felt.items():
+        pose, other = state.pose, rig[stamp].pose
+        assert other.depth_mm == pytest.approx(pose.depth_mm + 0.2, abs=1e-4)
+        assert (other.x_mm, other.y_mm) == pytest.approx((pose.x_mm, pose.y_mm), abs=1e-4)
+        assert (state.trial, state.phase) == (rig[stamp].trial, rig[stamp].phase)
+    with pytest.raises(InputError, match="is no run of this package"):
+        open_recording(folder / "bag", from_rig=True)
+    shutil.copytree(folder, tmp_path / "run")
+    (tmp_path / "run" / "run.yaml").write_text("indenter: cube")
+    with pytest.raises(InputError, match="does not say where the indenter was"):
+        open_recording(tmp_path / "run", from_rig=True)
 
 
 def test_true_surfaces_come_by_the_stamps_of_images(folder):

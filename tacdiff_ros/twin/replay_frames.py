@@ -159,7 +159,7 @@ def _states_of_index(columns: dict[str, NDArray[Any]]) -> dict[int, FrameState]:
 
 def _states_of_rig(run: RecordedRun) -> dict[int, FrameState]:
     """The same frames, with the indenter where run.yaml has it in the robot base."""
-    told = run.run.get("base_to_indenter")
+    told: Any = run.run.get("base_to_indenter")
     try:
         indenter = Pose.from_quaternion(
             np.array(told["position_mm"], np.float64), np.array(told["quaternion_xyzw"], np.float64)

@@ -7,7 +7,6 @@ setup(
         *find_packages(include=["tacdiff_ros", "tacdiff_ros.*"]),
         "tacdiff_ros.config",
         "tacdiff_ros.config.models.gelsight_mini",
-        "tacdiff_ros.config.models.any_gelsight_mini",
         "tacdiff_ros.config.protocols",
         "tacdiff_ros.config.sensors",
     ],

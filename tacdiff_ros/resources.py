@@ -25,19 +25,14 @@ def config_path(name: str) -> Path:
     raise InputError(f"config/{name} did not come with this installation: install it again")
 
 
-def shipped_model(any_unit: bool = False) -> Path:
-    """Folder of a network that comes with the package.
-
-    Args:
-        any_unit: the one of kind `nocs+light`, that draws whatever unit's light it is given;
-            else the one of kind `nocs` for the default sensor file.
+def shipped_model() -> Path:
+    """Folder of the network that comes with the package, for the default sensor file.
 
     Raises:
         InputError: none came with this installation.
     """
-    name = "any_gelsight_mini" if any_unit else "gelsight_mini"
     try:
-        return config_path(f"models/{name}")
+        return config_path("models/gelsight_mini")
     except InputError as error:
         raise InputError(
             "no network came with this installation: train one (`tacdiff train`) and name its "

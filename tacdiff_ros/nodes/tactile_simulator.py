@@ -66,7 +66,12 @@ class TactileSimulatorNode(Node):
         """Read the parameters, load the network and the gel."""
         super().__init__("tactile_simulator")
         sensor = declare(self, "sensor_file", "", "of the unit; empty: the package's default")
-        folder = declare(self, "model", "", "folder of the network; empty: a shipped one")
+        folder = declare(
+            self,
+            "model",
+            "",
+            "folder of the network; empty: the shipped one, for the default sensor",
+        )
         simulator = declare(self, "simulator", "pix2pix", "what draws: pix2pix or renderer")
         threads = declare(self, "threads", 2, "of the processor for the network; 0: all")
         fast = declare(self, "half_precision", False, "bfloat16 where the processor can")
@@ -84,8 +89,7 @@ class TactileSimulatorNode(Node):
         self._model = read_sensor(Path(sensor).expanduser()) if sensor else default_sensor()
         network = None
         if simulator == "pix2pix":
-            own = self._model.checksum == default_sensor().checksum
-            place = Path(folder).expanduser() if folder else shipped_model(any_unit=not own)
+            place = Path(folder).expanduser() if folder else shipped_model()
             precision = "fast" if fast else "exact"
             network = TactileDrawing(self._model, place, threads or None, precision)
         self._drawing = _Drawing(self._model, network)

@@ -70,7 +70,7 @@ class TactileSimulatorNode(Node):
             self,
             "model",
             "",
-            "folder of the network; empty: the shipped one, for the default sensor",
+            "folder of the network; empty: the shipped one",
         )
         simulator = declare(self, "simulator", "pix2pix", "what draws: pix2pix or renderer")
         threads = declare(self, "threads", 2, "of the processor for the network; 0: all")

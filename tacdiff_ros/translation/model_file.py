@@ -134,7 +134,7 @@ def check_sensor(card: ModelCard, checksum: str, full_indentation_mm: float) -> 
     if card.sensor_checksum not in (ANY_SENSOR, checksum):
         raise InputError(
             f"the model draws sensor {card.sensor_checksum[:16]}, the sensor file is "
-            f"{checksum[:16]}: train one for it, or use a model of kind nocs+light"
+            f"{checksum[:16]}: train one for it (`tacdiff train`), or let the renderer draw"
         )
     if card.full_indentation_mm != full_indentation_mm:
         raise InputError(

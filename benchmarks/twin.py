@@ -47,6 +47,7 @@ def main() -> int:
     parser.add_argument("--only", choices=sorted(PARTS), help="one part")
     parser.add_argument("--seconds", type=float, default=600.0, help="of the live part")
     parser.add_argument("--rate", type=float, default=25.0, help="images per second")
+    parser.add_argument("--indenter", default="sphere:diameter=5", help="spec")
     parser.add_argument("--model", type=Path, help="folder of a network; default: the shipped one")
     parser.add_argument("--data", type=Path, default=DATA, help="folder of real frames")
     parser.add_argument("--threads", type=int, default=1, help="of the network")
@@ -60,7 +61,13 @@ def measure_live(options: argparse.Namespace) -> Part:
     from twin_stream import play
 
     seconds = QUICK_S if options.quick else options.seconds
-    found = play(options.model or shipped_model(), seconds, options.rate, options.threads)
+    found = play(
+        options.model or shipped_model(),
+        options.indenter,
+        seconds,
+        options.rate,
+        options.threads,
+    )
     latency = 1e3 * np.array(found.latencies_s)
     early = [memory for at, memory in found.memory_mib if at > WARM_S]
     return [], {
@@ -111,10 +118,8 @@ def measure_faults(options: argparse.Namespace) -> Part:
         "every other image's stamp 60 ms late, out of order": late,
     }
     rows = []
-    with streaming(options.model or shipped_model(), options.rate, options.threads) as (
-        nodes,
-        player,
-    ):
+    model = options.model or shipped_model()
+    with streaming(model, options.indenter, options.rate, options.threads) as (nodes, player):
         for name, fault in faults.items():
             thread = player.run_beside(FAULT_RUN_S)
             time.sleep(SOUND_S)

@@ -36,7 +36,6 @@ from tacdiff_ros.nodes.topics import ROBOT_STATE
 from tacdiff_ros.sensor.sensor_file import default_sensor
 from tacdiff_ros.virtual.virtual_sensor import VirtualSensor
 
-INDENTER = "cross:size=4.4"
 MOUNT = Pose.from_euler([0.0, 0.0, 40.0], [0.0, 0.0, 0.0])  # as in config/tacdiff.yaml
 INDENTER_IN_BASE = Pose.from_euler([450.0, 0.0, 100.0], [np.pi, 0.0, 0.0])
 TRAJECTORY = Trajectory(depth_mm=1.0, translation_mm=1.5, step_mm=0.15, step_deg=1.5)
@@ -79,18 +78,18 @@ class Touch:
     images: list[NDArray[np.uint8]]
 
 
-def play(model: Path, seconds: float, rate_hz: float, threads: int) -> Streamed:
+def play(model: Path, indenter: str, seconds: float, rate_hz: float, threads: int) -> Streamed:
     """Start the nodes, play for a time, and end them."""
-    with streaming(model, rate_hz, threads) as (nodes, player):
+    with streaming(model, indenter, rate_hz, threads) as (nodes, player):
         return player.run(nodes, seconds)
 
 
 @contextmanager
 def streaming(
-    model: Path, rate_hz: float, threads: int
+    model: Path, indenter: str, rate_hz: float, threads: int
 ) -> Iterator[tuple[dict[str, NodeProcess], Player]]:
     """Both nodes of the twin, and a player that they have answered once."""
-    touch = seen_touch()
+    touch = seen_touch(indenter)
     environment = isolated_environment()
     os.environ.update(environment)
     with ExitStack() as stack, tempfile.TemporaryDirectory() as name:
@@ -98,7 +97,7 @@ def streaming(
         cv2.imwrite(str(folder / "untouched.png"), touch.images[0][..., ::-1])
         arguments = {
             "tactile_simulator": parameters(
-                indenter=f"'{INDENTER}'",
+                indenter=f"'{indenter}'",
                 model=model.resolve(),
                 threads=threads,
                 half_precision=True,
@@ -143,12 +142,12 @@ class NodeProcess:
         self._context.__exit__(None, None, None)
 
 
-def seen_touch() -> Touch:
+def seen_touch(indenter: str) -> Touch:
     """A press, four slides and two turns as a virtual sensor of the default unit sees them."""
     start = IndenterPose(0.4, -0.3, 0.0, 0.2)
     steps = [step.pose for step in plan_trajectory(TRAJECTORY, start)]
     poses = [IndenterPose(depth_mm=-1.0)] * UNTOUCHED + steps
-    sensor = VirtualSensor(default_sensor(), INDENTER, seed=5)
+    sensor = VirtualSensor(default_sensor(), indenter, seed=5)
     return Touch(poses, [sensor.see(pose).image for pose in poses])
 
 

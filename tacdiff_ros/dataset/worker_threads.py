@@ -5,9 +5,6 @@ from __future__ import annotations
 
 def dask_setup(_worker: object) -> None:
     """Called by Dask; Dr.Jit reads no variable for it."""
-    from tacdiff_ros.optics.variant import start_mitsuba
+    from tacdiff_ros.optics.variant import limit_threads
 
-    start_mitsuba()
-    import drjit
-
-    drjit.set_thread_count(1)
+    limit_threads(1)

@@ -92,8 +92,8 @@ def check_pair(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> None:
 
 def mse(image: NDArray[Any], truth: NDArray[Any]) -> float:
     """Over all values given; arrays of one shape."""
-    difference = np.subtract(image, truth, dtype=np.float64)
-    return float(np.mean(difference**2))
+    difference = np.subtract(image, truth, dtype=np.float32).ravel()
+    return float(np.dot(difference, difference)) / max(difference.size, 1)
 
 
 def psnr_db(error: float) -> float:
@@ -103,9 +103,10 @@ def psnr_db(error: float) -> float:
 
 def smape(image: NDArray[Any], truth: NDArray[Any]) -> float:
     """Over all values given; arrays of one shape."""
-    difference = np.abs(np.subtract(image, truth, dtype=np.float64))
-    middle = np.add(np.abs(image.astype(np.float64)), np.abs(truth.astype(np.float64))) / 2.0
-    return float(np.mean(difference / np.where(middle > 0, middle, 1.0)))
+    a, b = (np.asarray(values, np.float32) for values in (image, truth))
+    middle = 0.5 * (np.abs(a) + np.abs(b))
+    relative = np.abs(a - b) / np.where(middle > 0, middle, np.float32(1.0))
+    return float(relative.mean(dtype=np.float64))
 
 
 def ssim(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:

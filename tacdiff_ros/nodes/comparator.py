@@ -70,7 +70,7 @@ class ComparatorNode(Node):
         if reference:
             self._comparison.take_reference(read_image(Path(reference).expanduser()))
         self._watch = AgreementWatch(limits)
-        self._newest = NewestFrame(self)
+        self._newest = NewestFrame(self, own_subscription=False)
         self._surfaces = {name: _Surfaces(self, name, self._model) for name in SURFACES}
         self._referenced: int | None = None
         self._metrics = self.create_publisher(SimRealMetrics, "comparison", 10)
@@ -93,6 +93,7 @@ class ComparatorNode(Node):
             self.get_logger().warning(f"no reference: {error}", throttle_duration_sec=QUIET_S)
 
     def _on_real(self, message: Image) -> None:
+        self._newest.keep(message)
         try:
             self._publish(
                 self._comparison.add_real(to_nanoseconds(message.header.stamp), from_image(message))

@@ -16,13 +16,13 @@ STALE_S = 1.0
 class NewestFrame:
     """Keeps the last message of `image_raw`."""
 
-    def __init__(self, node: Node) -> None:
-        """Subscribe."""
+    def __init__(self, node: Node, own_subscription: bool = True) -> None:
+        """Subscribe, or be told of images by `keep`: taking in an image twice costs time."""
         self.message: Image | None = None
         self._came = 0.0
-        self._subscription = node.create_subscription(
-            Image, "image_raw", self._on_image, SENSOR_IMAGES
-        )
+        self._topic = node.resolve_topic_name("image_raw")
+        if own_subscription:
+            node.create_subscription(Image, "image_raw", self.keep, SENSOR_IMAGES)
 
     def unless(self, message: Image) -> Image:
         """A request's message, or the newest frame where that is empty.
@@ -34,10 +34,11 @@ class NewestFrame:
             return message
         if self.message is None or time.monotonic() - self._came > STALE_S:
             raise InputError(
-                f"the request holds no image, and none came on {self._subscription.topic_name} "
+                f"the request holds no image, and none came on {self._topic} "
                 f"within {STALE_S:g} s: is the driver on?"
             )
         return self.message
 
-    def _on_image(self, message: Image) -> None:
+    def keep(self, message: Image) -> None:
+        """A frame came."""
         self.message, self._came = message, time.monotonic()

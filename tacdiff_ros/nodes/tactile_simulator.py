@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -40,6 +41,7 @@ from tacdiff_ros.nodes.rig_parameters import declare_rig
 from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.nodes.topics import ROBOT_STATE
 from tacdiff_ros.nodes.worker import Progress, Worker
+from tacdiff_ros.optics.variant import limit_threads
 from tacdiff_ros.resources import shipped_model
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
@@ -54,6 +56,10 @@ from tacdiff_ros.twin.touch_simulation import simulate_touch
 
 QUIET_S = 5.0  # between two warnings
 TICK_S = 0.02
+MOST_WAITING = 3  # frames, before the gel and before drawing
+LIVE_GRID, LIVE_SURFACE_MM = (41, 51), 0.3  # what two cores manage at a camera's rate
+SWITCH_S = 5e-4  # states at 1 kHz must not wait for the threads that calculate
+STATE_PERIOD_NS = 4_000_000  # the arm moves 20 micrometres meanwhile
 PATH_PERIOD_NS = 20_000_000  # of way-points between frames
 OUTPUTS = ("image_raw", "nocs", "depth")
 SIMULATORS = ("pix2pix", "renderer")
@@ -91,6 +97,7 @@ class TactileSimulatorNode(Node):
         if simulator == "pix2pix":
             place = Path(folder).expanduser() if folder else shipped_model()
             precision = "fast" if fast else "exact"
+            limit_threads(1)  # maps are small
             network = TactileDrawing(self._model, place, threads or None, precision)
         self._drawing = _Drawing(self._model, network)
         self._images = {
@@ -99,10 +106,10 @@ class TactileSimulatorNode(Node):
         }
         self._points = self.create_publisher(PointCloud2, "simulated/gel_points", RELIABLE_IMAGES)
         self._frames: NewestWorker[Callable[[], None]] = NewestWorker(
-            lambda draw: draw(), self._warn
+            lambda draw: draw(), self._warn, MOST_WAITING
         )
         self._drawings: NewestWorker[Callable[[], None]] = NewestWorker(
-            lambda draw: draw(), self._warn
+            lambda draw: draw(), self._warn, MOST_WAITING
         )
         self._touch: tuple[Worker, Any, Any, Ticket] | None = None
         self._stopping = False
@@ -128,9 +135,11 @@ class TactileSimulatorNode(Node):
 
     def _follow(self, indenter: str, period_s: float) -> None:
         """Simulate what the sensor sees of an indenter as the robot moves it."""
-        self._twin = LiveTwin(self._model, indenter, self._drawing, self._material)
+        self._twin = LiveTwin(
+            self._model, indenter, self._drawing, self._material, LIVE_GRID, LIVE_SURFACE_MM
+        )
         self._decoder = RobotStateDecoder()
-        self._path, self._path_ns = PosePath(), 0
+        self._path, self._path_ns, self._state_ns = PosePath(), 0, 0
         self._pacing = FramePacing(round(1e9 * period_s))
         self.create_subscription(
             FrankaRobotState, ROBOT_STATE, self._on_state, SENSOR_STATES, raw=True
@@ -138,7 +147,12 @@ class TactileSimulatorNode(Node):
         self.create_subscription(Image, "image_raw", self._on_camera, SENSOR_IMAGES, raw=True)
 
     def _on_state(self, data: bytes) -> None:
+        """States between which poses are interpolated; not all of a thousand a second."""
         try:
+            stamp_ns = stamp_ns_of(data)
+            if 0 <= stamp_ns - self._state_ns < STATE_PERIOD_NS:
+                return
+            self._state_ns = stamp_ns
             state = self._decoder.decode(data)
         except InputError as error:
             self._warn(str(error))
@@ -193,10 +207,12 @@ class TactileSimulatorNode(Node):
         self._drawings.offer(draw)
 
     def _publish(self, drawn: DrawnSurface, stamp: Any) -> None:
-        depth_m = (METRES * drawn.maps.depth_mm).astype(np.float32)
-        images = (drawn.image, drawn.maps.nocs, depth_m)
-        for name, image in zip(OUTPUTS, images, strict=True):
-            self._send(name, image, stamp)
+        """The image, and maps that somebody wants: they are large."""
+        self._send("image_raw", drawn.image, stamp)
+        if self._images["nocs"].get_subscription_count():
+            self._send("nocs", drawn.maps.nocs, stamp)
+        if self._images["depth"].get_subscription_count():
+            self._send("depth", (METRES * drawn.maps.depth_mm).astype(np.float32), stamp)
 
     def _send(self, name: str, image: NDArray[Any], stamp: Any) -> None:
         if not self._stopping:
@@ -269,6 +285,7 @@ class _Drawing:
 
 def main() -> int:
     """Entry point."""
+    sys.setswitchinterval(SWITCH_S)
     return run(TactileSimulatorNode)
 
 

@@ -76,3 +76,14 @@ def _graphics_cards() -> int:
     except (OSError, AttributeError):
         return 0
     return count.value
+
+
+def limit_threads(count: int) -> None:
+    """Let Dr.Jit compute on so many threads of this process.
+
+    Two for small images wait for each other more than they work, where other processes run too.
+    """
+    start_mitsuba()
+    import drjit
+
+    drjit.set_thread_count(count)

@@ -67,6 +67,7 @@ class LiveTwin:
         drawing: Drawing,
         material: GelMaterial | None = None,
         grid: tuple[int, int] = (49, 61),
+        surface_mm: float = SURFACE_MM,
     ) -> None:
         """Tables of the gel, in some seconds.
 
@@ -76,6 +77,7 @@ class LiveTwin:
             drawing: of the same sensor.
             material: of the gel.
             grid: rows and columns of the gel's surface.
+            surface_mm: spacing of the surface that is drawn.
 
         Raises:
             InputError: a bad spec or grid.
@@ -84,7 +86,7 @@ class LiveTwin:
         pad = PadGrid(*size, rows=grid[0], columns=grid[1])
         self._gel = LiveGel(build_indenter(indenter), material, pad)
         self._drawing = drawing
-        rows, columns = (math.ceil(side / SURFACE_MM) + 1 for side in (size[1], size[0]))
+        rows, columns = (math.ceil(side / surface_mm) + 1 for side in (size[1], size[0]))
         self._fine = max(rows, grid[0]), max(columns, grid[1])
 
     def follow(self, pose: IndenterPose) -> TwinFrame:

@@ -1,8 +1,9 @@
-"""A thread that works on the newest item only: what came meanwhile is out of date."""
+"""A thread that works on the newest items only: what came long before is out of date."""
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -12,28 +13,34 @@ Item = TypeVar("Item")
 
 
 class NewestWorker(Generic[Item]):
-    """Calls a task with the newest item offered, one after the other, until it is closed."""
+    """Calls a task with the newest items offered, one after the other, until it is closed."""
 
-    def __init__(self, task: Callable[[Item], None], complain: Callable[[str], None]) -> None:
+    def __init__(
+        self, task: Callable[[Item], None], complain: Callable[[str], None], most: int = 1
+    ) -> None:
         """Start the thread.
 
         Args:
             task: does the work, in that thread.
             complain: told in one line of what a task could not do.
+            most: items that may wait; then the oldest is dropped.
         """
         self.done = self.dropped = 0
         self._task, self._complain = task, complain
-        self._waiting: Item | None = None
+        self._waiting: deque[Item] = deque()
+        self._most = most
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
     def offer(self, item: Item) -> None:
-        """Put an item in place of the one that waits, if any."""
+        """Let an item wait, in place of the oldest where there are too many."""
         with self._changed:
-            self.dropped += self._waiting is not None
-            self._waiting = item
+            if len(self._waiting) == self._most:
+                self._waiting.popleft()
+                self.dropped += 1
+            self._waiting.append(item)
             self._changed.notify()
 
     def close(self, wait_s: float = 5.0) -> bool:
@@ -56,6 +63,5 @@ class NewestWorker(Generic[Item]):
 
     def _next(self) -> Item | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._waiting is not None)
-            item, self._waiting = self._waiting, None
-            return None if self._closed else item
+            self._changed.wait_for(lambda: self._closed or bool(self._waiting))
+            return None if self._closed else self._waiting.popleft()

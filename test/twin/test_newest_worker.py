@@ -1,4 +1,5 @@
 import threading
+import time
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.twin.newest_worker import NewestWorker
@@ -24,6 +25,28 @@ def test_only_the_newest_is_worked_on_and_the_others_are_counted():
     assert seen == [0, 3]
     assert worker.dropped == 2
     assert worker.done == 2
+
+
+def test_some_may_wait_in_their_order_and_the_oldest_is_dropped():
+    begun, go, done = threading.Event(), threading.Event(), []
+
+    def task(item: int) -> None:
+        begun.set()
+        assert go.wait(10.0)
+        done.append(item)
+
+    worker = NewestWorker(task, lambda line: None, most=3)
+    worker.offer(0)
+    assert begun.wait(10.0)
+    for item in range(1, 6):
+        worker.offer(item)
+    go.set()
+    end = time.monotonic() + 10.0
+    while len(done) < 4 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert done == [0, 3, 4, 5]
+    assert worker.dropped == 2
+    assert worker.close()
 
 
 def test_what_fails_is_told_and_the_next_one_is_worked_on():

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 FILES = ("report.html", "metrics.json", "frames.csv", "timing.json")
 LARGEST_OFFSET_MM = 10.0
-REPLAY_GRID = (57, 71)  # finer than live: a replay has the time
 
 
 def benchmark(
@@ -152,7 +151,7 @@ def replay_to(
         if inverted:
             result = replay_images(recording, sensor, drawing, told, reference)
         else:
-            twin = LiveTwin(sensor, spec, drawing, material, REPLAY_GRID)
+            twin = LiveTwin(sensor, spec, drawing, material)
             result = replay(recording, sensor, twin, offset, told, reference)
     metrics = _metrics(result, sensor, spec, "renderer" if network is None else "network")
     timing = {

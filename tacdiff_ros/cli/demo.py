@@ -25,7 +25,7 @@ from tacdiff_ros.sensor.sensor_file import write_sensor
 
 BALL, CROSS = "sphere:diameter=5", "cross:size=4.4"
 SIMULATOR = "renderer"
-CAMERA_HZ = 5.0  # two sensors and an arm are simulated on one laptop
+CAMERA_HZ = 4.0  # two sensors and an arm are simulated on one laptop
 # A starved laptop must not stop a run on virtual hardware.
 LAPTOP_LIMITS = {
     "limits__image_pause_s": 1.0,
@@ -199,7 +199,7 @@ def _cross_run(job: _Job, seed: int, trials: int) -> GraphRun:
 
 
 def _virtual_sensor(seed: int, indenter: str) -> list[str]:
-    return parameters(seed=seed, indenter=f"'{indenter}'", rate_hz=CAMERA_HZ)
+    return parameters(seed=seed, indenter=f"'{indenter}'", rate_hz=CAMERA_HZ, threads=1)
 
 
 def _calibrate(job: _Job, ball: RecordedRun) -> Any:

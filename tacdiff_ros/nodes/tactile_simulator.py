@@ -79,7 +79,7 @@ class TactileSimulatorNode(Node):
             "folder of the network; empty: the shipped one",
         )
         simulator = declare(self, "simulator", "pix2pix", "what draws: pix2pix or renderer")
-        threads = declare(self, "threads", 2, "of the processor for the network; 0: all")
+        threads = declare(self, "threads", 2, "of the processor for drawing; 0: all")
         fast = declare(self, "half_precision", False, "bfloat16 where the processor can")
         indenter = declare(self, "indenter", "", "spec, to follow the robot; empty: it is not")
         rate_hz = declare(self, "rate_hz", 25.0, "frames a second where there is no camera")
@@ -94,10 +94,11 @@ class TactileSimulatorNode(Node):
             )
         self._model = read_sensor(Path(sensor).expanduser()) if sensor else default_sensor()
         network = None
+        if simulator == "pix2pix" or threads:
+            limit_threads(1 if simulator == "pix2pix" else threads)  # maps are small
         if simulator == "pix2pix":
             place = Path(folder).expanduser() if folder else shipped_model()
             precision = "fast" if fast else "exact"
-            limit_threads(1)  # maps are small
             network = TactileDrawing(self._model, place, threads or None, precision)
         self._drawing = _Drawing(self._model, network)
         self._images = {

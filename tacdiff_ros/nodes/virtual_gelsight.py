@@ -28,6 +28,7 @@ from tacdiff_ros.nodes.conversion.surface import METRES, to_mesh, to_points
 from tacdiff_ros.nodes.parameters import declare, refuse_unknown
 from tacdiff_ros.nodes.qos import FRANKA_CONVENIENCE, LATCHED, LATEST_COMMAND, RELIABLE_IMAGES
 from tacdiff_ros.nodes.spinning import run
+from tacdiff_ros.optics.variant import limit_threads
 from tacdiff_ros.sensor.sensor_file import read_sensor
 from tacdiff_ros.virtual.virtual_sensor import SensedTouch, VirtualSensor, virtual_unit
 
@@ -47,7 +48,11 @@ class VirtualGelsightNode(Node):
         noise = float(declare(self, "noise_grey", 1.0, "standard deviation, grey levels"))
         self._rate_hz = float(declare(self, "rate_hz", 25.0, "images per second"))
         self._frame = declare(self, "frame_id", "gelsight_optical_frame", "of the images")
+        threads = declare(self, "threads", 2, "of the processor for drawing")
         refuse_unknown(self)
+        if not 1 <= threads <= 256:
+            raise InputError(f"parameter 'threads' is {threads}, expected 1 to 256")
+        limit_threads(threads)
         if not (0 <= seed < 2**31 and 0 <= noise <= 50 and 1 <= self._rate_hz <= 120):
             raise InputError(
                 f"parameters 'seed' {seed}, 'noise_grey' {noise:g}, 'rate_hz' {self._rate_hz:g}: "

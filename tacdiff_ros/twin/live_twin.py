@@ -15,6 +15,7 @@ from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.mechanics.live.live_answer import LiveAnswer
 from tacdiff_ros.mechanics.live.live_gel import LiveGel
 from tacdiff_ros.mechanics.live.pad_grid import PadGrid
+from tacdiff_ros.mechanics.live.pose_path import straight_way
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.mechanics.surface_refinement import refine_surface
 from tacdiff_ros.mechanics.touch import gel_thickness_mm
@@ -86,6 +87,7 @@ class LiveTwin:
         pad = PadGrid(*size, rows=grid[0], columns=grid[1])
         self._gel = LiveGel(build_indenter(indenter), material, pad)
         self._drawing = drawing
+        self._last: IndenterPose | None = None
         rows, columns = (math.ceil(side / surface_mm) + 1 for side in (size[1], size[0]))
         self._fine = max(rows, grid[0]), max(columns, grid[1])
 
@@ -107,7 +109,11 @@ class LiveTwin:
         Raises:
             InputError: the pose is not finite, beside the pad, or too deep.
         """
-        return self._gel.follow(pose)
+        for point in straight_way(self._last, pose):
+            self._gel.follow(point)
+        answer = self._gel.follow(pose)
+        self._last = pose
+        return answer
 
     def check_pose(self, pose: IndenterPose) -> None:
         """InputError for a pose that `move` would refuse."""
@@ -120,3 +126,4 @@ class LiveTwin:
     def reset(self) -> None:
         """The gel is at rest and has no history."""
         self._gel.reset()
+        self._last = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ from tacdiff_ros.twin.live_twin import LiveTwin
 from tacdiff_ros.twin.replay_frames import UNTOUCHED, Recording, ReplayFrame
 
 MOST_REFERENCES = 20
-WAY_MM = 0.5  # between way-points
 SIMULATED_PHASES = ("approach", "indent", "translate", "rotate", "retract")
 
 
@@ -127,7 +125,6 @@ class _Replay:
         if reference is not None:
             self._comparison.take_reference(reference)
         self._trial: int | None = None
-        self._last = IndenterPose()
         self.frames: list[ComparedFrame] = []
         self.worst = WorstFrames()
         self.skipped = 0
@@ -167,31 +164,13 @@ class _Replay:
         pose = self._offset.applied(state.pose)
         if state.trial != self._trial:
             self._twin.reset()
-            self._trial, self._last = state.trial, pose
+            self._trial = state.trial
         try:
-            for point in straight_way(self._last, pose):
-                self._twin.move(point)
             simulated = self._twin.follow(pose)
         except InputError:
             self.skipped += 1
             return
-        finally:
-            self._last = pose
         found = self._comparison.compare(simulated.image, frame.image)
         entry = ComparedFrame(frame.stamp_ns, state.trial, state.phase, state.pose.depth_mm, found)
         self.frames.append(entry)
         self.worst.add(entry, simulated.image, frame.image)
-
-
-def straight_way(start: IndenterPose, goal: IndenterPose) -> list[IndenterPose]:
-    """Poses between two frames that lie far apart, as where frames were lost.
-
-    Friction remembers the way. None where the indenter does not touch at both ends.
-    """
-    if min(start.depth_mm, goal.depth_mm) <= 0.0:
-        return []
-    distance = math.dist(
-        (start.x_mm, start.y_mm, start.depth_mm), (goal.x_mm, goal.y_mm, goal.depth_mm)
-    )
-    parts = math.ceil(distance / WAY_MM)
-    return [start.toward(goal, part / parts) for part in range(1, parts)]

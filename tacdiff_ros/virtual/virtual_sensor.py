@@ -18,6 +18,7 @@ from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.mechanics.live.live_answer import LiveAnswer
 from tacdiff_ros.mechanics.live.live_gel import LiveGel
 from tacdiff_ros.mechanics.live.pad_grid import PadGrid
+from tacdiff_ros.mechanics.live.pose_path import straight_way
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.mechanics.surface_refinement import refine_surface
 from tacdiff_ros.mechanics.touch import gel_thickness_mm
@@ -58,7 +59,7 @@ class VirtualSensor:
         indenter: str,
         seed: int = 0,
         noise_grey: float = 1.0,
-        grid: tuple[int, int] = (65, 81),
+        grid: tuple[int, int] = (57, 71),
     ) -> None:
         """Tables of the gel, in some seconds.
 
@@ -86,6 +87,7 @@ class VirtualSensor:
         self._fine = max(rows, grid[0]), max(columns, grid[1])
         self._random, self._noise_grey = random, noise_grey
         self._frames = 0
+        self._last: IndenterPose | None = None
 
     def see(self, pose: IndenterPose) -> SensedTouch:
         """What the sensor sees and feels under a pose; of depth 0 or less, nothing.
@@ -110,6 +112,9 @@ class VirtualSensor:
             InputError: as `see`.
         """
         self._gel.check_pose(pose)
+        for point in straight_way(self._last, pose):
+            self._gel.follow(point)
+        self._last = pose
         return self._gel.follow(
             pose if pose.depth_mm > 0 else IndenterPose(depth_mm=FAR_MM, yaw_rad=pose.yaw_rad)
         )

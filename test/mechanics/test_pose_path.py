@@ -2,8 +2,10 @@
 
 import math
 
+import pytest
+
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
-from tacdiff_ros.mechanics.live.pose_path import PosePath
+from tacdiff_ros.mechanics.live.pose_path import PosePath, straight_way
 
 
 def test_poses_that_lie_apart_are_kept_in_order_and_taken_once():
@@ -31,3 +33,14 @@ def test_a_clock_that_jumps_back_leaves_nothing_from_before():
     path.add(5_000, IndenterPose(depth_mm=0.1))
     path.add(10, IndenterPose(depth_mm=0.9))
     assert [pose.depth_mm for pose in path.take(10, IndenterPose())] == [0.9]
+
+
+def test_poses_far_apart_are_joined_by_a_straight_way_while_the_indenter_touches():
+    start, goal = IndenterPose(0.0, 0.0, 0.5, 0.0), IndenterPose(1.2, 0.0, 0.5, 0.03)
+    way = straight_way(start, goal)
+    assert [pose.x_mm for pose in way] == pytest.approx([0.4, 0.8])
+    assert [pose.yaw_rad for pose in way] == pytest.approx([0.01, 0.02])
+    assert straight_way(start, IndenterPose(0.3, 0.0, 0.5)) == []
+    assert straight_way(IndenterPose(depth_mm=-1.0), goal) == []
+    assert straight_way(None, goal) == []
+    assert straight_way(start, IndenterPose(9.0, 0.0, 0.5)) == []

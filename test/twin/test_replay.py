@@ -9,7 +9,6 @@ import pytest
 from tacdiff_ros.cli.application import run
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
-from tacdiff_ros.twin.replay import straight_way
 from tacdiff_ros.twin.replay_frames import open_recording
 
 BALL = "sphere:diameter=6"
@@ -98,15 +97,6 @@ def test_a_video_is_compared_with_what_the_model_shows_of_the_gel_it_finds(video
 def test_a_video_without_poses_says_what_to_do(video, tmp_path, capsys):
     assert run(["benchmark", str(video), "--indenter", BALL, "--out", str(tmp_path / "o")]) == 2
     assert "give --inverted" in capsys.readouterr().err
-
-
-def test_frames_far_apart_are_joined_by_a_straight_way_while_the_indenter_touches():
-    start, goal = IndenterPose(0.0, 0.0, 0.5, 0.0), IndenterPose(1.2, 0.0, 0.5, 0.3)
-    way = straight_way(start, goal)
-    assert [pose.x_mm for pose in way] == pytest.approx([0.4, 0.8])
-    assert [pose.yaw_rad for pose in way] == pytest.approx([0.1, 0.2])
-    assert straight_way(start, IndenterPose(0.3, 0.0, 0.5)) == []
-    assert straight_way(IndenterPose(depth_mm=-1.0), goal) == []
 
 
 def test_poses_are_read_with_phase_and_trial(touch_folder):

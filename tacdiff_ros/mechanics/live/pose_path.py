@@ -9,6 +9,7 @@ from collections import deque
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 
 LEVER_MM = 5.0  # at which a turn counts as travel
+WAY_MM, FARTHEST_MM = 0.5, 6.0
 
 
 class PosePath:
@@ -50,3 +51,17 @@ def _travel_mm(start: IndenterPose, goal: IndenterPose) -> float:
         (start.x_mm, start.y_mm, start.depth_mm), (goal.x_mm, goal.y_mm, goal.depth_mm)
     )
     return moved + LEVER_MM * abs(goal.yaw_rad - start.yaw_rad)
+
+
+def straight_way(start: IndenterPose | None, goal: IndenterPose) -> list[IndenterPose]:
+    """Poses between two that lie apart, as where frames were lost: contact did not end meanwhile.
+
+    None where the indenter does not touch at both ends, or where these are too far apart for that.
+    """
+    if start is None or min(start.depth_mm, goal.depth_mm) <= 0.0:
+        return []
+    distance = _travel_mm(start, goal)
+    if distance > FARTHEST_MM:
+        return []
+    parts = math.ceil(distance / WAY_MM)
+    return [start.toward(goal, part / parts) for part in range(1, parts)]

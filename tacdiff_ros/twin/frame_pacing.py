@@ -9,8 +9,8 @@ from tacdiff_ros.acquisition.pose import Pose
 from tacdiff_ros.acquisition.robot_state import RobotState
 from tacdiff_ros.acquisition.synchronisation import StateBuffer
 
-KEPT_STATES = 1000  # one second
-SILENCE_NS = 500_000_000  # without an image that the states cover: there is no camera
+KEPT_STATES = 1000
+SILENCE_NS = 2_000_000_000  # without an image that the states cover: there is no camera
 MOST_WAITING = 8
 
 

@@ -180,8 +180,17 @@ def _export(
         )
     generator.train(was_training)
     network = onnx.load(str(path))
+    _forget_sources(network)
     onnx.helper.set_model_props(network, metadata)
     onnx.save(network, str(path))
+
+
+def _forget_sources(network: Any) -> None:
+    """Drop what the exporter notes of the files and lines that each node comes from."""
+    graph = network.graph
+    for part in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info):
+        part.doc_string = ""
+        del part.metadata_props[:]
 
 
 def card_of_network(path: Path) -> ModelCard:

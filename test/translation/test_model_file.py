@@ -49,6 +49,12 @@ def inputs(kind: str) -> np.ndarray:
     return np.random.default_rng(3).random((CHANNELS[kind], 48, 64)).astype(np.float32)
 
 
+def test_a_network_does_not_tell_where_it_was_made(stored):
+    content = (stored[0] / "network.onnx").read_bytes()
+    assert b'File "' not in content
+    assert b"stack_trace" not in content
+
+
 def test_what_runs_is_what_was_trained(stored):
     folder, generator, card = stored
     translator = Translator(folder, threads=1)

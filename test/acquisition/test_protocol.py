@@ -15,7 +15,7 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.resources import config_path
 
-SHIPPED = ["default.yaml", "demo.yaml", "forward_only.yaml"]
+SHIPPED = ["default.yaml", "demo.yaml", "demo_ball.yaml", "forward_only.yaml"]
 
 
 def load_text(folder, text: str | bytes) -> Protocol:

@@ -141,8 +141,8 @@ def live_chapter(run: RecordedRun, live: LiveComparisons, simulator: str) -> Cha
             f"(nothing happened: {figures['live_background_psnr_db']:.1f} dB)",
             "dots, RMS distance": f"{figures['live_marker_px']:.2f} px",
             "height of the gel, RMS error": f"{figures['live_deformation_mm']:.3f} mm",
-            "image's stamp to its comparison, median, with both sensors and the arm simulated "
-            "on the same processor": f"{figures['live_latency_ms']:.0f} ms",
+            "image's stamp to its comparison, median, with sensor and arm simulated on the same "
+            "processor": f"{figures['live_latency_ms']:.0f} ms",
         },
         [*pictures, ("agreement over time", _agreement_plot(live))],
     )

@@ -154,7 +154,9 @@ def measure_replay(_options: argparse.Namespace) -> Part:
     """The demonstration's recording, replayed twice."""
     shown = demo_figures()
     sensor = Path(shown["report"]).parent / "sensor.yaml"
-    return [], replayed_twice("replay", shown["recording"], "--sensor", str(sensor))
+    arguments = ["--sensor", str(sensor), "--from-rig"]
+    arguments += ["--reference", str(sensor.with_name("untouched.png"))]
+    return [], replayed_twice("replay", shown["recording"], *arguments)
 
 
 def measure_video(options: argparse.Namespace) -> Part:
@@ -198,7 +200,8 @@ def demo_figures() -> dict[str, Any]:
 
 def tacdiff(*arguments: str) -> dict[str, Any]:
     """What a command prints with --json."""
-    command = [sys.executable, "-m", "tacdiff_ros.cli.application", *arguments, "--json"]
+    program = "from tacdiff_ros.cli.application import run; raise SystemExit(run())"
+    command = [sys.executable, "-c", program, *arguments, "--json"]
     done = subprocess.run(command, stdout=subprocess.PIPE, env=os.environ, check=True)
     return dict(json.loads(done.stdout))
 
@@ -208,6 +211,7 @@ PARTS = {
     "faults": measure_faults,
     "demo": measure_demo,
     "replay": measure_replay,
+    "video": measure_video,
 }
 
 if __name__ == "__main__":

@@ -94,8 +94,8 @@ class TactileSimulatorNode(Node):
             )
         self._model = read_sensor(Path(sensor).expanduser()) if sensor else default_sensor()
         network = None
-        if simulator == "pix2pix" or threads:
-            limit_threads(1 if simulator == "pix2pix" else threads)  # maps are small
+        if simulator == "renderer" and threads:
+            limit_threads(threads)
         if simulator == "pix2pix":
             place = Path(folder).expanduser() if folder else shipped_model()
             precision = "fast" if fast else "exact"

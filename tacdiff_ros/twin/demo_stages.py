@@ -20,7 +20,7 @@ from tacdiff_ros.calibration.calibrate import Calibration, PressImage, calibrate
 from tacdiff_ros.calibration.camera_pose import dot_places
 from tacdiff_ros.evaluation.agreement import side_by_side
 from tacdiff_ros.evaluation.story_report import Chapter
-from tacdiff_ros.evaluation.surface_error import surface_error
+from tacdiff_ros.evaluation.surface_error import motion_error_mm, surface_error
 from tacdiff_ros.inversion.inverter import Inversion, Inverter
 from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.optics.projection import project
@@ -252,8 +252,6 @@ def _height_plot(entry: Inverted) -> Figure:
 
 
 def _height_away(entry: Inverted) -> NDArray[np.float64]:
-    from tacdiff_ros.evaluation.surface_error import motion_error_mm
-
     surface = entry.found.surface
     away = motion_error_mm(surface, entry.truth)[:, 2].reshape(surface.rows, surface.columns)
     return np.where(entry.found.valid, away, np.nan)

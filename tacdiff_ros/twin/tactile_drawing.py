@@ -55,6 +55,7 @@ class TactileDrawing:
         self._translator = Translator(folder, threads, precision)
         self._translator.check_sensor(model.checksum, model.gel.full_indentation_mm)
         self._kind = self._translator.card.settings.kind
+        self._threads = threads
         self._renderer: Renderer | None = None
 
     def draw_nocs(self, nocs: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -74,9 +75,13 @@ class TactileDrawing:
         """Maps and image of a surface."""
         from tacdiff_ros.optics.renderer import Renderer
         from tacdiff_ros.optics.simulate import light_image
+        from tacdiff_ros.optics.variant import limit_threads
 
         started = time.perf_counter()
-        self._renderer = self._renderer or Renderer(self.model)
+        if self._renderer is None:
+            if self._threads is not None:
+                limit_threads(self._threads)
+            self._renderer = Renderer(self.model)
         self._renderer.show(surface)
         maps = self._renderer.maps()
         light = light_image(self._renderer) if self._kind == "nocs+light" else None

@@ -9,6 +9,7 @@ minutes beyond that; --quick under a minute once a unit is there.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
 import time
 from pathlib import Path
@@ -49,6 +50,7 @@ DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 VIDEO = "mini_dots_video/baseball_exp_num_1_camera_0.avi"
 CALIBRATED, TEN = 2, 10  # presses that a unit is calibrated from; the ten indenters after them
 GUESSES = 20
+LARGE_STEPS_PRESSES, LARGE_STEPS_S = (2, 6, 5, 11), [8.0, 60.0]  # ball, cone, cube, text
 BALL_SHARE = 0.6  # of the contact's radius, inside which a sphere is fitted
 FAR_MM = 5.0  # from the contact's centre: off contact
 FRAMES, LOOPS = 100, 10
@@ -103,6 +105,40 @@ def measure_virtual(options: argparse.Namespace) -> Part:
         "first_guess_height_rmse_mm": round(float(np.median(guesses)), 4),
     }
     return rows, figures
+
+
+def measure_large_steps(options: argparse.Namespace) -> Part:
+    """Mitsuba's `prb` with LargeSteps on some of the same images, beside the package's inversion.
+
+    Left out where cholespy is not installed, which LargeSteps needs.
+    """
+    if importlib.util.find_spec("cholespy") is None:
+        print("LargeSteps needs cholespy: pip install cholespy", file=sys.stderr)
+        return [], {}
+    from large_steps import LargeSteps
+
+    unit = cached_unit(0, UnitSettings(presses=CALIBRATED + TEN))
+    model, shift = calibrated(unit)
+    inverter = Inverter(model, unit.reference)
+    inverter.invert(unit.presses[0])  # compiles
+    baseline = LargeSteps(model, inverter.untouched.smooth)
+    rows = []
+    for k in LARGE_STEPS_PRESSES[: 1 if options.quick else None]:
+        found = inverter.invert(unit.presses[k])
+        truth = moved_origin(unit.surfaces[k], shift)
+        row = {
+            "indenter": unit.touches[k].indenter,
+            "height_rmse_mm": round(error_of(found, truth)[0].height_mm, 4),
+            "seconds": round(found.seconds, 2),
+        }
+        seen = inverter.compared(unit.presses[k], found.dots)
+        snapshots = baseline.invert(seen.value, seen.free, LARGE_STEPS_S)
+        for budget, after in zip(LARGE_STEPS_S, snapshots, strict=True):
+            error = surface_error(after.surface, truth, found.valid)
+            row[f"large_steps_{budget:.0f}_s_mm"] = round(error.height_mm, 4)
+        rows.append(row)
+        progress(row)
+    return rows, {}
 
 
 def calibrated(unit: VirtualUnit) -> tuple[SensorModel, np.ndarray]:
@@ -342,6 +378,7 @@ def progress(row: dict[str, Any]) -> None:
 
 PARTS = {
     "virtual": measure_virtual,
+    "large_steps": measure_large_steps,
     "real": measure_real,
     "baseline": measure_baseline,
     "streaming": measure_streaming,

@@ -35,6 +35,7 @@ PARALLAX_MM = (-0.75, -1.5)  # heights at which places are projected; between th
 LARGEST_SLOPE_STEP = 0.8
 ITERATIONS, GUESS_ITERATIONS, TOLERANCE = 40, 12, 1e-2  # of conjugate gradients
 SEEN_MM, LEAST_SEEN = 0.6, 0.02  # around a vertex; information there over the largest
+NEAR_LIGHT_STEPS = 3  # after which the light between parts of the surface is gathered anew
 CELL_BLUR = 0.4  # of a cell: what pixels say is averaged over
 
 
@@ -69,6 +70,7 @@ class HeightFitter:
         prior: HeightPrior,
         size_px: tuple[int, int],
         reference: Floats | None = None,
+        near_light: bool = True,
     ) -> None:
         """A sensor.
 
@@ -79,7 +81,9 @@ class HeightFitter:
             size_px: width and height of the images.
             reference: (h, w, 3) the untouched gel without dots, 1 for white; by default the
                 model's own rendering of it.
+            near_light: draw the light that parts of the surface send to and hide from each other.
         """
+        self._near_light = near_light
         self.grid = grid
         self._solver = SlopeSolver(grid, prior)
         self._renderer = Renderer(model.model_copy(update={"markers": None}))
@@ -113,7 +117,11 @@ class HeightFitter:
             checked: the prediction is of the final heights, not of those one step before.
         """
         height, seen = start, None
+        self._renderer.drop_near_light()
         for step in range(steps):
+            if self._near_light and step % NEAR_LIGHT_STEPS == 0:
+                self._renderer.show(self.grid.surface(height))
+                self._renderer.gather_near_light()
             outlier = (
                 OUTLIERS[2] if settled else max(OUTLIERS[0] * OUTLIERS[1] ** step, OUTLIERS[2])
             )

@@ -22,6 +22,9 @@ class InversionSettings(BaseModel):
         2, ge=0, le=5, description="of laying the drawn dots over a single image's"
     )
     steps_streaming: int = Field(1, ge=1, le=20, description="of Gauss-Newton, for each frame")
+    near_light: bool = Field(
+        True, description="draw the light that parts of the gel send to and hide from each other"
+    )
 
 
-STREAMING = InversionSettings(spacing_mm=0.3, width_px=160, dot_rounds=0)
+STREAMING = InversionSettings(spacing_mm=0.3, width_px=160, dot_rounds=0, near_light=False)

@@ -119,7 +119,12 @@ class Inverter:
         self.grid = HeightGrid.over(model, self.settings.spacing_mm)
         prior = height_prior(self.settings.prior, self.grid, model.layers[-1].thickness_mm or 4.0)
         self._fitter = HeightFitter(
-            model, self.grid, prior, size, None if seen is None else seen.smooth
+            model,
+            self.grid,
+            prior,
+            size,
+            None if seen is None else seen.smooth,
+            self.settings.near_light,
         )
         everywhere = np.ones(size[::-1], bool)
         untouched = self._fitter.untouched()
@@ -210,6 +215,15 @@ class Inverter:
         dots = None if self._tracker is None else self._tracker.track(image)
         seen = fit_image(image, dots, self._kept)
         return self._fitter.guess(seen.value, seen.free)
+
+    @property
+    def untouched(self) -> FitImage:
+        """The untouched gel, as images are compared with it."""
+        return self._untouched
+
+    def compared(self, image: Image, dots: MarkerField | None) -> FitImage:
+        """What of an image is compared with the renderer's, off the dots."""
+        return fit_image(image, dots, self._kept)
 
     def reset(self) -> None:
         """Forget the last frame."""

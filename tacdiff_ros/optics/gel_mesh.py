@@ -35,12 +35,14 @@ class SurfaceHit:
         position: of the hit.
         normal: unit, interpolated, toward the camera.
         rest: (x, y) of the material point at rest.
+        near_light: RGB irradiance from the gel around; None where it was not gathered.
     """
 
     valid: Any
     position: Any
     normal: Any
     rest: Any
+    near_light: Any = None
 
 
 class GelMesh:
@@ -50,11 +52,15 @@ class GelMesh:
         vertices: flat `mi.Float` (3 N) mm.
         tilt: `mi.Vector2f` added to the slopes (dz/dx, dz/dy) of all normals, for derivatives of
             the image by slope; None for none.
+        near_light: flat (3 N) RGB irradiance at the vertices, from `near_light`; None for none.
+        rows: of vertices.
+        columns: of vertices.
+        spacing_mm: of the vertices at rest.
     """
 
     def __init__(self, surface: GelSurface) -> None:
         """Builds the ray tracing structure."""
-        self._rows, self._columns = surface.rows, surface.columns
+        self.rows, self.columns = surface.rows, surface.columns
         self._rest = _flat(surface.rest)
         self._rest_xy = mi.Float(np.ascontiguousarray(surface.rest[:, :2]).ravel())
         faces = np.ascontiguousarray(surface.triangles.astype(np.uint32)).ravel()
@@ -68,10 +74,12 @@ class GelMesh:
         self._fields = mi.traverse(self.scene)
         self.vertices = _flat(surface.position)
         self.tilt: Any = None
+        self.near_light: Any = None
+        self.spacing_mm = float(surface.x_mm[1] - surface.x_mm[0])
 
     def fits(self, surface: GelSurface) -> bool:
         """Whether the surface has this mesh's grid, so that `move` is enough."""
-        if (surface.rows, surface.columns) != (self._rows, self._columns):
+        if (surface.rows, surface.columns) != (self.rows, self.columns):
             return False
         return bool(np.array_equal(surface.rest.ravel(), np.array(self._rest)))
 
@@ -115,13 +123,19 @@ class GelMesh:
             share * dr.gather(mi.Vector2f, self._rest_xy, corner, valid)
             for share, corner in zip(shares, corners, strict=True)
         )
+        near = None
+        if self.near_light is not None:
+            near = sum(
+                share * dr.gather(mi.Color3f, self.near_light, corner, valid)
+                for share, corner in zip(shares, corners, strict=True)
+            )
         position = rays.origin + rays.direction * distance
         normal = dr.select(valid, normal, mi.Vector3f(0.0, 0.0, -1.0))
         if self.tilt is not None:
             steep = dr.maximum(-normal.z, STEEPEST_TILTED)
             normal.x += steep * self.tilt.x
             normal.y += steep * self.tilt.y
-        return SurfaceHit(valid, position, dr.normalize(normal), rest)
+        return SurfaceHit(valid, position, dr.normalize(normal), rest, near)
 
     def visible(self, hit: SurfaceHit, target: Any, active: Any) -> Any:
         """Whether the straight way from hits to points in the gel is free; without gradients."""
@@ -133,12 +147,31 @@ class GelMesh:
             ray = mi.Ray3f(origin, way / distance, 0.999 * distance, 0.0, [])
             return ~self.scene.ray_test(ray, active=active & hit.valid)
 
+    def vertex_areas(self) -> Any:
+        """Vectors (N) toward the camera, as long as the area that a vertex stands for, mm^2."""
+        index = dr.arange(mi.UInt32, self.rows * self.columns)
+        sides = []
+        for line, lines, stride in (
+            (index % self.columns, self.columns, 1),
+            (index // self.columns, self.rows, self.columns),
+        ):
+            ahead = dr.minimum(line + 1, lines - 1) - line
+            behind = line - dr.maximum(mi.Int32(line) - 1, 0)
+            sides.append(
+                0.5
+                * (
+                    dr.gather(mi.Vector3f, self.vertices, index + ahead * stride)
+                    - dr.gather(mi.Vector3f, self.vertices, index - mi.UInt32(behind) * stride)
+                )
+            )
+        return dr.cross(sides[1], sides[0])
+
     def _vertex_normals(self) -> Any:
         """Flat unit normals (3 N) toward the camera, from differences of fourth order."""
-        index = dr.arange(mi.UInt32, self._rows * self._columns)
-        row, column = index // self._columns, index % self._columns
-        along_x = self._difference(index, column, self._columns, 1)
-        along_y = self._difference(index, row, self._rows, self._columns)
+        index = dr.arange(mi.UInt32, self.rows * self.columns)
+        row, column = index // self.columns, index % self.columns
+        along_x = self._difference(index, column, self.columns, 1)
+        along_y = self._difference(index, row, self.rows, self.columns)
         flat = dr.ravel(dr.normalize(dr.cross(along_y, along_x)))
         dr.eval(flat)
         return flat

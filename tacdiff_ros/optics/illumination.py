@@ -55,6 +55,8 @@ def irradiance(
     normal = hit.normal if dot is None else rim_normal(view, dot, hit.normal)
     if indirect is not None:
         total += indirect.irradiance(hit.position, normal)
+    if hit.near_light is not None:
+        total += hit.near_light
     for k, light in enumerate(model.lights):
         frame = light_frame(view, k)
         panels = (rectangle_panels if light.kind == "rectangle" else strip_panels)(

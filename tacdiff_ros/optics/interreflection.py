@@ -68,29 +68,45 @@ class Indirect:
     def irradiance(self, position: Any, normal: Any) -> Any:
         """RGB irradiance on points with normals toward the camera."""
         total = mi.Color3f(0.0)
-        back = self.tangent * position.z  # z < 0 is nearer to the camera
-        seen_floor = 0.5 * (1.0 + normal.z)  # share of the surroundings that a slope faces
         for sector in range(SECTORS):
-            x, y = _axis(sector)
-            place = mi.Point2f(position.x + x * back, position.y + y * back)
-            index, shares = _bilinear(place, self.width_mm, self.height_mm)
-            cells = [
-                dr.gather(
-                    mi.ArrayXf, self.table, i * SECTORS + sector, shape=(COLUMNS, dr.width(i))
-                )
-                for i in index
-            ]
-            facing = x * normal.x + y * normal.y
-            for c in range(3):
-                upright, level = (
-                    sum(share * cell[k] for share, cell in zip(shares, cells, strict=True))
-                    for k in (c, 3 + c)
-                )
-                total[c] += dr.maximum(level * facing - upright * normal.z, 0.0)
+            cell = self._cell(position, sector)
+            total += _on_slope(cell, sector, normal)
             if sector < len(total):
-                floor = sum(share * cell[6] for share, cell in zip(shares, cells, strict=True))
-                total[sector] += seen_floor * floor
+                total[sector] += _share_of_floor(normal) * cell[6]
         return total
+
+    def from_sector(self, position: Any, normal: Any, sector: int) -> tuple[Any, Any]:
+        """What of `irradiance` a sector of the layers above returns, and its mean angle's sin^2.
+
+        Both RGB; the angle is that to the sensor's axis.
+        """
+        cell = self._cell(position, sector)
+        squares = [dr.square(cell[c]) for c in range(6)]
+        angle = mi.Color3f(
+            *(squares[3 + c] / dr.maximum(squares[c] + squares[3 + c], 1e-20) for c in range(3))
+        )
+        return _on_slope(cell, sector, normal), angle
+
+    def from_flat_pad(self, position: Any, normal: Any) -> Any:
+        """What of `irradiance` the pad around sends, as if it were flat."""
+        return mi.Color3f(
+            *(_share_of_floor(normal) * self._cell(position, sector)[6] for sector in range(3))
+        )
+
+    def _cell(self, position: Any, sector: int) -> list[Any]:
+        """Columns of the table for points, by bilinear interpolation."""
+        x, y = _axis(sector)
+        back = self.tangent * position.z  # z < 0 is nearer to the camera
+        place = mi.Point2f(position.x + x * back, position.y + y * back)
+        index, shares = _bilinear(place, self.width_mm, self.height_mm)
+        cells = [
+            dr.gather(mi.ArrayXf, self.table, i * SECTORS + sector, shape=(COLUMNS, dr.width(i)))
+            for i in index
+        ]
+        return [
+            sum(share * cell[column] for share, cell in zip(shares, cells, strict=True))
+            for column in range(COLUMNS - 1)
+        ]
 
 
 def indirect_light(parameters: Parameters, model: SensorModel) -> Indirect | None:
@@ -113,6 +129,20 @@ def indirect_light(parameters: Parameters, model: SensorModel) -> Indirect | Non
     dr.eval(table)
     tangent = dr.opaque(mi.Float, TYPICAL_TANGENT)
     return Indirect(table, tangent, model.gel.width_mm, model.gel.height_mm)
+
+
+def _on_slope(cell: list[Any], sector: int, normal: Any) -> Any:
+    """RGB irradiance from a sector, of which a slope loses what is below its horizon."""
+    x, y = _axis(sector)
+    facing = x * normal.x + y * normal.y
+    return mi.Color3f(
+        *(dr.maximum(cell[3 + c] * facing - cell[c] * normal.z, 0.0) for c in range(3))
+    )
+
+
+def _share_of_floor(normal: Any) -> Any:
+    """Share of the surroundings in which a slope sees the pad."""
+    return 0.5 * (1.0 + normal.z)
 
 
 def _axis(sector: int) -> tuple[float, float]:

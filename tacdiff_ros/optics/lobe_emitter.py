@@ -1,7 +1,7 @@
 """A Mitsuba emitter for surfaces that shine in a lobe, for the path-traced reference.
 
 Radiance falls as cos^(exponent - 1) of the angle to the surface's normal; exponent 1 is Mitsuba's
-own `area` emitter of radiance 1.
+own `area` emitter.
 """
 
 from __future__ import annotations
@@ -15,16 +15,20 @@ SMALLEST_COSINE = 1e-6
 
 
 class LobeEmitter(mi.Emitter):
-    """Parameter `exponent` >= 1. Samples directions for light that is received, not emitted."""
+    """Parameters: `exponent` >= 1; `radiance` along the normal, RGB, default 1.
+
+    Samples directions for light that is received, not emitted.
+    """
 
     def __init__(self, properties: Any) -> None:
         super().__init__(properties)
         self._exponent = dr.opaque(mi.Float, float(properties.get("exponent", 1.0)))
+        self._color = dr.opaque(mi.Color3f(*properties.get("radiance", (1.0,) * 3)))
         self.m_flags = mi.EmitterFlags.Surface
 
     def _radiance(self, cosine: Any) -> Any:
         lobe = dr.power(dr.maximum(cosine, SMALLEST_COSINE), self._exponent - 1.0)
-        return mi.Color3f(dr.select(cosine > 0.0, lobe, 0.0))
+        return self._color * dr.select(cosine > 0.0, lobe, 0.0)
 
     def eval(self, si: Any, active: Any = True) -> Any:
         """Radiance toward `si.wi`."""

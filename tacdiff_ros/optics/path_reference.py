@@ -90,6 +90,19 @@ def path_depth(model: SensorModel, bounces: int) -> int:
     return interfaces + 2 + 2 * interfaces * bounces
 
 
+def scene_of(model: SensorModel, settings: PathSettings) -> dict[str, Any]:
+    """Mitsuba's scene of a sensor with all its lights, for other integrators; without a gel.
+
+    Raises:
+        InputError: a light lies above the gel's layer.
+    """
+    check_lights(model)
+    lights = {f"light_{k}": _emitter(light) for k, light in enumerate(model.lights)}
+    for part, light in zip(lights.values(), model.lights, strict=True):
+        part["emitter"]["radiance"] = mi.ScalarVector3f(light.radiance)
+    return {**_camera_and_layers(model, settings, _interface(settings)), **lights}
+
+
 def path_reference(
     model: SensorModel,
     surface: GelSurface,

@@ -5,7 +5,8 @@ tracing with gradients attached, and are lit in closed form or by a fixed quadra
 are sampled. So one sample per pixel has hardly any noise, and all parameters have exact gradients.
 
 Limits: the gradient of a cast shadow's border is left out (shadows are sampled visibility); light
-between parts of a deformed surface is simplified (see `interreflection`).
+between parts of a deformed surface is simplified (see `interreflection`) unless it is gathered (see
+`near_light`).
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from tacdiff_ros.optics.camera_response import pixel_values  # noqa: E402
 from tacdiff_ros.optics.gel_mesh import GelMesh  # noqa: E402
 from tacdiff_ros.optics.illumination import ShadowSamples, irradiance  # noqa: E402
 from tacdiff_ros.optics.interreflection import Indirect, indirect_light  # noqa: E402
+from tacdiff_ros.optics.near_light import near_light  # noqa: E402
 from tacdiff_ros.optics.parameters import Parameters, View  # noqa: E402
 from tacdiff_ros.optics.printed_dots import nearest_dot, seen_rest, shade  # noqa: E402
 from tacdiff_ros.optics.surface_maps import SurfaceMaps, surface_maps  # noqa: E402
@@ -99,6 +101,20 @@ class Renderer:
             self.mesh.show(surface)
         else:
             self.mesh = GelMesh(surface)
+
+    def gather_near_light(self) -> None:
+        """Draw what parts of the surface that is shown send to and hide from each other.
+
+        It stays as it is when another surface on the same grid is shown, until it is gathered
+        anew or dropped. Without gradients.
+        """
+        indirect = self._indirect_light()
+        if indirect is not None:
+            self.mesh.near_light = near_light(self.parameters, self.model, self.mesh, indirect)
+
+    def drop_near_light(self) -> None:
+        """Draw as if the surface were the only part of itself."""
+        self.mesh.near_light = None
 
     def draw(self, settings: RenderSettings | None = None) -> Any:
         """Pixel values (`mi.Color3f`, one lane a pixel), 1 for white, not clipped.
@@ -187,13 +203,7 @@ class Renderer:
             seen = seen_rest(view, hit.rest, rays.direction, hit.normal)
             dot = nearest_dot(view, markers, seen)
         arriving = irradiance(
-            view,
-            self.model,
-            self.mesh,
-            hit,
-            dot,
-            self._indirect_light(),
-            shadows,
+            view, self.model, self.mesh, hit, dot, self._indirect_light(), shadows
         )
         color = arriving * view.triple("gel.base_color") * (rays.weight / dr.pi)
         if dot is not None:

@@ -1,0 +1,141 @@
+"""Inversion by Mitsuba's own means: the `prb` integrator, LargeSteps and Adam.
+
+Needs `pip install cholespy`. The scene is the path tracer's, of the calibrated model, without dots;
+as in the package's inversion the image is compared off the dots, as a ratio to the untouched gel.
+Slopes do not tell the mean height: the surface is moved so that half of its vertices are below 0.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tacdiff_ros.optics.path_reference import PathSettings, path_depth, scene_of
+from tacdiff_ros.optics.variant import start_mitsuba
+from tacdiff_ros.sensor.gel_surface import GelSurface
+from tacdiff_ros.sensor.sensor_model import SensorModel
+
+start_mitsuba()
+
+import drjit as dr  # noqa: E402
+import mitsuba as mi  # noqa: E402
+
+SPACING_MM = 0.2
+SAMPLES, UNTOUCHED_SAMPLES = 4, 256
+STEP_MM = 0.05  # of those tried (0.02, 0.05, 0.2) the best
+DARKEST = 1e-4
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A surface on the way, and the seconds until it."""
+
+    surface: GelSurface
+    seconds: float
+    steps: int
+
+
+class LargeSteps:
+    """Inverts images of one sensor."""
+
+    def __init__(self, model: SensorModel, reference: Floats) -> None:
+        """A sensor, and (h, w, 3) its untouched gel without dots, 1 for white."""
+        straight = model.camera.model_copy(update={"distortion": (0.0, 0.0)})
+        plain = model.model_copy(update={"markers": None, "camera": straight})
+        height, width = reference.shape[:2]
+        effort = PathSettings(width_px=width)
+        parts = scene_of(plain, effort)
+        parts["integrator"] = {
+            "type": "prb",
+            "max_depth": path_depth(plain, effort.bounces),
+            "rr_depth": 1000,
+        }
+        gel = model.gel
+        columns, rows = (round(side / SPACING_MM) + 1 for side in (gel.width_mm, gel.height_mm))
+        self._rest = GelSurface.flat(gel.width_mm, gel.height_mm, rows, columns)
+        self._scene = mi.load_dict({**parts, "gel": _mesh(model, self._rest)})
+        self._lens = _lens(model, width, height)
+        untouched = mi.render(self._scene, spp=UNTOUCHED_SAMPLES)
+        self._untouched = dr.maximum(dr.detach(untouched), DARKEST)
+        self._reference = mi.TensorXf(self._straight(reference))
+        gamma = np.array(model.response.gamma) * np.ones(reference.shape)
+        self._power = mi.TensorXf((1.0 / gamma).astype(np.float32))
+
+    def invert(
+        self, image: Floats, free: NDArray[np.bool_], budgets: list[float]
+    ) -> list[Snapshot]:
+        """Surfaces after some seconds each.
+
+        Args:
+            image: (h, w, 3), 1 for white.
+            free: (h, w) pixels that show the gel between the dots.
+            budgets: seconds, ascending.
+        """
+        params = mi.traverse(self._scene)
+        key = "gel.vertex_positions"
+        start = mi.Float(self._rest.position.astype(np.float32).ravel())
+        steps = mi.ad.LargeSteps(start, params["gel.faces"])
+        adam = mi.ad.Adam(lr=STEP_MM, uniform=True)
+        adam["u"] = steps.to_differential(start)
+        seen = mi.TensorXf(self._straight(image))
+        weight = mi.TensorXf(self._straight(np.repeat(free[..., None], 3, axis=2).astype(float)))
+        found: list[Snapshot] = []
+        done, began = 0, time.perf_counter()
+        while len(found) < len(budgets):
+            vertices = steps.from_differential(adam["u"])
+            params[key] = vertices
+            params.update()
+            drawn = mi.render(self._scene, params, spp=SAMPLES, seed=done)
+            ratio = dr.power(dr.maximum(drawn, DARKEST) / self._untouched, self._power)
+            away = dr.minimum(self._reference * ratio, 1.0) - seen
+            loss = dr.mean(weight * dr.square(away))
+            dr.backward(loss)
+            adam.step()
+            done += 1
+            seconds = time.perf_counter() - began
+            if seconds > budgets[len(found)]:
+                position = np.array(dr.detach(vertices), np.float32).reshape(-1, 3)
+                position[:, 2] -= np.median(position[:, 2])
+                found.append(Snapshot(self._rest.moved(position), seconds, done))
+        return found
+
+    def _straight(self, image: Floats) -> NDArray[np.float32]:
+        """As a lens without distortion would show it."""
+        across, down = self._lens
+        return cv2.remap(image.astype(np.float32), across, down, cv2.INTER_LINEAR)
+
+
+def _mesh(model: SensorModel, surface: GelSurface) -> mi.Mesh:
+    """The gel, lit by its ambient light as the path tracer's reference has it."""
+    properties = mi.Properties()
+    base = list(model.gel.base_color)
+    properties["bsdf"] = mi.load_dict(
+        {"type": "diffuse", "reflectance": {"type": "rgb", "value": base}}
+    )
+    if any(model.gel.ambient):
+        glow = [a * b for a, b in zip(model.gel.ambient, base, strict=True)]
+        properties["emitter"] = mi.load_dict(
+            {"type": "area", "radiance": {"type": "rgb", "value": glow}}
+        )
+    faces = surface.triangles.astype(np.uint32)
+    mesh = mi.Mesh("gel", len(surface.rest), len(faces), has_vertex_normals=True, props=properties)
+    fields = mi.traverse(mesh)
+    fields["faces"] = faces.ravel()
+    fields["vertex_positions"] = surface.position.astype(np.float32).ravel()
+    fields.update()
+    return mesh
+
+
+def _lens(model: SensorModel, width: int, height: int) -> tuple[NDArray, NDArray]:
+    """Where the pixels of a straight lens are in the image."""
+    camera, scale = model.camera, width / model.image.width_px
+    matrix = np.diag([camera.focal_px * scale, camera.focal_px * scale, 1.0])
+    matrix[:2, 2] = (np.array(camera.centre_px) + 0.5) * scale - 0.5
+    bend = np.array([*camera.distortion, 0.0, 0.0])
+    return cv2.initUndistortRectifyMap(matrix, bend, None, matrix, (width, height), cv2.CV_32FC1)

@@ -14,6 +14,7 @@ test: setup
 	$(BIN)/python -m pytest
 
 bench: setup
+	$(BIN)/python -m pip install --quiet "cholespy>=2.1,<3"
 	$(BIN)/python benchmarks/acquisition.py
 	$(BIN)/python benchmarks/optics.py
 	$(BIN)/python benchmarks/mechanics.py

@@ -59,7 +59,13 @@ def check_image(
         )
 
 
-def check_press(reference: FitImage, image: FitImage, sharpness: float, name: str) -> list[str]:
+def check_press(
+    reference: FitImage,
+    image: FitImage,
+    sharpness: float,
+    name: str,
+    most_changed: float = MOST_CHANGED,
+) -> list[str]:
     """A press against the reference; returns warnings.
 
     Args:
@@ -67,16 +73,17 @@ def check_press(reference: FitImage, image: FitImage, sharpness: float, name: st
         image: the press.
         sharpness: of the press over that of the reference.
         name: of the press, for messages.
+        most_changed: median relative change that a press may have; calibration presses are small.
 
     Raises:
         InputError: most of the image changed: another sensor, orientation or exposure.
     """
     changed = np.abs(relative_change(reference, image)).max(axis=-1)
     median = float(np.median(changed[reference.free & image.free]))
-    if median > MOST_CHANGED:
+    if median > most_changed:
         raise InputError(
             f"{name} does not belong to the reference: half of the image differs from it by over "
-            f"{100 * median:.0f} %, expected under {100 * MOST_CHANGED:.0f} %; same sensor, "
+            f"{100 * median:.0f} %, expected under {100 * most_changed:.0f} %; same sensor, "
             "exposure and orientation?"
         )
     if sharpness < LEAST_SHARPNESS:

@@ -35,6 +35,7 @@ PARALLAX_MM = (-0.75, -1.5)  # heights at which places are projected; between th
 LARGEST_SLOPE_STEP = 0.8
 ITERATIONS, GUESS_ITERATIONS, TOLERANCE = 40, 12, 1e-2  # of conjugate gradients
 SEEN_MM, LEAST_SEEN = 0.6, 0.02  # around a vertex; information there over the largest
+FIRST_MOMENTUM_STEP, MOMENTUM = 5, 0.7  # steep walls come slowly: each step goes on in part
 NEAR_LIGHT_STEPS = 3  # after which the light between parts of the surface is gathered anew
 CELL_BLUR = 0.4  # of a cell: what pixels say is averaged over
 
@@ -116,7 +117,7 @@ class HeightFitter:
             progress: told the share that is done.
             checked: the prediction is of the final heights, not of those one step before.
         """
-        height, seen = start, None
+        height, seen, change = start, None, np.zeros(self.grid.shape)
         self._renderer.drop_near_light()
         for step in range(steps):
             if self._near_light and step % NEAR_LIGHT_STEPS == 0:
@@ -126,9 +127,9 @@ class HeightFitter:
                 OUTLIERS[2] if settled else max(OUTLIERS[0] * OUTLIERS[1] ** step, OUTLIERS[2])
             )
             seen = self._equations(height, image, free, outlier)
-            height = height + self._solver.step(
-                seen[0], height, self._calm(height), ITERATIONS, TOLERANCE
-            )
+            solved = self._solver.step(seen[0], height, self._calm(height), ITERATIONS, TOLERANCE)
+            change = solved + (MOMENTUM if step >= FIRST_MOMENTUM_STEP else 0.0) * change
+            height = height + change
             if progress is not None:
                 progress((step + 1) / steps)
         if checked or seen is None:

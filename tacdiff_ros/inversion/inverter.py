@@ -43,6 +43,7 @@ KEEP_ALL = 256  # white pixels too: they say that a slope is at least so steep
 QUIET_GREY = 4.0  # smoothed change under which nothing touches
 QUIET_BLUR_PX = 4.0
 MOST_SATURATED = 0.2  # of the pixels; steep walls that face a light are white
+MOST_CHANGED = 0.2  # a deep ring changes half of the image by 0.17, another unit by 0.22 and more
 FOLD_STEPS, FOLD_SHRINK = 8, 0.8
 
 
@@ -158,7 +159,7 @@ class Inverter:
         warnings: list[str] = []
         dots = self._detected(image, warnings)
         seen = fit_image(image, dots, self._kept)
-        warnings += check_press(self._untouched, seen, 1.0, "the image")
+        warnings += check_press(self._untouched, seen, 1.0, "the image", MOST_CHANGED)
         steps = self.settings.steps
         start = np.zeros(self.grid.shape)
         if self._is_quiet(seen):
@@ -193,7 +194,7 @@ class Inverter:
         check_image(image, self.model, "the frame", MOST_SATURATED)
         dots = None if self._tracker is None else self._tracker.track(image)
         seen = fit_image(image, dots, self._kept)
-        warnings = check_press(self._untouched, seen, 1.0, "the frame")
+        warnings = check_press(self._untouched, seen, 1.0, "the frame", MOST_CHANGED)
         if self._is_quiet(seen):
             start, steps = np.zeros(self.grid.shape), 0
         elif self._last is None:
@@ -226,8 +227,10 @@ class Inverter:
         return fit_image(image, dots, self._kept)
 
     def reset(self) -> None:
-        """Forget the last frame."""
+        """Forget the last frame and where its dots were: the next one is the first."""
         self._last = None
+        if self._tracker is not None:
+            self._tracker = self._new_tracker()
 
     def _is_quiet(self, seen: FitImage) -> bool:
         """Whether nothing touches the gel."""

@@ -40,6 +40,7 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.srv import InvertMesh as InvertMeshService
 
 TICK_S = 0.02
+PAUSE_S = 1.0  # between frames, after which dots may be anywhere
 Finish = Callable[[Worker], None]
 
 
@@ -211,9 +212,12 @@ class MeshInversionNode(Node):
         message = self._newest.message
         if not self._streaming or self._stopping or message is None or message is self._followed:
             return
+        paused = self._followed is not None and _gap_s(self._followed, message) > PAUSE_S
         self._followed = message
         gel = self._gel
-        self._worker = Worker(lambda _told: gel.follow(from_image(message)), "the inversion")
+        self._worker = Worker(
+            lambda _told: gel.follow(from_image(message), paused), "the inversion"
+        )
 
     def _publish(self, worker: Worker) -> None:
         """A frame of the stream."""
@@ -250,14 +254,22 @@ class _Gel:
             self._single = self._single or Inverter(self.model, self._reference, self._settings)
             return self._single.invert(image, lambda share: told("inverting", share))
 
-    def follow(self, image: NDArray[np.uint8]) -> Inversion:
-        """The next frame."""
+    def follow(self, image: NDArray[np.uint8], paused: bool) -> Inversion:
+        """The next frame; after a pause nothing is taken from the last one."""
         with self._lock:
             if self._stream is None:
                 steps = self._settings.steps_streaming
                 settings = STREAMING.model_copy(update={"steps_streaming": steps})
                 self._stream = Inverter(self.model, self._reference, settings)
+            if paused:
+                self._stream.reset()
             return self._stream.follow(image)
+
+
+def _gap_s(before: Image, after: Image) -> float:
+    """Seconds between the stamps of two images; a bag that starts over has one too."""
+    first, second = before.header.stamp, after.header.stamp
+    return abs(second.sec - first.sec + 1e-9 * (second.nanosec - first.nanosec))
 
 
 def _figures(found: Inversion) -> dict[str, float]:

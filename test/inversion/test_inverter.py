@@ -113,6 +113,26 @@ def test_a_stream_follows_and_comes_back_to_zero(scene):
     assert not back.contact.in_contact
 
 
+def test_after_a_reset_the_next_frame_is_the_first(scene):
+    fresh, used = (Inverter(scene.model, scene.reference, STREAMING) for _ in range(2))
+    first = fresh.follow(scene.image)
+    used.follow(seen(scene.model, dimple(scene.model, drag_mm=(-0.6, 0.5)), 5))
+    used.reset()
+    again = used.follow(scene.image)
+    np.testing.assert_allclose(again.surface.position, first.surface.position, atol=1e-4)
+
+
+def test_a_press_that_changes_much_of_the_image_is_still_of_this_sensor(scene):
+    wide = dimple(scene.model, 0.4)
+    position = wide.rest.copy()
+    position[:, 2] -= 0.35 * np.sin(0.9 * wide.rest[:, 0]) * np.sin(0.9 * wide.rest[:, 1])
+    waves = wide.moved(position)
+    image = seen(scene.model, waves, 6)
+    changed = np.abs(image.astype(float) / np.maximum(scene.reference, 1) - 1.0).max(axis=-1)
+    assert np.median(changed) > 0.12
+    assert Inverter(scene.model, scene.reference).invert(image).contact.depth_mm > 0.2
+
+
 def test_a_gel_without_dots_has_heights_and_no_shear(scene):
     plain = scene.model.model_copy(update={"markers": None})
     surface = dimple(plain, drag_mm=(0.0, 0.0))

@@ -1,0 +1,104 @@
+"""Light between parts of the gel: what a wall sends to the floor at its foot, and keeps from it."""
+
+import numpy as np
+import pytest
+
+from tacdiff_ros.sensor.gel_surface import GelSurface
+from tacdiff_ros.sensor.sensor_model import Interreflection
+
+pytestmark = pytest.mark.usefixtures("mitsuba_runs")
+
+SPACING_MM = 0.2
+HALF_MM, TALL_MM, RIM_MM = 2.5, 0.8, 0.15
+
+
+@pytest.fixture(scope="module")
+def model(plain_sensor):
+    return plain_sensor.model_copy(update={"interreflection": Interreflection(bounces=1)})
+
+
+def surface(model, tall_mm):
+    """A square block pressed into the middle of the gel."""
+    gel = model.gel
+    columns, rows = (round(side / SPACING_MM) + 1 for side in (gel.width_mm, gel.height_mm))
+    flat = GelSurface.flat(gel.width_mm, gel.height_mm, rows, columns)
+    position = flat.position.copy()
+    beyond = np.abs(position[:, :2]).max(axis=1) - HALF_MM
+    position[:, 2] = -tall_mm / (1.0 + np.exp(np.clip(beyond / RIM_MM, -50, 50)))
+    return flat.moved(position)
+
+
+def renderer(model, tall_mm=TALL_MM):
+    from tacdiff_ros.optics.renderer import Renderer
+
+    drawn = Renderer(model)
+    drawn.show(surface(model, tall_mm))
+    return drawn
+
+
+def gathered(model, tall_mm=TALL_MM):
+    """(rows, columns, 3) near light at the vertices, and where they are."""
+    drawn = renderer(model, tall_mm)
+    drawn.gather_near_light()
+    block = surface(model, tall_mm)
+    values = np.array(drawn.mesh.near_light).reshape(block.rows, block.columns, 3)
+    return values, block
+
+
+def at(values, block, x_mm, y_mm):
+    return values[np.abs(block.y_mm - y_mm).argmin(), np.abs(block.x_mm - x_mm).argmin()]
+
+
+def test_a_flat_gel_sends_nothing_to_itself_and_hides_nothing(model):
+    values, _ = gathered(model, 0.0)
+    steep, _ = gathered(model)
+    assert np.abs(values).max() < 1e-3 * np.abs(steep).max()
+
+
+def test_a_lit_wall_lights_its_foot_and_the_other_side_loses_light(model):
+    """Only the light from the right."""
+    right = max(model.lights, key=lambda light: light.centre_mm[0])
+    values, block = gathered(model.model_copy(update={"lights": (right,)}))
+    foot = HALF_MM + 3.0 * RIM_MM
+    assert at(values, block, foot, 0.0)[1] > 0.0 > at(values, block, -foot, 0.0)[1]
+    far = at(values, block, -foot - 5.0, 0.0)
+    assert np.abs(far[1]) < 0.2 * np.abs(at(values, block, -foot, 0.0)[1])
+
+
+def test_the_floor_around_a_block_comes_nearer_to_mitsubas_path_tracer(model):
+    from tacdiff_ros.optics.path_reference import PathSettings, path_reference
+    from tacdiff_ros.optics.renderer import RenderSettings
+
+    size = RenderSettings(64, 48, samples=4)
+    drawn = renderer(model)
+    without = drawn.image(size)
+    shown = drawn.maps(RenderSettings(64, 48))
+    drawn.gather_near_light()
+    gathered = drawn.image(size)
+    effort = PathSettings(64, 196, 1, spacing_mm=0.05)
+    reference = path_reference(model, surface(model, TALL_MM), effort).image
+    sides = np.array([model.gel.width_mm, model.gel.height_mm])
+    place = np.abs((shown.nocs[..., :2] - 0.5) * sides).max(axis=-1)
+    floor = (place > HALF_MM + 3.0 * RIM_MM) & (place < HALF_MM + 2.0)
+    before, after = (
+        float(np.sqrt(np.mean((image - reference)[floor] ** 2))) for image in (without, gathered)
+    )
+    assert after < 0.85 * before
+
+
+def test_it_stays_on_its_grid_until_it_is_dropped(model):
+    drawn = renderer(model)
+    before = drawn.image()
+    drawn.gather_near_light()
+    after = drawn.image()
+    assert np.abs(after - before).max() > 0.01
+    drawn.show(surface(model, TALL_MM))
+    np.testing.assert_array_equal(drawn.image(), after)
+    drawn.drop_near_light()
+    np.testing.assert_array_equal(drawn.image(), before)
+
+
+def test_without_returns_from_the_layers_nothing_is_gathered(plain_sensor):
+    drawn = renderer(plain_sensor)
+    drawn.gather_near_light()
+    assert drawn.mesh.near_light is None

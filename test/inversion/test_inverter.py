@@ -125,12 +125,12 @@ def test_after_a_reset_the_next_frame_is_the_first(scene):
 def test_a_press_that_changes_much_of_the_image_is_still_of_this_sensor(scene):
     wide = dimple(scene.model, 0.4)
     position = wide.rest.copy()
-    position[:, 2] -= 0.35 * np.sin(0.9 * wide.rest[:, 0]) * np.sin(0.9 * wide.rest[:, 1])
+    position[:, 2] -= 0.15 * np.sin(0.9 * wide.rest[:, 0]) * np.sin(0.9 * wide.rest[:, 1])
     waves = wide.moved(position)
     image = seen(scene.model, waves, 6)
     changed = np.abs(image.astype(float) / np.maximum(scene.reference, 1) - 1.0).max(axis=-1)
     assert np.median(changed) > 0.12
-    assert Inverter(scene.model, scene.reference).invert(image).contact.depth_mm > 0.2
+    assert Inverter(scene.model, scene.reference).invert(image).contact.depth_mm > 0.1
 
 
 def test_a_gel_without_dots_has_heights_and_no_shear(scene):

@@ -27,7 +27,9 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 
 Floats = NDArray[np.float64]
 
-USUAL_TRACTION = (0.01, 1.0)  # over Young's modulus: where nothing touches, and per traction there
+# Over Young's modulus: where nothing touches, and per traction there; nothing sticks to the gel, so
+# what pulls at it is less likely than what presses.
+USUAL_TRACTION, PER_PRESSURE, PER_TENSION = 0.01, 1.0, 0.5
 PIXEL_ERROR = 0.1  # of a pixel as far as its neighbours do not share it, of white
 OUTLIERS = (0.5, 0.7, 0.04)  # difference from which a pixel counts less: first, its fall, last
 DARKEST, BRIGHTEST = 1e-3, 1.0  # pixel values; brighter ones are stored as white
@@ -176,8 +178,9 @@ class HeightFitter:
 
     def _calm(self, height: Floats) -> Floats:
         """(rows, columns) how surely nothing touches the gel: least where it is pressed."""
-        size = np.abs(self._solver.traction(height)) / self.grid.spacing_mm
-        return 1.0 / (USUAL_TRACTION[0] + USUAL_TRACTION[1] * size) ** 2
+        up = self._solver.traction(height) / self.grid.spacing_mm
+        usual = PER_PRESSURE * np.maximum(-up, 0.0) + PER_TENSION * np.maximum(up, 0.0)
+        return np.asarray((USUAL_TRACTION + usual) ** -2, np.float64)
 
     def _rendered(self, height: Floats) -> SlopeImages:
         surface = self.grid.surface(height)

@@ -106,7 +106,7 @@ def measure_virtual(options: argparse.Namespace) -> Part:
     }
     for name in dict.fromkeys(row["indenter"].split(":")[0] for row in rows):
         own = [row for row in rows if row["indenter"].split(":")[0] == name]
-        for key in ("height_rmse_mm", "shear_rmse_mm"):
+        for key in ("height_rmse_mm", "shear_rmse_mm", "error_over_deviation"):
             figures[f"{name}_{key}"] = round(float(np.median([row[key] for row in own])), 4)
     return rows, figures
 
@@ -136,9 +136,9 @@ def measure_large_steps(options: argparse.Namespace) -> Part:
             "seconds": round(found.seconds, 2),
         }
         seen = inverter.compared(unit.presses[k], found.dots)
-        snapshots = baseline.invert(seen.value, seen.free, LARGE_STEPS_S)
-        for budget, after in zip(LARGE_STEPS_S, snapshots, strict=True):
-            error = surface_error(after.surface, truth, found.valid)
+        surfaces = baseline.invert(seen.value, seen.free, LARGE_STEPS_S)
+        for budget, surface in zip(LARGE_STEPS_S, surfaces, strict=True):
+            error = surface_error(surface, truth, found.valid)
             row[f"large_steps_{budget:.0f}_s_mm"] = round(error.height_mm, 4)
         rows.append(row)
         progress(row)

@@ -9,7 +9,6 @@ are below 0.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -31,15 +30,6 @@ STEP_MM = 0.1  # of those tried (0.05, 0.1, 0.2) the best
 DARKEST, WHITE = 1e-4, 0.99
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A surface on the way, and the seconds until it."""
-
-    surface: GelSurface
-    seconds: float
-    steps: int
 
 
 class LargeSteps:
@@ -69,7 +59,7 @@ class LargeSteps:
 
     def invert(
         self, image: Floats, free: NDArray[np.bool_], budgets: list[float]
-    ) -> list[Snapshot]:
+    ) -> list[GelSurface]:
         """Surfaces after some seconds each.
 
         Args:
@@ -87,7 +77,7 @@ class LargeSteps:
         ratio = mi.TensorXf(((seen / self._reference) ** self._gamma).astype(np.float32))
         usable = self._straight(free.astype(float))[..., None] * (seen < WHITE)
         weight = mi.TensorXf((usable * (self._reference / self._gamma)).astype(np.float32))
-        found: list[Snapshot] = []
+        found: list[GelSurface] = []
         done, began = 0, time.perf_counter()
         while len(found) < len(budgets):
             vertices = steps.from_differential(adam["u"])
@@ -100,11 +90,10 @@ class LargeSteps:
             dr.backward(loss)
             adam.step()
             done += 1
-            seconds = time.perf_counter() - began
-            if seconds > budgets[len(found)]:
+            if time.perf_counter() - began > budgets[len(found)]:
                 position = np.array(dr.detach(vertices), np.float32).reshape(-1, 3)
                 position[:, 2] -= np.median(position[:, 2])
-                found.append(Snapshot(self._rest.moved(position), seconds, done))
+                found.append(self._rest.moved(position))
         return found
 
     def _straight(self, image: Floats) -> NDArray[np.float32]:

@@ -158,7 +158,7 @@ class Inverter:
         check_image(image, self.model, "the image", MOST_SATURATED)
         warnings: list[str] = []
         dots = self._detected(image, warnings)
-        seen = fit_image(image, dots, self._kept)
+        seen = self.compared(image, dots)
         warnings += check_press(self._untouched, seen, 1.0, "the image", MOST_CHANGED)
         steps = self.settings.steps
         start = np.zeros(self.grid.shape)
@@ -174,7 +174,7 @@ class Inverter:
             if refiner is not None and dots is not None:
                 dots = refiner.refine(surface, image, dots)
             motion = self._refined_motion
-            seen = fit_image(image, dots, self._kept)  # other pixels are free of dots now
+            seen = self.compared(image, dots)  # other pixels are free of dots now
             fit = self._fitter.fit(
                 seen.value, seen.free, fit.height_mm, REFIT_STEPS, settled=True, progress=told
             )
@@ -193,7 +193,7 @@ class Inverter:
         started = time.perf_counter()
         check_image(image, self.model, "the frame", MOST_SATURATED)
         dots = None if self._tracker is None else self._tracker.track(image)
-        seen = fit_image(image, dots, self._kept)
+        seen = self.compared(image, dots)
         warnings = check_press(self._untouched, seen, 1.0, "the frame", MOST_CHANGED)
         if self._is_quiet(seen):
             start, steps = np.zeros(self.grid.shape), 0
@@ -214,7 +214,7 @@ class Inverter:
         """
         check_image(image, self.model, "the image", MOST_SATURATED)
         dots = None if self._tracker is None else self._tracker.track(image)
-        seen = fit_image(image, dots, self._kept)
+        seen = self.compared(image, dots)
         return self._fitter.guess(seen.value, seen.free)
 
     @property

@@ -25,6 +25,7 @@ from tacdiff_ros.inversion.inversion_settings import STREAMING, InversionSetting
 from tacdiff_ros.inversion.inverter import Inversion, Inverter, check_reference
 from tacdiff_ros.msg import ContactSummary
 from tacdiff_ros.msg import SensorModel as SensorModelMessage
+from tacdiff_ros.nodes.conversion.geometry import to_nanoseconds
 from tacdiff_ros.nodes.conversion.images import from_image
 from tacdiff_ros.nodes.conversion.sensor_model import to_residuals
 from tacdiff_ros.nodes.conversion.surface import fill_inversion, to_contact, to_marker, to_mesh
@@ -40,7 +41,7 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.srv import InvertMesh as InvertMeshService
 
 TICK_S = 0.02
-PAUSE_S = 1.0  # between frames, after which dots may be anywhere
+PAUSE_NS = 1_000_000_000  # between frames, after which dots may be anywhere
 Finish = Callable[[Worker], None]
 
 
@@ -212,7 +213,10 @@ class MeshInversionNode(Node):
         message = self._newest.message
         if not self._streaming or self._stopping or message is None or message is self._followed:
             return
-        paused = self._followed is not None and _gap_s(self._followed, message) > PAUSE_S
+        stamp_ns = to_nanoseconds(message.header.stamp)
+        paused = self._followed is not None and (
+            abs(stamp_ns - to_nanoseconds(self._followed.header.stamp)) > PAUSE_NS
+        )
         self._followed = message
         gel = self._gel
         self._worker = Worker(
@@ -264,12 +268,6 @@ class _Gel:
             if paused:
                 self._stream.reset()
             return self._stream.follow(image)
-
-
-def _gap_s(before: Image, after: Image) -> float:
-    """Seconds between the stamps of two images; a bag that starts over has one too."""
-    first, second = before.header.stamp, after.header.stamp
-    return abs(second.sec - first.sec + 1e-9 * (second.nanosec - first.nanosec))
 
 
 def _figures(found: Inversion) -> dict[str, float]:

@@ -23,6 +23,9 @@ from tacdiff_ros.sensor.gel_surface import GelSurface
 
 SHADOW_OFFSET_MM = 1e-3
 STEEPEST_TILTED = 0.05  # least cosine to the axis with which a tilt counts
+Weights = tuple[tuple[int, float], ...]  # of a difference: steps along the grid, weight
+NEIGHBOURS: Weights = ((1, 0.5),)
+FOURTH_ORDER: Weights = ((1, 8.0), (2, -1.0))
 CRACK_STEP_MM = 1e-3  # a ray that slips between two triangles is tried again so far beside
 
 
@@ -149,37 +152,29 @@ class GelMesh:
 
     def vertex_areas(self) -> Any:
         """Vectors (N) toward the camera, as long as the area that a vertex stands for, mm^2."""
-        index = dr.arange(mi.UInt32, self.rows * self.columns)
-        sides = []
-        for line, lines, stride in (
-            (index % self.columns, self.columns, 1),
-            (index // self.columns, self.rows, self.columns),
-        ):
-            ahead = dr.minimum(line + 1, lines - 1) - line
-            behind = line - dr.maximum(mi.Int32(line) - 1, 0)
-            sides.append(
-                0.5
-                * (
-                    dr.gather(mi.Vector3f, self.vertices, index + ahead * stride)
-                    - dr.gather(mi.Vector3f, self.vertices, index - mi.UInt32(behind) * stride)
-                )
-            )
-        return dr.cross(sides[1], sides[0])
+        along_x, along_y = self._along_grid(NEIGHBOURS)
+        return dr.cross(along_y, along_x)
 
     def _vertex_normals(self) -> Any:
         """Flat unit normals (3 N) toward the camera, from differences of fourth order."""
-        index = dr.arange(mi.UInt32, self.rows * self.columns)
-        row, column = index // self.columns, index % self.columns
-        along_x = self._difference(index, column, self.columns, 1)
-        along_y = self._difference(index, row, self.rows, self.columns)
+        along_x, along_y = self._along_grid(FOURTH_ORDER)
         flat = dr.ravel(dr.normalize(dr.cross(along_y, along_x)))
         dr.eval(flat)
         return flat
 
-    def _difference(self, index: Any, line: Any, lines: int, stride: int) -> Any:
+    def _along_grid(self, weights: Weights) -> tuple[Any, Any]:
+        """Differences of the vertices (N) along x and y."""
+        index = dr.arange(mi.UInt32, self.rows * self.columns)
+        row, column = index // self.columns, index % self.columns
+        return (
+            self._difference(index, column, self.columns, 1, weights),
+            self._difference(index, row, self.rows, self.columns, weights),
+        )
+
+    def _difference(self, index: Any, line: Any, lines: int, stride: int, weights: Weights) -> Any:
         """Central difference of the vertices along a grid line; one-sided at the pad's border."""
         total = mi.Vector3f(0.0)
-        for step, weight in ((1, 8.0), (2, -1.0)):
+        for step, weight in weights:
             ahead = dr.minimum(line + step, lines - 1) - line
             behind = line - dr.maximum(mi.Int32(line) - step, 0)
             total += weight * (

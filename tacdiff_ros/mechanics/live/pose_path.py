@@ -56,7 +56,7 @@ def _travel_mm(start: IndenterPose, goal: IndenterPose) -> float:
 def straight_way(start: IndenterPose | None, goal: IndenterPose) -> list[IndenterPose]:
     """Poses between two that lie apart, as where frames were lost: contact did not end meanwhile.
 
-    None where the indenter does not touch at both ends, or where these are too far apart for that.
+    Empty where the indenter does not touch at both ends, or where these are too far apart for that.
     """
     if start is None or min(start.depth_mm, goal.depth_mm) <= 0.0:
         return []

@@ -93,8 +93,10 @@ def benchmark(
         return
     contact = found.metrics["all"]["contact_psnr_db"]
     told = f"contact {contact['median']:.1f} dB in the median" if contact else "no contact"
+    reasons = found.result.skips.summary()
+    skipped = f"{found.result.skipped} left out" + (f" ({reasons})" if reasons else "")
     print(
-        f"{out}: {len(found.result.frames)} frames, {found.result.skipped} left out, {told}, "
+        f"{out}: {len(found.result.frames)} frames, {skipped}, {told}, "
         f"{found.timing['realtime_factor']} times real time"
     )
 
@@ -156,6 +158,8 @@ def replay_to(
     metrics = _metrics(result, sensor, spec, "renderer" if network is None else "network")
     timing = {
         "frames": len(result.frames),
+        "skipped": result.skipped,
+        "skipped_by_reason": result.skips.by_reason,
         "seconds": round(result.seconds, 3),
         "recorded_s": round(result.recorded_s, 3),
         "realtime_factor": round(result.recorded_s / max(result.seconds, 1e-9), 3),
@@ -186,6 +190,8 @@ def _metrics(
         "indenter": indenter,
         "simulator": simulator,
         "skipped": result.skipped,
+        "skipped_by_reason": result.skips.by_reason,
+        "skipped_examples": result.skips.examples,
         "all": summarise(result.frames),
         "by_phase": by_phase(result.frames),
         "by_depth": by_depth(result.frames),

@@ -37,7 +37,8 @@ def write_replay_report(
     Args:
         path: HTML file; written beside and renamed.
         title: of the page.
-        metrics: `all`, `by_phase`, `by_depth`, as `replay_scores` summarises, and what was run.
+        metrics: `all`, `by_phase`, `by_depth`, as `replay_scores` summarises, what was run, and
+            `skipped`, `skipped_by_reason` and `skipped_examples` of `SkippedFrames`.
         frames: all compared ones.
         worst: pictures.
 
@@ -50,6 +51,7 @@ def write_replay_report(
         title=title,
         told={name: metrics[name] for name in ("sensor_id", "indenter", "simulator", "skipped")},
         tables=[
+            *([("skipped frames", skipped)] if (skipped := _skipped_table(metrics)) else []),
             ("all frames", table({"all": metrics["all"]})),
             ("by phase", table(metrics["by_phase"])),
             ("by depth", table(metrics["by_depth"])),
@@ -66,6 +68,14 @@ def table(groups: dict[str, dict[str, Any]]) -> list[list[str]]:
         cells = [_cell(group.get(name)) for group in groups.values()]
         rows.append([title, *cells])
     return rows
+
+
+def _skipped_table(metrics: dict[str, Any]) -> list[list[str]]:
+    """Rows of reason, number of frames and first message; empty where no frame was skipped."""
+    counts: dict[str, int] = metrics.get("skipped_by_reason", {})
+    examples: dict[str, str] = metrics.get("skipped_examples", {})
+    rows = [[reason, str(count), examples.get(reason, "")] for reason, count in counts.items()]
+    return [["reason", "frames", "first message"], *rows] if rows else []
 
 
 def _cell(figure: dict[str, Any] | None) -> str:

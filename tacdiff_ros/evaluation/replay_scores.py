@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,44 @@ class WorstFrame:
 
     frame: ComparedFrame
     picture: Image
+
+
+@dataclass
+class SkippedFrames:
+    """Frames of a recording that were read and not compared, by reason.
+
+    Attributes:
+        counts: number of frames of each reason.
+        examples: message of the first frame of a reason, where there is one.
+    """
+
+    counts: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, str] = field(default_factory=dict)
+
+    def add(self, reason: str, message: str = "") -> None:
+        """Count one frame.
+
+        Args:
+            reason: short text that is the same for all frames of this kind.
+            message: error line of this frame.
+        """
+        self.counts[reason] = self.counts.get(reason, 0) + 1
+        if message:
+            self.examples.setdefault(reason, message)
+
+    @property
+    def total(self) -> int:
+        """Number of skipped frames."""
+        return sum(self.counts.values())
+
+    @property
+    def by_reason(self) -> dict[str, int]:
+        """Number of frames of each reason, most frequent first."""
+        return dict(sorted(self.counts.items(), key=lambda entry: (-entry[1], entry[0])))
+
+    def summary(self) -> str:
+        """Counts in one line, "12 no recorded pose, 6 phase move_to_start"; empty for no frame."""
+        return ", ".join(f"{count} {reason}" for reason, count in self.by_reason.items())
 
 
 class WorstFrames:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.image_comparison import ImageComparison
-from tacdiff_ros.evaluation.replay_scores import ComparedFrame, WorstFrame, WorstFrames
+from tacdiff_ros.evaluation.replay_scores import (
+    ComparedFrame,
+    SkippedFrames,
+    WorstFrame,
+    WorstFrames,
+)
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.twin.live_twin import LiveTwin
@@ -19,6 +24,9 @@ from tacdiff_ros.twin.replay_frames import UNTOUCHED, Recording, ReplayFrame
 
 MOST_REFERENCES = 20
 SIMULATED_PHASES = ("approach", "indent", "translate", "rotate", "retract")
+NO_POSE = "no recorded pose"
+NO_REFERENCE = "before the first reference image"
+REFUSED_POSE = "pose that cannot be simulated"
 
 
 @dataclass(frozen=True)
@@ -46,10 +54,10 @@ class ReplayResult:
     Attributes:
         frames: compared ones, in their order.
         worst: pictures of the frames that agree least in the contact.
-        skipped: number of frames without pose, before the reference, or with a pose that cannot
-            be simulated.
+        skipped: number of frames that were not compared; reference images are not among them.
         recorded_s: from the first to the last stamp.
         seconds: that the replay took.
+        skips: reasons of the skipped frames.
     """
 
     frames: tuple[ComparedFrame, ...]
@@ -57,6 +65,7 @@ class ReplayResult:
     skipped: int
     recorded_s: float
     seconds: float
+    skips: SkippedFrames = field(default_factory=SkippedFrames)
 
 
 def replay(
@@ -93,16 +102,18 @@ def replay(
         if progress is not None:
             progress(count)
     if not run.frames:
+        skipped = f" ({run.skips.summary()})" if run.skips.total else ""
         raise InputError(
-            f"{recording.source}: none of {len(stamps)} frames could be compared; it needs "
-            f"untouched frames (phase {UNTOUCHED}) and then frames with an indenter pose"
+            f"{recording.source}: none of {len(stamps)} frames could be compared{skipped}; it "
+            f"needs untouched frames (phase {UNTOUCHED}) and then frames with an indenter pose"
         )
     return ReplayResult(
         tuple(run.frames),
         run.worst.pictures(),
-        run.skipped,
+        run.skips.total,
         1e-9 * (max(stamps) - min(stamps)),
         time.perf_counter() - started,
+        run.skips,
     )
 
 
@@ -127,7 +138,7 @@ class _Replay:
         self._trial: int | None = None
         self.frames: list[ComparedFrame] = []
         self.worst = WorstFrames()
-        self.skipped = 0
+        self.skips = SkippedFrames()
 
     def take(self, frame: ReplayFrame) -> None:
         """The next frame."""
@@ -138,13 +149,15 @@ class _Replay:
             )
         state = frame.state
         if state is None:
-            self.skipped += 1
+            self.skips.add(NO_POSE)
         elif state.phase == UNTOUCHED:
             self._untouched(frame)
-        elif state.phase in SIMULATED_PHASES and self._ready():
+        elif state.phase not in SIMULATED_PHASES:
+            self.skips.add(f"phase {state.phase[:40]}")
+        elif self._ready():
             self._compare(frame)
         else:
-            self.skipped += 1
+            self.skips.add(NO_REFERENCE)
 
     def _untouched(self, frame: ReplayFrame) -> None:
         if len(self._references) < MOST_REFERENCES:
@@ -167,8 +180,8 @@ class _Replay:
             self._trial = state.trial
         try:
             simulated = self._twin.follow(pose)
-        except InputError:
-            self.skipped += 1
+        except InputError as error:
+            self.skips.add(REFUSED_POSE, str(error))
             return
         found = self._comparison.compare(simulated.image, frame.image)
         entry = ComparedFrame(frame.stamp_ns, state.trial, state.phase, state.pose.depth_mm, found)

@@ -5,6 +5,7 @@ from tacdiff_ros.evaluation.agreement import Agreement
 from tacdiff_ros.evaluation.image_metrics import ImageScore
 from tacdiff_ros.evaluation.replay_scores import (
     ComparedFrame,
+    SkippedFrames,
     WorstFrames,
     by_depth,
     by_phase,
@@ -57,3 +58,15 @@ def test_the_worst_frames_are_kept_worst_first():
     kept = [entry.frame.agreement.contact.psnr_db for entry in worst.pictures()]
     assert kept == [20.0, 25.0, 30.0]
     assert worst.pictures()[0].picture.shape == (12, 48, 3)
+
+
+def test_skipped_frames_are_counted_by_reason_with_the_first_message_of_each():
+    skips = SkippedFrames()
+    assert (skips.total, skips.summary()) == (0, "")
+    skips.add("no recorded pose")
+    for depth in (2.5, 2.6):
+        skips.add("pose that cannot be simulated", f"pose: depth is {depth} mm")
+    assert skips.total == 3
+    assert skips.summary() == "2 pose that cannot be simulated, 1 no recorded pose"
+    assert list(skips.by_reason) == ["pose that cannot be simulated", "no recorded pose"]
+    assert skips.examples == {"pose that cannot be simulated": "pose: depth is 2.5 mm"}

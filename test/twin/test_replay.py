@@ -1,6 +1,8 @@
 import csv
 import json
 import shutil
+from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -9,7 +11,9 @@ import pytest
 from tacdiff_ros.cli.application import run
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
-from tacdiff_ros.twin.replay_frames import open_recording
+from tacdiff_ros.sensor.sensor_file import default_sensor
+from tacdiff_ros.twin.replay import replay
+from tacdiff_ros.twin.replay_frames import FrameState, ReplayFrame, open_recording
 
 BALL = "sphere:diameter=6"
 
@@ -152,6 +156,58 @@ def test_a_recording_without_contact_has_whole_images_to_compare_and_says_so(
     assert every["contact_psnr_db"] is None
     assert every["whole_psnr_db"]["median"] > 40
     assert "No frame shows a contact" in (out / "report.html").read_text()
+
+
+def change_row(folder: Path, number: int, **changes: str) -> None:
+    """Replace values in one row of poses.csv."""
+    path = folder / "poses.csv"
+    with path.open(newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    rows[number].update(changes)
+    with path.open("w", newline="") as opened:
+        writer = csv.DictWriter(opened, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_skipped_frames_are_listed_by_reason_in_files_summary_and_page(copied, tmp_path, capsys):
+    change_row(copied, 0, phase="retract")  # before any reference image
+    for number in (5, 6):
+        change_row(copied, number, depth_mm="3.9")  # deeper than the gel model goes
+    change_row(copied, 9, phase="<idle>")
+    out = tmp_path / "out"
+    assert run(["benchmark", str(copied), "--indenter", BALL, "--out", str(out)]) == 0
+    expected = {
+        "pose that cannot be simulated": 2,
+        "before the first reference image": 1,
+        "phase <idle>": 1,
+    }
+    for name in ("metrics.json", "timing.json"):
+        written = json.loads((out / name).read_text())
+        assert written["skipped_by_reason"] == expected
+        assert written["skipped"] == 4
+    summary = capsys.readouterr().out
+    assert "4 frames, 4 left out (2 pose that cannot be simulated, 1 before the first" in summary
+    page = (out / "report.html").read_text()
+    assert "skipped frames" in page
+    assert " mm, expected at most" in page
+    assert "phase &lt;idle&gt;" in page
+
+
+def test_a_frame_without_pose_is_counted_even_where_nothing_can_be_compared():
+    image = np.zeros((240, 320, 3), np.uint8)
+    state = FrameState(IndenterPose(depth_mm=0.5), 0, "indent")
+    frames = [
+        ReplayFrame(0, image, None),
+        ReplayFrame(1, image, None),
+        ReplayFrame(2, image, state),
+    ]
+    recording = SimpleNamespace(source="bag", frames=lambda: iter(frames))
+    expected = (
+        r"none of 3 frames could be compared \(2 no recorded pose, 1 before the first reference"
+    )
+    with pytest.raises(InputError, match=expected):
+        replay(recording, default_sensor(), twin=None)
 
 
 def test_another_sensors_images_are_refused(copied, tmp_path, capsys):

@@ -140,31 +140,37 @@ class GelMesh:
             normal.y += steep * self.tilt.y
         return SurfaceHit(valid, position, dr.normalize(normal), rest, near)
 
-    def visible(self, hit: SurfaceHit, target: Any, active: Any) -> Any:
-        """Whether the straight way from hits to points in the gel is free; without gradients."""
+    def visible(self, position: Any, normal: Any, target: Any, active: Any) -> Any:
+        """Whether the straight way from the surface to points is free; without gradients.
+
+        Args:
+            position: on the surface.
+            normal: of the surface there.
+            target: points in the gel.
+            active: lanes to be answered.
+        """
         with dr.suspend_grad():
-            normal = dr.detach(hit.normal)
-            origin = dr.detach(hit.position) + SHADOW_OFFSET_MM * normal
+            origin = dr.detach(position) + SHADOW_OFFSET_MM * dr.detach(normal)
             way = dr.detach(target) - origin
             distance = dr.norm(way)
             ray = mi.Ray3f(origin, way / distance, 0.999 * distance, 0.0, [])
-            return ~self.scene.ray_test(ray, active=active & hit.valid)
+            return ~self.scene.ray_test(ray, active=active)
 
-    def vertex_areas(self) -> Any:
-        """Vectors (N) toward the camera, as long as the area that a vertex stands for, mm^2."""
-        along_x, along_y = self._along_grid(NEIGHBOURS)
+    def vertex_areas(self, vertex: Any) -> Any:
+        """Vectors toward the camera, as long as the area that a vertex stands for, mm^2."""
+        along_x, along_y = self._along_grid(vertex, NEIGHBOURS)
         return dr.cross(along_y, along_x)
 
     def _vertex_normals(self) -> Any:
         """Flat unit normals (3 N) toward the camera, from differences of fourth order."""
-        along_x, along_y = self._along_grid(FOURTH_ORDER)
+        vertex = dr.arange(mi.UInt32, self.rows * self.columns)
+        along_x, along_y = self._along_grid(vertex, FOURTH_ORDER)
         flat = dr.ravel(dr.normalize(dr.cross(along_y, along_x)))
         dr.eval(flat)
         return flat
 
-    def _along_grid(self, weights: Weights) -> tuple[Any, Any]:
-        """Differences of the vertices (N) along x and y."""
-        index = dr.arange(mi.UInt32, self.rows * self.columns)
+    def _along_grid(self, index: Any, weights: Weights) -> tuple[Any, Any]:
+        """Differences of the vertices along x and y, at vertices by their numbers."""
         row, column = index // self.columns, index % self.columns
         return (
             self._difference(index, column, self.columns, 1, weights),

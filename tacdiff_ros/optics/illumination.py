@@ -106,7 +106,8 @@ def _seen(
                 1.0 + (share - border) / dr.maximum(1.0 - border, 1e-6),
             )
             target = point_at(frame, panels, hit.position, first + place, across)
-            free = mesh.visible(hit, target, (a + b) > 0.0)
+            active = hit.valid & ((a + b) > 0.0)
+            free = mesh.visible(hit.position, hit.normal, target, active)
         seen += [free, free]
     return seen
 

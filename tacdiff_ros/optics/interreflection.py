@@ -36,7 +36,8 @@ from tacdiff_ros.optics.reflected_paths import reflected_path, reflected_sine
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
 GRID = (22, 18)  # nodes along x and y
-SECTORS = 4  # around +x, +y, -x and -y
+SECTORS = 4
+AXES = ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0))  # middles of the sectors
 COLUMNS = 8  # of the table: vertical and level part for each channel, the pad's own, padding
 AZIMUTHS = 20
 BELOW_CRITICAL = 3  # quadrature points in sin^2 of the angle
@@ -75,10 +76,10 @@ class Indirect:
                 total[sector] += _share_of_floor(normal) * cell[6]
         return total
 
-    def from_sector(self, position: Any, normal: Any, sector: int) -> tuple[Any, Any]:
+    def from_sector(self, position: Any, normal: Any, sector: Any) -> tuple[Any, Any]:
         """What of `irradiance` a sector of the layers above returns, and its mean angle's sin^2.
 
-        Both RGB; the angle is that to the sensor's axis.
+        Both RGB; the angle is that to the sensor's axis; `sector` may differ between lanes.
         """
         cell = self._cell(position, sector)
         squares = [dr.square(cell[c]) for c in range(6)]
@@ -93,7 +94,7 @@ class Indirect:
             *(_share_of_floor(normal) * self._cell(position, sector)[6] for sector in range(3))
         )
 
-    def _cell(self, position: Any, sector: int) -> list[Any]:
+    def _cell(self, position: Any, sector: Any) -> list[Any]:
         """Columns of the table for points, by bilinear interpolation."""
         x, y = _axis(sector)
         back = self.tangent * position.z  # z < 0 is nearer to the camera
@@ -116,6 +117,7 @@ def indirect_light(parameters: Parameters, model: SensorModel) -> Indirect | Non
     nodes = _nodes(model)
     view = parameters.view(dr.width(nodes))
     lit = _direct(view, model, nodes)
+    dr.eval(lit)  # else every kernel that reads it would compute it again
     mirrored = _mirror_images(parameters, model, nodes)
     table = mirrored
     for bounce in range(model.interreflection.bounces):
@@ -131,7 +133,7 @@ def indirect_light(parameters: Parameters, model: SensorModel) -> Indirect | Non
     return Indirect(table, tangent, model.gel.width_mm, model.gel.height_mm)
 
 
-def _on_slope(cell: list[Any], sector: int, normal: Any) -> Any:
+def _on_slope(cell: list[Any], sector: Any, normal: Any) -> Any:
     """RGB irradiance from a sector, of which a slope loses what is below its horizon."""
     x, y = _axis(sector)
     facing = x * normal.x + y * normal.y
@@ -145,8 +147,13 @@ def _share_of_floor(normal: Any) -> Any:
     return 0.5 * (1.0 + normal.z)
 
 
-def _axis(sector: int) -> tuple[float, float]:
-    return ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0))[sector]
+def _axis(sector: Any) -> tuple[Any, Any]:
+    """Level unit vector in a sector's middle, of one sector or of a different one in each lane."""
+    if isinstance(sector, int):
+        return AXES[sector]
+    level = mi.Float(sector % 2 == 0)
+    sign = dr.select(sector < 2, mi.Float(1.0), -1.0)
+    return sign * level, sign * (1.0 - level)
 
 
 def _nodes(model: SensorModel) -> Any:
@@ -204,13 +211,13 @@ def _mirror_images(parameters: Parameters, model: SensorModel, nodes: Any) -> An
     for interface in range(1, interfaces + 1):
         parts = _mirrored(view, interface, frame, source, node, weight)
         columns = [column + part for column, part in zip(columns, parts, strict=True)]
+    rows = [
+        [radiance[c] * columns[2 * sector + k] for k in range(2) for c in range(3)]
+        for sector in range(SECTORS)
+    ]
+    dr.eval(rows)  # at once: a kernel a sector would do the same work four times
     group = lights * MIRROR_POINTS
-    rows = []
-    for sector in range(SECTORS):
-        row = [radiance[c] * columns[2 * sector + k] for k in range(2) for c in range(3)]
-        dr.eval(row)
-        rows.append([dr.block_sum(value, group) for value in row])
-    return _table(rows)
+    return _table([[dr.block_sum(value, group) for value in row] for row in rows])
 
 
 def _mirrored(
@@ -258,17 +265,18 @@ def _returned(parameters: Parameters, model: SensorModel, nodes: Any, scattered:
     measure *= _inside(start.x, model.gel.width_mm, GRID[0])
     measure *= _inside(start.y, model.gel.height_mm, GRID[1])
     index, shares = _bilinear(start, model.gel.width_mm, model.gel.height_mm)
-    upright, level = [], []
-    for channel in scattered:
-        radiance = measure * sum(
+    radiance = [
+        measure
+        * sum(
             share * dr.gather(mi.Float, channel, place)
             for share, place in zip(shares, index, strict=True)
         )
-        parts = [radiance * cosine, radiance * sine * dr.cos(beside)]
-        dr.eval(parts)
-        upright.append(dr.block_sum(parts[0], group))
-        level.append(dr.block_sum(parts[1], group))
-    return _padded([*upright, *level])
+        for channel in scattered
+    ]
+    level = sine * dr.cos(beside)
+    parts = [value * cosine for value in radiance] + [value * level for value in radiance]
+    dr.eval(parts)  # all channels at once
+    return _padded([dr.block_sum(part, group) for part in parts])
 
 
 def _angle(view: View, ring: Any) -> tuple[Any, Any]:

@@ -11,11 +11,11 @@ without gradients.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import drjit as dr
 import mitsuba as mi
+import numpy as np
 
 from tacdiff_ros.optics.gel_mesh import GelMesh, SurfaceHit
 from tacdiff_ros.optics.illumination import ShadowSamples, irradiance
@@ -47,7 +47,7 @@ def near_light(
         vertex = dr.arange(mi.UInt32, mesh.rows * mesh.columns)
         view = parameters.view(dr.width(vertex))
         position = dr.gather(mi.Point3f, dr.detach(mesh.vertices), vertex)
-        area = mesh.vertex_areas()
+        area = mesh.vertex_areas(vertex)
         hit = SurfaceHit(
             mi.Bool(True), position, dr.normalize(area), mi.Vector2f(position.x, position.y)
         )
@@ -58,9 +58,7 @@ def near_light(
         sent = arriving * view.triple("gel.base_color") / dr.pi
         total = _gathered(mesh, position, area, sent)
         total -= indirect.from_flat_pad(position, hit.normal)
-        for sector in range(SECTORS):
-            light, sine_squared = indirect.from_sector(position, hit.normal, sector)
-            total -= light * _hidden(mesh, hit, sector, sine_squared)
+        total -= _hidden(mesh, indirect)
         flat = dr.ravel(mi.Vector3f(total))
         dr.eval(flat)
         return flat
@@ -100,17 +98,57 @@ def _summed(position: Any, area: Any, sent: Any, columns: Any, rows: Any, reach:
     return total
 
 
-def _hidden(mesh: GelMesh, hit: SurfaceHit, sector: int, mean: Any) -> Any:
-    """Share of a sector's light, RGB of mean sin^2, that the gel around keeps from each vertex."""
+def _hidden(mesh: GelMesh, indirect: Indirect) -> Any:
+    """RGB irradiance from the layers above that the gel around keeps from each vertex.
+
+    One lane a vertex and sector. The rays of a lane are a loop in the kernel: sixty of them in one
+    piece take minutes to compile for a graphics card.
+    """
+    lane = dr.arange(mi.UInt32, mesh.rows * mesh.columns * SECTORS)
+    vertex, sector = lane // SECTORS, lane % SECTORS
+    position = dr.gather(mi.Point3f, dr.detach(mesh.vertices), vertex)
+    normal = dr.normalize(mesh.vertex_areas(vertex))
+    light, sine_squared = indirect.from_sector(position, normal, sector)
+    directions, squares = _sector_rays()
+    rays = dr.opaque(mi.UInt32, len(SINES_SQUARED) * AZIMUTHS)
+    share = _hidden_share(mesh, position, normal, sector, sine_squared, directions, squares, rays)
+    hidden = [light[c] * share[c] for c in range(3)]
+    dr.eval(hidden)
+    return mi.Color3f(*(dr.block_sum(part, SECTORS) for part in hidden))
+
+
+def _sector_rays() -> tuple[Any, Any]:
+    """Directions, flat (sectors x rays x 3), and sin^2 of a sector's rays to the sensor's axis."""
+    squares = np.repeat(SINES_SQUARED, AZIMUTHS)
+    step = np.tile(np.arange(AZIMUTHS), len(SINES_SQUARED))
+    turn = np.arange(SECTORS)[:, None] + (step + 0.5) / AZIMUTHS - 0.5
+    sine, cosine = np.sqrt(squares), np.sqrt(1.0 - squares)
+    turn = 0.5 * np.pi * turn
+    parts = [sine * np.cos(turn), sine * np.sin(turn), np.broadcast_to(-cosine, turn.shape)]
+    directions = np.stack(parts, axis=-1).astype(np.float32)
+    return mi.Float(directions.ravel()), mi.Float(squares.astype(np.float32))
+
+
+@dr.syntax
+def _hidden_share(
+    mesh: GelMesh,
+    position: Any,
+    normal: Any,
+    sector: Any,
+    mean: Any,
+    directions: Any,
+    squares: Any,
+    rays: Any,
+) -> Any:
+    """Share of a sector's light, RGB of mean sin^2, that the gel around keeps from points."""
     hidden, whole = mi.Color3f(0.0), mi.Color3f(1e-6)
-    for sine_squared in SINES_SQUARED:
-        sine, cosine = math.sqrt(sine_squared), math.sqrt(1.0 - sine_squared)
-        usual = dr.exp(-dr.square((mean - sine_squared) / SPREAD))
-        for step in range(AZIMUTHS):
-            turn = 0.5 * math.pi * (sector + (step + 0.5) / AZIMUTHS - 0.5)
-            way = mi.Vector3f(sine * math.cos(turn), sine * math.sin(turn), -cosine)
-            facing = dr.maximum(dr.dot(hit.normal, way), 0.0)
-            free = mesh.visible(hit, hit.position + FAR_MM * way, facing > 0.0)
-            hidden += usual * dr.select(free, 0.0, facing)
-            whole += usual * facing
+    ray = mi.UInt32(0)
+    while ray < rays:
+        way = dr.gather(mi.Vector3f, directions, sector * rays + ray)
+        usual = dr.exp(-dr.square((mean - dr.gather(mi.Float, squares, ray)) / SPREAD))
+        facing = dr.maximum(dr.dot(normal, way), 0.0)
+        free = mesh.visible(position, normal, position + FAR_MM * way, facing > 0.0)
+        hidden += usual * dr.select(free, 0.0, facing)
+        whole += usual * facing
+        ray += 1
     return hidden / whole

@@ -1,5 +1,7 @@
 """Light between parts of the gel: what a wall sends to the floor at its foot, and keeps from it."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -91,6 +93,68 @@ def test_the_floor_around_a_block_comes_nearer_to_mitsubas_path_tracer(model):
         return float(np.sqrt(np.mean(np.square(means))))
 
     assert away(with_near_light) < 0.75 * away(without)
+
+
+def brute_force_hidden(drawn):
+    """(N, 3) irradiance that the gel hides, by one ray after the other, written out."""
+    import drjit as dr
+    import mitsuba as mi
+
+    from tacdiff_ros.optics.near_light import AZIMUTHS, FAR_MM, SINES_SQUARED, SPREAD
+
+    mesh, indirect = drawn.mesh, drawn._indirect_light()
+    vertex = dr.arange(mi.UInt32, mesh.rows * mesh.columns)
+    position = dr.gather(mi.Point3f, mesh.vertices, vertex)
+    normal = dr.normalize(mesh.vertex_areas(vertex))
+    dr.eval(position, normal)
+    points, normals = np.array(position).T, np.array(normal).T
+    total = np.zeros_like(points)
+    for sector in range(4):
+        light, mean = (np.array(v).T for v in indirect.from_sector(position, normal, sector))
+        hidden, whole = np.zeros_like(points), np.full_like(points, 1e-6)
+        for squared in SINES_SQUARED:
+            usual = np.exp(-(((mean - squared) / SPREAD) ** 2))
+            for step in range(AZIMUTHS):
+                turn = 0.5 * np.pi * (sector + (step + 0.5) / AZIMUTHS - 0.5)
+                way = np.append(
+                    np.sqrt(squared) * np.array([np.cos(turn), np.sin(turn)]),
+                    -np.sqrt(1.0 - squared),
+                )
+                facing = np.maximum(normals @ way, 0.0)[:, None]
+                ray = mi.Vector3f(*(float(part) for part in way))
+                free = mesh.visible(position, normal, position + FAR_MM * ray, mi.Bool(True))
+                hidden += usual * np.where(np.array(free)[:, None], 0.0, facing)
+                whole += usual * facing
+        total += light * hidden / whole
+    return total
+
+
+def test_the_loop_over_rays_hides_what_rays_one_by_one_hide(model):
+    from tacdiff_ros.optics.near_light import _hidden
+
+    drawn = renderer(model)
+    expected = brute_force_hidden(drawn)
+    hidden = np.array(_hidden(drawn.mesh, drawn._indirect_light())).T
+    assert expected.max() > 0.1
+    np.testing.assert_allclose(hidden, expected, atol=1e-5 * expected.max())
+
+
+def test_no_kernel_of_near_light_holds_more_than_a_pixels_rays(model):
+    """A graphics card's compiler takes minutes for tens of ray tests in one kernel."""
+    import drjit as dr
+
+    drawn = renderer(model)
+    with dr.scoped_set_flag(dr.JitFlag.KernelHistory, True):
+        dr.kernel_history_clear()
+        drawn.gather_near_light()
+        kernels = [kernel for kernel in dr.kernel_history() if "ir" in kernel]
+    tests = [traced(kernel["ir"].getvalue()) for kernel in kernels]
+    assert 0 < max(tests) <= 2 * len(model.lights)
+
+
+def traced(source):
+    """Number of ray tests in a kernel's source, for the processor or for a card."""
+    return len(re.findall(r"call void %rd|_optix_(?:trace|hitobject_traverse)", source))
 
 
 def test_it_stays_on_its_grid_until_it_is_dropped(model):

@@ -12,7 +12,9 @@ A killed process costs at most the last half second: chunks and rows are flushed
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import logging
 import os
 import queue
 import threading
@@ -20,16 +22,25 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
 
-from tacdiff_ros.acquisition.bag_repair import BAG_VERSION, lock_bag, write_yaml
+from tacdiff_ros.acquisition.bag_repair import (
+    BAG_VERSION,
+    is_finished,
+    lock_bag,
+    repair_bag,
+    write_yaml,
+)
+from tacdiff_ros.acquisition.faults import Cause
 from tacdiff_ros.acquisition.sampling import Sample
 from tacdiff_ros.errors import InputError
 
+LOGGER = logging.getLogger(__name__)
 FLUSH_PERIOD_S = 0.4
+CLOSE_TIMEOUT_S = 20.0  # for the backlog and the index of the bag
 LARGEST_BACKLOG = 4000  # messages; at 25 images/s and 1 kHz of states about four seconds
 FREE_SPACE_BYTES = 200 * 1024 * 1024
 POSE_COLUMNS = ["x_mm", "y_mm", "depth_mm", "yaw_rad"]
@@ -42,6 +53,9 @@ INDEX_COLUMNS = [
     *[f"torque_{axis}_n_m" for axis in "xyz"],
     "pose_gap_ms",
 ]
+
+
+_Item: TypeAlias = "tuple[str, int, bytes] | list[Any]"  # a message, or a row of the index
 
 
 @dataclass(frozen=True)
@@ -58,7 +72,16 @@ class Topic:
 
 
 class RunRecorder:
-    """Writes one run; messages come in serialised and are written by a thread of their own."""
+    """Writes one run; messages come in serialised and are written by a thread of their own.
+
+    Whatever is raised in that thread ends up in `failure`, the first cause in one line; an
+    unexpected exception leaves its traceback in the log. What comes after a failure is discarded.
+
+    Attributes:
+        folder: folder of the run.
+        bag: rosbag2 in it.
+        failure: why the recording is incomplete; None as long as it is complete.
+    """
 
     def __init__(
         self,
@@ -84,9 +107,10 @@ class RunRecorder:
         self.bag = folder / "bag"
         self.failure: str | None = None
         self._run = dict(run)
-        self._queue: queue.Queue[tuple[str, int, bytes] | list[Any] | None] = queue.Queue(
-            LARGEST_BACKLOG
-        )
+        self._outcome: dict[str, Any] = {}
+        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._storage_damaged = False  # the bag may end in half a record
+        self._abandoned = False  # `close` gave up waiting
         self._flushed_s = time.monotonic()
         store = _make_complete_typestore(definitions, topics)
         try:
@@ -108,8 +132,9 @@ class RunRecorder:
             topic.name: self._writer.add_connection(topic.name, topic.type_name, typestore=store)
             for topic in topics
         }
-        self._lock = lock_bag(self.bag)
-        self._thread = threading.Thread(target=self._write_all, name="recorder", daemon=True)
+        self._bag_lock: int | None = lock_bag(self.bag)
+        self._release = threading.Lock()
+        self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
         self._thread.start()
 
     def write(self, topic: str, time_ns: int, data: bytes) -> None:
@@ -121,41 +146,102 @@ class RunRecorder:
         self._put(index_row(sample))
 
     def close(self, outcome: Mapping[str, Any]) -> None:
-        """Write what is queued, close the bag and note the outcome."""
-        self._queue.put(None)
-        self._thread.join()
-        try:
-            self._index_file.close()
-            self._writer.close()
-            write_yaml(self.folder / "run.yaml", {**self._run, "outcome": dict(outcome)})
-        except OSError as error:
-            self.failure = self.failure or f"cannot close the recording: {error}"
-        finally:
-            os.close(self._lock)
+        """Write what is queued, close the bag and note the outcome, within `CLOSE_TIMEOUT_S`.
 
-    def _put(self, item: tuple[str, int, bytes] | list[Any]) -> None:
+        Nothing is raised: what went wrong is in `failure`, and in run.yaml in place of a success.
+        A bag that its writer cannot close is repaired. Where the disk does not respond in time the
+        recording is abandoned: the thread writes nothing after the call that blocks, the bag is
+        unlocked and remains to be repaired by its reader.
+        """
+        self._outcome = dict(outcome)
+        self._queue.put(None)
+        self._thread.join(CLOSE_TIMEOUT_S)
+        if self._thread.is_alive():
+            self._abandoned = True
+            self._fail(
+                f"cannot close the recording: the disk did not respond for {CLOSE_TIMEOUT_S:g} s"
+            )
+            self._unlock()
+
+    def _put(self, item: _Item) -> None:
         if self.failure is not None:
             return
-        try:
-            self._queue.put_nowait(item)
-        except queue.Full:
-            self.failure = f"the disk does not keep up: {LARGEST_BACKLOG} messages are waiting"
+        if self._queue.qsize() >= LARGEST_BACKLOG:
+            self._fail(f"the disk does not keep up: {LARGEST_BACKLOG} messages are waiting")
+            return
+        self._queue.put(item)
 
-    def _write_all(self) -> None:
-        """Body of the writing thread."""
-        while (item := self._queue.get()) is not None:
-            if self.failure is not None:
-                continue
+    def _fail(self, cause: str) -> None:
+        """Keep the first cause."""
+        self.failure = self.failure or cause
+
+    def _fail_with(self, task: str, error: BaseException) -> None:
+        """Keep an exception as the cause; an unexpected one leaves its traceback in the log."""
+        if isinstance(error, (OSError, WriterError, InputError)):
+            self._fail(f"{task}: {error}")
+            return
+        LOGGER.error("%s", task, exc_info=error)
+        self._fail(f"{task}: {type(error).__name__}: {error}")
+
+    def _work(self) -> None:
+        """Body of the writing thread; it ends with the bag closed and unlocked."""
+        try:
+            while (item := self._queue.get()) is not None:
+                if self.failure is None:
+                    self._write_item(item)
+            if not self._abandoned:
+                self._close_files()
+        except BaseException as error:  # nobody else could tell that the thread ended
+            self._fail_with("the recorder's thread ended", error)
+        finally:
+            self._unlock()
+
+    def _write_item(self, item: _Item) -> None:
+        try:
+            if isinstance(item, list):
+                self._index.writerow(item)
+            else:
+                topic, time_ns, data = item
+                self._writer.write(self._connections[topic], time_ns, data)
+            if time.monotonic() - self._flushed_s > FLUSH_PERIOD_S:
+                self._flush()
+        except BaseException as error:  # the run must end with its cause, whatever it is
+            self._storage_damaged = isinstance(error, (OSError, MemoryError))
+            self._fail_with("cannot record", error)
+
+    def _close_files(self) -> None:
+        """Close index and bag and write the outcome; a step that fails does not stop the others."""
+        steps = [self._index_file.close, self._writer.close, self._repair, self._write_outcome]
+        if self._storage_damaged:
+            steps.remove(self._writer.close)
+        for step in steps:
             try:
-                if isinstance(item, list):
-                    self._index.writerow(item)
-                else:
-                    topic, time_ns, data = item
-                    self._writer.write(self._connections[topic], time_ns, data)
-                if time.monotonic() - self._flushed_s > FLUSH_PERIOD_S:
-                    self._flush()
-            except (OSError, WriterError) as error:
-                self.failure = f"cannot record: {error}"
+                step()
+            except BaseException as error:  # as in `_write_item`
+                self._fail_with("cannot close the recording", error)
+
+    def _repair(self) -> None:
+        """Close the bag where its writer did not."""
+        if is_finished(self.bag):
+            return
+        with contextlib.suppress(Exception):  # the cause is known already
+            self._writer.abort()
+        self._unlock()
+        repair_bag(self.bag)
+
+    def _write_outcome(self) -> None:
+        outcome = self._outcome
+        if self.failure is not None and outcome.get("success"):
+            cause = Cause.RECORDING_FAILED.value
+            outcome = {**outcome, "success": False, "message": self.failure, "cause": cause}
+        write_yaml(self.folder / "run.yaml", {**self._run, "outcome": outcome})
+
+    def _unlock(self) -> None:
+        """Let others read or repair the bag; may be called again."""
+        with self._release:
+            bag_lock, self._bag_lock = self._bag_lock, None
+        if bag_lock is not None:
+            os.close(bag_lock)
 
     def _flush(self) -> None:
         """Hand everything to the operating system, and look ahead for a full disk."""
@@ -166,7 +252,7 @@ class RunRecorder:
         self._flushed_s = time.monotonic()
         free = os.statvfs(self.folder)
         if free.f_bavail * free.f_frsize < FREE_SPACE_BYTES:
-            self.failure = f"less than {FREE_SPACE_BYTES >> 20} MiB are free on the disk"
+            self._fail(f"less than {FREE_SPACE_BYTES >> 20} MiB are free on the disk")
 
 
 def index_row(sample: Sample) -> list[Any]:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from rosbags.highlevel import AnyReader
 
 from tacdiff_ros.acquisition import recording
 from tacdiff_ros.acquisition.bag_reading import images, messages, open_run
-from tacdiff_ros.acquisition.bag_repair import is_finished, repair_bag
+from tacdiff_ros.acquisition.bag_repair import is_finished, lock_bag, repair_bag
 from tacdiff_ros.acquisition.pose import Pose
 from tacdiff_ros.acquisition.protocol import Phase
 from tacdiff_ros.acquisition.recording import INDEX_COLUMNS, RunRecorder, Topic, make_typestore
@@ -449,9 +450,119 @@ def test_a_full_disk_is_a_failure_and_not_a_crash(tmp_path, flush_always, monkey
     monkeypatch.setattr(recorder._writer, "close", full)
     recorder.close({"success": False})
     assert "No space left on device" in recorder.failure
-    monkeypatch.undo()
-    assert repair_bag(recorder.bag)  # the folder is not locked any more
+    assert is_finished(recorder.bag)
     assert len(raw_messages(recorder.bag)) in (3, 4)
+
+
+def raise_error(error: BaseException):
+    def raising(*_arguments):
+        raise error
+
+    return raising
+
+
+@pytest.mark.parametrize("error", [RuntimeError("broken writer"), SystemExit(3), KeyError("x")])
+def test_whatever_is_raised_while_writing_ends_the_run_with_its_cause(
+    tmp_path, monkeypatch, caplog, error
+):
+    recorder = start(tmp_path / "run")
+    for k in range(4):
+        recorder.write(POSES.name, START_NS + k, pose_bytes(k))
+    while recorder._queue.qsize():
+        time.sleep(0.01)
+    time.sleep(0.1)  # the last one is being written
+    monkeypatch.setattr(recorder._writer, "write", raise_error(error))
+    assert wait_for_failure(recorder) == f"cannot record: {type(error).__name__}: {error}"
+    recorder.close({"success": True})
+    assert "Traceback" in caplog.text
+    assert "in raising" in caplog.text
+    outcome = yaml.safe_load((tmp_path / "run" / "run.yaml").read_text())["outcome"]
+    assert outcome["success"] is False
+    assert (outcome["cause"], outcome["message"]) == ("recording_failed", recorder.failure)
+    assert [data for *_, data in raw_messages(recorder.bag)] == [pose_bytes(k) for k in range(4)]
+
+
+def test_a_topic_that_was_not_announced_ends_the_run_with_its_name(tmp_path):
+    recorder = start(tmp_path / "run")
+    recorder.write("/unannounced", START_NS, b"")
+    assert "'/unannounced'" in wait_for_failure(recorder)
+    recorder.close({})
+
+
+@pytest.mark.parametrize("part", ["_writer", "_index_file"])
+@pytest.mark.parametrize("error", [RuntimeError("no close"), OSError(5, "Input/output error")])
+def test_an_error_at_the_close_is_no_exception_and_leaves_a_readable_bag(
+    tmp_path, monkeypatch, part, error
+):
+    recorder = start(tmp_path / "run")
+    for k in range(4):
+        recorder.write(POSES.name, START_NS + k, pose_bytes(k))
+    if part == "_writer":
+        monkeypatch.setattr(recorder._writer, "close", raise_error(error))
+    else:
+        recorder._index_file.close()
+        recorder._index_file = SimpleNamespace(close=raise_error(error))
+    recorder.close({"success": True})
+    assert "cannot close the recording" in recorder.failure
+    assert str(error) in recorder.failure
+    assert is_finished(recorder.bag)
+    raw_messages(recorder.bag)
+    outcome = yaml.safe_load((tmp_path / "run" / "run.yaml").read_text())["outcome"]
+    assert (outcome["success"], outcome["message"]) == (False, recorder.failure)
+
+
+def test_a_thread_that_ended_is_a_failure_and_the_close_does_not_wait(tmp_path, monkeypatch):
+    monkeypatch.setattr(recording, "LARGEST_BACKLOG", 20)
+    monkeypatch.setattr(RunRecorder, "_write_item", raise_error(RuntimeError("broken thread")))
+    recorder = start(tmp_path / "run")
+    assert "broken thread" in wait_for_failure(recorder)
+    for k in range(100):
+        recorder.write(POSES.name, START_NS + k, pose_bytes(k))
+    began = time.monotonic()
+    recorder.close({})
+    assert time.monotonic() - began < 1.0
+    lock = lock_bag(recorder.bag)
+    os.close(lock)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "expected"),
+    [(1, "the disk did not respond for 0.3 s"), (50, "does not keep up: 20 messages")],
+)
+def test_a_disk_that_blocks_does_not_block_the_close(
+    tmp_path, flush_always, monkeypatch, waiting, expected
+):
+    """Neither with one message nor with a full queue behind a write that does not return."""
+    monkeypatch.setattr(recording, "LARGEST_BACKLOG", 20)
+    monkeypatch.setattr(recording, "CLOSE_TIMEOUT_S", 0.3)
+    recorder = start(tmp_path / "run")
+    for k in range(4):
+        recorder.write(POSES.name, START_NS + k, pose_bytes(k))
+    while recorder._queue.qsize():
+        time.sleep(0.01)
+    time.sleep(0.1)
+    answers = threading.Event()
+    monkeypatch.setattr(recorder._writer, "write", lambda *_arguments: answers.wait())
+    for k in range(waiting):
+        recorder.write(POSES.name, START_NS + k, pose_bytes(k))
+    began = time.monotonic()
+    recorder.close({"success": True})
+    assert time.monotonic() - began < 2.0
+    assert expected in recorder.failure
+    assert repair_bag(recorder.bag)  # nobody holds its lock
+    found = [data for *_, data in raw_messages(recorder.bag)]
+    assert found == [pose_bytes(k) for k in range(4)]
+    answers.set()
+    recorder._thread.join(5.0)
+    assert not recorder._thread.is_alive()
+    assert [data for *_, data in raw_messages(recorder.bag)] == found
+
+
+def test_a_run_can_be_closed_twice(tmp_path):
+    recorder = record(tmp_path / "run", 3)
+    recorder.close({"success": True})
+    assert recorder.failure is None
+    assert len(raw_messages(recorder.bag)) == 9
 
 
 def test_a_disk_that_is_too_slow_is_a_failure_and_no_silent_loss(tmp_path, monkeypatch):

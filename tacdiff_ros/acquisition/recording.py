@@ -189,7 +189,9 @@ class RunRecorder:
             while (item := self._queue.get()) is not None:
                 if self.failure is None:
                     self._write_item(item)
-            if not self._abandoned:
+            if self._abandoned:
+                self._discard_buffers()
+            else:
                 self._close_files()
         except BaseException as error:  # nobody else could tell that the thread ended
             self._fail_with("the recorder's thread ended", error)
@@ -203,7 +205,7 @@ class RunRecorder:
             else:
                 topic, time_ns, data = item
                 self._writer.write(self._connections[topic], time_ns, data)
-            if time.monotonic() - self._flushed_s > FLUSH_PERIOD_S:
+            if self.failure is None and time.monotonic() - self._flushed_s > FLUSH_PERIOD_S:
                 self._flush()
         except BaseException as error:  # the run must end with its cause, whatever it is
             self._storage_damaged = isinstance(error, (OSError, MemoryError))
@@ -219,6 +221,13 @@ class RunRecorder:
                 step()
             except BaseException as error:  # as in `_write_item`
                 self._fail_with("cannot close the recording", error)
+
+    def _discard_buffers(self) -> None:
+        """Close the files without what is buffered: others may have repaired the bag meanwhile."""
+        storage: Any = self._writer.storage
+        storage.bio.raw.close()
+        index_buffer: Any = self._index_file.buffer
+        index_buffer.raw.close()
 
     def _repair(self) -> None:
         """Close the bag where its writer did not."""

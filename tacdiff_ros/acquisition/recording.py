@@ -37,6 +37,7 @@ from tacdiff_ros.acquisition.bag_repair import (
 from tacdiff_ros.acquisition.faults import Cause
 from tacdiff_ros.acquisition.sampling import Sample
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.exception_log import log_exception
 
 LOGGER = logging.getLogger(__name__)
 FLUSH_PERIOD_S = 0.4
@@ -180,8 +181,7 @@ class RunRecorder:
         if isinstance(error, (OSError, WriterError, InputError)):
             self._fail(f"{task}: {error}")
             return
-        LOGGER.error("%s", task, exc_info=error)
-        self._fail(f"{task}: {type(error).__name__}: {error}")
+        self._fail(log_exception(LOGGER, task, error))
 
     def _work(self) -> None:
         """Body of the writing thread; it ends with the bag closed and unlocked."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.exception_log import log_exception
 
+LOGGER = logging.getLogger(__name__)
 Progress = Callable[[str, float], None]
 
 
@@ -17,7 +20,11 @@ class CancelledError(Exception):
 
 
 class Worker:
-    """A computation that can be watched and cancelled."""
+    """A computation that can be watched and cancelled.
+
+    Whatever the task raises ends it with one line in `failure`; an unexpected exception leaves its
+    traceback in the log.
+    """
 
     def __init__(self, task: Callable[[Progress], Any], name: str) -> None:
         """Start it.
@@ -63,8 +70,8 @@ class Worker:
             self.failure = self._why
         except InputError as error:
             self.failure = str(error)
-        except Exception as error:  # the node must live on, and the caller must know
-            self.failure = f"{self._name} failed: {type(error).__name__}: {error}"
+        except BaseException as error:  # also SystemExit and panics: the caller must know
+            self.failure = log_exception(LOGGER, f"{self._name} failed", error)
 
     def _on_progress(self, stage: str, share: float) -> None:
         if self._cancelled.is_set():

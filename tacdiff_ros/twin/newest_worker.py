@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.exception_log import log_exception
 
+LOGGER = logging.getLogger(__name__)
 Item = TypeVar("Item")
 
 
 class NewestWorker(Generic[Item]):
-    """Calls a task with the newest items offered, one after the other, until it is closed."""
+    """Calls a task with the newest items offered, one after the other, until it is closed.
+
+    The thread outlives whatever a task raises; an unexpected exception leaves its traceback in the
+    log.
+    """
 
     def __init__(
         self, task: Callable[[Item], None], complain: Callable[[str], None], most: int = 1
@@ -54,12 +61,18 @@ class NewestWorker(Generic[Item]):
     def _work(self) -> None:
         while (item := self._next()) is not None:
             try:
-                self._task(item)
-                self.done += 1
-            except InputError as error:
-                self._complain(str(error))
-            except Exception as error:  # the thread must live on, and somebody must know
-                self._complain(f"{type(error).__name__}: {error}")
+                self._do(item)
+            except BaseException as error:  # of `complain`, at a shutdown for example
+                log_exception(LOGGER, "an error could not be reported", error)
+
+    def _do(self, item: Item) -> None:
+        try:
+            self._task(item)
+            self.done += 1
+        except InputError as error:
+            self._complain(str(error))
+        except BaseException as error:  # also SystemExit and panics: the thread must live on
+            self._complain(log_exception(LOGGER, "unexpected error", error))
 
     def _next(self) -> Item | None:
         with self._changed:

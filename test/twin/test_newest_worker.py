@@ -1,6 +1,8 @@
 import threading
 import time
 
+import pytest
+
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.twin.newest_worker import NewestWorker
 
@@ -68,7 +70,50 @@ def test_what_fails_is_told_and_the_next_one_is_worked_on():
             threading.Event().wait(0.01)
     worker.offer("good")
     assert done.wait(10)
-    assert told == ["no such pose", "ValueError: a bug"]
+    assert told == ["no such pose", "unexpected error: ValueError: a bug"]
+    assert worker.close()
+
+
+class PanicError(BaseException):
+    """As those of Rust extensions: no subclass of Exception."""
+
+
+@pytest.mark.parametrize("error", [RuntimeError("r1"), SystemExit("r2"), PanicError("r3")])
+def test_whatever_a_task_raises_leaves_a_traceback_and_the_thread_lives_on(caplog, error):
+    told, done = [], threading.Event()
+
+    def task(item):
+        if item == "bad":
+            raise error
+        done.set()
+
+    worker = NewestWorker(task, told.append, most=2)
+    worker.offer("bad")
+    worker.offer("good")
+    assert done.wait(10)
+    assert told == [f"unexpected error: {type(error).__name__}: {error}"]
+    assert "Traceback" in caplog.text
+    assert "in task" in caplog.text
+    assert worker.close()
+
+
+def test_a_report_that_fails_does_not_end_the_thread(caplog):
+    done = threading.Event()
+
+    def task(item):
+        if item == "bad":
+            raise InputError("no such pose")
+        done.set()
+
+    def complain(_line):
+        raise RuntimeError("the publisher is gone")
+
+    worker = NewestWorker(task, complain, most=2)
+    worker.offer("bad")
+    worker.offer("good")
+    assert done.wait(10)
+    assert "the publisher is gone" in caplog.text
+    assert "no such pose" in caplog.text
     assert worker.close()
 
 

@@ -50,6 +50,7 @@ class CalibrationNode(Node):
         self._finish: Any = None
         self._goal: Any = None
         self._last: Calibration | None = None
+        self._has_reference = False  # in the session
         self._stopping = False
         self._publisher = self.create_publisher(SensorModelMessage, "sensor_model", LATCHED)
         self._service = DeferredService(self, CalibrateService, "calibrate", self._on_request)
@@ -100,6 +101,7 @@ class CalibrationNode(Node):
         kind = CalibrateService.Request
         if request.command == kind.COMMAND_TAKE_REFERENCE:
             self._session.take_reference(self._image(request.reference))
+            self._has_reference = True
             response.message = "the reference is taken"
         elif request.command == kind.COMMAND_TAKE_PRESS:
             for message in request.presses or [Image()]:
@@ -107,6 +109,7 @@ class CalibrationNode(Node):
             response.message = f"{self._session.press_count} presses are taken"
         elif request.command == kind.COMMAND_CLEAR:
             self._session.clear()
+            self._has_reference = False
             response.message = "what was taken is forgotten"
         elif request.command == kind.COMMAND_SAVE:
             if self._last is None:
@@ -114,28 +117,39 @@ class CalibrationNode(Node):
             response.path = str(self._session.save(self._last, request.output))
             response.message = f"written: {response.path}"
         elif request.command == kind.COMMAND_COMPUTE:
-            self._start(self._session.job(request.sensor_id), self._later(ticket, None))
+            self._start(self._session.job(request.sensor_id), self._later(ticket, None, ""))
             return True
         elif request.command == kind.COMMAND_CALIBRATE:
-            job = self._whole_job(request)
+            job, warning = self._whole_job(request)
             self._session.path(request.output, job.sensor_id)
-            self._start(job, self._later(ticket, request.output))
+            self._start(job, self._later(ticket, request.output, warning))
             return True
         else:
             raise InputError(f"command {request.command} is unknown: expected 0 to 5")
         return False
 
-    def _whole_job(self, request: Any) -> CalibrationJob:
-        """A computation from one request; a request without presses uses those taken before."""
+    def _whole_job(self, request: Any) -> tuple[CalibrationJob, str]:
+        """A computation from one request, and a warning for its response where there is one.
+
+        A request without presses uses those taken before.
+        """
         if not request.presses:
             if request.reference.width > 0:
                 self._session.take_reference(from_image(request.reference))
-            return self._session.job(request.sensor_id)
+                self._has_reference = True
+            return self._session.job(request.sensor_id), ""
         session = self._new_session()
         session.take_reference(self._image(request.reference))
         for message in request.presses:
             session.take_press(from_image(message), request.indenter)
-        return session.job(request.sensor_id)
+        warning = ""
+        if self._has_reference and request.reference.width == 0:
+            warning = (
+                "; warning: the newest frame was used as reference, not the one taken before: "
+                "give a request with presses its own reference"
+            )
+            self.get_logger().warning(warning.removeprefix("; warning: "))
+        return session.job(request.sensor_id), warning
 
     def _start(self, job: CalibrationJob, finish: Any) -> None:
         if self._worker is not None or self._stopping:
@@ -143,22 +157,22 @@ class CalibrationNode(Node):
         self._finish = finish
         self._worker = Worker(job.run, "the calibration")
 
-    def _later(self, ticket: Ticket, output: str | None) -> Any:
+    def _later(self, ticket: Ticket, output: str | None, warning: str) -> Any:
         """How a service call is answered in the end; `output` None does not save."""
 
         def finish(worker: Worker) -> None:
             response = CalibrateService.Response(presses_taken=self._session.press_count)
-            self._fill(response, worker, output)
+            self._fill(response, worker, output, warning)
             self._service.answer(ticket, response)
 
         return finish
 
-    def _fill(self, response: Any, worker: Worker, output: str | None) -> None:
+    def _fill(self, response: Any, worker: Worker, output: str | None, warning: str) -> None:
         """Save and publish a result, and say so in a response or an action's result."""
         response.duration = worker.seconds
         found = worker.found
         if found is None:
-            response.message = worker.failure
+            response.message = worker.failure + warning
             return
         try:
             if output is not None:
@@ -171,7 +185,7 @@ class CalibrationNode(Node):
         now = self.get_clock().now().to_msg()
         response.sensor_model = to_sensor_model(found.model, figures, now, self._frame)
         self._publish(response.sensor_model)
-        warnings = "".join(f"; warning: {line}" for line in found.warnings)
+        warnings = warning + "".join(f"; warning: {line}" for line in found.warnings)
         response.message = f"calibrated {found.model.sensor_id} in {worker.seconds:.0f} s{warnings}"
         response.success = True
 
@@ -182,12 +196,12 @@ class CalibrationNode(Node):
         """Start a goal; it is executed, as rclpy calls it, when its result is known."""
         result = Calibrate.Result()
         try:
-            job = self._whole_job(goal.request)
+            job, warning = self._whole_job(goal.request)
             self._session.path(goal.request.output, job.sensor_id)
 
             def finish(worker: Worker) -> None:
                 self._goal = None
-                self._fill(result, worker, goal.request.output)
+                self._fill(result, worker, goal.request.output, warning)
                 goal.execute(lambda handle: end_goal(handle, result))
 
             self._start(job, finish)

@@ -65,6 +65,7 @@ class MeshInversionNode(Node):
         if untouched is not None:
             check_reference(model, untouched)
         self._gel = _Gel(model, untouched, self._settings)
+        self._notice = ""  # goes into the next response
         self._newest = NewestFrame(self)
         self._worker: Worker | None = None
         self._finish: Finish | None = None
@@ -99,12 +100,26 @@ class MeshInversionNode(Node):
         return self._worker is None
 
     def _on_model(self, message: SensorModelMessage) -> None:
-        """A new calibration: used from the next image on."""
+        """A new calibration: used from the next image on, without the reference image of the last.
+
+        The model that is in use already changes nothing.
+        """
         try:
-            self._gel = _Gel(parse_sensor(message.yaml), None, self._settings)
-            self.get_logger().info(f"sensor model '{message.sensor_id}' is used from now on")
+            model = parse_sensor(message.yaml)
         except InputError as error:
             self.get_logger().error(f"the sensor model on 'sensor_model' is not used: {error}")
+            return
+        if model.checksum == self._gel.model.checksum:
+            return
+        had_reference = self._gel.has_reference
+        self._gel = _Gel(model, None, self._settings)
+        self.get_logger().info(f"sensor model '{message.sensor_id}' is used from now on")
+        if had_reference:
+            self._notice = (
+                f"the reference image was dropped with the sensor model before "
+                f"'{message.sensor_id}': call ~/take_reference while nothing touches the gel"
+            )
+            self.get_logger().warning(self._notice)
 
     def _take_reference(
         self, _request: Trigger.Request, response: Trigger.Response
@@ -114,6 +129,7 @@ class MeshInversionNode(Node):
             image = from_image(self._newest.unless(Image()))
             check_reference(self._gel.model, image)
             self._gel = _Gel(self._gel.model, image, self._settings)
+            self._notice = ""
             response.success, response.message = True, "the newest frame is the reference"
         except InputError as error:
             response.message = str(error)
@@ -170,13 +186,15 @@ class MeshInversionNode(Node):
 
     def _fill(self, response: Any, worker: Worker, stamp: Any) -> None:
         response.duration = worker.seconds
+        notice, self._notice = self._notice, ""
+        notices = (notice,) if notice else ()
         if worker.found is None:
-            response.message = worker.failure
+            response.message = worker.failure + _warnings(notices)
             return
         found: Inversion = worker.found
         fill_inversion(response, found, stamp, self._frame)
         response.residuals = to_residuals(_figures(found))
-        warnings = "".join(f"; warning: {line}" for line in found.warnings)
+        warnings = _warnings((*notices, *found.warnings))
         response.message = f"inverted in {worker.seconds:.2f} s{warnings}"
         response.success = True
 
@@ -252,6 +270,11 @@ class _Gel:
         self._single: Inverter | None = None
         self._stream: Inverter | None = None
 
+    @property
+    def has_reference(self) -> bool:
+        """Whether images are compared with a reference image instead of the model's own."""
+        return self._reference is not None
+
     def invert(self, image: NDArray[np.uint8], told: Progress) -> Inversion:
         """One image."""
         with self._lock:
@@ -268,6 +291,11 @@ class _Gel:
             if paused:
                 self._stream.reset()
             return self._stream.follow(image)
+
+
+def _warnings(lines: tuple[str, ...]) -> str:
+    """Warnings as the end of a response's message."""
+    return "".join(f"; warning: {line}" for line in lines)
 
 
 def _figures(found: Inversion) -> dict[str, float]:

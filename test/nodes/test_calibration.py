@@ -36,6 +36,7 @@ class Client:
         self.node, self._executor = node, executor
         self.service = node.create_client(CalibrateService, "calibrate")
         self.action = ActionClient(node, Calibrate, "calibrate")
+        self.frames = node.create_publisher(Image, "image_raw", 10)
         self.models = []
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         node.create_subscription(SensorModel, "sensor_model", self.models.append, latched)
@@ -142,6 +143,20 @@ def test_a_cancelled_goal_writes_nothing_and_leaves_the_old_file(client, images,
     assert "cancelled" in result.message
     assert (data / "old.yaml").read_text() == "mine"
     assert [path.name for path in data.iterdir()] == ["old.yaml"]
+
+
+def test_a_reference_that_was_taken_and_not_used_is_said(client, images):
+    """Presses of a request go with the newest frame where it brings no reference of its own."""
+    client.frames.publish(images[0])
+    assert client.call(KIND.COMMAND_TAKE_REFERENCE, reference=images[0]).success
+    goal = client.wait(
+        client.action.send_goal_async(Calibrate.Goal(indenter=BALL, presses=images[1:]))
+    )
+    future = goal.get_result_async()
+    client.wait(goal.cancel_goal_async())
+    message = client.wait(future, 60.0).result.message
+    assert "warning: the newest frame was used as reference, not the one taken before" in message
+    assert client.call(KIND.COMMAND_CLEAR).success
 
 
 def test_one_call_calibrates_saves_and_latches(client, images, data):

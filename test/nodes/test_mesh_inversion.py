@@ -18,24 +18,28 @@ from sensor_msgs.msg import Image
 from shape_msgs.msg import Mesh
 from std_srvs.srv import Trigger
 from tacdiff_ros.action import InvertMesh
-from tacdiff_ros.msg import ContactSummary
+from tacdiff_ros.msg import ContactSummary, SensorModel
 from tacdiff_ros.srv import InvertMesh as InvertMeshService
 from visualization_msgs.msg import Marker
 
 from tacdiff_ros.calibration.calibration_folder import read_image
 from tacdiff_ros.cli.processes import isolated_environment, running_node
 from tacdiff_ros.nodes.conversion.images import to_image
+from tacdiff_ros.nodes.conversion.sensor_model import to_sensor_model
+from tacdiff_ros.nodes.qos import LATCHED
+from tacdiff_ros.sensor.sensor_file import default_sensor
 
 
 class Client:
     """Calls the node and spins until it answers."""
 
-    def __init__(self, node, executor) -> None:
-        self.node, self._executor = node, executor
+    def __init__(self, node, executor, log) -> None:
+        self.node, self._executor, self.log = node, executor, log
         self.service = node.create_client(InvertMeshService, "invert_mesh")
         self.tare = node.create_client(Trigger, "mesh_inversion/take_reference")
         self.action = ActionClient(node, InvertMesh, "invert_mesh")
         self.images = node.create_publisher(Image, "image_raw", 10)
+        self.models = node.create_publisher(SensorModel, "sensor_model", LATCHED)
         self.seen = {"mesh": [], "marker": [], "contact": []}
         for kind, name in ((Mesh, "mesh"), (Marker, "marker"), (ContactSummary, "contact")):
             topic = "gel_mesh" if name == "mesh" else f"gel_mesh/{name}"
@@ -70,7 +74,7 @@ def client(tmp_path_factory):
     with ExitStack() as stack:
         arguments = ["-p", "streaming:=true", "-p", "spacing_mm:=0.4", "-p", "width_px:=160"]
         stack.enter_context(running_node("mesh_inversion", arguments, log, environment))
-        yield Client(node, executor)
+        yield Client(node, executor, log)
     node.destroy_node()
     context.try_shutdown()
     os.environ.clear()
@@ -172,3 +176,24 @@ def test_the_newest_frame_can_become_the_reference(client, touched):
     answer = client.call(image=touched)
     assert answer.success, answer.message
     assert not answer.contact.in_contact
+
+
+def test_a_new_sensor_model_says_that_it_drops_the_reference(client, touched):
+    """After the test before this one, the reference is the touched image."""
+    model = default_sensor()
+    client.models.publish(to_sensor_model(model, {}, Time(), "camera"))  # in use already
+    client.spin(0.5)
+    answer = client.call(image=touched)
+    assert "warning" not in answer.message
+    assert not answer.contact.in_contact
+    other = model.model_copy(update={"sensor_id": "recalibrated"})
+    client.models.publish(to_sensor_model(other, {}, Time(), "camera"))
+    client.spin(0.5)
+    answer = client.call(image=touched)
+    assert answer.success, answer.message
+    assert "warning: the reference image was dropped" in answer.message
+    assert "'recalibrated': call ~/take_reference" in answer.message
+    assert answer.contact.in_contact  # against the model's own untouched gel
+    assert "warning" not in client.call(image=touched).message  # said once
+    log = client.log.read_text()
+    assert log.count("the reference image was dropped") == 1

@@ -210,7 +210,7 @@ def repair_cmake_paths() -> None:
         "import numpy, sysconfig; print(sysconfig.get_path('include')); print(numpy.get_include())"
     )
     answer = subprocess.run([str(PYTHON), "-c", query], check=True, capture_output=True, text=True)
-    python_include, numpy_include = answer.stdout.split()
+    python_include, numpy_include = answer.stdout.splitlines()
     built_on = re.compile(r"/opt/python/[^;\"\s>]+")
     for path in (VENV / "share").rglob("*.cmake"):
         text = path.read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ VIDEO_DEVICES = Path("/sys/class/video4linux")
 # A GelSight Mini's camera sees its housing; the maker's software cuts a seventh off each side.
 BORDER_FRACTION = 1.0 / 7.0
 IMAGE_SIZE = (320, 240)
+MAX_FRAME_COUNT = 1e8  # containers without a header give nonsense
 
 
 class FrameSource(Protocol):
@@ -50,10 +52,13 @@ class VideoFrames:
         if not path.is_file():
             raise InputError(f"no video at {path}: give an existing file")
         self._loop = loop
-        self._capture = cv2.VideoCapture(str(path))
+        self._capture = cv2.VideoCapture(_utf8(path))
         if not self._capture.isOpened():
             raise InputError(f"{path} is no video that OpenCV can read")
         self._frames = 0
+        count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        #: Number of frames by the file's header; None where it has none.
+        self.frame_count: int | None = int(count) if 0 < count < MAX_FRAME_COUNT else None
 
     def read(self) -> NDArray[np.uint8] | None:
         """Next frame, from the start again when looping."""
@@ -84,6 +89,7 @@ class FolderFrames:
         if not found:
             raise InputError(f"no image in {folder}: expected {', '.join(IMAGE_ENDINGS)}")
         self._paths = sorted(found, key=_natural_order)
+        self.frame_count: int | None = len(found)
         self._loop = loop
         self._next = 0
 
@@ -97,10 +103,7 @@ class FolderFrames:
             return None
         path = self._paths[self._next % len(self._paths)]
         self._next += 1
-        frame = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if frame is None:
-            raise InputError(f"{path} is no image that OpenCV can read")
-        return _to_rgb(frame)
+        return read_image_file(path)
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -180,7 +183,28 @@ def crop_and_resize(
     return np.asarray(cv2.resize(inner, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def open_frames(source: str, loop: bool) -> FrameSource:
+def read_image_file(path: Path) -> NDArray[np.uint8]:
+    """An image file as (H, W, 3) uint8 RGB.
+
+    Python reads the file: OpenCV 5 ends with a segmentation fault on a name that is no UTF-8 text.
+
+    Raises:
+        InputError: the file is missing or no image.
+    """
+    try:
+        encoded = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as error:
+        raise InputError(f"cannot read image {path}: {error.strerror}") from error
+    try:
+        frame = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
+    except cv2.error:  # over OpenCV's limit of pixels
+        frame = None
+    if frame is None:
+        raise InputError(f"{path} is no image that OpenCV can read")
+    return _to_rgb(frame)
+
+
+def open_frames(source: str, loop: bool) -> VideoFrames | FolderFrames:
     """Video file or image folder by its path.
 
     Raises:
@@ -190,6 +214,16 @@ def open_frames(source: str, loop: bool) -> FrameSource:
     if path.is_dir():
         return FolderFrames(path, loop)
     return VideoFrames(path, loop)
+
+
+def _utf8(path: Path) -> str:
+    """A path for OpenCV, which opens videos by UTF-8 names alone."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError as error:
+        name = os.fsencode(path).decode("utf-8", "replace")
+        raise InputError(f"the name of {name} is no UTF-8 text: rename the file") from error
+    return str(path)
 
 
 def _to_rgb(frame: NDArray[Any]) -> NDArray[np.uint8]:

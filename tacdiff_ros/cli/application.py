@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -12,6 +13,7 @@ from tacdiff_ros.cli.calibrate import calibrate
 from tacdiff_ros.cli.compare import compare
 from tacdiff_ros.cli.dataset import dataset
 from tacdiff_ros.cli.demo import demo
+from tacdiff_ros.cli.doctor import doctor
 from tacdiff_ros.cli.evaluate import evaluate
 from tacdiff_ros.cli.invert import invert
 from tacdiff_ros.cli.markers import markers
@@ -34,6 +36,7 @@ application.command()(benchmark)
 application.command()(calibrate)
 application.command()(compare)
 application.command()(demo)
+application.command()(doctor)
 application.command()(evaluate)
 application.command()(invert)
 application.command()(markers)
@@ -52,7 +55,9 @@ def _keep_command_names() -> None:
 def run(arguments: list[str] | None = None) -> int:
     """Run a command line; bad input gives one line on stderr and exit code 2."""
     try:
+        _check_text(sys.argv[1:] if arguments is None else arguments)
         code = application(args=arguments, standalone_mode=False)
+        sys.stdout.flush()
     except InputError as error:
         return _refuse(str(error))
     except typer.Exit as ending:
@@ -62,7 +67,24 @@ def run(arguments: list[str] | None = None) -> int:
     except (typer.Abort, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # `tacdiff markers video.avi | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return code if isinstance(code, int) else 0
+
+
+def _check_text(arguments: list[str]) -> None:
+    """Refuse names that are no UTF-8 text: OpenCV and Mitsuba take no others.
+
+    Raises:
+        InputError: a file is named in another encoding, as old Windows archives leave them.
+    """
+    for argument in arguments:
+        try:
+            argument.encode("utf-8")
+        except UnicodeEncodeError as error:
+            text = os.fsencode(argument).decode("utf-8", "replace")
+            raise InputError(f"{text} is no UTF-8 text: rename the file or folder") from error
 
 
 def _refuse(message: str) -> int:

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import sys
+import tempfile
+from collections.abc import Generator, Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
-import cv2
 import numpy as np
 import typer
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from tacdiff_ros.acquisition.frame_sources import IMAGE_ENDINGS, open_frames
+from tacdiff_ros.acquisition.frame_sources import (
+    IMAGE_ENDINGS,
+    FrameSource,
+    open_frames,
+    read_image_file,
+)
 from tacdiff_ros.calibration.markers import MarkerField, MarkerTracker, detect_markers
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.sensor.marker_grid import MarkerGrid
@@ -31,45 +39,71 @@ def markers(
 ) -> None:
     """Dots per frame: found, expected, grid index, position and displacement in pixels."""
     marker_grid = MarkerGrid.parse(grid)
-    frames = _read_frames(source)
-    first = detect_markers(_read_image(reference) if reference else frames[0], marker_grid)
-    tracker = MarkerTracker(marker_grid, first)
-    console = Console(stderr=True)
-    steps = track(frames, "dots", console=console, disable=not sys.stderr.isatty())
-    fields = [tracker.track(frame) for frame in steps]
-    if as_json:
-        rows = [_frame_row(index, field, first) for index, field in enumerate(fields)]
-        print(json.dumps({"frames": rows}))
-        return
+    frames, count = _open(source)
+    try:
+        first_frame = next(frames, None)
+        if first_frame is None:
+            raise InputError(f"{source} holds no frame that can be read")
+        rest_image = read_image_file(reference) if reference else first_frame
+        at_rest = detect_markers(rest_image, marker_grid)
+        tracker = MarkerTracker(marker_grid, at_rest)
+        fields = map(tracker.track, chain([first_frame], frames))
+        steps = track(
+            fields,
+            "markers",
+            total=count,
+            console=Console(stderr=True),
+            disable=not sys.stderr.isatty(),
+        )
+        if as_json:
+            _print_json(steps, at_rest)
+        else:
+            _print_lines(steps, at_rest)
+    finally:
+        frames.close()
+
+
+def _open(source: Path) -> tuple[Generator[NDArray[np.uint8], None, None], int | None]:
+    """Frames of an image, a video or a folder, one at a time, and how many there are if known."""
+    if not source.exists():
+        raise InputError(f"no file or folder at {source}: give an image, a video or a folder")
+    if source.is_file() and source.suffix.lower() in IMAGE_ENDINGS:
+        image = read_image_file(source)
+        return (image for _ in range(1)), 1
+    opened = open_frames(str(source), loop=False)
+    return _frames(opened), opened.frame_count
+
+
+def _frames(opened: FrameSource) -> Generator[NDArray[np.uint8], None, None]:
+    """Frames of a source, which is closed at the end."""
+    try:
+        while (frame := opened.read()) is not None:
+            yield frame
+    finally:
+        opened.close()
+
+
+def _print_json(fields: Iterable[MarkerField], reference: MarkerField) -> None:
+    """One JSON object, once all frames are read: a source that breaks off prints nothing.
+
+    Rows wait on the disk, not in memory.
+    """
+    with tempfile.TemporaryFile("w+", encoding="ascii") as rows:
+        for index, field in enumerate(fields):
+            rows.write((", " if index else "") + json.dumps(_frame_row(index, field, reference)))
+        rows.seek(0)
+        sys.stdout.write('{"frames": [')
+        shutil.copyfileobj(rows, sys.stdout)
+        print("]}")
+
+
+def _print_lines(fields: Iterable[MarkerField], reference: MarkerField) -> None:
     for index, field in enumerate(fields):
-        moved = np.sqrt(np.nansum(field.displacement_px(first) ** 2, axis=-1))
+        moved = np.sqrt(np.nansum(field.displacement_px(reference) ** 2, axis=-1))
         print(
             f"frame {index}: {field.found_count} of {field.expected} dots, "
             f"moved by up to {moved.max():.2f} px"
         )
-
-
-def _read_frames(source: Path) -> list[NDArray[np.uint8]]:
-    """All frames of an image, a video or a folder."""
-    if not source.exists():
-        raise InputError(f"no file or folder at {source}: give an image, a video or a folder")
-    if source.suffix.lower() in IMAGE_ENDINGS:
-        return [_read_image(source)]
-    opened = open_frames(str(source), loop=False)
-    frames = []
-    while (frame := opened.read()) is not None:
-        frames.append(frame)
-    opened.close()
-    if not frames:
-        raise InputError(f"{source} holds no frame that can be read")
-    return frames
-
-
-def _read_image(path: Path) -> NDArray[np.uint8]:
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
-    if image is None:
-        raise InputError(f"{path} is no image that OpenCV can read")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _frame_row(index: int, field: MarkerField, reference: MarkerField) -> dict[str, Any]:

@@ -1,0 +1,76 @@
+"""Checks of the cameras at this machine."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from pathlib import Path
+
+from tacdiff_ros.machine.check import Check
+from tacdiff_ros.machine.v4l2 import VideoMode, read_modes
+
+VIDEO_DEVICES = Path("/sys/class/video4linux")
+SENSOR_NAME = "gelsight"
+
+
+def check_cameras(
+    listing: Path = VIDEO_DEVICES, modes_of: Callable[[Path], list[VideoMode]] = read_modes
+) -> list[Check]:
+    """One check per camera, or one that says that there is none.
+
+    Args:
+        listing: folder with an entry of every video device.
+        modes_of: reads the modes of a device by its path.
+    """
+    checks = [
+        check
+        for entry in sorted(listing.glob("video*"), key=_number)
+        if (check := _check_camera(entry, modes_of)) is not None
+    ]
+    if not checks:
+        return [Check("camera", "good", "none connected: images come from files or are simulated")]
+    if not any(SENSOR_NAME in check.found.lower() for check in checks):
+        checks.append(
+            Check("sensor", "warning", "no camera is a GelSight", "connect one, or use its device")
+        )
+    return checks
+
+
+def _check_camera(entry: Path, modes_of: Callable[[Path], list[VideoMode]]) -> Check | None:
+    """The check of one device; None for a device that gives no images."""
+    device = Path("/dev") / entry.name
+    try:
+        name = (entry / "name").read_text("utf-8", errors="replace").strip()
+        modes = modes_of(device)
+    except PermissionError:
+        advice = "run `sudo usermod -aG video $USER` and log in again"
+        return Check(f"camera {device}", "bad", f"{name}: this user may not open it", advice)
+    except OSError as error:
+        return Check(f"camera {device}", "bad", str(error.strerror or error), _advice(error))
+    if not modes:
+        return None
+    return Check(f"camera {device}", "good", f"{name}: {_describe(modes)}")
+
+
+def _describe(modes: list[VideoMode]) -> str:
+    """Modes in words: "MJPG 3280x2464 25 Hz, YUYV 640x480 30 Hz 15 Hz"."""
+    return ", ".join(
+        " ".join(
+            [mode.pixel_format, f"{mode.width}x{mode.height}"]
+            + [f"{rate:g} Hz" for rate in mode.rates_hz]
+        )
+        for mode in modes
+    )
+
+
+def _advice(error: OSError) -> str:
+    if error.errno in (errno.ENOENT, errno.ENXIO, errno.ENODEV):
+        return "in a container, start it with `--device`; else connect the camera again"
+    if error.errno == errno.EBUSY:
+        return "close the program that uses it"
+    return "connect the camera again"
+
+
+def _number(entry: Path) -> int:
+    digits = entry.name.removeprefix("video")
+    return int(digits) if digits.isdecimal() else 0

@@ -1,0 +1,73 @@
+"""All checks of this machine, and those that a demonstration cannot do without."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.machine.camera_checks import check_cameras
+from tacdiff_ros.machine.check import Check
+from tacdiff_ros.machine.compute_checks import check_cores, check_graphics_card, check_llvm
+from tacdiff_ros.machine.python_checks import check_locale, check_python
+from tacdiff_ros.machine.ros_checks import check_dds, check_ros_packages, check_ros_variables
+from tacdiff_ros.machine.ros_environment import own_environment
+from tacdiff_ros.machine.storage_checks import (
+    check_cache_folder,
+    check_disk,
+    check_home,
+    check_kernels,
+    check_memory,
+)
+
+
+def run_checks(folder: Path) -> Iterator[Check]:
+    """Check after check, as each is done; under 20 s together.
+
+    Args:
+        folder: where results will be written.
+    """
+    yield check_python()
+    yield check_locale()
+    yield check_llvm()
+    yield check_graphics_card()
+    yield check_cores()
+    yield check_memory()
+    yield check_disk(folder)
+    yield check_home()
+    yield check_cache_folder()
+    yield check_kernels()
+    yield check_ros_variables()
+    packages = check_ros_packages()
+    yield packages
+    if packages.state == "warning":
+        yield Check("DDS", "warning", "not tried without ROS", "install ROS first")
+    else:
+        yield check_dds()
+    yield from check_cameras()
+
+
+def require_demo(folder: Path) -> None:
+    """Refuse to start a demonstration on a machine on which it cannot end well.
+
+    Variables of another ROS do not count: the demonstration's processes do not inherit them.
+
+    Args:
+        folder: where the demonstration writes.
+
+    Raises:
+        InputError: what does not work and what to do, in one line.
+    """
+    checks = (
+        check_python,
+        check_llvm,
+        check_memory,
+        lambda: check_disk(folder),
+        lambda: check_ros_packages(own_environment(os.environ)),
+        check_dds,
+    )
+    for check in checks:
+        result = check()
+        if result.state == "bad" or (result.name == "ROS packages" and result.state != "good"):
+            raise InputError(f"the demo cannot run here: {result.line} (see `tacdiff doctor`)")

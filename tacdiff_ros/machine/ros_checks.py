@@ -1,0 +1,169 @@
+"""Checks of ROS 2: variables of this shell, packages, and data between two processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from tacdiff_ros.machine.check import Check
+from tacdiff_ros.machine.ros_environment import (
+    bundled_ros,
+    foreign_entries,
+    isolated_environment,
+    missing_middleware,
+    own_environment,
+)
+
+MAX_DOMAIN = 232  # DDS-RTPS 2.2, section 9.6.1: ports end at 65535
+IMPORT_TIMEOUT_S = 8.0
+PROBE_TIMEOUT_S = 10.0
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
+MINIMUM_SHARED_MEMORY_MB = 16
+LOOPBACK_FLAGS = Path("/sys/class/net/lo/flags")
+IMPORTS = "import rclpy, sensor_msgs.msg, tacdiff_ros.msg, tacdiff_ros.srv, tacdiff_ros.action"
+SETUP_ADVICE = "run `make setup`, or source a ROS workspace with this package"
+
+
+def check_ros_variables(environment: Mapping[str, str] = os.environ) -> Check:
+    """Variables of this shell that keep nodes from starting or from finding each other.
+
+    What `tacdiff` starts itself gets an environment of its own and is not concerned.
+    """
+    name = "ROS variables"
+    fatal, limiting = _fatal_variables(environment), _limiting_variables(environment)
+    if fatal:
+        advice = f"for nodes started by hand: unset {' '.join(sorted(fatal))}"
+        return Check(name, "bad", "; ".join(fatal.values()), advice)
+    if limiting:
+        advice = "nodes started by hand see only what these allow"
+        return Check(name, "warning", "; ".join(limiting), advice)
+    return Check(name, "good", f"domain {environment.get('ROS_DOMAIN_ID') or 0}, none that clash")
+
+
+def check_ros_packages(environment: Mapping[str, str] | None = None) -> Check:
+    """Whether rclpy and the interfaces of this package import; None for this shell's variables."""
+    name = "ROS packages"
+    error = _import_error(environment or os.environ)
+    if error is None:
+        return Check(name, "good", "rclpy and the interfaces of tacdiff_ros import")
+    if "No module named" in error and not bundled_ros():
+        advice = f"nodes and demo need it: {SETUP_ADVICE}"
+        return Check(name, "warning", f"ROS 2 is not installed ({error})", advice)
+    if _import_error(own_environment(os.environ)) is None:
+        advice = "unset what 'ROS variables' names; what tacdiff starts itself works"
+        return Check(name, "bad", f"this shell hides them: {error}", advice)
+    return Check(name, "bad", error, SETUP_ADVICE)
+
+
+def check_dds() -> Check:
+    """Whether images get from one process to another, best effort and reliable.
+
+    Two processes on a domain of their own, with images of 320x240; reports how long it took.
+    """
+    name = "DDS"
+    command = [sys.executable, "-m", "tacdiff_ros.nodes.dds_probe"]
+    environment = isolated_environment()
+    sender = subprocess.Popen(  # noqa: S603
+        [*command, "send"],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        answer = subprocess.run(  # noqa: S603
+            [*command, "receive"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=PROBE_TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired:
+        return Check(name, "bad", f"nothing within {PROBE_TIMEOUT_S:g} s", _obstacle())
+    finally:
+        ended = sender.poll()
+        sender.kill()
+        sent = (sender.communicate()[1] or "").strip().splitlines()
+    if answer.returncode:
+        return Check(name, "bad", f"receiver: {_last_line(answer.stderr)}", SETUP_ADVICE)
+    if ended:
+        return Check(name, "bad", f"sender: {sent[-1] if sent else ended}", SETUP_ADVICE)
+    received = json.loads(answer.stdout)
+    lost = [kind for kind in ("best_effort", "reliable") if not received[kind]]
+    if lost:
+        found = f"no image arrived ({', '.join(lost).replace('_', ' ')})"
+        return Check(name, "bad", found, _obstacle())
+    found = f"images arrive, best effort and reliable, after {received['seconds']:.1f} s"
+    return Check(name, "good", found)
+
+
+def _fatal_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables with which nodes do not start, each with the reason."""
+    fatal = {}
+    if bundled_ros():
+        for name, entries in foreign_entries(environment).items():
+            fatal[name] = f"{name} has another ROS ({entries[0]})"
+    if missing := missing_middleware(environment):
+        fatal["RMW_IMPLEMENTATION"] = f"RMW_IMPLEMENTATION={missing} is not installed"
+    domain = environment.get("ROS_DOMAIN_ID", "")
+    if domain and not (domain.isdecimal() and int(domain) <= MAX_DOMAIN):
+        fatal["ROS_DOMAIN_ID"] = f"ROS_DOMAIN_ID={domain} is no number up to {MAX_DOMAIN}"
+    enforced = environment.get("ROS_SECURITY_STRATEGY") == "Enforce"
+    keys = environment.get("ROS_SECURITY_KEYSTORE", "")
+    if environment.get("ROS_SECURITY_ENABLE") == "true" and enforced and not Path(keys).is_dir():
+        fatal["ROS_SECURITY_ENABLE"] = f"ROS_SECURITY_KEYSTORE={keys} is no folder"
+    return fatal
+
+
+def _limiting_variables(environment: Mapping[str, str]) -> list[str]:
+    """Variables that decide which nodes find each other."""
+    names = [
+        name
+        for name in ("ROS_DISCOVERY_SERVER", "ROS_STATIC_PEERS", "CYCLONEDDS_URI")
+        if environment.get(name)
+    ]
+    if environment.get("ROS_LOCALHOST_ONLY") == "1":
+        names.append("ROS_LOCALHOST_ONLY")
+    if environment.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "SUBNET").upper() in ("OFF", "LOCALHOST"):
+        names.append("ROS_AUTOMATIC_DISCOVERY_RANGE")
+    return [f"{name}={environment[name]}" for name in names]
+
+
+def _import_error(environment: Mapping[str, str]) -> str | None:
+    """Why a Python process with these variables cannot import ROS; None if it can."""
+    try:
+        answer = subprocess.run(  # noqa: S603
+            [sys.executable, "-c", IMPORTS],
+            env=dict(environment),
+            capture_output=True,
+            text=True,
+            timeout=IMPORT_TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired:
+        return f"no answer within {IMPORT_TIMEOUT_S:g} s"
+    return None if answer.returncode == 0 else _last_line(answer.stderr)
+
+
+def _obstacle() -> str:
+    """The likeliest reason why two processes of this machine do not hear each other."""
+    if LOOPBACK_FLAGS.exists() and not int(LOOPBACK_FLAGS.read_text(), 16) & 1:
+        return "the loopback interface is down: `sudo ip link set lo up`"
+    if not os.access(SHARED_MEMORY, os.W_OK):
+        return (
+            f"{SHARED_MEMORY} cannot be written to: mount it, or FASTDDS_BUILTIN_TRANSPORTS=UDPv4"
+        )
+    free_mb = shutil.disk_usage(SHARED_MEMORY).free / 1e6
+    if free_mb < MINIMUM_SHARED_MEMORY_MB:
+        return f"{SHARED_MEMORY} has {free_mb:.0f} MB left: empty it, or docker --shm-size=256m"
+    return "let UDP pass on the loopback interface (firewall, container network)"
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1].strip() if lines else "ended without a word"

@@ -25,15 +25,6 @@ from tacdiff_ros.sensor.sensor_file import write_sensor
 
 BALL, CROSS = "sphere:diameter=5", "cross:size=4.4"
 SIMULATOR = "renderer"
-CAMERA_HZ = 4.0  # two sensors and an arm are simulated on one laptop
-# A starved laptop must not stop a run on virtual hardware.
-LAPTOP_LIMITS = {
-    "limits__image_pause_s": 1.0,
-    "limits__image_age_s": 5.0,
-    "limits__state_pause_s": 0.3,
-    "limits__state_age_s": 5.0,
-    "limits__clock_jump_s": 2.0,
-}
 TOLD = (
     "No hardware: arm and sensor are virtual, the nodes, DDS, recordings and everything after "
     "them are what runs on a robot."
@@ -107,7 +98,7 @@ class _Job:
 
     def acquisition(self, **further: object) -> list[str]:
         """ROS arguments of the acquisition node."""
-        return parameters(data_folder=self.out.resolve(), **LAPTOP_LIMITS, **further)
+        return parameters(data_folder=self.out.resolve(), **further)
 
     def say(self, line: str) -> None:
         """What begins now."""
@@ -199,7 +190,7 @@ def _cross_run(job: _Job, seed: int, trials: int) -> GraphRun:
 
 
 def _virtual_sensor(seed: int, indenter: str) -> list[str]:
-    return parameters(seed=seed, indenter=f"'{indenter}'", rate_hz=CAMERA_HZ, threads=1)
+    return parameters(seed=seed, indenter=f"'{indenter}'", threads=1)
 
 
 def _calibrate(job: _Job, ball: RecordedRun) -> Any:

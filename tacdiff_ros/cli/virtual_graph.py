@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,10 @@ from tacdiff_ros.cli.processes import isolated_environment, running_node
 from tacdiff_ros.errors import InputError
 
 WATCH_PERIOD_S = 0.5
-PATIENCE_S = 120  # for nodes that compile before they publish
+PATIENCE_S = 1800  # for nodes that compile; one that ends or fails is noticed at once
+CLOCK = "virtual_clock"
+WORLD = ("virtual_panda", "virtual_gelsight", "gelsight_driver", "acquisition")
+FOLLOWERS = ("tactile_simulator", "comparator")
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class GraphRun:
         name: of the recording.
         protocol: file name.
         indenter: spec, for the recording.
-        nodes: further ROS arguments of each.
+        nodes: further ROS arguments of each; those of the virtual world wait for each other on
+            its clock, so that a slow machine makes the run longer and loses nothing.
         trials: 0 for the protocol's.
         awaited: topics that must be published before the goal is sent.
     """
@@ -70,13 +74,34 @@ def run_graph(run: GraphRun, logs: Path, console: Console) -> dict[str, Any]:
     environment = isolated_environment()
     nodes = {}
     with ExitStack() as stack:
-        for node, extra in run.nodes.items():
+        for node, extra in in_lock_step(run.nodes).items():
             log = logs / f"{run.name}_{node}.log"
             nodes[log] = stack.enter_context(running_node(node, extra, log, environment))
         goal = ["--protocol", run.protocol, "--output", run.name, "--trials", str(run.trials)]
         goal += ["--indenter", run.indenter, "--server-timeout", str(PATIENCE_S)]
         goal += [part for topic in run.awaited for part in ("--await-topic", topic)]
+        goal += [part for node in run.nodes for part in ("--await-ready", node)]
         return _send_goal(goal, environment, console, nodes)
+
+
+def in_lock_step(nodes: dict[str, list[str]]) -> dict[str, list[str]]:
+    """The same nodes on the clock of the virtual world, which is started first."""
+    taking_part = [name for name in nodes if name in WORLD + FOLLOWERS]
+    shared = parameters(use_sim_time="true", lock_step="true", lock_step_nodes=_listed(taking_part))
+    clock = parameters(
+        participants=_listed(name for name in taking_part if name in WORLD),
+        followers=_listed(name for name in taking_part if name in FOLLOWERS),
+    )
+    others = parameters(use_sim_time="true")
+    return {CLOCK: clock} | {
+        name: [*extra, *(shared if name in taking_part else others)]
+        for name, extra in nodes.items()
+    }
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Value of a parameter that is a list of names."""
+    return "[" + ",".join(f"'{name}'" for name in list(names) or [""]) + "]"
 
 
 def _send_goal(
@@ -117,6 +142,12 @@ def _send_goal(
             feedback = _parse(line)
             if feedback is None:
                 console.print(line.rstrip(), markup=False)
+                continue
+            if "waiting" in feedback:
+                progress.update(task, description=feedback["waiting"])
+                if not console.is_terminal and feedback["waiting"] != last_step:
+                    console.print(feedback["waiting"], markup=False, highlight=False)
+                last_step = feedback["waiting"]
                 continue
             text = f"trial {feedback['trial']}: {feedback['step']}"
             progress.update(task, completed=feedback["progress"], description=f"{text:30}")

@@ -13,10 +13,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from tacdiff_ros.kernel_cache import cached_njit
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.mechanics.pad_mesh import (
     PadMesh,
@@ -109,7 +109,7 @@ class ElasticPad:
         return ElasticForce(force, float(ratio), base, float(energy))
 
 
-@numba.njit(cache=True, error_model="numpy")
+@cached_njit(error_model="numpy")
 def _assemble(  # type: ignore[no-untyped-def]  # noqa: C901  # loops over elements and corners
     displacement,
     elements,
@@ -187,7 +187,7 @@ def _assemble(  # type: ignore[no-untyped-def]  # noqa: C901  # loops over eleme
     return least, energy
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath={"contract", "reassoc"})
+@cached_njit(error_model="numpy", fastmath={"contract", "reassoc"})
 def _element(  # type: ignore[no-untyped-def]  # noqa: C901  # loops over points and axes
     corner, gradient, volume, mu, kappa, own, nodal, spatial, pushed, point, mean
 ):
@@ -261,7 +261,7 @@ def _element(  # type: ignore[no-untyped-def]  # noqa: C901  # loops over points
     return least, energy
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath={"contract", "reassoc"})
+@cached_njit(error_model="numpy", fastmath={"contract", "reassoc"})
 def _element_stiffness(  # type: ignore[no-untyped-def]  # noqa: C901
     gradient, volume, kappa, own, spatial, pushed, point, mean, stiff, turned
 ):

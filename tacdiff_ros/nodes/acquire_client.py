@@ -18,6 +18,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from tacdiff_ros.action import Acquire
 from tacdiff_ros.msg import AcquisitionState
+from tacdiff_ros.nodes.readiness_watch import ReadinessWatch
 
 PHASES = {
     getattr(AcquisitionState, name): name.removeprefix("PHASE_").lower()
@@ -32,8 +33,9 @@ def acquire(
     server_timeout_s: float,
     interrupts: list[int],
     topics: Sequence[str] = (),
+    nodes: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Send a goal, once all of some topics are published, and wait for its result.
+    """Send a goal, once topics are published and nodes are ready, and wait for its result.
 
     A signal in `interrupts` cancels it.
 
@@ -42,9 +44,12 @@ def acquire(
     """
     client = ActionClient(node, Acquire, "acquire")
     end_s = time.monotonic() + server_timeout_s
-    while missing := _missing(node, client, topics):
+    watch = ReadinessWatch(node, nodes)
+    while missing := _missing(node, client, topics) or watch.missing():
         if interrupts:
             return {"success": False, "message": "interrupted before the goal was sent"}
+        if failures := watch.failures():
+            return {"success": False, "message": "; ".join(failures)}
         if time.monotonic() < end_s:
             continue
         return {"success": False, "message": missing}
@@ -119,6 +124,7 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=0)
     parser.add_argument("--seed", type=int, default=-1)
     parser.add_argument("--await-topic", action="append", default=[])
+    parser.add_argument("--await-ready", action="append", default=[])
     parser.add_argument("--server-timeout", type=float, default=20.0)
     options, ros_arguments = parser.parse_known_args()
     rclpy.init(args=[sys.argv[0], *ros_arguments], signal_handler_options=SignalHandlerOptions.NO)
@@ -130,7 +136,9 @@ def main() -> int:
         trials=options.trials,
         seed=options.seed,
     )
-    result = acquire(node, goal, options.server_timeout, interrupts, options.await_topic)
+    result = acquire(
+        node, goal, options.server_timeout, interrupts, options.await_topic, options.await_ready
+    )
     print(json.dumps(result))
     node.destroy_node()
     rclpy.try_shutdown()

@@ -29,11 +29,12 @@ from tacdiff_ros.action import Acquire
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.msg import AcquisitionState
 from tacdiff_ros.nodes.conversion.geometry import to_nanoseconds, to_pose, to_time, to_wrench
-from tacdiff_ros.nodes.conversion.images import from_image
+from tacdiff_ros.nodes.conversion.images import from_image, stamp_ns_of
 from tacdiff_ros.nodes.conversion.robot_state import RobotStateDecoder
 from tacdiff_ros.nodes.definitions import read_definitions
 from tacdiff_ros.nodes.further_topics import FurtherTopics
 from tacdiff_ros.nodes.goals import end_goal
+from tacdiff_ros.nodes.lock_step import LockStep
 from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import LATEST_COMMAND, SENSOR_IMAGES, SENSOR_STATES
 from tacdiff_ros.nodes.rig_parameters import declare_rig
@@ -45,6 +46,7 @@ TICK_S = 0.01
 NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,79}")
 LONGEST_SPEC = 500
+IMAGE_SOURCES = ("virtual_gelsight", "gelsight_driver")  # in lock step
 
 
 class AcquisitionNode(Node):
@@ -64,6 +66,11 @@ class AcquisitionNode(Node):
         self._default_protocol = declare(self, "protocol", "default.yaml", "for empty goals")
         self._base_frame = declare(self, "base_frame", "fr3_link0", "frame of the robot base")
         further = declare(self, "also_record", [""], "further topics for the recordings")
+        self._lock_step = LockStep(
+            self,
+            {"virtual_panda": [ROBOT_STATE], **dict.fromkeys(IMAGE_SOURCES, ["image_raw"])},
+            lambda _ns: self._tick(),
+        )
         refuse_unknown(self)
         self._further = [name for name in further if name]
         self._load_protocol(self._default_protocol)
@@ -73,12 +80,12 @@ class AcquisitionNode(Node):
         self._stopping = False
         self._states = self.create_publisher(AcquisitionState, "acquisition_state", 10)
         self._targets = self.create_publisher(PoseStamped, "target_pose", LATEST_COMMAND)
-        self.create_subscription(
-            FrankaRobotState, ROBOT_STATE, self._on_state, SENSOR_STATES, raw=True
-        )
-        self.create_subscription(Image, "image_raw", self._on_image, SENSOR_IMAGES, raw=True)
-        # On the steady clock: safety must not wait for a simulated one.
-        self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        states, images = (self._lock_step.qos(qos) for qos in (SENSOR_STATES, SENSOR_IMAGES))
+        self.create_subscription(FrankaRobotState, ROBOT_STATE, self._on_state, states, raw=True)
+        self.create_subscription(Image, "image_raw", self._on_image, images, raw=True)
+        if not self._lock_step.is_on:
+            # On the steady clock: safety must not wait for a simulated one.
+            self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._server = ActionServer(
             self,
             Acquire,
@@ -191,18 +198,29 @@ class AcquisitionNode(Node):
         return CancelResponse.ACCEPT
 
     def _on_state(self, data: bytes) -> None:
-        if self._run is None:
+        self._take_state(data)
+        if self._lock_step.is_on:
+            self._lock_step.received("virtual_panda", ROBOT_STATE, stamp_ns_of(data))
+
+    def _take_state(self, data: bytes) -> None:
+        if self._run is None or not self._lock_step.has_begun:
             return
         try:
             state = self._decoder.decode(data)
         except InputError as error:
             self._run.session.stop(Cause.NOT_FINITE, str(error))
             return
-        self._run.session.on_state(state, time.monotonic())
+        self._run.session.on_state(state, self._lock_step.monotonic_s())
         self._record(ROBOT_STATE, data)
 
     def _on_image(self, data: bytes) -> None:
-        if self._run is None:
+        self._take_image(data)
+        if self._lock_step.is_on:
+            for source in IMAGE_SOURCES:
+                self._lock_step.received(source, "image_raw", stamp_ns_of(data))
+
+    def _take_image(self, data: bytes) -> None:
+        if self._run is None or not self._lock_step.has_begun:
             return
         message = deserialize_message(data, Image)
         try:
@@ -213,14 +231,14 @@ class AcquisitionNode(Node):
         stamp_ns = to_nanoseconds(message.header.stamp)
         self._run.gaps.add(stamp_ns)
         self._record("image_raw", data)
-        self._run.session.on_image(stamp_ns, image, time.monotonic())
+        self._run.session.on_image(stamp_ns, image, self._lock_step.monotonic_s())
 
     def _tick(self) -> None:
         if self._run is None:
             return
         if self._run.recorder.failure is not None:
             self._run.session.stop(Cause.RECORDING_FAILED, self._run.recorder.failure)
-        target = self._run.session.tick(time.monotonic())
+        target = self._run.session.tick(self._lock_step.monotonic_s())
         if target is not None:
             self._send(target)
         if self._run.session.outcome is not None:
@@ -228,10 +246,12 @@ class AcquisitionNode(Node):
 
     def _send(self, target: Pose) -> None:
         message = PoseStamped(pose=to_pose(target))
-        message.header.stamp = self.get_clock().now().to_msg()
+        now_ns = self._lock_step.now_ns()
+        message.header.stamp = to_time(now_ns)
         message.header.frame_id = self._base_frame
         data = serialize_message(message)
         self._targets.publish(data)
+        self._lock_step.published(now_ns)
         self._record("target_pose", data)
 
     def publish_sample(self, sample: Sample, session: AcquisitionSession) -> AcquisitionState:
@@ -244,7 +264,7 @@ class AcquisitionNode(Node):
 
     def _record(self, topic: str, data: bytes) -> None:
         if self._run is not None:
-            now_ns = self.get_clock().now().nanoseconds
+            now_ns = self._lock_step.now_ns()
             self._run.recorder.write(self.resolve_topic_name(topic), now_ns, data)
 
 

@@ -24,6 +24,7 @@ from tacdiff_ros.nodes.conversion.agreement import to_metrics
 from tacdiff_ros.nodes.conversion.geometry import to_nanoseconds
 from tacdiff_ros.nodes.conversion.images import from_image, to_image
 from tacdiff_ros.nodes.conversion.surface import METRES
+from tacdiff_ros.nodes.lock_step import LockStep
 from tacdiff_ros.nodes.newest_frame import NewestFrame
 from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import RELIABLE_IMAGES, SENSOR_IMAGES, SENSOR_STATES
@@ -53,6 +54,10 @@ class ComparatorNode(Node):
         tolerance = declare(self, "tolerance_s", 0.02, "largest distance of two stamps of a pair")
         patience = declare(self, "patience_s", 0.5, "a real image waits so long for its pair")
         limits = declare_model(self, "watch", WatchLimits)
+        self._lock_step = LockStep(
+            self,
+            {"virtual_gelsight": ["image_raw"], "tactile_simulator": ["simulated/image_raw"]},
+        )
         refuse_unknown(self)
         if not 0 < tolerance <= 1 or not 0 < patience <= 60:
             raise InputError(
@@ -76,8 +81,9 @@ class ComparatorNode(Node):
         self._metrics = self.create_publisher(SimRealMetrics, "comparison", 10)
         self._pictures = self.create_publisher(Image, "comparison/image", RELIABLE_IMAGES)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self.create_subscription(Image, "image_raw", self._on_real, SENSOR_IMAGES)
-        self.create_subscription(Image, "simulated/image_raw", self._on_simulated, SENSOR_IMAGES)
+        images = self._lock_step.qos(SENSOR_IMAGES)
+        self.create_subscription(Image, "image_raw", self._on_real, images)
+        self.create_subscription(Image, "simulated/image_raw", self._on_simulated, images)
         self.create_service(Trigger, "~/take_reference", self._take_reference)
         self.create_timer(DIAGNOSTICS_S, self._diagnose)
 
@@ -100,6 +106,9 @@ class ComparatorNode(Node):
             )
         except InputError as error:
             self.get_logger().warning(f"not compared: {error}", throttle_duration_sec=QUIET_S)
+        self._lock_step.received(
+            "virtual_gelsight", "image_raw", to_nanoseconds(message.header.stamp)
+        )
 
     def _on_simulated(self, message: Image) -> None:
         try:
@@ -110,6 +119,9 @@ class ComparatorNode(Node):
             )
         except InputError as error:
             self.get_logger().warning(f"not compared: {error}", throttle_duration_sec=QUIET_S)
+        self._lock_step.received(
+            "tactile_simulator", "simulated/image_raw", to_nanoseconds(message.header.stamp)
+        )
 
     def _publish(self, compared: Iterable[ComparedImages]) -> None:
         for entry in compared:
@@ -125,7 +137,7 @@ class ComparatorNode(Node):
             )
             message.sensor_id = self._model.sensor_id
             message.simulator = self._simulator
-            message.latency = 1e-9 * (self.get_clock().now().nanoseconds - pair.real_ns)
+            message.latency = 1e-9 * (self._lock_step.now_ns() - pair.real_ns)
             self._metrics.publish(message)
             if self._pictures.get_subscription_count():
                 picture = side_by_side(pair.simulated, pair.real)

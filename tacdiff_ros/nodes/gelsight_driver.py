@@ -20,13 +20,20 @@ from tacdiff_ros.acquisition.frame_sources import (
 )
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
-from tacdiff_ros.nodes.conversion.geometry import from_pose, to_indenter, to_time
+from tacdiff_ros.nodes.conversion.geometry import (
+    from_pose,
+    to_indenter,
+    to_nanoseconds,
+    to_time,
+)
 from tacdiff_ros.nodes.conversion.images import to_image
+from tacdiff_ros.nodes.lock_step import LockStep
 from tacdiff_ros.nodes.parameters import declare, refuse_unknown
-from tacdiff_ros.nodes.qos import FRANKA_CONVENIENCE, RELIABLE_IMAGES
+from tacdiff_ros.nodes.qos import LATEST_COMMAND, RELIABLE_IMAGES
 from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.virtual.frames import GeneratedFrames, cycle_pose
 
+INDENTER_TOPIC = "ground_truth/indenter"
 RECONNECT_PERIOD_S = 1.0
 STALE_AFTER_PERIODS = 3.0
 
@@ -38,7 +45,12 @@ class GelSightDriver(Node):
         """Open the source named by the parameters."""
         super().__init__("gelsight_driver")
         self._declare()
+        self._lock_step = LockStep(self, {"virtual_panda": [INDENTER_TOPIC]}, self._on_step)
         refuse_unknown(self)
+        if self._lock_step.is_on and self._source == "camera":
+            raise InputError(
+                "parameter 'lock_step' is for generated images and files: a camera waits for nobody"
+            )
         self._images = self.create_publisher(Image, "image_raw", RELIABLE_IMAGES)
         self._infos = self.create_publisher(CameraInfo, "camera_info", RELIABLE_IMAGES)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -49,19 +61,22 @@ class GelSightDriver(Node):
         self._ended = False
         self._indenter: IndenterPose | None = None
         self._frames = self._open()
-        if self._source == "generated":
-            self.create_subscription(
-                PoseStamped, "ground_truth/indenter", self._on_indenter, FRANKA_CONVENIENCE
-            )
+        self._generator = GeneratedFrames() if self._source == "generated" else None
+        if self._generator is not None or self._lock_step.is_on:
+            qos = self._lock_step.qos(LATEST_COMMAND)
+            self.create_subscription(PoseStamped, INDENTER_TOPIC, self._on_indenter, qos)
         self.create_timer(1.0, self._diagnose)
         self._running = True
+        self._start_ns = self._due_ns = 0
         self._thread = threading.Thread(target=self._read_all, name="frames", daemon=True)
-        self._thread.start()
+        if not self._lock_step.is_on:
+            self._thread.start()
 
     def destroy_node(self) -> None:
         """Stop reading, let go of the camera."""
         self._running = False
-        self._thread.join(timeout=2.0)
+        if self._thread.is_alive():
+            self._thread.join(timeout=2.0)
         if self._frames is not None:
             self._frames.close()
         super().destroy_node()
@@ -110,17 +125,30 @@ class GelSightDriver(Node):
 
     def _read_all(self) -> None:
         """Body of the reading thread: pace, read, stamp, publish; open again what was lost."""
-        generator = GeneratedFrames() if self._source == "generated" else None
         start_s = next_s = time.monotonic()
         while self._running:
             if self._source != "camera":
                 next_s = max(next_s + 1.0 / self._rate_hz, time.monotonic() - 1.0)
                 time.sleep(max(0.0, next_s - time.monotonic()))
-            if generator is not None:
-                indenter = self._indenter or cycle_pose(time.monotonic() - start_s)
-                self._publish(generator.render(indenter))
+            if self._generator is not None:
+                self._generate(time.monotonic() - start_s)
             elif not self._read_one():
                 return
+
+    def _on_step(self, now_ns: int) -> None:
+        """In lock step: one image at each multiple of the period, until a file ends."""
+        self._start_ns = self._start_ns or now_ns
+        if now_ns < self._due_ns or self._ended:
+            return
+        self._due_ns = now_ns + round(1e9 / self._rate_hz)
+        if self._generator is not None:
+            self._generate(1e-9 * (now_ns - self._start_ns))
+        else:
+            self._read_one()
+
+    def _generate(self, elapsed_s: float) -> None:
+        if self._generator is not None:
+            self._publish(self._generator.render(self._indenter or cycle_pose(elapsed_s)))
 
     def _read_one(self) -> bool:
         """Publish the next image of a camera or file; False at the end."""
@@ -147,11 +175,13 @@ class GelSightDriver(Node):
         return True
 
     def _publish(self, image: Any) -> None:
-        stamp = to_time(self.get_clock().now().nanoseconds - int(self._delay_s * 1e9))
+        stamp_ns = self._lock_step.now_ns() - int(self._delay_s * 1e9)
+        stamp = to_time(stamp_ns)
         if not self._running:
             return
         self._images.publish(to_image(image, stamp, self._frame_id))
         self._infos.publish(self._camera_info(image.shape, stamp))
+        self._lock_step.published(stamp_ns)
         self._published += 1
         self._last_s = time.monotonic()
 
@@ -169,6 +199,9 @@ class GelSightDriver(Node):
 
     def _on_indenter(self, message: PoseStamped) -> None:
         self._indenter = to_indenter(from_pose(message.pose))
+        self._lock_step.received(
+            "virtual_panda", INDENTER_TOPIC, to_nanoseconds(message.header.stamp)
+        )
 
     def _diagnose(self) -> None:
         """Rate and age once a second."""

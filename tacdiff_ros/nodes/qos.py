@@ -14,3 +14,8 @@ LATEST_COMMAND = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(
     depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )
+# Where nodes wait for each other, a lost message would stop them all.
+LOCK_STEP = QoSProfile(depth=500, reliability=ReliabilityPolicy.RELIABLE)
+LATCHED_FROM_MANY = QoSProfile(
+    depth=50, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+)

@@ -16,6 +16,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.nodes.readiness import ReadinessReport
 
 WATCH_PERIOD_S = 0.1  # a signal waits so long when nothing happens
 FAREWELL_S = 0.3
@@ -36,7 +37,8 @@ class StoppableNode(Protocol):
 def run(make_node: Callable[[], Node], arguments: list[str] | None = None) -> int:
     """Run a node until a signal; the exit code: 0, or 2 with one line for bad input.
 
-    SIGINT and SIGTERM ask a `StoppableNode` to finish first; a second signal, later than a moment,
+    A node with an attribute `preparation` says so on `readiness` until it is ready; others are at
+    once. SIGINT and SIGTERM ask a `StoppableNode` to finish first; a second signal, later than a moment,
     ends it at once.
     """
     signals: list[tuple[int, float]] = []
@@ -49,6 +51,7 @@ def run(make_node: Callable[[], Node], arguments: list[str] | None = None) -> in
     try:
         rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
         node = make_node()
+        ReadinessReport(node, getattr(node, "preparation", None))
     except InputError as error:
         return _refuse(str(error))
     except Exception as error:

@@ -19,6 +19,7 @@ from sensor_msgs.msg import Image, PointCloud2
 from shape_msgs.msg import Mesh
 
 from tacdiff_ros.acquisition.pose import Pose
+from tacdiff_ros.acquisition.robot_state import RobotState
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.live.live_answer import LiveAnswer
@@ -30,6 +31,7 @@ from tacdiff_ros.nodes.conversion.robot_state import RobotStateDecoder
 from tacdiff_ros.nodes.conversion.surface import METRES, from_mesh, to_points
 from tacdiff_ros.nodes.conversion.touch import fill_response, from_request
 from tacdiff_ros.nodes.deferred_service import DeferredService, Ticket
+from tacdiff_ros.nodes.lock_step import LockStep
 from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import (
     LATEST_COMMAND,
@@ -42,6 +44,7 @@ from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.nodes.topics import ROBOT_STATE
 from tacdiff_ros.nodes.worker import Progress, Worker
 from tacdiff_ros.optics.variant import limit_threads
+from tacdiff_ros.preparation import Preparation
 from tacdiff_ros.resources import shipped_model
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
@@ -52,11 +55,14 @@ from tacdiff_ros.twin.live_twin import LiveTwin
 from tacdiff_ros.twin.newest_worker import NewestWorker
 from tacdiff_ros.twin.rendering import RenderedDrawing
 from tacdiff_ros.twin.tactile_drawing import DrawnSurface, TactileDrawing
-from tacdiff_ros.twin.touch_simulation import simulate_touch
+from tacdiff_ros.twin.touch_simulation import TouchRequest, simulate_touch
+from tacdiff_ros.warm_up import touch_stages, twin_stages
 
 QUIET_S = 5.0  # between two warnings
 TICK_S = 0.02
 MOST_WAITING = 3  # frames, before the gel and before drawing
+MOST_IN_LOCK_STEP = 32  # none may be left out; the clock waits before there are so many
+REHEARSED_TOUCH = TouchRequest("sphere:diameter=5", IndenterPose(depth_mm=0.0), 0.2)
 LIVE_GRID, LIVE_SURFACE_MM = (41, 51), 0.3  # what two cores manage at a camera's rate
 SWITCH_S = 5e-4  # states at 1 kHz must not wait for the threads that calculate
 STATE_PERIOD_NS = 4_000_000  # the arm moves 20 micrometres meanwhile
@@ -84,6 +90,8 @@ class TactileSimulatorNode(Node):
         indenter = declare(self, "indenter", "", "spec, to follow the robot; empty: it is not")
         rate_hz = declare(self, "rate_hz", 25.0, "frames a second where there is no camera")
         self._frame = declare(self, "frame_id", "gelsight_optical_frame", "of simulated images")
+        sources = {"virtual_panda": [ROBOT_STATE], "virtual_gelsight": ["image_raw"]}
+        self._lock_step = LockStep(self, sources if indenter else {})
         self._rig = declare_rig(self)
         self._material = declare_model(self, "material", GelMaterial)
         refuse_unknown(self)
@@ -106,11 +114,12 @@ class TactileSimulatorNode(Node):
             for name in OUTPUTS
         }
         self._points = self.create_publisher(PointCloud2, "simulated/gel_points", RELIABLE_IMAGES)
+        most = MOST_IN_LOCK_STEP if self._lock_step.is_on else MOST_WAITING
         self._frames: NewestWorker[Callable[[], None]] = NewestWorker(
-            lambda draw: draw(), self._warn, MOST_WAITING
+            lambda draw: draw(), self._warn, most
         )
         self._drawings: NewestWorker[Callable[[], None]] = NewestWorker(
-            lambda draw: draw(), self._warn, MOST_WAITING
+            lambda draw: draw(), self._warn, most
         )
         self._touch: tuple[Worker, Any, Any, Ticket] | None = None
         self._stopping = False
@@ -118,8 +127,11 @@ class TactileSimulatorNode(Node):
         self.create_subscription(Mesh, "gel_mesh", self._on_mesh, LATEST_COMMAND)
         self._service = DeferredService(self, SimulateTouch, "simulate_touch", self._on_request)
         self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        stages = touch_stages(self._rehearse)
         if indenter:
             self._follow(indenter, 1.0 / rate_hz)
+            stages = [*twin_stages(self._twin), *stages]
+        self.preparation = Preparation("simulation", stages)
 
     def request_stop(self, _reason: str) -> None:
         """End what is computed before the process ends."""
@@ -142,22 +154,28 @@ class TactileSimulatorNode(Node):
         self._decoder = RobotStateDecoder()
         self._path, self._path_ns, self._state_ns = PosePath(), 0, 0
         self._pacing = FramePacing(round(1e9 * period_s))
-        self.create_subscription(
-            FrankaRobotState, ROBOT_STATE, self._on_state, SENSOR_STATES, raw=True
-        )
-        self.create_subscription(Image, "image_raw", self._on_camera, SENSOR_IMAGES, raw=True)
+        states, images = (self._lock_step.qos(qos) for qos in (SENSOR_STATES, SENSOR_IMAGES))
+        self.create_subscription(FrankaRobotState, ROBOT_STATE, self._on_state, states, raw=True)
+        self.create_subscription(Image, "image_raw", self._on_camera, images, raw=True)
+
+    def _rehearse(self) -> None:
+        """A touch as requests ask for it, by everything that may draw it."""
+        for drawing in (self._drawing, self._drawing.rendered()):
+            simulate_touch(self._model, REHEARSED_TOUCH, drawing, self._material)
 
     def _on_state(self, data: bytes) -> None:
         """States between which poses are interpolated; not all of a thousand a second."""
         try:
             stamp_ns = stamp_ns_of(data)
-            if 0 <= stamp_ns - self._state_ns < STATE_PERIOD_NS:
-                return
-            self._state_ns = stamp_ns
-            state = self._decoder.decode(data)
+            if not 0 <= stamp_ns - self._state_ns < STATE_PERIOD_NS:
+                self._state_ns = stamp_ns
+                self._follow_state(self._decoder.decode(data))
         except InputError as error:
             self._warn(str(error))
             return
+        self._lock_step.received("virtual_panda", ROBOT_STATE, stamp_ns)
+
+    def _follow_state(self, state: RobotState) -> None:
         if state.stamp_ns >= self._path_ns or state.stamp_ns < self._path_ns - PATH_PERIOD_NS:
             self._path_ns = state.stamp_ns + PATH_PERIOD_NS
             effector = Pose.from_quaternion(state.position_mm, state.quaternion_xyzw)
@@ -165,24 +183,38 @@ class TactileSimulatorNode(Node):
         self._draw_all(self._pacing.add_state(state))
 
     def _on_camera(self, data: bytes) -> None:
-        self._draw_all(self._pacing.add_image(stamp_ns_of(data)))
+        stamp_ns = stamp_ns_of(data)
+        self._draw_all(self._pacing.add_image(stamp_ns))
+        self._lock_step.received("virtual_gelsight", "image_raw", stamp_ns)
 
     def _draw_all(self, frames: list[DueFrame]) -> None:
+        if not self.preparation.is_ready:
+            return
         for frame in frames:
+            self._lock_step.begin(frame.stamp_ns)
             self._frames.offer(partial(self._move, frame))
 
     def _move(self, due: DueFrame) -> None:
         """The gel under the next frame's indenter, while the last frame is drawn."""
         pose = self._indenter_at(due.end_effector)
-        for point in self._path.take(due.stamp_ns, pose):
-            self._twin.move(point)
-        self._drawings.offer(partial(self._draw, self._twin.move(pose), due.stamp_ns))
+        try:
+            for point in self._path.take(due.stamp_ns, pose):
+                self._twin.move(point)
+            answer = self._twin.move(pose)
+        except BaseException:
+            self._lock_step.end(due.stamp_ns)
+            raise
+        self._drawings.offer(partial(self._draw, answer, due.stamp_ns))
 
     def _draw(self, answer: LiveAnswer, stamp_ns: int) -> None:
         stamp = Time(nanoseconds=stamp_ns).to_msg()
-        if self._points.get_subscription_count() and not self._stopping:
-            self._points.publish(to_points(answer.surface(), stamp, "gel"))
-        self._publish(self._twin.draw(answer), stamp)
+        try:
+            if self._points.get_subscription_count() and not self._stopping:
+                self._points.publish(to_points(answer.surface(), stamp, "gel"))
+            self._publish(self._twin.draw(answer), stamp)
+            self._lock_step.published(stamp_ns)
+        finally:
+            self._lock_step.end(stamp_ns)
 
     def _indenter_at(self, end_effector: Pose) -> IndenterPose:
         """In the frame `gel`; one that does not touch need not be over the pad."""
@@ -224,6 +256,8 @@ class TactileSimulatorNode(Node):
 
     def _on_request(self, request: Any, ticket: Ticket) -> Any:
         """Answer later, or at once where nothing can be computed."""
+        if not self.preparation.is_ready:
+            return SimulateTouch.Response(message=f"not ready: {self.preparation.describe()}")
         if self._touch is not None or self._stopping:
             return SimulateTouch.Response(message="another touch is simulated: wait for its end")
         touch = from_request(request)

@@ -20,24 +20,30 @@ from tacdiff_ros.nodes.conversion.geometry import (
     from_pose,
     to_indenter,
     to_nanoseconds,
+    to_time,
     to_wrench,
 )
 from tacdiff_ros.nodes.conversion.images import to_image
 from tacdiff_ros.nodes.conversion.sensor_model import to_sensor_model
 from tacdiff_ros.nodes.conversion.surface import METRES, to_mesh, to_points
+from tacdiff_ros.nodes.lock_step import LockStep
 from tacdiff_ros.nodes.parameters import declare, refuse_unknown
-from tacdiff_ros.nodes.qos import FRANKA_CONVENIENCE, LATCHED, LATEST_COMMAND, RELIABLE_IMAGES
+from tacdiff_ros.nodes.qos import LATCHED, LATEST_COMMAND, RELIABLE_IMAGES
 from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.optics.variant import limit_threads
+from tacdiff_ros.preparation import Preparation
 from tacdiff_ros.sensor.sensor_file import read_sensor
+from tacdiff_ros.twin.newest_worker import NewestWorker
 from tacdiff_ros.virtual.virtual_sensor import SensedTouch, VirtualSensor, virtual_unit
+from tacdiff_ros.warm_up import REST, virtual_sensor_stages
 
 QUIET_S = 5.0  # between two warnings
-REST = IndenterPose(depth_mm=-1.0)
+INDENTER_TOPIC = "ground_truth/indenter"
+MOST_WAITING = 3  # images, in lock step
 
 
 class VirtualGelsightNode(Node):
-    """Draws in a thread of its own, paced like a camera."""
+    """Draws in a thread of its own, paced like a camera or by the virtual world's clock."""
 
     def __init__(self) -> None:
         """Read the parameters and begin."""
@@ -49,6 +55,7 @@ class VirtualGelsightNode(Node):
         self._rate_hz = float(declare(self, "rate_hz", 25.0, "images per second"))
         self._frame = declare(self, "frame_id", "gelsight_optical_frame", "of the images")
         threads = declare(self, "threads", 2, "of the processor for drawing")
+        self._lock_step = LockStep(self, {"virtual_panda": [INDENTER_TOPIC]}, self._on_step)
         refuse_unknown(self)
         if not 1 <= threads <= 256:
             raise InputError(f"parameter 'threads' is {threads}, expected 1 to 256")
@@ -74,44 +81,84 @@ class VirtualGelsightNode(Node):
         self._truth.publish(to_sensor_model(model, {}, stamp, self._frame))
         self._info = _camera_info(model.image.width_px, model.image.height_px, model.camera)
         self._path = PosePath()
-        self._newest: tuple[Any, IndenterPose] | None = None
+        self._newest: tuple[int, IndenterPose] | None = None
+        self._due_ns: int | None = None
+        self._frames: NewestWorker[tuple[int, IndenterPose]] = NewestWorker(
+            lambda frame: self._see(*frame), self._complain, MOST_WAITING
+        )
         self.create_subscription(
-            PoseStamped, "ground_truth/indenter", self._on_indenter, FRANKA_CONVENIENCE
+            PoseStamped, INDENTER_TOPIC, self._on_indenter, self._lock_step.qos(LATEST_COMMAND)
         )
         self._running = True
         self._thread = threading.Thread(target=self._see_all, name="frames", daemon=True)
-        self._thread.start()
+        self.preparation = Preparation(
+            "virtual_sensor", virtual_sensor_stages(self._sensor), self._start
+        )
 
     def destroy_node(self) -> None:
         """Draw no more."""
         self._running = False
-        self._thread.join(timeout=2.0)
+        self._frames.close(2.0)
+        if self._thread.is_alive():
+            self._thread.join(timeout=2.0)
         super().destroy_node()
+
+    def _start(self) -> None:
+        if not self._lock_step.is_on:
+            self._thread.start()
 
     def _on_indenter(self, message: PoseStamped) -> None:
         pose = to_indenter(from_pose(message.pose))
-        self._path.add(to_nanoseconds(message.header.stamp), pose)
-        self._newest = message.header.stamp, pose
+        stamp_ns = to_nanoseconds(message.header.stamp)
+        self._path.add(stamp_ns, pose)
+        self._newest = stamp_ns, pose
+        self._lock_step.received("virtual_panda", INDENTER_TOPIC, stamp_ns)
+
+    def _on_step(self, now_ns: int) -> None:
+        """In lock step: one image at each multiple of the period, of the indenter at that time."""
+        period_ns = round(1e9 / self._rate_hz)
+        if self._due_ns is None:
+            self._due_ns = now_ns
+        if now_ns < self._due_ns or not self.preparation.is_ready:
+            return
+        self._due_ns += period_ns
+        pose = self._newest[1] if self._newest is not None else REST
+        self._lock_step.begin(now_ns)
+        self._frames.offer((now_ns, pose))
 
     def _see_all(self) -> None:
         """One image a period; where drawing takes longer, as many as can be."""
-        self._sensor.see(REST)  # compiles
         next_s = time.monotonic()
         used = None
         while self._running:
             next_s = max(next_s + 1.0 / self._rate_hz, time.monotonic())
             time.sleep(max(0.0, next_s - time.monotonic()))
             newest = self._newest
-            stamp, pose = newest or (None, REST)
+            stamp_ns, pose = newest or (0, REST)
             if newest is None or newest is used:  # the arm is silent: the camera goes on
-                stamp = self.get_clock().now().to_msg()
+                stamp_ns = self.get_clock().now().nanoseconds
             used = newest
             try:
-                for point in self._path.take(to_nanoseconds(stamp), pose):
-                    self._sensor.move(point)
-                self._publish(self._sensor.see(pose), stamp)
+                self._see(stamp_ns, pose)
             except InputError as error:
-                self.get_logger().warning(f"not seen: {error}", throttle_duration_sec=QUIET_S)
+                self._complain(str(error))
+
+    def _see(self, stamp_ns: int, pose: IndenterPose) -> None:
+        """One image and its truth, published.
+
+        Raises:
+            InputError: the pose is one that the gel cannot take.
+        """
+        try:
+            for point in self._path.take(stamp_ns, pose):
+                self._sensor.move(point)
+            self._publish(self._sensor.see(pose), to_time(stamp_ns))
+            self._lock_step.published(stamp_ns)
+        finally:
+            self._lock_step.end(stamp_ns)
+
+    def _complain(self, line: str) -> None:
+        self.get_logger().warning(f"not seen: {line}", throttle_duration_sec=QUIET_S)
 
     def _publish(self, seen: SensedTouch, stamp: Any) -> None:
         if not self._running:

@@ -7,6 +7,7 @@ from dataclasses import fields
 
 from franka_msgs.msg import FrankaRobotState
 from geometry_msgs.msg import PoseStamped, WrenchStamped
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
@@ -16,10 +17,12 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.nodes.conversion.geometry import (
     from_pose,
     from_wrench,
+    to_nanoseconds,
     to_pose,
     to_time,
     to_wrench,
 )
+from tacdiff_ros.nodes.lock_step import LockStep
 from tacdiff_ros.nodes.parameters import declare, refuse_unknown
 from tacdiff_ros.nodes.qos import (
     FRANKA_CONVENIENCE,
@@ -32,7 +35,7 @@ from tacdiff_ros.srv import InjectFault
 from tacdiff_ros.virtual.contact import StiffContactParameters
 from tacdiff_ros.virtual.faults import parse_fault
 from tacdiff_ros.virtual.panda import ImpedanceParameters, PandaState
-from tacdiff_ros.virtual.rig import RigReading, VirtualRig
+from tacdiff_ros.virtual.rig import STEP_NS, RigReading, VirtualRig
 
 BROADCASTER = "franka_robot_state_broadcaster"
 STEP_PERIOD_S = 1e-3
@@ -55,6 +58,9 @@ class VirtualPandaNode(Node):
         every = int(declare(self, "convenience_every", 10, "states per convenience message"))
         impedance = self._declare_floats("impedance", ImpedanceParameters)
         plane = self._declare_floats("plane", StiffContactParameters)
+        self._lock_step = LockStep(
+            self, {"acquisition": ["target_pose"]}, self._advance_to, feedback=["acquisition"]
+        )
         refuse_unknown(self)
         if contact not in ("plane", "topic", "none"):
             raise InputError(f"parameter 'contact' is '{contact}'; expected plane, topic or none")
@@ -66,15 +72,19 @@ class VirtualPandaNode(Node):
             StiffContactParameters(**plane) if contact == "plane" else None,
         )
         self._every = max(1, every)
-        self._count = 0
         self._stop_asked_s = 0.0
         self._messages = _Messages(self._arm_id)
         self._create_topics()
         if contact == "topic":
             self.create_subscription(WrenchStamped, "contact_wrench", self._on_wrench, 1)
-        self.create_subscription(PoseStamped, "target_pose", self._on_target, LATEST_COMMAND)
+        self.create_subscription(
+            PoseStamped, "target_pose", self._on_target, self._lock_step.qos(LATEST_COMMAND)
+        )
         self.create_service(InjectFault, "~/inject_fault", self._on_fault)
-        self.create_timer(STEP_PERIOD_S, self._advance)
+        if not self._lock_step.is_on:
+            self.create_timer(
+                STEP_PERIOD_S, self._advance, clock=Clock(clock_type=ClockType.STEADY_TIME)
+            )
 
     def request_stop(self, _reason: str) -> None:
         """Go on while somebody commands the arm, who may want to retract first."""
@@ -110,21 +120,24 @@ class VirtualPandaNode(Node):
         self._wrenches = convenience(WrenchStamped, "external_wrench_in_base_frame")
         self._torques = convenience(JointState, "external_joint_torques")
         self._true_indenter = self.create_publisher(
-            PoseStamped, "ground_truth/indenter", FRANKA_CONVENIENCE
+            PoseStamped, "ground_truth/indenter", RELIABLE_STATES
         )
         self._true_wrench = self.create_publisher(
-            WrenchStamped, "ground_truth/contact_wrench", FRANKA_CONVENIENCE
+            WrenchStamped, "ground_truth/contact_wrench", RELIABLE_STATES
         )
 
     def _advance(self) -> None:
-        for reading in self._rig.advance(self.get_clock().now().nanoseconds):
-            self._count += 1
-            convenience = self._count % self._every == 0
+        self._advance_to(self.get_clock().now().nanoseconds)
+
+    def _advance_to(self, now_ns: int) -> None:
+        for reading in self._rig.advance(now_ns):
+            convenience = reading.stamp_ns // STEP_NS % self._every == 0
             if reading.reported is not None:
                 message = self._messages.fill(reading.arm, reading.reported)
                 self._states.publish(message)
                 if convenience:
                     self._publish_convenience(message)
+                self._lock_step.published(reading.stamp_ns)
             if convenience:
                 self._publish_truth(reading)
 
@@ -137,7 +150,7 @@ class VirtualPandaNode(Node):
 
     def _publish_truth(self, reading: RigReading) -> None:
         """The true pose of the indenter in the frame `gel`, and the true external wrench."""
-        stamp = self.get_clock().now().to_msg()
+        stamp = to_time(reading.stamp_ns)
         pose = PoseStamped(pose=to_pose(reading.gel_to_indenter))
         pose.header.stamp, pose.header.frame_id = stamp, "gel"
         self._true_indenter.publish(pose)
@@ -150,6 +163,7 @@ class VirtualPandaNode(Node):
             self._rig.follow(from_pose(message.pose))
         except ValueError as error:
             self.get_logger().error(f"target refused: {error}", throttle_duration_sec=1.0)
+        self._lock_step.received("acquisition", "target_pose", to_nanoseconds(message.header.stamp))
 
     def _on_wrench(self, message: WrenchStamped) -> None:
         self._rig.set_wrench_on_gel(*from_wrench(message.wrench))

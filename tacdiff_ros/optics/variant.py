@@ -7,6 +7,7 @@ import os
 import sys
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.kernel_cache import use_for_drjit
 from tacdiff_ros.optics import llvm
 
 VARIANTS = ("cuda_ad_rgb", "llvm_ad_rgb")
@@ -46,6 +47,7 @@ def _start(variant: str) -> None:
             llvm.require_library()  # before drjit is imported, which would print of its own
         except RuntimeError as error:
             raise InputError(f"rendering: {error}") from error
+    use_for_drjit()
     try:
         import mitsuba as mi
     except ImportError as error:

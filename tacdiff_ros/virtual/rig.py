@@ -23,12 +23,14 @@ class RigReading:
     """One millisecond of the virtual set-up.
 
     Attributes:
+        stamp_ns: its time.
         arm: true state.
         reported: what the arm reports: noise, bias and faults included; None while it is silent.
         gel_to_indenter: true pose of the indenter in the frame `gel`.
         contact_force_n: true size of the contact force.
     """
 
+    stamp_ns: int
     arm: PandaState
     reported: RobotState | None
     gel_to_indenter: Pose
@@ -109,7 +111,7 @@ class VirtualRig:
         self.arm.step(force_base, torque_base + cross(lever_m, force_base))
         state = self.arm.state()
         force_n = float(np.linalg.norm(force))
-        return RigReading(state, self._report(state, time_ns), gel_to_indenter, force_n)
+        return RigReading(time_ns, state, self._report(state, time_ns), gel_to_indenter, force_n)
 
     def _indenter(self) -> Pose:
         """The indenter, which a fault can push into the sensor."""

@@ -14,9 +14,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from tacdiff_ros.kernel_cache import cached_njit
 
 POINTS_PER_SIDE = 3
 LOCAL_TURNS = 4
@@ -150,7 +151,7 @@ def settle(kernel: PointKernel, contact: PointContact, limits: SweepLimits) -> S
     return Settled(force, move, sweeps, change)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
+@cached_njit(nogil=True, error_model="numpy", fastmath=True)
 def _sweep(  # type: ignore[no-untyped-def]
     planes,
     weights,
@@ -208,7 +209,7 @@ def _sweep(  # type: ignore[no-untyped-def]
     return most, change
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
+@cached_njit(nogil=True, error_model="numpy", fastmath=True)
 def _visit(  # type: ignore[no-untyped-def]
     weights,
     corners,
@@ -250,7 +251,7 @@ def _visit(  # type: ignore[no-untyped-def]
     return first
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
+@cached_njit(nogil=True, error_model="numpy", fastmath=True)
 def _carried(weights, nodal, off, n, slide):  # type: ignore[no-untyped-def]
     """Put the offset from the anchor into `slide`; returns the move along the normal."""
     along = 0.0
@@ -263,7 +264,7 @@ def _carried(weights, nodal, off, n, slide):  # type: ignore[no-untyped-def]
     return along
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
+@cached_njit(nogil=True, error_model="numpy", fastmath=True)
 def _apply(weights, corners, step, softness, force, off, gained, nodal):  # type: ignore[no-untyped-def]
     """Add a step to the force of a point, and what it does to the face's corners."""
     for i in range(3):
@@ -275,7 +276,7 @@ def _apply(weights, corners, step, softness, force, off, gained, nodal):  # type
                 nodal[a, i] += corners[a, i, j] * step[j]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
+@cached_njit(nogil=True, error_model="numpy", fastmath=True)
 def _correction(n, missing, slide, anchored, force, friction, across, step):  # type: ignore[no-untyped-def]
     """How the force of one point must change; returns what it presses with then.
 
@@ -299,7 +300,7 @@ def _correction(n, missing, slide, anchored, force, friction, across, step):  # 
     return press
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
+@cached_njit(nogil=True, error_model="numpy", fastmath=True)
 def _spread(planes, row, column, force, moved):  # type: ignore[no-untyped-def]
     """Add the displacement of all vertices of the window for a force on one of them."""
     rows, columns = moved.shape[1], moved.shape[2]

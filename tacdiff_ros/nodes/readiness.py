@@ -1,0 +1,85 @@
+"""Says on DDS whether a node can do its work: latched `readiness`, diagnostics and the log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+
+from tacdiff_ros.msg import Readiness
+from tacdiff_ros.nodes.qos import LATCHED
+from tacdiff_ros.preparation import Preparation
+
+READINESS_TOPIC = "readiness"
+PERIOD_S = 0.25
+QUIET_S = 5.0  # between two lines of the log
+
+
+class ReadinessReport:
+    """Watches a node's preparation, if it has one, and publishes every change."""
+
+    def __init__(self, node: Node, preparation: Preparation | None) -> None:
+        """Begin; a node without a preparation is ready now."""
+        self._node, self._preparation = node, preparation
+        self._said: tuple[Any, ...] = ()
+        self._ready = node.create_publisher(Readiness, READINESS_TOPIC, LATCHED)
+        self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._timer = node.create_timer(
+            PERIOD_S, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
+        self._report()
+
+    def _report(self) -> None:
+        preparation = self._preparation
+        if preparation is None:
+            state = (True, "", 0, 0, "")
+        else:
+            state = (
+                preparation.is_ready,
+                preparation.stage,
+                preparation.number,
+                preparation.count,
+                preparation.failure,
+            )
+        if state != self._said:
+            self._said = state
+            self._publish(*state)
+        elif preparation is not None and not preparation.failure:
+            self._node.get_logger().info(preparation.describe(), throttle_duration_sec=QUIET_S)
+        if state[0]:
+            self._timer.cancel()
+
+    def _publish(self, ready: bool, stage: str, number: int, count: int, failure: str) -> None:
+        preparation = self._preparation
+        left = 0.0 if preparation is None else preparation.seconds_left
+        message = Readiness(
+            node=self._node.get_fully_qualified_name(),
+            ready=ready,
+            stage=stage,
+            stage_number=number,
+            stage_count=count,
+            seconds_left=float(left),
+            failure=failure,
+        )
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        self._ready.publish(message)
+        line = "ready" if preparation is None else preparation.describe()
+        self._diagnose(line, ready, failure)
+        logger = self._node.get_logger()
+        if failure:
+            logger.error(line)
+        else:
+            logger.info(line)
+
+    def _diagnose(self, line: str, ready: bool, failure: str) -> None:
+        level = DiagnosticStatus.OK if ready else DiagnosticStatus.WARN
+        status = DiagnosticStatus(
+            level=DiagnosticStatus.ERROR if failure else level,
+            name=f"{self._node.get_fully_qualified_name()}: readiness",
+            message=line,
+        )
+        report = DiagnosticArray(status=[status])
+        report.header.stamp = self._node.get_clock().now().to_msg()
+        self._diagnostics.publish(report)

@@ -2,7 +2,9 @@
 """Make `.venv` a complete ROS 2 Jazzy prefix with this package in it; run again, it takes seconds.
 
 Needs only Python's standard library. Every step remembers a fingerprint of what it was made from
-and is skipped while that stands.
+and is skipped while that stands. In a folder of somebody else, or on a read-only mount, what its
+owner prepared is used; where nothing is prepared, the environment goes to a folder of the user.
+`--where` only prints the environment's folder; `TACDIFF_VENV` names another.
 """
 
 from __future__ import annotations
@@ -20,14 +22,29 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / ".venv"
-PYTHON = VENV / "bin" / "python"
-BUILD = VENV / "build"
-STAMPS = VENV / "stamps"
 EXTRAS = "virtual,render,learn,cluster,dev"
 CPU_TORCH = "https://download.pytorch.org/whl/cpu"
 
+# Of the shell that this was started in: they would bring in another ROS, or lead pip and CMake to
+# install elsewhere.
+MISLEADING_VARIABLES = (
+    "AMENT_PREFIX_PATH",
+    "CMAKE_PREFIX_PATH",
+    "COLCON_PREFIX_PATH",
+    "DESTDIR",
+    "LD_LIBRARY_PATH",
+    "PIP_PREFIX",
+    "PIP_TARGET",
+    "PIP_USER",
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "ROS_DISTRO",
+    "ROS_VERSION",
+    "_ROS_WHEELS_BOOTSTRAP_COMPLETE",
+)
+
 sys.path.insert(0, str(ROOT))
+from tacdiff_ros.machine.process_setup import use_utf8  # noqa: E402
 from tacdiff_ros.optics import llvm  # noqa: E402
 
 
@@ -35,30 +52,142 @@ class SetupError(RuntimeError):
     """Setup cannot go on; the message says what to type."""
 
 
+def succeeds(*command: str) -> bool:
+    """Whether a command exits with 0; what it prints is dropped."""
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
+def step_inputs() -> dict[str, list[str]]:
+    """All steps in their order, with what each is made from."""
+    wheels = files("tools/ros-jazzy-wheels.txt")
+    return {
+        "venv": [sys.version],
+        "ros-wheels": wheels,
+        "packages": files("pyproject.toml", "tools/*.txt"),
+        "cmake-paths": wheels,
+        "franka_msgs": files("test/franka_msgs/**/*"),
+        "tacdiff_ros": package_inputs(),
+        "sources": files("tools/setup_environment.py"),
+    }
+
+
+def files(*patterns: str) -> list[str]:
+    """Names and contents of the files that match, as fingerprint inputs."""
+    found = sorted({p for pattern in patterns for p in ROOT.glob(pattern) if p.is_file()})
+    return [f"{p.relative_to(ROOT)} {hashlib.sha256(p.read_bytes()).hexdigest()}" for p in found]
+
+
+def package_inputs() -> list[str]:
+    """What the installed package depends on; Python files are linked, so only their names count."""
+    linked = ["tacdiff_ros/**/*", "launch/*", "config/**/*", "urdf/**/*"]
+    names = sorted(
+        str(p.relative_to(ROOT))
+        for g in linked
+        for p in ROOT.glob(g)
+        if "__pycache__" not in str(p)
+    )
+    built = [
+        "package.xml",
+        "CMakeLists.txt",
+        "msg/*",
+        "srv/*",
+        "action/*",
+        "tools/executable.py.in",
+    ]
+    return names + files(*built, "tacdiff_ros/nodes/nodes.txt")
+
+
+def fingerprint(inputs: list[str]) -> str:
+    """What a step's stamp holds once it was made from these inputs in this folder."""
+    return hashlib.sha256("\n".join([str(ROOT), *inputs]).encode()).hexdigest()
+
+
+def is_done(venv: Path, step: str, inputs: list[str]) -> bool:
+    """Whether a step succeeded before from the same inputs."""
+    stamp = venv / "stamps" / step
+    return stamp.exists() and stamp.read_text() == fingerprint(inputs)
+
+
+def is_writable(folder: Path) -> bool:
+    """Whether this user can write to a folder, or make it."""
+    while not folder.exists():
+        folder = folder.parent
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
+def is_prepared(venv: Path) -> bool:
+    """Whether an environment of somebody else is up to date and runs for this user.
+
+    Its Python may be another than the one that runs this.
+    """
+    steps = {name: inputs for name, inputs in step_inputs().items() if name != "venv"}
+    try:
+        return all(is_done(venv, *step) for step in steps.items()) and succeeds(
+            str(venv / "bin" / "python"), "-c", "import numpy"
+        )
+    except OSError:  # not readable, or its Python is in a private folder of the owner
+        return False
+
+
+def venv_folder() -> Path:
+    """`.venv` of this folder where it can be used, else one in the user's own data folder."""
+    chosen = os.environ.get("TACDIFF_VENV")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    here = ROOT / ".venv"
+    if is_writable(here) or is_prepared(here):
+        return here
+    home = os.environ.get("XDG_DATA_HOME") or Path("~/.local/share").expanduser()
+    key = hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]
+    return Path(home) / "tacdiff_ros" / f"{ROOT.name}-{key}"
+
+
+VENV = venv_folder()
+PYTHON = VENV / "bin" / "python"
+BUILD = VENV / "build"
+
+
 def main() -> int:
     """Run all steps; 2 with one line where something must be done by hand."""
+    use_utf8()
+    if sys.argv[1:] == ["--where"]:
+        print(VENV)
+        return 0
+    for name in MISLEADING_VARIABLES:
+        os.environ.pop(name, None)
     try:
-        check_python()
-        install_system_packages()
-        once("venv", [sys.version], create_venv)
-        once("ros-wheels", files("tools/ros-jazzy-wheels.txt"), install_ros_wheels)
-        once("packages", files("pyproject.toml", "tools/*.txt"), install_packages)
-        once("cmake-paths", files("tools/ros-jazzy-wheels.txt"), repair_cmake_paths)
-        once("franka_msgs", files("test/franka_msgs/**/*"), lambda: build("test/franka_msgs"))
-        once("tacdiff_ros", package_inputs(), lambda: build("."))
-        once("sources", files("tools/setup_environment.py"), link_sources)
+        if VENV.is_relative_to(ROOT) and not is_writable(VENV):
+            return 0  # prepared by its owner
+        prepare()
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)
         return 2
     except subprocess.CalledProcessError as error:
         print(f"setup: '{error.cmd[0]} ...' failed; its messages are above", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"setup: {error.filename or VENV}: {error.strerror}", file=sys.stderr)
+        return 2
     return 0
 
 
-def succeeds(*command: str) -> bool:
-    """Whether a command exits with 0; what it prints is dropped."""
-    return subprocess.run(command, capture_output=True).returncode == 0
+def prepare() -> None:
+    """Run the steps that are not done yet."""
+    check_python()
+    install_system_packages()
+    if not VENV.is_relative_to(ROOT):
+        print(f"setup: the environment goes to {VENV}", flush=True)
+    actions: dict[str, Callable[[], None]] = {
+        "venv": create_venv,
+        "ros-wheels": install_ros_wheels,
+        "packages": install_packages,
+        "cmake-paths": repair_cmake_paths,
+        "franka_msgs": lambda: build("test/franka_msgs"),
+        "tacdiff_ros": lambda: build("."),
+        "sources": link_sources,
+    }
+    for step, inputs in step_inputs().items():
+        once(step, inputs, actions[step])
 
 
 def check_python() -> None:
@@ -120,40 +249,12 @@ def privilege() -> list[str] | None:
 
 def once(step: str, inputs: list[str], action: Callable[[], None]) -> None:
     """Run `action` unless it succeeded before from the same inputs."""
-    fingerprint = hashlib.sha256("\n".join([str(ROOT), *inputs]).encode()).hexdigest()
-    stamp = STAMPS / step
-    if stamp.exists() and stamp.read_text() == fingerprint:
+    if is_done(VENV, step, inputs):
         return
     print(f"setup: {step}", flush=True)
     action()
-    STAMPS.mkdir(parents=True, exist_ok=True)
-    stamp.write_text(fingerprint)
-
-
-def files(*patterns: str) -> list[str]:
-    """Names and contents of the files that match, as fingerprint inputs."""
-    found = sorted({p for pattern in patterns for p in ROOT.glob(pattern) if p.is_file()})
-    return [f"{p.relative_to(ROOT)} {hashlib.sha256(p.read_bytes()).hexdigest()}" for p in found]
-
-
-def package_inputs() -> list[str]:
-    """What the installed package depends on; Python files are linked, so only their names count."""
-    linked = ["tacdiff_ros/**/*", "launch/*", "config/**/*", "urdf/**/*"]
-    names = sorted(
-        str(p.relative_to(ROOT))
-        for g in linked
-        for p in ROOT.glob(g)
-        if "__pycache__" not in str(p)
-    )
-    built = [
-        "package.xml",
-        "CMakeLists.txt",
-        "msg/*",
-        "srv/*",
-        "action/*",
-        "tools/executable.py.in",
-    ]
-    return names + files(*built, "tacdiff_ros/nodes/nodes.txt")
+    (VENV / "stamps").mkdir(parents=True, exist_ok=True)
+    (VENV / "stamps" / step).write_text(fingerprint(inputs))
 
 
 def create_venv() -> None:
@@ -269,8 +370,9 @@ def link_sources() -> None:
     query = "import sysconfig; print(sysconfig.get_path('purelib'))"
     answer = subprocess.run([str(PYTHON), "-c", query], check=True, capture_output=True, text=True)
     lines = (
-        f"import sys; sys.path.insert(0, {str(ROOT)!r})",
-        f"import os; os.environ.setdefault('AMENT_PREFIX_PATH', {str(VENV)!r})",
+        f"import os, sys; sys.path.insert(0, os.fsdecode({os.fsencode(ROOT)!r}))",
+        "import os; os.environ.setdefault("
+        f"'AMENT_PREFIX_PATH', os.fsdecode({os.fsencode(VENV)!r}))",
     )
     path_file = Path(answer.stdout.strip()) / "tacdiff_ros_sources.pth"
     path_file.write_text("\n".join(lines) + "\n")

@@ -2,14 +2,17 @@
 
     python benchmarks/mechanics.py [--quick] [--json] [--only NAME]
 
-NAME is one of solvers, accuracy, shear, convergence, robustness, speed, scaling, live. In full
-about an hour and a half on two cores, most of it the ten indenters at 2 mm; --quick under a minute.
+NAME is one of solvers, accuracy, shear, convergence, robustness, speed, scaling, live, memory. In
+full about an hour and a half on two cores, most of it the ten indenters at 2 mm; --quick under a
+minute.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
+import os
 import resource
 import statistics
 import subprocess
@@ -18,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from contact_references import converged_layer_force, dimitriadis, hertz
 from tables import dump, print_rows
 
+from tacdiff_ros.mechanics import gel_solver
 from tacdiff_ros.mechanics.elasticity import ElasticPad
 from tacdiff_ros.mechanics.gel_solver import GelSolver
 from tacdiff_ros.mechanics.gel_state import GelState
@@ -137,11 +142,11 @@ def press(
     material: GelMaterial, mesh: PadMesh, quick: bool = False
 ) -> Iterator[tuple[float, GelState]]:
     """Press a ball of 10 mm."""
-    solver = GelSolver(mesh, material, build_indenter("sphere:diameter=10"))
-    state = solver.rest()
-    for depth in (0.3, 0.5) if quick else (0.1, 0.2, 0.3, 0.4, 0.5):
-        state = solver.step(state, IndenterPose(depth_mm=depth))
-        yield depth, state
+    with GelSolver(mesh, material, build_indenter("sphere:diameter=10")) as solver:
+        state = solver.rest()
+        for depth in (0.3, 0.5) if quick else (0.1, 0.2, 0.3, 0.4, 0.5):
+            state = solver.step(state, IndenterPose(depth_mm=depth))
+            yield depth, state
 
 
 def measure_block(quick: bool) -> list[dict[str, Any]]:
@@ -223,9 +228,9 @@ def measure_convergence(quick: bool) -> Part:
     surfaces, rows = [], []
     for row_count, columns, layers in meshes:
         settings = SolverSettings(rows=row_count, columns=columns, layers=layers)
-        touch = Touch(default_sensor(), build_indenter("sphere"), settings=settings)
         plan = Trajectory(depth_mm=1.0, translation_mm=0.5, directions=("x+",), rotation_deg=0)
-        *_, state = touch.run(plan_trajectory(plan, IndenterPose()))
+        with Touch(default_sensor(), build_indenter("sphere"), settings=settings) as touch:
+            *_, state = touch.run(plan_trajectory(plan, IndenterPose()))
         surfaces.append(refine_surface(state.surface, *DENSE).position.astype(np.float64))
         step: dict[str, Any] = {"mesh": f"{row_count}x{columns}x{layers}"}
         step |= {"height_rms_um": "", "in_plane_rms_um": ""}  # of the change from the one before
@@ -249,13 +254,13 @@ def trajectory_row(name: str, plan: Trajectory, lines: tuple[int, int]) -> dict[
     planned = len(plan_trajectory(plan, IndenterPose()))
     states: list[TouchState] = []
     settings = SolverSettings(rows=lines[0], columns=lines[1])
-    touch = Touch(default_sensor(), build_indenter(name), settings=settings)
     ended, started, cpu = "", time.perf_counter(), time.process_time()
-    try:
-        for state in touch.run(plan_trajectory(plan, IndenterPose())):
-            states.append(state)
-    except NotConvergedError as error:
-        ended = str(error)
+    with Touch(default_sensor(), build_indenter(name), settings=settings) as touch:
+        try:
+            for state in touch.run(plan_trajectory(plan, IndenterPose())):
+                states.append(state)
+        except NotConvergedError as error:
+            ended = str(error)
     seconds = time.perf_counter() - started
     reports = [state.status.report for state in states]
     return {
@@ -321,8 +326,7 @@ def measure_speed(quick: bool) -> Part:
         count = sum(row["steps"] - row["unconverged"] for row in chosen)
         figures[f"seconds_per_step_{mesh}"] = round(total / count, 3)
         figures[f"steps_unconverged_1mm_{mesh}"] = sum(row["unconverged"] for row in chosen)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
-    return rows, {**figures, "peak_memory_mb": round(peak)}
+    return rows, {**figures, "peak_memory_mb": round(peak_mb())}
 
 
 def measure_scaling(quick: bool) -> Part:
@@ -361,8 +365,8 @@ def measure_solvers(quick: bool) -> Part:
         chosen = (3 * np.sort(middle.ravel())[:, None] + np.arange(3)).ravel()
         matrix = full_matrix(pad.pattern, entries)
         for precise in (True, False):
-            factor = CondensedFactor(pad.pattern, chosen, precise)
-            row = pardiso_row(factor, entries, load, matrix)
+            with CondensedFactor(pad.pattern, chosen, precise) as factor:
+                row = pardiso_row(factor, entries, load, matrix)
             rows.append({"precision": "double" if precise else "single", **row})
         if importlib.util.find_spec("kvxopt"):
             rows.append(cholmod_row(matrix, load))
@@ -447,6 +451,73 @@ def measure_live(quick: bool) -> Part:
     }
 
 
+def measure_memory(quick: bool) -> Part:
+    """Resident memory over 50 short trajectories; every fifth one ends without an equilibrium."""
+    lines, count = ((11, 13), 15) if quick else (COARSE, 50)
+    names = INDENTERS[:3] if quick else INDENTERS
+    rows: list[dict[str, Any]] = []
+    failed = 0
+    for number in range(1, count + 1):
+        with no_convergence() if number % 5 == 3 else contextlib.nullcontext():
+            failed += not is_short_trajectory_solved(names[number % len(names)], lines)
+        if number % (count // 5) == 0:
+            rows.append(
+                {
+                    "mesh": f"{lines[0]}x{lines[1]}",
+                    "trajectories": number,
+                    "failed": failed,
+                    "resident_mb": round(resident_mb(), 1),
+                    "peak_mb": round(peak_mb(), 1),
+                    "open_factors": CondensedFactor.open_count(),
+                }
+            )
+            print(
+                " ".join(f"{key}={value}" for key, value in rows[-1].items()),
+                file=sys.stderr,
+                flush=True,
+            )
+    growth = rows[-1]["resident_mb"] - rows[0]["resident_mb"]
+    return rows, {
+        "memory_growth_mb": round(growth, 1),
+        "memory_resident_mb": rows[-1]["resident_mb"],
+        "open_factors": rows[-1]["open_factors"],
+    }
+
+
+def is_short_trajectory_solved(name: str, lines: tuple[int, int]) -> bool:
+    """Whether a press of 0.5 mm and a shift of 0.25 mm found all equilibria."""
+    plan = Trajectory(depth_mm=0.5, translation_mm=0.25, directions=("x+",), rotation_deg=0)
+    settings = SolverSettings(rows=lines[0], columns=lines[1])
+    with Touch(default_sensor(), build_indenter(name), settings=settings) as touch:
+        try:
+            for _ in touch.run(plan_trajectory(plan, IndenterPose())):
+                pass
+        except NotConvergedError:
+            return False
+    return True
+
+
+@contextlib.contextmanager
+def no_convergence() -> Iterator[None]:
+    """Solvers that give a step up after one attempt, since no imbalance is small enough."""
+    with (
+        mock.patch.object(gel_solver, "RELATIVE_TOLERANCE", 0.0),
+        mock.patch.object(gel_solver, "ATTEMPTS", gel_solver.ATTEMPTS[:1]),
+    ):
+        yield
+
+
+def resident_mb() -> float:
+    """Resident memory of this process now."""
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def peak_mb() -> float:
+    """Largest resident memory of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+
+
 PARTS: dict[str, Callable[[bool], Part]] = {
     "solvers": measure_solvers,
     "accuracy": measure_accuracy,
@@ -456,6 +527,7 @@ PARTS: dict[str, Callable[[bool], Part]] = {
     "speed": measure_speed,
     "scaling": measure_scaling,
     "live": measure_live,
+    "memory": measure_memory,
 }
 
 

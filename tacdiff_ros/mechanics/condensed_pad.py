@@ -16,6 +16,7 @@ class CondensedPad:
     """A factor of the pad's stiffness that is kept until it is told to be stale.
 
     The pattern is analysed once for the chosen faces; factors of it follow as the pad deforms.
+    Whoever makes one releases it.
     """
 
     def __init__(self, pad: ElasticPad, points: ContactPoints, precise: bool = False) -> None:
@@ -56,6 +57,12 @@ class CondensedPad:
         except (FactorisationError, np.linalg.LinAlgError) as error:
             raise StepFailureError(str(error)) from error
         self.stale = damping > 0.0
+
+    def release(self) -> None:
+        """Give the memory of the factor back; nothing can be solved afterwards."""
+        self._factor.release()
+        self._gel = None
+        self.stale = True
 
     def position(self, displacement: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, 3) mm of the chosen vertices."""

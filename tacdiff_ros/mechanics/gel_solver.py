@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,6 +115,8 @@ class Linearisation:
 class GelSolver:
     """One pad, one indenter; `rest` gives the first state and `step` the next ones.
 
+    It owns the factor of the pad's stiffness: use it as a context manager, or `close` it.
+
     Limits: quasi-static (no viscosity, no inertia); where no equilibrium is near, because the gel
     snaps over an edge, the state after the snap is one that the energy leads to, not a record of
     the snap. No adhesion.
@@ -144,6 +147,21 @@ class GelSolver:
         self._softness = self._softest
         self._scale = stiffness
         self._condensed = self._condensed_to(self._faces.some(np.zeros(0, np.int64)))
+
+    def close(self) -> None:
+        """Release the factor; no step is possible afterwards, states stay valid."""
+        self._condensed.release()
+
+    def __enter__(self) -> GelSolver:
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def rest(self, pose: IndenterPose | None = None) -> GelState:
         """The untouched pad, with the indenter at a pose where it does not touch.
@@ -184,17 +202,19 @@ class GelSolver:
             StepFailureError: no equilibrium was found even in the smallest parts.
             InputError: more of the pad is touched than can be solved for.
         """
+        cause = ""
         for attempt in ATTEMPTS:
             try:
                 return self._advance(state, goal, attempt)
             except StepFailureError as error:
                 self._condensed.stale = True
-                failure = error.with_traceback(None)  # its frames hold factors of the pad
-        raise failure
+                # The exception itself would keep this frame, and with it the solver, in a cycle.
+                cause = str(error)
+        raise StepFailureError(cause)
 
     @one_blas_thread
     def linearise(self, state: GelState) -> Linearisation:
-        """The pad around an equilibrium.
+        """The pad around an equilibrium; the caller releases `condensed` of it.
 
         Raises:
             StepFailureError: its stiffness cannot be factorised.
@@ -214,7 +234,11 @@ class GelSolver:
         places = points.places(self.position(state)[points.chosen]) + state.softness * force
         contact = law.project(force, places, np.full(len(places), self._scale))
         condensed = CondensedPad(self.pad, points, precise=True)
-        condensed.factorise(state.displacement)
+        try:
+            condensed.factorise(state.displacement)
+        except BaseException:
+            condensed.release()
+            raise
         return Linearisation(condensed, force, places, contact, state.softness)
 
     def _advance(self, state: GelState, goal: IndenterPose, attempt: _Attempt) -> GelState:
@@ -296,6 +320,7 @@ class GelSolver:
                 f"the contact covers {len(points.chosen)} surface vertices, at most "
                 f"{MOST_VERTICES} are possible: use a coarser mesh or a smaller indenter"
             )
+        self._condensed.release()
         self._condensed = self._condensed_to(points)
 
     def _condensed_to(self, points: ContactPoints) -> CondensedPad:

@@ -172,11 +172,11 @@ def _simulated_press(
     material: GelMaterial,
     settings: SolverSettings,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    touch = Touch(model, indenter, material, settings)
-    touch.check_pose(IndenterPose(depth_mm=deepest))
     depths = np.linspace(0.0, deepest, math.ceil(deepest / STEP_MM) + 1)
     forces = [0.0]
-    forces += [-float(touch.move_to(IndenterPose(depth_mm=d)).force_n[2]) for d in depths[1:]]
+    with Touch(model, indenter, material, settings) as touch:
+        touch.check_pose(IndenterPose(depth_mm=deepest))
+        forces += [-float(touch.move_to(IndenterPose(depth_mm=d)).force_n[2]) for d in depths[1:]]
     return depths, np.array(forces)
 
 
@@ -187,15 +187,16 @@ def _shear_residual(
     material: GelMaterial,
     settings: SolverSettings,
 ) -> NDArray[np.float64]:
-    touch = Touch(model, indenter, material, settings)
-    for depth in np.linspace(0.0, shear.depth_mm, math.ceil(shear.depth_mm / STEP_MM) + 1)[1:]:
-        touch.move_to(IndenterPose(depth_mm=float(depth)))
+    depths = np.linspace(0.0, shear.depth_mm, math.ceil(shear.depth_mm / STEP_MM) + 1)
     farthest = float(shear.shift_mm[-1])
     shifts = np.linspace(0.0, farthest, math.ceil(farthest / STEP_MM) + 1)
     pulls = [0.0]
-    for shift in shifts[1:]:
-        state = touch.move_to(IndenterPose(x_mm=float(shift), depth_mm=shear.depth_mm))
-        pulls.append(float(state.force_n[0]))
+    with Touch(model, indenter, material, settings) as touch:
+        for depth in depths[1:]:
+            touch.move_to(IndenterPose(depth_mm=float(depth)))
+        for shift in shifts[1:]:
+            state = touch.move_to(IndenterPose(x_mm=float(shift), depth_mm=shear.depth_mm))
+            pulls.append(float(state.force_n[0]))
     return np.asarray(np.interp(shear.shift_mm, shifts, pulls) - shear.friction_n)
 
 

@@ -12,7 +12,8 @@ import ctypes
 import functools
 import importlib.metadata
 from ctypes.util import find_library
-from typing import Any
+from types import TracebackType
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +52,12 @@ class CondensedFactor:
     K x = b is solved as `y = forward(b)`, then S x_c = y_c by the caller (who may add what acts on
     c only), then `x = backward(y, x_c)`. The analysis of the pattern is kept: `factorise` again
     for every new matrix of the same pattern and choice.
+
+    PARDISO holds the factor in memory that Python does not see, so that the garbage collector has
+    no reason to run: whoever makes a factor releases it, with `release` or as a context manager.
     """
+
+    _open: ClassVar[set[int]] = set()
 
     def __init__(
         self, pattern: StiffnessPattern, chosen: NDArray[np.integer], precise: bool = True
@@ -76,14 +82,22 @@ class CondensedFactor:
         self._options[27] = 0 if precise else 1
         self._marked = np.zeros(self._size, np.int32)
         self._marked[self.chosen] = 1
-        self._call(ANALYSE, self._zeros(), self._zeros())
+        try:
+            self._call(ANALYSE, self._zeros(), self._zeros())
+        except FactorisationError:
+            self.release()
+            raise
+        self._open.add(id(self))
 
     def factorise(self, entries: NDArray[np.float64]) -> NDArray[np.float64]:
         """Factorise a matrix given by its entries; returns its Schur complement (c, c).
 
         Raises:
             FactorisationError: an entry is not finite, or PARDISO gave up.
+            RuntimeError: the factor was released.
         """
+        if not self._handle.any():
+            raise RuntimeError("the factor was released")
         if not np.isfinite(entries).all():
             raise FactorisationError("the stiffness has entries that are not finite")
         self._values = np.ascontiguousarray(entries, self._type)
@@ -114,16 +128,33 @@ class CondensedFactor:
         """Negative pivots of the last factor outside of the chosen unknowns."""
         return int(self._options[22])
 
+    @classmethod
+    def open_count(cls) -> int:
+        """Number of factors in this process that have not been released."""
+        return len(cls._open)
+
     def release(self) -> None:
-        """Give the factor's memory back."""
+        """Give the factor's memory back; may be called again."""
+        self._open.discard(id(self))
         if self._handle.any():
             self._call(RELEASE, np.zeros(1), np.zeros(1))
             self._handle[:] = 0
 
+    def __enter__(self) -> CondensedFactor:
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self.release()
+
     def _zeros(self) -> NDArray[Any]:
         return np.zeros(self._size, self._type)
 
-    def __del__(self) -> None:
+    def __del__(self) -> None:  # for owners that forget; late where they are in a reference cycle
         with contextlib.suppress(Exception):  # at the interpreter's end ctypes may be gone
             self.release()
 

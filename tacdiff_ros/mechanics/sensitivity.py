@@ -68,10 +68,13 @@ def touch_gradient(
         )
     if not state.point_force.any():
         raise InputError("the indenter does not touch the gel: there is nothing to differentiate")
-    at = solver.linearise(state)
     load = np.zeros((solver.mesh.node_count, 3))
     load[solver.mesh.surface_nodes] = given
-    adjoint, pull = _adjoint(at, load.ravel())
+    at = solver.linearise(state)
+    try:
+        adjoint, pull = _adjoint(at, load.ravel())
+    finally:
+        at.condensed.release()
     by_parameter = _force_by_parameter(solver, state, at)
     values = {name: float(np.sum(pull * slope)) for name, slope in by_parameter.items()}
     poisson = -float(adjoint @ solver.pad.force_by_poisson_ratio(state.displacement))

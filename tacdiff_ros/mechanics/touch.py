@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +88,11 @@ class TouchState:
 class Touch:
     """A pad and an indenter that moves on it, step by step.
 
-    Example: `for state in Touch(model, indenter).run(plan_trajectory(Trajectory(), start)): ...`
+    It owns a solver with the factor of the pad's stiffness: use it as a context manager, or `close`
+    it. Example:
+
+        with Touch(model, indenter) as touch:
+            for state in touch.run(plan_trajectory(Trajectory(), start)): ...
 
     Limits: those of `GelSolver`; the indenter turns about z only, and stays within the pad.
     """
@@ -118,6 +123,21 @@ class Touch:
         self._flat = GelSurface.flat(
             model.gel.width_mm, model.gel.height_mm, mesh.rows, mesh.columns
         )
+
+    def close(self) -> None:
+        """Release the solver's factor; no step is possible afterwards, states stay valid."""
+        self.solver.close()
+
+    def __enter__(self) -> Touch:
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def run(self, steps: Iterable[TrajectoryStep]) -> Iterator[TouchState]:
         """All states of a trajectory, one by one.

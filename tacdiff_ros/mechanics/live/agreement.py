@@ -87,22 +87,22 @@ def record(
 ) -> Recording:
     """Run the full solver on the default sensor, from its middle, as far as it converges."""
     settings = SolverSettings(rows=rows, columns=columns)
-    touch = Touch(default_sensor(), build_indenter(indenter), GelMaterial(), settings)
-    area = touch.solver.mesh.tributary_area_mm2()[:, None]
     names, poses, displacement, force = [], [], [], []
     plan = plan_trajectory(trajectory, start or IndenterPose())
-    try:
-        for step, state in zip(plan, touch.run(plan), strict=True):
-            pose = state.pose
-            names.append(step.name)
-            poses.append((pose.x_mm, pose.y_mm, pose.depth_mm, pose.yaw_rad))
-            displacement.append(state.surface.position - state.surface.rest)
-            traction = np.concatenate(
-                [state.traction_mpa.reshape(-1, 2), -state.pressure_mpa.reshape(-1, 1)], axis=1
-            )
-            force.append((traction * area).astype(np.float32))
-    except NotConvergedError as error:
-        print(f"{indenter}: {error}", file=sys.stderr)
+    with Touch(default_sensor(), build_indenter(indenter), GelMaterial(), settings) as touch:
+        area = touch.solver.mesh.tributary_area_mm2()[:, None]
+        try:
+            for step, state in zip(plan, touch.run(plan), strict=True):
+                pose = state.pose
+                names.append(step.name)
+                poses.append((pose.x_mm, pose.y_mm, pose.depth_mm, pose.yaw_rad))
+                displacement.append(state.surface.position - state.surface.rest)
+                traction = np.concatenate(
+                    [state.traction_mpa.reshape(-1, 2), -state.pressure_mpa.reshape(-1, 1)], axis=1
+                )
+                force.append((traction * area).astype(np.float32))
+        except NotConvergedError as error:
+            print(f"{indenter}: {error}", file=sys.stderr)
     return Recording(
         indenter,
         rows,

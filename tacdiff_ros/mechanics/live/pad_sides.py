@@ -69,9 +69,8 @@ def _side_compliance(
     material = GelMaterial(young_modulus_mpa=1.0, poisson_ratio=poisson_ratio)
     pad = ElasticPad(mesh, material)
     unknowns = (3 * mesh.surface_nodes[:, None] + np.arange(3)).ravel()
-    factor = CondensedFactor(pad.pattern, unknowns)
-    schur = factor.factorise(pad.stiffness(np.zeros(mesh.unknown_count))[1])
-    factor.release()
+    with CondensedFactor(pad.pattern, unknowns) as factor:
+        schur = factor.factorise(pad.stiffness(np.zeros(mesh.unknown_count))[1])
     shape = (rows, columns, 3)
     sides = np.linalg.inv(schur).reshape(*shape, *shape)
     layer = BondedLayer(thickness, 1.0, poisson_ratio)

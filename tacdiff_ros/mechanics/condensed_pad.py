@@ -31,6 +31,7 @@ class CondensedPad:
         self.nodes = pad.mesh.surface_nodes[points.chosen]
         self.rest = pad.mesh.nodes()[self.nodes]
         self.stale = True
+        self.is_released = False
         self._pad = pad
         self._gel: CondensedGel | None = None
         unknowns = (3 * self.nodes[:, None] + np.arange(3)).ravel()
@@ -63,6 +64,7 @@ class CondensedPad:
         self._factor.release()
         self._gel = None
         self.stale = True
+        self.is_released = True
 
     def position(self, displacement: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, 3) mm of the chosen vertices."""

@@ -149,7 +149,7 @@ class GelSolver:
         self._condensed = self._condensed_to(self._faces.some(np.zeros(0, np.int64)))
 
     def close(self) -> None:
-        """Release the factor; no step is possible afterwards, states stay valid."""
+        """Release the factor; states stay valid, and a further step would make a new factor."""
         self._condensed.release()
 
     def __enter__(self) -> GelSolver:
@@ -210,6 +210,7 @@ class GelSolver:
                 self._condensed.stale = True
                 # The exception itself would keep this frame, and with it the solver, in a cycle.
                 cause = str(error)
+        self.close()  # the caller may keep the exception, and with it the solver, for long
         raise StepFailureError(cause)
 
     @one_blas_thread
@@ -310,7 +311,8 @@ class GelSolver:
         gap -= self._faces.half_diagonals(position)
         touches = state.point_force.any(axis=(1, 2))
         needed = np.flatnonzero((gap < NEEDED_REACH_MM) | touches)
-        if len(needed) and np.isin(needed, self._condensed.points.faces).all():
+        kept = self._condensed
+        if len(needed) and not kept.is_released and np.isin(needed, kept.points.faces).all():
             return
         points = self._faces.some(np.flatnonzero((gap < REACH_MM) | touches))
         if len(points.chosen) > MOST_VERTICES:

@@ -125,7 +125,7 @@ class Touch:
         )
 
     def close(self) -> None:
-        """Release the solver's factor; no step is possible afterwards, states stay valid."""
+        """Release the solver's factor; states stay valid, and a move would make a new factor."""
         self.solver.close()
 
     def __enter__(self) -> Touch:

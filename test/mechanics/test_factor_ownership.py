@@ -76,6 +76,25 @@ def test_an_owner_releases_while_the_failure_is_still_held(open_factors, no_conv
     assert "no equilibrium" in str(failure.value)
 
 
+def test_a_failure_that_is_held_holds_no_factor_and_the_next_move_makes_one(
+    open_factors, monkeypatch
+):
+    touch = make_touch()
+    before = touch.move_to(IndenterPose(depth_mm=0.3))
+    with monkeypatch.context() as patch:
+        patch.setattr(gel_solver, "RELATIVE_TOLERANCE", 0.0)
+        patch.setattr(gel_solver, "ATTEMPTS", gel_solver.ATTEMPTS[:1])
+        with pytest.raises(NotConvergedError) as failure:
+            touch.move_to(DEEP)
+    assert failure.value is not None
+    assert open_factors() == 0
+    after = touch.move_to(DEEP)
+    assert open_factors() == 1
+    assert after.force_n[2] < before.force_n[2] < 0.0
+    touch.close()
+    assert open_factors() == 0
+
+
 def test_gradients_release_the_factor_of_their_linearisation(open_factors, monkeypatch):
     with make_solver() as solver:
         state = solver.step(solver.rest(), DEEP)

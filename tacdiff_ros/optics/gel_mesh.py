@@ -10,6 +10,8 @@ no such edge in view.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +54,7 @@ class GelMesh:
     """A `GelSurface` for rendering; `move` gives it other positions without rebuilding the rest.
 
     Attributes:
-        vertices: flat `mi.Float` (3 N) mm.
+        vertices: flat `mi.Float` (3 N) mm; replaced by `move` only.
         tilt: `mi.Vector2f` added to the slopes (dz/dx, dz/dy) of all normals, for derivatives of
             the image by slope; None for none.
         near_light: flat (3 N) RGB irradiance at the vertices, from `near_light`; None for none.
@@ -64,7 +66,7 @@ class GelMesh:
     def __init__(self, surface: GelSurface) -> None:
         """Builds the ray tracing structure."""
         self.rows, self.columns = surface.rows, surface.columns
-        self._rest = _flat(surface.rest)
+        self._rest = surface.rest
         self._rest_xy = mi.Float(np.ascontiguousarray(surface.rest[:, :2]).ravel())
         faces = np.ascontiguousarray(surface.triangles.astype(np.uint32)).ravel()
         self._faces = mi.UInt32(faces)
@@ -78,13 +80,15 @@ class GelMesh:
         self.vertices = _flat(surface.position)
         self.tilt: Any = None
         self.near_light: Any = None
+        self._normals: Any = None  # of the present vertices
+        self._own_normals: Any = None  # while `attached`
         self.spacing_mm = float(surface.x_mm[1] - surface.x_mm[0])
 
     def fits(self, surface: GelSurface) -> bool:
         """Whether the surface has this mesh's grid, so that `move` is enough."""
         if (surface.rows, surface.columns) != (self.rows, self.columns):
             return False
-        return bool(np.array_equal(surface.rest.ravel(), np.array(self._rest)))
+        return bool(np.array_equal(surface.rest, self._rest))
 
     def move(self, vertices: Any) -> None:
         """Other positions: flat `mi.Float` (3 N) mm, with or without gradients."""
@@ -94,14 +98,59 @@ class GelMesh:
             )
         if not dr.all(dr.isfinite(dr.detach(vertices))):
             raise InputError("gel mesh: a coordinate is not finite; take a smaller step")
+        self._move(vertices)
+
+    def _move(self, vertices: Any) -> None:
         dr.make_opaque(vertices)
         self.vertices = vertices
+        self._normals = None
         self._fields["gel.vertex_positions"] = mi.Float(dr.detach(vertices))
         self._fields.update()
 
     def show(self, surface: GelSurface) -> None:
         """The positions of a surface on the same grid."""
-        self.move(_flat(surface.position))
+        self._move(_flat(surface.position))  # a surface's coordinates are finite
+
+    def read_arrays(self) -> list[Any]:
+        """All arrays that a kernel reads of a mesh without gradients, and what it is built for."""
+        arrays = [self.vertices, self._rest_xy, self._faces, self.normals(), self.near_light]
+        return [self.scene, self.rows, self.columns, *arrays]
+
+    def normals(self) -> Any:
+        """Flat unit normals (3 N) toward the camera, from differences of fourth order."""
+        if self._own_normals is not None:
+            return self._own_normals
+        if self._normals is None or dr.grad_enabled(self.vertices):
+            normals = self._vertex_normals(self.vertices)
+            dr.eval(normals)
+            if dr.grad_enabled(self.vertices):
+                return normals
+            self._normals = normals
+        return self._normals
+
+    @contextmanager
+    def attached(self) -> Iterator[tuple[Any, Any]]:
+        """Vertices and normals with gradients that do not know of each other.
+
+        What is drawn meanwhile is differentiated in one kernel; `normals_backward` does the rest.
+        """
+        still, normals = self.vertices, self.normals()
+        self.vertices, self._own_normals = mi.Float(still), mi.Float(normals)
+        dr.enable_grad(self.vertices, self._own_normals)
+        try:
+            yield self.vertices, self._own_normals
+        finally:
+            self.vertices, self._own_normals = still, None
+
+    def normals_backward(self, by_normal: Any) -> Any:
+        """Flat gradient (3 N) by the vertices, from that by the normals."""
+        vertices = mi.Float(self.vertices)
+        dr.enable_grad(vertices)
+        normals = self._vertex_normals(vertices)
+        dr.set_grad(normals, by_normal)
+        dr.enqueue(dr.ADMode.Backward, normals)
+        dr.traverse(dr.ADMode.Backward)
+        return dr.grad(vertices)
 
     def intersect(self, rays: GelRays) -> SurfaceHit:
         """Where rays in the gel meet the surface."""
@@ -117,7 +166,7 @@ class GelMesh:
         p0, p1, p2 = (dr.gather(mi.Point3f, self.vertices, corner, valid) for corner in corners)
         b1, b2, distance = _barycentric(rays, p0, p1, p2)
         shares = (1.0 - b1 - b2, b1, b2)
-        normals = self._vertex_normals()
+        normals = self.normals()
         normal = sum(
             share * dr.gather(mi.Vector3f, normals, corner, valid)
             for share, corner in zip(shares, corners, strict=True)
@@ -158,36 +207,36 @@ class GelMesh:
 
     def vertex_areas(self, vertex: Any) -> Any:
         """Vectors toward the camera, as long as the area that a vertex stands for, mm^2."""
-        along_x, along_y = self._along_grid(vertex, NEIGHBOURS)
+        along_x, along_y = self._along_grid(self.vertices, vertex, NEIGHBOURS)
         return dr.cross(along_y, along_x)
 
-    def _vertex_normals(self) -> Any:
-        """Flat unit normals (3 N) toward the camera, from differences of fourth order."""
+    def _vertex_normals(self, vertices: Any) -> Any:
         vertex = dr.arange(mi.UInt32, self.rows * self.columns)
-        along_x, along_y = self._along_grid(vertex, FOURTH_ORDER)
-        flat = dr.ravel(dr.normalize(dr.cross(along_y, along_x)))
-        dr.eval(flat)
-        return flat
+        along_x, along_y = self._along_grid(vertices, vertex, FOURTH_ORDER)
+        return dr.ravel(dr.normalize(dr.cross(along_y, along_x)))
 
-    def _along_grid(self, index: Any, weights: Weights) -> tuple[Any, Any]:
-        """Differences of the vertices along x and y, at vertices by their numbers."""
+    def _along_grid(self, vertices: Any, index: Any, weights: Weights) -> tuple[Any, Any]:
+        """Differences of vertices along x and y, at those with given numbers."""
         row, column = index // self.columns, index % self.columns
         return (
-            self._difference(index, column, self.columns, 1, weights),
-            self._difference(index, row, self.rows, self.columns, weights),
+            _difference(vertices, index, column, self.columns, 1, weights),
+            _difference(vertices, index, row, self.rows, self.columns, weights),
         )
 
-    def _difference(self, index: Any, line: Any, lines: int, stride: int, weights: Weights) -> Any:
-        """Central difference of the vertices along a grid line; one-sided at the pad's border."""
-        total = mi.Vector3f(0.0)
-        for step, weight in weights:
-            ahead = dr.minimum(line + step, lines - 1) - line
-            behind = line - dr.maximum(mi.Int32(line) - step, 0)
-            total += weight * (
-                dr.gather(mi.Vector3f, self.vertices, index + ahead * stride)
-                - dr.gather(mi.Vector3f, self.vertices, index - mi.UInt32(behind) * stride)
-            )
-        return total
+
+def _difference(
+    vertices: Any, index: Any, line: Any, lines: int, stride: int, weights: Weights
+) -> Any:
+    """Central difference of vertices along a grid line; one-sided at the pad's border."""
+    total = mi.Vector3f(0.0)
+    for step, weight in weights:
+        ahead = dr.minimum(line + step, lines - 1) - line
+        behind = line - dr.maximum(mi.Int32(line) - step, 0)
+        total += weight * (
+            dr.gather(mi.Vector3f, vertices, index + ahead * stride)
+            - dr.gather(mi.Vector3f, vertices, index - mi.UInt32(behind) * stride)
+        )
+    return total
 
 
 def _flat(points: Any) -> Any:

@@ -79,6 +79,10 @@ class Parameters:
             self._scalars[name] = [dr.opaque(mi.Float, float(value)) for value in values]
         return self._scalars[name]
 
+    def read_arrays(self) -> list[Any]:
+        """All arrays that a kernel may read of parameters without gradients, in a fixed order."""
+        return [[array, self.scalars(name)] for name, array in self._arrays.items()]
+
     def view(self, lanes: int) -> View:
         """For reading inside a computation with so many lanes."""
         return View(self, lanes)

@@ -11,12 +11,14 @@ between parts of a deformed surface is simplified (see `interreflection`) unless
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tacdiff_ros.errors import InputError
 from tacdiff_ros.optics.variant import start_mitsuba
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.parameters import parameter_values
@@ -29,13 +31,18 @@ import mitsuba as mi  # noqa: E402
 
 from tacdiff_ros.optics.camera_rays import gel_rays  # noqa: E402
 from tacdiff_ros.optics.camera_response import pixel_values  # noqa: E402
+from tacdiff_ros.optics.frozen_calls import FrozenCalls  # noqa: E402
 from tacdiff_ros.optics.gel_mesh import GelMesh  # noqa: E402
 from tacdiff_ros.optics.illumination import ShadowSamples, irradiance  # noqa: E402
 from tacdiff_ros.optics.interreflection import Indirect, indirect_light  # noqa: E402
 from tacdiff_ros.optics.near_light import near_light  # noqa: E402
 from tacdiff_ros.optics.parameters import Parameters, View  # noqa: E402
 from tacdiff_ros.optics.printed_dots import nearest_dot, seen_rest, shade  # noqa: E402
-from tacdiff_ros.optics.surface_maps import SurfaceMaps, surface_maps  # noqa: E402
+from tacdiff_ros.optics.surface_maps import (  # noqa: E402
+    SurfaceMaps,
+    packed_maps,
+    unpacked_maps,
+)
 
 TILT = 0.05  # slope by which derivatives are taken
 
@@ -57,6 +64,15 @@ class RenderSettings:
     samples: int = 2
     shadows: bool = True
     seed: int = 0
+
+
+class _Frame(NamedTuple):
+    """What makes a kernel another one; see `RenderSettings`."""
+
+    width_px: int
+    height_px: int
+    samples: int
+    shadows: bool
 
 
 @dataclass(frozen=True)
@@ -94,6 +110,7 @@ class Renderer:
         gel = model.gel
         self.mesh = GelMesh(GelSurface.flat(gel.width_mm, gel.height_mm, 9, 11))
         self._indirect: tuple[int, Indirect | None] | None = None
+        self._frozen = FrozenCalls(self)
 
     def show(self, surface: GelSurface) -> None:
         """Draw this surface from now on; surfaces on one grid are changed quickly."""
@@ -121,18 +138,14 @@ class Renderer:
 
         Gradients flow to all attached `parameters` and to attached `mesh.vertices`.
         """
-        settings = settings or RenderSettings()
-        width, height = self._size(settings)
-        return self._pixels(dr.arange(mi.UInt32, width * height), settings)
+        frame, seed = self._frame(settings)
+        return self._drawn(frame, seed)
 
     def image(self, settings: RenderSettings | None = None) -> NDArray[np.float32]:
         """Pixel values (H, W, 3) float32 RGB, 1 for white, not clipped."""
-        width, height = self._size(settings or RenderSettings())
-        with dr.suspend_grad():
-            color = self.draw(settings)
-            dr.eval(color)
-        channels = [np.array(channel) for channel in color]
-        return np.stack(channels, axis=-1).reshape(height, width, 3)
+        frame, seed = self._frame(settings)
+        values = self._called("_flat_image", frame, seed)
+        return np.array(values).reshape(frame.height_px, frame.width_px, 3)
 
     def slope_images(self, settings: RenderSettings | None = None) -> SlopeImages:
         """The image and how its pixels change with the slope of what they see.
@@ -140,43 +153,116 @@ class Renderer:
         One sample a pixel. By differences: one lane is drawn as it is, one tilted along x and one
         along y. What a slope does elsewhere (shadows, reflected light) is left out.
         """
-        settings = replace(settings or RenderSettings(), samples=1)
-        width, height = self._size(settings)
-        count = width * height
-        with dr.suspend_grad():
-            lane = dr.arange(mi.UInt32, 3 * count)
-            kind, pixel = lane // count, lane % count
-            self.mesh.tilt = TILT * mi.Vector2f(mi.Float(kind == 1), mi.Float(kind == 2))
-            try:
-                color = self._pixels(pixel, settings)
-                dr.eval(color)
-            finally:
-                self.mesh.tilt = None
-        parts = np.stack([np.array(channel) for channel in color], axis=-1)
-        value, along_x, along_y = parts.reshape(3, height, width, 3)
+        frame, seed = self._frame(settings)
+        values = self._called("_flat_slopes", frame._replace(samples=1), seed)
+        parts = np.array(values).reshape(3, frame.height_px, frame.width_px, 3)
+        value, along_x, along_y = parts
         by_slope = np.stack([along_x - value, along_y - value], axis=-1) / np.float32(TILT)
         return SlopeImages(value, by_slope)
 
     def maps(self, settings: RenderSettings | None = None) -> SurfaceMaps:
         """Surface maps at the pixels' middles."""
-        width, height = self._size(settings or RenderSettings())
-        lane = dr.arange(mi.UInt32, width * height)
-        with dr.suspend_grad():
-            place = _sample_places(lane, mi.UInt32(0), width, height, 1)
-            x_px, y_px = self._model_pixels(place)
-            view = self.parameters.view(width * height)
-            return surface_maps(view, self.model, self.mesh, x_px, y_px, (height, width))
+        frame, _ = self._frame(settings)
+        values = self._called("_flat_maps", frame._replace(samples=1, shadows=False))
+        return unpacked_maps(np.array(values), (frame.height_px, frame.width_px))
 
-    def _pixels(self, pixel: Any, settings: RenderSettings) -> Any:
-        """Pixel values of pixels by their numbers."""
-        width, height = self._size(settings)
-        samples = settings.samples**2
+    def vertex_gradient(
+        self,
+        loss: Callable[..., Any],
+        *arrays: Any,
+        settings: RenderSettings | None = None,
+    ) -> tuple[Any, Any]:
+        """A loss of the image, and its gradient by the surface's vertices.
+
+        The same as drawing with attached `mesh.vertices` and calling `dr.backward`, but in one
+        large kernel instead of three, and traced once only.
+
+        Args:
+            loss: takes the image (`mi.Color3f`, one lane a pixel) and the arrays, returns what each
+                pixel adds to the loss (`mi.Float`); the same function each time, which reads no
+                other arrays.
+            arrays: of Dr.Jit, for the loss; without gradients.
+            settings: how the image is drawn.
+
+        Returns:
+            Loss (`mi.Float` of width 1) and gradient (flat `mi.Float` (3 N)).
+
+        Raises:
+            InputError: `parameters` or `mesh.vertices` have gradients.
+        """
+        if self._attached():
+            raise InputError("vertex_gradient: detach the parameters and vertices, or use draw()")
+        frame, seed = self._frame(settings)
+        value, gradient = self._frozen.call("_loss_gradient", frame, seed, loss, list(arrays))
+        return value, gradient
+
+    def read_arrays(self) -> list[Any]:
+        """What kernels read beside their arguments, for a renderer without gradients."""
+        indirect = self._indirect_light()
+        table = [] if indirect is None else [indirect.table, indirect.tangent]
+        return [self.mesh.read_arrays(), self.parameters.read_arrays(), table]
+
+    def _attached(self) -> bool:
+        return self.parameters.attached() or dr.grad_enabled(self.mesh.vertices)
+
+    def _called(self, method: str, *arguments: Any) -> Any:
+        """What a method returns, without gradients."""
+        attached = self._attached()
+        with dr.suspend_grad():
+            if not attached:
+                return self._frozen.call(method, *arguments)
+            values = getattr(self, method)(*arguments)
+            dr.eval(values)
+            return values
+
+    def _loss_gradient(
+        self, frame: _Frame, seed: Any, loss: Callable[..., Any], arrays: list[Any]
+    ) -> tuple[Any, Any]:
+        with self.mesh.attached() as (vertices, normals):
+            values = loss(self._drawn(frame, seed), *arrays)
+            dr.backward(values)
+            direct, by_normal = dr.grad(vertices), dr.grad(normals)
+            dr.eval(values, direct, by_normal)
+        return dr.sum(dr.detach(values)), direct + self.mesh.normals_backward(by_normal)
+
+    def _flat_image(self, frame: _Frame, seed: Any) -> Any:
+        return dr.ravel(self._drawn(frame, seed))
+
+    def _flat_slopes(self, frame: _Frame, seed: Any) -> Any:
+        """Images as they are, tilted along x and tilted along y."""
+        width, height = frame.width_px, frame.height_px
+        count = width * height
+        lane = dr.arange(mi.UInt32, 3 * count)
+        kind, pixel = lane // count, lane % count
+        self.mesh.tilt = TILT * mi.Vector2f(mi.Float(kind == 1), mi.Float(kind == 2))
+        try:
+            return dr.ravel(self._pixels(pixel, frame, seed))
+        finally:
+            self.mesh.tilt = None
+
+    def _flat_maps(self, frame: _Frame) -> Any:
+        width, height = frame.width_px, frame.height_px
+        lane = dr.arange(mi.UInt32, width * height)
+        place = _sample_places(lane, mi.UInt32(0), width, height, 1)
+        x_px, y_px = self._model_pixels(place)
+        view = self.parameters.view(width * height)
+        return packed_maps(view, self.model, self.mesh, x_px, y_px)
+
+    def _drawn(self, frame: _Frame, seed: Any) -> Any:
+        """Pixel values of all pixels."""
+        width, height = frame.width_px, frame.height_px
+        return self._pixels(dr.arange(mi.UInt32, width * height), frame, seed)
+
+    def _pixels(self, pixel: Any, frame: _Frame, seed: Any) -> Any:
+        """Pixel values of pixels by their numbers; the seed is an array."""
+        width, height = frame.width_px, frame.height_px
+        samples = frame.samples**2
         lane = dr.arange(mi.UInt32, dr.width(pixel) * samples)
         sampled = pixel if samples == 1 else dr.gather(mi.UInt32, pixel, lane // samples)
         view = self.parameters.view(dr.width(lane))
-        place = _sample_places(sampled, lane % samples, width, height, settings.samples)
-        shadows = _shadow_samples(sampled, lane, samples, settings.seed)
-        radiance = self._radiance(view, place, shadows if settings.shadows else None, settings)
+        place = _sample_places(sampled, lane % samples, width, height, frame.samples)
+        shadows = _shadow_samples(sampled, lane, samples, seed)
+        radiance = self._radiance(view, place, shadows if frame.shadows else None, frame)
         if samples > 1:
             dr.eval(radiance)
             radiance = mi.Color3f(*(dr.block_sum(part, samples) for part in radiance)) / samples
@@ -192,7 +278,7 @@ class Renderer:
         )
 
     def _radiance(
-        self, view: View, place: Any, shadows: ShadowSamples | None, settings: RenderSettings
+        self, view: View, place: Any, shadows: ShadowSamples | None, frame: _Frame
     ) -> Any:
         """RGB radiance at the camera of points of the image."""
         rays = gel_rays(view, *self._model_pixels(place))
@@ -208,7 +294,7 @@ class Renderer:
         color = arriving * view.triple("gel.base_color") * (rays.weight / dr.pi)
         if dot is not None:
             footprint = self._footprint(view) * self.model.image.width_px
-            footprint /= self._size(settings)[0] * settings.samples
+            footprint /= frame.width_px * frame.samples
             color *= shade(view, dot, footprint)
         return mi.Color3f(dr.select(hit.valid & dr.all(dr.isfinite(color)), color, 0.0))
 
@@ -242,9 +328,12 @@ class Renderer:
         field = self.model.flat_field
         return None if field is None else (len(field.values), len(field.values[0]))
 
-    def _size(self, settings: RenderSettings) -> tuple[int, int]:
-        image = self.model.image
-        return settings.width_px or image.width_px, settings.height_px or image.height_px
+    def _frame(self, settings: RenderSettings | None) -> tuple[_Frame, Any]:
+        """What makes a kernel another one, and the seed as an array, which does not."""
+        settings, image = settings or RenderSettings(), self.model.image
+        width, height = settings.width_px or image.width_px, settings.height_px or image.height_px
+        frame = _Frame(width, height, settings.samples, settings.shadows)
+        return frame, dr.opaque(mi.UInt32, settings.seed)
 
 
 def _sample_places(pixel: Any, sample: Any, width: int, height: int, side: int) -> Any:
@@ -254,10 +343,9 @@ def _sample_places(pixel: Any, sample: Any, width: int, height: int, side: int) 
     return mi.Point2f(x / width, y / height)
 
 
-def _shadow_samples(pixel: Any, lane: Any, samples: int, seed: int) -> ShadowSamples:
-    number = dr.opaque(mi.UInt32, seed)
+def _shadow_samples(pixel: Any, lane: Any, samples: int, seed: Any) -> ShadowSamples:
     return ShadowSamples(
         mi.Float(lane % samples) / samples,
-        mi.sample_tea_float32(pixel, 2 * number, 4),
-        mi.sample_tea_float32(lane, 2 * number + 1, 4),
+        mi.sample_tea_float32(pixel, 2 * seed, 4),
+        mi.sample_tea_float32(lane, 2 * seed + 1, 4),
     )

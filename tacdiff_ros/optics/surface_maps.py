@@ -19,6 +19,15 @@ from tacdiff_ros.optics.gel_mesh import GelMesh, SurfaceHit
 from tacdiff_ros.optics.parameters import View
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
+CHANNELS = {
+    "nocs": 3,
+    "depth_mm": 1,
+    "indentation_mm": 1,
+    "shear_mm": 2,
+    "normal": 3,
+    "hit": 1,
+}
+
 
 @dataclass(frozen=True)
 class SurfaceMaps:
@@ -42,27 +51,44 @@ class SurfaceMaps:
     hit: NDArray[np.bool_]
 
 
-def surface_maps(
-    view: View, model: SensorModel, mesh: GelMesh, x_px: Any, y_px: Any, shape: tuple[int, int]
-) -> SurfaceMaps:
-    """Maps at image points of the model's own image size, laid out in an image of a shape."""
+def packed_maps(view: View, model: SensorModel, mesh: GelMesh, x_px: Any, y_px: Any) -> Any:
+    """All maps in one flat array, as one download is quicker than many.
+
+    At image points of the model's own image size; one map after the other, in the order of
+    `CHANNELS`, its channels interleaved.
+    """
     hit = mesh.intersect(gel_rays(view, x_px, y_px))
-    parts = {
-        "nocs": _nocs(model, hit),
-        "depth_mm": [_depth(view, hit)],
-        "indentation_mm": [dr.maximum(-hit.position.z, 0.0)],
-        "shear_mm": [hit.position.x - hit.rest.x, hit.position.y - hit.rest.y],
-        "normal": list(hit.normal),
+    maps = [
+        _nocs(model, hit),
+        [_depth(view, hit)],
+        [dr.maximum(-hit.position.z, 0.0)],
+        [hit.position.x - hit.rest.x, hit.position.y - hit.rest.y],
+        list(hit.normal),
+        [mi.Float(1.0)],
+    ]
+    count = dr.width(x_px)
+    lane = dr.arange(mi.UInt32, count)
+    packed = dr.empty(mi.Float, count * sum(CHANNELS.values()))
+    start = 0
+    for channels in maps:
+        for k, channel in enumerate(channels):
+            place = start + lane * len(channels) + k
+            dr.scatter(
+                packed, dr.select(hit.valid, channel, 0.0), place, mode=dr.ReduceMode.Permute
+            )
+        start += count * len(channels)
+    return packed
+
+
+def unpacked_maps(packed: NDArray[np.float32], shape: tuple[int, int]) -> SurfaceMaps:
+    """Maps from what `packed_maps` made, laid out in an image of a shape."""
+    sizes = [shape[0] * shape[1] * channels for channels in CHANNELS.values()]
+    parts = np.split(packed, np.cumsum(sizes)[:-1])
+    maps = {
+        name: part.reshape(shape if channels == 1 else (*shape, channels))
+        for (name, channels), part in zip(CHANNELS.items(), parts, strict=True)
     }
-    flat = {
-        name: dr.ravel(mi.ArrayXf([dr.select(hit.valid, channel, 0.0) for channel in channels]))
-        for name, channels in parts.items()
-    }
-    dr.eval(flat, hit.valid)
-    maps = {name: np.array(values).reshape(*shape, -1) for name, values in flat.items()}
-    for name in ("depth_mm", "indentation_mm"):
-        maps[name] = maps[name][..., 0]
-    return SurfaceMaps(hit=np.array(hit.valid).astype(bool).reshape(shape), **maps)
+    return SurfaceMaps(hit=maps.pop("hit") > 0.5, **maps)
 
 
 def _nocs(model: SensorModel, hit: SurfaceHit) -> list[Any]:

@@ -1,0 +1,105 @@
+"""Images from kernels that are launched again, against images that are traced anew each time."""
+
+import numpy as np
+import pytest
+
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.sensor.gel_surface import GelSurface
+
+pytestmark = pytest.mark.usefixtures("mitsuba_runs")
+
+
+def bump(model, height_mm, spacing_mm=0.5):
+    gel = model.gel
+    columns, rows = (round(side / spacing_mm) + 1 for side in (gel.width_mm, gel.height_mm))
+    flat = GelSurface.flat(gel.width_mm, gel.height_mm, rows, columns)
+    position = flat.position.copy()
+    position[:, 2] -= height_mm * np.exp(-np.sum(position[:, :2] ** 2, axis=1) / 4.0)
+    return flat.moved(position)
+
+
+def traced(renderer, settings):
+    """(H, W, 3) of an image that nothing was kept of."""
+    pixels = renderer.draw(settings)
+    return np.stack([np.array(part) for part in pixels], axis=-1).reshape(48, 64, 3)
+
+
+def small(**changes):
+    from tacdiff_ros.optics.renderer import RenderSettings
+
+    return RenderSettings(64, 48, **changes)
+
+
+def test_other_surfaces_seeds_and_parameters_are_drawn_as_if_traced_anew(rich_sensor):
+    from tacdiff_ros.optics.renderer import Renderer
+
+    renderer = Renderer(rich_sensor)
+    surfaces = [bump(rich_sensor, 0.3), bump(rich_sensor, 0.9), bump(rich_sensor, 0.6, 0.7)]
+    for turn in range(12):
+        renderer.show(surfaces[turn % 3])
+        settings = small(samples=1 + turn % 2, shadows=turn % 5 > 0, seed=turn)
+        if turn % 4 == 1:
+            renderer.gather_near_light()
+        if turn % 4 == 3:
+            name = "gel.base_color"
+            renderer.parameters[name] = 0.9 * renderer.parameters[name]
+        np.testing.assert_allclose(
+            renderer.image(settings), traced(renderer, settings), atol=1e-6, err_msg=f"{turn}"
+        )
+
+
+def test_a_renderer_is_not_kept_alive_by_its_recordings(rich_sensor):
+    import gc
+    import weakref
+
+    from tacdiff_ros.optics.renderer import Renderer
+
+    renderer = Renderer(rich_sensor)
+    renderer.image(small())
+    gone = weakref.ref(renderer)
+    del renderer
+    gc.collect()
+    assert gone() is None
+
+
+def squared(image, target):
+    import drjit as dr
+
+    return dr.squared_norm(image - target)
+
+
+def test_the_gradient_of_vertices_is_that_of_reverse_mode(rich_sensor):
+    import drjit as dr
+    import mitsuba as mi
+
+    from tacdiff_ros.optics.renderer import Renderer
+
+    renderer = Renderer(rich_sensor)
+    for height in (0.3, 0.8):
+        renderer.show(bump(rich_sensor, height))
+        for target in (0.4, 0.6):
+            array = dr.opaque(mi.Float, target)
+            loss, gradient = renderer.vertex_gradient(squared, array, settings=small(seed=3))
+            vertices = mi.Float(renderer.mesh.vertices)
+            dr.enable_grad(vertices)
+            renderer.mesh.move(vertices)
+            expected = dr.sum(squared(renderer.draw(small(seed=3)), array))
+            dr.backward(expected)
+            np.testing.assert_allclose(np.array(loss), np.array(expected), rtol=1e-5)
+            slope = np.array(dr.grad(vertices))
+            np.testing.assert_allclose(np.array(gradient), slope, atol=1e-5 * np.abs(slope).max())
+            renderer.mesh.move(dr.detach(vertices))
+
+
+def test_attached_parameters_are_refused_by_the_gradient_of_vertices(rich_sensor):
+    import drjit as dr
+    import mitsuba as mi
+
+    from tacdiff_ros.optics.renderer import Renderer
+
+    renderer = Renderer(rich_sensor)
+    gain = mi.Float(renderer.parameters["response.gain"])
+    dr.enable_grad(gain)
+    renderer.parameters["response.gain"] = gain
+    with pytest.raises(InputError, match="detach"):
+        renderer.vertex_gradient(squared, mi.Float(0.5))

@@ -13,7 +13,7 @@ from tacdiff_ros.optics import llvm
 
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 MINIMUM_DRIVER = 535  # of Mitsuba 3, see "Requirements" at mitsuba.readthedocs.io
-NVIDIA_TIMEOUT_S = 8.0
+NVIDIA_TIMEOUT_S = 4.0
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 

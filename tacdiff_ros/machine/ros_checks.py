@@ -20,8 +20,7 @@ from tacdiff_ros.machine.ros_environment import (
 )
 
 MAX_DOMAIN = 232  # DDS-RTPS 2.2, section 9.6.1: ports end at 65535
-IMPORT_TIMEOUT_S = 8.0
-PROBE_TIMEOUT_S = 10.0
+TIMEOUT_S = 5.0
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 MINIMUM_SHARED_MEMORY_MB = 16
 LOOPBACK_FLAGS = Path("/sys/class/net/lo/flags")
@@ -45,31 +44,42 @@ def check_ros_variables(environment: Mapping[str, str] = os.environ) -> Check:
     return Check(name, "good", f"domain {environment.get('ROS_DOMAIN_ID') or 0}, none that clash")
 
 
-def check_ros_packages(environment: Mapping[str, str] | None = None) -> Check:
-    """Whether rclpy and the interfaces of this package import; None for this shell's variables."""
+def check_ros_packages(
+    environment: Mapping[str, str] | None = None, timeout_s: float = TIMEOUT_S
+) -> Check:
+    """Whether rclpy and the interfaces of this package import.
+
+    Args:
+        environment: variables to import with; None for those of this shell.
+        timeout_s: time for the import; a busy machine needs more.
+    """
     name = "ROS packages"
-    error = _import_error(environment or os.environ)
+    error = _import_error(environment or os.environ, timeout_s)
     if error is None:
         return Check(name, "good", "rclpy and the interfaces of tacdiff_ros import")
     if "No module named" in error and not bundled_ros():
         advice = f"nodes and demo need it: {SETUP_ADVICE}"
         return Check(name, "warning", f"ROS 2 is not installed ({error})", advice)
-    if _import_error(own_environment(os.environ)) is None:
+    if _import_error(own_environment(os.environ), timeout_s) is None:
         advice = "unset what 'ROS variables' names; what tacdiff starts itself works"
         return Check(name, "bad", f"this shell hides them: {error}", advice)
     return Check(name, "bad", error, SETUP_ADVICE)
 
 
-def check_dds() -> Check:
+def check_dds(timeout_s: float = TIMEOUT_S) -> Check:
     """Whether images get from one process to another, best effort and reliable.
 
     Two processes on a domain of their own, with images of 320x240; reports how long it took.
+
+    Args:
+        timeout_s: time for the images once the receiver runs, and to start it; a busy machine
+            needs more.
     """
     name = "DDS"
     command = [sys.executable, "-m", "tacdiff_ros.nodes.dds_probe"]
     environment = isolated_environment()
     sender = subprocess.Popen(  # noqa: S603
-        [*command, "send"],
+        [*command, "send", f"{3 * timeout_s}"],  # ends itself if nobody does
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -78,14 +88,14 @@ def check_dds() -> Check:
     )
     try:
         answer = subprocess.run(  # noqa: S603
-            [*command, "receive"],
+            [*command, "receive", f"{timeout_s}"],
             env=environment,
             capture_output=True,
             text=True,
-            timeout=PROBE_TIMEOUT_S,
+            timeout=2 * timeout_s,
         )
     except subprocess.TimeoutExpired:
-        return Check(name, "bad", f"nothing within {PROBE_TIMEOUT_S:g} s", _obstacle())
+        return Check(name, "bad", f"nothing within {2 * timeout_s:g} s", _obstacle())
     finally:
         ended = sender.poll()
         sender.kill()
@@ -135,7 +145,7 @@ def _limiting_variables(environment: Mapping[str, str]) -> list[str]:
     return [f"{name}={environment[name]}" for name in names]
 
 
-def _import_error(environment: Mapping[str, str]) -> str | None:
+def _import_error(environment: Mapping[str, str], timeout_s: float) -> str | None:
     """Why a Python process with these variables cannot import ROS; None if it can."""
     try:
         answer = subprocess.run(  # noqa: S603
@@ -143,10 +153,10 @@ def _import_error(environment: Mapping[str, str]) -> str | None:
             env=dict(environment),
             capture_output=True,
             text=True,
-            timeout=IMPORT_TIMEOUT_S,
+            timeout=timeout_s,
         )
     except subprocess.TimeoutExpired:
-        return f"no answer within {IMPORT_TIMEOUT_S:g} s"
+        return f"no answer within {timeout_s:g} s"
     return None if answer.returncode == 0 else _last_line(answer.stderr)
 
 

@@ -49,7 +49,7 @@ def check_home() -> Check:
     return Check(
         "home folder",
         "warning",
-        f"HOME is {home or 'not set'} and cannot be written to",
+        f"HOME={home} cannot be written to" if home else "HOME is not set",
         "set HOME to a folder of yours; for ROS nodes set ROS_LOG_DIR",
     )
 

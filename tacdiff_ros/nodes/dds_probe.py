@@ -13,8 +13,6 @@ from sensor_msgs.msg import Image
 
 WIDTH, HEIGHT = 320, 240
 PERIOD_S = 0.05
-RECEIVE_TIMEOUT_S = 6.0
-SEND_TIMEOUT_S = 15.0  # a sender that nobody ends ends itself
 ENOUGH_IMAGES = 3
 PROFILES = {
     "best_effort": QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT),
@@ -22,19 +20,19 @@ PROFILES = {
 }
 
 
-def send(node: rclpy.node.Node) -> None:
-    """Publish an image on both topics again and again."""
+def send(node: rclpy.node.Node, timeout_s: float) -> None:
+    """Publish an image on both topics again and again, until ended or time is up."""
     publishers = [node.create_publisher(Image, name, qos) for name, qos in PROFILES.items()]
     image = Image(height=HEIGHT, width=WIDTH, encoding="rgb8", step=3 * WIDTH)
     image.data = array.array("B", bytes(HEIGHT * WIDTH * 3))
-    end = time.monotonic() + SEND_TIMEOUT_S
+    end = time.monotonic() + timeout_s
     while time.monotonic() < end:
         for publisher in publishers:
             publisher.publish(image)
         time.sleep(PERIOD_S)
 
 
-def receive(node: rclpy.node.Node) -> dict[str, float]:
+def receive(node: rclpy.node.Node, timeout_s: float) -> dict[str, float]:
     """Count images of both topics until there are enough of each, or time is up."""
     counts = dict.fromkeys(PROFILES, 0)
 
@@ -44,22 +42,23 @@ def receive(node: rclpy.node.Node) -> dict[str, float]:
     for name, qos in PROFILES.items():
         node.create_subscription(Image, name, lambda image, name=name: count(name, image), qos)
     start = time.monotonic()
-    while min(counts.values()) < ENOUGH_IMAGES and time.monotonic() - start < RECEIVE_TIMEOUT_S:
+    while min(counts.values()) < ENOUGH_IMAGES and time.monotonic() - start < timeout_s:
         rclpy.spin_once(node, timeout_sec=0.1)
     return {**counts, "seconds": round(time.monotonic() - start, 3)}
 
 
 def main() -> int:
-    """Entry point: `dds_probe send` or `dds_probe receive`; the latter prints counts as JSON."""
+    """Entry point: `send` or `receive`, and seconds; the receiver prints counts as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("job", choices=["send", "receive"])
-    job = parser.parse_args().job
+    parser.add_argument("timeout_s", type=float)
+    options = parser.parse_args()
     rclpy.init()
-    node = rclpy.create_node(f"dds_probe_{job}")
-    if job == "send":
-        send(node)
-        return 0
-    print(json.dumps(receive(node)))
+    node = rclpy.create_node(f"dds_probe_{options.job}")
+    if options.job == "send":
+        send(node, options.timeout_s)
+    else:
+        print(json.dumps(receive(node, options.timeout_s)))
     return 0
 
 

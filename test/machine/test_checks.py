@@ -160,9 +160,8 @@ def test_a_dds_process_that_does_not_start_is_named(monkeypatch):
 
 
 def test_require_demo_raises_the_first_thing_that_is_bad(tmp_path, monkeypatch):
-    for name in ("check_python", "check_memory", "check_dds", "check_llvm"):
-        monkeypatch.setattr(checks, name, lambda: GOOD)
-    monkeypatch.setattr(checks, "check_ros_packages", lambda environment: GOOD)
+    for name in ("check_python", "check_memory", "check_dds", "check_llvm", "check_ros_packages"):
+        monkeypatch.setattr(checks, name, lambda *args: GOOD)
     checks.require_demo(tmp_path)
     monkeypatch.setattr(checks, "check_llvm", lambda: Check("LLVM", "bad", "none", "install it"))
     with pytest.raises(InputError, match="LLVM: none; install it"):

@@ -26,6 +26,12 @@ VIRTUAL_CAMERA = {
     "limits.clock_jump_s": 2.0,
 }
 
+# Who takes part in the virtual world's time: those that the arm needs, and those that only watch.
+WORLD = ("virtual_panda", "virtual_gelsight", "gelsight_driver", "acquisition")
+FOLLOWERS = ("tactile_simulator", "comparator")
+CLOCK = "virtual_clock"
+Overrides = dict[str, dict[str, str | float | bool | list[str]]]
+
 ARGUMENTS = [
     DeclareLaunchArgument(
         "use_fake_hardware",
@@ -57,7 +63,8 @@ ARGUMENTS = [
         "use_sim_time",
         default_value="false",
         choices=["true", "false"],
-        description="Take the time from /clock.",
+        description="Take the time from /clock. With fake hardware a virtual clock gives it: all "
+        "virtual nodes wait for each other, so a slow machine loses nothing.",
     ),
     DeclareLaunchArgument(
         "log_level",
@@ -134,13 +141,14 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     files = [str(params_file)]
     if fake:
         files.append(str(SHARE / "config" / "fake_hardware.yaml"))
+    use_sim_time = value("use_sim_time") == "true"
     nodes: list[LaunchDescriptionEntity] = [
         Node(
             package="tacdiff_ros",
             executable=name,
             name=name,
             namespace=value("namespace"),
-            parameters=[*files, {"use_sim_time": value("use_sim_time") == "true"}, overrides],
+            parameters=[*files, {"use_sim_time": use_sim_time and name != CLOCK}, overrides],
             ros_arguments=["--log-level", value("log_level")],
             output="screen",
             sigterm_timeout=TIME_TO_RETRACT_S,
@@ -155,11 +163,9 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     return nodes
 
 
-def node_overrides(
-    fake: bool, value: Callable[[str], str]
-) -> dict[str, dict[str, str | float | bool]]:
+def node_overrides(fake: bool, value: Callable[[str], str]) -> Overrides:
     """Nodes to start, each with the parameters that arguments set over the files."""
-    overrides: dict[str, dict[str, str | float | bool]] = {
+    overrides: Overrides = {
         "gelsight_driver": {},
         "marker_tracker": {},
         "acquisition": {},
@@ -191,10 +197,25 @@ def node_overrides(
     overrides["calibration"] |= given(data_folder=value("data_folder"))
     if robot_type != "fr3":  # the default must not overrule the base_frame of a file
         overrides["acquisition"]["base_frame"] = f"{robot_type}_link0"
+    if fake and value("use_sim_time") == "true":
+        add_virtual_clock(overrides)
     return overrides
 
 
-def given(**values: str) -> dict[str, str | float | bool]:
+def add_virtual_clock(overrides: Overrides) -> None:
+    """Let the nodes of the virtual world wait for each other on a clock of its own."""
+    world = [name for name in WORLD if name in overrides]
+    followers = [name for name in FOLLOWERS if name in overrides]
+    for name in (*world, *followers):
+        overrides[name] |= {"lock_step": True, "lock_step_nodes": [*world, *followers]}
+    overrides[CLOCK] = {
+        "participants": world,
+        "followers": followers or [""],
+        "speed_limit": 1.0,
+    }
+
+
+def given(**values: str) -> dict[str, str | float | bool | list[str]]:
     """Those that are not empty."""
     return {name: text for name, text in values.items() if text}
 

@@ -65,6 +65,13 @@ def generate_launch_description() -> LaunchDescription:
                 default_value=INDENTER,
                 description="What is touched; generated frames show the default only.",
             ),
+            DeclareLaunchArgument(
+                "use_sim_time",
+                default_value="true",
+                choices=["true", "false"],
+                description="Virtual clock: all wait for each other, a slow machine loses nothing. "
+                "false: wall clock.",
+            ),
             # A demonstration must not command a robot on the network, unless the user says so.
             SetEnvironmentVariable(
                 DISCOVERY, EnvironmentVariable(DISCOVERY, default_value="LOCALHOST")
@@ -75,7 +82,10 @@ def generate_launch_description() -> LaunchDescription:
                     "use_fake_hardware": "true",
                     **{
                         name: LaunchConfiguration(name)
-                        for name in ("source", "virtual_sensor_file", "twin", "indenter")
+                        for name in (
+                            *("source", "virtual_sensor_file", "twin", "indenter"),
+                            "use_sim_time",
+                        )
                     },
                 }.items(),
             ),
@@ -85,7 +95,8 @@ def generate_launch_description() -> LaunchDescription:
                 namespace=LaunchConfiguration("namespace"),
                 arguments=[
                     *["--protocol", "demo.yaml", "--indenter", LaunchConfiguration("indenter")],
-                    *["--await-topic", "image_raw", "--server-timeout", "60"],
+                    *["--await-topic", "image_raw", "--await-ready", "acquisition"],
+                    *["--server-timeout", "600"],
                 ],
                 output="screen",
                 sigterm_timeout=TIME_TO_RETRACT_S,

@@ -12,14 +12,22 @@ from pathlib import Path
 import yaml
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from launch import LaunchDescription, LaunchDescriptionEntity
-from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, Shutdown
+from launch.actions import (
+    DeclareLaunchArgument,
+    ExecuteProcess,
+    OpaqueFunction,
+    RegisterEventHandler,
+    Shutdown,
+)
+from launch.event_handlers import OnProcessExit
+from launch.events.process import ProcessExited
 from launch.launch_context import LaunchContext
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 CONFIG = Path(get_package_share_directory("tacdiff_ros")) / "config" / "tacdiff.yaml"
-# The tracker takes the first image for its reference: it must be up before the recording begins.
-START_DELAY_S = "3.0"
+# Discovery after the last node is ready; the tracker takes the first image for its reference.
+START_DELAY_S = "1.0"
 SILENCED = (
     "target_pose",
     "simulated/image_raw",
@@ -120,7 +128,19 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         )
         for name, own in parameters.items()
     ]
-    return [*nodes, player]
+    waiting = Node(
+        package="tacdiff_ros",
+        executable="wait_until_ready",
+        namespace=value("namespace"),
+        arguments=list(parameters),
+        output="screen",
+    )
+
+    def play(event: ProcessExited, _context: LaunchContext) -> list[LaunchDescriptionEntity]:
+        """The recording, once the nodes have compiled what they need."""
+        return [Shutdown(reason="a node is not ready")] if event.returncode else [player]
+
+    return [*nodes, waiting, RegisterEventHandler(OnProcessExit(waiting, on_exit=play))]
 
 
 def recorded_indenter(folder: Path) -> str:

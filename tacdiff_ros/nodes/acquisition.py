@@ -68,7 +68,7 @@ class AcquisitionNode(Node):
         further = declare(self, "also_record", [""], "further topics for the recordings")
         self._lock_step = LockStep(
             self,
-            {"virtual_panda": [ROBOT_STATE], **dict.fromkeys(IMAGE_SOURCES, ["image_raw"])},
+            {"virtual_panda": [ROBOT_STATE], **{name: ["image_raw"] for name in IMAGE_SOURCES}},
             lambda _ns: self._tick(),
         )
         refuse_unknown(self)

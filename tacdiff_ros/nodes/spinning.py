@@ -37,9 +37,9 @@ class StoppableNode(Protocol):
 def run(make_node: Callable[[], Node], arguments: list[str] | None = None) -> int:
     """Run a node until a signal; the exit code: 0, or 2 with one line for bad input.
 
-    A node with an attribute `preparation` says so on `readiness` until it is ready; others are at
-    once. SIGINT and SIGTERM ask a `StoppableNode` to finish first; a second signal, later than a moment,
-    ends it at once.
+    A node with an attribute `preparation` says on `readiness` how far it is; others are ready at
+    once. SIGINT and SIGTERM ask a `StoppableNode` to finish first; a second signal, later than a
+    moment, ends it at once.
     """
     signals: list[tuple[int, float]] = []
 

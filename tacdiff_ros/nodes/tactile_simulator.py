@@ -43,6 +43,7 @@ from tacdiff_ros.nodes.rig_parameters import declare_rig
 from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.nodes.topics import ROBOT_STATE
 from tacdiff_ros.nodes.worker import Progress, Worker
+from tacdiff_ros.optics.renderer import RenderSettings
 from tacdiff_ros.optics.variant import limit_threads
 from tacdiff_ros.preparation import Preparation
 from tacdiff_ros.resources import shipped_model
@@ -64,6 +65,7 @@ MOST_WAITING = 3  # frames, before the gel and before drawing
 MOST_IN_LOCK_STEP = 32  # none may be left out; the clock waits before there are so many
 REHEARSED_TOUCH = TouchRequest("sphere:diameter=5", IndenterPose(depth_mm=0.0), 0.2)
 LIVE_GRID, LIVE_SURFACE_MM = (41, 51), 0.3  # what two cores manage at a camera's rate
+LIVE_RENDERING = RenderSettings(samples=1)  # a quarter of the time; shadows are as soft
 SWITCH_S = 5e-4  # states at 1 kHz must not wait for the threads that calculate
 STATE_PERIOD_NS = 4_000_000  # the arm moves 20 micrometres meanwhile
 PATH_PERIOD_NS = 20_000_000  # of way-points between frames
@@ -108,7 +110,7 @@ class TactileSimulatorNode(Node):
             place = Path(folder).expanduser() if folder else shipped_model()
             precision = "fast" if fast else "exact"
             network = TactileDrawing(self._model, place, threads or None, precision)
-        self._drawing = _Drawing(self._model, network)
+        self._drawing = _Drawing(self._model, network, LIVE_RENDERING)
         self._images = {
             name: self.create_publisher(Image, f"simulated/{name}", RELIABLE_IMAGES)
             for name in OUTPUTS
@@ -160,7 +162,8 @@ class TactileSimulatorNode(Node):
 
     def _rehearse(self) -> None:
         """A touch as requests ask for it, by everything that may draw it."""
-        for drawing in (self._drawing, self._drawing.rendered()):
+        for use_renderer in (False, True):
+            drawing = self._drawing.for_requests(use_renderer)
             simulate_touch(self._model, REHEARSED_TOUCH, drawing, self._material)
 
     def _on_state(self, data: bytes) -> None:
@@ -211,7 +214,7 @@ class TactileSimulatorNode(Node):
         try:
             if self._points.get_subscription_count() and not self._stopping:
                 self._points.publish(to_points(answer.surface(), stamp, "gel"))
-            self._publish(self._twin.draw(answer), stamp)
+            self._publish(self._twin.draw(answer, self._wants_maps()), stamp)
             self._lock_step.published(stamp_ns)
         finally:
             self._lock_step.end(stamp_ns)
@@ -242,10 +245,15 @@ class TactileSimulatorNode(Node):
     def _publish(self, drawn: DrawnSurface, stamp: Any) -> None:
         """The image, and maps that somebody wants: they are large."""
         self._send("image_raw", drawn.image, stamp)
+        if drawn.maps is None:
+            return
         if self._images["nocs"].get_subscription_count():
             self._send("nocs", drawn.maps.nocs, stamp)
         if self._images["depth"].get_subscription_count():
             self._send("depth", (METRES * drawn.maps.depth_mm).astype(np.float32), stamp)
+
+    def _wants_maps(self) -> bool:
+        return any(self._images[name].get_subscription_count() for name in ("nocs", "depth"))
 
     def _send(self, name: str, image: NDArray[Any], stamp: Any) -> None:
         if not self._stopping:
@@ -261,7 +269,7 @@ class TactileSimulatorNode(Node):
         if self._touch is not None or self._stopping:
             return SimulateTouch.Response(message="another touch is simulated: wait for its end")
         touch = from_request(request)
-        drawing = self._drawing.rendered() if request.use_renderer else self._drawing
+        drawing = self._drawing.for_requests(request.use_renderer)
 
         def work(told: Progress) -> Any:
             def tell(share: float) -> None:
@@ -287,28 +295,35 @@ class TactileSimulatorNode(Node):
 class _Drawing:
     """The node's drawing, one picture at a time; the renderer is made when it is first needed."""
 
-    def __init__(self, model: SensorModel, network: TactileDrawing | None) -> None:
-        self._model, self._network = model, network
+    def __init__(
+        self,
+        model: SensorModel,
+        network: TactileDrawing | None,
+        settings: RenderSettings | None = None,
+    ) -> None:
+        self._model, self._network, self._settings = model, network, settings
         self._renderer: RenderedDrawing | None = None
         self._rendered: _Drawing | None = None
         self._lock = threading.RLock()
 
     def rendered(self) -> _Drawing:
-        """The same by the renderer, under the same lock."""
-        if self._network is None:
-            return self
+        """The same by the renderer at its full quality, under the same lock."""
         if self._rendered is None:
             self._rendered = _Drawing(self._model, None)
             self._rendered._lock = self._lock
         return self._rendered
 
-    def draw_surface(self, surface: GelSurface) -> DrawnSurface:
-        """Image and maps of a surface."""
+    def for_requests(self, use_renderer: bool) -> _Drawing:
+        """What draws single touches: nothing is left out to be fast."""
+        return self.rendered() if use_renderer or self._network is None else self
+
+    def draw_surface(self, surface: GelSurface, with_maps: bool = True) -> DrawnSurface:
+        """The image of a surface, and its maps where they are wanted."""
         with self._lock:
             if self._network is not None:
                 return self._network.draw_surface(surface)
-            self._renderer = self._renderer or RenderedDrawing(self._model)
-            return self._renderer.draw_surface(surface)
+            self._renderer = self._renderer or RenderedDrawing(self._model, self._settings)
+            return self._renderer.draw_surface(surface, with_maps)
 
     def draw_nocs(self, nocs: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Image of a NOCS map."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node

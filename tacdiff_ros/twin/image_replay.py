@@ -59,7 +59,7 @@ def replay_images(
         except InputError:
             skipped += 1
             continue
-        simulated = drawing.draw_surface(surface).image
+        simulated = drawing.draw_surface(surface, with_maps=False).image
         depth_mm = max(0.0, -float(surface.position[:, 2].min()))
         found = comparison.compare(simulated, frame.image)
         entry = ComparedFrame(frame.stamp_ns, 0, SEEN, depth_mm, found)

@@ -29,8 +29,8 @@ SURFACE_MM = 0.2  # spacing of the surface that is drawn
 class Drawing(Protocol):
     """Draws surfaces of one sensor: a network, or the renderer."""
 
-    def draw_surface(self, surface: GelSurface) -> DrawnSurface:
-        """Image and maps of a surface."""
+    def draw_surface(self, surface: GelSurface, with_maps: bool = True) -> DrawnSurface:
+        """The image of a surface, and its maps where they are wanted."""
         ...
 
 
@@ -119,9 +119,10 @@ class LiveTwin:
         """InputError for a pose that `move` would refuse."""
         self._gel.check_pose(pose)
 
-    def draw(self, answer: LiveAnswer) -> DrawnSurface:
+    def draw(self, answer: LiveAnswer, with_maps: bool = True) -> DrawnSurface:
         """What the sensor sees of the gel."""
-        return self._drawing.draw_surface(refine_surface(answer.surface(), *self._fine))
+        surface = refine_surface(answer.surface(), *self._fine)
+        return self._drawing.draw_surface(surface, with_maps)
 
     def reset(self) -> None:
         """The gel is at rest and has no history."""

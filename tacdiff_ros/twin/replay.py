@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,11 +20,13 @@ from tacdiff_ros.evaluation.replay_scores import (
     WorstFrames,
 )
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.live.live_answer import LiveAnswer
 from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.twin.live_twin import LiveTwin
-from tacdiff_ros.twin.replay_frames import UNTOUCHED, Recording, ReplayFrame
+from tacdiff_ros.twin.replay_frames import UNTOUCHED, FrameState, Recording, ReplayFrame
 
 MOST_REFERENCES = 20
+MOST_WAITING = 4  # frames that are not drawn yet
 SIMULATED_PHASES = ("approach", "indent", "translate", "rotate", "retract")
 NO_POSE = "no recorded pose"
 NO_REFERENCE = "before the first reference image"
@@ -94,13 +98,15 @@ def replay(
             damaged recording.
     """
     started = time.perf_counter()
-    run = _Replay(model, twin, offset or PoseOffset(), reference)
     stamps: list[int] = []
-    for count, frame in enumerate(recording.frames(), start=1):
-        stamps.append(frame.stamp_ns)
-        run.take(frame)
-        if progress is not None:
-            progress(count)
+    with ThreadPoolExecutor(1, "drawing") as drawing:
+        run = _Replay(model, twin, offset or PoseOffset(), reference, drawing)
+        for count, frame in enumerate(recording.frames(), start=1):
+            stamps.append(frame.stamp_ns)
+            run.take(frame)
+            if progress is not None:
+                progress(count)
+        run.finish()
     if not run.frames:
         skipped = f" ({run.skips.summary()})" if run.skips.total else ""
         raise InputError(
@@ -118,7 +124,7 @@ def replay(
 
 
 class _Replay:
-    """A replay under way."""
+    """A replay under way: a frame is drawn and compared while the gel meets the next one."""
 
     def __init__(
         self,
@@ -126,6 +132,7 @@ class _Replay:
         twin: LiveTwin,
         offset: PoseOffset,
         reference: NDArray[np.uint8] | None,
+        drawing: ThreadPoolExecutor,
     ) -> None:
         markers = model.markers
         self._comparison = ImageComparison(None if markers is None else markers.grid)
@@ -136,6 +143,7 @@ class _Replay:
         if reference is not None:
             self._comparison.take_reference(reference)
         self._trial: int | None = None
+        self._drawing, self._waiting = drawing, deque[Future[None]]()
         self.frames: list[ComparedFrame] = []
         self.worst = WorstFrames()
         self.skips = SkippedFrames()
@@ -179,11 +187,23 @@ class _Replay:
             self._twin.reset()
             self._trial = state.trial
         try:
-            simulated = self._twin.follow(pose)
+            answer = self._twin.move(pose)
         except InputError as error:
             self.skips.add(REFUSED_POSE, str(error))
             return
-        found = self._comparison.compare(simulated.image, frame.image)
+        self._waiting.append(self._drawing.submit(self._score, frame, state, answer))
+        if len(self._waiting) > MOST_WAITING:
+            self._waiting.popleft().result()
+
+    def finish(self) -> None:
+        """Wait for the frames that are still drawn."""
+        while self._waiting:
+            self._waiting.popleft().result()
+
+    def _score(self, frame: ReplayFrame, state: FrameState, answer: LiveAnswer) -> None:
+        """Draw and compare one frame; in their order, as one thread does it."""
+        image = self._twin.draw(answer, with_maps=False).image
+        found = self._comparison.compare(image, frame.image)
         entry = ComparedFrame(frame.stamp_ns, state.trial, state.phase, state.pose.depth_mm, found)
         self.frames.append(entry)
-        self.worst.add(entry, simulated.image, frame.image)
+        self.worst.add(entry, image, frame.image)

@@ -27,12 +27,12 @@ class DrawnSurface:
 
     Attributes:
         image: (H, W, 3) uint8.
-        maps: of the surface, on the same pixels.
+        maps: of the surface, on the same pixels; None where they were not asked for.
         seconds: that both took.
     """
 
     image: NDArray[np.uint8]
-    maps: SurfaceMaps
+    maps: SurfaceMaps | None
     seconds: float
 
 
@@ -71,8 +71,9 @@ class TactileDrawing:
             )
         return self._translator.translate(network_input("nocs", nocs))
 
-    def draw_surface(self, surface: GelSurface) -> DrawnSurface:
-        """Maps and image of a surface."""
+    def draw_surface(self, surface: GelSurface, with_maps: bool = True) -> DrawnSurface:
+        """Image and maps of a surface; the network needs the maps anyway."""
+        del with_maps
         from tacdiff_ros.optics.renderer import Renderer
         from tacdiff_ros.optics.simulate import light_image
         from tacdiff_ros.optics.variant import limit_threads

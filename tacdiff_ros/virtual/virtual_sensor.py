@@ -28,7 +28,7 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.virtual.exposure import usable_exposure
 from tacdiff_ros.virtual.units import random_unit
 
-SURFACE_MM = 0.12  # spacing of what is drawn
+SURFACE_MM = 0.16  # spacing of what is drawn
 STIFFNESS_SPREAD, FRICTION = 0.1, (0.4, 0.6)
 FAR_MM = -1.0  # depth of an indenter that touches nothing
 
@@ -87,6 +87,8 @@ class VirtualSensor:
         self._fine = max(rows, grid[0]), max(columns, grid[1])
         self._random, self._noise_grey = random, noise_grey
         self._frames = 0
+        self._surface: GelSurface | None = None
+        self._values: NDArray[np.float32] | None = None
         self._last: IndenterPose | None = None
 
     def see(self, pose: IndenterPose) -> SensedTouch:
@@ -97,13 +99,20 @@ class VirtualSensor:
         """
         answer = self.move(pose)
         surface = answer.surface()
-        self._renderer.show(refine_surface(surface, *self._fine))
-        self._frames += 1
-        values = 255.0 * self._renderer.image(RenderSettings(samples=1, seed=self._frames))
+        values = self._drawn(surface)
         noisy = values + self._noise_grey * self._random.standard_normal(values.shape, np.float32)
         torque = answer.net_torque_nmm + np.cross(answer.pose.tip_mm, answer.net_force_n)
         image = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
         return SensedTouch(image, surface, answer.net_force_n, torque)
+
+    def _drawn(self, surface: GelSurface) -> NDArray[np.float32]:
+        """(H, W, 3) grey levels without noise; of a gel that stands still, those of before."""
+        if self._values is None or self._surface is None or not self._surface.looks_like(surface):
+            self._frames += 1
+            self._renderer.show(refine_surface(surface, *self._fine))
+            drawn = self._renderer.image(RenderSettings(samples=1, seed=self._frames))
+            self._surface, self._values = surface, 255.0 * drawn
+        return self._values
 
     def move(self, pose: IndenterPose) -> LiveAnswer:
         """The gel under a pose, unseen: a way-point between two images.

@@ -21,6 +21,7 @@ HeightAt = Callable[[Floats], Floats]
 FEWEST_DOTS = 12
 SMOOTHING = 1e-4  # mm^2 against a bent plate: trust in single dots
 ROUNDS = 3  # of finding the height that a dot has now
+KEPT_MATRICES = 8  # of splines, each for the dots that an image shows
 BEYOND_MM = 2.0  # outside the dots, over which motion dies away
 
 
@@ -46,6 +47,8 @@ class DotMotion:
         outside = np.maximum(known.min(axis=0) - self._grid, self._grid - known.max(axis=0))
         beyond = np.linalg.norm(np.maximum(outside, 0.0), axis=-1) / BEYOND_MM
         self._trust = np.exp(-(beyond**2))[..., None]
+        self._matrices: dict[bytes, Floats] = {}
+        self._last_found = b""
         self._inside = np.clip(self._grid, known.min(axis=0), known.max(axis=0))
 
     def displacement(self, dots: MarkerField, height: HeightAt) -> Floats:
@@ -64,6 +67,23 @@ class DotMotion:
             place = unproject(self._values, dots.position_px[both], level)
         rest = self._rest[both]
         moved = place[:, :2] - rest
-        spline = RBFInterpolator(rest, moved, smoothing=SMOOTHING)
         shape = self._grid.shape
-        return np.asarray(spline(self._inside.reshape(-1, 2)).reshape(shape) * self._trust)
+        return np.asarray(self._spline(both, moved).reshape(shape) * self._trust)
+
+    def _spline(self, both: NDArray[np.bool_], moved: Floats) -> Floats:
+        """(points, 2) spline through the motion of some dots, at the grid's points.
+
+        It is linear in the motion: dots that are found in a second image get a matrix.
+        """
+        key = both.tobytes()
+        if key in self._matrices:
+            return np.asarray(self._matrices[key] @ moved)
+        rest, inside = self._rest[both], self._inside.reshape(-1, 2)
+        if key != self._last_found:
+            self._last_found = key
+            return np.asarray(RBFInterpolator(rest, moved, smoothing=SMOOTHING)(inside))
+        spline = RBFInterpolator(rest, np.eye(len(rest)), smoothing=SMOOTHING)
+        if len(self._matrices) == KEPT_MATRICES:
+            self._matrices.pop(next(iter(self._matrices)))
+        self._matrices[key] = np.asarray(spline(inside))
+        return np.asarray(self._matrices[key] @ moved)

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tacdiff_ros.errors import InputError
 from tacdiff_ros.inversion.height_grid import HeightGrid
 from tacdiff_ros.inversion.height_prior import HeightPrior
 from tacdiff_ros.inversion.slope_equations import SlopeEquations, SlopeSolver
@@ -90,11 +91,15 @@ class HeightFitter:
         self.grid = grid
         self._solver = SlopeSolver(grid, prior)
         self._renderer = Renderer(model.model_copy(update={"markers": None}))
+        at_rest = grid.surface(np.zeros(grid.shape))
+        self._renderer.show(at_rest)
+        self._position = at_rest.position.copy()
         self._settings = RenderSettings(*size_px, samples=1)
         self._projection = _Projection(model, grid, size_px)
         self._untouched = self._rendered(np.zeros(grid.shape))
         flat = np.maximum(self._untouched.value, DARKEST)
-        self._ratio = np.ones_like(flat) if reference is None else reference / flat
+        ratio = np.ones_like(flat) if reference is None else reference / flat
+        self._ratio = np.asarray(ratio, np.float32)
         pixel_mm = model.mm_per_px * model.image.width_px / size_px[0]
         self._pixels_per_cell = (grid.spacing_mm / pixel_mm) ** 2
 
@@ -123,7 +128,7 @@ class HeightFitter:
         self._renderer.drop_near_light()
         for step in range(steps):
             if self._near_light and step % NEAR_LIGHT_STEPS == 0:
-                self._renderer.show(self.grid.surface(height))
+                self._show(height)
                 self._renderer.gather_near_light()
             outlier = (
                 OUTLIERS[2] if settled else max(OUTLIERS[0] * OUTLIERS[1] ** step, OUTLIERS[2])
@@ -183,9 +188,15 @@ class HeightFitter:
         return np.asarray((USUAL_TRACTION + usual) ** -2, np.float64)
 
     def _rendered(self, height: Floats) -> SlopeImages:
-        surface = self.grid.surface(height)
-        self._renderer.show(surface)
+        self._show(height)
         return self._renderer.slope_images(self._settings)
+
+    def _show(self, height: Floats) -> None:
+        """Heights over the grid's places, which cannot fold."""
+        self._position[:, 2] = height.ravel()
+        if not np.isfinite(self._position[:, 2]).all():
+            raise InputError("inversion: a height is not finite")
+        self._renderer.mesh.show_positions(self._position)
 
     def _equations(
         self,
@@ -198,17 +209,23 @@ class HeightFitter:
         """What the image says about slopes; the prediction, and the weights of its pixels."""
         drawn = drawn or self._rendered(height)
         unclipped = self._ratio * drawn.value
-        predicted = np.minimum(unclipped, BRIGHTEST)
-        dim = unclipped < BRIGHTEST
-        scale = self._ratio * dim
-        x, y = (scale * drawn.by_slope[..., k] / PIXEL_ERROR for k in range(2))
-        residual = (predicted - image) / PIXEL_ERROR
-        weight = free / (1.0 + np.mean(residual**2, axis=-1) * (PIXEL_ERROR / outlier) ** 2) ** 2
-        products = (x * x, x * y, y * y, x * residual, y * residual)
-        said = np.stack([weight * part.sum(axis=-1) for part in products], axis=-1)
-        cells = self._projection.gathered(said, height)
+        predicted = np.minimum(unclipped, np.float32(BRIGHTEST))
+        scale = self._ratio * (unclipped < BRIGHTEST) * np.float32(1.0 / PIXEL_ERROR)
+        x, y = (scale * drawn.by_slope[..., k] for k in range(2))
+        residual = (predicted - image.astype(np.float32)) * np.float32(1.0 / PIXEL_ERROR)
+        square = _channel_sum(residual, residual) * np.float32((PIXEL_ERROR / outlier) ** 2 / 3.0)
+        weight = free / (1.0 + square) ** 2
+        pairs = ((x, x), (x, y), (y, y), (x, residual), (y, residual))
+        said = np.stack([weight * _channel_sum(*pair) for pair in pairs], axis=-1)
+        cells = self._projection.gathered(said, height).astype(np.float64)
         cells *= self._pixels_per_cell
-        return _bounded(cells), predicted, weight
+        return _bounded(cells), predicted.astype(np.float64), weight
+
+
+def _channel_sum(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(h, w) of a product (h, w, 3) over its channels."""
+    product = a * b
+    return np.asarray(product[..., 0] + product[..., 1] + product[..., 2])
 
 
 def _bounded(cells: Floats) -> SlopeEquations:

@@ -23,8 +23,9 @@ from tacdiff_ros.inversion.contact_summary import Contact, summarise
 from tacdiff_ros.inversion.dot_motion import DotMotion
 from tacdiff_ros.inversion.height_grid import HeightGrid
 from tacdiff_ros.inversion.height_prior import height_prior
-from tacdiff_ros.inversion.inversion_settings import InversionSettings
+from tacdiff_ros.inversion.inversion_settings import STREAMING, InversionSettings
 from tacdiff_ros.optics.projection import project
+from tacdiff_ros.optics.variant import start_mitsuba
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.parameters import parameter_values
 from tacdiff_ros.sensor.sensor_model import SensorModel
@@ -107,11 +108,12 @@ class Inverter:
         Raises:
             InputError: the reference is none of this sensor.
         """
+        self.settings = settings or InversionSettings()
+        start_mitsuba(job="stream" if self.settings == STREAMING else "inversion")
         from tacdiff_ros.inversion.dot_refinement import DotRefiner
         from tacdiff_ros.inversion.height_fit import HeightFitter
 
         self.model = model
-        self.settings = settings or InversionSettings()
         self._values = parameter_values(model)
         self._kept = FitImageSettings(self.settings.width_px, HALO, KEEP_ALL)
         size = fit_size(model.image.width_px, model.image.height_px, self.settings.width_px)

@@ -115,7 +115,8 @@ class SlopeSolver:
         held, still = (_table_range(values) for values in (information, calm))
         spread = [[self._log_spread(m, c) for c in range(*still)] for m in range(*held)]
         place = [
-            np.clip(np.log(np.maximum(values, 1e-300)) / TABLE_STEP - first, 0, last - first - 1)
+            np.log(np.clip(values, *np.exp(np.array([first, last - 1]) * TABLE_STEP))) / TABLE_STEP
+            - first
             for values, (first, last) in ((information, held), (calm, still))
         ]
         return np.asarray(np.exp(map_coordinates(spread, place, order=1, mode="nearest")))

@@ -18,6 +18,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 import numpy as np
+from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.optics.camera_rays import GelRays
@@ -41,6 +42,8 @@ class SurfaceHit:
         normal: unit, interpolated, toward the camera.
         rest: (x, y) of the material point at rest.
         near_light: RGB irradiance from the gel around; None where it was not gathered.
+        triangle: that is met.
+        rays_apart: rays are to be traced in a kernel of their own, before what has gradients.
     """
 
     valid: Any
@@ -48,6 +51,8 @@ class SurfaceHit:
     normal: Any
     rest: Any
     near_light: Any = None
+    triangle: Any = None
+    rays_apart: bool = False
 
 
 class GelMesh:
@@ -109,7 +114,11 @@ class GelMesh:
 
     def show(self, surface: GelSurface) -> None:
         """The positions of a surface on the same grid."""
-        self._move(_flat(surface.position))  # a surface's coordinates are finite
+        self.show_positions(surface.position)
+
+    def show_positions(self, position: NDArray[np.floating]) -> None:
+        """Positions (N, 3) mm that are known to be finite and not folded."""
+        self._move(_flat(position))
 
     def read_arrays(self) -> list[Any]:
         """All arrays that a kernel reads of a mesh without gradients, and what it is built for."""
@@ -187,7 +196,8 @@ class GelMesh:
             steep = dr.maximum(-normal.z, STEEPEST_TILTED)
             normal.x += steep * self.tilt.x
             normal.y += steep * self.tilt.y
-        return SurfaceHit(valid, position, dr.normalize(normal), rest, near)
+        apart = rays_apart() and dr.grad_enabled(position, normal)
+        return SurfaceHit(valid, position, dr.normalize(normal), rest, near, triangle, apart)
 
     def visible(self, position: Any, normal: Any, target: Any, active: Any) -> Any:
         """Whether the straight way from the surface to points is free; without gradients.
@@ -222,6 +232,14 @@ class GelMesh:
             _difference(vertices, index, column, self.columns, 1, weights),
             _difference(vertices, index, row, self.rows, self.columns, weights),
         )
+
+
+def rays_apart() -> bool:
+    """Whether rays and derivatives need kernels of their own.
+
+    For a graphics card both in one take minutes to compile; on a processor one kernel is quicker.
+    """
+    return bool(dr.backend_v(mi.Float) == dr.JitBackend.CUDA)
 
 
 def _difference(

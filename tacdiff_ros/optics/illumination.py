@@ -57,17 +57,21 @@ def irradiance(
         total += indirect.irradiance(hit.position, normal)
     if hit.near_light is not None:
         total += hit.near_light
+    lit = []
     for k, light in enumerate(model.lights):
         frame = light_frame(view, k)
-        panels = (rectangle_panels if light.kind == "rectangle" else strip_panels)(
-            frame, hit.position, normal
-        )
+        panels_of = rectangle_panels if light.kind == "rectangle" else strip_panels
+        lit.append((frame, panels_of(frame, hit.position, normal)))
+    seen = [[mi.Bool(True)] * PANELS for _ in lit]
+    if shadows is not None:
+        seen = [_seen(mesh, *parts, hit, shadows, k) for k, parts in enumerate(lit)]
+    if hit.rays_apart:
+        dr.eval(seen, hit.valid, hit.triangle)
+    for k, (_, panels) in enumerate(lit):
         passed = [mi.Float(1.0)] * PANELS
         if dot is not None:
             passed = [fringe(view, dot, way, hit.normal) for way in panels.direction]
-        if shadows is not None:
-            seen = _seen(mesh, frame, panels, hit, shadows, k)
-            passed = [dr.select(see, share, 0.0) for see, share in zip(seen, passed, strict=True)]
+        passed = [dr.select(see, share, 0.0) for see, share in zip(seen[k], passed, strict=True)]
         total += mi.Color3f(view.triple("lights.radiance", 3 * k)) * _passing(panels, passed)
     return total
 

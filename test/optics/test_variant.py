@@ -50,6 +50,51 @@ def test_a_process_keeps_its_variant(mitsuba_runs):
         start_mitsuba(other)
 
 
+PRETEND_A_CARD = (
+    "import logging, sys; logging.basicConfig(level=logging.INFO, stream=sys.stdout)\n"
+    "from tacdiff_ros.optics import variant\n"
+    "variant._graphics_cards = lambda: 1\n"
+    "def start(chosen):\n"
+    "    import mitsuba\n"
+    "    if chosen == missing: raise variant.InputError('no such thing here')\n"
+    "    mitsuba.set_variant('scalar_rgb')\n"
+    "    mitsuba.variant = lambda: chosen\n"
+    "variant._start = start\n"
+)
+
+
+def started_with_a_card(code, missing=None):
+    code = f"missing = {missing!r}\n{PRETEND_A_CARD}{code}"
+    environment = {key: value for key, value in os.environ.items() if key != "TACDIFF_VARIANT"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("job", ["images", "calibration", "inversion", "stream"])
+def test_a_card_is_used_for_what_it_is_faster_at_and_the_choice_is_logged(job):
+    from tacdiff_ros.optics.variant import FASTER_WITH_CARD
+
+    printed = started_with_a_card(f"variant.start_mitsuba(job={job!r})")
+    assert f"INFO:tacdiff_ros.optics.variant:rendering with {FASTER_WITH_CARD[job]}" in printed
+
+
+def test_a_variant_that_cannot_run_is_replaced_with_a_warning():
+    printed = started_with_a_card("print(variant.start_mitsuba(job='images'))", "cuda_ad_rgb")
+    assert "WARNING" in printed
+    assert "no such thing here; rendering with llvm_ad_rgb, which is slower for images" in printed
+    assert printed.strip().endswith("llvm_ad_rgb")
+
+
+def test_a_later_job_that_would_be_faster_elsewhere_is_a_warning_once():
+    printed = started_with_a_card(
+        "for job in ('images', 'calibration', 'calibration'): variant.start_mitsuba(job=job)"
+    )
+    assert printed.count("calibration would be faster with llvm_ad_rgb") == 1
+
+
 def test_importing_the_command_line_does_not_start_mitsuba():
     result = start("import sys, tacdiff_ros.cli.application; print('mitsuba' in sys.modules)")
     assert result.stdout.strip() == "False"

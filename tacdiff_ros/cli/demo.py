@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +20,7 @@ from tacdiff_ros.cli.virtual_graph import GraphRun, parameters, require_ros, run
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.acquisition_report import write_report
 from tacdiff_ros.evaluation.story_report import Chapter, write_story
+from tacdiff_ros.machine.checks import require_demo
 from tacdiff_ros.sensor.marker_grid import MarkerGrid
 from tacdiff_ros.sensor.sensor_file import write_sensor
 
@@ -56,6 +57,7 @@ def demo(
         (out / "logs").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot write to {out}: {error.strerror}") from error
+    require_demo(out)
     started_s = time.monotonic()
     console = Console(stderr=True)
     job = _Job(out, time.strftime("%Y%m%d_%H%M%S"), console)
@@ -68,6 +70,8 @@ def demo(
         console.print(f"[red]{stopped}[/]; logs are in {out / 'logs'}")
         return 1
     figures |= {
+        "images": sum(result["samples"] for result in job.results),
+        "images_lost": sum(result["images_lost"] for result in job.results),
         "report": str(out / "report.html"),
         "demo_seconds": round(time.monotonic() - started_s, 1),
     }
@@ -87,6 +91,7 @@ class _Job:
     out: Path
     stamp: str
     console: Console
+    results: list[dict[str, Any]] = field(default_factory=list)
 
     def record(self, run: GraphRun) -> RecordedRun:
         """Run the graph for one goal and read its recording."""
@@ -94,6 +99,7 @@ class _Job:
         if not result["success"]:
             raise _StoppedError(result["message"])
         self.console.print(result["message"], highlight=False)
+        self.results.append(result)
         return open_run(self.out / run.name)
 
     def acquisition(self, **further: object) -> list[str]:

@@ -36,9 +36,11 @@ from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import LATCHED
 from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.nodes.worker import Progress, Worker
+from tacdiff_ros.preparation import Preparation, Stage
 from tacdiff_ros.sensor.sensor_file import default_sensor, parse_sensor, read_sensor
 from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.srv import InvertMesh as InvertMeshService
+from tacdiff_ros.warm_up import inversion_stages, kernel_structure
 
 TICK_S = 0.02
 PAUSE_NS = 1_000_000_000  # between frames, after which dots may be anywhere
@@ -88,6 +90,11 @@ class MeshInversionNode(Node):
             cancel_callback=self._on_cancel,
         )
         self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.preparation = self._prepare()
+
+    def _prepare(self) -> Preparation:
+        """Compile what images of the present sensor need, before requests are taken."""
+        return Preparation("inversion", self._gel.stages(self._streaming))
 
     def request_stop(self, _reason: str) -> None:
         """End a computation before the process ends."""
@@ -112,7 +119,10 @@ class MeshInversionNode(Node):
         if model.checksum == self._gel.model.checksum:
             return
         had_reference = self._gel.has_reference
+        needs_other_kernels = kernel_structure(model) != kernel_structure(self._gel.model)
         self._gel = _Gel(model, None, self._settings)
+        if needs_other_kernels:
+            self.preparation = self._prepare()
         self.get_logger().info(f"sensor model '{message.sensor_id}' is used from now on")
         if had_reference:
             self._notice = (
@@ -172,6 +182,7 @@ class MeshInversionNode(Node):
         Raises:
             InputError: there is none, or another one is inverted.
         """
+        self.preparation.require_ready()
         if self._finish is not None or self._stopping:
             raise InputError("another image is inverted: wait for its end or cancel it")
         if not (np.isfinite(request.timeout) and request.timeout >= 0.0):
@@ -231,6 +242,8 @@ class MeshInversionNode(Node):
         message = self._newest.message
         if not self._streaming or self._stopping or message is None or message is self._followed:
             return
+        if not self.preparation.is_ready:
+            return
         stamp_ns = to_nanoseconds(message.header.stamp)
         paused = self._followed is not None and (
             abs(stamp_ns - to_nanoseconds(self._followed.header.stamp)) > PAUSE_NS
@@ -274,6 +287,17 @@ class _Gel:
     def has_reference(self) -> bool:
         """Whether images are compared with a reference image instead of the model's own."""
         return self._reference is not None
+
+    def stages(self, streaming: bool) -> list[Stage]:
+        """What single images, and frames where they are streamed, need to be compiled."""
+
+        def work(image: NDArray[np.uint8]) -> None:
+            self.invert(image, lambda _stage, _share: None)
+            if streaming:
+                self.follow(image, False)
+                self.follow(image, True)
+
+        return inversion_stages(self.model, self._reference, work)
 
     def invert(self, image: NDArray[np.uint8], told: Progress) -> Inversion:
         """One image."""

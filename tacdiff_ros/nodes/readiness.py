@@ -18,21 +18,19 @@ QUIET_S = 5.0  # between two lines of the log
 
 
 class ReadinessReport:
-    """Watches a node's preparation, if it has one, and publishes every change."""
+    """Watches a node's attribute `preparation` and publishes every change."""
 
-    def __init__(self, node: Node, preparation: Preparation | None) -> None:
-        """Begin; a node without a preparation is ready now."""
-        self._node, self._preparation = node, preparation
+    def __init__(self, node: Node) -> None:
+        """Begin; a node without the attribute is ready now."""
+        self._node = node
         self._said: tuple[Any, ...] = ()
         self._ready = node.create_publisher(Readiness, READINESS_TOPIC, LATCHED)
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._timer = node.create_timer(
-            PERIOD_S, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME)
-        )
+        node.create_timer(PERIOD_S, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._report()
 
     def _report(self) -> None:
-        preparation = self._preparation
+        preparation = getattr(self._node, "preparation", None)
         if preparation is None:
             state = (True, "", 0, 0, "")
         else:
@@ -45,14 +43,19 @@ class ReadinessReport:
             )
         if state != self._said:
             self._said = state
-            self._publish(*state)
-        elif preparation is not None and not preparation.failure:
+            self._publish(preparation, *state)
+        elif preparation is not None and not (preparation.is_ready or preparation.failure):
             self._node.get_logger().info(preparation.describe(), throttle_duration_sec=QUIET_S)
-        if state[0]:
-            self._timer.cancel()
 
-    def _publish(self, ready: bool, stage: str, number: int, count: int, failure: str) -> None:
-        preparation = self._preparation
+    def _publish(
+        self,
+        preparation: Preparation | None,
+        ready: bool,
+        stage: str,
+        number: int,
+        count: int,
+        failure: str,
+    ) -> None:
         left = 0.0 if preparation is None else preparation.seconds_left
         message = Readiness(
             node=self._node.get_fully_qualified_name(),

@@ -51,7 +51,7 @@ def run(make_node: Callable[[], Node], arguments: list[str] | None = None) -> in
     try:
         rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
         node = make_node()
-        ReadinessReport(node, getattr(node, "preparation", None))
+        ReadinessReport(node)
     except InputError as error:
         return _refuse(str(error))
     except Exception as error:

@@ -1,0 +1,198 @@
+"""The demonstration as a stranger's first command: cold caches, one core, a busy machine.
+
+    python benchmarks/first_run.py [--quick] [--json] [--only CASE]
+
+CASE is one of
+  cold      `tacdiff demo` with empty kernel caches, on all cores
+  one_core  the same on one core
+  busy      the same on one core with two busy loops beside it
+  warm      in a second clone of the sources, with the caches that `cold` left (or fills itself)
+--quick records one run of the virtual arm on one core instead, with an empty cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from tables import Part, run_parts
+
+ROOT = Path(__file__).resolve().parents[1]
+COPIED = ("tacdiff_ros", "config")
+ONE_CORE = ("taskset", "-c", "0")
+BUSY_LOOPS = 2
+LONGEST_S = 3600.0
+RUN = "import sys; sys.path.insert(0, sys.argv.pop(1)); from tacdiff_ros.cli import main; main()"
+CACHES = ("TACDIFF_CACHE_DIR", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR", "DRJIT_CACHE_DIR")
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="one recorded run on one core")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser.add_argument("--only", choices=[*CASES], help="one case")
+    options = parser.parse_args()
+    names = [options.only] if options.only else [*CASES]
+    if options.quick:
+        return run_parts({"quick": measure_quick}, ["quick"], options)
+    return run_parts({"first run": lambda _: measure(names)}, ["first run"], options)
+
+
+def measure(names: list[str]) -> Part:
+    """Run the cases one after the other; figures that need several come from those that ran."""
+    with tempfile.TemporaryDirectory(prefix="first_run") as scratch:
+        rows = [{"case": name, **CASES[name](Path(scratch))} for name in names]
+    passed = {row["case"]: row["passes"] for row in rows}
+    seconds = {row["case"]: row["seconds"] for row in rows}
+    found = {
+        "cold_demo_passes": passed.get("cold"),
+        "cold_demo_seconds": seconds.get("cold"),
+        "one_core_demo_passes": passed.get("one_core"),
+        "busy_demo_passes": passed.get("busy"),
+        "warm_demo_seconds": seconds.get("warm"),
+    }
+    figures = {name: value for name, value in found.items() if value is not None}
+    whole = [row for row in rows if row["passes"]]
+    if whole:
+        figures["images_lost"] = max(row["images_lost"] for row in whole)
+        psnr = [row["contact_psnr_db"] for row in whole]
+        figures["contact_psnr_spread_db"] = round(max(psnr) - min(psnr), 3)
+    return rows, figures
+
+
+def measure_quick(_options: argparse.Namespace) -> Part:
+    """One recorded run of virtual arm and generated images, cold, on one core."""
+    import cv2
+    import numpy as np
+
+    from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+    from tacdiff_ros.virtual.frames import GeneratedFrames
+
+    with tempfile.TemporaryDirectory(prefix="first_run") as scratch:
+        frames = Path(scratch) / "frames"
+        frames.mkdir()
+        for number in range(5):
+            image = np.asarray(GeneratedFrames().render(IndenterPose(depth_mm=-1.0)))
+            cv2.imwrite(str(frames / f"{number}.png"), image[..., ::-1])
+        further = ["--frames", str(frames)]
+        row = demo(Path(scratch), "quick", home(Path(scratch), "quick"), ONE_CORE, further)
+    return [row], {"quick_run_passes": row["passes"], "images_lost": row["images_lost"]}
+
+
+def measure_cold(scratch: Path) -> dict[str, Any]:
+    """All cores, nothing compiled."""
+    return demo(scratch, "cold", home(scratch, "cold"))
+
+
+def measure_one_core(scratch: Path) -> dict[str, Any]:
+    """One core, nothing compiled."""
+    return demo(scratch, "one_core", home(scratch, "one_core"), ONE_CORE)
+
+
+def measure_busy(scratch: Path) -> dict[str, Any]:
+    """One core shared with busy loops, nothing compiled."""
+    with busy_loops():
+        return demo(scratch, "busy", home(scratch, "busy"), ONE_CORE)
+
+
+def measure_warm(scratch: Path) -> dict[str, Any]:
+    """Another clone, whose path no cache has seen."""
+    cold = scratch / "home_cold"
+    if not cold.exists():
+        demo(scratch, "fill", home(scratch, "cold"))
+    return demo(scratch, "warm", cold, sources=clone(scratch / "second clone"))
+
+
+CASES = {
+    "cold": measure_cold,
+    "one_core": measure_one_core,
+    "busy": measure_busy,
+    "warm": measure_warm,
+}
+
+
+def home(scratch: Path, name: str) -> Path:
+    """An empty home folder."""
+    folder = scratch / f"home_{name}"
+    folder.mkdir()
+    return folder
+
+
+def clone(folder: Path) -> Path:
+    """A copy of the sources without what Python compiled beside them."""
+    for name in COPIED:
+        shutil.copytree(
+            ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.nb?")
+        )
+    return folder
+
+
+def demo(
+    scratch: Path,
+    name: str,
+    home_folder: Path,
+    prefix: tuple[str, ...] = (),
+    further: list[str] | None = None,
+    sources: Path = ROOT,
+) -> dict[str, Any]:
+    """Run `tacdiff demo` from some sources with a home folder of its own; how it ended."""
+    environment = {key: value for key, value in os.environ.items() if key not in CACHES}
+    environment["HOME"] = str(home_folder)
+    command = [*prefix, sys.executable, "-c", RUN, str(sources), "demo", "--json"]
+    command += ["--out", str(scratch / f"demo_{name}"), *(further or [])]
+    started = time.monotonic()
+    done = subprocess.run(
+        command, env=environment, cwd=sources, capture_output=True, text=True, timeout=LONGEST_S
+    )
+    seconds = round(time.monotonic() - started, 1)
+    figures = _last_object(done.stdout)
+    if not figures:
+        print(f"{name}: {done.stderr.strip()[-2000:]}", file=sys.stderr)
+    return {
+        "passes": bool(figures),
+        "seconds": seconds,
+        "images": figures.get("images", 0),
+        "images_lost": figures.get("images_lost", -1),
+        "contact_psnr_db": figures.get("contact_psnr_db", float("nan")),
+        "live_contact_psnr_db": figures.get("live_contact_psnr_db", float("nan")),
+    }
+
+
+def _last_object(text: str) -> dict[str, Any]:
+    lines = text.strip().splitlines()
+    try:
+        return json.loads(lines[-1]) if lines else {}
+    except json.JSONDecodeError:
+        return {}
+
+
+@contextmanager
+def busy_loops() -> Iterator[None]:
+    """Processes that take what the first core gives."""
+    loops = [
+        subprocess.Popen([*ONE_CORE, sys.executable, "-c", "while True: pass"])
+        for _ in range(BUSY_LOOPS)
+    ]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

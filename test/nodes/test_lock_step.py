@@ -1,0 +1,102 @@
+"""The virtual world's own time on DDS: a machine that stands still makes a run longer, no more."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+
+import numpy as np
+import pytest
+import yaml
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed; `make setup` brings it")
+
+from tacdiff_ros.acquisition.bag_reading import open_run
+from tacdiff_ros.cli.processes import isolated_environment, running_node
+from tacdiff_ros.cli.virtual_graph import in_lock_step
+
+STANDSTILL_S = 6.0  # longer than any watch on hardware allows
+PROTOCOL = {
+    "version": 1,
+    "trials": 1,
+    "start": {"offset_x_mm": 1.0, "offset_y_mm": 1.0, "yaw_deg": 5.0, "standoff_mm": 2.0},
+    "approach": {"speed_mm_s": 6.0},
+    "depth_mm": 0.6,
+    "translation_mm": 0.8,
+    "directions": ["x+"],
+    "rotation_deg": 0.0,
+    "speed_mm_s": 8.0,
+    "travel_speed_mm_s": 40.0,
+    "settle_s": 0.1,
+    "dwell_s": 0.2,
+}
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """A run in which the camera's process was stopped in contact."""
+    folder = tmp_path_factory.mktemp("lock_step")
+    (folder / "default.yaml").write_text(yaml.safe_dump(PROTOCOL))
+    environment = isolated_environment()
+    folders = ["-p", f"data_folder:={folder}", "-p", f"protocol_folder:={folder}"]
+    nodes = {
+        "virtual_panda": [],
+        "gelsight_driver": ["-p", "source:=generated"],
+        "acquisition": folders,
+    }
+    with ExitStack() as stack:
+        running = {
+            name: stack.enter_context(
+                running_node(name, extra, folder / f"{name}.log", environment)
+            )
+            for name, extra in in_lock_step(nodes).items()
+        }
+        goal = ["--protocol", "default.yaml", "--output", "run", "--server-timeout", "60"]
+        goal += [part for name in nodes for part in ("--await-ready", name)]
+        client = subprocess.Popen(
+            [sys.executable, "-m", "tacdiff_ros.nodes.acquire_client", *goal],
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for line in client.stderr:
+            if '"translate"' in line:
+                break
+        running["gelsight_driver"].send_signal(signal.SIGSTOP)
+        time.sleep(STANDSTILL_S)
+        running["gelsight_driver"].send_signal(signal.SIGCONT)
+        answer, errors = client.communicate(timeout=60)
+    assert answer, errors
+    return json.loads(answer), open_run(folder / "run")
+
+
+def test_a_standstill_of_the_machine_does_not_stop_a_run(recorded):
+    result, _run = recorded
+    assert result["success"], result["message"]
+    assert result["trials_completed"] == 1
+
+
+def test_every_image_of_the_virtual_world_is_recorded_at_the_cameras_rate(recorded):
+    result, run = recorded
+    assert result["images_lost"] == 0
+    assert set(np.diff(run.columns["stamp_ns"])) == {40_000_000}
+    assert run.sample_count == result["samples"] > 50
+
+
+def test_states_of_the_very_time_of_each_image_are_known(recorded):
+    _result, run = recorded
+    assert run.columns["pose_gap_ms"].max() == 0.0
+
+
+def test_force_and_depth_are_as_they_are_without_a_standstill(recorded):
+    """The wall clock is no part of the physics: depth at rest is what was commanded."""
+    columns = recorded[1].columns
+    dwelling = (columns["motion"] == "dwelling") & (columns["in_contact"] > 0)
+    error = columns["measured_depth_mm"][dwelling] - columns["commanded_depth_mm"][dwelling]
+    assert dwelling.sum() >= 10
+    assert np.abs(error).max() < 0.06

@@ -139,6 +139,16 @@ def _graphics_cards() -> int:
     return count.value
 
 
+def card_names() -> list[str]:
+    """Of the graphics cards that an NVIDIA driver reports."""
+    names = []
+    for card in range(_graphics_cards()):
+        name = ctypes.create_string_buffer(256)
+        ctypes.CDLL("libcuda.so.1").cuDeviceGetName(name, len(name), card)
+        names.append(name.value.decode())
+    return names
+
+
 def limit_threads(count: int) -> None:
     """Let Dr.Jit compute on so many threads of this process.
 

@@ -7,20 +7,20 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.translation.generator import build_generator
 from tacdiff_ros.translation.input_kinds import CHANNELS
 from tacdiff_ros.translation.network_settings import NetworkSettings
 from tacdiff_ros.translation.pix2pix import PatchDiscriminator
+from tacdiff_ros.translation.sample_feed import Pairs, SampleFeed
 from tacdiff_ros.translation.training_settings import TrainingSettings
 
 CHECKPOINT, CURVES = "checkpoint.pt", "curves.csv"
@@ -28,18 +28,6 @@ COLUMNS = ("step", "samples", "train_l1_grey", "validation_l1_grey", "validation
 WARM_UP = 200  # steps
 PIX2PIX_BETAS = (0.5, 0.999)
 LARGEST_GRADIENT = 1.0
-
-
-class Pairs(Protocol):
-    """Samples to train on."""
-
-    def __len__(self) -> int:
-        """Number of samples."""
-        ...
-
-    def __getitem__(self, number: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        """Maps (C, H, W) float32 and image (3, H, W) uint8 of a sample."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -124,11 +112,13 @@ def train_generator(
     if train[0][0].shape != expected:
         raise InputError(f"maps of shape {train[0][0].shape}, expected {expected}")
     run = _Run(network, settings, untouched, folder)
-    for maps, images in run.batches(train):
-        run.learn(maps, images)
+    feeds = [SampleFeed(pairs, run.device, settings.readers) for pairs in (train, validation)]
+    numbers = _BatchNumbers(len(train), settings, run.step)
+    for maps, images in feeds[0].batches(numbers):
+        run.learn(maps, images.float() / 255.0)
         looked = None
         if run.step % settings.validate_every == 0 or run.step == settings.steps:
-            looked = run.look(validation)
+            looked = run.look(feeds[1])
         if progress is not None:
             progress(run.step, looked)
         if run.looks_since_best >= settings.patience:
@@ -162,21 +152,10 @@ class _Run:
         self.best_step, self.best_psnr = 0, -math.inf
         self.best_weights = self._weights()
         self.looks_since_best = 0
-        self._losses: list[float] = []
+        self._losses: list[Tensor] = []
         self._folder = folder
         self._identity = f"{network.model_dump_json()} {settings.model_dump_json()}"
         self._resume()
-
-    def batches(self, pairs: Pairs) -> Iterator[tuple[Tensor, Tensor]]:
-        """From the present step to the last one; each epoch in an order of its own."""
-        loader = DataLoader(
-            _Samples(pairs),
-            batch_sampler=_BatchNumbers(len(pairs), self.settings, self.step),
-            num_workers=self.settings.readers,
-            persistent_workers=False,
-        )
-        for maps, images in loader:
-            yield self._moved(maps), self._moved(images).float() / 255.0
 
     def learn(self, maps: Tensor, images: Tensor) -> None:
         """One step of the optimiser."""
@@ -184,7 +163,7 @@ class _Run:
         with self._half():
             drawn = self.generator(maps)
         loss = functional.l1_loss(drawn.float(), images)
-        self._losses.append(255.0 * float(loss.detach()))
+        self._losses.append(loss.detach())  # read later: reading waits for the card
         if self.discriminator is not None:
             loss = loss + self.settings.adversarial_weight * self._opinion(maps, drawn, images)
         self.optimiser.zero_grad(set_to_none=True)
@@ -193,28 +172,27 @@ class _Run:
         self.optimiser.step()
         self.step += 1
 
-    def look(self, pairs: Pairs) -> Validation:
+    def look(self, samples: SampleFeed) -> Validation:
         """Validate, keep the best, and write checkpoint and curves."""
-        count = min(len(pairs), self.settings.validated)
-        numbers = np.linspace(0, len(pairs) - 1, count).round().astype(int)
+        count = min(len(samples), self.settings.validated)
+        numbers = np.linspace(0, len(samples) - 1, count).round().astype(int)
+        parts = np.array_split(numbers, math.ceil(count / self.settings.batch))
         absolute = squared = 0.0
         self.generator.eval()
         with torch.inference_mode(), self._half():
-            for part in np.array_split(numbers, math.ceil(count / self.settings.batch)):
-                samples = [pairs[int(number)] for number in part]
-                maps = self._moved(torch.from_numpy(np.stack([maps for maps, _ in samples])))
-                images = self._moved(torch.from_numpy(np.stack([image for _, image in samples])))
+            for maps, images in samples.batches([part.tolist() for part in parts]):
                 drawn = (255.0 * self.generator(maps).float().clamp(0.0, 1.0)).round()
                 difference = drawn - images.float()
-                absolute += len(part) * float(difference.abs().mean())
-                squared += len(part) * float(difference.square().mean())
+                absolute += len(maps) * float(difference.abs().mean())
+                squared += len(maps) * float(difference.square().mean())
         self.generator.train()
         psnr = 10.0 * math.log10(255.0**2 / max(squared / count, 1e-12))
         best = psnr > self.best_psnr
         if best:
             self.best_step, self.best_psnr, self.best_weights = self.step, psnr, self._weights()
         self.looks_since_best = 0 if best else self.looks_since_best + 1
-        looked = Validation(self.step, float(np.mean(self._losses)), absolute / count, psnr, best)
+        learned = 255.0 * float(torch.stack(self._losses).double().mean())
+        looked = Validation(self.step, learned, absolute / count, psnr, best)
         self._losses = []
         self._keep(looked)
         return looked
@@ -261,9 +239,6 @@ class _Run:
 
     def _half(self) -> torch.autocast:
         return torch.autocast(self.device, torch.bfloat16, enabled=self.settings.half_precision)
-
-    def _moved(self, values: Tensor) -> Tensor:
-        return values.to(self.device, memory_format=torch.channels_last, non_blocking=True)
 
     def _weights(self) -> dict[str, Tensor]:
         return {name: value.cpu().clone() for name, value in self.generator.state_dict().items()}
@@ -313,19 +288,6 @@ class _Run:
         if self.discriminator is not None:
             self.discriminator.load_state_dict(state["discriminator"])
             self.judge.load_state_dict(state["judge"])
-
-
-class _Samples(Dataset[tuple[NDArray[np.float32], NDArray[np.uint8]]]):
-    """Pairs as torch wants them."""
-
-    def __init__(self, pairs: Pairs) -> None:
-        self._pairs = pairs
-
-    def __len__(self) -> int:
-        return len(self._pairs)
-
-    def __getitem__(self, number: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        return self._pairs[number]
 
 
 class _BatchNumbers:

@@ -27,4 +27,6 @@ class TrainingSettings(BaseModel):
     seed: int = Field(0, ge=0, lt=2**32)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     half_precision: bool = Field(True, description="bfloat16 in the network's products")
-    readers: int = Field(0, ge=0, le=64, description="processes that read samples; 0: this one")
+    readers: int = Field(
+        0, ge=0, le=64, description="processes that read samples; 0: what the device needs"
+    )

@@ -91,6 +91,28 @@ def test_the_gradient_of_vertices_is_that_of_reverse_mode(rich_sensor):
             renderer.mesh.move(dr.detach(vertices))
 
 
+def test_rays_in_a_kernel_of_their_own_change_no_gradient(rich_sensor, monkeypatch):
+    """What graphics cards do, as one kernel with rays and derivatives takes minutes to compile."""
+    import drjit as dr
+
+    from tacdiff_ros.optics import gel_mesh
+    from tacdiff_ros.optics.renderer import Renderer
+
+    found = []
+    for apart in (False, True):
+        monkeypatch.setattr(gel_mesh, "rays_apart", lambda apart=apart: apart)
+        renderer = Renderer(rich_sensor)
+        renderer.show(bump(rich_sensor, 0.6))
+        with dr.scoped_set_flag(dr.JitFlag.KernelHistory, True):
+            dr.kernel_history_clear()
+            _, gradient = renderer.vertex_gradient(squared, 0.4, settings=small(seed=3))
+            history = [kernel for kernel in dr.kernel_history() if "ir" in kernel]
+        largest = max(history, key=lambda kernel: kernel["operation_count"])
+        assert ("call void %rd" in largest["ir"].getvalue()) is not apart
+        found.append(np.array(gradient))
+    np.testing.assert_allclose(found[1], found[0], atol=1e-5 * np.abs(found[0]).max())
+
+
 def test_attached_parameters_are_refused_by_the_gradient_of_vertices(rich_sensor):
     import drjit as dr
     import mitsuba as mi

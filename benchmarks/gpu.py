@@ -1,10 +1,10 @@
 """What a graphics card does: first and later inversions, a stream, images, gradients, training.
 
-    python benchmarks/gpu.py [--quick] [--json] [--only PART]
+    python benchmarks/gpu.py [--quick] [--json] [--card] [--only PART]
 
 Every part runs in processes of its own with an empty folder for kernels, once on the card and, for
-the choice in `optics/variant.py`, once on the processor (keys that begin with `llvm_`). About five
-minutes; --quick about three. Without a card it says so and exits with 2.
+the choice in `optics/variant.py`, once on the processor (keys that begin with `llvm_`). Five
+minutes in all, two with --card. Without a card it says so and exits with 2.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer repetitions")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser.add_argument("--card", action="store_true", help="not on the processor as well")
     parser.add_argument("--only", choices=list(PARTS), help="one part")
     parser.add_argument("--part", choices=list(PARTS), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -62,7 +63,7 @@ def main() -> int:
         return 2
     figures: dict[str, Any] = {"card": cards[0], "cores": os.cpu_count()}
     for part in [options.only] if options.only else list(PARTS):
-        for variant in (CUDA,) if part == "training" else (CUDA, LLVM):
+        for variant in (CUDA,) if options.card or part == "training" else (CUDA, LLVM):
             prefix = "llvm_" if variant == LLVM else ""
             found = in_process(part, variant, options.quick)
             figures |= {prefix + key: value for key, value in found.items()}
@@ -113,7 +114,9 @@ def measure_inversion(quick: bool) -> dict[str, Any]:
     inverter = _inverter(images[0], stream=False)
     inverter.invert(images[1])
     first = time.perf_counter() - start
-    later = [seconds(lambda k=k: inverter.invert(images[1 + k % 3])) for k in range(3 + 3 * quick)]
+    figures = compiled.figures("inversion")
+    repeated = range(3 if quick else 9)
+    later = [seconds(lambda k=k: inverter.invert(images[1 + k % 3])) for k in repeated]
     stream = _inverter(images[0], stream=True)
     for image in images[1:]:
         stream.follow(image)
@@ -124,7 +127,7 @@ def measure_inversion(quick: bool) -> dict[str, Any]:
         "inversion_s": round(statistics.median(later), 3),
         "stream_hz": round(len(times) / sum(times), 1),
         "stream_latency_ms": round(1000.0 * statistics.median(times), 1),
-        **compiled.figures("inversion"),
+        **figures,
     }
 
 
@@ -141,6 +144,7 @@ def measure_images(quick: bool) -> dict[str, Any]:
     compiled = Compiled()
     first = seconds(renderer.image)
     first_maps = seconds(renderer.maps)
+    figures = compiled.figures("images")
     repetitions = 20 if quick else 60
     show = milliseconds(repetitions, lambda k: renderer.show(surfaces[k % 4]))
     return {
@@ -160,7 +164,7 @@ def measure_images(quick: bool) -> dict[str, Any]:
         "maps_ms": milliseconds(
             repetitions, lambda k: renderer.maps(), lambda k: renderer.show(surfaces[k % 4])
         ),
-        **compiled.figures("images"),
+        **figures,
     }
 
 
@@ -177,11 +181,12 @@ def measure_gradients(quick: bool) -> dict[str, Any]:
         dr.sync_thread()
 
     first = seconds(lambda: work(0))
+    figures = compiled.figures("gradients")
     value = milliseconds(20 if quick else 60, work, lambda k: renderer.show(surfaces[k % 4]))
     return {
         "first_forward_backward_s": round(first, 2),
         "forward_backward_ms": value,
-        **compiled.figures("gradients"),
+        **figures,
     }
 
 
@@ -213,10 +218,11 @@ def measure_parameters(quick: bool) -> dict[str, Any]:
         dr.sync_thread()
 
     first = seconds(lambda: work(0))
+    figures = compiled.figures("parameters")
     return {
         "first_parameter_derivative_s": round(first, 2),
         "parameter_derivative_ms": milliseconds(10 if quick else 30, work),
-        **compiled.figures("parameters"),
+        **figures,
     }
 
 
@@ -234,7 +240,7 @@ def measure_training(quick: bool) -> dict[str, Any]:
         untouched = Untouched(*untouched_pair(readers[0], "nocs+light"))
         disk = [SamplePairs(reader, "nocs+light", kept_bytes=0) for reader in readers]
         memory = [InMemory(pairs) for pairs in disk]
-        steps = 400 if quick else 1500
+        steps = 400 if quick else 1000
         train_seconds(memory, untouched, 40)  # libraries of the card load
         from_memory = train_seconds(memory, untouched, steps)
         from_disk = train_seconds(disk, untouched, steps)
@@ -323,7 +329,7 @@ class Compiled:
         dr.kernel_history_clear()
 
     def figures(self, name: str) -> dict[str, Any]:
-        """Seconds in the compiler, in all and for the slowest kernel."""
+        """Seconds in the compiler, in all and for the slowest kernel; ends the recording."""
         import drjit as dr
 
         times = [
@@ -331,6 +337,7 @@ class Compiled:
             for kernel in dr.kernel_history()
             if kernel["type"] == dr.KernelType.JIT and not kernel["cache_hit"]
         ]
+        dr.set_flag(dr.JitFlag.KernelHistory, False)  # costs time itself
         return {
             f"{name}_compile_s": round(sum(times), 2),
             f"{name}_longest_compile_s": round(max(times, default=0.0), 2),

@@ -4,12 +4,14 @@ Dr.Jit's frozen functions record the kernels that a function launches and replay
 arrays of the same kind. What a function reads beside its arguments must be listed: an entry of the
 list that is no array is compared, and another one records anew.
 
-Limits: nothing that is listed may have gradients; a recording is kept for each image size and kind
-of surface, the last `RECORDINGS` of them.
+Limits: nothing that is listed may have gradients; near light cannot be recorded on a processor
+(Dr.Jit 1.5 ends the process: "this function cannot be recorded"); a recording is kept for each
+image size and kind of surface, the last `RECORDINGS` of them.
 """
 
 from __future__ import annotations
 
+import gc
 import weakref
 from typing import Any, Protocol
 
@@ -39,7 +41,13 @@ class FrozenCalls:
         """What a method returns, evaluated; its arguments are arrays, tuples and numbers."""
         if method not in self._frozen:
             self._frozen[method] = self._freeze(method)
-        return self._frozen[method](*arguments)
+        collects = gc.isenabled()
+        gc.disable()  # a scene that is released while Dr.Jit records ends the process
+        try:
+            return self._frozen[method](*arguments)
+        finally:
+            if collects:
+                gc.enable()
 
     def _freeze(self, method: str) -> Any:
         owner = self._owner

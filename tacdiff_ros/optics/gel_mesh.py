@@ -43,7 +43,6 @@ class SurfaceHit:
         rest: (x, y) of the material point at rest.
         near_light: RGB irradiance from the gel around; None where it was not gathered.
         triangle: that is met.
-        rays_apart: rays are to be traced in a kernel of their own, before what has gradients.
     """
 
     valid: Any
@@ -52,7 +51,6 @@ class SurfaceHit:
     rest: Any
     near_light: Any = None
     triangle: Any = None
-    rays_apart: bool = False
 
 
 class GelMesh:
@@ -196,8 +194,7 @@ class GelMesh:
             steep = dr.maximum(-normal.z, STEEPEST_TILTED)
             normal.x += steep * self.tilt.x
             normal.y += steep * self.tilt.y
-        apart = rays_apart() and dr.grad_enabled(position, normal)
-        return SurfaceHit(valid, position, dr.normalize(normal), rest, near, triangle, apart)
+        return SurfaceHit(valid, position, dr.normalize(normal), rest, near, triangle)
 
     def visible(self, position: Any, normal: Any, target: Any, active: Any) -> Any:
         """Whether the straight way from the surface to points is free; without gradients.

@@ -8,6 +8,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
+from tacdiff_ros.optics import gel_mesh
 from tacdiff_ros.optics.area_lights import (
     PANELS,
     LightFrame,
@@ -65,7 +66,7 @@ def irradiance(
     seen = [[mi.Bool(True)] * PANELS for _ in lit]
     if shadows is not None:
         seen = [_seen(mesh, *parts, hit, shadows, k) for k, parts in enumerate(lit)]
-    if hit.rays_apart:
+    if gel_mesh.rays_apart() and view.attached(hit.position, hit.normal):
         dr.eval(seen, hit.valid, hit.triangle)
     for k, (_, panels) in enumerate(lit):
         passed = [mi.Float(1.0)] * PANELS

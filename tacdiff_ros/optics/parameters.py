@@ -100,6 +100,10 @@ class View:
     def __contains__(self, name: str) -> bool:
         return name in self._parameters
 
+    def attached(self, *arrays: Any) -> bool:
+        """Whether any of the parameters or of other arrays has gradients."""
+        return self._parameters.attached() or bool(dr.grad_enabled(*arrays))
+
     def count(self, name: str) -> int:
         """Number of values of a parameter."""
         return dr.width(self._parameters[name])

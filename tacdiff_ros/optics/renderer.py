@@ -145,7 +145,7 @@ class Renderer:
         """Pixel values (H, W, 3) float32 RGB, 1 for white, not clipped."""
         frame, seed = self._frame(settings)
         values = self._called("_flat_image", frame, seed)
-        return np.array(values).reshape(frame.height_px, frame.width_px, 3)
+        return _on_host(values).reshape(frame.height_px, frame.width_px, 3)
 
     def slope_images(self, settings: RenderSettings | None = None) -> SlopeImages:
         """The image and how its pixels change with the slope of what they see.
@@ -155,7 +155,7 @@ class Renderer:
         """
         frame, seed = self._frame(settings)
         values = self._called("_flat_slopes", frame._replace(samples=1), seed)
-        parts = np.array(values).reshape(3, frame.height_px, frame.width_px, 3)
+        parts = _on_host(values).reshape(3, frame.height_px, frame.width_px, 3)
         value, along_x, along_y = parts
         by_slope = np.stack([along_x - value, along_y - value], axis=-1) / np.float32(TILT)
         return SlopeImages(value, by_slope)
@@ -164,7 +164,7 @@ class Renderer:
         """Surface maps at the pixels' middles."""
         frame, _ = self._frame(settings)
         values = self._called("_flat_maps", frame._replace(samples=1, shadows=False))
-        return unpacked_maps(np.array(values), (frame.height_px, frame.width_px))
+        return unpacked_maps(_on_host(values), (frame.height_px, frame.width_px))
 
     def vertex_gradient(
         self,
@@ -334,6 +334,12 @@ class Renderer:
         width, height = settings.width_px or image.width_px, settings.height_px or image.height_px
         frame = _Frame(width, height, settings.samples, settings.shadows)
         return frame, dr.opaque(mi.UInt32, settings.seed)
+
+
+def _on_host(values: Any) -> NDArray[np.float32]:
+    """A flat array of this process; one copy from a card, its own memory from a processor."""
+    host: NDArray[np.float32] = values.numpy()
+    return host if dr.backend_v(mi.Float) == dr.JitBackend.CUDA else host.copy()
 
 
 def _sample_places(pixel: Any, sample: Any, width: int, height: int, side: int) -> Any:

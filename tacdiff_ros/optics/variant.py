@@ -20,7 +20,7 @@ VARIANTS = (CUDA, LLVM)
 FASTER_WITH_CARD: dict[Job, str] = {
     "images": CUDA,
     "gradients": CUDA,
-    "calibration": LLVM,
+    "calibration": CUDA,
     "inversion": CUDA,
     "stream": CUDA,
 }

@@ -10,7 +10,8 @@ Limits: a dataset that others change meanwhile is read as it was, or as it is.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -80,10 +81,11 @@ class SampleFeed:
                 index = torch.as_tensor(batch, device=self._device)
                 yield self._decoded([values.index_select(0, index) for values in self._kept])
             return
-        for parts in self._read(batch_sampler=numbers, pin_memory=self._device != "cpu"):
-            yield self._decoded([part.to(self._device, non_blocking=True) for part in parts])
+        with closing(self._read(batch_sampler=numbers, pin_memory=self._device != "cpu")) as read:
+            for parts in read:
+                yield self._decoded([part.to(self._device, non_blocking=True) for part in parts])
 
-    def _read(self, **options: Any) -> Iterator[list[Tensor]]:
+    def _read(self, **options: Any) -> Generator[list[Tensor], None, None]:
         """Batches as they are read; no process is left over, however it ends."""
         samples = _Samples(self._pairs, self._divisors is not None)
         batches = iter(DataLoader(samples, num_workers=self._readers, **options))

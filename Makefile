@@ -1,6 +1,15 @@
 # `make demo` and `make test` set everything up by themselves.
 PYTHON ?= python3
-BIN := .venv/bin
+
+# What a shell with another ROS or a notebook would bring in.
+unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH PYTHONPATH
+unexport RMW_IMPLEMENTATION ROS_DISTRO _ROS_WHEELS_BOOTSTRAP_COMPLETE
+export MPLBACKEND := Agg
+
+# `.venv` here, or a folder of the user where this one belongs to somebody else.
+VENV := $(shell $(PYTHON) tools/setup_environment.py --where)
+BIN := $(VENV)/bin
+OUT ?= $(if $(shell test -w . && echo yes),demo,$(HOME)/tacdiff_demo)
 
 .PHONY: setup demo test bench lint format clean
 
@@ -8,30 +17,31 @@ setup:
 	@$(PYTHON) tools/setup_environment.py
 
 demo: setup
-	$(BIN)/tacdiff demo --out demo
+	"$(BIN)/tacdiff" demo --out "$(OUT)"
 
 test: setup
-	$(BIN)/python -m pytest
+	"$(BIN)/python" -m pytest
 
 bench: setup
-	$(BIN)/python -m pip install --quiet "cholespy>=2.1,<3"
-	$(BIN)/python benchmarks/acquisition.py
-	$(BIN)/python benchmarks/optics.py
-	$(BIN)/python benchmarks/mechanics.py
-	$(BIN)/python benchmarks/calibration.py
-	$(BIN)/python benchmarks/inversion.py
-	$(BIN)/python benchmarks/translation.py
-	$(BIN)/python benchmarks/twin.py
+	"$(BIN)/python" -m pip install --quiet "cholespy>=2.1,<3"
+	"$(BIN)/python" benchmarks/first_run.py
+	"$(BIN)/python" benchmarks/acquisition.py
+	"$(BIN)/python" benchmarks/optics.py
+	"$(BIN)/python" benchmarks/mechanics.py
+	"$(BIN)/python" benchmarks/calibration.py
+	"$(BIN)/python" benchmarks/inversion.py
+	"$(BIN)/python" benchmarks/translation.py
+	"$(BIN)/python" benchmarks/twin.py
 
 lint: setup
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+	"$(BIN)/ruff" check .
+	"$(BIN)/ruff" format --check .
+	"$(BIN)/mypy"
+	"$(BIN)/lint-imports"
 
 format: setup
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+	"$(BIN)/ruff" check --fix .
+	"$(BIN)/ruff" format .
 
 clean:
 	rm -rf .venv build install log demo

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core import config
 from numba.core.caching import _CacheLocator
+
+settings: Any = numba.config
 
 
 class ContentLocator(_CacheLocator):
@@ -24,7 +25,7 @@ class ContentLocator(_CacheLocator):
         self._line = function.__code__.co_firstlineno
         self._digest = hashlib.sha256(Path(file).read_bytes()).hexdigest()
         name = f"{Path(file).stem}-{self._digest[:16]}-{numba.__version__}"
-        self._folder = Path(config.CACHE_DIR) / name
+        self._folder = Path(settings.CACHE_DIR) / name
 
     def get_cache_path(self) -> str:
         """Folder of the machine code."""

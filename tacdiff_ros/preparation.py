@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.exception_log import log_exception
 from tacdiff_ros.kernel_cache import cache_folder, fingerprint
 
 log = logging.getLogger(__name__)
@@ -113,9 +114,8 @@ class Preparation:
             self._finished()
         except InputError as error:
             self.failure = str(error)
-        except Exception as error:
-            log.exception("preparing '%s' failed", self._job)
-            self.failure = f"preparing '{self.stage}' failed: {type(error).__name__}: {error}"
+        except BaseException as error:  # whatever it is, who waits must know
+            self.failure = log_exception(log, f"preparing '{self.stage}' failed", error)
         else:
             remember_warm(self._job, time.monotonic() - self._started_s)
             self.is_ready = True

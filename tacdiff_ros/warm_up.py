@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+QUICK_JOB = "simulation"
 TOUCH, REST = IndenterPose(depth_mm=0.2), IndenterPose(depth_mm=-1.0)
 Image = NDArray[np.uint8]
 
@@ -131,3 +132,18 @@ def cold_jobs() -> list[str]:
 def prepare(job: str) -> Preparation:
     """Begin to compile what a job of the default sensor file needs."""
     return Preparation(job, JOBS[job]())
+
+
+def main() -> int:
+    """Compile what is quick to compile, for `make setup`: the rest is compiled when it is used."""
+    if is_warm(QUICK_JOB):
+        return 0
+    try:
+        prepare(QUICK_JOB).wait(lambda line: print(line, flush=True))
+    except InputError as error:
+        print(f"kernels are compiled later: {error}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -60,8 +60,8 @@ def unit_folder(tmp_path_factory) -> UnitFolder:
     )
     ball, rows = build_indenter("sphere:diameter=5"), ["experiment_reldir,diameter(mm)"]
     for k, place in enumerate(places):
-        touch = Touch(truth, ball, settings=SolverSettings())
-        *_, state = touch.run(plan_touch(IndenterPose(*place), depth, (0.1, 0.0), 0.0))
+        with Touch(truth, ball, settings=SolverSettings()) as touch:
+            *_, state = touch.run(plan_touch(IndenterPose(*place), depth, (0.1, 0.0), 0.0))
         draw(refine_surface(state.surface, 139, 169), folder / f"5.000mm/{k}/gelsight.png")
         rows.append(f"5.000mm/{k},5.0")
     (folder / "catalog.csv").write_text("\n".join(rows) + "\n")

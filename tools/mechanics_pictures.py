@@ -35,10 +35,9 @@ def main() -> int:
     figure, axes = pyplot.subplots(4, 5, figsize=(15, 9.6), layout="constrained")
     for index, name in enumerate(names):
         row, column = 2 * (index // 5), index % 5
-        touch = Touch(
-            default_sensor(), build_indenter(name), settings=SolverSettings(rows=41, columns=51)
-        )
-        *_, state = touch.run(plan_touch(IndenterPose(), DEPTH_MM, SHEAR_MM))
+        settings = SolverSettings(rows=41, columns=51)
+        with Touch(default_sensor(), build_indenter(name), settings=settings) as touch:
+            *_, state = touch.run(plan_touch(IndenterPose(), DEPTH_MM, SHEAR_MM))
         heights = draw_heights(axes[row, column], state, name)
         pressure = draw_pressure(axes[row + 1, column], state)
         print(name, np.round(state.force_n, 2), flush=True)

@@ -188,6 +188,13 @@ def prepare() -> None:
     }
     for step, inputs in step_inputs().items():
         once(step, inputs, actions[step])
+    compile_kernels()
+
+
+def compile_kernels() -> None:
+    """Fill this user's kernel cache where that is quick; what fails here is compiled when used."""
+    print("setup: kernels", flush=True)
+    subprocess.run([str(PYTHON), "-m", "tacdiff_ros.warm_up"], cwd=ROOT, check=False)
 
 
 def check_python() -> None:

@@ -127,6 +127,7 @@ def replay_to(
     console: Console,
     reference: NDArray[np.uint8] | None = None,
     inverted: bool = False,
+    every: int = 1,
 ) -> Replayed:
     """Replay a recording and write all files; an empty indenter is the recording's.
 
@@ -154,7 +155,7 @@ def replay_to(
             result = replay_images(recording, sensor, drawing, told, reference)
         else:
             twin = LiveTwin(sensor, spec, drawing, material)
-            result = replay(recording, sensor, twin, offset, told, reference)
+            result = replay(recording, sensor, twin, offset, told, reference, every)
     metrics = _metrics(result, sensor, spec, "renderer" if network is None else "network")
     timing = {
         "frames": len(result.frames),

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from tacdiff_ros.calibration.calibration_folder import read_image
+from tacdiff_ros.cli.first_run import first_run
 from tacdiff_ros.cli.output_folder import check_output_folder
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.inversion.inversion_settings import InversionSettings
@@ -56,7 +57,8 @@ def invert(
     from tacdiff_ros.optics.simulate import simulate_image
 
     console = Console(stderr=True)
-    with Progress(console=console, disable=not sys.stderr.isatty(), transient=True) as bar:
+    progress = Progress(console=console, disable=not sys.stderr.isatty(), transient=True)
+    with first_run("inversion", console), progress as bar:
         task = bar.add_task("inverting", total=1.0)
         found = Inverter(model, untouched, settings).invert(
             seen, lambda share: bar.update(task, completed=share)

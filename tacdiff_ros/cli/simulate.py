@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import track
 
+from tacdiff_ros.cli.first_run import first_run
 from tacdiff_ros.cli.output_folder import check_output_folder
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
@@ -85,7 +86,8 @@ def simulate(
     from tacdiff_ros.optics.renderer import Renderer
     from tacdiff_ros.optics.simulate import simulate_image
 
-    with Console(stderr=True, quiet=not sys.stderr.isatty()).status("rendering"):
+    quiet = Console(stderr=True, quiet=not sys.stderr.isatty())
+    with first_run("simulation", Console(stderr=True)), quiet.status("rendering"):
         result = simulate_image(Renderer(model), surface)
     arrays = {
         "nocs": result.maps.nocs,
@@ -195,22 +197,22 @@ def _touch(
         raise InputError(f"shear is {shear} mm, expected up to {LARGEST_SHEAR_MM:g} mm")
     if abs(twist) > LARGEST_TWIST_DEG:
         raise InputError(f"twist is {twist:g} deg, expected up to {LARGEST_TWIST_DEG:g} deg")
-    touch = Touch(model, build_indenter(spec), material, settings)
     steps = plan_touch(start, depth, shear, math.radians(twist))
-    for step in (steps[0], steps[-1]):
-        touch.check_pose(step.pose)
-    try:
-        for state in track(
-            touch.run(steps),
-            "deforming",
-            len(steps),
-            console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
-            transient=True,
-        ):
-            last = state
-    except NotConvergedError as error:
-        raise InputError(str(error)) from error
+    with Touch(model, build_indenter(spec), material, settings) as touch:
+        for step in (steps[0], steps[-1]):
+            touch.check_pose(step.pose)
+        try:
+            for state in track(
+                touch.run(steps),
+                "deforming",
+                len(steps),
+                console=Console(stderr=True),
+                disable=not sys.stderr.isatty(),
+                transient=True,
+            ):
+                last = state
+        except NotConvergedError as error:
+            raise InputError(str(error)) from error
     return last
 
 

@@ -81,7 +81,10 @@ def run_graph(run: GraphRun, logs: Path, console: Console) -> dict[str, Any]:
         goal += ["--indenter", run.indenter, "--server-timeout", str(PATIENCE_S)]
         goal += [part for topic in run.awaited for part in ("--await-topic", topic)]
         goal += [part for node in run.nodes for part in ("--await-ready", node)]
-        return _send_goal(goal, environment, console, nodes)
+        result = _send_goal(goal, environment, console, nodes)
+        for process in nodes.values():  # all at once: the run has ended, nobody needs another
+            process.send_signal(signal.SIGINT)
+        return result
 
 
 def in_lock_step(nodes: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -168,11 +171,18 @@ def _watch(
     while client.poll() is None:
         for log, process in nodes.items():
             if process.poll() is not None:
-                lines = log.read_text(errors="replace").strip().splitlines()
+                lines = _lines(log)
                 ended.append(f"{log.stem} ended: {lines[-1] if lines else 'without a word'}")
                 client.kill()
                 return
         time.sleep(WATCH_PERIOD_S)
+
+
+def _lines(log: Path) -> list[str]:
+    try:
+        return log.read_text(errors="replace").strip().splitlines()
+    except OSError as error:
+        return [f"its log cannot be read ({error.strerror})"]
 
 
 def _parse(line: str) -> dict[str, Any] | None:

@@ -56,16 +56,14 @@ def simulate_touches(model: SensorModel, plan: DatasetPlan, trial: Trial) -> dic
     touch_model = (model, build_indenter(trial.indenter))
     material = GelMaterial(young_modulus_mpa=plan.young_modulus_mpa, friction=trial.friction)
     settings = SolverSettings(rows=plan.rows, columns=plan.columns)
-    states = None
+    cause = ""
     for parts in FINER:
-        try:
-            states = _states(Touch(*touch_model, material, settings), trial, steps, parts)
-            break
-        except NotConvergedError as error:
-            failure = error
-    if states is None:
-        raise failure
-    return _arrays(states, steps, plan)
+        with Touch(*touch_model, material, settings) as touch:
+            try:
+                return _arrays(_states(touch, trial, steps, parts), steps, plan)
+            except NotConvergedError as error:
+                cause = str(error)  # the error itself would keep the solver alive
+    raise NotConvergedError(cause)
 
 
 def _states(

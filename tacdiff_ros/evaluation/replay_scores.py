@@ -191,15 +191,21 @@ def _interval(values: NDArray[np.float64], groups: NDArray[np.int64]) -> tuple[f
 
     None for a single group, which says nothing of how others would be.
     """
-    names = np.unique(groups)
-    if len(names) < 2:
+    names, group_of = np.unique(groups, return_inverse=True)
+    count = len(names)
+    if count < 2:
         return None
-    members = [values[groups == name] for name in names]
     random = np.random.default_rng(SEED)
-    medians = []
-    for _ in range(DRAWS):
-        drawn = random.integers(0, len(members), len(members))
-        medians.append(np.median(np.concatenate([members[k] for k in drawn])))
+    drawn = [np.bincount(random.integers(0, count, count), minlength=count) for _ in range(DRAWS)]
+    order = np.argsort(values, kind="stable")
+    # How many of each draw's values come up to each value, in rising order.
+    reached = np.cumsum(np.array(drawn)[:, group_of[order]], axis=1)
+    middle = reached[:, -1:]
+    lower, upper = (
+        values[order][np.argmax(reached > rank, axis=1)]
+        for rank in ((middle - 1) // 2, middle // 2)
+    )
+    medians = 0.5 * (lower + upper)
     tail = (1.0 - CONFIDENCE) / 2.0
     return _rounded(float(np.quantile(medians, tail))), _rounded(
         float(np.quantile(medians, 1.0 - tail))

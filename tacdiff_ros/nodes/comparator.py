@@ -57,6 +57,7 @@ class ComparatorNode(Node):
         self._lock_step = LockStep(
             self,
             {"virtual_gelsight": ["image_raw"], "tactile_simulator": ["simulated/image_raw"]},
+            may_lag=True,
         )
         refuse_unknown(self)
         if not 0 < tolerance <= 1 or not 0 < patience <= 60:

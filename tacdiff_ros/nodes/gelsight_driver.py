@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import Any
@@ -19,6 +20,7 @@ from tacdiff_ros.acquisition.frame_sources import (
     open_frames,
 )
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.exception_log import log_exception
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.nodes.conversion.geometry import (
     from_pose,
@@ -32,6 +34,8 @@ from tacdiff_ros.nodes.parameters import declare, refuse_unknown
 from tacdiff_ros.nodes.qos import LATEST_COMMAND, RELIABLE_IMAGES
 from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.virtual.frames import GeneratedFrames, cycle_pose
+
+log = logging.getLogger(__name__)
 
 INDENTER_TOPIC = "ground_truth/indenter"
 RECONNECT_PERIOD_S = 1.0
@@ -130,10 +134,14 @@ class GelSightDriver(Node):
             if self._source != "camera":
                 next_s = max(next_s + 1.0 / self._rate_hz, time.monotonic() - 1.0)
                 time.sleep(max(0.0, next_s - time.monotonic()))
-            if self._generator is not None:
-                self._generate(time.monotonic() - start_s)
-            elif not self._read_one():
-                return
+            try:
+                if self._generator is not None:
+                    self._generate(time.monotonic() - start_s)
+                elif not self._read_one():
+                    return
+            except Exception as error:  # the camera goes on, and somebody must know
+                self.get_logger().error(log_exception(log, "reading an image failed", error))
+                time.sleep(RECONNECT_PERIOD_S)
 
     def _on_step(self, now_ns: int) -> None:
         """In lock step: one image at each multiple of the period, until a file ends."""

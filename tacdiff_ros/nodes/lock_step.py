@@ -36,6 +36,7 @@ class LockStep:
         sources: Mapping[str, Iterable[str]],
         on_step: Callable[[int], None] = lambda _ns: None,
         feedback: Iterable[str] = (),
+        may_lag: bool = False,
     ) -> None:
         """Declare `lock_step` and take part where it is true.
 
@@ -45,6 +46,7 @@ class LockStep:
                 for unless that node takes part as well.
             on_step: called with the time, ns, when all that belongs to a step is processed.
             feedback: names of sources that act on the step before.
+            may_lag: the clock does not wait for it at every step, see `StepLedger`.
 
         Raises:
             InputError: `lock_step` without `use_sim_time`.
@@ -66,7 +68,7 @@ class LockStep:
         if not node.get_parameter("use_sim_time").value:
             raise InputError("parameter 'lock_step' is true without 'use_sim_time': set both")
         partners = {name: topics for name, topics in sources.items() if name in others}
-        self._ledger = StepLedger(partners, feedback)
+        self._ledger = StepLedger(partners, feedback, may_lag)
         self._now_ns = 0
         self._calling = threading.RLock()
         self._stalled_since_s = time.monotonic()

@@ -93,7 +93,7 @@ class TactileSimulatorNode(Node):
         rate_hz = declare(self, "rate_hz", 25.0, "frames a second where there is no camera")
         self._frame = declare(self, "frame_id", "gelsight_optical_frame", "of simulated images")
         sources = {"virtual_panda": [ROBOT_STATE], "virtual_gelsight": ["image_raw"]}
-        self._lock_step = LockStep(self, sources if indenter else {})
+        self._lock_step = LockStep(self, sources if indenter else {}, may_lag=True)
         self._rig = declare_rig(self)
         self._material = declare_model(self, "material", GelMaterial)
         refuse_unknown(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from shape_msgs.msg import Mesh
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.exception_log import log_exception
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.live.pose_path import PosePath
 from tacdiff_ros.msg import SensorModel as SensorModelMessage
@@ -36,6 +38,8 @@ from tacdiff_ros.sensor.sensor_file import read_sensor
 from tacdiff_ros.twin.newest_worker import NewestWorker
 from tacdiff_ros.virtual.virtual_sensor import SensedTouch, VirtualSensor, virtual_unit
 from tacdiff_ros.warm_up import REST, virtual_sensor_stages
+
+log = logging.getLogger(__name__)
 
 QUIET_S = 5.0  # between two warnings
 INDENTER_TOPIC = "ground_truth/indenter"
@@ -142,6 +146,8 @@ class VirtualGelsightNode(Node):
                 self._see(stamp_ns, pose)
             except InputError as error:
                 self._complain(str(error))
+            except Exception as error:  # the camera goes on, and somebody must know
+                self._complain(log_exception(log, "drawing failed", error))
 
     def _see(self, stamp_ns: int, pose: IndenterPose) -> None:
         """One image and its truth, published.

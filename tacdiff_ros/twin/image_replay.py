@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.image_comparison import ImageComparison
-from tacdiff_ros.evaluation.replay_scores import ComparedFrame, WorstFrames
+from tacdiff_ros.evaluation.replay_scores import ComparedFrame, SkippedFrames, WorstFrames
 from tacdiff_ros.inversion.inversion_settings import STREAMING
 from tacdiff_ros.inversion.inverter import Inverter
 from tacdiff_ros.sensor.sensor_model import SensorModel
@@ -21,6 +21,7 @@ from tacdiff_ros.twin.live_twin import Drawing
 from tacdiff_ros.twin.replay import ReplayResult
 from tacdiff_ros.twin.replay_frames import Recording
 
+REFUSED_IMAGE = "image that cannot be inverted"
 SEEN = "seen"  # in place of a phase, which nobody recorded
 
 
@@ -47,17 +48,19 @@ def replay_images(
     comparison = ImageComparison(None if model.markers is None else model.markers.grid)
     inverter: Inverter | None = None
     frames: list[ComparedFrame] = []
-    worst, skipped, stamps = WorstFrames(), 0, []
+    worst, skips, stamps = WorstFrames(), SkippedFrames(), []
     for count, frame in enumerate(recording.frames(), start=1):
         if inverter is None:
             untouched = frame.image if reference is None else reference
             inverter = Inverter(model, untouched, STREAMING)
             comparison.take_reference(untouched)
         stamps.append(frame.stamp_ns)
+        if progress is not None:
+            progress(count)
         try:
             surface = inverter.follow(frame.image).surface
-        except InputError:
-            skipped += 1
+        except InputError as error:
+            skips.add(REFUSED_IMAGE, str(error))
             continue
         simulated = drawing.draw_surface(surface, with_maps=False).image
         depth_mm = max(0.0, -float(surface.position[:, 2].min()))
@@ -65,14 +68,14 @@ def replay_images(
         entry = ComparedFrame(frame.stamp_ns, 0, SEEN, depth_mm, found)
         frames.append(entry)
         worst.add(entry, simulated, frame.image)
-        if progress is not None:
-            progress(count)
     if not frames:
-        raise InputError(f"{recording.source}: none of {len(stamps)} frames could be inverted")
+        why = f" ({skips.summary()})" if skips.total else ""
+        raise InputError(f"{recording.source}: none of {len(stamps)} frames could be inverted{why}")
     return ReplayResult(
         tuple(frames),
         worst.pictures(),
-        skipped,
+        skips.total,
         1e-9 * (max(stamps) - min(stamps)),
         time.perf_counter() - started,
+        skips,
     )

@@ -109,6 +109,7 @@ class LiveTwin:
         Raises:
             InputError: the pose is not finite, beside the pad, or too deep.
         """
+        self._gel.check_pose(pose)
         for point in straight_way(self._last, pose):
             self._gel.follow(point)
         answer = self._gel.follow(pose)

@@ -30,6 +30,7 @@ MOST_WAITING = 4  # frames that are not drawn yet
 SIMULATED_PHASES = ("approach", "indent", "translate", "rotate", "retract")
 NO_POSE = "no recorded pose"
 NO_REFERENCE = "before the first reference image"
+NOT_ASKED_FOR = "not asked for (every)"
 REFUSED_POSE = "pose that cannot be simulated"
 
 
@@ -79,6 +80,7 @@ def replay(
     offset: PoseOffset | None = None,
     progress: Callable[[int], None] | None = None,
     reference: NDArray[np.uint8] | None = None,
+    every: int = 1,
 ) -> ReplayResult:
     """Simulate and compare all frames of a recording.
 
@@ -92,6 +94,7 @@ def replay(
         offset: of the recorded poses.
         progress: told the number of frames that were read.
         reference: (H, W, 3) uint8 of the untouched sensor.
+        every: compare one of so many frames; the gel meets the indenter's pose of each all the same.
 
     Raises:
         InputError: no untouched frame, images of another size, dots that are not seen, or a
@@ -99,8 +102,8 @@ def replay(
     """
     started = time.perf_counter()
     stamps: list[int] = []
-    with ThreadPoolExecutor(1, "drawing") as drawing:
-        run = _Replay(model, twin, offset or PoseOffset(), reference, drawing)
+    with ThreadPoolExecutor(1, "drawing") as drawing, ThreadPoolExecutor(1, "score") as scoring:
+        run = _Replay(model, twin, offset or PoseOffset(), reference, (drawing, scoring), every)
         for count, frame in enumerate(recording.frames(), start=1):
             stamps.append(frame.stamp_ns)
             run.take(frame)
@@ -124,7 +127,10 @@ def replay(
 
 
 class _Replay:
-    """A replay under way: a frame is drawn and compared while the gel meets the next one."""
+    """A replay under way: a frame is drawn while the gel meets the next one, and then compared.
+
+    Each of the three is done in the order of the frames, so the result is the same every time.
+    """
 
     def __init__(
         self,
@@ -132,7 +138,8 @@ class _Replay:
         twin: LiveTwin,
         offset: PoseOffset,
         reference: NDArray[np.uint8] | None,
-        drawing: ThreadPoolExecutor,
+        threads: tuple[ThreadPoolExecutor, ThreadPoolExecutor],
+        every: int,
     ) -> None:
         markers = model.markers
         self._comparison = ImageComparison(None if markers is None else markers.grid)
@@ -143,7 +150,9 @@ class _Replay:
         if reference is not None:
             self._comparison.take_reference(reference)
         self._trial: int | None = None
-        self._drawing, self._waiting = drawing, deque[Future[None]]()
+        self._drawing, self._scoring = threads
+        self._every, self._count = every, 0
+        self._waiting = deque[Future[Future[None]]]()
         self.frames: list[ComparedFrame] = []
         self.worst = WorstFrames()
         self.skips = SkippedFrames()
@@ -162,10 +171,10 @@ class _Replay:
             self._untouched(frame)
         elif state.phase not in SIMULATED_PHASES:
             self.skips.add(f"phase {state.phase[:40]}")
-        elif self._ready():
-            self._compare(frame)
-        else:
+        elif not self._ready():
             self.skips.add(NO_REFERENCE)
+        else:
+            self._compare(frame)
 
     def _untouched(self, frame: ReplayFrame) -> None:
         if len(self._references) < MOST_REFERENCES:
@@ -191,18 +200,24 @@ class _Replay:
         except InputError as error:
             self.skips.add(REFUSED_POSE, str(error))
             return
-        self._waiting.append(self._drawing.submit(self._score, frame, state, answer))
+        self._count += 1
+        if (self._count - 1) % self._every:
+            self.skips.add(NOT_ASKED_FOR)
+            return
+        self._waiting.append(self._drawing.submit(self._draw, frame, state, answer))
         if len(self._waiting) > MOST_WAITING:
-            self._waiting.popleft().result()
+            self._waiting.popleft().result().result()
 
     def finish(self) -> None:
         """Wait for the frames that are still drawn."""
         while self._waiting:
-            self._waiting.popleft().result()
+            self._waiting.popleft().result().result()
 
-    def _score(self, frame: ReplayFrame, state: FrameState, answer: LiveAnswer) -> None:
-        """Draw and compare one frame; in their order, as one thread does it."""
+    def _draw(self, frame: ReplayFrame, state: FrameState, answer: LiveAnswer) -> Future[None]:
         image = self._twin.draw(answer, with_maps=False).image
+        return self._scoring.submit(self._score, frame, state, image)
+
+    def _score(self, frame: ReplayFrame, state: FrameState, image: NDArray[np.uint8]) -> None:
         found = self._comparison.compare(image, frame.image)
         entry = ComparedFrame(frame.stamp_ns, state.trial, state.phase, state.pose.depth_mm, found)
         self.frames.append(entry)

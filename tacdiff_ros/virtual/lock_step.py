@@ -34,24 +34,31 @@ class _Source:
     done_ns: int = NEVER_NS
     newest_ns: int = NEVER_NS
 
-    def has_delivered(self, step_ns: int) -> bool:
-        """Whether all that belongs to a step is processed."""
-        if self.done_ns < step_ns:
-            return False
-        return all(stamp_ns >= self.newest_ns for stamp_ns in self.received_ns.values())
+    def delivered_ns(self) -> int:
+        """Time up to which all is processed that it published; NEVER_NS while some is missing."""
+        missing = any(stamp_ns < self.newest_ns for stamp_ns in self.received_ns.values())
+        return NEVER_NS if missing else self.done_ns
 
 
 class StepLedger:
     """What one participant has received, works on, and is done with; calls from any thread."""
 
-    def __init__(self, sources: Mapping[str, Iterable[str]], feedback: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        sources: Mapping[str, Iterable[str]],
+        feedback: Iterable[str] = (),
+        may_lag: bool = False,
+    ) -> None:
         """Begin before the first step.
 
         Args:
             sources: topics by the name of the participant that publishes them.
             feedback: names of sources that act on the step before; without them two participants
                 that need each other would wait for ever.
+            may_lag: arrive at times before the present step as well, as far as all sources have
+                come: for a participant that the clock does not wait for at every step.
         """
+        self._may_lag = may_lag
         self._sources = {
             name: _Source(name in feedback, dict.fromkeys(topics, NEVER_NS))
             for name, topics in sources.items()
@@ -108,12 +115,16 @@ class StepLedger:
     def take_arrived(self) -> int | None:
         """The present step, once, when all that belongs to it is processed."""
         with self._lock:
-            if self._step_ns <= self._arrived_ns:
+            reached_ns = self._step_ns
+            if self._may_lag:
+                came_ns = (source.delivered_ns() for source in self._sources.values())
+                reached_ns = min([reached_ns, *came_ns])
+            elif not all(self._delivered(source) for source in self._sources.values()):
                 return None
-            if not all(self._delivered(source) for source in self._sources.values()):
+            if reached_ns <= self._arrived_ns:
                 return None
-            self._arrived_ns = self._step_ns
-            return self._step_ns
+            self._arrived_ns = reached_ns
+            return reached_ns
 
     def begin(self, stamp_ns: int) -> None:
         """Work that belongs to a time goes on after the step's own work."""
@@ -141,7 +152,8 @@ class StepLedger:
             return done_ns
 
     def _delivered(self, source: _Source) -> bool:
-        return source.has_delivered(self._before_ns if source.is_feedback else self._step_ns)
+        needed_ns = self._before_ns if source.is_feedback else self._step_ns
+        return needed_ns == NEVER_NS or source.delivered_ns() >= needed_ns
 
 
 class StepConductor:

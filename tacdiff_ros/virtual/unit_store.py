@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tacdiff_ros import kernel_cache
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_file import read_sensor, write_sensor
@@ -68,9 +69,7 @@ def cached_unit(
 
 def cache_folder() -> Path:
     """Where units are kept by default."""
-    return (
-        Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tacdiff_ros" / "units"
-    )
+    return kernel_cache.cache_folder() / "units"
 
 
 def load_unit(folder: Path, presses: int) -> VirtualUnit:

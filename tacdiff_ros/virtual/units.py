@@ -143,9 +143,9 @@ def touched_surface(model: SensorModel, touch: UnitTouch, settings: UnitSettings
     rows, columns = settings.vertices
     solver = SolverSettings(rows=rows, columns=columns)
     material = GelMaterial(friction=touch.friction)
-    gel = Touch(model, build_indenter(touch.indenter), material, solver)
     start = IndenterPose(*touch.at_mm, yaw_rad=touch.yaw_rad)
-    *_, state = gel.run(plan_touch(start, touch.depth_mm, touch.shear_mm))
+    with Touch(model, build_indenter(touch.indenter), material, solver) as gel:
+        *_, state = gel.run(plan_touch(start, touch.depth_mm, touch.shear_mm))
     return refine_surface(state.surface, *_grid(model))
 
 

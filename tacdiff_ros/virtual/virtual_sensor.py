@@ -28,7 +28,7 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.virtual.exposure import usable_exposure
 from tacdiff_ros.virtual.units import random_unit
 
-SURFACE_MM = 0.16  # spacing of what is drawn
+SURFACE_MM = 0.2  # spacing of what is drawn
 STIFFNESS_SPREAD, FRICTION = 0.1, (0.4, 0.6)
 FAR_MM = -1.0  # depth of an indenter that touches nothing
 
@@ -59,7 +59,7 @@ class VirtualSensor:
         indenter: str,
         seed: int = 0,
         noise_grey: float = 1.0,
-        grid: tuple[int, int] = (57, 71),
+        grid: tuple[int, int] = (49, 61),
     ) -> None:
         """Tables of the gel, in some seconds.
 

@@ -169,7 +169,12 @@ def once_in(
 
 @pytest.fixture(scope="module")
 def demo() -> Run:
-    run = Run(load_protocol(config_path("protocols") / "demo.yaml"), SafetyLimits(**LIMITS))
+    """The shipped demonstration, in all four directions."""
+    shipped = load_protocol(config_path("protocols") / "demo.yaml")
+    protocol = shipped.model_copy(
+        update={"directions": ("x+", "x-", "y+", "y-"), "return_to_center": True}
+    )
+    run = Run(protocol, SafetyLimits(**LIMITS))
     run.go()
     return run
 

@@ -67,7 +67,10 @@ def test_nodes_that_bringup_configures_exist():
         for node in ast.walk(function)
         if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "overrides"
     }
-    assert names == NODES - {"acquire_client"}
+    assert names == NODES - {"acquire_client", "wait_until_ready", "virtual_clock"}
+    assert "virtual_clock" in NODES and 'CLOCK = "virtual_clock"' in ast.unparse(tree).replace(
+        "'", '"'
+    )
 
 
 def test_readme_promises_no_argument_that_bringup_lacks():

@@ -27,6 +27,7 @@ from tacdiff_ros.msg import MarkerField
 
 from tacdiff_ros.acquisition.bag_reading import messages, open_run
 from tacdiff_ros.cli.processes import isolated_environment, running_node
+from tacdiff_ros.cli.virtual_graph import in_lock_step
 from tacdiff_ros.resources import config_path
 
 PROTOCOL = {
@@ -65,14 +66,15 @@ class Graph:
                 *["-p", f"data_folder:={folder}", "-p", f"protocol_folder:={folder}/protocols"],
                 *["-p", "protocol:=short.yaml"],
                 *["-p", "also_record:=[markers, camera_info]"],
-                *["-p", "limits.state_age_s:=5.0", "-p", "limits.image_age_s:=5.0"],
             ],
         }
+        nodes = in_lock_step(extra)
+        nodes["virtual_clock"] += ["-p", "speed_limit:=1.0"]  # the tracker is to keep up
         self.processes = {
             name: stack.enter_context(
                 running_node(name, options, folder / f"{name}.log", self.environment)
             )
-            for name, options in extra.items()
+            for name, options in nodes.items()
         }
 
     def client(self, *arguments: str) -> subprocess.Popen[str]:
@@ -89,7 +91,7 @@ class Graph:
 
     def acquire(self, *arguments: str) -> dict:
         """Result of one goal."""
-        answer, errors = self.client(*arguments).communicate(timeout=60)
+        answer, errors = self.client(*arguments).communicate(timeout=120)
         assert answer, errors
         return json.loads(answer)
 
@@ -255,7 +257,7 @@ def test_cancelled_run_retracts_and_keeps_what_was_recorded(graph):
     client = graph.client("--output", "cancelled")
     wait_for_contact(client)
     client.send_signal(signal.SIGINT)
-    result = json.loads(client.communicate(timeout=30)[0])
+    result = json.loads(client.communicate(timeout=120)[0])
     assert result["cause"] == "cancelled"
     run = open_run(graph.folder / "cancelled")
     assert not run.repaired
@@ -270,7 +272,7 @@ def test_second_goal_is_refused_while_one_runs(graph):
     assert second["cause"] == "refused"
     assert "active" in second["message"]
     client.send_signal(signal.SIGINT)
-    first = json.loads(client.communicate(timeout=60)[0])
+    first = json.loads(client.communicate(timeout=120)[0])
     assert first["cause"] == "cancelled"
     assert first["samples"] > 0
 
@@ -320,7 +322,7 @@ def test_terminated_node_retracts_closes_the_bag_and_ends(graph):
     wait_for_contact(client)
     process = graph.processes["acquisition"]
     process.send_signal(signal.SIGTERM)
-    result = json.loads(client.communicate(timeout=30)[0])
+    result = json.loads(client.communicate(timeout=120)[0])
     assert result["cause"] == "terminated"
     assert process.wait(10) == 0
     run = open_run(graph.folder / "terminated")

@@ -140,7 +140,11 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         """The recording, once the nodes have compiled what they need."""
         return [Shutdown(reason="a node is not ready")] if event.returncode else [player]
 
-    return [*nodes, waiting, RegisterEventHandler(OnProcessExit(waiting, on_exit=play))]
+    return [
+        *nodes,
+        waiting,
+        RegisterEventHandler(OnProcessExit(target_action=waiting, on_exit=play)),
+    ]
 
 
 def recorded_indenter(folder: Path) -> str:

@@ -267,7 +267,11 @@ def test_replay_plays_a_run_or_a_bag_and_never_commands_the_arm(
     bag = tmp_path / folder
     bag.mkdir(exist_ok=True)
     (bag / "metadata.yaml").touch()
-    tracker, player = replay.start(bag=str(tmp_path), namespace=namespace, loop="true", rate="2.0")
+    tracker, waiting, handler = replay.start(
+        bag=str(tmp_path), namespace=namespace, loop="true", rate="2.0"
+    )
+    assert waiting.node_executable == "wait_until_ready"
+    [player] = after_wait(replay, handler, 0)
     words = [part[0].perform(replay.context) for part in player.cmd]
     assert words[:4] == ["ros2", "bag", "play", str(bag)]
     assert {"--clock", "--loop"} <= set(words)
@@ -279,6 +283,39 @@ def test_replay_plays_a_run_or_a_bag_and_never_commands_the_arm(
     assert merged(replay.parameters(tracker))["use_sim_time"] is True
 
 
+def after_wait(replay, handler, returncode: int):
+    """What follows when the wait for readiness has ended."""
+    from types import SimpleNamespace
+
+    event = SimpleNamespace(returncode=returncode)
+    return handler.event_handler.handle(event, replay.context)
+
+
+def test_replay_ends_where_a_node_never_gets_ready(replay, tmp_path, monkeypatch):
+    from launch.actions import Shutdown
+
+    monkeypatch.setattr(replay.module, "require_player", lambda: None)
+    (tmp_path / "metadata.yaml").touch()
+    *_, handler = replay.start(bag=str(tmp_path))
+    [ending] = after_wait(replay, handler, 1)
+    assert isinstance(ending, Shutdown)
+
+
+def test_virtual_nodes_wait_for_each_other_on_a_virtual_clock(bringup):
+    arguments = {"use_fake_hardware": "true", "source": "virtual", "twin": "true"}
+    nodes = executables(bringup.start(**arguments, use_sim_time="true"))
+    clock = merged(bringup.parameters(nodes["virtual_clock"]))
+    assert clock["use_sim_time"] is False
+    assert set(clock["participants"]) == {"virtual_panda", "virtual_gelsight", "acquisition"}
+    assert set(clock["followers"]) == {"tactile_simulator", "comparator"}
+    for name in (*clock["participants"], *clock["followers"]):
+        values = merged(bringup.parameters(nodes[name]))
+        assert values["lock_step"] is True and values["use_sim_time"] is True, name
+    real = executables(bringup.start(use_sim_time="true"))
+    assert "virtual_clock" not in real
+    assert "lock_step" not in merged(bringup.parameters(real["acquisition"]))
+
+
 def test_replay_has_a_twin_under_the_indenter_of_the_run(replay, tmp_path, monkeypatch):
     monkeypatch.setattr(replay.module, "require_player", lambda: None)
     (tmp_path / "bag").mkdir()
@@ -286,7 +323,10 @@ def test_replay_has_a_twin_under_the_indenter_of_the_run(replay, tmp_path, monke
     with pytest.raises(RuntimeError, match="give indenter:=SPEC"):
         replay.start(bag=str(tmp_path), twin="true")
     (tmp_path / "run.yaml").write_text("indenter: cross:size=4.4")
-    *nodes, _player = replay.start(bag=str(tmp_path), twin="true", sensor_file="unit.yaml")
+    *nodes, waiting, _handler = replay.start(
+        bag=str(tmp_path), twin="true", sensor_file="unit.yaml"
+    )
+    assert waiting.node_executable == "wait_until_ready"
     found = executables(nodes)
     assert set(found) == {"marker_tracker", "tactile_simulator", "comparator"}
     simulator = merged(replay.parameters(found["tactile_simulator"]))

@@ -194,6 +194,9 @@ def shifted(surface: GelSurface, x_mm: float, y_mm: float) -> GelSurface:
     moved = (surface.position.astype(np.float64) - surface.rest).reshape(shape)
     columns = float(surface.x_mm[1] - surface.x_mm[0])
     rows = float(surface.y_mm[1] - surface.y_mm[0])
-    offset = (y_mm / rows, x_mm / columns, 0.0)
-    there = ndimage.shift(moved, offset, order=3, mode="nearest")
+    offset = (y_mm / rows, x_mm / columns)
+    parts = (
+        ndimage.shift(part, offset, order=3, mode="nearest") for part in moved.T.swapaxes(1, 2)
+    )
+    there = np.stack(list(parts), axis=-1)
     return surface.moved(surface.rest + there.reshape(-1, 3), may_overhang=True)

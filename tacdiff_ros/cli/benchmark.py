@@ -65,6 +65,9 @@ def benchmark(
         bool,
         typer.Option("--inverted", help="simulate the gel that each image shows: needs no poses"),
     ] = False,
+    every: Annotated[
+        int, typer.Option(min=1, max=1000, help="draw and compare one of so many frames")
+    ] = 1,
     friction: Annotated[float, typer.Option(min=0.0, max=2.0, help="Coulomb coefficient")] = 0.5,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
@@ -87,6 +90,7 @@ def benchmark(
         Console(stderr=True),
         None if reference is None else read_image(reference),
         inverted,
+        every,
     )
     if as_json:
         print(json.dumps({"out": str(out), **found.timing, "all": found.metrics["all"]}))
@@ -140,6 +144,8 @@ def replay_to(
 
     check_output_folder(out, FILES)
     spec = indenter or recording.indenter
+    if inverted and every != 1:
+        raise InputError("--every needs recorded poses: leave it out with --inverted")
     if not recording.states and not inverted:
         raise InputError(f"{recording.source} has no poses: give --inverted to do without")
     if not spec and not inverted:

@@ -119,7 +119,6 @@ def live_figures(live: LiveComparisons) -> dict[str, float]:
         "live_background_psnr_db": _median(live.background_psnr_db[touching]),
         "live_marker_px": _median(live.marker_px[touching]),
         "live_deformation_mm": _median(live.deformation_mm[touching]),
-        "live_latency_ms": 1e3 * _median(live.latency_s),
     }
 
 
@@ -141,8 +140,6 @@ def live_chapter(run: RecordedRun, live: LiveComparisons, simulator: str) -> Cha
             f"(nothing happened: {figures['live_background_psnr_db']:.1f} dB)",
             "dots, RMS distance": f"{figures['live_marker_px']:.2f} px",
             "height of the gel, RMS error": f"{figures['live_deformation_mm']:.3f} mm",
-            "image's stamp to its comparison, median, with sensor and arm simulated on the same "
-            "processor": f"{figures['live_latency_ms']:.0f} ms",
         },
         [*pictures, ("agreement over time", _agreement_plot(live))],
     )

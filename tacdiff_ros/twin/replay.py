@@ -94,7 +94,7 @@ def replay(
         offset: of the recorded poses.
         progress: told the number of frames that were read.
         reference: (H, W, 3) uint8 of the untouched sensor.
-        every: compare one of so many frames; the gel meets the indenter's pose of each all the same.
+        every: draw and compare one of so many frames; the gel meets the poses of all.
 
     Raises:
         InputError: no untouched frame, images of another size, dots that are not seen, or a

@@ -7,6 +7,7 @@ CASE is one of
   one_core  the same on one core
   busy      the same on one core with two busy loops beside it
   warm      in a second clone of the sources, with the caches that `cold` left (or fills itself)
+  tests     the tests that start nodes, as in `busy`; only where it is asked for
 --quick records one run of the virtual arm on one core instead, with an empty cache.
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -33,6 +35,7 @@ ROOT = Path(__file__).resolve().parents[1]
 COPIED = ("tacdiff_ros", "config")
 ONE_CORE = ("taskset", "-c", "0")
 BUSY_LOOPS = 2
+NODE_TESTS = ("test/nodes", "test/cli/test_virtual_graph.py")
 LONGEST_S = 3600.0
 RUN = "import sys; sys.path.insert(0, sys.argv.pop(1)); from tacdiff_ros.cli import main; main()"
 CACHES = ("TACDIFF_CACHE_DIR", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR", "DRJIT_CACHE_DIR")
@@ -43,8 +46,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one recorded run on one core")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    parser.add_argument("--only", choices=[*CASES], help="one case")
+    parser.add_argument("--only", choices=[*CASES, "tests"], help="one case")
     options = parser.parse_args()
+    if options.only == "tests":
+        return run_parts({"tests": measure_tests}, ["tests"], options)
     names = [options.only] if options.only else [*CASES]
     if options.quick:
         return run_parts({"quick": measure_quick}, ["quick"], options)
@@ -114,6 +119,24 @@ def measure_warm(scratch: Path) -> dict[str, Any]:
     if not cold.exists():
         demo(scratch, "fill", home(scratch, "cold"))
     return demo(scratch, "warm", cold, sources=clone(scratch / "second clone"))
+
+
+def measure_tests(_options: argparse.Namespace) -> Part:
+    """The tests that start nodes, on one core shared with busy loops."""
+    with tempfile.TemporaryDirectory(prefix="first_run") as scratch, busy_loops():
+        environment = {key: value for key, value in os.environ.items() if key not in CACHES}
+        environment["HOME"] = str(home(Path(scratch), "tests"))
+        command = [*ONE_CORE, sys.executable, "-m", "pytest", "-q", "-rf", *NODE_TESTS]
+        started = time.monotonic()
+        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
+    failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
+    rows = [{"test": name, "outcome": "failed"} for name in failed]
+    passed = re.search(r"(\d+) passed", done.stdout)
+    return rows, {
+        "node_tests_passed": int(passed[1]) if passed else 0,
+        "node_tests_failed": len(failed),
+        "node_tests_seconds": round(time.monotonic() - started, 1),
+    }
 
 
 CASES = {

@@ -258,6 +258,7 @@ class Joined:
         """Of parts of any length."""
         self._parts = parts
         self._ends = np.cumsum([len(part) for part in parts])
+        self.divisors = parts[0].divisors
 
     def __len__(self) -> int:
         """Of all."""
@@ -265,8 +266,18 @@ class Joined:
 
     def __getitem__(self, number: int) -> Any:
         """A sample's maps and image."""
+        part, inside = self._place(number)
+        return part[inside]
+
+    def stored(self, number: int) -> Any:
+        """A sample as it is stored, for training on a card."""
+        part, inside = self._place(number)
+        return part.stored(inside)
+
+    def _place(self, number: int) -> tuple[SamplePairs, int]:
         turn = int(np.searchsorted(self._ends, number, side="right"))
-        return self._parts[turn][number - int(self._ends[turn]) + len(self._parts[turn])]
+        part = self._parts[turn]
+        return part, number - int(self._ends[turn]) + len(part)
 
 
 def bench_plan(trials: int, mechanics: str, trajectory: Trajectory | None = None) -> DatasetPlan:

@@ -41,6 +41,7 @@ from tacdiff_ros.calibration.rendered_mask import MaskFit, refine_by_mask
 from tacdiff_ros.calibration.settled_camera import settled_camera
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenters.indenter import Indenter
+from tacdiff_ros.optics.variant import start_mitsuba
 from tacdiff_ros.sensor.parameters import parameter_values, with_parameter_values
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
@@ -165,6 +166,7 @@ def calibrate(
     """
     settings = settings or CalibrationSettings()
     _check(model, reference, presses)
+    start_mitsuba(job="calibration")
     if settings.sensor_id is not None:
         model = SensorModel.model_validate({**model.model_dump(), "sensor_id": settings.sensor_id})
     if not settings.glass:

@@ -36,7 +36,7 @@ COPIED = ("tacdiff_ros", "config")
 ONE_CORE = ("taskset", "-c", "0")
 BUSY_LOOPS = 2
 NODE_TESTS = ("test/nodes", "test/cli/test_virtual_graph.py")
-LONGEST_S = 3600.0
+MAX_SECONDS = 3600.0
 RUN = "import sys; sys.path.insert(0, sys.argv.pop(1)); from tacdiff_ros.cli import main; main()"
 CACHES = ("TACDIFF_CACHE_DIR", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR", "DRJIT_CACHE_DIR")
 
@@ -178,7 +178,7 @@ def demo(
     command += ["--out", str(scratch / f"demo_{name}"), *(further or [])]
     started = time.monotonic()
     done = subprocess.run(
-        command, env=environment, cwd=sources, capture_output=True, text=True, timeout=LONGEST_S
+        command, env=environment, cwd=sources, capture_output=True, text=True, timeout=MAX_SECONDS
     )
     seconds = round(time.monotonic() - started, 1)
     figures = _last_object(done.stdout)

@@ -96,7 +96,9 @@ def generate_launch_description() -> LaunchDescription:
                 arguments=[
                     *["--protocol", "demo.yaml", "--indenter", LaunchConfiguration("indenter")],
                     *["--await-topic", "image_raw", "--await-ready", "acquisition"],
-                    *["--server-timeout", "600"],
+                    *["--await-ready-if-there", "virtual_gelsight"],
+                    *["--await-ready-if-there", "tactile_simulator"],
+                    *["--await-ready-if-there", "comparator", "--server-timeout", "600"],
                 ],
                 output="screen",
                 sigterm_timeout=TIME_TO_RETRACT_S,

@@ -125,6 +125,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             parameters=[str(params_file), {"use_sim_time": True}, own],
             ros_arguments=["--log-level", value("log_level")],
             output="screen",
+            on_exit=Shutdown(reason=f"{name} has ended"),
         )
         for name, own in parameters.items()
     ]

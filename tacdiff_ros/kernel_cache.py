@@ -15,6 +15,7 @@ import hashlib
 import os
 import stat
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import metadata
@@ -25,6 +26,7 @@ VARIABLE = "TACDIFF_CACHE_DIR"
 NAME = "tacdiff_ros"
 COMPILED_FOLDERS = ("optics", "mechanics", "inversion", "calibration")
 COMPILERS = ("numba", "drjit", "mitsuba")
+_SETTINGS_LOCK = threading.RLock()
 LOCATOR = "tacdiff_ros.numba_locator.ContentLocator"
 
 
@@ -68,7 +70,7 @@ def cached_njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
     def decorate(function: Callable[..., Any]) -> Any:
         try:
-            with _numba_settings(numba.config):
+            with _SETTINGS_LOCK, _numba_settings(numba.config):
                 return numba.njit(cache=True, **options)(function)
         except RuntimeError:  # nothing can be kept, as on a full disk: compiled in every process
             return numba.njit(**options)(function)

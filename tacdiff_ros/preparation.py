@@ -90,11 +90,13 @@ class Preparation:
 
     def require_ready(self) -> None:
         """InputError with the present state until all is ready."""
+        if self.failure:
+            raise InputError(f"cannot work: {self.failure}; restart the node")
         if not self.is_ready:
             raise InputError(f"not ready yet: {self.describe()}")
 
     def wait(self, progress: Callable[[str], None] = lambda _line: None) -> None:
-        """Block until all is ready; `progress` is told once a second.
+        """Block until all is ready; `progress` gets a line once a second.
 
         Raises:
             InputError: a stage failed.
@@ -117,8 +119,8 @@ class Preparation:
         except BaseException as error:  # whatever it is, who waits must know
             self.failure = log_exception(log, f"preparing '{self.stage}' failed", error)
         else:
-            remember_warm(self._job, time.monotonic() - self._started_s)
             self.is_ready = True
+            remember_warm(self._job, time.monotonic() - self._started_s)
 
 
 def is_warm(job: str) -> bool:

@@ -193,6 +193,19 @@ class AcquisitionSession:
         """Where the run stands."""
         return self._label[0]
 
+    @property
+    def is_asked_to_stop(self) -> bool:
+        """Whether a fault, a cancelled goal or an ending process wants the run's end."""
+        return self.monitor.fault is not None or self._fault is not None
+
+    def abandoned(self) -> Outcome:
+        """The outcome of a run that nobody can drive any more; the sensor is left where it is."""
+        self._fault = self._fault or self.monitor.fault
+        self._frozen = True
+        self._finish()
+        assert self.outcome is not None  # noqa: S101
+        return replace(self.outcome, retracted=self._sent is None)
+
     def stop(self, cause: Cause, detail: str) -> None:
         """Ask for an early end: cancelled, terminated, or nothing left to record on."""
         self.monitor.trip(cause, detail)

@@ -33,7 +33,7 @@ def acquire(
     server_timeout_s: float,
     interrupts: list[int],
     topics: Sequence[str] = (),
-    nodes: Sequence[str] = (),
+    watch: ReadinessWatch | None = None,
 ) -> dict[str, Any]:
     """Send a goal, once topics are published and nodes are ready, and wait for its result.
 
@@ -44,7 +44,7 @@ def acquire(
     """
     client = ActionClient(node, Acquire, "acquire")
     end_s = time.monotonic() + server_timeout_s
-    watch = ReadinessWatch(node, nodes)
+    watch = watch or ReadinessWatch(node, [])
     while missing := _missing(node, client, topics) or watch.missing():
         if interrupts:
             return {"success": False, "message": "interrupted before the goal was sent"}
@@ -125,6 +125,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=-1)
     parser.add_argument("--await-topic", action="append", default=[])
     parser.add_argument("--await-ready", action="append", default=[])
+    parser.add_argument("--await-ready-if-there", action="append", default=[])
     parser.add_argument("--server-timeout", type=float, default=20.0)
     options, ros_arguments = parser.parse_known_args()
     rclpy.init(args=[sys.argv[0], *ros_arguments], signal_handler_options=SignalHandlerOptions.NO)
@@ -136,9 +137,8 @@ def main() -> int:
         trials=options.trials,
         seed=options.seed,
     )
-    result = acquire(
-        node, goal, options.server_timeout, interrupts, options.await_topic, options.await_ready
-    )
+    watch = ReadinessWatch(node, options.await_ready, options.await_ready_if_there)
+    result = acquire(node, goal, options.server_timeout, interrupts, options.await_topic, watch)
     print(json.dumps(result))
     node.destroy_node()
     rclpy.try_shutdown()

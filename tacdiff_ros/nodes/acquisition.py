@@ -39,14 +39,14 @@ from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import LATEST_COMMAND, SENSOR_IMAGES, SENSOR_STATES
 from tacdiff_ros.nodes.rig_parameters import declare_rig
 from tacdiff_ros.nodes.spinning import run
-from tacdiff_ros.nodes.topics import ROBOT_STATE
+from tacdiff_ros.nodes.topics import IMAGE_SOURCES, ROBOT_STATE
 from tacdiff_ros.resources import config_path
 
 TICK_S = 0.01
+STANDSTILL_S = 10.0  # of the virtual clock, after which a run may end without it
 NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,79}")
 LONGEST_SPEC = 500
-IMAGE_SOURCES = ("virtual_gelsight", "gelsight_driver")  # in lock step
 
 
 class AcquisitionNode(Node):
@@ -70,6 +70,8 @@ class AcquisitionNode(Node):
             self,
             {"virtual_panda": [ROBOT_STATE], **{name: ["image_raw"] for name in IMAGE_SOURCES}},
             lambda _ns: self._tick(),
+            required=["virtual_panda"],
+            on_lost=self._on_world_lost,
         )
         refuse_unknown(self)
         self._further = [name for name in further if name]
@@ -86,6 +88,9 @@ class AcquisitionNode(Node):
         if not self._lock_step.is_on:
             # On the steady clock: safety must not wait for a simulated one.
             self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        else:
+            steady = Clock(clock_type=ClockType.STEADY_TIME)
+            self.create_timer(1.0, self._end_where_time_stands, clock=steady)
         self._server = ActionServer(
             self,
             Acquire,
@@ -192,6 +197,19 @@ class AcquisitionNode(Node):
             "limits": self._limits.model_dump(mode="json"),
         }
 
+    def _on_world_lost(self, name: str) -> None:
+        """In lock step: without the arm there is nothing to command."""
+        if self._run is not None:
+            self._run.session.stop(Cause.STALE_STATE, f"{name} has left")
+
+    def _end_where_time_stands(self) -> None:
+        """In lock step: a run that is to end cannot, where the virtual clock stands still."""
+        run_ = self._run
+        if run_ is None or self._lock_step.still_for_s() < STANDSTILL_S:
+            return
+        if run_.session.is_asked_to_stop:
+            self._finish(run_, run_.session.abandoned())
+
     def _on_cancel(self, _goal: Any) -> CancelResponse:
         if self._run is not None:
             self._run.session.stop(Cause.CANCELLED, "the client cancelled the goal")
@@ -263,7 +281,7 @@ class AcquisitionNode(Node):
         return message
 
     def _record(self, topic: str, data: bytes) -> None:
-        if self._run is not None:
+        if self._run is not None and self._lock_step.has_begun:
             now_ns = self._lock_step.now_ns()
             self._run.recorder.write(self.resolve_topic_name(topic), now_ns, data)
 

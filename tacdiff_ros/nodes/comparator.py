@@ -29,6 +29,7 @@ from tacdiff_ros.nodes.newest_frame import NewestFrame
 from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import RELIABLE_IMAGES, SENSOR_IMAGES, SENSOR_STATES
 from tacdiff_ros.nodes.spinning import run
+from tacdiff_ros.nodes.topics import IMAGE_SOURCES
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
 from tacdiff_ros.sensor.sensor_model import SensorModel
@@ -56,7 +57,10 @@ class ComparatorNode(Node):
         limits = declare_model(self, "watch", WatchLimits)
         self._lock_step = LockStep(
             self,
-            {"virtual_gelsight": ["image_raw"], "tactile_simulator": ["simulated/image_raw"]},
+            {
+                "tactile_simulator": ["simulated/image_raw"],
+                **{name: ["image_raw"] for name in IMAGE_SOURCES},
+            },
             may_lag=True,
         )
         refuse_unknown(self)
@@ -107,9 +111,8 @@ class ComparatorNode(Node):
             )
         except InputError as error:
             self.get_logger().warning(f"not compared: {error}", throttle_duration_sec=QUIET_S)
-        self._lock_step.received(
-            "virtual_gelsight", "image_raw", to_nanoseconds(message.header.stamp)
-        )
+        for source in IMAGE_SOURCES:
+            self._lock_step.received(source, "image_raw", to_nanoseconds(message.header.stamp))
 
     def _on_simulated(self, message: Image) -> None:
         try:

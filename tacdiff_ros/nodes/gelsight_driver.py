@@ -60,7 +60,7 @@ class GelSightDriver(Node):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._published = 0
         self._reported = 0
-        self._last_s = time.monotonic()
+        self._last_s = self._lock_step.monotonic_s()
         self._reconnects = 0
         self._ended = False
         self._indenter: IndenterPose | None = None
@@ -148,7 +148,9 @@ class GelSightDriver(Node):
         self._start_ns = self._start_ns or now_ns
         if now_ns < self._due_ns or self._ended:
             return
-        self._due_ns = now_ns + round(1e9 / self._rate_hz)
+        period_ns = round(1e9 / self._rate_hz)
+        behind = self._due_ns < now_ns - period_ns
+        self._due_ns = (now_ns if behind else self._due_ns) + period_ns
         if self._generator is not None:
             self._generate(1e-9 * (now_ns - self._start_ns))
         else:
@@ -191,7 +193,7 @@ class GelSightDriver(Node):
         self._infos.publish(self._camera_info(image.shape, stamp))
         self._lock_step.published(stamp_ns)
         self._published += 1
-        self._last_s = time.monotonic()
+        self._last_s = self._lock_step.monotonic_s()
 
     def _camera_info(self, shape: tuple[int, ...], stamp: Any) -> CameraInfo:
         """Pinhole without distortion; an all-zero K says that it is not calibrated."""
@@ -214,7 +216,7 @@ class GelSightDriver(Node):
     def _diagnose(self) -> None:
         """Rate and age once a second."""
         rate_hz, self._reported = self._published - self._reported, self._published
-        age_s = time.monotonic() - self._last_s
+        age_s = self._lock_step.monotonic_s() - self._last_s
         stale = age_s > STALE_AFTER_PERIODS / self._rate_hz and not self._ended
         level = DiagnosticStatus.ERROR if stale else DiagnosticStatus.OK
         state = "ended" if self._ended else "no images" if stale else "publishing"

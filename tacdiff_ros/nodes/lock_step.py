@@ -24,6 +24,7 @@ from tacdiff_ros.virtual.lock_step import NEVER_NS, StepLedger
 
 DONE_TOPIC = "lock_step/done"
 WATCH_PERIOD_S = 0.5
+SILENCE_S = 10.0  # after which it is said who is waited for
 LOST_S = 5.0  # a message that was announced comes within this, or never
 
 
@@ -37,6 +38,8 @@ class LockStep:
         on_step: Callable[[int], None] = lambda _ns: None,
         feedback: Iterable[str] = (),
         may_lag: bool = False,
+        required: Iterable[str] = (),
+        on_lost: Callable[[str], None] = lambda _name: None,
     ) -> None:
         """Declare `lock_step` and take part where it is true.
 
@@ -47,9 +50,12 @@ class LockStep:
             on_step: called with the time, ns, when all that belongs to a step is processed.
             feedback: names of sources that act on the step before.
             may_lag: the clock does not wait for it at every step, see `StepLedger`.
+            required: names of nodes without which there is no virtual world: a robot's own topics
+                never come from them.
+            on_lost: called with the name of a required node that has left.
 
         Raises:
-            InputError: `lock_step` without `use_sim_time`.
+            InputError: `lock_step` without `use_sim_time`, or without a required node.
         """
         self.is_on = bool(
             declare(
@@ -68,10 +74,17 @@ class LockStep:
         if not node.get_parameter("use_sim_time").value:
             raise InputError("parameter 'lock_step' is true without 'use_sim_time': set both")
         partners = {name: topics for name, topics in sources.items() if name in others}
+        self._required, self._on_lost = tuple(required), on_lost
+        if missing := [name for name in self._required if name not in others]:
+            raise InputError(
+                f"parameter 'lock_step' is true and 'lock_step_nodes' lacks {missing[0]}: "
+                "lock step is for virtual hardware only"
+            )
+        self._last_done: StepDone | None = None
         self._ledger = StepLedger(partners, feedback, may_lag)
         self._now_ns = 0
         self._calling = threading.RLock()
-        self._stalled_since_s = time.monotonic()
+        self._stalled_since_s = self._stepped_s = time.monotonic()
         self._done = node.create_publisher(StepDone, DONE_TOPIC, LOCK_STEP)
         node.create_subscription(ClockMessage, "/clock", self._on_clock, LOCK_STEP)
         node.create_subscription(StepDone, DONE_TOPIC, self._on_done, LOCK_STEP)
@@ -118,13 +131,21 @@ class LockStep:
             self._ledger.end(stamp_ns)
             self._announce()
 
+    def still_for_s(self) -> float:
+        """Wall-clock time since this node's last step, s; 0 where it does not take part."""
+        return time.monotonic() - self._stepped_s if self.is_on else 0.0
+
     def _on_clock(self, message: ClockMessage) -> None:
-        self._now_ns = max(self._now_ns, to_nanoseconds(message.clock))
+        stamp_ns = to_nanoseconds(message.clock)
+        if stamp_ns <= self._now_ns:
+            self._repeat()
+        self._now_ns = max(self._now_ns, stamp_ns)
         self._ledger.step(self._now_ns)
         self._proceed()
 
     def _on_done(self, message: StepDone) -> None:
         newest_ns = to_nanoseconds(message.newest) or NEVER_NS
+        self._stalled_since_s = time.monotonic()  # what it announces may be on its way
         self._ledger.source_done(message.node, to_nanoseconds(message.time), newest_ns)
         self._proceed()
 
@@ -133,7 +154,7 @@ class LockStep:
         step_ns = self._ledger.take_arrived()
         if step_ns is None:
             return
-        self._stalled_since_s = time.monotonic()
+        self._stalled_since_s = self._stepped_s = time.monotonic()
         self._on_step(step_ns)
         self._announce()
 
@@ -144,7 +165,14 @@ class LockStep:
                 return
             message = StepDone(node=self._node.get_name(), time=to_time(done_ns))
             message.newest = to_time(max(0, self._ledger.newest_ns))
+            self._last_done = message
             self._done.publish(message)
+
+    def _repeat(self) -> None:
+        """The clock repeats itself where it stands: somebody may have missed the last word."""
+        with self._calling:
+            if self._last_done is not None:
+                self._done.publish(self._last_done)
 
     def _watch(self) -> None:
         """Wait no more for who has left, or for what was lost."""
@@ -152,11 +180,20 @@ class LockStep:
         if not waiting:
             self._stalled_since_s = time.monotonic()
             return
+        logger, still_s = self._node.get_logger(), time.monotonic() - self._stalled_since_s
+        if self._node.count_publishers("/clock") > 1:
+            logger.error(
+                "two nodes publish /clock: end one of them", throttle_duration_sec=SILENCE_S
+            )
         alive = self._node.get_node_names()
         for name in waiting:
-            if name not in alive and time.monotonic() - self._stalled_since_s > WATCH_PERIOD_S:
-                self._node.get_logger().warning(f"{name} has left: no more waiting for it")
+            if name not in alive and still_s > WATCH_PERIOD_S:
+                logger.warning(f"{name} has left: no more waiting for it")
                 self._ledger.drop_source(name)
+                if name in self._required:
+                    self._on_lost(name)
+            elif still_s > SILENCE_S:
+                logger.warning(f"waiting for {name}", throttle_duration_sec=SILENCE_S)
         if time.monotonic() - self._stalled_since_s > LOST_S:
             for topic in self._ledger.forgive():
                 self._node.get_logger().warning(f"a message of {topic} was lost in lock step")

@@ -292,10 +292,16 @@ class _Gel:
         """What single images, and frames where they are streamed, need to be compiled."""
 
         def work(image: NDArray[np.uint8]) -> None:
-            self.invert(image, lambda _stage, _share: None)
-            if streaming:
-                self.follow(image, False)
-                self.follow(image, True)
+            self.invert(image, lambda _stage, _fraction: None)
+            if not streaming:
+                return
+            try:
+                for paused in (False, True):
+                    self.follow(image, paused)
+            finally:  # the first real frame has nothing to do with this one
+                with self._lock:
+                    if self._stream is not None:
+                        self._stream.reset()
 
         return inversion_stages(self.model, self._reference, work)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -41,8 +42,9 @@ class ReadinessReport:
                 preparation.count,
                 preparation.failure,
             )
-        if state != self._said:
-            self._said = state
+        said = (*state, _coarse_s(preparation))
+        if said != self._said:
+            self._said = said
             self._publish(preparation, *state)
         elif preparation is not None and not (preparation.is_ready or preparation.failure):
             self._node.get_logger().info(preparation.describe(), throttle_duration_sec=QUIET_S)
@@ -86,3 +88,9 @@ class ReadinessReport:
         report = DiagnosticArray(status=[status])
         report.header.stamp = self._node.get_clock().now().to_msg()
         self._diagnostics.publish(report)
+
+
+def _coarse_s(preparation: Preparation | None) -> int:
+    """Time left in steps of 5 s, so that it is published while a stage goes on; -1: not known."""
+    left_s = 0.0 if preparation is None else preparation.seconds_left
+    return -1 if math.isnan(left_s) else round(left_s / 5.0)

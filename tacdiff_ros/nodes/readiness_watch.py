@@ -22,19 +22,27 @@ SHOWN_EVERY_S = 1.0
 class ReadinessWatch:
     """The last word of some nodes about their readiness."""
 
-    def __init__(self, node: Node, names: Sequence[str]) -> None:
-        """Listen to nodes by their names, without namespace."""
+    def __init__(self, node: Node, names: Sequence[str], if_there: Sequence[str] = ()) -> None:
+        """Listen.
+
+        Args:
+            node: that listens.
+            names: of nodes that are waited for, without namespace.
+            if_there: names of nodes that are waited for once they are there.
+        """
         self._node = node
         self._said: dict[str, Readiness | None] = dict.fromkeys(names)
+        self._if_there = set(if_there)
+        self._met: set[str] = set()  # in the graph, which may know a node after its first message
         self._shown_s = 0.0
-        if names:
+        if names or if_there:
             node.create_subscription(
                 Readiness, READINESS_TOPIC, self._on_readiness, LATCHED_FROM_MANY
             )
 
     def missing(self) -> str:
         """What the first node that is not ready does; empty when all are ready."""
-        if not self._said:
+        if not (self._said or self._if_there):
             return ""
         rclpy.spin_once(self._node, timeout_sec=PERIOD_S)
         waiting = [
@@ -50,15 +58,15 @@ class ReadinessWatch:
 
     def failures(self) -> list[str]:
         """Nodes that will never be ready, and why."""
-        return [
-            f"{name}: {said.failure}"
-            for name, said in self._said.items()
-            if said is not None and said.failure
-        ]
+        alive = set(self._node.get_node_names())
+        failed = {name: said.failure for name, said in self._said.items() if said and said.failure}
+        self._met |= alive & set(self._said)
+        gone = dict.fromkeys(self._met - alive, "has ended")
+        return [f"{name}: {why}" for name, why in (gone | failed).items()]
 
     def _on_readiness(self, message: Readiness) -> None:
         name = message.node.rsplit("/", 1)[-1]
-        if name in self._said:
+        if name in self._said or name in self._if_there:
             self._said[name] = message
 
 

@@ -41,7 +41,7 @@ from tacdiff_ros.nodes.qos import (
 )
 from tacdiff_ros.nodes.rig_parameters import declare_rig
 from tacdiff_ros.nodes.spinning import run
-from tacdiff_ros.nodes.topics import ROBOT_STATE
+from tacdiff_ros.nodes.topics import IMAGE_SOURCES, ROBOT_STATE
 from tacdiff_ros.nodes.worker import Progress, Worker
 from tacdiff_ros.optics.renderer import RenderSettings
 from tacdiff_ros.optics.variant import limit_threads
@@ -62,7 +62,7 @@ from tacdiff_ros.warm_up import touch_stages, twin_stages
 QUIET_S = 5.0  # between two warnings
 TICK_S = 0.02
 MOST_WAITING = 3  # frames, before the gel and before drawing
-MOST_IN_LOCK_STEP = 32  # none may be left out; the clock waits before there are so many
+MAX_IN_LOCK_STEP = 5000  # none may be left out; the clock waits long before there are so many
 REHEARSED_TOUCH = TouchRequest("sphere:diameter=5", IndenterPose(depth_mm=0.0), 0.2)
 LIVE_GRID, LIVE_SURFACE_MM = (41, 51), 0.3  # what two cores manage at a camera's rate
 LIVE_RENDERING = RenderSettings(samples=1)  # a quarter of the time; shadows are as soft
@@ -92,7 +92,8 @@ class TactileSimulatorNode(Node):
         indenter = declare(self, "indenter", "", "spec, to follow the robot; empty: it is not")
         rate_hz = declare(self, "rate_hz", 25.0, "frames a second where there is no camera")
         self._frame = declare(self, "frame_id", "gelsight_optical_frame", "of simulated images")
-        sources = {"virtual_panda": [ROBOT_STATE], "virtual_gelsight": ["image_raw"]}
+        images = {name: ["image_raw"] for name in IMAGE_SOURCES}
+        sources = {"virtual_panda": [ROBOT_STATE], **images}
         self._lock_step = LockStep(self, sources if indenter else {}, may_lag=True)
         self._rig = declare_rig(self)
         self._material = declare_model(self, "material", GelMaterial)
@@ -116,7 +117,7 @@ class TactileSimulatorNode(Node):
             for name in OUTPUTS
         }
         self._points = self.create_publisher(PointCloud2, "simulated/gel_points", RELIABLE_IMAGES)
-        most = MOST_IN_LOCK_STEP if self._lock_step.is_on else MOST_WAITING
+        most = MAX_IN_LOCK_STEP if self._lock_step.is_on else MOST_WAITING
         self._frames: NewestWorker[Callable[[], None]] = NewestWorker(
             lambda draw: draw(), self._warn, most
         )
@@ -168,6 +169,7 @@ class TactileSimulatorNode(Node):
 
     def _on_state(self, data: bytes) -> None:
         """States between which poses are interpolated; not all of a thousand a second."""
+        stamp_ns = 0
         try:
             stamp_ns = stamp_ns_of(data)
             if not 0 <= stamp_ns - self._state_ns < STATE_PERIOD_NS:
@@ -175,7 +177,6 @@ class TactileSimulatorNode(Node):
                 self._follow_state(self._decoder.decode(data))
         except InputError as error:
             self._warn(str(error))
-            return
         self._lock_step.received("virtual_panda", ROBOT_STATE, stamp_ns)
 
     def _follow_state(self, state: RobotState) -> None:
@@ -188,7 +189,8 @@ class TactileSimulatorNode(Node):
     def _on_camera(self, data: bytes) -> None:
         stamp_ns = stamp_ns_of(data)
         self._draw_all(self._pacing.add_image(stamp_ns))
-        self._lock_step.received("virtual_gelsight", "image_raw", stamp_ns)
+        for source in IMAGE_SOURCES:
+            self._lock_step.received(source, "image_raw", stamp_ns)
 
     def _draw_all(self, frames: list[DueFrame]) -> None:
         if not self.preparation.is_ready:
@@ -199,15 +201,14 @@ class TactileSimulatorNode(Node):
 
     def _move(self, due: DueFrame) -> None:
         """The gel under the next frame's indenter, while the last frame is drawn."""
-        pose = self._indenter_at(due.end_effector)
         try:
+            pose = self._indenter_at(due.end_effector)
             for point in self._path.take(due.stamp_ns, pose):
                 self._twin.move(point)
-            answer = self._twin.move(pose)
+            self._drawings.offer(partial(self._draw, self._twin.move(pose), due.stamp_ns))
         except BaseException:
             self._lock_step.end(due.stamp_ns)
             raise
-        self._drawings.offer(partial(self._draw, answer, due.stamp_ns))
 
     def _draw(self, answer: LiveAnswer, stamp_ns: int) -> None:
         stamp = Time(nanoseconds=stamp_ns).to_msg()
@@ -264,8 +265,10 @@ class TactileSimulatorNode(Node):
 
     def _on_request(self, request: Any, ticket: Ticket) -> Any:
         """Answer later, or at once where nothing can be computed."""
-        if not self.preparation.is_ready:
-            return SimulateTouch.Response(message=f"not ready: {self.preparation.describe()}")
+        try:
+            self.preparation.require_ready()
+        except InputError as error:
+            return SimulateTouch.Response(message=str(error))
         if self._touch is not None or self._stopping:
             return SimulateTouch.Response(message="another touch is simulated: wait for its end")
         touch = from_request(request)

@@ -22,6 +22,7 @@ WATCH_PERIOD_S = 0.5
 DISCOVERY_S = 0.5  # between the last participant's readiness and the first step
 REPEAT_S = 2.0  # a clock that stands still is published again
 QUIET_S = 10.0
+MAX_BEHIND_S = 0.2  # of a clock with a speed limit
 FAREWELL_S = 20.0  # for an arm that retracts before all end
 
 
@@ -31,7 +32,7 @@ class VirtualClockNode(Node):
     def __init__(self) -> None:
         """Wait for the participants."""
         super().__init__("virtual_clock")
-        step_ms = declare(self, "step_ms", 10, "the clock advances by this, ms, 1 to 100")
+        step_ms = declare(self, "step_ms", 10, "the clock advances by this, ms, 1 to 50")
         names = declare(self, "participants", [""], "names of the nodes that hold the clock")
         followers = declare(
             self, "followers", [""], "names of participants that may be behind: nobody needs them"
@@ -42,10 +43,10 @@ class VirtualClockNode(Node):
         )
         refuse_unknown(self)
         everybody = [name for name in (*names, *followers) if name]
-        if not everybody or not (1 <= step_ms <= 100 and 0 <= lag <= 10 and self._speed >= 0):
+        if not everybody or not (1 <= step_ms <= 50 and 0 <= lag <= 10 and self._speed >= 0):
             raise InputError(
                 f"parameters 'participants' {names}, 'step_ms' {step_ms}, 'follower_lag_s' {lag:g}"
-                f", 'speed_limit' {self._speed:g}: expected a name or more, 1 to 100, 0 to 10, "
+                f", 'speed_limit' {self._speed:g}: expected a name or more, 1 to 50, 0 to 10, "
                 "0 or more"
             )
         step_ns = 1_000_000 * step_ms
@@ -53,6 +54,7 @@ class VirtualClockNode(Node):
         start_ns = time.time_ns() // step_ns * step_ns
         self._conductor = StepConductor(start_ns, step_ns, lags)
         self._start_ns, self._unready = start_ns, set(everybody)
+        self._met: set[str] = set()  # in the graph
         self._started_s: float | None = None
         self._moved_s = self._published_s = time.monotonic()
         self._asked_to_stop_s: float | None = None
@@ -71,11 +73,21 @@ class VirtualClockNode(Node):
     def is_finished(self) -> bool:
         """Whether nobody is left, or they had long enough."""
         waited_s = time.monotonic() - (self._asked_to_stop_s or 0.0)
-        return waited_s > FAREWELL_S or not self._conductor.participants
+        nobody = self._started_s is None or not self._conductor.participants
+        return waited_s > FAREWELL_S or nobody
 
     def _on_readiness(self, message: Readiness) -> None:
+        name = message.node.rsplit("/", 1)[-1]
         if message.ready:
-            self._unready.discard(message.node.rsplit("/", 1)[-1])
+            self._unready.discard(name)
+        elif message.failure and name in self._unready:
+            self._give_up(name, f"will never be ready ({message.failure})")
+
+    def _give_up(self, name: str, why: str) -> None:
+        """Go on without a participant."""
+        self.get_logger().error(f"{name} {why}: the clock goes on without it")
+        self._unready.discard(name)
+        self._conductor.drop(name)
 
     def _on_done(self, message: StepDone) -> None:
         self._conductor.participant_done(message.node, to_nanoseconds(message.time))
@@ -92,7 +104,10 @@ class VirtualClockNode(Node):
         if self._speed <= 0 or self._started_s is None:
             return False
         passed_s = 1e-9 * (self._conductor.now_ns - self._start_ns)
-        return passed_s > self._speed * (time.monotonic() - self._started_s)
+        ahead_s = passed_s - self._speed * (time.monotonic() - self._started_s)
+        if ahead_s < -MAX_BEHIND_S:  # what was slow is not made up for by haste
+            self._started_s = time.monotonic() - passed_s / self._speed
+        return ahead_s > 0.0
 
     def _publish(self) -> None:
         self._published_s = time.monotonic()
@@ -104,6 +119,7 @@ class VirtualClockNode(Node):
         if self._started_s is None:
             if self._unready:
                 self._moved_s = now_s
+                self._look_for_unready()
             elif now_s - self._moved_s > DISCOVERY_S:
                 self._started_s = now_s
                 self._conductor.start()
@@ -114,6 +130,16 @@ class VirtualClockNode(Node):
             self._look_for(self._conductor.waits_for())
         if now_s - self._published_s > REPEAT_S:
             self._publish()
+
+    def _look_for_unready(self) -> None:
+        alive = set(self.get_node_names())
+        self._met |= alive & self._unready
+        for name in sorted(self._met & self._unready - alive):
+            self._give_up(name, "has left before it was ready")
+        if self._unready:
+            self.get_logger().info(
+                f"waiting for {', '.join(sorted(self._unready))}", throttle_duration_sec=QUIET_S
+            )
 
     def _look_for(self, waiting: list[str]) -> None:
         alive = self.get_node_names()

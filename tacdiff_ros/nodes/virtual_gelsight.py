@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 QUIET_S = 5.0  # between two warnings
 INDENTER_TOPIC = "ground_truth/indenter"
-MOST_WAITING = 3  # images, in lock step
+MAX_WAITING = 3  # images, in lock step
 
 
 class VirtualGelsightNode(Node):
@@ -88,7 +88,7 @@ class VirtualGelsightNode(Node):
         self._newest: tuple[int, IndenterPose] | None = None
         self._due_ns: int | None = None
         self._frames: NewestWorker[tuple[int, IndenterPose]] = NewestWorker(
-            lambda frame: self._see(*frame), self._complain, MOST_WAITING
+            lambda frame: self._see(*frame), self._complain, MAX_WAITING
         )
         self.create_subscription(
             PoseStamped, INDENTER_TOPIC, self._on_indenter, self._lock_step.qos(LATEST_COMMAND)
@@ -121,7 +121,7 @@ class VirtualGelsightNode(Node):
     def _on_step(self, now_ns: int) -> None:
         """In lock step: one image at each multiple of the period, of the indenter at that time."""
         period_ns = round(1e9 / self._rate_hz)
-        if self._due_ns is None:
+        if self._due_ns is None or self._due_ns < now_ns - period_ns:
             self._due_ns = now_ns
         if now_ns < self._due_ns or not self.preparation.is_ready:
             return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import fields
 
 from franka_msgs.msg import FrankaRobotState
@@ -39,8 +38,8 @@ from tacdiff_ros.virtual.rig import STEP_NS, RigReading, VirtualRig
 
 BROADCASTER = "franka_robot_state_broadcaster"
 STEP_PERIOD_S = 1e-3
-LONGEST_FAULT_S = 3600.0
-LONGEST_FAREWELL_S = 10.0
+MAX_FAULT_S = 3600.0
+MAX_FAREWELL_S = 10.0
 
 
 class VirtualPandaNode(Node):
@@ -88,12 +87,13 @@ class VirtualPandaNode(Node):
 
     def request_stop(self, _reason: str) -> None:
         """Go on while somebody commands the arm, who may want to retract first."""
-        self._stop_asked_s = time.monotonic()
+        self._stop_asked_s = self._lock_step.monotonic_s()
 
     def is_finished(self) -> bool:
         """Whether nobody commands the arm any more, or has done so for long enough."""
-        waited_s = time.monotonic() - self._stop_asked_s
-        return waited_s > LONGEST_FAREWELL_S or self.count_publishers("target_pose") == 0
+        waited_s = self._lock_step.monotonic_s() - self._stop_asked_s
+        long_s = self._lock_step.still_for_s() + max(0.0, waited_s)
+        return long_s > MAX_FAREWELL_S or self.count_publishers("target_pose") == 0
 
     def _declare_floats(self, prefix: str, kind: type) -> dict[str, float]:
         values = {}
@@ -127,18 +127,21 @@ class VirtualPandaNode(Node):
         )
 
     def _advance(self) -> None:
-        self._advance_to(self.get_clock().now().nanoseconds)
+        now_ns = self.get_clock().now().nanoseconds
+        if now_ns > 0:  # a clock that nobody publishes yet shows 0
+            self._advance_to(now_ns)
 
     def _advance_to(self, now_ns: int) -> None:
-        for reading in self._rig.advance(now_ns):
+        readings = self._rig.advance(now_ns)
+        for reading in readings:
             convenience = reading.stamp_ns // STEP_NS % self._every == 0
             if reading.reported is not None:
                 message = self._messages.fill(reading.arm, reading.reported)
                 self._states.publish(message)
                 if convenience:
                     self._publish_convenience(message)
-                self._lock_step.published(reading.stamp_ns)
-            if convenience:
+                self._lock_step.published(reading.reported.stamp_ns)
+            if convenience or (self._lock_step.is_on and reading is readings[-1]):
                 self._publish_truth(reading)
 
     def _publish_convenience(self, state: FrankaRobotState) -> None:
@@ -173,7 +176,7 @@ class VirtualPandaNode(Node):
     ) -> InjectFault.Response:
         try:
             fault = parse_fault(request.fault)
-            if not 0.0 <= request.duration <= LONGEST_FAULT_S:
+            if not 0.0 <= request.duration <= MAX_FAULT_S:
                 raise InputError(f"duration {request.duration} s; expected 0 to 3600")
         except InputError as error:
             response.success, response.message = False, str(error)

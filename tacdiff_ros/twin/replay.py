@@ -26,7 +26,7 @@ from tacdiff_ros.twin.live_twin import LiveTwin
 from tacdiff_ros.twin.replay_frames import UNTOUCHED, FrameState, Recording, ReplayFrame
 
 MOST_REFERENCES = 20
-MOST_WAITING = 4  # frames that are not drawn yet
+MAX_WAITING = 4  # frames that are not drawn yet
 SIMULATED_PHASES = ("approach", "indent", "translate", "rotate", "retract")
 NO_POSE = "no recorded pose"
 NO_REFERENCE = "before the first reference image"
@@ -205,7 +205,7 @@ class _Replay:
             self.skips.add(NOT_ASKED_FOR)
             return
         self._waiting.append(self._drawing.submit(self._draw, frame, state, answer))
-        if len(self._waiting) > MOST_WAITING:
+        if len(self._waiting) > MAX_WAITING:
             self._waiting.popleft().result().result()
 
     def finish(self) -> None:

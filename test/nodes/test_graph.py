@@ -77,6 +77,9 @@ class Graph:
             for name, options in nodes.items()
         }
 
+        waiter = [sys.executable, "-m", "tacdiff_ros.nodes.wait_until_ready", *nodes]
+        subprocess.run(waiter, env=self.environment, check=True, timeout=240)
+
     def client(self, *arguments: str) -> subprocess.Popen[str]:
         """A process that sends one goal."""
         command = [sys.executable, "-m", "tacdiff_ros.nodes.acquire_client", *arguments]

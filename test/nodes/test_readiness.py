@@ -66,7 +66,7 @@ def test_a_request_before_readiness_is_told_how_long_to_wait(cold):
     _node, _executor, _said, call, _environment = cold
     response = call()
     assert not response.success
-    assert response.message.startswith("not ready: compiling kernels, first run only")
+    assert response.message.startswith("not ready yet: compiling kernels, first run only")
     assert "s left" in response.message
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -31,8 +33,24 @@ class Meeting:
         self.spin(0.5)
 
 
+@pytest.fixture(scope="session")
+def ready() -> Callable[..., None]:
+    """Waits until a node has compiled what it needs, however slow the machine is."""
+
+    def wait(name: str, environment: dict[str, str], arguments: list[str] | None = None) -> None:
+        command = [sys.executable, "-m", "tacdiff_ros.nodes.wait_until_ready", name]
+        namespace = [word for word in arguments or [] if word.startswith("__ns:=")]
+        remapped = ["--ros-args", "-r", *namespace] if namespace else []
+        done = subprocess.run(
+            [*command, *remapped], env=environment, capture_output=True, text=True, timeout=600
+        )
+        assert done.returncode == 0, done.stderr
+
+    return wait
+
+
 @pytest.fixture(scope="module")
-def meeting(tmp_path_factory) -> Iterator[Callable[[str, list[str]], Meeting]]:
+def meeting(tmp_path_factory, ready) -> Iterator[Callable[[str, list[str]], Meeting]]:
     """Starts a node with arguments, and gives a node to meet it."""
     rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not installed; `make setup` brings it")
     from tacdiff_ros.cli.processes import isolated_environment, running_node
@@ -49,6 +67,7 @@ def meeting(tmp_path_factory) -> Iterator[Callable[[str, list[str]], Meeting]]:
         def start(name: str, arguments: list[str]) -> Meeting:
             log = tmp_path_factory.mktemp("log") / f"{name}.log"
             stack.enter_context(running_node(name, arguments, log, environment))
+            ready(name, environment, arguments)
             return Meeting(node, executor)
 
         yield start

@@ -62,7 +62,7 @@ class Client:
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory):
+def client(tmp_path_factory, ready):
     environment, before = isolated_environment(), dict(os.environ)
     os.environ.update(environment)
     context = rclpy.Context()
@@ -74,6 +74,7 @@ def client(tmp_path_factory):
     with ExitStack() as stack:
         arguments = ["-p", "streaming:=true", "-p", "spacing_mm:=0.4", "-p", "width_px:=160"]
         stack.enter_context(running_node("mesh_inversion", arguments, log, environment))
+        ready("mesh_inversion", environment)
         yield Client(node, executor, log)
     node.destroy_node()
     context.try_shutdown()

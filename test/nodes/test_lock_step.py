@@ -18,6 +18,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed; `make setup` brings
 from tacdiff_ros.acquisition.bag_reading import open_run
 from tacdiff_ros.cli.processes import isolated_environment, running_node
 from tacdiff_ros.cli.virtual_graph import in_lock_step
+from tacdiff_ros.resources import config_path
 
 STANDSTILL_S = 6.0  # longer than any watch on hardware allows
 PROTOCOL = {
@@ -100,3 +101,48 @@ def test_force_and_depth_are_as_they_are_without_a_standstill(recorded):
     error = columns["measured_depth_mm"][dwelling] - columns["commanded_depth_mm"][dwelling]
     assert dwelling.sum() >= 10
     assert np.abs(error).max() < 0.06
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        (["lock_step:=true"], "without 'use_sim_time'"),
+        (["lock_step:=true", "use_sim_time:=true"], "'lock_step_nodes' lacks virtual_panda"),
+    ],
+)
+def test_acquisition_takes_no_part_where_the_arm_may_be_a_real_one(parameters, expected):
+    command = [sys.executable, "-m", "tacdiff_ros.nodes.acquisition", "--ros-args"]
+    command += ["--params-file", str(config_path("tacdiff.yaml"))]
+    command += [word for text in parameters for word in ("-p", text)]
+    done = subprocess.run(
+        command, env=isolated_environment(), capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert expected in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_cancelled_run_ends_though_the_clock_stands_still(tmp_path):
+    """Nobody steps the clock: its participants never come."""
+    environment = isolated_environment()
+    nodes = ["-p", "lock_step_nodes:=['virtual_panda','acquisition']"]
+    extra = ["-p", f"data_folder:={tmp_path}", "-p", "use_sim_time:=true", "-p", "lock_step:=true"]
+    with running_node("acquisition", [*extra, *nodes], tmp_path / "log", environment):
+        client = subprocess.Popen(
+            [sys.executable, "-m", "tacdiff_ros.nodes.acquire_client", "--output", "run"],
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        end = time.monotonic() + 60.0
+        while not (tmp_path / "run").exists() and time.monotonic() < end:
+            time.sleep(0.2)
+        time.sleep(1.0)
+        client.send_signal(signal.SIGINT)
+        result = json.loads(client.communicate(timeout=60)[0])
+    assert result["cause"] == "cancelled"
+    assert not open_run_outcome(tmp_path / "run")["success"]
+
+
+def open_run_outcome(folder):
+    return yaml.safe_load((folder / "run.yaml").read_text())["outcome"]

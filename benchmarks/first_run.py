@@ -135,6 +135,7 @@ def measure_tests(_options: argparse.Namespace) -> Part:
     return rows, {
         "node_tests_passed": int(passed[1]) if passed else 0,
         "node_tests_failed": len(failed),
+        "node_tests_failed_names": failed,
         "node_tests_seconds": round(time.monotonic() - started, 1),
     }
 

@@ -15,6 +15,7 @@ from tacdiff_ros.cli.dataset import dataset
 from tacdiff_ros.cli.demo import demo
 from tacdiff_ros.cli.doctor import doctor
 from tacdiff_ros.cli.evaluate import evaluate
+from tacdiff_ros.cli.interrupts import EXIT_CODE, watch_interrupts
 from tacdiff_ros.cli.invert import invert
 from tacdiff_ros.cli.markers import markers
 from tacdiff_ros.cli.simulate import simulate
@@ -54,6 +55,21 @@ def _keep_command_names() -> None:
 
 def run(arguments: list[str] | None = None) -> int:
     """Run a command line; bad input gives one line on stderr and exit code 2."""
+    with watch_interrupts() as interrupts:
+        try:
+            code = _run(arguments)
+        except Exception:
+            if not interrupts.came:  # else some library made it of the interrupt
+                raise
+            code = EXIT_CODE
+        except KeyboardInterrupt:
+            code = EXIT_CODE
+    if code == EXIT_CODE:
+        print("interrupted", file=sys.stderr)
+    return code
+
+
+def _run(arguments: list[str] | None) -> int:
     try:
         _check_text(sys.argv[1:] if arguments is None else arguments)
         code = application(args=arguments, standalone_mode=False)
@@ -64,9 +80,8 @@ def run(arguments: list[str] | None = None) -> int:
         return ending.exit_code
     except USAGE_ERROR as error:
         return _refuse(f"{error.format_message().rstrip('.')}: see `tacdiff --help`.")
-    except (typer.Abort, KeyboardInterrupt):
-        print("interrupted", file=sys.stderr)
-        return 130
+    except typer.Abort:
+        return EXIT_CODE
     except BrokenPipeError:  # `tacdiff markers video.avi | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

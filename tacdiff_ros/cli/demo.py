@@ -69,7 +69,7 @@ def demo(
             figures = _given_frames(job, frames, marker_grid, trials)
     except _StoppedError as stopped:
         console.print(f"[red]{stopped}[/]; logs are in {out / 'logs'}")
-        return 1
+        return 130 if "interrupted" in str(stopped) or "cancelled" in str(stopped) else 1
     figures |= {
         "images": sum(result["samples"] for result in job.results),
         "images_lost": sum(result["images_lost"] for result in job.results),
@@ -143,9 +143,9 @@ def _whole_job(job: _Job, seed: int, trials: int) -> dict[str, Any]:
 
     truth = virtual_unit(seed)
     grid = truth.markers.grid if truth.markers is not None else MarkerGrid(7, 9)
-    job.say("1. three presses of a ball, by a virtual arm on a virtual sensor")
+    job.say("1. two presses of a ball, by a virtual arm on a virtual sensor")
     ball = job.record(_ball_run(job, seed))
-    job.say("2. calibrating the sensor from three of its images")
+    job.say("2. calibrating the sensor from three of its images: untouched, and the presses")
     calibrated = _calibrate(job, ball)
     job.say("3. a cross, with the calibrated twin beside it, live")
     cross = job.record(_cross_run(job, seed, trials))

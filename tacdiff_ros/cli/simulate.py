@@ -118,7 +118,7 @@ def simulate(
         return
     force = math.hypot(*meta["force_n"])
     print(
-        f"{out}: {meta['largest_indentation_mm']:.2f} mm deep, {force:.2f} N, "
+        f"{out}: {meta['largest_indentation_mm']:.2f} mm largest indentation, {force:.2f} N, "
         f"{meta['seconds']:.1f} s"
     )
 

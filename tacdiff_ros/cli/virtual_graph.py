@@ -134,17 +134,21 @@ def _send_goal(
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("starting the nodes", total=1.0)
         last_step = ""
+        interrupted = False
         while True:
             try:
                 line = client.stderr.readline()
             except KeyboardInterrupt:
+                interrupted = True
                 client.send_signal(signal.SIGINT)
+                console.print("interrupted: ending the run and its nodes")
                 continue
             if not line:
                 break
             feedback = _parse(line)
             if feedback is None:
-                console.print(line.rstrip(), markup=False)
+                if not interrupted:  # else what Python says of an interrupted import
+                    console.print(line.rstrip(), markup=False)
                 continue
             if "waiting" in feedback:
                 progress.update(task, description=feedback["waiting"])
@@ -161,6 +165,8 @@ def _send_goal(
     client.wait()
     watch.join()
     nothing = ended[0] if ended else "the acquisition gave no result"
+    if interrupted:
+        nothing = "interrupted before the goal was sent"
     return _parse(answer) or {"success": False, "message": nothing}
 
 

@@ -20,7 +20,12 @@ MEMORY_GROUP = Path("/sys/fs/cgroup")
 
 def check_disk(folder: Path) -> Check:
     """Free space where results, kernels and temporary files go."""
-    folders = [_existing(folder.absolute()), cache_folder(), Path(tempfile.gettempdir())]
+    there = _existing(folder.absolute())
+    if not there.is_dir():
+        return Check("disk", "bad", f"{there} is no folder", "choose another folder for results")
+    if not os.access(there, os.W_OK | os.X_OK):
+        return Check("disk", "bad", f"{there} cannot be written to", "choose another folder")
+    folders = [there, cache_folder(), Path(tempfile.gettempdir())]
     free = {path: shutil.disk_usage(path).free / GB for path in folders}
     least = min(free, key=lambda path: free[path])
     found = f"{free[least]:.1f} GB free at {least}"
@@ -61,7 +66,7 @@ def check_cache_folder() -> Check:
         return Check(
             "cache folder",
             "warning",
-            f"{folder}, for want of a home folder: lost when the machine restarts",
+            f"{folder}, a temporary folder: lost when the machine restarts",
             "set TACDIFF_CACHE_DIR to a folder of yours",
         )
     return Check("cache folder", "good", str(folder))

@@ -45,7 +45,7 @@ def acquire(
     client = ActionClient(node, Acquire, "acquire")
     end_s = time.monotonic() + server_timeout_s
     watch = watch or ReadinessWatch(node, [])
-    while missing := _missing(node, client, topics) or watch.missing():
+    while missing := watch.missing() or _missing(node, client, topics):
         if interrupts:
             return {"success": False, "message": "interrupted before the goal was sent"}
         if failures := watch.failures():

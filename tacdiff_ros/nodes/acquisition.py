@@ -207,6 +207,8 @@ class AcquisitionNode(Node):
         run_ = self._run
         if run_ is None or self._lock_step.still_for_s() < STANDSTILL_S:
             return
+        if not self.count_publishers("/clock"):
+            run_.session.stop(Cause.STALE_STATE, "nobody publishes /clock: start virtual_clock")
         if run_.session.is_asked_to_stop:
             self._finish(run_, run_.session.abandoned())
 

@@ -79,6 +79,8 @@ def declare(node: Node, name: str, default: Any, description: str | ParameterDes
     except (InvalidParameterTypeException, InvalidParameterValueException) as error:
         given = node._parameter_overrides[name].value
         raise InputError(f"parameter '{name}' is {given!r}: {_one_line(error)}") from error
+    if value is None and isinstance(default, list):
+        return []  # what rcl makes of an empty list
     return list(value) if isinstance(value, array) else value
 
 

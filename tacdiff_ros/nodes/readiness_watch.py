@@ -72,7 +72,7 @@ class ReadinessWatch:
 
 def _describe(name: str, said: Readiness | None) -> str:
     if said is None:
-        return f"{name} starts"
+        return f"{name} is not there yet"
     left = said.seconds_left
     about = "" if math.isnan(left) else f", about {left:.0f} s left"
     return f"{name} prepares {said.stage} ({said.stage_number} of {said.stage_count}{about})"

@@ -20,9 +20,11 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _frame: interrupts.append(number))
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("nodes", nargs="+", help="names without namespace")
-    parser.add_argument("--timeout", type=float, default=600.0, help="seconds")
-    options, ros_arguments = parser.parse_known_args()
+    parser.add_argument("nodes", nargs="+", type=_name, help="names without namespace")
+    parser.add_argument("--timeout", type=_seconds, default=600.0, help="seconds, above 0")
+    words = sys.argv[1:]
+    ros = words.index("--ros-args") if "--ros-args" in words else len(words)
+    options, ros_arguments = parser.parse_args(words[:ros]), words[ros:]
     rclpy.init(args=[sys.argv[0], *ros_arguments], signal_handler_options=SignalHandlerOptions.NO)
     node = Node("wait_until_ready")
     line = wait(node, options.nodes, options.timeout, interrupts)
@@ -31,6 +33,19 @@ def main() -> int:
     if line:
         print(f"error: {line}", file=sys.stderr)
     return 1 if line else 0
+
+
+def _name(text: str) -> str:
+    if "/" in text:
+        raise argparse.ArgumentTypeError(f"'{text}': give the name without its namespace")
+    return text
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0.0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text} s: expected above 0 and below 1e6")
+    return value
 
 
 def wait(node: Node, names: list[str], timeout_s: float, interrupts: list[int]) -> str:

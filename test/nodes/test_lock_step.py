@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,6 +15,9 @@ import pytest
 import yaml
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed; `make setup` brings it")
+
+import rclpy
+from rosgraph_msgs.msg import Clock
 
 from tacdiff_ros.acquisition.bag_reading import open_run
 from tacdiff_ros.cli.processes import isolated_environment, running_node
@@ -122,8 +126,13 @@ def test_acquisition_takes_no_part_where_the_arm_may_be_a_real_one(parameters, e
 
 
 def test_a_cancelled_run_ends_though_the_clock_stands_still(tmp_path):
-    """Nobody steps the clock: its participants never come."""
-    environment = isolated_environment()
+    """Somebody is there to publish a clock, and never does."""
+    environment, before = isolated_environment(), dict(os.environ)
+    os.environ.update(environment)
+    context = rclpy.Context()
+    context.init()
+    silent = rclpy.create_node("silent_clock", context=context)
+    silent.create_publisher(Clock, "/clock", 1)
     nodes = ["-p", "lock_step_nodes:=['virtual_panda','acquisition']"]
     extra = ["-p", f"data_folder:={tmp_path}", "-p", "use_sim_time:=true", "-p", "lock_step:=true"]
     with running_node("acquisition", [*extra, *nodes], tmp_path / "log", environment):
@@ -140,6 +149,10 @@ def test_a_cancelled_run_ends_though_the_clock_stands_still(tmp_path):
         time.sleep(1.0)
         client.send_signal(signal.SIGINT)
         result = json.loads(client.communicate(timeout=60)[0])
+    silent.destroy_node()
+    context.try_shutdown()
+    os.environ.clear()
+    os.environ.update(before)
     assert result["cause"] == "cancelled"
     assert not open_run_outcome(tmp_path / "run")["success"]
 

@@ -126,15 +126,30 @@ def _send_goal(
         text=True,
         start_new_session=True,
     )
-    assert client.stderr is not None and client.stdout is not None  # noqa: S101
+    assert client.stdout is not None  # noqa: S101
     ended: list[str] = []
     watch = threading.Thread(target=_watch, args=(nodes, client, ended), daemon=True)
     watch.start()
+    interrupted = _follow(client, console)
+    answer = client.stdout.read().strip()
+    client.wait()
+    watch.join()
+    nothing = ended[0] if ended else "the acquisition gave no result"
+    if interrupted:
+        nothing = "interrupted before the goal was sent"
+    result = _parse(answer) or {"success": False, "message": nothing}
+    if not result["success"] and (cause := _ended(nodes)):
+        result["message"] = cause  # the client only knows that a node is gone
+    return result
+
+
+def _follow(client: subprocess.Popen[str], console: Console) -> bool:
+    """Show what the client says until it ends; whether Ctrl-C came, which is handed on to it."""
+    assert client.stderr is not None  # noqa: S101
+    interrupted = False
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("starting the nodes", total=1.0)
-        last_step = ""
-        interrupted = False
+        feedback = _FeedbackLines(console, progress)
         while True:
             try:
                 line = client.stderr.readline()
@@ -144,30 +159,33 @@ def _send_goal(
                 console.print("interrupted: ending the run and its nodes")
                 continue
             if not line:
-                break
-            feedback = _parse(line)
-            if feedback is None:
-                if not interrupted:  # else what Python says of an interrupted import
-                    console.print(line.rstrip(), markup=False)
-                continue
-            if "waiting" in feedback:
-                progress.update(task, description=feedback["waiting"])
-                if not console.is_terminal and feedback["waiting"] != last_step:
-                    console.print(feedback["waiting"], markup=False, highlight=False)
-                last_step = feedback["waiting"]
-                continue
+                return interrupted
+            if _parse(line) is not None or not interrupted:
+                feedback.show(line)  # else what Python says of an interrupted import
+
+
+class _FeedbackLines:
+    """Progress on a terminal, a line for each new step elsewhere."""
+
+    def __init__(self, console: Console, progress: Progress) -> None:
+        self._console, self._progress = console, progress
+        self._task = progress.add_task("starting the nodes", total=1.0)
+        self._last = ""
+
+    def show(self, line: str) -> None:
+        """One line of the client: feedback as JSON, or a message."""
+        feedback = _parse(line)
+        if feedback is None:
+            self._console.print(line.rstrip(), markup=False)
+            return
+        text, completed = feedback.get("waiting", ""), 0.0
+        if not text:
             text = f"trial {feedback['trial']}: {feedback['step']}"
-            progress.update(task, completed=feedback["progress"], description=f"{text:30}")
-            if not console.is_terminal and text != last_step:
-                console.print(text)
-            last_step = text
-    answer = client.stdout.read().strip()
-    client.wait()
-    watch.join()
-    nothing = ended[0] if ended else "the acquisition gave no result"
-    if interrupted:
-        nothing = "interrupted before the goal was sent"
-    return _parse(answer) or {"success": False, "message": nothing}
+            completed = feedback["progress"]
+        self._progress.update(self._task, completed=completed, description=f"{text:30}")
+        if not self._console.is_terminal and text != self._last:
+            self._console.print(text, markup=False, highlight=False)
+        self._last = text
 
 
 def _watch(
@@ -175,13 +193,20 @@ def _watch(
 ) -> None:
     """End the client when a node ends before it, and keep that node's last line."""
     while client.poll() is None:
-        for log, process in nodes.items():
-            if process.poll() is not None:
-                lines = _lines(log)
-                ended.append(f"{log.stem} ended: {lines[-1] if lines else 'without a word'}")
-                client.kill()
-                return
+        if cause := _ended(nodes):
+            ended.append(cause)
+            client.kill()
+            return
         time.sleep(WATCH_PERIOD_S)
+
+
+def _ended(nodes: dict[Path, subprocess.Popen[bytes]]) -> str:
+    """Which node has ended, and its last line; empty while all run."""
+    for log, process in nodes.items():
+        if process.poll() is not None:
+            lines = _lines(log)
+            return f"{log.stem} ended: {lines[-1] if lines else 'without a word'}"
+    return ""
 
 
 def _lines(log: Path) -> list[str]:

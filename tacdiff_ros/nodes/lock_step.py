@@ -145,8 +145,8 @@ class LockStep:
 
     def _on_done(self, message: StepDone) -> None:
         newest_ns = to_nanoseconds(message.newest) or NEVER_NS
-        self._stalled_since_s = time.monotonic()  # what it announces may be on its way
-        self._ledger.source_done(message.node, to_nanoseconds(message.time), newest_ns)
+        if self._ledger.source_done(message.node, to_nanoseconds(message.time), newest_ns):
+            self._stalled_since_s = time.monotonic()  # what it announces may be on its way
         self._proceed()
 
     def _proceed(self) -> None:

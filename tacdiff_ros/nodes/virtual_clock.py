@@ -19,7 +19,7 @@ from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.virtual.lock_step import StepConductor
 
 WATCH_PERIOD_S = 0.5
-DISCOVERY_S = 0.5  # between the last participant's readiness and the first step
+DISCOVERY_S = 1.0  # between the last participant's readiness and the first step
 REPEAT_S = 2.0  # a clock that stands still is published again
 QUIET_S = 10.0
 MAX_BEHIND_S = 0.2  # of a clock with a speed limit

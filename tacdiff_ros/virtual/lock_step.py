@@ -76,13 +76,16 @@ class StepLedger:
             if step_ns > self._step_ns:
                 self._before_ns, self._step_ns = self._step_ns, step_ns
 
-    def source_done(self, name: str, done_ns: int, newest_ns: int) -> None:
-        """A participant says that it is done; those that are no source are ignored."""
+    def source_done(self, name: str, done_ns: int, newest_ns: int) -> bool:
+        """A participant says that it is done; whether a source announces a new message."""
         with self._lock:
             source = self._sources.get(name)
-            if source is not None:
-                source.done_ns = max(source.done_ns, done_ns)
-                source.newest_ns = max(source.newest_ns, newest_ns)
+            if source is None:
+                return False
+            is_new = newest_ns > source.newest_ns
+            source.done_ns = max(source.done_ns, done_ns)
+            source.newest_ns = max(source.newest_ns, newest_ns)
+            return is_new
 
     def received(self, name: str, topic: str, stamp_ns: int) -> None:
         """A message of a source was processed."""

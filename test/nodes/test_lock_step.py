@@ -17,13 +17,19 @@ import yaml
 pytest.importorskip("rclpy", reason="ROS 2 is not installed; `make setup` brings it")
 
 import rclpy
+from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
+from tacdiff_ros.msg import StepDone
 
 from tacdiff_ros.acquisition.bag_reading import open_run
 from tacdiff_ros.cli.processes import isolated_environment, running_node
 from tacdiff_ros.cli.virtual_graph import in_lock_step
+from tacdiff_ros.nodes.conversion.geometry import to_time
+from tacdiff_ros.nodes.lock_step import LockStep
+from tacdiff_ros.nodes.qos import LOCK_STEP
 from tacdiff_ros.resources import config_path
 
+BEFORE = dict(os.environ)
 STANDSTILL_S = 6.0  # longer than any watch on hardware allows
 PROTOCOL = {
     "version": 1,
@@ -155,6 +161,41 @@ def test_a_cancelled_run_ends_though_the_clock_stands_still(tmp_path):
     os.environ.update(before)
     assert result["cause"] == "cancelled"
     assert not open_run_outcome(tmp_path / "run")["success"]
+
+
+def test_a_first_message_that_is_lost_is_given_up_though_its_sender_repeats_its_word():
+    """Discovery may be late: the message is gone, its announcement comes again and again."""
+    context = rclpy.Context()
+    os.environ.update(environment := isolated_environment())
+    context.init()
+    overrides = [
+        Parameter("lock_step", value=True),
+        Parameter("use_sim_time", value=True),
+        Parameter("lock_step_nodes", value=["world"]),
+    ]
+    node = rclpy.create_node("reader", context=context, parameter_overrides=overrides)
+    world = rclpy.create_node("world", context=context)
+    executor = rclpy.executors.SingleThreadedExecutor(context=context)
+    for member in (node, world):
+        executor.add_node(member)
+    steps: list[int] = []
+    LockStep(node, {"world": ["data"]}, steps.append)
+    clock = world.create_publisher(Clock, "/clock", LOCK_STEP)
+    done = world.create_publisher(StepDone, "lock_step/done", LOCK_STEP)
+    now = to_time(1_000_000_000)
+    end = time.monotonic() + 30.0
+    while not steps and time.monotonic() < end:
+        clock.publish(Clock(clock=now))
+        done.publish(StepDone(node="world", time=now, newest=now))
+        for _ in range(10):
+            executor.spin_once(timeout_sec=0.1)
+    node.destroy_node()
+    world.destroy_node()
+    context.try_shutdown()
+    for name in environment.keys() - BEFORE.keys():
+        os.environ.pop(name, None)
+    os.environ.update(BEFORE)
+    assert steps == [1_000_000_000]
 
 
 def open_run_outcome(folder):

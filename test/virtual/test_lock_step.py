@@ -53,6 +53,14 @@ def test_lost_messages_are_named_and_forgiven():
     assert ledger.take_arrived() == 10
 
 
+def test_only_what_is_new_is_announced():
+    """A word that is repeated must not keep anybody waiting for a message that was lost."""
+    ledger = StepLedger({"sensor": ["image"]})
+    assert ledger.source_done("sensor", 10, 10)
+    assert not ledger.source_done("sensor", 10, 10)
+    assert not ledger.source_done("nobody", 10, 10)
+
+
 def test_a_source_that_left_is_not_waited_for():
     ledger = StepLedger({"sensor": ["image"]})
     ledger.step(10)

@@ -75,6 +75,7 @@ def measure(names: list[str]) -> Part:
         figures["images_lost"] = max(row["images_lost"] for row in whole)
         psnr = [row["contact_psnr_db"] for row in whole]
         figures["contact_psnr_spread_db"] = round(max(psnr) - min(psnr), 3)
+        figures |= {f"{row['case']}_contact_psnr_db": row["contact_psnr_db"] for row in whole}
     return rows, figures
 
 

@@ -88,7 +88,12 @@ def run_graph(run: GraphRun, logs: Path, console: Console) -> dict[str, Any]:
 
 
 def in_lock_step(nodes: dict[str, list[str]]) -> dict[str, list[str]]:
-    """The same nodes on the clock of the virtual world, which is started first."""
+    """The same nodes on the clock of the virtual world, which is started first.
+
+    Without a virtual arm there is no such world: the nodes stay on the wall clock.
+    """
+    if "virtual_panda" not in nodes:
+        return dict(nodes)
     taking_part = [name for name in nodes if name in WORLD + FOLLOWERS]
     shared = parameters(use_sim_time="true", lock_step="true", lock_step_nodes=_listed(taking_part))
     clock = parameters(

@@ -41,7 +41,7 @@ def test_whatever_a_stage_raises_is_named_and_nobody_waits_for_ever(error):
     with pytest.raises(InputError, match="preparing 'images' failed"):
         job.wait()
     assert not job.is_ready and not is_warm("job")
-    with pytest.raises(InputError, match="not ready yet"):
+    with pytest.raises(InputError, match="cannot work"):
         job.require_ready()
 
 

@@ -41,7 +41,7 @@ SPACING_MM = 0.1
 BALLS = tuple(
     Imprint("sphere", 5.0, at_mm=(2.0, 1.0), depth_mm=depth) for depth in (0.4, 0.6, 0.8, 1.0)
 )
-LONGEST_S = {"inversion": 150, "images": 90, "gradients": 120, "parameters": 120, "training": 120}
+MAX_SECONDS = {"inversion": 150, "images": 90, "gradients": 120, "parameters": 120, "training": 120}
 TRIALS, BATCH = 5, 16
 
 
@@ -95,11 +95,11 @@ def in_process(part: str, variant: str, quick: bool) -> dict[str, Any]:
                 capture_output=True,
                 text=True,
                 env=environment,
-                timeout=LONGEST_S[part],
+                timeout=MAX_SECONDS[part],
                 check=True,
             )
         except subprocess.TimeoutExpired:
-            return {f"{part}_failed": f"not done after {LONGEST_S[part]} s"}
+            return {f"{part}_failed": f"not done after {MAX_SECONDS[part]} s"}
         except subprocess.CalledProcessError as error:
             lines = error.stderr.strip().splitlines() or ["no message"]
             return {f"{part}_failed": lines[-1][:200]}

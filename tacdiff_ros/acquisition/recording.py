@@ -42,7 +42,7 @@ from tacdiff_ros.exception_log import log_exception
 LOGGER = logging.getLogger(__name__)
 FLUSH_PERIOD_S = 0.4
 CLOSE_TIMEOUT_S = 20.0  # for the backlog and the index of the bag
-LARGEST_BACKLOG = 4000  # messages; at 25 images/s and 1 kHz of states about four seconds
+MAX_BACKLOG = 4000  # messages; at 25 images/s and 1 kHz of states about four seconds
 FREE_SPACE_BYTES = 200 * 1024 * 1024
 POSE_COLUMNS = ["x_mm", "y_mm", "depth_mm", "yaw_rad"]
 INDEX_COLUMNS = [
@@ -167,8 +167,8 @@ class RunRecorder:
     def _put(self, item: _Item) -> None:
         if self.failure is not None:
             return
-        if self._queue.qsize() >= LARGEST_BACKLOG:
-            self._fail(f"the disk does not keep up: {LARGEST_BACKLOG} messages are waiting")
+        if self._queue.qsize() >= MAX_BACKLOG:
+            self._fail(f"the disk does not keep up: {MAX_BACKLOG} messages are waiting")
             return
         self._queue.put(item)
 

@@ -23,7 +23,7 @@ from tacdiff_ros.inversion.height_prior import HeightPrior
 Floats = NDArray[np.floating]
 
 TABLE_STEP = 0.7  # of the logarithms of what deviations are tabulated over
-LEAST_TOLERANCE_SINGLE = 1e-4  # from which on numbers of single precision are enough
+MIN_TOLERANCE_SINGLE = 1e-4  # from which on numbers of single precision are enough
 USUAL_CHECKS = 0.1  # slope of the chequered pattern, which neither cells nor the renderer see
 
 
@@ -78,7 +78,7 @@ class SlopeSolver:
         held = float(calm.mean()) * self._traction**2 + self._smooth
         inverse = 1.0 / (max(mean, 1e-12) * self._bend + held)
         residual = -self._fall(equations.pull) - self._held(height, calm)
-        precise = np.float64 if tolerance < LEAST_TOLERANCE_SINGLE else np.float32
+        precise = np.float64 if tolerance < MIN_TOLERANCE_SINGLE else np.float32
         operator = _Operator(
             _crossed(equations.matrix, self._half_spacing).astype(precise),
             np.asarray(calm, precise),

@@ -512,7 +512,7 @@ def test_an_error_at_the_close_is_no_exception_and_leaves_a_readable_bag(
 
 
 def test_a_thread_that_ended_is_a_failure_and_the_close_does_not_wait(tmp_path, monkeypatch):
-    monkeypatch.setattr(recording, "LARGEST_BACKLOG", 20)
+    monkeypatch.setattr(recording, "MAX_BACKLOG", 20)
     monkeypatch.setattr(RunRecorder, "_write_item", raise_error(RuntimeError("broken thread")))
     recorder = start(tmp_path / "run")
     assert "broken thread" in wait_for_failure(recorder)
@@ -533,7 +533,7 @@ def test_a_disk_that_blocks_does_not_block_the_close(
     tmp_path, flush_always, monkeypatch, waiting, expected
 ):
     """Neither with one message nor with a full queue behind a write that does not return."""
-    monkeypatch.setattr(recording, "LARGEST_BACKLOG", 20)
+    monkeypatch.setattr(recording, "MAX_BACKLOG", 20)
     monkeypatch.setattr(recording, "CLOSE_TIMEOUT_S", 0.3)
     recorder = start(tmp_path / "run")
     for k in range(4):
@@ -568,7 +568,7 @@ def test_a_run_can_be_closed_twice(tmp_path):
 
 
 def test_a_disk_that_is_too_slow_is_a_failure_and_no_silent_loss(tmp_path, monkeypatch):
-    monkeypatch.setattr(recording, "LARGEST_BACKLOG", 20)
+    monkeypatch.setattr(recording, "MAX_BACKLOG", 20)
     recorder = start(tmp_path / "run")
     write = recorder._writer.write
     monkeypatch.setattr(recorder._writer, "write", lambda *a: (time.sleep(0.02), write(*a)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -66,3 +67,39 @@ def unit_folder(tmp_path_factory) -> UnitFolder:
         rows.append(f"5.000mm/{k},5.0")
     (folder / "catalog.csv").write_text("\n".join(rows) + "\n")
     return UnitFolder(folder, truth, places, depth)
+
+
+@dataclass(frozen=True)
+class CalibratedUnit:
+    """The calibration of a unit folder's three images, computed once for all tests.
+
+    Attributes:
+        images: (H, W, 3) uint8: reference and two presses.
+        found: what `calibrate` returned.
+        told: stages and shares that it reported.
+    """
+
+    images: list[np.ndarray]
+    found: Any
+    told: list[tuple[str, float]]
+
+
+@pytest.fixture(scope="session")
+def calibrated_unit(unit_folder) -> CalibratedUnit:
+    """Half a minute on two cores."""
+    from tacdiff_ros.calibration.calibrate import CalibrationSettings, PressImage, calibrate
+    from tacdiff_ros.calibration.calibration_folder import read_image
+    from tacdiff_ros.mechanics.indenters.build import build_indenter
+    from tacdiff_ros.sensor.sensor_file import default_sensor
+
+    paths = (unit_folder.reference, *map(unit_folder.press, (0, 1)))
+    images, told = [read_image(path) for path in paths], []
+    ball = build_indenter("sphere:diameter=5")
+    found = calibrate(
+        default_sensor(),
+        images[0],
+        [PressImage(image, ball, f"press {k}") for k, image in enumerate(images[1:], 1)],
+        CalibrationSettings(sensor_id="unit_3"),
+        lambda stage, share: told.append((stage, share)),
+    )
+    return CalibratedUnit(images, found, told)

@@ -29,6 +29,7 @@ class Cause(str, Enum):
     RECORDING_FAILED = "recording_failed"
     CANCELLED = "cancelled"
     TERMINATED = "terminated"
+    UNEXPECTED_ERROR = "unexpected_error"
 
 
 # The state cannot be trusted, or the arm would not obey: nothing is commanded until that is over.

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation
 
+from tacdiff_ros.errors import InputError
+
 Array = NDArray[np.float64]
 
 
@@ -34,12 +36,12 @@ class Pose:
         """Pose from a position (3,) in mm and a quaternion (4,) in the order x, y, z, w.
 
         Raises:
-            ValueError: the quaternion has no length or is not finite.
+            InputError: the quaternion has no length or is not finite.
         """
         x, y, z, w = (float(part) for part in np.asarray(quaternion_xyzw, float))
         square = x * x + y * y + z * z + w * w
         if not sys.float_info.min < square < math.inf:
-            raise ValueError(f"quaternion ({x}, {y}, {z}, {w}) has no usable length")
+            raise InputError(f"quaternion ({x}, {y}, {z}, {w}) has no usable length")
         s = 2.0 / square
         matrix = np.array(
             [

@@ -8,6 +8,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+QUATERNION_PARTS = (1e-150, 1e150)  # the largest part; its square must be a usable number
+
 
 class RobotMode(IntEnum):
     """Franka's robot modes, with the numbers of `franka_msgs/FrankaRobotState`."""
@@ -44,3 +46,12 @@ class RobotState:
     torque_n_m: NDArray[np.float64]
     mode: int
     errors: tuple[str, ...] = ()
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether every number is finite and the quaternion is an orientation."""
+        numbers = (self.position_mm, self.quaternion_xyzw, self.force_n, self.torque_n_m)
+        low, high = QUATERNION_PARTS
+        return all(np.isfinite(part).all() for part in numbers) and (
+            low < float(np.abs(self.quaternion_xyzw).max()) < high
+        )

@@ -22,7 +22,6 @@ from tacdiff_ros.acquisition.stream_watch import StreamWatch
 Vector = tuple[float, float, float]
 MOTION_MODES = (RobotMode.IDLE, RobotMode.MOVE)
 EXTENT_TOLERANCE_MM = 1e-6
-QUATERNION_PARTS = (1e-150, 1e150)  # the largest part; its square must be a usable number
 
 
 class SafetyLimits(BaseModel):
@@ -155,7 +154,7 @@ class SafetyMonitor:
 
     def on_state(self, state: RobotState, now_s: float) -> bool:
         """Check a robot state received at a monotonic time; False when its numbers are unusable."""
-        if not _is_finite(state):
+        if not state.is_usable:
             self.trip(Cause.NOT_FINITE, "the robot state holds a number that is not finite")
             return False
         self._check_mode(state)
@@ -314,13 +313,6 @@ class SafetyMonitor:
 
     def _box(self) -> str:
         return f"{_mm(self.limits.box_min_mm)} to {_mm(self.limits.box_max_mm)}"
-
-
-def _is_finite(state: RobotState) -> bool:
-    numbers = (state.position_mm, state.quaternion_xyzw, state.force_n, state.torque_n_m)
-    finite = all(np.isfinite(part).all() for part in numbers)
-    low, high = QUATERNION_PARTS
-    return finite and low < float(np.abs(state.quaternion_xyzw).max()) < high
 
 
 def _mm(position: NDArray[np.float64] | Vector) -> str:

@@ -33,7 +33,7 @@ from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 
 CAUSES_THAT_MAY_RETRACT = frozenset(
     {Cause.STALE_IMAGES, Cause.IMAGE_CHANGED_FORMAT, Cause.CANCELLED, Cause.TERMINATED}
-    | {Cause.RECORDING_FAILED, Cause.FORCE_BIAS, Cause.NO_CONTACT}
+    | {Cause.RECORDING_FAILED, Cause.FORCE_BIAS, Cause.NO_CONTACT, Cause.UNEXPECTED_ERROR}
 )
 CAUSES_OF_OWN_MOTION = frozenset(
     {Cause.TRACKING_ERROR, Cause.SPEED_LIMIT, Cause.ROTATION_SPEED_LIMIT}

@@ -10,10 +10,8 @@ from typing import Any
 
 from franka_msgs.msg import FrankaRobotState
 from geometry_msgs.msg import PoseStamped
-from rclpy.action import ActionServer, CancelResponse
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
-from rclpy.serialization import deserialize_message, serialize_message
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image
 
 from tacdiff_ros import __version__
@@ -33,7 +31,8 @@ from tacdiff_ros.nodes.conversion.images import from_image, stamp_ns_of
 from tacdiff_ros.nodes.conversion.robot_state import RobotStateDecoder
 from tacdiff_ros.nodes.definitions import read_definitions
 from tacdiff_ros.nodes.further_topics import FurtherTopics
-from tacdiff_ros.nodes.goals import end_goal
+from tacdiff_ros.nodes.goals import SingleGoal
+from tacdiff_ros.nodes.guarded_node import GuardedNode, decode, refusal
 from tacdiff_ros.nodes.lock_step import LockStep
 from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import LATEST_COMMAND, SENSOR_IMAGES, SENSOR_STATES
@@ -46,11 +45,16 @@ TICK_S = 0.01
 STANDSTILL_S = 10.0  # of the virtual clock, after which a run may end without it
 NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,79}")
-LONGEST_SPEC = 500
+MAX_SPEC_CHARACTERS = 500
+MAX_FAILED_TICKS = 10  # of one run; nobody can drive it then
 
 
-class AcquisitionNode(Node):
-    """Feeds one `AcquisitionSession` at a time from DDS and sends what comes out."""
+class AcquisitionNode(GuardedNode):
+    """Feeds one `AcquisitionSession` at a time from DDS and sends what comes out.
+
+    Whatever a callback raises stops the run: the arm retracts where that is safe, the recording is
+    closed, the cause is in the result, and the node takes the next goal.
+    """
 
     def __init__(self) -> None:
         """Read the parameters, then wait for goals."""
@@ -91,14 +95,7 @@ class AcquisitionNode(Node):
         else:
             steady = Clock(clock_type=ClockType.STEADY_TIME)
             self.create_timer(1.0, self._end_where_time_stands, clock=steady)
-        self._server = ActionServer(
-            self,
-            Acquire,
-            "acquire",
-            execute_callback=lambda _goal: Acquire.Result(),  # never called: see _on_accepted
-            handle_accepted_callback=self._on_accepted,
-            cancel_callback=self._on_cancel,
-        )
+        self._goal = SingleGoal(self, Acquire, "acquire", self._begin, self._cancel)
         gc.freeze()  # what is loaded by now stays; collections are short from here on
 
     def request_stop(self, reason: str) -> None:
@@ -111,38 +108,39 @@ class AcquisitionNode(Node):
         """Whether no run is active any more."""
         return self._run is None
 
-    def _on_accepted(self, goal: Any) -> None:
-        """Start a run; the goal is executed, as rclpy calls it, when its result is known.
-
-        An execute callback that waits would be polled by rclpy's executors and take a whole core.
-        """
-        try:
-            self._run = self._begin(goal)
-        except InputError as error:
-            result = Acquire.Result(success=False, message=str(error), cause="refused")
-            goal.execute(lambda handle: end_goal(handle, result))
-            return
-        self.get_logger().info(f"recording {self._run.recorder.folder}")
+    def on_unexpected(self, task: str, error: BaseException) -> None:
+        """Stop the run; the next ticks bring the arm back."""
+        if self._run is not None:
+            detail = f"{task}: {type(error).__name__}: {error}"
+            self._run.session.stop(Cause.UNEXPECTED_ERROR, detail)
 
     def _finish(self, run_: _Run, outcome: Outcome) -> None:
         self._run = None
-        result = run_.close(outcome)
+        try:
+            result = run_.close(outcome)
+        except Exception as error:
+            line = self.report_unexpected("closing the recording failed", error)
+            result = refusal(Acquire.Result(cause=Cause.RECORDING_FAILED.value), line)
         if result.success:
             self.get_logger().info(result.message)
         else:
             self.get_logger().error(result.message)
-        run_.goal.execute(lambda handle: end_goal(handle, result))
+        self._goal.end(result)
 
-    def _begin(self, goal: Any) -> _Run:
-        if self._run is not None or self._stopping:
-            raise InputError("another run is active: wait for its end or cancel it")
-        request: Acquire.Goal = goal.request
-        if len(request.indenter) > LONGEST_SPEC:
-            raise InputError(f"the indenter spec has over {LONGEST_SPEC} characters")
+    def _begin(self, request: Acquire.Goal) -> None:
+        """Start a run.
+
+        Raises:
+            InputError: the request or its protocol cannot be carried out, or the node ends.
+        """
+        if self._stopping:
+            raise InputError("the node ends: start it again")
+        if len(request.indenter) > MAX_SPEC_CHARACTERS:
+            raise InputError(f"the indenter spec has over {MAX_SPEC_CHARACTERS} characters")
         protocol = self._load_protocol(request.protocol or self._default_protocol)
         seed = None if request.seed < 0 else int(request.seed)
         trials = plan_trials(protocol, int(request.trials), seed)
-        run_ = _Run(self, goal)
+        run_ = _Run(self)
         run_.session = AcquisitionSession(
             self._rig, protocol, trials, self._limits, self._settings, run_.on_sample
         )
@@ -158,7 +156,8 @@ class AcquisitionNode(Node):
         except InputError:
             run_.further.close()
             raise
-        return run_
+        self._run = run_
+        self.get_logger().info(f"recording {run_.recorder.folder}")
 
     def _load_protocol(self, name: str) -> Protocol:
         if not FILE_NAME.fullmatch(name):
@@ -212,15 +211,16 @@ class AcquisitionNode(Node):
         if run_.session.is_asked_to_stop:
             self._finish(run_, run_.session.abandoned())
 
-    def _on_cancel(self, _goal: Any) -> CancelResponse:
+    def _cancel(self) -> None:
         if self._run is not None:
             self._run.session.stop(Cause.CANCELLED, "the client cancelled the goal")
-        return CancelResponse.ACCEPT
 
     def _on_state(self, data: bytes) -> None:
-        self._take_state(data)
-        if self._lock_step.is_on:
-            self._lock_step.received("virtual_panda", ROBOT_STATE, stamp_ns_of(data))
+        try:
+            self._take_state(data)
+        finally:
+            if self._lock_step.is_on:
+                self._lock_step.received("virtual_panda", ROBOT_STATE, stamp_ns_of(data))
 
     def _take_state(self, data: bytes) -> None:
         if self._run is None or not self._lock_step.has_begun:
@@ -229,40 +229,53 @@ class AcquisitionNode(Node):
             state = self._decoder.decode(data)
         except InputError as error:
             self._run.session.stop(Cause.NOT_FINITE, str(error))
-            return
+            raise
         self._run.session.on_state(state, self._lock_step.monotonic_s())
         self._record(ROBOT_STATE, data)
 
     def _on_image(self, data: bytes) -> None:
-        self._take_image(data)
-        if self._lock_step.is_on:
-            for source in IMAGE_SOURCES:
-                self._lock_step.received(source, "image_raw", stamp_ns_of(data))
+        try:
+            self._take_image(data)
+        finally:
+            if self._lock_step.is_on:
+                for source in IMAGE_SOURCES:
+                    self._lock_step.received(source, "image_raw", stamp_ns_of(data))
 
     def _take_image(self, data: bytes) -> None:
         if self._run is None or not self._lock_step.has_begun:
             return
-        message = deserialize_message(data, Image)
         try:
+            message = decode(Image, data)
             image = from_image(message)
         except InputError as error:
             self._run.session.stop(Cause.IMAGE_CHANGED_FORMAT, str(error))
-            return
+            raise
         stamp_ns = to_nanoseconds(message.header.stamp)
         self._run.gaps.add(stamp_ns)
         self._record("image_raw", data)
         self._run.session.on_image(stamp_ns, image, self._lock_step.monotonic_s())
 
     def _tick(self) -> None:
-        if self._run is None:
+        run_ = self._run
+        if run_ is None:
             return
-        if self._run.recorder.failure is not None:
-            self._run.session.stop(Cause.RECORDING_FAILED, self._run.recorder.failure)
-        target = self._run.session.tick(self._lock_step.monotonic_s())
+        try:
+            self._drive(run_)
+        except Exception as error:
+            self.report_unexpected("driving the run failed", error)
+            run_.failed_ticks += 1
+            if run_.failed_ticks > MAX_FAILED_TICKS:
+                self._finish(run_, run_.session.abandoned())
+
+    def _drive(self, run_: _Run) -> None:
+        """One tick of a run: its next target, or its end."""
+        if run_.recorder.failure is not None:
+            run_.session.stop(Cause.RECORDING_FAILED, run_.recorder.failure)
+        target = run_.session.tick(self._lock_step.monotonic_s())
         if target is not None:
             self._send(target)
-        if self._run.session.outcome is not None:
-            self._finish(self._run, self._run.session.outcome)
+        if run_.session.outcome is not None:
+            self._finish(run_, run_.session.outcome)
 
     def _send(self, target: Pose) -> None:
         message = PoseStamped(pose=to_pose(target))
@@ -274,13 +287,13 @@ class AcquisitionNode(Node):
         self._lock_step.published(now_ns)
         self._record("target_pose", data)
 
-    def publish_sample(self, sample: Sample, session: AcquisitionSession) -> AcquisitionState:
-        """Publish and record the state that belongs to a sample."""
+    def publish_sample(self, sample: Sample, session: AcquisitionSession) -> None:
+        """Publish, record and feed back the state that belongs to a sample."""
         message = to_message(sample, session, self._base_frame)
         data = serialize_message(message)
         self._states.publish(data)
         self._record("acquisition_state", data)
-        return message
+        self._goal.feedback(Acquire.Feedback(state=message, progress=float(session.progress)))
 
     def _record(self, topic: str, data: bytes) -> None:
         if self._run is not None and self._lock_step.has_begun:
@@ -295,18 +308,15 @@ class _Run:
     recorder: RunRecorder
     further: FurtherTopics
 
-    def __init__(self, node: AcquisitionNode, goal: Any) -> None:
+    def __init__(self, node: AcquisitionNode) -> None:
         self.gaps = StreamGaps()
+        self.failed_ticks = 0
         self._node = node
-        self.goal = goal
 
     def on_sample(self, sample: Sample) -> None:
-        """Publish, record and feed back one sample."""
+        """Record and publish one sample."""
         self.recorder.write_sample(sample)
-        state = self._node.publish_sample(sample, self.session)
-        self.goal.publish_feedback(
-            Acquire.Feedback(state=state, progress=float(self.session.progress))
-        )
+        self._node.publish_sample(sample, self.session)
 
     def close(self, outcome: Outcome) -> Acquire.Result:
         """Close the recording; what the client is told."""

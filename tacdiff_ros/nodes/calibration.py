@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rclpy.action import ActionServer, CancelResponse
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from sensor_msgs.msg import Image
 
 from tacdiff_ros.action import Calibrate
@@ -20,7 +18,8 @@ from tacdiff_ros.msg import SensorModel as SensorModelMessage
 from tacdiff_ros.nodes.conversion.images import from_image
 from tacdiff_ros.nodes.conversion.sensor_model import to_sensor_model
 from tacdiff_ros.nodes.deferred_service import DeferredService, Ticket
-from tacdiff_ros.nodes.goals import end_goal
+from tacdiff_ros.nodes.goals import SingleGoal
+from tacdiff_ros.nodes.guarded_node import GuardedNode
 from tacdiff_ros.nodes.newest_frame import NewestFrame
 from tacdiff_ros.nodes.parameters import declare, refuse_unknown
 from tacdiff_ros.nodes.qos import LATCHED
@@ -32,7 +31,7 @@ from tacdiff_ros.srv import Calibrate as CalibrateService
 TICK_S = 0.05
 
 
-class CalibrationNode(Node):
+class CalibrationNode(GuardedNode):
     """Takes images from messages or from `image_raw`, computes beside the executor, and saves."""
 
     def __init__(self) -> None:
@@ -48,20 +47,12 @@ class CalibrationNode(Node):
         self._newest = NewestFrame(self)
         self._worker: Worker | None = None
         self._finish: Any = None
-        self._goal: Any = None
         self._last: Calibration | None = None
         self._has_reference = False  # in the session
         self._stopping = False
         self._publisher = self.create_publisher(SensorModelMessage, "sensor_model", LATCHED)
         self._service = DeferredService(self, CalibrateService, "calibrate", self._on_request)
-        self._server = ActionServer(
-            self,
-            Calibrate,
-            "calibrate",
-            execute_callback=lambda _goal: Calibrate.Result(),  # never called: see _on_goal
-            handle_accepted_callback=self._on_goal,
-            cancel_callback=self._on_cancel,
-        )
+        self._goal = SingleGoal(self, Calibrate, "calibrate", self._begin, self._cancel)
         self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
         if file:
             self._publish(to_sensor_model(model, {}, self.get_clock().now().to_msg(), self._frame))
@@ -162,24 +153,24 @@ class CalibrationNode(Node):
 
         def finish(worker: Worker) -> None:
             response = CalibrateService.Response(presses_taken=self._session.press_count)
-            self._fill(response, worker, output, warning)
+            with self.answering(response):
+                self._fill(response, worker, output, warning)
             self._service.answer(ticket, response)
 
         return finish
 
     def _fill(self, response: Any, worker: Worker, output: str | None, warning: str) -> None:
-        """Save and publish a result, and say so in a response or an action's result."""
+        """Save and publish a result, and say so in a response or an action's result.
+
+        Raises:
+            InputError: nothing was found, or it cannot be saved.
+        """
         response.duration = worker.seconds
         found = worker.found
         if found is None:
-            response.message = worker.failure + warning
-            return
-        try:
-            if output is not None:
-                response.path = str(self._session.save(found, output))
-        except InputError as error:
-            response.message = str(error)
-            return
+            raise InputError(worker.failure + warning)
+        if output is not None:
+            response.path = str(self._session.save(found, output))
         self._last = found
         figures = residuals(found)
         now = self.get_clock().now().to_msg()
@@ -192,35 +183,33 @@ class CalibrationNode(Node):
     def _publish(self, message: SensorModelMessage) -> None:
         self._publisher.publish(message)
 
-    def _on_goal(self, goal: Any) -> None:
-        """Start a goal; it is executed, as rclpy calls it, when its result is known."""
-        result = Calibrate.Result()
-        try:
-            job, warning = self._whole_job(goal.request)
-            self._session.path(goal.request.output, job.sensor_id)
+    def _begin(self, request: Calibrate.Goal) -> None:
+        """Start a goal.
 
-            def finish(worker: Worker) -> None:
-                self._goal = None
-                self._fill(result, worker, goal.request.output, warning)
-                goal.execute(lambda handle: end_goal(handle, result))
+        Raises:
+            InputError: the request cannot be carried out, or another calibration is computed.
+        """
+        job, warning = self._whole_job(request)
+        self._session.path(request.output, job.sensor_id)
 
-            self._start(job, finish)
-            self._goal = goal
-        except InputError as error:
-            result.message = str(error)
-            goal.execute(lambda handle: end_goal(handle, result))
+        def finish(worker: Worker) -> None:
+            result = Calibrate.Result()
+            with self.answering(result):
+                self._fill(result, worker, request.output, warning)
+            self._goal.end(result)
 
-    def _on_cancel(self, _goal: Any) -> CancelResponse:
+        self._start(job, finish)
+
+    def _cancel(self) -> None:
         if self._worker is not None:
             self._worker.cancel()
-        return CancelResponse.ACCEPT
 
     def _tick(self) -> None:
         worker = self._worker
         if worker is None:
             return
-        if self._goal is not None and not worker.is_cancelled:
-            self._goal.publish_feedback(
+        if not worker.is_cancelled:
+            self._goal.feedback(
                 Calibrate.Feedback(stage=worker.stage, progress=float(worker.share))
             )
         if worker.is_done:

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.node import Node
 from rclpy.time import Time
 from sensor_msgs.msg import Image, PointCloud2
 from std_srvs.srv import Trigger
@@ -24,6 +23,7 @@ from tacdiff_ros.nodes.conversion.agreement import to_metrics
 from tacdiff_ros.nodes.conversion.geometry import to_nanoseconds
 from tacdiff_ros.nodes.conversion.images import from_image, to_image
 from tacdiff_ros.nodes.conversion.surface import METRES
+from tacdiff_ros.nodes.guarded_node import GuardedNode
 from tacdiff_ros.nodes.lock_step import LockStep
 from tacdiff_ros.nodes.newest_frame import NewestFrame
 from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
@@ -35,13 +35,12 @@ from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
 from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.sensor.surface_points import surface_of_points
 
-QUIET_S = 5.0  # between two warnings
 KEPT_SURFACES = 64
 TRUTH, SIMULATED = SURFACES = "ground_truth/gel_points", "simulated/gel_points"
 DIAGNOSTICS_S = 1.0
 
 
-class ComparatorNode(Node):
+class ComparatorNode(GuardedNode):
     """Pairs `image_raw` and `simulated/image_raw` by their stamps."""
 
     def __init__(self) -> None:
@@ -97,35 +96,24 @@ class ComparatorNode(Node):
         untouched = message.phase == AcquisitionState.PHASE_REFERENCE
         if not untouched or message.trial == self._referenced or message.motion != "dwelling":
             return
-        try:
-            self._comparison.take_reference(from_image(self._newest.unless(Image())))
-            self._referenced = message.trial
-        except InputError as error:
-            self.get_logger().warning(f"no reference: {error}", throttle_duration_sec=QUIET_S)
+        self._comparison.take_reference(from_image(self._newest.unless(Image())))
+        self._referenced = message.trial
 
     def _on_real(self, message: Image) -> None:
         self._newest.keep(message)
+        stamp_ns = to_nanoseconds(message.header.stamp)
         try:
-            self._publish(
-                self._comparison.add_real(to_nanoseconds(message.header.stamp), from_image(message))
-            )
-        except InputError as error:
-            self.get_logger().warning(f"not compared: {error}", throttle_duration_sec=QUIET_S)
-        for source in IMAGE_SOURCES:
-            self._lock_step.received(source, "image_raw", to_nanoseconds(message.header.stamp))
+            self._publish(self._comparison.add_real(stamp_ns, from_image(message)))
+        finally:
+            for source in IMAGE_SOURCES:
+                self._lock_step.received(source, "image_raw", stamp_ns)
 
     def _on_simulated(self, message: Image) -> None:
+        stamp_ns = to_nanoseconds(message.header.stamp)
         try:
-            self._publish(
-                self._comparison.add_simulated(
-                    to_nanoseconds(message.header.stamp), from_image(message)
-                )
-            )
-        except InputError as error:
-            self.get_logger().warning(f"not compared: {error}", throttle_duration_sec=QUIET_S)
-        self._lock_step.received(
-            "tactile_simulator", "simulated/image_raw", to_nanoseconds(message.header.stamp)
-        )
+            self._publish(self._comparison.add_simulated(stamp_ns, from_image(message)))
+        finally:
+            self._lock_step.received("tactile_simulator", "simulated/image_raw", stamp_ns)
 
     def _publish(self, compared: Iterable[ComparedImages]) -> None:
         for entry in compared:
@@ -161,11 +149,8 @@ class ComparatorNode(Node):
         self, _request: Trigger.Request, response: Trigger.Response
     ) -> Trigger.Response:
         """The newest frame becomes the image of the untouched gel."""
-        try:
-            self._comparison.take_reference(from_image(self._newest.unless(Image())))
-            response.success, response.message = True, "the newest frame is the reference"
-        except InputError as error:
-            response.message = str(error)
+        self._comparison.take_reference(from_image(self._newest.unless(Image())))
+        response.success, response.message = True, "the newest frame is the reference"
         return response
 
     def _diagnose(self) -> None:
@@ -192,8 +177,8 @@ class ComparatorNode(Node):
 class _Surfaces:
     """The newest surfaces of one topic, by their stamps."""
 
-    def __init__(self, node: Node, topic: str, model: SensorModel) -> None:
-        self._gel, self._logger = model.gel, node.get_logger()
+    def __init__(self, node: GuardedNode, topic: str, model: SensorModel) -> None:
+        self._gel = model.gel
         self._kept: OrderedDict[int, GelSurface] = OrderedDict()
         node.create_subscription(PointCloud2, topic, self._on_points, RELIABLE_IMAGES)
 
@@ -202,11 +187,7 @@ class _Surfaces:
         return self._kept.get(stamp_ns)
 
     def _on_points(self, message: PointCloud2) -> None:
-        try:
-            surface = surface_of_points(message, self._gel)
-        except InputError as error:
-            self._logger.warning(f"not compared: {error}", throttle_duration_sec=QUIET_S)
-            return
+        surface = surface_of_points(message, self._gel)
         self._kept[to_nanoseconds(message.header.stamp)] = surface
         while len(self._kept) > KEPT_SURFACES:
             self._kept.popitem(last=False)

@@ -9,7 +9,6 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped
-from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 
 from tacdiff_ros.acquisition.frame_sources import (
@@ -29,6 +28,7 @@ from tacdiff_ros.nodes.conversion.geometry import (
     to_time,
 )
 from tacdiff_ros.nodes.conversion.images import to_image
+from tacdiff_ros.nodes.guarded_node import GuardedNode
 from tacdiff_ros.nodes.lock_step import LockStep
 from tacdiff_ros.nodes.parameters import declare, refuse_unknown
 from tacdiff_ros.nodes.qos import LATEST_COMMAND, RELIABLE_IMAGES
@@ -42,7 +42,7 @@ RECONNECT_PERIOD_S = 1.0
 STALE_AFTER_PERIODS = 3.0
 
 
-class GelSightDriver(Node):
+class GelSightDriver(GuardedNode):
     """Reads frames in a thread of its own and publishes `image_raw` and `camera_info`."""
 
     def __init__(self) -> None:

@@ -1,16 +1,122 @@
-"""How goals of actions end."""
+"""Goals of an action: one at a time, each cancelled by its own cancel request only."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from rclpy.action import ActionServer, CancelResponse, GoalResponse
 
-def end_goal(goal: Any, result: Any) -> Any:
-    """Tell the action server how the goal ended."""
-    if goal.is_cancel_requested:
-        goal.canceled()
-    elif result.success:
-        goal.succeed()
-    else:
-        goal.abort()
-    return result
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.nodes.guarded_node import GuardedNode, refusal
+from tacdiff_ros.nodes.qos import REQUESTS
+
+RESULT_KEPT_S = 60  # rclpy keeps the request, which may hold images, as long as the result
+
+
+class SingleGoal:
+    """An action server that executes one goal and refuses others meanwhile.
+
+    A goal that is refused ends at once, aborted, with the reason in its result. A cancel request
+    for a goal that was refused or has ended changes nothing for the one that is active.
+    """
+
+    def __init__(
+        self,
+        node: GuardedNode,
+        action_type: Any,
+        name: str,
+        begin: Callable[[Any], None],
+        cancel: Callable[[], None],
+    ) -> None:
+        """Offer an action.
+
+        Args:
+            node: that offers it.
+            action_type: with `success` and `message` in its result.
+            name: of the action.
+            begin: starts what a request asks for; raises InputError where it cannot. `end` follows
+                later.
+            cancel: asks for the early end of what was started; `end` follows.
+        """
+        self._node, self._name, self._result = node, name, action_type.Result
+        self._begin, self._cancel = begin, cancel
+        self._active: Any = None
+        self._server = ActionServer(
+            node,
+            action_type,
+            name,
+            execute_callback=lambda _goal: action_type.Result(),  # never called: see `_on_accepted`
+            goal_callback=lambda _request: GoalResponse.ACCEPT,
+            handle_accepted_callback=self._on_accepted,
+            cancel_callback=self._on_cancel,
+            goal_service_qos_profile=REQUESTS,
+            result_service_qos_profile=REQUESTS,
+            cancel_service_qos_profile=REQUESTS,
+            result_timeout=RESULT_KEPT_S,
+        )
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a goal was begun and has not ended."""
+        return self._active is not None
+
+    def feedback(self, message: Any) -> None:
+        """Tell the client of the active goal how far it is."""
+        if self._active is not None:
+            self._active.publish_feedback(message)
+
+    def end(self, result: Any) -> None:
+        """The active goal has ended, with this result."""
+        goal, self._active = self._active, None
+        if goal is not None:
+            self._finish(goal, result)
+
+    def _on_accepted(self, goal: Any) -> None:
+        """Begin; the goal is executed, as rclpy calls it, when its result is known.
+
+        An execute callback that waits would be polled by rclpy's executors and take a whole core.
+        """
+        if self._active is not None:
+            line = "another goal is active: wait for its end or cancel it"
+            self._finish(goal, self._refusal(line))
+            return
+        self._active = goal
+        try:
+            self._begin(goal.request)
+        except InputError as error:
+            self.end(self._refusal(str(error)))
+        except Exception as error:
+            self.end(
+                refusal(
+                    self._result(),
+                    self._node.report_unexpected(f"a goal of {self._name} failed", error),
+                )
+            )
+
+    def _refusal(self, line: str) -> Any:
+        result = refusal(self._result(), line)
+        if hasattr(result, "cause"):
+            result.cause = "refused"
+        return result
+
+    def _on_cancel(self, goal: Any) -> CancelResponse:
+        if goal is not self._active:
+            return CancelResponse.REJECT
+        try:
+            self._cancel()
+        except Exception as error:
+            self._node.report_unexpected(f"cancelling a goal of {self._name} failed", error)
+        return CancelResponse.ACCEPT
+
+    def _finish(self, goal: Any, result: Any) -> None:
+        def set_state(handle: Any) -> Any:
+            if handle.is_cancel_requested:
+                handle.canceled()
+            elif result.success:
+                handle.succeed()
+            else:
+                handle.abort()
+            return result
+
+        goal.execute(set_state)

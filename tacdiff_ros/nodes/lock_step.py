@@ -155,8 +155,10 @@ class LockStep:
         if step_ns is None:
             return
         self._stalled_since_s = self._stepped_s = time.monotonic()
-        self._on_step(step_ns)
-        self._announce()
+        try:
+            self._on_step(step_ns)
+        finally:
+            self._announce()
 
     def _announce(self) -> None:
         with self._calling:  # in order, whichever thread comes

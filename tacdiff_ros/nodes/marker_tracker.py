@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from rclpy.node import Node
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
 from tacdiff_ros.calibration.markers import MarkerField, MarkerTracker, detect_markers
-from tacdiff_ros.errors import InputError
 from tacdiff_ros.msg import MarkerField as MarkerFieldMessage
 from tacdiff_ros.nodes.conversion.images import from_image
+from tacdiff_ros.nodes.guarded_node import GuardedNode
 from tacdiff_ros.nodes.parameters import declare, refuse_unknown
 from tacdiff_ros.nodes.qos import SENSOR_IMAGES
 from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.sensor.marker_grid import MarkerGrid
 
 
-class MarkerTrackerNode(Node):
+class MarkerTrackerNode(GuardedNode):
     """Subscribes to `image_raw`; the first image with a clear grid is the reference."""
 
     def __init__(self) -> None:
@@ -34,15 +33,11 @@ class MarkerTrackerNode(Node):
         self.create_service(Trigger, "~/reset_reference", self._reset_reference)
 
     def _on_image(self, message: Image) -> None:
-        try:
-            image = from_image(message)
-            if self._reference is None:
-                self._reference = detect_markers(image, self._grid)
-                self._tracker = MarkerTracker(self._grid, self._reference)
-            field = self._tracker.track(image)
-        except InputError as error:
-            self.get_logger().warning(str(error), throttle_duration_sec=5.0)
-            return
+        image = from_image(message)
+        if self._reference is None:
+            self._reference = detect_markers(image, self._grid)
+            self._tracker = MarkerTracker(self._grid, self._reference)
+        field = self._tracker.track(image)
         self._publisher.publish(to_message(field, self._reference, message))
 
     def _reset_reference(

@@ -10,9 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rclpy.action import ActionServer, CancelResponse
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from sensor_msgs.msg import Image
 from shape_msgs.msg import Mesh
 from std_srvs.srv import Trigger
@@ -30,7 +28,8 @@ from tacdiff_ros.nodes.conversion.images import from_image
 from tacdiff_ros.nodes.conversion.sensor_model import to_residuals
 from tacdiff_ros.nodes.conversion.surface import fill_inversion, to_contact, to_marker, to_mesh
 from tacdiff_ros.nodes.deferred_service import DeferredService, Ticket
-from tacdiff_ros.nodes.goals import end_goal
+from tacdiff_ros.nodes.goals import SingleGoal
+from tacdiff_ros.nodes.guarded_node import GuardedNode
 from tacdiff_ros.nodes.newest_frame import NewestFrame
 from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import LATCHED
@@ -43,11 +42,12 @@ from tacdiff_ros.srv import InvertMesh as InvertMeshService
 from tacdiff_ros.warm_up import inversion_stages, kernel_structure
 
 TICK_S = 0.02
+MAX_TIMEOUT_S = 3600.0
 PAUSE_NS = 1_000_000_000  # between frames, after which dots may be anywhere
 Finish = Callable[[Worker], None]
 
 
-class MeshInversionNode(Node):
+class MeshInversionNode(GuardedNode):
     """Inverts requested images, and the stream when `streaming` is on, beside the executor."""
 
     def __init__(self) -> None:
@@ -71,7 +71,6 @@ class MeshInversionNode(Node):
         self._newest = NewestFrame(self)
         self._worker: Worker | None = None
         self._finish: Finish | None = None
-        self._goal: Any = None
         self._give_up_s = 0.0
         self._followed: Any = None
         self._stopping = False
@@ -81,14 +80,7 @@ class MeshInversionNode(Node):
         self.create_subscription(SensorModelMessage, "sensor_model", self._on_model, LATCHED)
         self.create_service(Trigger, "~/take_reference", self._take_reference)
         self._service = DeferredService(self, InvertMeshService, "invert_mesh", self._on_request)
-        self._server = ActionServer(
-            self,
-            InvertMesh,
-            "invert_mesh",
-            execute_callback=lambda _goal: InvertMesh.Result(),  # never called: see _on_goal
-            handle_accepted_callback=self._on_goal,
-            cancel_callback=self._on_cancel,
-        )
+        self._goal = SingleGoal(self, InvertMesh, "invert_mesh", self._begin, self._cancel)
         self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.preparation = self._prepare()
 
@@ -111,11 +103,7 @@ class MeshInversionNode(Node):
 
         The model that is in use already changes nothing.
         """
-        try:
-            model = parse_sensor(message.yaml)
-        except InputError as error:
-            self.get_logger().error(f"the sensor model on 'sensor_model' is not used: {error}")
-            return
+        model = parse_sensor(message.yaml)
         if model.checksum == self._gel.model.checksum:
             return
         had_reference = self._gel.has_reference
@@ -135,46 +123,34 @@ class MeshInversionNode(Node):
         self, _request: Trigger.Request, response: Trigger.Response
     ) -> Trigger.Response:
         """The newest frame becomes the image of the untouched gel."""
-        try:
-            image = from_image(self._newest.unless(Image()))
-            check_reference(self._gel.model, image)
-            self._gel = _Gel(self._gel.model, image, self._settings)
-            self._notice = ""
-            response.success, response.message = True, "the newest frame is the reference"
-        except InputError as error:
-            response.message = str(error)
+        image = from_image(self._newest.unless(Image()))
+        check_reference(self._gel.model, image)
+        self._gel = _Gel(self._gel.model, image, self._settings)
+        self._notice = ""
+        response.success, response.message = True, "the newest frame is the reference"
         return response
 
-    def _on_request(self, request: Any, ticket: Ticket) -> Any:
-        """Answer later, or at once where nothing can be computed."""
-        response = InvertMeshService.Response()
+    def _on_request(self, request: Any, ticket: Ticket) -> None:
+        """Answer later; InputError where nothing can be computed."""
 
         def finish(worker: Worker, stamp: Any) -> None:
-            self._fill(response, worker, stamp)
+            response = InvertMeshService.Response()
+            with self.answering(response):
+                self._fill(response, worker, stamp)
             self._service.answer(ticket, response)
 
-        try:
-            self._invert(request, finish)
-        except InputError as error:
-            response.message = str(error)
-            return response
-        return None
+        self._invert(request, finish)
 
-    def _on_goal(self, goal: Any) -> None:
-        """Start a goal; it is executed, as rclpy calls it, when its result is known."""
-        result = InvertMesh.Result()
+    def _begin(self, request: InvertMesh.Goal) -> None:
+        """Start a goal; InputError where nothing can be computed."""
 
         def finish(worker: Worker, stamp: Any) -> None:
-            self._goal = None
-            self._fill(result, worker, stamp)
-            goal.execute(lambda handle: end_goal(handle, result))
+            result = InvertMesh.Result()
+            with self.answering(result):
+                self._fill(result, worker, stamp)
+            self._goal.end(result)
 
-        try:
-            self._invert(goal.request, finish)
-            self._goal = goal
-        except InputError as error:
-            result.message = str(error)
-            goal.execute(lambda handle: end_goal(handle, result))
+        self._invert(request, finish)
 
     def _invert(self, request: Any, finish: Callable[[Worker, Any], None]) -> None:
         """Start inverting one image.
@@ -185,8 +161,8 @@ class MeshInversionNode(Node):
         self.preparation.require_ready()
         if self._finish is not None or self._stopping:
             raise InputError("another image is inverted: wait for its end or cancel it")
-        if not (np.isfinite(request.timeout) and request.timeout >= 0.0):
-            raise InputError(f"timeout is {request.timeout}, expected 0 or more seconds")
+        if not 0.0 <= request.timeout <= MAX_TIMEOUT_S:
+            raise InputError(f"timeout is {request.timeout} s, expected 0 to {MAX_TIMEOUT_S:g}")
         message = self._newest.unless(request.image)
         image, gel = from_image(message), self._gel
         if self._worker is not None:
@@ -200,8 +176,7 @@ class MeshInversionNode(Node):
         notice, self._notice = self._notice, ""
         notices = (notice,) if notice else ()
         if worker.found is None:
-            response.message = worker.failure + _warnings(notices)
-            return
+            raise InputError(worker.failure + _warnings(notices))
         found: Inversion = worker.found
         fill_inversion(response, found, stamp, self._frame)
         response.residuals = to_residuals(_figures(found))
@@ -209,10 +184,9 @@ class MeshInversionNode(Node):
         response.message = f"inverted in {worker.seconds:.2f} s{warnings}"
         response.success = True
 
-    def _on_cancel(self, _goal: Any) -> CancelResponse:
+    def _cancel(self) -> None:
         if self._worker is not None:
             self._worker.cancel()
-        return CancelResponse.ACCEPT
 
     def _tick(self) -> None:
         worker = self._worker
@@ -232,10 +206,9 @@ class MeshInversionNode(Node):
         """Tell how far a request is, and give it up in time."""
         if worker.seconds > self._give_up_s and not worker.is_cancelled:
             worker.cancel(f"given up after {self._give_up_s:g} s")
-        if self._goal is not None and not worker.is_cancelled:
+        if not worker.is_cancelled:
             steps = round(worker.share * self._settings.steps)
-            feedback = InvertMesh.Feedback(iteration=steps, progress=float(worker.share))
-            self._goal.publish_feedback(feedback)
+            self._goal.feedback(InvertMesh.Feedback(iteration=steps, progress=float(worker.share)))
 
     def _follow(self) -> None:
         """Start with the newest frame of the stream; those that came meanwhile are left out."""

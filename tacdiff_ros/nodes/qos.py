@@ -19,3 +19,7 @@ LOCK_STEP = QoSProfile(depth=500, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED_FROM_MANY = QoSProfile(
     depth=50, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )
+# Requests wait here while one is computed; each is answered, if only by "another one is active".
+REQUESTS = QoSProfile(
+    depth=256, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE
+)

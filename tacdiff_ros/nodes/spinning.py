@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import signal
 import sys
 import time
@@ -16,10 +16,15 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.exception_log import log_exception
+from tacdiff_ros.nodes.guarded_node import GuardedNode
 from tacdiff_ros.nodes.readiness import ReadinessReport
+
+log = logging.getLogger(__name__)
 
 WATCH_PERIOD_S = 0.1  # a signal waits so long when nothing happens
 FAREWELL_S = 0.3
+PAUSE_AFTER_ERROR_S = 1e-3
 SAME_SIGNAL_S = 1.0
 
 
@@ -75,9 +80,22 @@ def _spin(node: Any, signals: list[tuple[int, float]]) -> None:
     executor = _make_executor()
     executor.add_node(node)
     watch = _SignalWatch(node, signals)
-    with contextlib.suppress(ExternalShutdownException):
-        while not watch.wants_end():
+    while not watch.wants_end():
+        try:
             executor.spin_once(timeout_sec=WATCH_PERIOD_S)
+        except ExternalShutdownException:
+            return
+        except Exception as error:  # of rclpy itself, or of a callback that it makes
+            _report(node, error)
+
+
+def _report(node: Any, error: Exception) -> None:
+    """Log an exception that came out of the executor, and go on."""
+    if isinstance(node, GuardedNode):
+        node.report_unexpected("an event failed", error)
+    else:
+        log_exception(log, "an event failed", error)
+    time.sleep(PAUSE_AFTER_ERROR_S)  # one that comes back at once must not take a whole core
 
 
 class _SignalWatch:

@@ -13,7 +13,6 @@ import numpy as np
 from franka_msgs.msg import FrankaRobotState
 from numpy.typing import NDArray
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from rclpy.time import Time
 from sensor_msgs.msg import Image, PointCloud2
 from shape_msgs.msg import Mesh
@@ -31,6 +30,7 @@ from tacdiff_ros.nodes.conversion.robot_state import RobotStateDecoder
 from tacdiff_ros.nodes.conversion.surface import METRES, from_mesh, to_points
 from tacdiff_ros.nodes.conversion.touch import fill_response, from_request
 from tacdiff_ros.nodes.deferred_service import DeferredService, Ticket
+from tacdiff_ros.nodes.guarded_node import GuardedNode
 from tacdiff_ros.nodes.lock_step import LockStep
 from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import (
@@ -59,12 +59,11 @@ from tacdiff_ros.twin.tactile_drawing import DrawnSurface, TactileDrawing
 from tacdiff_ros.twin.touch_simulation import TouchRequest, simulate_touch
 from tacdiff_ros.warm_up import touch_stages, twin_stages
 
-QUIET_S = 5.0  # between two warnings
 TICK_S = 0.02
 MOST_WAITING = 3  # frames, before the gel and before drawing
 MAX_IN_LOCK_STEP = 5000  # none may be left out; the clock waits long before there are so many
 REHEARSED_TOUCH = TouchRequest("sphere:diameter=5", IndenterPose(depth_mm=0.0), 0.2)
-LIVE_GRID, LIVE_SURFACE_MM = (41, 51), 0.3  # what two cores manage at a camera's rate
+LIVE_SIZES: dict[str, Any] = {"grid": (41, 51), "surface_mm": 0.3}  # at a camera's rate on 2 cores
 LIVE_RENDERING = RenderSettings(samples=1)  # a quarter of the time; shadows are as soft
 SWITCH_S = 5e-4  # states at 1 kHz must not wait for the threads that calculate
 STATE_PERIOD_NS = 4_000_000  # the arm moves 20 micrometres meanwhile
@@ -73,7 +72,7 @@ OUTPUTS = ("image_raw", "nocs", "depth")
 SIMULATORS = ("pix2pix", "renderer")
 
 
-class TactileSimulatorNode(Node):
+class TactileSimulatorNode(GuardedNode):
     """Gel and drawing have a thread each, for the newest frame only; requests have another."""
 
     def __init__(self) -> None:
@@ -151,9 +150,8 @@ class TactileSimulatorNode(Node):
 
     def _follow(self, indenter: str, period_s: float) -> None:
         """Simulate what the sensor sees of an indenter as the robot moves it."""
-        self._twin = LiveTwin(
-            self._model, indenter, self._drawing, self._material, LIVE_GRID, LIVE_SURFACE_MM
-        )
+        sizes = {} if self._lock_step.is_on else LIVE_SIZES  # a world that waits has time
+        self._twin = LiveTwin(self._model, indenter, self._drawing, self._material, **sizes)
         self._decoder = RobotStateDecoder()
         self._path, self._path_ns, self._state_ns = PosePath(), 0, 0
         self._pacing = FramePacing(round(1e9 * period_s))
@@ -169,17 +167,17 @@ class TactileSimulatorNode(Node):
 
     def _on_state(self, data: bytes) -> None:
         """States between which poses are interpolated; not all of a thousand a second."""
-        stamp_ns = 0
+        stamp_ns = stamp_ns_of(data)
         try:
-            stamp_ns = stamp_ns_of(data)
             if not 0 <= stamp_ns - self._state_ns < STATE_PERIOD_NS:
                 self._state_ns = stamp_ns
                 self._follow_state(self._decoder.decode(data))
-        except InputError as error:
-            self._warn(str(error))
-        self._lock_step.received("virtual_panda", ROBOT_STATE, stamp_ns)
+        finally:
+            self._lock_step.received("virtual_panda", ROBOT_STATE, stamp_ns)
 
     def _follow_state(self, state: RobotState) -> None:
+        if not state.is_usable:
+            raise InputError("the robot state has no orientation, or a number is not finite")
         if state.stamp_ns >= self._path_ns or state.stamp_ns < self._path_ns - PATH_PERIOD_NS:
             self._path_ns = state.stamp_ns + PATH_PERIOD_NS
             effector = Pose.from_quaternion(state.position_mm, state.quaternion_xyzw)
@@ -188,9 +186,11 @@ class TactileSimulatorNode(Node):
 
     def _on_camera(self, data: bytes) -> None:
         stamp_ns = stamp_ns_of(data)
-        self._draw_all(self._pacing.add_image(stamp_ns))
-        for source in IMAGE_SOURCES:
-            self._lock_step.received(source, "image_raw", stamp_ns)
+        try:
+            self._draw_all(self._pacing.add_image(stamp_ns))
+        finally:
+            for source in IMAGE_SOURCES:
+                self._lock_step.received(source, "image_raw", stamp_ns)
 
     def _draw_all(self, frames: list[DueFrame]) -> None:
         if not self.preparation.is_ready:
@@ -261,14 +261,11 @@ class TactileSimulatorNode(Node):
             self._images[name].publish(to_image(image, stamp, self._frame))
 
     def _warn(self, line: str) -> None:
-        self.get_logger().warning(f"not drawn: {line}", throttle_duration_sec=QUIET_S)
+        self.drop("drawing", line)
 
     def _on_request(self, request: Any, ticket: Ticket) -> Any:
         """Answer later, or at once where nothing can be computed."""
-        try:
-            self.preparation.require_ready()
-        except InputError as error:
-            return SimulateTouch.Response(message=str(error))
+        self.preparation.require_ready()
         if self._touch is not None or self._stopping:
             return SimulateTouch.Response(message="another touch is simulated: wait for its end")
         touch = from_request(request)
@@ -287,9 +284,9 @@ class TactileSimulatorNode(Node):
         if self._touch is None or not self._touch[0].is_done:
             return
         (worker, request, response, ticket), self._touch = self._touch, None
-        if worker.found is None:
-            response.message = worker.failure
-        else:
+        with self.answering(response):
+            if worker.found is None:
+                raise InputError(worker.failure)
             stamp = self.get_clock().now().to_msg()
             fill_response(response, worker.found, request.with_maps, stamp, self._frame)
         self._service.answer(ticket, response)

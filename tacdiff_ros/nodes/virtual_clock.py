@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from rosgraph_msgs.msg import Clock as ClockMessage
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.msg import Readiness, StepDone
 from tacdiff_ros.nodes.conversion.geometry import to_nanoseconds, to_time
+from tacdiff_ros.nodes.guarded_node import GuardedNode
 from tacdiff_ros.nodes.lock_step import DONE_TOPIC
 from tacdiff_ros.nodes.parameters import declare, refuse_unknown
 from tacdiff_ros.nodes.qos import LATCHED_FROM_MANY, LOCK_STEP
@@ -26,7 +26,7 @@ MAX_BEHIND_S = 0.2  # of a clock with a speed limit
 FAREWELL_S = 20.0  # for an arm that retracts before all end
 
 
-class VirtualClockNode(Node):
+class VirtualClockNode(GuardedNode):
     """Publishes `/clock` and listens to who is ready and who is done."""
 
     def __init__(self) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped, WrenchStamped
-from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from shape_msgs.msg import Mesh
 
@@ -28,6 +27,7 @@ from tacdiff_ros.nodes.conversion.geometry import (
 from tacdiff_ros.nodes.conversion.images import to_image
 from tacdiff_ros.nodes.conversion.sensor_model import to_sensor_model
 from tacdiff_ros.nodes.conversion.surface import METRES, to_mesh, to_points
+from tacdiff_ros.nodes.guarded_node import GuardedNode
 from tacdiff_ros.nodes.lock_step import LockStep
 from tacdiff_ros.nodes.parameters import declare, refuse_unknown
 from tacdiff_ros.nodes.qos import LATCHED, LATEST_COMMAND, RELIABLE_IMAGES
@@ -41,12 +41,11 @@ from tacdiff_ros.warm_up import REST, virtual_sensor_stages
 
 log = logging.getLogger(__name__)
 
-QUIET_S = 5.0  # between two warnings
 INDENTER_TOPIC = "ground_truth/indenter"
 MAX_WAITING = 3  # images, in lock step
 
 
-class VirtualGelsightNode(Node):
+class VirtualGelsightNode(GuardedNode):
     """Draws in a thread of its own, paced like a camera or by the virtual world's clock."""
 
     def __init__(self) -> None:
@@ -164,7 +163,7 @@ class VirtualGelsightNode(Node):
             self._lock_step.end(stamp_ns)
 
     def _complain(self, line: str) -> None:
-        self.get_logger().warning(f"not seen: {line}", throttle_duration_sec=QUIET_S)
+        self.drop("drawing", line)
 
     def _publish(self, seen: SensedTouch, stamp: Any) -> None:
         if not self._running:

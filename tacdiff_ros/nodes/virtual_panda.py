@@ -7,7 +7,6 @@ from dataclasses import fields
 from franka_msgs.msg import FrankaRobotState
 from geometry_msgs.msg import PoseStamped, WrenchStamped
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
 from tacdiff_ros.acquisition.pose import Pose
@@ -21,6 +20,7 @@ from tacdiff_ros.nodes.conversion.geometry import (
     to_time,
     to_wrench,
 )
+from tacdiff_ros.nodes.guarded_node import GuardedNode
 from tacdiff_ros.nodes.lock_step import LockStep
 from tacdiff_ros.nodes.parameters import declare, refuse_unknown
 from tacdiff_ros.nodes.qos import (
@@ -42,7 +42,7 @@ MAX_FAULT_S = 3600.0
 MAX_FAREWELL_S = 10.0
 
 
-class VirtualPandaNode(Node):
+class VirtualPandaNode(GuardedNode):
     """Steps the arm in real time and publishes every millisecond's state."""
 
     def __init__(self) -> None:
@@ -164,9 +164,9 @@ class VirtualPandaNode(Node):
     def _on_target(self, message: PoseStamped) -> None:
         try:
             self._rig.follow(from_pose(message.pose))
-        except ValueError as error:
-            self.get_logger().error(f"target refused: {error}", throttle_duration_sec=1.0)
-        self._lock_step.received("acquisition", "target_pose", to_nanoseconds(message.header.stamp))
+        finally:
+            stamp_ns = to_nanoseconds(message.header.stamp)
+            self._lock_step.received("acquisition", "target_pose", stamp_ns)
 
     def _on_wrench(self, message: WrenchStamped) -> None:
         self._rig.set_wrench_on_gel(*from_wrench(message.wrench))
@@ -174,13 +174,9 @@ class VirtualPandaNode(Node):
     def _on_fault(
         self, request: InjectFault.Request, response: InjectFault.Response
     ) -> InjectFault.Response:
-        try:
-            fault = parse_fault(request.fault)
-            if not 0.0 <= request.duration <= MAX_FAULT_S:
-                raise InputError(f"duration {request.duration} s; expected 0 to 3600")
-        except InputError as error:
-            response.success, response.message = False, str(error)
-            return response
+        fault = parse_fault(request.fault)
+        if not 0.0 <= request.duration <= MAX_FAULT_S:
+            raise InputError(f"duration {request.duration} s; expected 0 to 3600")
         self._rig.inject(fault, request.duration)
         response.success = True
         response.message = f"{request.fault} from now on" if fault else "no fault any more"

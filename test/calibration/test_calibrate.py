@@ -6,13 +6,11 @@ import pytest
 
 from tacdiff_ros.calibration.calibrate import (
     STAGES,
-    CalibrationSettings,
     PressImage,
     calibrate,
     fitted_numbers,
     residuals,
 )
-from tacdiff_ros.calibration.calibration_folder import read_image
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.sensor.parameters import parameter_values
@@ -21,26 +19,19 @@ from tacdiff_ros.sensor.sensor_file import default_sensor
 BALL = build_indenter("sphere:diameter=5")
 
 
-@pytest.fixture(scope="module")
-def images(unit_folder):
-    return [read_image(path) for path in (unit_folder.reference, *map(unit_folder.press, (0, 1)))]
+@pytest.fixture
+def images(calibrated_unit):
+    return calibrated_unit.images
 
 
-@pytest.fixture(scope="module")
-def told():
-    return []
+@pytest.fixture
+def told(calibrated_unit):
+    return calibrated_unit.told
 
 
-@pytest.fixture(scope="module")
-def found(images, told):
-    presses = [PressImage(image, BALL, f"press {k}") for k, image in enumerate(images[1:], 1)]
-    return calibrate(
-        default_sensor(),
-        images[0],
-        presses,
-        CalibrationSettings(sensor_id="unit_3"),
-        lambda stage, share: told.append((stage, share)),
-    )
+@pytest.fixture
+def found(calibrated_unit):
+    return calibrated_unit.found
 
 
 def test_the_fitted_model_explains_its_images(found):

@@ -7,10 +7,25 @@ import numpy as np
 import pytest
 
 from tacdiff_ros.cli.application import run
-from tacdiff_ros.sensor.sensor_file import read_sensor
+from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
 
 
-def test_a_folder_gives_a_sensor_file_and_a_report(unit_folder, tmp_path, capsys):
+def test_a_folder_gives_a_sensor_file_and_a_report(
+    unit_folder, calibrated_unit, tmp_path, capsys, monkeypatch
+):
+    """The computation itself is that of the same images in `test/calibration`."""
+
+    def calibrate(model, reference, presses, settings, progress):
+        assert model.checksum == default_sensor().checksum
+        assert settings.sensor_id == "unit_3"
+        for image, expected in zip(
+            (reference, *(press.image for press in presses)), calibrated_unit.images, strict=True
+        ):
+            assert np.array_equal(image, expected)
+        progress(*calibrated_unit.told[-1])
+        return calibrated_unit.found
+
+    monkeypatch.setattr("tacdiff_ros.calibration.calibrate.calibrate", calibrate)
     out, report = tmp_path / "unit.yaml", tmp_path / "report.html"
     arguments = ["--folder", str(unit_folder.folder), "--out", str(out), "--report", str(report)]
     assert run(["calibrate", *arguments, "--sensor-id", "unit_3", "--json"]) == 0

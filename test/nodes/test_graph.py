@@ -59,7 +59,7 @@ class Graph:
         (folder / "protocols").mkdir()
         (folder / "protocols" / "short.yaml").write_text(yaml.safe_dump(PROTOCOL))
         extra = {
-            "virtual_panda": [],
+            "virtual_panda": ["-p", "start_gap_mm:=12.0"],
             "gelsight_driver": ["-p", "source:=generated"],
             "marker_tracker": [],
             "acquisition": [
@@ -79,6 +79,12 @@ class Graph:
 
         waiter = [sys.executable, "-m", "tacdiff_ros.nodes.wait_until_ready", *nodes]
         subprocess.run(waiter, env=self.environment, check=True, timeout=240)
+        stack.callback(self.interrupt)  # all at once: nobody waits for another one
+
+    def interrupt(self) -> None:
+        """Ask every node to end."""
+        for process in self.processes.values():
+            process.send_signal(signal.SIGINT)
 
     def client(self, *arguments: str) -> subprocess.Popen[str]:
         """A process that sends one goal."""

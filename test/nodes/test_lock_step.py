@@ -55,7 +55,7 @@ def recorded(tmp_path_factory):
     environment = isolated_environment()
     folders = ["-p", f"data_folder:={folder}", "-p", f"protocol_folder:={folder}"]
     nodes = {
-        "virtual_panda": [],
+        "virtual_panda": ["-p", "start_gap_mm:=12.0"],
         "gelsight_driver": ["-p", "source:=generated"],
         "acquisition": folders,
     }
@@ -82,6 +82,8 @@ def recorded(tmp_path_factory):
         time.sleep(STANDSTILL_S)
         running["gelsight_driver"].send_signal(signal.SIGCONT)
         answer, errors = client.communicate(timeout=60)
+        for process in running.values():
+            process.send_signal(signal.SIGINT)
     assert answer, errors
     return json.loads(answer), open_run(folder / "run")
 

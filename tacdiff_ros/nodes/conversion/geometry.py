@@ -8,9 +8,11 @@ from geometry_msgs.msg import Point, Pose, Quaternion, Vector3, Wrench
 from numpy.typing import NDArray
 
 from tacdiff_ros.acquisition import pose as core
+from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 
 NANOSECONDS = 1_000_000_000
+MAX_WRENCH = 1000.0  # N and N m
 
 
 def to_time(stamp_ns: int) -> Time:
@@ -34,12 +36,12 @@ def from_pose(message: Pose) -> core.Pose:
     """Pose in millimetres.
 
     Raises:
-        ValueError: the quaternion has no length or a number is not finite.
+        InputError: the quaternion has no length or a number is not finite.
     """
     place, turn = message.position, message.orientation
     position_mm = 1e3 * np.array([place.x, place.y, place.z])
     if not np.all(np.isfinite(position_mm)):
-        raise ValueError(f"position ({place.x}, {place.y}, {place.z}) m is not finite")
+        raise InputError(f"position ({place.x}, {place.y}, {place.z}) m is not finite")
     return core.Pose.from_quaternion(position_mm, [turn.x, turn.y, turn.z, turn.w])
 
 
@@ -61,6 +63,13 @@ def to_wrench(force_n: NDArray[np.float64], torque_n_m: NDArray[np.float64]) -> 
 
 
 def from_wrench(message: Wrench) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Force (3,) in N and torque (3,) in N m."""
+    """Force (3,) in N and torque (3,) in N m.
+
+    Raises:
+        InputError: a number is not finite, or larger than any arm could bear.
+    """
     force, torque = message.force, message.torque
-    return np.array([force.x, force.y, force.z]), np.array([torque.x, torque.y, torque.z])
+    values = np.array([[force.x, force.y, force.z], [torque.x, torque.y, torque.z]])
+    if not np.all(np.abs(values) <= MAX_WRENCH):
+        raise InputError(f"wrench {values.ravel().tolist()}, expected up to {MAX_WRENCH:g} N, N m")
+    return values[0], values[1]

@@ -17,6 +17,7 @@ import csv
 import logging
 import os
 import queue
+import shutil
 import threading
 import time
 from collections.abc import Mapping
@@ -126,6 +127,7 @@ class RunRecorder:
                 f"{folder} exists already: choose another name; nothing was overwritten"
             ) from error
         except (OSError, WriterError) as error:
+            shutil.rmtree(folder, ignore_errors=True)  # it was made here, and blocks the name
             raise InputError(f"cannot record to {folder}: {error}") from error
         self._index = csv.writer(self._index_file)
         self._index.writerow(INDEX_COLUMNS)

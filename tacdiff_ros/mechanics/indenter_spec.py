@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from tacdiff_ros.errors import InputError
 
@@ -68,6 +69,25 @@ def parse_indenter(text: str) -> IndenterSpec:
         else:
             sizes[key.strip()] = _size(text, key.strip(), value)
     return IndenterSpec(match[1], sizes, texts)
+
+
+def confine_files(spec: IndenterSpec, folder: Path) -> IndenterSpec:
+    """The same spec with its file inside a folder: for specs that come over the network.
+
+    Args:
+        spec: whose file is relative to the folder, or inside it.
+        folder: where files may be read.
+
+    Raises:
+        InputError: the file lies elsewhere, links followed.
+    """
+    if "file" not in spec.texts:
+        return spec
+    root = folder.resolve()
+    path = (root / spec.texts["file"]).resolve()
+    if not path.is_relative_to(root):
+        raise InputError(f"file {spec.texts['file']!r} lies outside {root}: put it there")
+    return replace(spec, texts={**spec.texts, "file": str(path)})
 
 
 def format_indenter(name: str, sizes: dict[str, float], texts: dict[str, str] | None = None) -> str:

@@ -13,12 +13,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 
 PhaseName = Literal["press", "translate", "rotate", "release"]
 DIRECTIONS = {"x+": (1.0, 0.0), "x-": (-1.0, 0.0), "y+": (0.0, 1.0), "y-": (0.0, -1.0)}
 LIFT_MM = -0.5
 LARGEST_SHEAR_MM, LARGEST_TWIST_DEG = 4.0, 30.0  # of a single touch
+MAX_STEPS = 10_000  # of one motion
 
 
 class Trajectory(BaseModel):
@@ -88,7 +90,11 @@ def plan_touch(
 def divide_motions(
     start: IndenterPose, motions: list[Motion], trajectory: Trajectory
 ) -> list[TrajectoryStep]:
-    """Motions one after the other, in steps no longer than the trajectory's."""
+    """Motions one after the other, in steps no longer than the trajectory's.
+
+    Raises:
+        InputError: a motion takes more than `MAX_STEPS`, or a number is not finite.
+    """
     steps: list[TrajectoryStep] = []
     here = start
     for motion in motions:
@@ -97,7 +103,10 @@ def divide_motions(
             (here.x_mm, here.y_mm, here.depth_mm), (goal.x_mm, goal.y_mm, goal.depth_mm)
         )
         turn = math.degrees(abs(goal.yaw_rad - here.yaw_rad))
-        count = math.ceil(max(distance / trajectory.step_mm, turn / trajectory.step_deg) - 1e-9)
+        share = max(distance / trajectory.step_mm, turn / trajectory.step_deg)
+        if not share <= MAX_STEPS:
+            raise InputError(f"motion '{motion.name}' takes {share:.3g} steps, at most {MAX_STEPS}")
+        count = math.ceil(share - 1e-9)
         steps += [
             TrajectoryStep(motion.phase, motion.name, here.toward(goal, (i + 1) / count))
             for i in range(count)

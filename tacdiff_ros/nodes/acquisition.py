@@ -19,6 +19,7 @@ from tacdiff_ros.acquisition.faults import Cause
 from tacdiff_ros.acquisition.pose import Pose
 from tacdiff_ros.acquisition.protocol import Protocol, load_protocol, plan_trials
 from tacdiff_ros.acquisition.recording import RunRecorder, Topic
+from tacdiff_ros.acquisition.run_cost import check_space, run_cost
 from tacdiff_ros.acquisition.safety import SafetyLimits
 from tacdiff_ros.acquisition.sampling import Sample
 from tacdiff_ros.acquisition.session import AcquisitionSession, Outcome, SessionSettings
@@ -46,6 +47,7 @@ STANDSTILL_S = 10.0  # of the virtual clock, after which a run may end without i
 NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,79}")
 MAX_SPEC_CHARACTERS = 500
+DEFAULT_IMAGE_BYTES = 320 * 240 * 3
 MAX_FAILED_TICKS = 10  # of one run; nobody can drive it then
 
 
@@ -84,6 +86,7 @@ class AcquisitionNode(GuardedNode):
         self._decoder = RobotStateDecoder()
         self._run: _Run | None = None
         self._stopping = False
+        self._image_bytes = DEFAULT_IMAGE_BYTES  # of the last image, or so many as a Mini's
         self._states = self.create_publisher(AcquisitionState, "acquisition_state", 10)
         self._targets = self.create_publisher(PoseStamped, "target_pose", LATEST_COMMAND)
         states, images = (self._lock_step.qos(qos) for qos in (SENSOR_STATES, SENSOR_IMAGES))
@@ -140,6 +143,8 @@ class AcquisitionNode(GuardedNode):
         protocol = self._load_protocol(request.protocol or self._default_protocol)
         seed = None if request.seed < 0 else int(request.seed)
         trials = plan_trials(protocol, int(request.trials), seed)
+        cost = run_cost(protocol, trials, self._image_bytes)
+        check_space(self._data, cost)
         run_ = _Run(self)
         run_.session = AcquisitionSession(
             self._rig, protocol, trials, self._limits, self._settings, run_.on_sample
@@ -157,7 +162,10 @@ class AcquisitionNode(GuardedNode):
             run_.further.close()
             raise
         self._run = run_
-        self.get_logger().info(f"recording {run_.recorder.folder}")
+        self.get_logger().info(
+            f"recording {run_.recorder.folder}: {len(trials)} trials, about "
+            f"{cost.seconds:.0f} s and {cost.bytes / 1e9:.2f} GB"
+        )
 
     def _load_protocol(self, name: str) -> Protocol:
         if not FILE_NAME.fullmatch(name):
@@ -234,6 +242,7 @@ class AcquisitionNode(GuardedNode):
         self._record(ROBOT_STATE, data)
 
     def _on_image(self, data: bytes) -> None:
+        self._image_bytes = len(data)
         try:
             self._take_image(data)
         finally:

@@ -85,6 +85,9 @@ class TactileSimulatorNode(GuardedNode):
             "",
             "folder of the network; empty: the shipped one",
         )
+        self._data = Path(
+            declare(self, "data_folder", "~/tacdiff_data", "meshes of requests are read here only")
+        ).expanduser()
         simulator = declare(self, "simulator", "pix2pix", "what draws: pix2pix or renderer")
         threads = declare(self, "threads", 2, "of the processor for drawing; 0: all")
         fast = declare(self, "half_precision", False, "bfloat16 where the processor can")
@@ -268,7 +271,7 @@ class TactileSimulatorNode(GuardedNode):
         self.preparation.require_ready()
         if self._touch is not None or self._stopping:
             return SimulateTouch.Response(message="another touch is simulated: wait for its end")
-        touch = from_request(request)
+        touch = from_request(request, self._data)
         drawing = self._drawing.for_requests(request.use_renderer)
 
         def work(told: Progress) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.indenter_spec import IndenterSpec
 from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.mechanics.live.live_answer import LiveAnswer
 from tacdiff_ros.mechanics.live.live_gel import LiveGel
@@ -64,7 +65,7 @@ class LiveTwin:
     def __init__(
         self,
         model: SensorModel,
-        indenter: str,
+        indenter: str | IndenterSpec,
         drawing: Drawing,
         material: GelMaterial | None = None,
         grid: tuple[int, int] = (49, 61),

@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.inversion.contact_summary import Contact, summarise
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.indenter_spec import IndenterSpec, parse_indenter
 from tacdiff_ros.mechanics.live.live_answer import LiveAnswer
+from tacdiff_ros.mechanics.live.live_gel import DEEPEST_SHARE
 from tacdiff_ros.mechanics.material import GelMaterial
+from tacdiff_ros.mechanics.touch import gel_thickness_mm
 from tacdiff_ros.mechanics.trajectory import (
     LARGEST_SHEAR_MM,
     LARGEST_TWIST_DEG,
@@ -26,6 +29,7 @@ from tacdiff_ros.twin.live_twin import Drawing, LiveTwin
 from tacdiff_ros.twin.tactile_drawing import DrawnSurface
 
 UNTOUCHED = "none"
+MAX_YAW_RAD = 2.0 * math.pi
 
 
 @dataclass(frozen=True)
@@ -33,18 +37,23 @@ class TouchRequest:
     """What is pressed in, where, and how it moves on.
 
     Attributes:
-        indenter: spec; `none` for the untouched sensor.
+        indenter: spec, as text or parsed; `none` for the untouched sensor.
         start: where its axis meets the gel; its depth is not used.
         depth_mm: indentation.
         shear_mm: in-plane travel after the press.
         twist_rad: rotation after the press.
     """
 
-    indenter: str
+    indenter: str | IndenterSpec
     start: IndenterPose
     depth_mm: float
     shear_mm: tuple[float, float] = (0.0, 0.0)
     twist_rad: float = 0.0
+
+    @property
+    def spec(self) -> IndenterSpec:
+        """The indenter's spec; InputError where its text is none."""
+        return parse_indenter(self.indenter) if isinstance(self.indenter, str) else self.indenter
 
 
 @dataclass(frozen=True)
@@ -93,10 +102,10 @@ def simulate_touch(
     """
     started = time.perf_counter()
     material = material or GelMaterial()
-    if request.indenter == UNTOUCHED:
+    if request.spec.name == UNTOUCHED:
         return _untouched(model, request, drawing, started)
-    _check(request)
-    twin = LiveTwin(model, request.indenter, drawing, material)
+    _check(request, model)
+    twin = LiveTwin(model, request.spec, drawing, material)
     steps = plan_touch(request.start, request.depth_mm, request.shear_mm, request.twist_rad)
     for step in (steps[0], steps[-1]):
         twin.check_pose(step.pose)
@@ -117,12 +126,22 @@ def simulate_touch(
     )
 
 
-def _check(request: TouchRequest) -> None:
-    numbers = (request.depth_mm, *request.shear_mm, request.twist_rad, request.start.yaw_rad)
-    if not all(math.isfinite(number) for number in numbers):
-        raise InputError("a depth, shear, twist or yaw is not finite")
-    if request.depth_mm <= 0:
-        raise InputError(f"depth is {request.depth_mm:g} mm, expected above 0")
+def _check(request: TouchRequest, model: SensorModel) -> None:
+    """Every number in its bounds, before anything is computed."""
+    start, gel = request.start, model.gel
+    numbers = (request.depth_mm, *request.shear_mm, request.twist_rad)
+    if not all(math.isfinite(number) for number in (*numbers, start.x_mm, start.y_mm)):
+        raise InputError("a position, depth, shear or twist is not finite")
+    deepest = DEEPEST_SHARE * gel_thickness_mm(model)
+    if not 0 < request.depth_mm <= deepest:
+        raise InputError(f"depth is {request.depth_mm:g} mm, expected above 0, up to {deepest:g}")
+    if abs(start.x_mm) > gel.width_mm / 2 or abs(start.y_mm) > gel.height_mm / 2:
+        raise InputError(
+            f"position is ({start.x_mm:g}, {start.y_mm:g}) mm, expected on the pad: within "
+            f"{gel.width_mm / 2:g} and {gel.height_mm / 2:g} mm of its middle"
+        )
+    if not abs(start.yaw_rad) <= MAX_YAW_RAD:
+        raise InputError(f"yaw is {start.yaw_rad:g} rad, expected up to {MAX_YAW_RAD:.3g}")
     if math.hypot(*request.shear_mm) > LARGEST_SHEAR_MM:
         raise InputError(f"shear is {request.shear_mm} mm, expected up to {LARGEST_SHEAR_MM:g} mm")
     if abs(math.degrees(request.twist_rad)) > LARGEST_TWIST_DEG:

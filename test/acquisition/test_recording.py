@@ -1,5 +1,6 @@
 """What was recorded can be read again, whatever happened to the writer."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -212,6 +213,18 @@ def test_a_place_where_nothing_can_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match="cannot record to"):
         start(tmp_path / "file" / "run")
+
+
+def test_a_disk_that_is_full_at_the_start_leaves_the_name_free(tmp_path, monkeypatch):
+    def full(*_arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tacdiff_ros.acquisition.recording.write_yaml", full)
+        with pytest.raises(InputError, match="No space left"):
+            start(tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+    start(tmp_path / "run").close({"success": True})
 
 
 # --- a recording whose writer was killed ---------------------------------------------------

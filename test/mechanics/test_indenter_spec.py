@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.mechanics.indenter_spec import LONGEST_SPEC, IndenterSpec, parse_indenter
+from tacdiff_ros.mechanics.indenter_spec import (
+    LONGEST_SPEC,
+    IndenterSpec,
+    confine_files,
+    parse_indenter,
+)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -70,3 +75,24 @@ def test_text_is_read_up_to_the_longest_allowed_and_refused_beyond():
     with pytest.raises(InputError, match="expected NAME") as caught:
         parse_indenter(text + "5" * 100_000)
     assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("file", ["part.stl", "sub/part.stl", "sub/../part.stl"])
+def test_a_file_inside_the_folder_is_found_there(tmp_path, file):
+    spec = confine_files(parse_indenter(f"mesh:file={file},scale=2"), tmp_path)
+    assert spec.texts["file"] == str((tmp_path / file).resolve())
+    assert spec.sizes_mm == {"scale": 2.0}
+
+
+@pytest.mark.parametrize("file", ["../part.stl", "/etc/part.stl", "sub/../../part.stl", "link.stl"])
+def test_a_file_outside_the_folder_is_refused(tmp_path, file):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "link.stl").symlink_to(tmp_path / "part.stl")
+    with pytest.raises(InputError, match="lies outside"):
+        confine_files(parse_indenter(f"mesh:file={file}"), folder)
+
+
+def test_a_spec_without_a_file_is_left_alone(tmp_path):
+    spec = parse_indenter("sphere:diameter=5")
+    assert confine_files(spec, tmp_path) is spec

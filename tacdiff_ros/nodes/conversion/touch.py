@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
 
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.indenter_spec import confine_files, parse_indenter
 from tacdiff_ros.msg import Residual
 from tacdiff_ros.nodes.conversion.geometry import to_wrench
 from tacdiff_ros.nodes.conversion.images import to_image
@@ -15,11 +17,15 @@ from tacdiff_ros.nodes.conversion.surface import METRES, to_contact, to_mesh
 from tacdiff_ros.twin.touch_simulation import SimulatedTouch, TouchRequest
 
 
-def from_request(request: Any) -> TouchRequest:
-    """A request in millimetres."""
+def from_request(request: Any, folder: Path) -> TouchRequest:
+    """A request in millimetres; files of its indenter lie in a folder.
+
+    Raises:
+        InputError: the indenter is no spec, or its file lies elsewhere.
+    """
     place, shear = request.position, request.shear
     return TouchRequest(
-        request.indenter,
+        confine_files(parse_indenter(request.indenter), folder),
         IndenterPose(place.x / METRES, place.y / METRES, 0.0, request.yaw),
         request.depth / METRES,
         (shear.x / METRES, shear.y / METRES),

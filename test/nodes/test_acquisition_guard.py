@@ -1,0 +1,315 @@
+"""Whatever reaches `acquisition` in contact: the arm comes back, the bag closes, the node goes on.
+
+The node's own callbacks are called with serialised messages of the virtual arm, in simulated time.
+Whether the arm is clear comes from the simulation's own state.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed; `make setup` brings it")
+
+import rclpy
+from builtin_interfaces.msg import Time
+from rclpy.action import CancelResponse
+from rclpy.serialization import serialize_message
+from sensor_msgs.msg import Image
+from tacdiff_ros.action import Acquire
+
+from tacdiff_ros.acquisition.bag_reading import open_run
+from tacdiff_ros.acquisition.pose import Pose
+from tacdiff_ros.acquisition.protocol import Phase
+from tacdiff_ros.nodes.acquisition import AcquisitionNode
+from tacdiff_ros.nodes.conversion.geometry import to_time
+from tacdiff_ros.nodes.conversion.images import to_image
+from tacdiff_ros.nodes.virtual_panda import _Messages
+from tacdiff_ros.resources import config_path
+from tacdiff_ros.virtual.contact import StiffContactParameters
+from tacdiff_ros.virtual.panda import ImpedanceParameters
+from tacdiff_ros.virtual.rig import VirtualRig
+
+MS = 1_000_000
+NUMBERS = count()
+START_NS = 1_700_000_000_000_000_000
+STATE_MS, IMAGE_MS, TICK_MS = 5, 40, 10
+START = Pose.from_euler([450.0, 0.0, 142.0], [np.pi, 0.0, 0.0])  # the gel 2 mm above the tip
+PROTOCOL: dict[str, Any] = {
+    "trials": 1,
+    "start": {"offset_x_mm": 0.5, "offset_y_mm": 0.5, "yaw_deg": 2.0, "standoff_mm": 1.5},
+    "approach": {"speed_mm_s": 8.0, "maximum_travel_mm": 6.0},
+    "depth_mm": 0.8,
+    "directions": [],
+    "rotation_deg": 0.0,
+    "speed_mm_s": 6.0,
+    "travel_speed_mm_s": 40.0,
+    "settle_s": 0.05,
+    "dwell_s": 0.2,
+}
+
+
+class SimulatedTime:
+    """Stands in for the lock step of a node that is alone: time is what the test says."""
+
+    is_on, has_begun, now = False, True, START_NS
+
+    def now_ns(self) -> int:
+        return self.now
+
+    def monotonic_s(self) -> float:
+        return 1e-9 * (self.now - START_NS) + 1.0
+
+    def published(self, _stamp_ns: int) -> None:
+        """Nobody waits."""
+
+
+class Goal:
+    """What rclpy hands in for an accepted goal."""
+
+    is_cancel_requested = False
+
+    def __init__(self, **content: Any) -> None:
+        self.request = Acquire.Goal(protocol="press.yaml", **content)
+        self.result: Any = None
+        self.ended = ""
+
+    def publish_feedback(self, _message: Any) -> None:
+        """Nobody listens."""
+
+    def execute(self, set_state: Any) -> None:
+        self.result = set_state(self)
+
+    def succeed(self) -> None:
+        self.ended = "succeeded"
+
+    def abort(self) -> None:
+        self.ended = "aborted"
+
+    def canceled(self) -> None:
+        self.ended = "canceled"
+
+
+class World:
+    """One node and a virtual arm, each of the node's callbacks as rclpy would call it."""
+
+    def __init__(self, node: AcquisitionNode) -> None:
+        self.node, self.time = node, SimulatedTime()
+        node._lock_step = self.time
+        topics = {subscription.topic_name: subscription for subscription in node.subscriptions}
+        self.take_state = next(s for t, s in topics.items() if t.endswith("robot_state")).callback
+        self.take_image = next(s for t, s in topics.items() if t.endswith("image_raw")).callback
+        self.ticks = [t.callback for t in node.timers if t.timer_period_ns == TICK_MS * MS]
+        assert len(self.ticks) == 1
+        self.arm = VirtualRig(
+            node._rig, START, ImpedanceParameters(), StiffContactParameters(), force_noise_n=0.02
+        )
+        self.messages = _Messages("fr3")
+        self.image = to_image(np.full((48, 64, 3), 90, np.uint8), Time(), "gel")
+        self.gap_mm, self.targets = np.inf, 0
+        publish = node._targets.publish
+
+        def follow(data: bytes) -> None:
+            self.targets += 1
+            publish(data)
+
+        node._targets = SimpleNamespace(publish=follow)
+        send = node._send
+
+        def send_and_move(target: Pose) -> None:
+            send(target)
+            self.arm.follow(target)
+
+        node._send = send_and_move
+
+    def accept(self, **content: Any) -> Goal:
+        goal = Goal(output=f"run_{next(NUMBERS)}", **content)
+        self.node._goal._on_accepted(goal)
+        return goal
+
+    def go(self, goal: Goal, act: Any = None, seconds: float = 20.0) -> Any:
+        """Run until the goal has ended; `act` once, when the indenter is pressed in."""
+        for millisecond in range(1, int(1000 * seconds)):
+            self.time.now = now_ns = self.time.now + MS
+            self.reading = reading = self.arm.advance(now_ns)[-1]
+            self.gap_mm = float(reading.gel_to_indenter.position_mm[2])
+            if act is not None and self.phase is Phase.INDENT and self.gap_mm < -0.3:
+                act, _ = None, act(self)
+            if millisecond % STATE_MS == 0:
+                message = self.messages.fill(reading.arm, reading.reported)
+                self.take_state(serialize_message(message))
+            if millisecond % IMAGE_MS == 0:
+                self.image.header.stamp = to_time(now_ns)
+                self.take_image(serialize_message(self.image))
+            if millisecond % TICK_MS == 0:
+                self.ticks[0]()
+            if goal.result is not None:
+                assert act is None, "the run ended before it touched"
+                return goal.result
+        pytest.fail("the run does not end")
+
+    @property
+    def phase(self) -> Phase | None:
+        return None if self.node._run is None else self.node._run.session.phase
+
+
+@pytest.fixture(scope="module")
+def make_node(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("guard")
+    (folder / "press.yaml").write_text(yaml.safe_dump(PROTOCOL))
+    arguments = ["--ros-args", "--params-file", str(config_path("tacdiff.yaml"))]
+    for name in ("data_folder", "protocol_folder"):
+        arguments += ["-p", f"{name}:={folder}"]
+    rclpy.init(args=[*arguments, "-p", "protocol:=press.yaml"])
+    nodes = []
+
+    def make() -> AcquisitionNode:
+        nodes.append(AcquisitionNode())
+        return nodes[-1]
+
+    yield make
+    for node in nodes:
+        node.destroy_node()
+    rclpy.try_shutdown()
+
+
+@pytest.fixture
+def world(make_node):
+    return World(make_node())
+
+
+class UnforeseenError(Exception):
+    """Nobody expects it."""
+
+
+def raising_once(owner: Any, name: str) -> Any:
+    """Make a method raise at its next call only."""
+
+    def act(world: World) -> None:
+        target = owner(world)
+        original = getattr(target, name)
+
+        def replacement(*arguments: Any) -> Any:
+            setattr(target, name, original)
+            raise UnforeseenError("out of the blue")
+
+        setattr(target, name, replacement)
+
+    return act
+
+
+def sent(take: str, data: bytes) -> Any:
+    return lambda world: getattr(world, take)(data)
+
+
+def changed_state(**changes: Any) -> Any:
+    """A robot state with some fields of the end effector's pose replaced."""
+
+    def act(world: World) -> None:
+        message = world.messages.fill(world.reading.arm, world.reading.reported)
+        for name, value in changes.items():
+            setattr(message.o_t_ee.pose.orientation, name, value)
+        world.take_state(serialize_message(message))
+
+    return act
+
+
+def lying_image(**changes: Any) -> Any:
+    def act(world: World) -> None:
+        message = Image(height=48, width=64, step=192, encoding="rgb8", data=bytes(48 * 192))
+        message.header.stamp = to_time(world.time.now)
+        for name, value in changes.items():
+            setattr(message, name, value)
+        world.take_image(serialize_message(message))
+
+    return act
+
+
+def session(world: World) -> Any:
+    return world.node._run.session
+
+
+CASES = {
+    "on_state raises": (raising_once(session, "on_state"), "unexpected_error"),
+    "on_image raises": (raising_once(session, "on_image"), "unexpected_error"),
+    "tick raises": (raising_once(session, "tick"), "unexpected_error"),
+    "recording raises": (
+        raising_once(lambda world: world.node._run.recorder, "write"),
+        "unexpected_error",
+    ),
+    "a sample raises": (raising_once(lambda w: w.node, "publish_sample"), "unexpected_error"),
+    "sending raises": (raising_once(lambda w: w.node, "_send"), "unexpected_error"),
+    "decoding a state raises": (
+        raising_once(lambda w: w.node._decoder, "decode"),
+        "unexpected_error",
+    ),
+    "no bytes for an image": (sent("take_image", b""), "image_changed_format"),
+    "four bytes for an image": (sent("take_image", b"\0\1\0\0"), "image_changed_format"),
+    "noise for an image": (sent("take_image", b"\0\1\0\0" + b"\xff" * 99), "image_changed_format"),
+    "an image that lies": (lying_image(step=7), "image_changed_format"),
+    "a huge image": (lying_image(width=2**31), "image_changed_format"),
+    "four bytes for a state": (sent("take_state", b"\0\1\0\0"), "not_finite"),
+    "noise for a state": (sent("take_state", b"\xff" * 4000), "not_finite"),
+    "a zero quaternion": (changed_state(x=0.0, y=0.0, z=0.0, w=0.0), "not_finite"),
+    "a quaternion that is no number": (changed_state(x=float("nan")), "not_finite"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_arm_retracts_the_bag_is_closed_and_the_node_goes_on(world, name):
+    act, cause = CASES[name]
+    result = world.go(world.accept(), act)
+    assert (result.success, result.cause) == (False, cause)
+    assert "retracted" in result.message
+    assert world.gap_mm > 0.4 * PROTOCOL["start"]["standoff_mm"]
+    assert open_run(Path(result.bag).parent).sample_count > 10
+    assert world.node._run is None
+
+
+def test_after_all_that_the_next_run_succeeds(world):
+    world.go(world.accept(), CASES["tick raises"][0])
+    assert world.go(world.accept()).success
+
+
+def test_a_run_that_nobody_can_drive_ends_and_no_target_is_sent(world):
+    def break_it(world: World) -> None:
+        def tick(_now_s: float) -> None:
+            raise UnforeseenError("for ever")
+
+        session(world).tick = tick
+        world.targets = 0
+
+    result = world.go(world.accept(), break_it)
+    assert result.cause == "unexpected_error"
+    assert "left where it stopped" in result.message
+    assert world.targets == 0
+    assert world.go(world.accept()).success
+
+
+def test_a_bad_message_is_counted_with_its_topic(world):
+    world.take_image(b"")  # no run is active: not looked at
+    world.go(world.accept(), CASES["four bytes for an image"][0])
+    assert world.node.dropped.count >= 1
+
+
+def test_cancelling_a_refused_goal_does_not_stop_the_run_of_another_client(world):
+    mine, other = world.accept(), world.accept()
+    assert (other.ended, other.result.cause) == ("aborted", "refused")
+    assert world.node._goal._on_cancel(other) is CancelResponse.REJECT
+    assert world.go(mine).success
+    assert mine.ended == "succeeded"
+
+
+def test_a_goal_that_does_not_fit_on_the_disk_is_refused(world, monkeypatch):
+    free = SimpleNamespace(free=1_000_000)
+    monkeypatch.setattr("tacdiff_ros.acquisition.run_cost.shutil.disk_usage", lambda _path: free)
+    goal = world.accept()
+    assert goal.result.cause == "refused"
+    assert "0.0 GB are free" in goal.result.message
+    assert not (world.node._data / goal.request.output).exists()

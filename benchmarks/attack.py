@@ -1,0 +1,404 @@
+"""Attacks every node over DDS, and says who survived.
+
+    messages   undecodable bytes and absurd fields on every topic that a node subscribes to
+    requests   absurd requests of every service, then 200 at once
+    goals      storms of goals and cancel requests beside the goal of another client
+    arm        the same messages while the virtual arm is pressed in
+
+Real nodes, each a process of its own, on real DDS. A node fails where it ends, does not answer
+within `ANSWER_S`, or grows by more than `MAX_GROWTH_MB`. Exit code 1 where one fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hostile_messages import hostile_bytes, hostile_messages
+from tables import print_rows
+
+from tacdiff_ros.cli.processes import isolated_environment, running_node
+
+NODES = {
+    "virtual_panda": [],
+    "gelsight_driver": ["-p", "source:=generated"],
+    "acquisition": [],
+    "marker_tracker": [],
+    "comparator": [],
+    "tactile_simulator": ["-p", "indenter:=sphere:diameter=5"],
+    "calibration": [],
+    "mesh_inversion": [],
+    "virtual_gelsight": ["-r", "image_raw:=/world/image_raw"],
+    "virtual_clock": ["-p", "participants:=['nobody']"],
+}
+OWN_TYPES = ("tacdiff_ros", "std_srvs")
+ANSWER_S = 20.0
+READY_S = 900.0
+BURST = 200
+STORM = 40
+MAX_GROWTH_MB = 500.0
+SETTLE_S = 0.02  # between two messages
+PRESS = {  # a slow press: time to be attacked in
+    "trials": 1,
+    "start": {"offset_x_mm": 0.5, "offset_y_mm": 0.5, "yaw_deg": 2.0, "standoff_mm": 2.0},
+    "approach": {"speed_mm_s": 6.0},
+    "depth_mm": 0.8,
+    "directions": [],
+    "rotation_deg": 0.0,
+    "speed_mm_s": 6.0,
+    "travel_speed_mm_s": 40.0,
+    "settle_s": 0.1,
+    "dwell_s": 2.0,
+}
+ARM_STREAMS = {"image_raw": "Image", "robot_state": "FrankaRobotState"}
+
+
+@dataclass
+class Account:
+    """What was done to one node, and how it took that."""
+
+    messages: int = 0
+    requests: int = 0
+    answered: int = 0
+    refused: int = 0
+    failures: list[str] = field(default_factory=list)
+    start_mb: float = 0.0
+    end_mb: float = 0.0
+
+
+class Attack:
+    """The nodes, a client among them, and one account a node."""
+
+    def __init__(self, folder: Path, stack: ExitStack, names: list[str]) -> None:
+        """Start the nodes and wait until they are ready."""
+        import rclpy
+
+        self.folder, self.names = folder, names
+        self.environment = isolated_environment()
+        os.environ.update(self.environment)
+        self.processes = {
+            name: stack.enter_context(
+                running_node(name, _arguments(name, folder), folder / f"{name}.log", os.environ)
+            )
+            for name in names
+        }
+        rclpy.init()
+        stack.callback(rclpy.try_shutdown)
+        self.node = rclpy.create_node("attacker")
+        self.executor = rclpy.executors.SingleThreadedExecutor()
+        self.executor.add_node(self.node)
+        self.accounts = {name: Account() for name in names}
+        self._wait_until_ready()
+        for name, account in self.accounts.items():
+            account.start_mb = self.resident_mb(name)
+
+    def _wait_until_ready(self) -> None:
+        from tacdiff_ros.nodes.readiness_watch import ReadinessWatch
+
+        watch = ReadinessWatch(self.node, self.names)
+        end_s = time.monotonic() + READY_S
+        while (missing := watch.missing()) and time.monotonic() < end_s:
+            self.spin(0.5)
+        if missing:
+            sys.exit(f"error: {missing}")
+
+    def spin(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
+        """Take in messages for a time, or until something holds."""
+        end_s = time.monotonic() + seconds
+        while not until() and time.monotonic() < end_s:
+            self.executor.spin_once(timeout_sec=0.01)
+
+    def resident_mb(self, name: str) -> float:
+        """Resident size of a node's process; 0 where it has ended."""
+        try:
+            status = Path(f"/proc/{self.processes[name].pid}/status").read_text(encoding="utf-8")
+        except OSError:
+            return 0.0
+        line = next((line for line in status.splitlines() if line.startswith("VmRSS")), "x 0")
+        return int(line.split()[1]) / 1024
+
+    def check(self, name: str, after: str) -> bool:
+        """Whether a node lives and answers; its account says after what it did not."""
+        from rcl_interfaces.srv import GetParameters
+
+        account = self.accounts[name]
+        if self.processes[name].poll() is not None:
+            if not any("ended" in failure for failure in account.failures):
+                account.failures.append(f"ended after {after}")
+            return False
+        client = self.node.create_client(GetParameters, f"/{name}/get_parameters")
+        client.wait_for_service(ANSWER_S)
+        future = client.call_async(GetParameters.Request(names=["use_sim_time"]))
+        self.spin(ANSWER_S, future.done)
+        self.node.destroy_client(client)
+        if not future.done():
+            account.failures.append(f"no answer after {after}")
+        return future.done()
+
+
+def _arguments(name: str, folder: Path) -> list[str]:
+    arguments = list(NODES[name])
+    if name in ("acquisition", "calibration", "tactile_simulator"):
+        arguments += ["-p", f"data_folder:={folder}/data"]
+    if name == "acquisition":
+        arguments += ["-p", f"protocol_folder:={folder}", "-p", "protocol:=press.yaml"]
+    return arguments
+
+
+def _class_of(type_name: str) -> Any:
+    package, kind, name = type_name.split("/")
+    return getattr(importlib.import_module(f"{package}.{kind}"), name)
+
+
+def attack_topics(attack: Attack) -> None:
+    """Every kind of message on every topic that each node subscribes to."""
+    for name in attack.names:
+        topics = attack.node.get_subscriber_names_and_types_by_node(name, "/")
+        for topic, (type_name, *_) in sorted(topics):
+            if topic.startswith("/world"):
+                continue
+            publisher = attack.node.create_publisher(_class_of(type_name), topic, 10)
+            attack.spin(1.0, publisher.get_subscription_count)
+            for _, data in hostile_bytes(_class_of(type_name)):
+                publisher.publish(data)
+                attack.accounts[name].messages += 1
+                attack.spin(SETTLE_S)
+            attack.check(name, f"messages on {topic}")
+            attack.node.destroy_publisher(publisher)
+        print(f"  {name}: {attack.accounts[name].messages} messages", flush=True)
+
+
+def attack_services(attack: Attack) -> None:
+    """Every kind of request of every service of its own, then many at once."""
+    for name in attack.names:
+        services = attack.node.get_service_names_and_types_by_node(name, "/")
+        for service, (type_name, *_) in sorted(services):
+            if type_name.split("/")[0] not in OWN_TYPES or "/_action/" in service:
+                continue
+            kind = _class_of(type_name)
+            requests = [request for _, request in hostile_messages(kind.Request)]
+            _send_requests(attack, name, service, kind, requests, one_by_one=True)
+            _send_requests(attack, name, service, kind, [kind.Request()] * BURST, one_by_one=False)
+            attack.check(name, f"requests of {service}")
+        print(f"  {name}: {attack.accounts[name].requests} requests", flush=True)
+
+
+def _send_requests(
+    attack: Attack, name: str, service: str, kind: Any, requests: list[Any], one_by_one: bool
+) -> None:
+    from tacdiff_ros.nodes.qos import REQUESTS
+
+    account = attack.accounts[name]
+    client = attack.node.create_client(kind, service, qos_profile=REQUESTS)
+    client.wait_for_service(ANSWER_S)
+    futures = []
+    for request in requests:
+        futures.append(client.call_async(request))
+        if one_by_one:
+            attack.spin(ANSWER_S, futures[-1].done)
+        else:
+            attack.spin(0.0)
+    attack.spin(ANSWER_S, lambda: all(future.done() for future in futures))
+    answers = [future.result() for future in futures if future.done()]
+    account.requests += len(futures)
+    account.answered += len(answers)
+    account.refused += sum(not getattr(answer, "success", True) for answer in answers)
+    if len(answers) < len(futures):
+        lost = len(futures) - len(answers)
+        account.failures.append(f"{lost} of {len(futures)} requests of {service} unanswered")
+    attack.node.destroy_client(client)
+
+
+def attack_goals(attack: Attack) -> None:
+    """Storms of goals and cancel requests beside a run; the run must succeed."""
+    from tacdiff_ros.action import Acquire, Calibrate, InvertMesh
+
+    mine = _Goals(attack, Acquire, "acquire")
+    running = mine.send(Acquire.Goal(protocol="press.yaml", output="beside_a_storm"))
+    for kind, action, node in (
+        (Acquire, "acquire", "acquisition"),
+        (Calibrate, "calibrate", "calibration"),
+        (InvertMesh, "invert_mesh", "mesh_inversion"),
+    ):
+        others = _Goals(attack, kind, action)
+        handles = [others.send(kind.Goal()) for _ in range(STORM)]
+        cancels = [handle.cancel_goal_async() for handle in handles if handle is not None]
+        attack.spin(ANSWER_S, lambda cancels=cancels: all(c.done() for c in cancels))
+        account = attack.accounts[node]
+        account.requests += 2 * STORM
+        account.answered += sum(h is not None for h in handles) + sum(c.done() for c in cancels)
+        if not all(c.done() for c in cancels) or None in handles:
+            account.failures.append(f"goals or cancel requests of {action} unanswered")
+        attack.check(node, f"a storm of goals of {action}")
+    result = mine.result(running, 60.0)
+    if result is None or not result.success:
+        why = "no result" if result is None else result.message
+        attack.accounts["acquisition"].failures.append(f"the run beside the storm: {why}")
+    else:
+        print(f"  the run beside the storm: {result.message}", flush=True)
+
+
+class _Goals:
+    """Goals of one client of an action."""
+
+    def __init__(self, attack: Attack, kind: Any, name: str) -> None:
+        from rclpy.action import ActionClient
+
+        from tacdiff_ros.nodes.qos import REQUESTS
+
+        self._attack = attack
+        self._client = ActionClient(
+            attack.node,
+            kind,
+            name,
+            goal_service_qos_profile=REQUESTS,
+            cancel_service_qos_profile=REQUESTS,
+        )
+        self._client.wait_for_server(ANSWER_S)
+
+    def send(self, goal: Any) -> Any:
+        """The handle, None where nobody answers."""
+        future = self._client.send_goal_async(goal)
+        self._attack.spin(ANSWER_S, future.done)
+        return future.result() if future.done() else None
+
+    def result(self, handle: Any, seconds: float) -> Any:
+        """The result, None where it does not come."""
+        future = handle.get_result_async()
+        self._attack.spin(seconds, future.done)
+        return future.result().result if future.done() else None
+
+
+def attack_arm(attack: Attack) -> Counter[str]:
+    """Each kind of message on the arm's streams, in contact: it must stop and come back.
+
+    Returns:
+        How often which cause was given.
+    """
+    import sensor_msgs.msg
+    from franka_msgs.msg import FrankaRobotState
+    from geometry_msgs.msg import PoseStamped
+
+    from tacdiff_ros.action import Acquire
+    from tacdiff_ros.nodes.topics import ROBOT_STATE
+
+    account, causes = attack.accounts["acquisition"], Counter()
+    seen: dict[str, float] = {}
+
+    def on_indenter(message: PoseStamped) -> None:
+        seen["gap_mm"] = 1e3 * message.pose.position.z
+
+    attack.node.create_subscription(PoseStamped, "/ground_truth/indenter", on_indenter, 1)
+    goals = _Goals(attack, Acquire, "acquire")
+    streams = (("/image_raw", sensor_msgs.msg.Image), (f"/{ROBOT_STATE}", FrankaRobotState))
+    for topic, kind in streams:
+        publisher = attack.node.create_publisher(kind, topic, 10)
+        for number, (name, data) in enumerate(_arm_bytes(kind)):
+            output = f"arm_{kind.__name__}_{number}"
+            handle = goals.send(Acquire.Goal(protocol="press.yaml", output=output))
+            attack.spin(30.0, lambda: seen.get("gap_mm", 1.0) < -0.3)
+            publisher.publish(data)
+            account.messages += 1
+            result = goals.result(handle, 40.0)
+            attack.spin(0.3)
+            if result is None:
+                account.failures.append(f"no result after {name} on {topic} in contact")
+            elif seen["gap_mm"] < 0.5:
+                account.failures.append(
+                    f"the arm is {seen['gap_mm']:.2f} mm off after {name} on {topic}: "
+                    f"{result.message}"
+                )
+            else:
+                causes[result.cause or "none: the run succeeded"] += 1
+        attack.check("acquisition", f"messages on {topic} in contact")
+        attack.node.destroy_publisher(publisher)
+    return causes
+
+
+def _arm_bytes(kind: Any) -> Iterator[tuple[str, bytes]]:
+    """The kinds without most of the mutations: each takes a run."""
+    for name, data in hostile_bytes(kind):
+        if not name.startswith("mutated") or int(name.split()[1]) < 3:
+            yield name, data
+
+
+def _report(attack: Attack) -> list[dict[str, Any]]:
+    rows = []
+    for name, account in attack.accounts.items():
+        alive = attack.check(name, "all attacks")
+        account.end_mb = attack.resident_mb(name)
+        growth_mb = account.end_mb - account.start_mb
+        if growth_mb > MAX_GROWTH_MB:
+            account.failures.append(f"grew by {growth_mb:.0f} MB")
+        rows.append(
+            {
+                "node": name,
+                "messages": account.messages,
+                "requests": account.requests,
+                "answered": account.answered,
+                "refused": account.refused,
+                "alive": alive,
+                "growth_mb": round(growth_mb),
+                "failures": account.failures,
+            }
+        )
+    return rows
+
+
+@contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        yield keep
+        return
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+
+
+def main() -> int:
+    """Exit code 1 where a node failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=["messages", "requests", "goals", "arm"], action="append")
+    parser.add_argument("--keep", type=Path, help="folder for logs and recordings")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    parts = options.only or ["messages", "requests", "goals", "arm"]
+    with _folder(options.keep) as folder, ExitStack() as stack:
+        (folder / "press.yaml").write_text(json.dumps(PRESS), encoding="utf-8")
+        attack = Attack(folder, stack, list(NODES))
+        causes: Counter[str] = Counter()
+        for part, work in (
+            ("arm", lambda: causes.update(attack_arm(attack))),
+            ("goals", lambda: attack_goals(attack)),
+            ("messages", lambda: attack_topics(attack)),
+            ("requests", lambda: attack_services(attack)),
+        ):
+            if part in parts:
+                print(part, flush=True)
+                work()
+        rows = _report(attack)
+    if options.json:
+        print(json.dumps({"nodes": rows, "causes": dict(causes)}))
+    else:
+        columns = [name for name in rows[0] if name != "failures"]
+        print_rows("attacks", [{name: row[name] for name in columns} for row in rows])
+        print(f"the arm in contact: {dict(causes)}")
+        for row in rows:
+            for failure in row["failures"]:
+                print(f"FAILED {row['node']}: {failure}")
+    return int(any(row["failures"] for row in rows))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -6,6 +6,7 @@ ros2 launch tacdiff_ros bringup.launch.py use_fake_hardware:=true
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import yaml
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
@@ -142,6 +143,11 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     if fake:
         files.append(str(SHARE / "config" / "fake_hardware.yaml"))
     use_sim_time = value("use_sim_time") == "true"
+    overrides_by_node = node_overrides(fake, value)
+    overrides_by_node["arm_watchdog"] = {
+        **watchdog_parameters(params_file),
+        **overrides_by_node["arm_watchdog"],
+    }
     nodes: list[LaunchDescriptionEntity] = [
         Node(
             package="tacdiff_ros",
@@ -153,7 +159,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             output="screen",
             sigterm_timeout=TIME_TO_RETRACT_S,
         )
-        for name, overrides in node_overrides(fake, value).items()
+        for name, overrides in overrides_by_node.items()
     ]
     if value("publish_description") == "true":
         description = describe_mount(params_file, value("robot_type"))
@@ -169,12 +175,14 @@ def node_overrides(fake: bool, value: Callable[[str], str]) -> Overrides:
         "gelsight_driver": {},
         "marker_tracker": {},
         "acquisition": {},
+        "arm_watchdog": {},
         "calibration": {},
         "mesh_inversion": {},
     }
     robot_type, source = value("robot_type"), value("source")
     if fake:
         overrides["virtual_panda"] = {"arm_id": robot_type}
+        overrides["arm_watchdog"] = {"limits.state_age_s": 2.0}  # a laptop may starve the arm
     if source == "virtual":
         require_fake(fake)
         del overrides["gelsight_driver"]
@@ -196,10 +204,21 @@ def node_overrides(fake: bool, value: Callable[[str], str]) -> Overrides:
     overrides["acquisition"] |= given(data_folder=value("data_folder"))
     overrides["calibration"] |= given(data_folder=value("data_folder"))
     if robot_type != "fr3":  # the default must not overrule the base_frame of a file
-        overrides["acquisition"]["base_frame"] = f"{robot_type}_link0"
+        base_frame = f"{robot_type}_link0"
+        overrides["acquisition"]["base_frame"] = base_frame
+        overrides["arm_watchdog"]["base_frame"] = base_frame
     if fake and value("use_sim_time") == "true":
         add_virtual_clock(overrides)
     return overrides
+
+
+def watchdog_parameters(params_file: Path) -> dict[str, Any]:
+    """Where and how far the arm may move, as the file says for acquisition."""
+    try:
+        given = yaml.safe_load(params_file.read_text())["/**"]["acquisition"]["ros__parameters"]
+    except (KeyError, TypeError):
+        return {}  # acquisition itself says what is missing
+    return {name: given[name] for name in ("rig", "limits", "base_frame") if name in given}
 
 
 def add_virtual_clock(overrides: Overrides) -> None:

@@ -5,6 +5,7 @@ ros2 launch tacdiff_ros demo.launch.py acquire:=true rviz:=true
 It takes all arguments of bringup.launch.py and stays up until Ctrl-C.
 """
 
+import os
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
@@ -22,9 +23,18 @@ from launch_ros.actions import Node
 SHARE = Path(get_package_share_directory("tacdiff_ros"))
 BRINGUP = SHARE / "launch" / "bringup.launch.py"
 DISCOVERY = "ROS_AUTOMATIC_DISCOVERY_RANGE"
+DDS_PROFILES = "FASTRTPS_DEFAULT_PROFILES_FILE"
+LOOPBACK_PROFILES = SHARE / "config" / "loopback_dds.xml"
 INDENTER = "cross:size=4.4"
 # Ctrl-C cancels the goal; its result comes when the arm has retracted.
 TIME_TO_RETRACT_S = "20"
+
+
+def bind_to_loopback() -> list[SetEnvironmentVariable]:
+    """No port beyond this machine, unless the user has chosen a range or profiles of Fast DDS."""
+    if DISCOVERY in os.environ or DDS_PROFILES in os.environ:
+        return []
+    return [SetEnvironmentVariable(DDS_PROFILES, str(LOOPBACK_PROFILES))]
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -76,6 +86,7 @@ def generate_launch_description() -> LaunchDescription:
             SetEnvironmentVariable(
                 DISCOVERY, EnvironmentVariable(DISCOVERY, default_value="LOCALHOST")
             ),
+            *bind_to_loopback(),
             IncludeLaunchDescription(
                 PythonLaunchDescriptionSource(str(BRINGUP)),
                 launch_arguments={

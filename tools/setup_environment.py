@@ -23,6 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = "virtual,render,learn,cluster,dev"
+ROS_WHEELS = "tools/ros-jazzy-wheels.txt"
 CPU_TORCH = "https://download.pytorch.org/whl/cpu"
 
 # Of the shell that this was started in: they would bring in another ROS, or lead pip and CMake to
@@ -59,7 +60,7 @@ def succeeds(*command: str) -> bool:
 
 def step_inputs() -> dict[str, list[str]]:
     """All steps in their order, with what each is made from."""
-    wheels = files("tools/ros-jazzy-wheels.txt")
+    wheels = files(ROS_WHEELS)
     return {
         "venv": [sys.version],
         "ros-wheels": wheels,
@@ -270,18 +271,27 @@ def create_venv() -> None:
 
 
 def pip(*arguments: str) -> None:
-    """Install into the virtual environment, held by the constraints."""
+    """Install into the virtual environment."""
     command = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run(
-        [*command, "-c", "tools/constraints.txt", "-c", "tools/ros-jazzy-wheels.txt", *arguments],
-        cwd=ROOT,
-        check=True,
-    )
+    subprocess.run([*command, *arguments], cwd=ROOT, check=True)
+
+
+def constraints() -> list[str]:
+    """Versions that hold for everything that pip installs.
+
+    Without the hashes of the ROS wheels: one hash makes pip demand the hashes of all packages.
+    """
+    lines = (ROOT / ROS_WHEELS).read_text().splitlines()
+    pins = VENV / "ros-pins.txt"
+    pins.write_text("".join(f"{line.split()[0]}\n" for line in lines if "==" in line))
+    return ["-c", "tools/constraints.txt", "-c", str(pins)]
 
 
 def install_ros_wheels() -> None:
-    """ROS 2 Jazzy and its build tools."""
-    pip("-r", "tools/ros-jazzy-wheels.txt", "-r", "tools/build-requirements.txt")
+    """ROS 2 Jazzy, each file checked by its hash; then what it needs, and its build tools."""
+    pip("--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", ROS_WHEELS)
+    ros = (VENV / "ros-pins.txt").as_posix()
+    pip(*constraints(), "-r", ros, "-r", "tools/build-requirements.txt")
 
 
 def install_packages() -> None:
@@ -298,7 +308,9 @@ def install_packages() -> None:
     listed = subprocess.run(
         [str(PYTHON), "-c", script, EXTRAS], cwd=ROOT, check=True, capture_output=True, text=True
     )
-    pip(*cpu_torch_index(), *listed.stdout.split("\n")[:-1])
+    if index := cpu_torch_index():  # for this one package, so that it can replace no other
+        pip(*constraints(), "--no-deps", *index, "torch")
+    pip(*constraints(), *listed.stdout.split("\n")[:-1])
 
 
 def cpu_torch_index() -> list[str]:

@@ -18,6 +18,7 @@ from tacdiff_ros.cli.evaluate import evaluate
 from tacdiff_ros.cli.interrupts import EXIT_CODE, watch_interrupts
 from tacdiff_ros.cli.invert import invert
 from tacdiff_ros.cli.markers import markers
+from tacdiff_ros.cli.sbom import sbom
 from tacdiff_ros.cli.simulate import simulate
 from tacdiff_ros.cli.train import train
 from tacdiff_ros.cli.translate import translate
@@ -41,6 +42,7 @@ application.command()(doctor)
 application.command()(evaluate)
 application.command()(invert)
 application.command()(markers)
+application.command()(sbom)
 application.command()(simulate)
 application.command()(train)
 application.command()(translate)

@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,8 +29,13 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from tacdiff_ros.dataset.cluster import SlurmSettings
+    from tacdiff_ros.dataset.cluster_security import TlsFiles
     from tacdiff_ros.dataset.plan import DatasetPlan
     from tacdiff_ros.dataset.store import Dataset
+
+NO_TLS_WARNING = (
+    "--no-tls: whoever reaches the scheduler's port can run programs as you, here and in all jobs"
+)
 
 dataset = typer.Typer(
     help="Make or go on with a dataset of simulated touches; `dataset info DIR` shows one.",
@@ -56,9 +61,22 @@ def make(
         int | None, typer.Option(min=1, max=1024, help="processes; default: one a core")
     ] = None,
     scheduler: Annotated[
-        str | None, typer.Option(help="address of a Dask scheduler, such as tcp://head:8786")
+        str | None, typer.Option(help="address of a Dask scheduler, such as tls://head:8786")
     ] = None,
+    tls_ca: Annotated[
+        Path | None, typer.Option(help="PEM file of the authority of a tls:// scheduler")
+    ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="PEM file of your certificate")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM file of your private key")] = None,
     slurm: Annotated[Path | None, typer.Option(help="YAML file of Slurm settings")] = None,
+    interface: Annotated[
+        str | None,
+        typer.Option(help="with --slurm: network of scheduler and workers, such as ib0"),
+    ] = None,
+    no_tls: Annotated[
+        bool,
+        typer.Option("--no-tls", help="with --slurm: let anybody on that network command the jobs"),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="only say what would be done, with the Slurm script")
     ] = False,
@@ -71,16 +89,22 @@ def make(
         raise InputError("--out is missing: the folder of the dataset")
     if sum(choice is not None for choice in (workers, scheduler, slurm)) > 1:
         raise InputError("--workers, --scheduler and --slurm exclude each other: give one")
+    if slurm is None and (interface is not None or no_tls):
+        raise InputError("--interface and --no-tls are for --slurm")
+    tls_files = _tls_files(scheduler, tls_ca, tls_cert, tls_key)
     model = default_sensor() if sensor is None else read_sensor(sensor)
     _require_packages()
     wanted = _plan(plan, trials, seed)
-    jobs = None if slurm is None else _slurm_settings(slurm)
+    jobs = None if slurm is None else _slurm_settings(slurm, interface)
+    if jobs is not None and no_tls and jobs.interface is None:
+        raise InputError("--no-tls opens ports to strangers: name their network with --interface")
     if dry_run:
-        _print_dry_run(wanted, jobs, out, as_json)
+        _print_dry_run(wanted, jobs, out, as_json, tls=not no_tls)
         return
     from tacdiff_ros.dataset.generate import generate
 
-    with _client(workers, scheduler, jobs) as client, _progress() as advance:
+    chosen = _cluster(out, workers, scheduler, tls_files, jobs, tls=not no_tls)
+    with chosen as client, _progress() as advance:
         report = generate(out, wanted, model, client, advance)
     figures = {
         "out": str(out),
@@ -169,16 +193,33 @@ def _plan(path: Path | None, trials: int | None, seed: int | None) -> DatasetPla
     return plan.model_copy(update={name: v for name, v in given.items() if v is not None})
 
 
-def _slurm_settings(path: Path) -> SlurmSettings:
+def _slurm_settings(path: Path, interface: str | None) -> SlurmSettings:
     from tacdiff_ros.dataset.cluster import read_slurm_settings
 
-    return read_slurm_settings(path)
+    settings = read_slurm_settings(path)
+    return settings if interface is None else settings.model_copy(update={"interface": interface})
 
 
-def _print_dry_run(plan: DatasetPlan, jobs: SlurmSettings | None, out: Path, as_json: bool) -> None:
+def _tls_files(
+    scheduler: str | None, authority: Path | None, certificate: Path | None, key: Path | None
+) -> TlsFiles | None:
+    """All three files or none, and only for a scheduler's address."""
+    if authority is None and certificate is None and key is None:
+        return None
+    if scheduler is None or authority is None or certificate is None or key is None:
+        raise InputError("--tls-ca, --tls-cert and --tls-key belong together, with --scheduler")
+    _require_packages()
+    from tacdiff_ros.dataset.cluster_security import TlsFiles
+
+    return TlsFiles(authority, certificate, key)
+
+
+def _print_dry_run(
+    plan: DatasetPlan, jobs: SlurmSettings | None, out: Path, as_json: bool, tls: bool
+) -> None:
     from tacdiff_ros.dataset.cluster import slurm_script
 
-    script = None if jobs is None else slurm_script(jobs)
+    script = None if jobs is None else slurm_script(jobs, tls)
     samples = plan.trials * plan.states_per_trial
     if as_json:
         print(json.dumps({"out": str(out), "samples": samples, "slurm_script": script}))
@@ -188,20 +229,27 @@ def _print_dry_run(plan: DatasetPlan, jobs: SlurmSettings | None, out: Path, as_
         print(f"{jobs.jobs} jobs of this script:\n\n{script}")
 
 
-@contextmanager
-def _client(
-    workers: int | None, scheduler: str | None, jobs: SlurmSettings | None
-) -> Iterator[Client]:
+def _cluster(
+    out: Path,
+    workers: int | None,
+    scheduler: str | None,
+    tls_files: TlsFiles | None,
+    jobs: SlurmSettings | None,
+    tls: bool,
+) -> AbstractContextManager[Client]:
+    """A client of what was asked for; says on stderr where strangers could command it."""
     from tacdiff_ros.dataset import cluster
+    from tacdiff_ros.dataset.cluster_security import address_warning
 
     if scheduler is not None:
-        chosen = cluster.remote_client(scheduler)
-    elif jobs is not None:
-        chosen = cluster.slurm_client(jobs)
-    else:
-        chosen = cluster.local_client(workers or cluster.usable_cores())
-    with chosen as client:
-        yield client
+        if warning := address_warning(scheduler):
+            print(f"warning: {warning}", file=sys.stderr)
+        return cluster.remote_client(scheduler, tls_files)
+    if jobs is not None:
+        if not tls:
+            print(f"warning: {NO_TLS_WARNING}", file=sys.stderr)
+        return cluster.slurm_client(jobs, out, tls)
+    return cluster.local_client(workers or cluster.usable_cores())
 
 
 @contextmanager

@@ -1,15 +1,29 @@
-"""Where trials run: processes of this machine, any Dask scheduler, or Slurm."""
+"""Where trials run: processes of this machine, any Dask scheduler, or Slurm.
+
+What is started here talks TLS with credentials made for it. It listens on a loopback address, or
+with Slurm on one network; Slurm's workers, where none is named, on all of their node's. Dashboards,
+which have no protection of their own, stay on loopback addresses.
+"""
 
 from __future__ import annotations
 
 import os
+import shlex
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tacdiff_ros.dataset.cluster_security import (
+    TlsFiles,
+    client_security,
+    is_loopback,
+    temporary_security,
+    written_security,
+)
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.settings_file import read_settings
 
@@ -26,6 +40,9 @@ ONE_THREAD = {
 }
 LARGEST_SLURM_BYTES = 16_384
 CONNECT_S = 15.0
+LOOPBACK = "127.0.0.1"
+DASHBOARD = f"{LOOPBACK}:0"
+WORKER_PRELOAD = "tacdiff_ros.dataset.worker_threads"
 
 
 class SlurmSettings(BaseModel):
@@ -47,7 +64,11 @@ class SlurmSettings(BaseModel):
 
 @contextmanager
 def local_client(workers: int) -> Iterator[Client]:
-    """Processes of this machine, one thread each."""
+    """Processes of this machine, one thread each, out of reach of its other users.
+
+    Raises:
+        InputError: the package `cryptography` is missing.
+    """
     from distributed import Client, LocalCluster
 
     with (
@@ -55,9 +76,12 @@ def local_client(workers: int) -> Iterator[Client]:
             n_workers=workers,
             threads_per_worker=1,
             env=ONE_THREAD,
-            dashboard_address="127.0.0.1:0",
+            host=LOOPBACK,
+            protocol="tls://",
+            security=temporary_security(),
+            dashboard_address=DASHBOARD,
             memory_limit=0,
-            preload=["tacdiff_ros.dataset.worker_threads"],
+            preload=[WORKER_PRELOAD],
         ) as cluster,
         Client(cluster) as client,
     ):
@@ -65,16 +89,21 @@ def local_client(workers: int) -> Iterator[Client]:
 
 
 @contextmanager
-def remote_client(address: str) -> Iterator[Client]:
-    """A running scheduler, such as `tcp://head:8786`; its workers must see the same folders.
+def remote_client(address: str, tls: TlsFiles | None = None) -> Iterator[Client]:
+    """A running scheduler, such as `tls://head:8786`; its workers must see the same folders.
+
+    Args:
+        address: of the scheduler.
+        tls: credentials for a `tls://` address; default: those of Dask's own configuration.
 
     Raises:
-        InputError: nobody answers there.
+        InputError: nobody answers there, or the credentials do not fit the address.
     """
     from distributed import Client
 
+    security = client_security(address, tls)
     try:
-        client = Client(address, timeout=CONNECT_S)
+        client = Client(address, timeout=CONNECT_S, security=security)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"no Dask scheduler at {address!r} ({reason})") from error
@@ -83,11 +112,18 @@ def remote_client(address: str) -> Iterator[Client]:
 
 
 @contextmanager
-def slurm_client(settings: SlurmSettings) -> Iterator[Client]:
+def slurm_client(settings: SlurmSettings, out: Path, tls: bool = True) -> Iterator[Client]:
     """Jobs of a Slurm cluster; to be called where `sbatch` is.
 
+    Args:
+        settings: of the jobs.
+        out: folder of the dataset, seen by this machine and by all nodes. Until the cluster ends
+            a folder beside it, which only this user can read, holds the cluster's credentials.
+        tls: without it anybody who reaches the scheduler can run programs as this user.
+
     Raises:
-        InputError: there is no `sbatch`.
+        InputError: there is no `sbatch`, the network interface has no address, there is no room
+            for the credentials, or the package `cryptography` is missing.
     """
     import shutil
 
@@ -95,15 +131,25 @@ def slurm_client(settings: SlurmSettings) -> Iterator[Client]:
 
     if shutil.which("sbatch") is None:
         raise InputError("sbatch is not found: --slurm runs on a login node of a Slurm cluster")
-    with _slurm_cluster(settings) as cluster:
+    with (
+        _credentials_folder(out.resolve()) if tls else nullcontext() as credentials,
+        _slurm_cluster(settings, credentials) as cluster,
+    ):
         cluster.scale(jobs=settings.jobs)
         with Client(cluster) as client:
             yield client
 
 
-def slurm_script(settings: SlurmSettings) -> str:
-    """The script that every job would run."""
-    with _slurm_cluster(settings) as cluster:
+def slurm_script(settings: SlurmSettings, tls: bool = True) -> str:
+    """The script that every job would run; the credentials that it names are gone.
+
+    Raises:
+        InputError: the network interface has no address, or `cryptography` is missing.
+    """
+    with (
+        tempfile.TemporaryDirectory() as credentials,
+        _slurm_cluster(settings, credentials if tls else None) as cluster,
+    ):
         return str(cluster.job_script())
 
 
@@ -121,9 +167,40 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _slurm_cluster(settings: SlurmSettings):  # type: ignore[no-untyped-def]
+def _scheduler_address(interface: str | None) -> str:
+    """The one address that the scheduler listens on: of an interface, or of the default route."""
+    from distributed.utils import get_ip, get_ip_interface
+
+    try:
+        address = str(get_ip_interface(interface) if interface else get_ip())
+    except ValueError as error:  # names the interfaces that there are
+        raise InputError(f"--interface: {' '.join(str(error).split())}") from error
+    if interface is None and is_loopback(address):
+        raise InputError("this machine has no default route: name a network with --interface")
+    return address
+
+
+@contextmanager
+def _credentials_folder(out: Path) -> Iterator[str]:
+    """A folder that only this user can read, beside a dataset, or in it where that is all there is.
+
+    Dask writes the path into the jobs' script as it is.
+    """
+    parent = out.parent if os.access(out.parent, os.W_OK) else out
+    if shlex.quote(str(parent)) != str(parent):
+        raise InputError(f"with --slurm a path without spaces and quotes is needed, not {parent}")
+    try:
+        folder = tempfile.TemporaryDirectory(prefix=".tls-", dir=parent)
+    except OSError as error:
+        raise InputError(f"no folder for TLS credentials in {parent}: {error.strerror}") from error
+    with folder as path:
+        yield path
+
+
+def _slurm_cluster(settings: SlurmSettings, credentials: str | None):  # type: ignore[no-untyped-def]
     from dask_jobqueue.slurm import SLURMCluster
 
+    security = None if credentials is None else written_security(Path(credentials))
     exports = [f"export {name}={value}" for name, value in ONE_THREAD.items()]
     return SLURMCluster(
         queue=settings.queue,
@@ -136,6 +213,13 @@ def _slurm_cluster(settings: SlurmSettings):  # type: ignore[no-untyped-def]
         python=settings.python,
         job_script_prologue=[*exports, *settings.prologue],
         job_extra_directives=settings.extra_directives,
-        worker_extra_args=["--preload", "tacdiff_ros.dataset.worker_threads"],
-        scheduler_options={"dashboard_address": ":0"},
+        worker_extra_args=[
+            *("--preload", WORKER_PRELOAD),
+            *("--dashboard-address", DASHBOARD),
+        ],
+        security=security,
+        scheduler_options={
+            "host": _scheduler_address(settings.interface),
+            "dashboard_address": DASHBOARD,
+        },
     )

@@ -13,6 +13,8 @@ from tacdiff_ros.kernel_cache import cache_folder
 from tacdiff_ros.machine.ros_environment import bundled_ros, foreign_entries
 
 RESTARTED = "_TACDIFF_UTF8_RESTARTED"
+# OpenCV and FFmpeg print lines of their own about damaged files, beside our one line.
+QUIET = {"OPENCV_LOG_LEVEL": "FATAL", "OPENCV_FFMPEG_LOGLEVEL": "-8"}
 
 
 def prepare_process() -> None:
@@ -23,6 +25,8 @@ def prepare_process() -> None:
     """
     use_utf8()
     os.environ["MPLBACKEND"] = "Agg"  # a notebook names one that only its own Python has
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     if not home_is_writable():
         folder = cache_folder() / "matplotlib"
         folder.mkdir(exist_ok=True)

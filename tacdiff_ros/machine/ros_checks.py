@@ -126,8 +126,11 @@ def _fatal_variables(environment: Mapping[str, str]) -> dict[str, str]:
         fatal["ROS_DOMAIN_ID"] = f"ROS_DOMAIN_ID={domain} is no number up to {MAX_DOMAIN}"
     enforced = environment.get("ROS_SECURITY_STRATEGY") == "Enforce"
     keys = environment.get("ROS_SECURITY_KEYSTORE", "")
-    if environment.get("ROS_SECURITY_ENABLE") == "true" and enforced and not Path(keys).is_dir():
-        fatal["ROS_SECURITY_ENABLE"] = f"ROS_SECURITY_KEYSTORE={keys} is no folder"
+    if environment.get("ROS_SECURITY_ENABLE") == "true":
+        if enforced and not Path(keys).is_dir():
+            fatal["ROS_SECURITY_ENABLE"] = f"ROS_SECURITY_KEYSTORE={keys} is no folder"
+        elif bundled_ros():
+            fatal["ROS_SECURITY_ENABLE"] = "the ROS wheels have no DDS security: install ROS 2"
     return fatal
 
 

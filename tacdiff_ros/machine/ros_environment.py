@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.kernel_cache import cache_folder
+from tacdiff_ros.resources import config_path
 
 LAST_DOMAIN = 100  # higher ones run into Linux's ephemeral ports
 DDS_FIRST_PORT, DDS_PORTS_PER_DOMAIN = 7400, 250  # DDS-RTPS 2.2, section 9.6.1
@@ -110,15 +111,17 @@ def isolated_environment() -> dict[str, str]:
     """Environment with a domain of its own on this machine only.
 
     What is started for a demonstration must not command a robot on the network, and must run
-    whatever ROS, middleware or discovery server the shell was set up for.
+    whatever ROS, middleware or discovery server the shell was set up for. The discovery range
+    alone would leave ports open on all interfaces: the profile of Fast DDS binds them to loopback.
 
     Raises:
-        InputError: every domain of this machine is in use.
+        InputError: every domain of this machine is in use, or the installation is not complete.
     """
     return {
         **own_environment(os.environ),
         "ROS_DOMAIN_ID": str(free_domain()),
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        "FASTRTPS_DEFAULT_PROFILES_FILE": str(config_path("loopback_dds.xml")),
     }
 
 

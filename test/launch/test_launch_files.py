@@ -18,7 +18,8 @@ OTHER_EXECUTABLES = {"robot_state_publisher", "rviz2"}
 FREE_TEXT = {"robot_ip", "namespace", "params_file", "source", "data_folder", "bag", "rate"}
 FREE_TEXT |= {"sensor_file", "virtual_sensor_file", "indenter"}
 
-REAL = {"gelsight_driver", "marker_tracker", "acquisition", "calibration", "mesh_inversion"}
+REAL = {"gelsight_driver", "marker_tracker", "acquisition", "arm_watchdog"}
+REAL |= {"calibration", "mesh_inversion"}
 
 each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 
@@ -150,14 +151,16 @@ def test_demo_stays_on_this_machine_unless_told_otherwise(monkeypatch):
     from launch import LaunchContext
     from launch.actions import SetEnvironmentVariable
 
-    name = "ROS_AUTOMATIC_DISCOVERY_RANGE"
+    name, profiles = "ROS_AUTOMATIC_DISCOVERY_RANGE", "FASTRTPS_DEFAULT_PROFILES_FILE"
     for given, expected in (("", "LOCALHOST"), ("SUBNET", "SUBNET")):
+        monkeypatch.delenv(profiles, raising=False)
         monkeypatch.setenv(name, given) if given else monkeypatch.delenv(name, raising=False)
         context = LaunchContext()
         for entity in demo.module.generate_launch_description().entities:
             if isinstance(entity, SetEnvironmentVariable):
                 entity.execute(context)
         assert context.environment[name] == expected
+        assert (profiles in context.environment) == (given == "")
 
 
 def executables(actions) -> dict[str, object]:
@@ -175,6 +178,16 @@ def test_fake_hardware_brings_a_virtual_arm_and_generated_images(bringup):
     fake = executables(bringup.start(use_fake_hardware="true"))
     assert set(fake) == {*real, "virtual_panda"}
     assert merged(bringup.parameters(fake["gelsight_driver"]))["source"] == "generated"
+
+
+def test_the_watchdog_keeps_to_the_limits_of_the_acquisition(bringup):
+    shipped = yaml.safe_load((ROOT / "config" / "tacdiff.yaml").read_text())
+    acquisition = shipped["/**"]["acquisition"]["ros__parameters"]
+    nodes = executables(bringup.start(robot_type="panda"))
+    watchdog = merged(bringup.parameters(nodes["arm_watchdog"]))
+    assert watchdog["limits.box_min_mm"] == tuple(acquisition["limits"]["box_min_mm"])
+    assert watchdog["rig.mount_position_mm"] == tuple(acquisition["rig"]["mount_position_mm"])
+    assert watchdog["base_frame"] == "panda_link0"
 
 
 def test_a_virtual_sensor_takes_the_drivers_place_and_motion_waits_for_it(bringup):

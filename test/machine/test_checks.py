@@ -136,6 +136,15 @@ def test_another_ros_on_the_path_is_named_with_what_to_unset(tmp_path, monkeypat
     assert "unset PYTHONPATH" in check.advice
 
 
+@pytest.mark.parametrize("bundled", [True, False])
+def test_dds_security_needs_an_installed_ros(tmp_path, monkeypatch, bundled):
+    monkeypatch.setattr(ros_checks, "bundled_ros", lambda: bundled)
+    check = check_ros_variables(
+        {"ROS_SECURITY_ENABLE": "true", "ROS_SECURITY_KEYSTORE": str(tmp_path)}
+    )
+    assert ("no DDS security" in check.line) == bundled
+
+
 def test_ros_that_does_not_import_is_bad_with_the_reason(tmp_path):
     pytest.importorskip("rclpy", reason="ROS 2 is not installed; `make setup` brings it")
     (tmp_path / "rclpy").mkdir()

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import pytest
 
 from tacdiff_ros.machine import ros_environment
 from tacdiff_ros.machine.ros_environment import (
+    DDS_FIRST_PORT,
+    DDS_PORTS_PER_DOMAIN,
     is_foreign,
     isolated_environment,
     missing_middleware,
     own_environment,
 )
+
+SOCKETS = """
+for socket in psutil.Process().net_connections(kind="inet"):
+    print(socket.laddr.port, socket.laddr.ip)
+"""
 
 
 @pytest.fixture
@@ -84,6 +92,20 @@ def test_isolated_processes_hear_nobody_else(monkeypatch):
     assert 1 <= int(environment["ROS_DOMAIN_ID"]) <= ros_environment.LAST_DOMAIN
     assert environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
     assert "ROS_DISCOVERY_SERVER" not in environment
+
+
+def test_isolated_nodes_listen_on_loopback_only():
+    pytest.importorskip("rclpy")
+    environment = isolated_environment()
+    node = "import rclpy, psutil\nrclpy.init()\nnode = rclpy.create_node('probe')\n" + SOCKETS
+    told = subprocess.run(
+        [sys.executable, "-c", node], env=environment, capture_output=True, text=True, check=True
+    )
+    first = DDS_FIRST_PORT + DDS_PORTS_PER_DOMAIN * int(environment["ROS_DOMAIN_ID"])
+    domain = range(first, first + DDS_PORTS_PER_DOMAIN)
+    sockets = dict(line.split() for line in told.stdout.splitlines())
+    receiving = {host for port, host in sockets.items() if int(port) in domain}
+    assert receiving == {"127.0.0.1"}  # other sockets are those that it sends from
 
 
 @pytest.mark.parametrize("home", [None, "/proc/nothing"])

@@ -395,6 +395,9 @@ class AcquisitionSession:
             return
         self._resume(fault)
         yield from self._retract("retract_after_stop")
+        begin_s = self._script_s
+        while not self._stands_clear() and self._script_s - begin_s < self._settings.settle_limit_s:
+            yield  # an arm lags behind its targets
 
     def _resume(self, fault: Fault) -> None:
         """Start from where the arm is, not from the old target, if it may have moved by itself."""

@@ -1,0 +1,125 @@
+"""The sensor comes off by itself when its run is gone; the truth is the virtual arm's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tacdiff_ros.acquisition.arm_watchdog import CLEARANCE_MM, SPEED_MM_S, ArmWatchdog
+from tacdiff_ros.acquisition.pose import Pose
+from tacdiff_ros.acquisition.safety import SafetyLimits
+from tacdiff_ros.acquisition.session import Rig
+from tacdiff_ros.virtual.contact import StiffContactParameters
+from tacdiff_ros.virtual.faults import ArmFault
+from tacdiff_ros.virtual.panda import ImpedanceParameters
+from tacdiff_ros.virtual.rig import VirtualRig
+
+MS = 1_000_000
+DEPTH_MM = 0.8
+RIG = Rig(
+    Pose.from_euler([0.0, 0.0, 40.0], [0.0, 0.0, 0.0]),
+    Pose.from_euler([450.0, 0.0, 100.0], [np.pi, 0.0, 0.0]),
+)
+LIMITS = SafetyLimits(box_min_mm=(400.0, -60.0, 90.0), box_max_mm=(520.0, 60.0, 180.0))
+PRESSED = Pose.from_euler([450.0, 0.0, 140.0 - DEPTH_MM], [np.pi, 0.0, 0.0])
+
+
+class World:
+    """A virtual arm that was left pressed in, and the watchdog."""
+
+    def __init__(self) -> None:
+        self.arm = VirtualRig(RIG, PRESSED, ImpedanceParameters(), StiffContactParameters())
+        self.arm.follow(PRESSED)
+        self.watchdog = ArmWatchdog(RIG.end_effector_to_gel, LIMITS)
+        self.targets: list[tuple[float, Pose]] = []
+        self.millisecond = 0
+        self.gap_mm = 0.0
+
+    def go(self, seconds: float, commanders: int = 0, change: Any = lambda state: state) -> None:
+        for _ in range(int(1000 * seconds)):
+            self.millisecond += 1
+            now_s = 1e-3 * self.millisecond
+            (reading,) = self.arm.advance(self.millisecond * MS)
+            self.gap_mm = float(reading.gel_to_indenter.position_mm[2])
+            if reading.reported is not None:
+                self.watchdog.on_state(change(reading.reported), now_s)
+            if self.millisecond % 10 == 0:
+                target = self.watchdog.tick(commanders, now_s)
+                if target is not None:
+                    self.targets.append((now_s, target))
+                    self.arm.follow(target)
+
+
+@pytest.fixture
+def world():
+    world = World()
+    world.watchdog.on_activity(True, DEPTH_MM)
+    world.go(0.3, commanders=1)
+    assert world.gap_mm < -0.2
+    return world
+
+
+def test_while_somebody_commands_the_arm_it_is_left_alone(world):
+    world.go(1.0, commanders=1)
+    assert world.targets == []
+
+
+def test_a_run_that_is_gone_in_contact_is_followed_by_a_retraction(world):
+    world.go(3.0)
+    assert world.gap_mm > 0.8 * CLEARANCE_MM
+    assert "was retracted" in world.watchdog.report
+    assert not world.watchdog.is_retracting
+
+
+def test_it_goes_along_the_sensors_axis_and_no_faster_than_it_may(world):
+    world.go(3.0)
+    times, poses = zip(*world.targets, strict=True)
+    places = np.array([pose.position_mm for pose in poses])
+    assert np.ptp(places[:, :2], axis=0).max() < 0.02
+    speed = np.abs(np.diff(places[:, 2]) / np.diff(times))
+    assert speed.max() <= 1.05 * SPEED_MM_S
+    assert np.abs(np.diff(places[:, 2])).max() < 0.2  # no jump at the start either
+
+
+def test_it_retracts_once_and_then_sends_nothing(world):
+    world.go(3.0)
+    count = len(world.targets)
+    world.go(1.0)
+    assert len(world.targets) == count
+
+
+def test_a_run_that_ended_clear_of_the_indenter_is_not_touched():
+    world = World()
+    world.watchdog.on_activity(True, DEPTH_MM)
+    world.watchdog.on_activity(False, 0.0)
+    world.go(1.0)
+    assert world.targets == []
+
+
+def test_an_arm_that_may_not_move_is_waited_for(world):
+    world.go(0.5, change=lambda state: replace(state, mode=4))
+    assert world.targets == []
+    world.go(3.0)
+    assert world.gap_mm > 0.8 * CLEARANCE_MM
+
+
+def test_states_that_fall_silent_stop_it_and_it_goes_on_when_they_are_back(world):
+    world.go(0.3)
+    world.arm.inject(ArmFault.STALE_STATE, 0.0)
+    world.go(0.4)
+    before = len(world.targets)
+    world.go(0.3)
+    assert len(world.targets) == before
+    world.arm.inject(None, 0.0)
+    world.go(3.0)
+    assert world.gap_mm > 0.8 * CLEARANCE_MM
+
+
+def test_a_depth_that_is_no_number_means_no_motion():
+    world = World()
+    world.watchdog.on_activity(True, float("nan"))
+    world.go(1.0)
+    assert world.targets == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,7 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tacdiff_ros.machine.ros_environment import free_domain, isolated_environment
+from tacdiff_ros.machine.ros_environment import (
+    PARENT_VARIABLE,
+    free_domain,
+    isolated_environment,
+)
 from tacdiff_ros.resources import config_path
 
 __all__ = ["free_domain", "isolated_environment", "running_node"]
@@ -23,6 +28,8 @@ def running_node(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A node with the shipped parameters for virtual hardware, interrupted at the end.
 
+    It also ends when this process is killed.
+
     Args:
         node: name in `nodes.txt`.
         extra: further ROS arguments, ["-p", "source:=generated"].
@@ -32,9 +39,14 @@ def running_node(
     files = [config_path("tacdiff.yaml"), config_path("fake_hardware.yaml")]
     parameters = [part for file in files for part in ("--params-file", str(file))] + extra
     command = [sys.executable, "-m", f"tacdiff_ros.nodes.{node}", "--ros-args", *parameters]
+    parent = {PARENT_VARIABLE: str(os.getpid())}
     with log_file.open("ab") as log:
         process = subprocess.Popen(  # noqa: S603
-            command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            env=environment | parent,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
             yield process

@@ -15,6 +15,7 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.kernel_cache import cache_folder
 from tacdiff_ros.resources import config_path
 
+PARENT_VARIABLE = "TACDIFF_PARENT_PID"  # a node ends when this process, its parent, has ended
 LAST_DOMAIN = 100  # higher ones run into Linux's ephemeral ports
 DDS_FIRST_PORT, DDS_PORTS_PER_DOMAIN = 7400, 250  # DDS-RTPS 2.2, section 9.6.1
 SEARCH_PATHS = ("PYTHONPATH", "LD_LIBRARY_PATH", "AMENT_PREFIX_PATH")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import time
@@ -17,6 +18,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.exception_log import log_exception
+from tacdiff_ros.machine.ros_environment import PARENT_VARIABLE
 from tacdiff_ros.nodes.guarded_node import GuardedNode
 from tacdiff_ros.nodes.readiness import ReadinessReport
 
@@ -99,9 +101,13 @@ def _report(node: Any, error: Exception) -> None:
 
 
 class _SignalWatch:
-    """Ends the node when a signal came and it has finished."""
+    """Ends the node when a signal came and it has finished.
+
+    The end of the process that started the node, where that asks for it, counts as SIGTERM.
+    """
 
     def __init__(self, node: Any, signals: list[tuple[int, float]]) -> None:
+        self._parent = int(os.environ.get(PARENT_VARIABLE, "0"))
         self._node = node
         self._signals = signals
         self._asked = False
@@ -109,6 +115,9 @@ class _SignalWatch:
 
     def wants_end(self) -> bool:
         """Whether to leave the spinning now; cheap, it is asked after every event."""
+        if self._parent and os.getppid() != self._parent:
+            self._parent = 0
+            self._signals.append((signal.SIGTERM, time.monotonic()))
         if not self._signals:
             return False
         if not isinstance(self._node, StoppableNode) or self._insisted():

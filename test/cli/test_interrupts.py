@@ -41,6 +41,28 @@ def test_handlers_are_as_before_when_a_command_has_ended():
     assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
+def test_nodes_end_when_what_started_them_is_killed(tmp_path):
+    """SIGKILL gives nobody the time to end them."""
+    pytest.importorskip("rclpy", reason="ROS 2 is not installed; `make setup` brings it")
+    script = (
+        "import time; from pathlib import Path\n"
+        "from tacdiff_ros.cli.processes import isolated_environment, running_node\n"
+        f"log = Path({str(tmp_path / 'log')!r})\n"
+        "with running_node('marker_tracker', [], log, isolated_environment()) as node:\n"
+        "    print(node.pid, flush=True); time.sleep(600)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    node = int(parent.stdout.readline())
+    end = time.monotonic() + 60.0
+    while "ready" not in (tmp_path / "log").read_text() and time.monotonic() < end:
+        time.sleep(0.1)
+    parent.kill()
+    parent.communicate()
+    while is_running(node) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not is_running(node)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_demo_that_is_told_to_end_leaves_no_node(tmp_path, number):
     pytest.importorskip("rclpy", reason="ROS 2 is not installed; `make setup` brings it")
@@ -67,6 +89,14 @@ def test_a_demo_that_is_told_to_end_leaves_no_node(tmp_path, number):
     _, errors = demo.communicate(timeout=60)
     assert demo.returncode == 130, errors
     assert not nodes_with(out)
+
+
+def is_running(process: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def nodes_with(word: Path) -> list[str]:

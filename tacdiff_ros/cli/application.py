@@ -81,13 +81,23 @@ def _run(arguments: list[str] | None) -> int:
     except typer.Exit as ending:
         return ending.exit_code
     except USAGE_ERROR as error:
-        return _refuse(f"{error.format_message().rstrip('.')}: see `tacdiff --help`.")
+        return _refuse(f"{error.format_message().rstrip('.')}: see `{_page(error)} --help`.")
     except typer.Abort:
         return EXIT_CODE
     except BrokenPipeError:  # `tacdiff markers video.avi | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _page(error: Exception) -> str:
+    """The command whose help explains a wrong call."""
+    names: list[str] = []
+    context = getattr(error, "ctx", None)
+    while context is not None and context.parent is not None:
+        names.insert(0, context.info_name or "")
+        context = context.parent
+    return " ".join(["tacdiff", *names])
 
 
 def _check_text(arguments: list[str]) -> None:

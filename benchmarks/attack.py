@@ -3,7 +3,7 @@
     messages   undecodable bytes and absurd fields on every topic that a node subscribes to
     requests   absurd requests of every service, then 200 at once
     goals      storms of goals and cancel requests beside the goal of another client
-    arm        the same messages while the virtual arm is pressed in
+    arm        the same messages while the virtual arm is pressed in; then `acquisition` is killed
 
 Real nodes, each a process of its own, on real DDS. A node fails where it ends, does not answer
 within `ANSWER_S`, or grows by more than `MAX_GROWTH_MB`. Exit code 1 where one fails.
@@ -20,21 +20,24 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hostile_messages import hostile_bytes, hostile_messages
 from tables import print_rows
 
 from tacdiff_ros.cli.processes import isolated_environment, running_node
+from tacdiff_ros.resources import config_path
 
 NODES = {
     "virtual_panda": [],
     "gelsight_driver": ["-p", "source:=generated"],
     "acquisition": [],
+    "arm_watchdog": [],
     "marker_tracker": [],
     "comparator": [],
     "tactile_simulator": ["-p", "indenter:=sphere:diameter=5"],
@@ -42,6 +45,12 @@ NODES = {
     "mesh_inversion": [],
     "virtual_gelsight": ["-r", "image_raw:=/world/image_raw"],
     "virtual_clock": ["-p", "participants:=['nobody']"],
+}
+ARM = ("virtual_panda", "gelsight_driver", "acquisition", "arm_watchdog")
+GRAPHS = {  # the arm has time of its own: it must not starve
+    ("arm",): ARM,
+    ("goals",): (*ARM, "calibration", "mesh_inversion"),
+    ("messages", "requests"): tuple(NODES),
 }
 OWN_TYPES = ("tacdiff_ros", "std_srvs")
 ANSWER_S = 20.0
@@ -81,7 +90,7 @@ class Account:
 class Attack:
     """The nodes, a client among them, and one account a node."""
 
-    def __init__(self, folder: Path, stack: ExitStack, names: list[str]) -> None:
+    def __init__(self, folder: Path, stack: ExitStack, names: Sequence[str]) -> None:
         """Start the nodes and wait until they are ready."""
         import rclpy
 
@@ -151,9 +160,22 @@ def _arguments(name: str, folder: Path) -> list[str]:
     arguments = list(NODES[name])
     if name in ("acquisition", "calibration", "tactile_simulator"):
         arguments += ["-p", f"data_folder:={folder}/data"]
+    if name == "arm_watchdog":
+        arguments += ["--params-file", str(_watchdog_file(folder))]
     if name == "acquisition":
         arguments += ["-p", f"protocol_folder:={folder}", "-p", "protocol:=press.yaml"]
     return arguments
+
+
+def _watchdog_file(folder: Path) -> Path:
+    """Limits and rig of `acquisition`, as bringup.launch.py hands them on."""
+    shipped = yaml.safe_load(config_path("tacdiff.yaml").read_text(encoding="utf-8"))
+    given = shipped["/**"]["acquisition"]["ros__parameters"]
+    limits = {**given["limits"], "state_age_s": 2.0}
+    file = folder / "arm_watchdog.yaml"
+    content = {"/**": {"ros__parameters": {"rig": given["rig"], "limits": limits}}}
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return file
 
 
 def _class_of(type_name: str) -> Any:
@@ -325,7 +347,28 @@ def attack_arm(attack: Attack) -> Counter[str]:
                 causes[result.cause or "none: the run succeeded"] += 1
         attack.check("acquisition", f"messages on {topic} in contact")
         attack.node.destroy_publisher(publisher)
+    causes[_kill_in_contact(attack, goals, seen)] += 1
     return causes
+
+
+def _kill_in_contact(attack: Attack, goals: _Goals, seen: dict[str, float]) -> str:
+    """SIGKILL for `acquisition` while the sensor is pressed in; what became of the arm."""
+    from tacdiff_ros.action import Acquire
+
+    account = attack.accounts.pop("acquisition")
+    attack.names = [name for name in attack.names if name != "acquisition"]
+    attack.accounts["acquisition, then killed"] = account
+    goals.send(Acquire.Goal(protocol="press.yaml", output="killed"))
+    attack.spin(30.0, lambda: seen.get("gap_mm", 1.0) < -0.3)
+    process = attack.processes["acquisition, then killed"] = attack.processes["acquisition"]
+    process.kill()
+    started_s = time.monotonic()
+    attack.spin(60.0, lambda: seen["gap_mm"] > 1.0)
+    if seen["gap_mm"] <= 1.0:
+        attack.accounts["arm_watchdog"].failures.append(
+            f"the arm is {seen['gap_mm']:.2f} mm off, a minute after acquisition was killed"
+        )
+    return f"killed: clear after {time.monotonic() - started_s:.0f} s"
 
 
 def _arm_bytes(kind: Any) -> Iterator[tuple[str, bytes]]:
@@ -338,7 +381,7 @@ def _arm_bytes(kind: Any) -> Iterator[tuple[str, bytes]]:
 def _report(attack: Attack) -> list[dict[str, Any]]:
     rows = []
     for name, account in attack.accounts.items():
-        alive = attack.check(name, "all attacks")
+        alive = name in attack.names and attack.check(name, "all attacks")
         account.end_mb = attack.resident_mb(name)
         growth_mb = account.end_mb - account.start_mb
         if growth_mb > MAX_GROWTH_MB:
@@ -358,6 +401,25 @@ def _report(attack: Attack) -> list[dict[str, Any]]:
     return rows
 
 
+def _run(
+    parts: list[str], names: Sequence[str], folder: Path, causes: Counter[str]
+) -> list[dict[str, Any]]:
+    """Attack one graph of nodes; a row a node."""
+    with ExitStack() as stack:
+        attack = Attack(folder, stack, names)
+        for part in parts:
+            print(part, flush=True)
+            if part == "arm":
+                causes.update(attack_arm(attack))
+            elif part == "goals":
+                attack_goals(attack)
+            elif part == "messages":
+                attack_topics(attack)
+            else:
+                attack_services(attack)
+        return [{"parts": "+".join(parts), **row} for row in _report(attack)]
+
+
 @contextmanager
 def _folder(keep: Path | None) -> Iterator[Path]:
     if keep is not None:
@@ -372,25 +434,18 @@ def main() -> int:
     """Exit code 1 where a node failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=["messages", "requests", "goals", "arm"], action="append")
-    parser.add_argument("--node", choices=NODES, action="append", help="all by default")
     parser.add_argument("--keep", type=Path, help="folder for logs and recordings")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     parts = options.only or ["messages", "requests", "goals", "arm"]
-    with _folder(options.keep) as folder, ExitStack() as stack:
+    rows: list[dict[str, Any]] = []
+    causes: Counter[str] = Counter()
+    with _folder(options.keep) as folder:
         (folder / "press.yaml").write_text(json.dumps(PRESS), encoding="utf-8")
-        attack = Attack(folder, stack, options.node or list(NODES))
-        causes: Counter[str] = Counter()
-        for part, work in (
-            ("arm", lambda: causes.update(attack_arm(attack))),
-            ("goals", lambda: attack_goals(attack)),
-            ("messages", lambda: attack_topics(attack)),
-            ("requests", lambda: attack_services(attack)),
-        ):
-            if part in parts:
-                print(part, flush=True)
-                work()
-        rows = _report(attack)
+        for graph, names in GRAPHS.items():
+            chosen = [part for part in graph if part in parts]
+            if chosen:
+                rows += _run(chosen, names, folder, causes)
     if options.json:
         print(json.dumps({"nodes": rows, "causes": dict(causes)}))
     else:

@@ -16,7 +16,7 @@ class CondensedPad:
     """A factor of the pad's stiffness that is kept until it is told to be stale.
 
     The pattern is analysed once for the chosen faces; factors of it follow as the pad deforms.
-    Whoever makes one releases it.
+    Whoever makes one closes it.
     """
 
     def __init__(self, pad: ElasticPad, points: ContactPoints, precise: bool = False) -> None:
@@ -31,7 +31,7 @@ class CondensedPad:
         self.nodes = pad.mesh.surface_nodes[points.chosen]
         self.rest = pad.mesh.nodes()[self.nodes]
         self.stale = True
-        self.is_released = False
+        self.is_closed = False
         self._pad = pad
         self._gel: CondensedGel | None = None
         unknowns = (3 * self.nodes[:, None] + np.arange(3)).ravel()
@@ -59,12 +59,12 @@ class CondensedPad:
             raise StepFailureError(str(error)) from error
         self.stale = damping > 0.0
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Give the memory of the factor back; nothing can be solved afterwards."""
-        self._factor.release()
+        self._factor.close()
         self._gel = None
         self.stale = True
-        self.is_released = True
+        self.is_closed = True
 
     def position(self, displacement: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, 3) mm of the chosen vertices."""

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.blas_threads import one_blas_thread
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.mechanics.closing import Closing
 from tacdiff_ros.mechanics.condensed_contact import CondensedProblem, CondensedSolution
 from tacdiff_ros.mechanics.condensed_pad import CondensedPad
 from tacdiff_ros.mechanics.contact_energy import ContactPotential, lagged
@@ -112,7 +112,7 @@ class Linearisation:
     softness: float
 
 
-class GelSolver:
+class GelSolver(Closing):
     """One pad, one indenter; `rest` gives the first state and `step` the next ones.
 
     It owns the factor of the pad's stiffness: use it as a context manager, or `close` it.
@@ -150,18 +150,7 @@ class GelSolver:
 
     def close(self) -> None:
         """Release the factor; states stay valid, and a further step would make a new factor."""
-        self._condensed.release()
-
-    def __enter__(self) -> GelSolver:
-        return self
-
-    def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+        self._condensed.close()
 
     def rest(self, pose: IndenterPose | None = None) -> GelState:
         """The untouched pad, with the indenter at a pose where it does not touch.
@@ -215,7 +204,7 @@ class GelSolver:
 
     @one_blas_thread
     def linearise(self, state: GelState) -> Linearisation:
-        """The pad around an equilibrium; the caller releases `condensed` of it.
+        """The pad around an equilibrium; the caller closes `condensed` of it.
 
         Raises:
             StepFailureError: its stiffness cannot be factorised.
@@ -238,7 +227,7 @@ class GelSolver:
         try:
             condensed.factorise(state.displacement)
         except BaseException:
-            condensed.release()
+            condensed.close()
             raise
         return Linearisation(condensed, force, places, contact, state.softness)
 
@@ -312,7 +301,7 @@ class GelSolver:
         touches = state.point_force.any(axis=(1, 2))
         needed = np.flatnonzero((gap < NEEDED_REACH_MM) | touches)
         kept = self._condensed
-        if len(needed) and not kept.is_released and np.isin(needed, kept.points.faces).all():
+        if len(needed) and not kept.is_closed and np.isin(needed, kept.points.faces).all():
             return
         points = self._faces.some(np.flatnonzero((gap < REACH_MM) | touches))
         if len(points.chosen) > MOST_VERTICES:
@@ -322,7 +311,7 @@ class GelSolver:
                 f"the contact covers {len(points.chosen)} surface vertices, at most "
                 f"{MOST_VERTICES} are possible: use a coarser mesh or a smaller indenter"
             )
-        self._condensed.release()
+        self._condensed.close()
         self._condensed = self._condensed_to(points)
 
     def _condensed_to(self, points: ContactPoints) -> CondensedPad:

@@ -12,13 +12,13 @@ import ctypes
 import functools
 import importlib.metadata
 from ctypes.util import find_library
-from types import TracebackType
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.mechanics.closing import Closing
 from tacdiff_ros.mechanics.pad_mesh import StiffnessPattern
 
 SYMMETRIC_INDEFINITE = -2
@@ -45,7 +45,7 @@ def _library() -> Any:
     return library
 
 
-class CondensedFactor:
+class CondensedFactor(Closing):
     """Factor of a symmetric matrix whose last pivots are a few chosen unknowns, left dense.
 
     With the chosen unknowns c and the rest i, `schur` is S = K_cc - K_ci K_ii^-1 K_ic. A system
@@ -54,7 +54,7 @@ class CondensedFactor:
     for every new matrix of the same pattern and choice.
 
     PARDISO holds the factor in memory that Python does not see, so that the garbage collector has
-    no reason to run: whoever makes a factor releases it, with `release` or as a context manager.
+    no reason to run: whoever makes a factor releases it, with `close` or as a context manager.
     """
 
     _open: ClassVar[set[int]] = set()
@@ -85,7 +85,7 @@ class CondensedFactor:
         try:
             self._call(ANALYSE, self._zeros(), self._zeros())
         except FactorisationError:
-            self.release()
+            self.close()
             raise
         self._open.add(id(self))
 
@@ -133,30 +133,19 @@ class CondensedFactor:
         """Number of factors in this process that have not been released."""
         return len(cls._open)
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Give the factor's memory back; may be called again."""
         self._open.discard(id(self))
         if self._handle.any():
             self._call(RELEASE, np.zeros(1), np.zeros(1))
             self._handle[:] = 0
 
-    def __enter__(self) -> CondensedFactor:
-        return self
-
-    def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
-        self.release()
-
     def _zeros(self) -> NDArray[Any]:
         return np.zeros(self._size, self._type)
 
     def __del__(self) -> None:  # for owners that forget; late where they are in a reference cycle
         with contextlib.suppress(Exception):  # at the interpreter's end ctypes may be gone
-            self.release()
+            self.close()
 
     def _call(self, phase: int, right: NDArray[np.float64], out: NDArray[np.float64]) -> None:
         error = ctypes.c_int32(0)

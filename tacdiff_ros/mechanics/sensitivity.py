@@ -74,7 +74,7 @@ def touch_gradient(
     try:
         adjoint, pull = _adjoint(at, load.ravel())
     finally:
-        at.condensed.release()
+        at.condensed.close()
     by_parameter = _force_by_parameter(solver, state, at)
     values = {name: float(np.sum(pull * slope)) for name, slope in by_parameter.items()}
     poisson = -float(adjoint @ solver.pad.force_by_poisson_ratio(state.displacement))

@@ -6,13 +6,13 @@ import math
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.mechanics.closing import Closing
 from tacdiff_ros.mechanics.gel_solver import GelSolver
 from tacdiff_ros.mechanics.gel_state import GelState, StepFailureError, StepReport
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
@@ -85,7 +85,7 @@ class TouchState:
     status: SolverStatus
 
 
-class Touch:
+class Touch(Closing):
     """A pad and an indenter that moves on it, step by step.
 
     It owns a solver with the factor of the pad's stiffness: use it as a context manager, or `close`
@@ -127,17 +127,6 @@ class Touch:
     def close(self) -> None:
         """Release the solver's factor; states stay valid, and a move would make a new factor."""
         self.solver.close()
-
-    def __enter__(self) -> Touch:
-        return self
-
-    def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def run(self, steps: Iterable[TrajectoryStep]) -> Iterator[TouchState]:
         """All states of a trajectory, one by one.

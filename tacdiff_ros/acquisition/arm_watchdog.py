@@ -51,6 +51,7 @@ class ArmWatchdog:
         self._depth_mm: float | None = None  # of the last activity in contact
         self._retraction: _Retraction | None = None
         self._attempts = 0
+        self._waits = False  # for states, before an attempt
 
     @property
     def is_retracting(self) -> bool:
@@ -76,7 +77,7 @@ class ArmWatchdog:
             now_s: monotonic time.
         """
         if commanders or self._depth_mm is None:
-            self._retraction = None
+            self._retraction, self._waits = None, False
             return None
         self._monitor.check_ages(now_s)
         if self._retraction is None:
@@ -89,7 +90,10 @@ class ArmWatchdog:
         return self._next(self._retraction, now_s)
 
     def _begin(self, depth_mm: float, now_s: float) -> None:
-        """Start from where the arm is, as soon as it can be trusted."""
+        """Start from where the arm is, as soon as it can be trusted by states from now on."""
+        if not self._waits:
+            self._waits = True
+            self._monitor.forget_streams()
         self._monitor.fault = None
         if self._state is None or not self._monitor.is_trustworthy(now_s):
             return
@@ -126,7 +130,7 @@ class ArmWatchdog:
 
     def _stop(self, why: str) -> None:
         """Give the attempt up, and after some of them all."""
-        self._retraction = None
+        self._retraction, self._waits = None, False
         self.report = f"the retraction was stopped: {why}"
         if self._attempts >= MAX_ATTEMPTS:
             self._depth_mm = None

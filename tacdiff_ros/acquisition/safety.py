@@ -256,6 +256,8 @@ class SafetyMonitor:
     def _check_speed(self, state: RobotState, now_s: float) -> None:
         """Mean speed over the window, on the states' own stamps: a noisy state is no speed."""
         window = self._window
+        if window and state.stamp_ns < window[-1][1].stamp_ns:
+            window.clear()  # of another clock, which would never leave the window
         window.append((now_s, state))
         span_ns = self.limits.speed_window_s * 1e9
         while len(window) > 2 and state.stamp_ns - window[1][1].stamp_ns >= span_ns:

@@ -118,6 +118,14 @@ def test_states_that_fall_silent_stop_it_and_it_goes_on_when_they_are_back(world
     assert world.gap_mm > 0.8 * CLEARANCE_MM
 
 
+def test_a_state_of_another_time_long_before_does_not_keep_it_from_its_work(world):
+    later = 10**18
+    world.go(0.001, commanders=1, change=lambda state: replace(state, stamp_ns=later))
+    world.go(0.5, commanders=1)
+    world.go(3.0)
+    assert world.gap_mm > 0.8 * CLEARANCE_MM
+
+
 def test_a_depth_that_is_no_number_means_no_motion():
     world = World()
     world.watchdog.on_activity(True, float("nan"))

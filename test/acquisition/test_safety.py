@@ -472,3 +472,11 @@ def test_limits_that_protect_nothing_are_refused(change, named):
 def test_there_is_no_default_workspace(left_out):
     with pytest.raises(ValidationError, match=left_out):
         SafetyLimits(**{name: value for name, value in BOX.items() if name != left_out})
+
+
+def test_one_stamp_far_ahead_is_not_remembered_for_ever():
+    watch = monitor()
+    feed(watch, after(1e6))
+    for k in range(500):
+        watch.on_state(after(1e-3 * k), 5.0 + 1e-3 * k)
+    assert len(watch._window) < 50

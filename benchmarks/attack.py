@@ -183,6 +183,17 @@ def _class_of(type_name: str) -> Any:
     return getattr(importlib.import_module(f"{package}.{kind}"), name)
 
 
+def _to_everybody() -> Any:
+    """Quality of service that every subscription accepts."""
+    from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+
+    return QoSProfile(
+        depth=50,
+        reliability=ReliabilityPolicy.RELIABLE,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL,
+    )
+
+
 def attack_topics(attack: Attack) -> None:
     """Every kind of message on every topic that each node subscribes to."""
     for name in attack.names:
@@ -190,7 +201,7 @@ def attack_topics(attack: Attack) -> None:
         for topic, (type_name, *_) in sorted(topics):
             if topic.startswith("/world"):
                 continue
-            publisher = attack.node.create_publisher(_class_of(type_name), topic, 10)
+            publisher = attack.node.create_publisher(_class_of(type_name), topic, _to_everybody())
             attack.spin(1.0, publisher.get_subscription_count)
             for _, data in hostile_bytes(_class_of(type_name)):
                 publisher.publish(data)
@@ -211,7 +222,10 @@ def attack_services(attack: Attack) -> None:
             kind = _class_of(type_name)
             requests = [request for _, request in hostile_messages(kind.Request)]
             _send_requests(attack, name, service, kind, requests, one_by_one=True)
-            _send_requests(attack, name, service, kind, [kind.Request()] * BURST, one_by_one=False)
+            request = kind.Request()
+            if hasattr(request, "with_maps"):
+                request.indenter = "none"  # is computed; the others are told that it is
+            _send_requests(attack, name, service, kind, [request] * BURST, one_by_one=False)
             attack.check(name, f"requests of {service}")
         print(f"  {name}: {attack.accounts[name].requests} requests", flush=True)
 

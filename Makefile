@@ -11,7 +11,7 @@ VENV := $(shell $(PYTHON) tools/setup_environment.py --where)
 BIN := $(VENV)/bin
 OUT ?= $(if $(shell test -w . && echo yes),demo,$(HOME)/tacdiff_demo)
 
-.PHONY: setup demo test bench lint format clean
+.PHONY: setup demo test fuzz bench lint format clean
 
 setup:
 	@$(PYTHON) tools/setup_environment.py
@@ -21,6 +21,11 @@ demo: setup
 
 test: setup
 	"$(BIN)/python" -m pytest
+
+# Seconds for each reader.
+fuzz: SECONDS ?= 600
+fuzz: setup
+	"$(BIN)/python" benchmarks/fuzz.py --seconds "$(SECONDS)"
 
 bench: setup
 	"$(BIN)/python" -m pip install --quiet "cholespy>=2.1,<3"

@@ -257,34 +257,34 @@ def _send_requests(
 
 
 def attack_goals(attack: Attack) -> None:
-    """Storms of goals and cancel requests beside a run; the run must succeed."""
+    """A storm of goals and cancel requests beside a run, which must succeed; then of the others."""
     from tacdiff_ros.action import Acquire, Calibrate, InvertMesh
 
     mine = _Goals(attack, Acquire, "acquire")
     running = mine.send(Acquire.Goal(protocol="press.yaml", output="beside_a_storm"))
-    for kind, action, node in (
-        (Acquire, "acquire", "acquisition"),
-        (Calibrate, "calibrate", "calibration"),
-        (InvertMesh, "invert_mesh", "mesh_inversion"),
-    ):
-        if node not in attack.names:
-            continue
-        others = _Goals(attack, kind, action)
-        handles = [others.send(kind.Goal()) for _ in range(STORM)]
-        cancels = [handle.cancel_goal_async() for handle in handles if handle is not None]
-        attack.spin(ANSWER_S, lambda cancels=cancels: all(c.done() for c in cancels))
-        account = attack.accounts[node]
-        account.requests += 2 * STORM
-        account.answered += sum(h is not None for h in handles) + sum(c.done() for c in cancels)
-        if not all(c.done() for c in cancels) or len(cancels) < STORM:
-            account.failures.append(f"goals or cancel requests of {action} unanswered")
-        attack.check(node, f"a storm of goals of {action}")
+    _storm(attack, Acquire, "acquire", "acquisition")
     result = mine.result(running, 60.0)
     if result is None or not result.success:
         why = "no result" if result is None else result.message
         attack.accounts["acquisition"].failures.append(f"the run beside the storm: {why}")
     else:
         print(f"  the run beside the storm: {result.message}", flush=True)
+    _storm(attack, Calibrate, "calibrate", "calibration")
+    _storm(attack, InvertMesh, "invert_mesh", "mesh_inversion")
+
+
+def _storm(attack: Attack, kind: Any, action: str, node: str) -> None:
+    """Many goals, each cancelled whether it was refused or not."""
+    goals = _Goals(attack, kind, action)
+    handles = [goals.send(kind.Goal()) for _ in range(STORM)]
+    cancels = [handle.cancel_goal_async() for handle in handles if handle is not None]
+    attack.spin(ANSWER_S, lambda: all(cancel.done() for cancel in cancels))
+    account = attack.accounts[node]
+    account.requests += 2 * STORM
+    account.answered += len(cancels) + sum(cancel.done() for cancel in cancels)
+    if not all(cancel.done() for cancel in cancels) or len(cancels) < STORM:
+        account.failures.append(f"goals or cancel requests of {action} unanswered")
+    attack.check(node, f"a storm of goals of {action}")
 
 
 class _Goals:

@@ -16,9 +16,12 @@ from pathlib import Path
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.exception_log import log_exception
+from tacdiff_ros.input_files import read_json
 from tacdiff_ros.kernel_cache import cache_folder, fingerprint
 
 log = logging.getLogger(__name__)
+
+MAX_NOTE_BYTES = 10_000
 
 
 @dataclass(frozen=True)
@@ -126,8 +129,8 @@ class Preparation:
 def is_warm(job: str) -> bool:
     """Whether this user has run a job's preparation with this version of the sources."""
     try:
-        found = json.loads(_stamp(job).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = read_json(_stamp(job), "note", MAX_NOTE_BYTES)
+    except InputError:
         return False
     return isinstance(found, dict) and found.get("fingerprint") == fingerprint()
 

@@ -88,7 +88,7 @@ class CalibratedUnit:
 def calibrated_unit(unit_folder) -> CalibratedUnit:
     """Half a minute on two cores."""
     from tacdiff_ros.calibration.calibrate import CalibrationSettings, PressImage, calibrate
-    from tacdiff_ros.calibration.calibration_folder import read_image
+    from tacdiff_ros.image_file import read_image
     from tacdiff_ros.mechanics.indenters.build import build_indenter
     from tacdiff_ros.sensor.sensor_file import default_sensor
 

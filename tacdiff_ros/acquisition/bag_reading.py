@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
-import csv
-import io
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
-from rosbags.highlevel import AnyReader
+from rosbags.interfaces import Connection
+from rosbags.rosbag2 import Reader
 
+from tacdiff_ros.acquisition.bag_checks import (
+    bound_decompression,
+    check_bag_files,
+    check_chunks,
+    decompress_message,
+    typestore_of,
+)
 from tacdiff_ros.acquisition.bag_repair import is_finished, repair_bag
+from tacdiff_ros.acquisition.recording import INDEX_COLUMNS
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.image_file import MAX_SIDE_PX
+from tacdiff_ros.input_files import (
+    one_line,
+    printable,
+    read_text,
+    require_columns,
+    table_rows,
+)
+from tacdiff_ros.settings_file import parse_yaml
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
 SIMULATED = "simulated/"
-LARGEST_RUN_FILE_BYTES = 1024 * 1024
+MAX_RUN_FILE_BYTES = 1024 * 1024
+MAX_INDEX_BYTES = 64 * 1024 * 1024
+MAX_LABEL_CHARACTERS = 64
+MAX_WHOLE = 1e9
 TEXT_COLUMNS = {"phase", "step", "motion"}
+WHOLE_COLUMNS = {"sample", "trial", "in_contact"}
 
 
 @dataclass(frozen=True)
@@ -75,7 +95,15 @@ def images(bag: Path, topic: str | None = None) -> Iterator[tuple[int, NDArray[n
     """
     for stamp_ns, message in messages(bag, IMAGE_TYPE, topic):
         if message.encoding not in ("rgb8", "bgr8"):
-            raise InputError(f"{bag} holds images as {message.encoding}; expected rgb8 or bgr8")
+            raise InputError(
+                f"{printable(bag)} holds images as {printable(message.encoding)[:80]}; expected "
+                "rgb8 or bgr8"
+            )
+        if not (0 < message.height <= MAX_SIDE_PX and 0 < message.width <= MAX_SIDE_PX):
+            raise InputError(
+                f"{printable(bag)} holds images of {message.width} x {message.height} pixels, "
+                f"expected 1 to {MAX_SIDE_PX} each way"
+            )
         if message.data.size != message.height * message.step or message.step < 3 * message.width:
             raise InputError(f"{bag} holds an image whose size and number of bytes do not agree")
         rows = message.data.reshape(message.height, message.step)[:, : 3 * message.width]
@@ -90,54 +118,101 @@ def messages(bag: Path, type_name: str, topic: str | None = None) -> Iterator[tu
         InputError: the bag cannot be read, or holds nothing of that type on that topic.
     """
     try:
-        with AnyReader([bag]) as reader:
-            found = [
-                connection
-                for connection in reader.connections
-                if connection.msgtype == type_name and topic in (None, connection.topic)
-            ]
-            if not found:
-                raise InputError(
-                    f"{bag} has no topic with {type_name}" + (f" named {topic}" if topic else "")
-                )
-            for connection, _, data in reader.messages([_recorded(found)]):
-                message: Any = reader.deserialize(data, connection.msgtype)
+        bound_decompression()
+        check_bag_files(bag)
+        with Reader(bag) as reader:
+            connection = _connection(reader, type_name, topic)
+            store = typestore_of(connection)
+            for data in _raw_messages(reader, connection):
+                message: Any = store.deserialize_cdr(data, connection.msgtype)
                 stamp = message.header.stamp
                 yield stamp.sec * 1_000_000_000 + stamp.nanosec, message
-    except InputError:
-        raise
+    except InputError as error:
+        raise InputError(f"cannot read the bag {printable(bag)}: {error}") from error
     except Exception as error:  # damaged bytes leave rosbags as nearly any exception
-        raise InputError(f"cannot read the bag {bag}: {' '.join(str(error).split())}") from error
+        raise InputError(f"cannot read the bag {printable(bag)}: {one_line(error)}") from error
 
 
-def _recorded(connections: list[Any]) -> Any:
+def _connection(reader: Reader, type_name: str, topic: str | None) -> Connection:
+    """The only topic of a type, or the one of that name."""
+    found = [
+        connection
+        for connection in reader.connections
+        if connection.msgtype == type_name and topic in (None, connection.topic)
+    ]
+    if not found:
+        raise InputError(f"it has no topic with {type_name}" + (f" named {topic}" if topic else ""))
+    return _recorded(found)
+
+
+def _raw_messages(reader: Reader, connection: Connection) -> Iterator[bytes]:
+    """Serialized messages of a topic, in the order of recording."""
+    storage: Any = reader.storage
+    by_message = reader.compression_mode == "message"
+    if by_message:  # rosbags itself would decompress without a limit
+        storage.metadata = storage.metadata._replace(compression_mode=None)
+    for part in getattr(storage, "storages", [storage]):
+        check_chunks(part)
+    for _, _, data in reader.messages([connection]):
+        yield decompress_message(data) if by_message else data
+
+
+def _recorded(connections: list[Connection]) -> Connection:
     """The sensor's own topic, where simulated ones were recorded beside it."""
     return min(connections, key=lambda c: (SIMULATED in c.topic, not c.topic.endswith("image_raw")))
 
 
 def _read_index(path: Path) -> dict[str, NDArray[Any]]:
     """Columns of the index without a last row that its writer did not finish."""
+    content = read_text(path, "index", MAX_INDEX_BYTES)
+    origin = f"{printable(path)} is no index of a run"
+    rows = table_rows(content[: content.rfind("\n") + 1], origin)
+    names = next(rows)
+    if not names:
+        return {"sample": np.zeros(0)}
+    require_columns(names, tuple(INDEX_COLUMNS), origin)
     try:
-        content = path.read_text(encoding="utf-8")
-        whole = content[: content.rfind("\n") + 1]
-        rows = list(csv.DictReader(io.StringIO(whole, newline="")))
-        names = list(rows[0]) if rows else []
-        columns = {name: _column(name, [row[name] for row in rows]) for name in names}
-    except (OSError, ValueError, TypeError, csv.Error) as error:
-        raise InputError(f"{path} is no index of a run: {error}") from error
-    return columns or {"sample": np.zeros(0)}
+        return _columns(names, rows)
+    except (ValueError, OverflowError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{origin}: {one_line(error)}") from error
 
 
-def _column(name: str, values: list[str]) -> NDArray[Any]:
-    kind = str if name in TEXT_COLUMNS else np.int64 if name == "stamp_ns" else np.float64
-    return np.array(values).astype(kind)
+def _columns(names: list[str], rows: Iterator[list[str]]) -> dict[str, NDArray[Any]]:
+    """Arrays of the index; its numbers are kept as such from the start, as texts take more room."""
+    stores: list[Any] = [_store(name) for name in names]
+    known: dict[str, str] = {}
+    for row in rows:
+        for name, store, value in zip(names, stores, row, strict=True):
+            if name in TEXT_COLUMNS:
+                store.append(known.setdefault(value, value))
+            else:
+                store.append(int(value) if name == "stamp_ns" else float(value))
+    found = dict(zip(names, stores, strict=True))
+    return {name: _column(name, found[name]) for name in INDEX_COLUMNS}
+
+
+def _store(name: str) -> Any:
+    if name in TEXT_COLUMNS:
+        return []
+    return array("q" if name == "stamp_ns" else "d")
+
+
+def _column(name: str, values: Any) -> NDArray[Any]:
+    if name in TEXT_COLUMNS:
+        if any(len(value) > MAX_LABEL_CHARACTERS for value in set(values)):
+            raise ValueError(f"a {name} has over {MAX_LABEL_CHARACTERS} characters")
+        return np.array(values, np.str_)
+    numbers = np.array(values)
+    if name in WHOLE_COLUMNS and not (np.abs(numbers) <= MAX_WHOLE).all():
+        raise ValueError(f"a {name} is no whole number up to {MAX_WHOLE:g}")
+    return numbers
 
 
 def _read_run(path: Path) -> dict[str, Any]:
-    if not path.is_file() or path.stat().st_size > LARGEST_RUN_FILE_BYTES:
+    if not path.exists():
         return {}
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    text = read_text(path, "run description", MAX_RUN_FILE_BYTES)
+    content = parse_yaml(text, printable(path))
     return content if isinstance(content, dict) else {}

@@ -12,7 +12,9 @@ from typing import Any, Final
 import yaml
 from rosbags.rosbag2.storage_mcap import McapReader
 
+from tacdiff_ros.acquisition.bag_checks import MAX_BAG_BYTES, bound_decompression
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.input_files import check_file, one_line
 
 BAG_VERSION: Final = 9  # of rosbag2's metadata.yaml in Jazzy
 MCAP_MAGIC = b"\x89MCAP0\r\n"
@@ -48,11 +50,10 @@ def repair_bag(bag: Path) -> bool:
         raise InputError(f"{bag} is no rosbag2: it has neither metadata.yaml nor {file.name}")
     lock = lock_bag(bag)
     try:
-        with file.open("r+b") as stream:
-            stream.truncate(_end_of_whole_records(stream, file))
-            stream.seek(0, os.SEEK_END)
-            stream.write(MCAP_END)
+        _cut_off(file)
         _write_metadata(bag, file)
+    except OSError as error:
+        raise InputError(f"{bag} cannot be repaired: {error.strerror or error}") from error
     finally:
         os.close(lock)
     return True
@@ -60,13 +61,25 @@ def repair_bag(bag: Path) -> bool:
 
 def lock_bag(bag: Path) -> int:
     """Take the bag for this process."""
-    descriptor = os.open(bag, os.O_RDONLY)
+    try:
+        descriptor = os.open(bag, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise InputError(f"cannot read the bag {bag}: {error.strerror}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(descriptor)
         raise InputError(f"{bag} is being recorded right now: wait until it is closed") from error
     return descriptor
+
+
+def _cut_off(file: Path) -> None:
+    """Cut an incomplete last record off an mcap file, and write an end."""
+    check_file(file, "bag", MAX_BAG_BYTES)
+    with file.open("r+b") as stream:
+        stream.truncate(_end_of_whole_records(stream, file))
+        stream.seek(0, os.SEEK_END)
+        stream.write(MCAP_END)
 
 
 def _end_of_whole_records(stream: Any, file: Path) -> int:
@@ -88,14 +101,14 @@ def _end_of_whole_records(stream: Any, file: Path) -> int:
 
 def _write_metadata(bag: Path, file: Path) -> None:
     """The metadata.yaml that the writer would have left, from what the file holds."""
+    bound_decompression()
     reader = McapReader(file)
     try:
         reader.open()
         information = _information(reader, file)
         reader.close()
     except Exception as error:  # damaged bytes leave rosbags as nearly any exception
-        reason = " ".join(str(error).split())
-        raise InputError(f"{bag} cannot be repaired: {reason}") from error
+        raise InputError(f"{bag} cannot be repaired: {one_line(error)}") from error
     write_yaml(bag / "metadata.yaml", {"rosbag2_bagfile_information": information})
 
 

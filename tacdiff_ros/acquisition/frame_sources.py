@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.image_file import MAX_SIDE_PX, read_image
+from tacdiff_ros.input_files import one_line, open_input, printable
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 VIDEO_DEVICES = Path("/sys/class/video4linux")
@@ -20,6 +22,17 @@ VIDEO_DEVICES = Path("/sys/class/video4linux")
 BORDER_FRACTION = 1.0 / 7.0
 IMAGE_SIZE = (320, 240)
 MAX_FRAME_COUNT = 1e8  # containers without a header give nonsense
+MAX_VIDEO_BYTES = 2**40
+# Position and bytes at which containers are known: AVI, MP4 and QuickTime, Matroska and WebM.
+VIDEO_MAGIC = (
+    (8, b"AVI "),
+    (4, b"ftyp"),
+    (4, b"moov"),
+    (4, b"mdat"),
+    (4, b"wide"),
+    (4, b"free"),
+    (0, b"\x1aE\xdf\xa3"),
+)
 
 
 class FrameSource(Protocol):
@@ -49,23 +62,42 @@ class VideoFrames:
         Raises:
             InputError: the file is missing or no video.
         """
-        if not path.is_file():
-            raise InputError(f"no video at {path}: give an existing file")
-        self._loop = loop
-        self._capture = cv2.VideoCapture(_utf8(path))
+        if not path.exists():
+            raise InputError(f"no video at {printable(path)}: give an existing file")
+        name = _utf8(path)
+        _check_container(path)
+        self._name, self._loop = printable(path), loop
+        self._capture = cv2.VideoCapture(name)
         if not self._capture.isOpened():
-            raise InputError(f"{path} is no video that OpenCV can read")
+            raise InputError(f"{printable(path)} is no video that OpenCV can read")
+        sides = cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT
+        width, height = (int(self._capture.get(side)) for side in sides)
+        if max(width, height) > MAX_SIDE_PX:
+            self._capture.release()
+            raise InputError(
+                f"{printable(path)} has frames of {width} x {height} pixels, expected up to "
+                f"{MAX_SIDE_PX} each way"
+            )
         self._frames = 0
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         #: Number of frames by the file's header; None where it has none.
         self.frame_count: int | None = int(count) if 0 < count < MAX_FRAME_COUNT else None
 
     def read(self) -> NDArray[np.uint8] | None:
-        """Next frame, from the start again when looping."""
-        good, frame = self._capture.read()
-        if not good and self._loop and self._frames > 0:
-            self._capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
+        """Next frame, from the start again when looping.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        try:
             good, frame = self._capture.read()
+            if not good and self._loop and self._frames > 0:
+                self._capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
+                good, frame = self._capture.read()
+        except cv2.error as error:
+            raise InputError(
+                f"{self._name} is damaged after {self._frames} frames ({one_line(error)})"
+            ) from error
         if not good:
             return None
         self._frames += 1
@@ -103,7 +135,7 @@ class FolderFrames:
             return None
         path = self._paths[self._next % len(self._paths)]
         self._next += 1
-        return read_image_file(path)
+        return read_image(path)
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -183,37 +215,31 @@ def crop_and_resize(
     return np.asarray(cv2.resize(inner, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def read_image_file(path: Path) -> NDArray[np.uint8]:
-    """An image file as (H, W, 3) uint8 RGB.
-
-    Python reads the file: OpenCV 5 ends with a segmentation fault on a name that is no UTF-8 text.
-
-    Raises:
-        InputError: the file is missing or no image.
-    """
-    try:
-        encoded = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as error:
-        raise InputError(f"cannot read image {path}: {error.strerror}") from error
-    try:
-        frame = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
-    except cv2.error:  # over OpenCV's limit of pixels
-        frame = None
-    if frame is None:
-        raise InputError(f"{path} is no image that OpenCV can read")
-    return _to_rgb(frame)
-
-
 def open_frames(source: str, loop: bool) -> VideoFrames | FolderFrames:
     """Video file or image folder by its path.
 
     Raises:
         InputError: the path does not exist or holds no images.
     """
-    path = Path(source).expanduser()
-    if path.is_dir():
+    try:
+        path = Path(source).expanduser()
+        is_folder = path.is_dir()
+    except (OSError, ValueError, RuntimeError) as error:  # `~nobody`, or a NUL character
+        raise InputError(f"cannot read {printable(source)}: {error}") from error
+    if is_folder:
         return FolderFrames(path, loop)
     return VideoFrames(path, loop)
+
+
+def _check_container(path: Path) -> None:
+    """Refuse what is no video file: FFmpeg would follow playlists to other files and hosts."""
+    with open_input(path, "video", MAX_VIDEO_BYTES) as opened:
+        start = opened.read(12)
+    if not any(start[at : at + len(magic)] == magic for at, magic in VIDEO_MAGIC):
+        raise InputError(
+            f"{printable(path)} is no video that OpenCV can read: expected AVI, MP4, QuickTime, "
+            "Matroska or WebM"
+        )
 
 
 def _utf8(path: Path) -> str:

@@ -7,7 +7,6 @@ layout: gs_sdk's calibration examples (Huang, MIT licence).
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.input_files import printable, read_table
 
-LARGEST_SIDE_PX = 4096
-MOST_FILE_BYTES = 64 * 2**20
+MAX_CATALOG_BYTES = 2**20
 MOST_PRESSES = 1000
 CATALOG, REFERENCE, PRESS = "catalog.csv", "background.png", "gelsight.png"
+COLUMNS = ("experiment_reldir", "diameter(mm)")
 
 Image = NDArray[np.uint8]
 
@@ -59,58 +59,44 @@ def read_folder(folder: Path) -> CalibrationFolder:
     """
     catalog = folder / CATALOG
     try:
-        if catalog.stat().st_size > MOST_FILE_BYTES:
-            raise InputError(f"{catalog} is too large for a catalogue")
-        with catalog.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        columns = read_table(catalog, "catalogue", MAX_CATALOG_BYTES)
+    except InputError as error:
         raise InputError(
-            f"{folder} is no calibration folder: expected {CATALOG}, {REFERENCE} and "
+            f"{printable(folder)} is no calibration folder: expected {CATALOG}, {REFERENCE} and "
             f"<experiment_reldir>/{PRESS} ({error})"
         ) from error
+    absent = [""] * len(next(iter(columns.values()), []))
+    rows = list(zip(*(columns.get(name, absent) for name in COLUMNS), strict=True))
     if not (folder / REFERENCE).is_file():
         raise InputError(f"{folder} holds no {REFERENCE}, the image of the untouched gel")
     if not 1 <= len(rows) <= MOST_PRESSES:
         raise InputError(f"{catalog} lists {len(rows)} presses, expected 1 to {MOST_PRESSES}")
-    presses = tuple(_press(folder, row, line) for line, row in enumerate(rows, start=2))
+    presses = tuple(
+        _press(folder, directory, size, line)
+        for line, (directory, size) in enumerate(rows, start=2)
+    )
     return CalibrationFolder(folder / REFERENCE, presses)
 
 
-def _press(folder: Path, row: dict[str, str | None], line: int) -> FolderPress:
-    place, size = row.get("experiment_reldir"), row.get("diameter(mm)")
+def _press(folder: Path, directory: str, size: str, line: int) -> FolderPress:
+    origin = f"{printable(folder / CATALOG)} line {line}"
     try:
-        diameter = float(size or "")
+        diameter = float(size)
     except ValueError:
         diameter = 0.0
-    if not place or not 0.5 <= diameter <= 100.0:
+    if not directory or not directory.isprintable() or not 0.5 <= diameter <= 100.0:
         raise InputError(
-            f"{folder / CATALOG} line {line}: expected columns experiment_reldir and diameter(mm) "
-            f"of 0.5 to 100, got {place!r} and {size!r}"
+            f"{origin}: expected columns {COLUMNS[0]} and {COLUMNS[1]} of 0.5 to 100, got "
+            f"{directory[:80]!r} and {size[:80]!r}"
         )
-    path = (folder / place / PRESS).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        raise InputError(f"{folder / CATALOG} line {line}: {place} leads out of the folder")
-    return FolderPress(path, diameter)
-
-
-def read_image(path: Path) -> Image:
-    """An image file as (H, W, 3) uint8 RGB.
-
-    Raises:
-        InputError: it is missing, too large or no image.
-    """
     try:
-        data = path.read_bytes() if path.stat().st_size <= MOST_FILE_BYTES else b""
-    except OSError as error:
-        raise InputError(f"cannot read the image {path}: {error.strerror}") from error
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    if image is None:
-        raise InputError(f"{path} is no image that OpenCV can read")
-    if max(image.shape) > LARGEST_SIDE_PX:
-        raise InputError(
-            f"{path} has sides of {image.shape[1]} x {image.shape[0]} pixels, over 4096"
-        )
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+        path = (folder / directory / PRESS).resolve()
+        is_inside = path.is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name that is too long
+        raise InputError(f"{origin}: {directory[:80]!r} cannot be opened") from error
+    if not is_inside:
+        raise InputError(f"{origin}: {directory[:80]} leads out of the folder")
+    return FolderPress(path, diameter)
 
 
 def spread_presses(reference: Image, presses: list[Image], count: int) -> list[int]:

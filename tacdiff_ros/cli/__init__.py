@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from tacdiff_ros.shortages import shortage
+
 
 def main() -> int:
     """Entry point: 0, or 2 with one clear line on bad input."""
@@ -15,4 +17,10 @@ def main() -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except Exception as error:  # modules that find no memory or no file descriptors
+        line = shortage(error)
+        if line is None:
+            raise
+        print(f"error: {line}", file=sys.stderr)
+        return 2
     return run()

@@ -24,6 +24,7 @@ from tacdiff_ros.cli.train import train
 from tacdiff_ros.cli.translate import translate
 from tacdiff_ros.cli.units import units
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.shortages import shortage
 
 # Click's, which recent versions of typer carry inside and older ones import.
 USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
@@ -87,6 +88,11 @@ def _run(arguments: list[str] | None) -> int:
     except BrokenPipeError:  # `tacdiff markers video.avi | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except Exception as error:
+        line = shortage(error)
+        if line is None:
+            raise
+        return _refuse(line)
     return code if isinstance(code, int) else 0
 
 
@@ -115,5 +121,14 @@ def _check_text(arguments: list[str]) -> None:
 
 
 def _refuse(message: str) -> int:
+    _drop_unprinted()
     print("error: " + " ".join(message.split()), file=sys.stderr)
     return 2
+
+
+def _drop_unprinted() -> None:
+    """Forget what stdout does not take, or Python would report it again at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import sys
@@ -16,11 +17,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
-from tacdiff_ros.calibration.calibration_folder import read_image
 from tacdiff_ros.cli.output_folder import check_output_folder
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.image_file import read_image
+from tacdiff_ros.output_files import json_text, write_files
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
 from tacdiff_ros.sensor.sensor_model import SensorModel
+from tacdiff_ros.shortages import explain
 
 if TYPE_CHECKING:
     from tacdiff_ros.mechanics.material import GelMaterial
@@ -212,26 +215,33 @@ def _write(
     timing: dict[str, Any],
     result: ReplayResult,
 ) -> None:
+    """Write the report and the figures; the report first, it is the largest."""
     from tacdiff_ros.evaluation.replay_report import write_replay_report
-    from tacdiff_ros.evaluation.replay_scores import values_of
 
     try:
         out.mkdir(parents=True, exist_ok=True)
-        beside = out / ".frames.csv"
-        with beside.open("w", newline="", encoding="utf-8") as opened:
-            writer = csv.writer(opened)
-            names = list(values_of(result.frames[0]))
-            writer.writerow(["stamp_ns", "trial", "phase", "depth_mm", *names])
-            for frame in result.frames:
-                numbers = [f"{value:.6g}" for value in values_of(frame).values()]
-                head = [frame.stamp_ns, frame.trial, frame.phase, f"{frame.depth_mm:.4f}"]
-                writer.writerow([*head, *numbers])
-        beside.replace(out / "frames.csv")
-        for name, content in (("metrics.json", metrics), ("timing.json", timing)):
-            beside = out / f".{name}"
-            beside.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
-            beside.replace(out / name)
     except OSError as error:
-        raise InputError(f"cannot write to {out}: {error.strerror}") from error
+        raise InputError(f"cannot write to {out}: {explain(error)}") from error
     title = f"Replay of {recording.name}"
     write_replay_report(out / "report.html", title, metrics, result.frames, result.worst)
+    contents = {
+        "frames.csv": _table(result),
+        "metrics.json": json_text(metrics),
+        "timing.json": json_text(timing),
+    }
+    write_files(out, contents)
+
+
+def _table(result: ReplayResult) -> str:
+    """CSV text of the frames, a row each."""
+    from tacdiff_ros.evaluation.replay_scores import values_of
+
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    names = list(values_of(result.frames[0]))
+    writer.writerow(["stamp_ns", "trial", "phase", "depth_mm", *names])
+    for frame in result.frames:
+        numbers = [f"{value:.6g}" for value in values_of(frame).values()]
+        head = [frame.stamp_ns, frame.trial, frame.phase, f"{frame.depth_mm:.4f}"]
+        writer.writerow([*head, *numbers])
+    return text.getvalue()

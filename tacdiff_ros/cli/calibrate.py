@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
-from tacdiff_ros.calibration.calibration_folder import read_folder, read_image, spread_presses
+from tacdiff_ros.calibration.calibration_folder import read_folder, spread_presses
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.image_file import read_image
+from tacdiff_ros.output_files import check_space
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor, write_sensor
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 Image = NDArray[np.uint8]
 MOST_PRESSES = 16
+MAX_FOLDER_BYTES = 400_000_000
 
 
 def calibrate(
@@ -179,10 +182,17 @@ def _for_each(indenters: list[str], count: int) -> list[str]:
 def _from_folder(folder: Path, count: int) -> _GivenImages:
     """Reference and presses of a folder, those that are far apart; and their balls."""
     listed = read_folder(folder)
-    images = [read_image(press.path) for press in listed.presses]
     first = read_image(listed.reference)
-    if any(image.shape != first.shape for image in images):
-        raise InputError(f"the images of {folder} differ in size")
+    if len(listed.presses) * first.nbytes > MAX_FOLDER_BYTES:
+        raise InputError(
+            f"the {len(listed.presses)} images of {folder} take over {MAX_FOLDER_BYTES} bytes in "
+            "memory: list fewer presses, or crop and resize the images"
+        )
+    images = []
+    for press in listed.presses:
+        images.append(read_image(press.path))
+        if images[-1].shape != first.shape:
+            raise InputError(f"the images of {folder} differ in size")
     chosen = spread_presses(first, images, count)
     found = [listed.presses[k] for k in chosen]
     return _GivenImages(
@@ -219,3 +229,4 @@ def _check_target(path: Path | None) -> None:
         raise InputError(f"{path} is a folder, expected a file to write")
     if not path.absolute().parent.is_dir():
         raise InputError(f"{path.absolute().parent} does not exist: make it, or write elsewhere")
+    check_space(path.absolute().parent)

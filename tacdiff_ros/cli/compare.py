@@ -8,15 +8,14 @@ import math
 from pathlib import Path
 from typing import Annotated, Any
 
-import cv2
 import typer
 
-from tacdiff_ros.calibration.calibration_folder import read_image
 from tacdiff_ros.calibration.marker_detection import detect_markers
 from tacdiff_ros.calibration.marker_field import MarkerField
-from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.agreement import Agreement, compare_images, side_by_side
 from tacdiff_ros.evaluation.image_metrics import ImageScore
+from tacdiff_ros.image_file import read_image
+from tacdiff_ros.output_files import png_bytes, write_file
 from tacdiff_ros.sensor.marker_grid import MarkerGrid
 
 
@@ -39,7 +38,7 @@ def compare(
     untouched = None if reference is None else read_image(reference)
     found = compare_images(*images, untouched, dots=_dots(images, grid))
     if picture is not None:
-        _write(picture, images)
+        write_file(picture, png_bytes(side_by_side(*images)))
     figures = agreement_figures(found)
     if as_json:
         print(json.dumps(figures))
@@ -85,13 +84,3 @@ def _dots(images: tuple[Any, Any], grid: str | None) -> tuple[MarkerField, Marke
         return None
     parsed = MarkerGrid.parse(grid)
     return detect_markers(images[0], parsed), detect_markers(images[1], parsed)
-
-
-def _write(path: Path, images: tuple[Any, Any]) -> None:
-    encoded = cv2.imencode(".png", side_by_side(*images)[..., ::-1])[1].tobytes()
-    beside = path.with_name(f".{path.name}")
-    try:
-        beside.write_bytes(encoded)
-        beside.replace(path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from error

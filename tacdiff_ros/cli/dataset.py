@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import cv2
 import typer
 from rich.console import Console
 from rich.progress import (
@@ -23,6 +22,7 @@ from rich.progress import (
 )
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.output_files import png_bytes, write_file
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def info(
     for checksum in sensors:
         if any(sensors[checksum].values()):
             sheet = folder / "contact_sheet.png"
-            cv2.imwrite(str(sheet), contact_sheet(opened, checksum)[..., ::-1])
+            write_file(sheet, png_bytes(contact_sheet(opened, checksum)))
             break
     plan = opened.plan
     figures = {

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-import cv2
 import typer
 from rich.console import Console
 
@@ -21,8 +20,10 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.acquisition_report import write_report
 from tacdiff_ros.evaluation.story_report import Chapter, write_story
 from tacdiff_ros.machine.checks import require_demo
+from tacdiff_ros.output_files import png_bytes, write_file
 from tacdiff_ros.sensor.marker_grid import MarkerGrid
 from tacdiff_ros.sensor.sensor_file import write_sensor
+from tacdiff_ros.shortages import explain
 
 BALL, CROSS = "sphere:diameter=5", "cross:size=4.4"
 SIMULATOR = "renderer"
@@ -57,7 +58,7 @@ def demo(
     try:
         (out / "logs").mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot write to {out}: {error.strerror}") from error
+        raise InputError(f"cannot write to {out}: {explain(error)}") from error
     require_demo(out)
     started_s = time.monotonic()
     console = Console(stderr=True)
@@ -212,7 +213,7 @@ def _calibrate(job: _Job, ball: RecordedRun) -> Any:
         page = job.out / "calibration.html"
         write_calibration_report(done.found, default_sensor(), done.reference, images, page)
     write_sensor(done.found.model, job.out / "sensor.yaml")
-    cv2.imwrite(str(job.out / "untouched.png"), done.reference[..., ::-1])
+    write_file(job.out / "untouched.png", png_bytes(done.reference))
     return done
 
 

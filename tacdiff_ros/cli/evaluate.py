@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import cv2
 import numpy as np
 import typer
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from tacdiff_ros.evaluation.translation_scores import (
     score_samples,
     summary,
 )
+from tacdiff_ros.output_files import json_text, png_bytes, write_files
 
 if TYPE_CHECKING:
     from tacdiff_ros.dataset.reader import SampleReader
@@ -77,7 +78,12 @@ def evaluate(
         "split": split,
         **{name: round(value, 5) for name, value in summary(scores).items()},
     }
-    _write(out, figures, scores, picture_sheet(typical))
+    contents: dict[str, bytes | str] = {
+        "scores.csv": _table(scores),
+        "sheet.png": png_bytes(picture_sheet(typical)),
+        "metrics.json": json_text(figures),
+    }
+    write_files(out, contents)
     if as_json:
         print(json.dumps({"out": str(out), **figures}))
         return
@@ -114,19 +120,13 @@ def _shown(maps: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.repeat(grey[..., None], 3, axis=2)
 
 
-def _write(
-    out: Path, figures: Mapping[str, object], scores: list[SampleScore], sheet: NDArray[np.uint8]
-) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with (out / "scores.csv").open("w", newline="", encoding="utf-8") as opened:
-            writer = csv.writer(opened)
-            writer.writerow(("indenter", "trial", "step", *METRICS))
-            for entry in scores:
-                values = [getattr(entry.score, name) for name in METRICS]
-                texts = [f"{value:.5f}" if math.isfinite(value) else "inf" for value in values]
-                writer.writerow((entry.indenter, entry.trial, entry.step, *texts))
-        (out / "sheet.png").write_bytes(cv2.imencode(".png", sheet[..., ::-1])[1].tobytes())
-        (out / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
-    except OSError as error:
-        raise InputError(f"cannot write to {out}: {error.strerror}") from error
+def _table(scores: list[SampleScore]) -> str:
+    """CSV text of the scores, a row a sample."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(("indenter", "trial", "step", *METRICS))
+    for entry in scores:
+        values = [getattr(entry.score, name) for name in METRICS]
+        texts = [f"{value:.5f}" if math.isfinite(value) else "inf" for value in values]
+        writer.writerow((entry.indenter, entry.trial, entry.step, *texts))
+    return text.getvalue()

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
-import cv2
 import numpy as np
 import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import Progress
 
-from tacdiff_ros.calibration.calibration_folder import read_image
 from tacdiff_ros.cli.first_run import first_run
 from tacdiff_ros.cli.output_folder import check_output_folder
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.image_file import read_image
 from tacdiff_ros.inversion.inversion_settings import InversionSettings
+from tacdiff_ros.output_files import json_text, npy_bytes, png_bytes, write_files
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
 from tacdiff_ros.settings_file import first_complaint
 
@@ -114,20 +113,15 @@ def _settings(**values: Any) -> InversionSettings:
 
 
 def _write(out: Path, found: Inversion, shown: SimulatedImage, meta: dict[str, Any]) -> None:
-    """Write beside, then move."""
+    """Write all files of an inversion, or none."""
     import trimesh
 
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out, prefix=".invert-") as name:
-            beside = Path(name)
-            np.save(beside / "indentation.npy", shown.maps.indentation_mm)
-            np.save(beside / "shear.npy", shown.maps.shear_mm)
-            cv2.imwrite(str(beside / "rgb.png"), shown.image[..., ::-1])
-            mesh = trimesh.Trimesh(found.surface.position, found.surface.triangles, process=False)
-            mesh.export(str(beside / "mesh.ply"))
-            (beside / "meta.json").write_text(json.dumps(meta, indent=2) + "\n", "utf-8")
-            for path in sorted(beside.iterdir()):
-                path.replace(out / path.name)
-    except OSError as error:
-        raise InputError(f"cannot write to {out}: {error.strerror}") from error
+    mesh = trimesh.Trimesh(found.surface.position, found.surface.triangles, process=False)
+    contents: dict[str, bytes | str] = {
+        "indentation.npy": npy_bytes(shown.maps.indentation_mm),
+        "shear.npy": npy_bytes(shown.maps.shear_mm),
+        "rgb.png": png_bytes(shown.image),
+        "mesh.ply": cast(bytes, mesh.export(file_type="ply")),
+        "meta.json": json_text(meta),
+    }
+    write_files(out, contents)

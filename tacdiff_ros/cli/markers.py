@@ -18,14 +18,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from tacdiff_ros.acquisition.frame_sources import (
-    IMAGE_ENDINGS,
-    FrameSource,
-    open_frames,
-    read_image_file,
-)
+from tacdiff_ros.acquisition.frame_sources import IMAGE_ENDINGS, FrameSource, open_frames
 from tacdiff_ros.calibration.markers import MarkerField, MarkerTracker, detect_markers
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.image_file import read_image
 from tacdiff_ros.sensor.marker_grid import MarkerGrid
 
 
@@ -44,7 +40,7 @@ def markers(
         first_frame = next(frames, None)
         if first_frame is None:
             raise InputError(f"{source} holds no frame that can be read")
-        rest_image = read_image_file(reference) if reference else first_frame
+        rest_image = read_image(reference) if reference else first_frame
         at_rest = detect_markers(rest_image, marker_grid)
         tracker = MarkerTracker(marker_grid, at_rest)
         fields = map(tracker.track, chain([first_frame], frames))
@@ -68,7 +64,7 @@ def _open(source: Path) -> tuple[Generator[NDArray[np.uint8], None, None], int |
     if not source.exists():
         raise InputError(f"no file or folder at {source}: give an image, a video or a folder")
     if source.is_file() and source.suffix.lower() in IMAGE_ENDINGS:
-        image = read_image_file(source)
+        image = read_image(source)
         return (image for _ in range(1)), 1
     opened = open_frames(str(source), loop=False)
     return _frames(opened), opened.frame_count

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.output_files import check_space
 
 
 def check_output_folder(out: Path, names: Iterable[str]) -> None:
@@ -15,3 +16,4 @@ def check_output_folder(out: Path, names: Iterable[str]) -> None:
     for name in names:
         if (out / name).is_dir():
             raise InputError(f"{out / name} is a folder, expected none or a file to replace")
+    check_space(out)

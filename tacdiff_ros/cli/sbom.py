@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tacdiff_ros.errors import InputError
+from tacdiff_ros.output_files import write_file
 
 if TYPE_CHECKING:
     from tacdiff_ros.machine.packages import InstalledPackage
@@ -42,7 +41,7 @@ def sbom(
     if out is None:
         print(text)
         return
-    _write(out, text + "\n")
+    write_file(out, text + "\n")
     figures = {"out": str(out), "components": len(packages)}
     print(json.dumps(figures) if as_json else f"{out}: {len(packages)} packages")
 
@@ -62,14 +61,3 @@ def _print_licences(packages: Sequence[InstalledPackage], as_json: bool) -> None
         table.add_row(*row)
     width = None if sys.stdout.isatty() else FILE_WIDTH
     Console(width=width, markup=False).print(table)
-
-
-def _write(path: Path, text: str) -> None:
-    """Write beside the file, then rename."""
-    try:
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as f:
-            f.write(text)
-        Path(f.name).chmod(0o644)
-        Path(f.name).replace(path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from error

@@ -6,12 +6,10 @@ import json
 import math
 import re
 import sys
-import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
-import cv2
 import numpy as np
 import typer
 from pydantic import ValidationError
@@ -26,6 +24,7 @@ from tacdiff_ros.mechanics.indenter_spec import parse_indenter
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.mechanics.trajectory import LARGEST_SHEAR_MM, LARGEST_TWIST_DEG, plan_touch
 from tacdiff_ros.optics.projection import unproject
+from tacdiff_ros.output_files import json_text, npy_bytes, png_bytes, write_files
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.parameters import parameter_values
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
@@ -256,20 +255,14 @@ def _write(
     surface: GelSurface,
     meta: dict[str, Any],
 ) -> None:
-    """Write beside, then move: a folder has all of a touch's files or those of the one before."""
+    """Write all of a touch's files; those of the one before stay where that is not possible."""
     import trimesh
 
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out, prefix=".simulate-") as name:
-            beside = Path(name)
-            cv2.imwrite(str(beside / "rgb.png"), image[..., ::-1])
-            for title, array in arrays.items():
-                np.save(beside / f"{title}.npy", array)
-            mesh = trimesh.Trimesh(surface.position, surface.triangles, process=False)
-            mesh.export(str(beside / "mesh.ply"))
-            (beside / "meta.json").write_text(json.dumps(meta, indent=2) + "\n", "utf-8")
-            for path in sorted(beside.iterdir()):
-                path.replace(out / path.name)
-    except OSError as error:
-        raise InputError(f"cannot write to {out}: {error.strerror}") from error
+    mesh = trimesh.Trimesh(surface.position, surface.triangles, process=False)
+    contents: dict[str, bytes | str] = {
+        "rgb.png": png_bytes(image),
+        **{f"{title}.npy": npy_bytes(array) for title, array in arrays.items()},
+        "mesh.ply": cast(bytes, mesh.export(file_type="ply")),
+        "meta.json": json_text(meta),
+    }
+    write_files(out, contents)

@@ -8,19 +8,20 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-import cv2
 import numpy as np
 import typer
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
+from tacdiff_ros.array_file import read_array
 from tacdiff_ros.cli.output_folder import check_output_folder
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.output_files import png_bytes, write_files
 from tacdiff_ros.resources import shipped_model
 from tacdiff_ros.translation.input_kinds import InputKind, network_input
 
-LARGEST_MAP_BYTES = 200_000_000
+MAX_MAP_BYTES = 100_000_000
 
 
 def translate(
@@ -60,7 +61,7 @@ def translate(
     )
     images = list(shown)
     seconds = time.perf_counter() - started
-    _write(out, dict(zip(names, images, strict=True)))
+    write_files(out, {name: png_bytes(image) for name, image in zip(names, images, strict=True)})
     if as_json:
         figures = {"out": str(out), "images": len(images), "seconds": round(seconds, 4)}
         print(json.dumps({**figures, "input": kind}))
@@ -91,27 +92,10 @@ def _read(kind: InputKind, path: Path, light: Path | None) -> NDArray[np.float32
 
 
 def _read_map(path: Path) -> NDArray[np.float32]:
-    try:
-        if path.stat().st_size > LARGEST_MAP_BYTES:
-            raise InputError(f"{path} has over {LARGEST_MAP_BYTES} bytes: no map")
-        return np.asarray(np.load(path, allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise InputError(f"cannot read map {path} ({reason})") from error
+    return read_array(path, "map", MAX_MAP_BYTES)
 
 
 def _read_light(path: Path) -> NDArray[np.uint8]:
-    from tacdiff_ros.calibration.calibration_folder import read_image
+    from tacdiff_ros.image_file import read_image
 
     return read_image(path)
-
-
-def _write(out: Path, images: dict[str, NDArray[np.uint8]]) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, image in images.items():
-            beside = out / f".{name}"
-            beside.write_bytes(cv2.imencode(".png", image[..., ::-1])[1].tobytes())
-            beside.replace(out / name)
-    except OSError as error:
-        raise InputError(f"cannot write to {out}: {error.strerror}") from error

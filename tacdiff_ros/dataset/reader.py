@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import zarr
@@ -12,13 +14,14 @@ from numpy.typing import NDArray
 
 from tacdiff_ros.dataset.map_coding import decode_length, decode_nocs
 from tacdiff_ros.dataset.plan import Split, plan_trial
-from tacdiff_ros.dataset.store import Dataset, read_array, read_group
+from tacdiff_ros.dataset.store import Dataset, read_array, read_group, trial_index
 from tacdiff_ros.dataset.trial_work import UNTOUCHED
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.sensor.sensor_file import parse_sensor
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
 OPEN_TRIALS = 1024
+CHECKSUM = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -72,11 +75,11 @@ class SampleReader:
         self.checksum = checksum or only_checksum(dataset)
         self.trials = tuple(
             index
-            for index in range(dataset.plan.trials)
-            if plan_trial(dataset.plan, index).split == split
-            and dataset.image_folder(self.checksum, index).exists()
+            for index in sorted(_stored_trials(dataset.sensor_folder(self.checksum)))
+            if index < dataset.plan.trials and plan_trial(dataset.plan, index).split == split
         )
         self._open: OrderedDict[int, zarr.Group] = OrderedDict()
+        self._sample_shape: tuple[int, ...] | None = None
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -124,17 +127,34 @@ class SampleReader:
 
     def _group(self, trial: int) -> zarr.Group:
         if trial not in self._open:
-            self._open[trial] = read_group(self.dataset.image_folder(self.checksum, trial))
+            group = read_group(self.dataset.image_folder(self.checksum, trial))
+            self._check_shape(group)
+            self._open[trial] = group
             if len(self._open) > OPEN_TRIALS:
                 self._open.popitem(last=False)
         return self._open[trial]
+
+    def _check_shape(self, group: zarr.Group) -> None:
+        """All trials have as many samples as the plan says, and images of one size."""
+        image = cast(Any, group.get("rgb"))
+        expected = self._sample_shape
+        states = self.dataset.plan.states_per_trial
+        if image is None or image.shape[0] != states or expected not in (None, image.shape[1:]):
+            raise InputError(
+                f"{group.store_path} is damaged: expected {states} images of one size in all trials"
+            )
+        self._sample_shape = image.shape[1:]
 
 
 def sensor_checksums(dataset: Dataset) -> tuple[str, ...]:
     """Of all sensor files by which there are images."""
     folders = sorted(dataset.folder.glob("images_*/zarr.json"))
     groups = [read_group(path.parent) for path in folders]
-    return tuple(str(group.attrs["sensor_checksum"]) for group in groups)
+    found = tuple(str(group.attrs.get("sensor_checksum", "")) for group in groups)
+    for path, checksum in zip(folders, found, strict=True):
+        if not CHECKSUM.fullmatch(checksum):
+            raise InputError(f"{path} is damaged: it does not name its sensor file")
+    return found
 
 
 def only_checksum(dataset: Dataset) -> str:
@@ -170,3 +190,8 @@ def untouched_array(dataset: Dataset, checksum: str, name: str) -> NDArray[Any]:
         InputError: missing or damaged.
     """
     return read_array(read_group(dataset.sensor_folder(checksum) / UNTOUCHED), name, 0)
+
+
+def _stored_trials(folder: Path) -> list[int]:
+    """Numbers of the trials in the folder of a sensor's images."""
+    return [trial_index(path.name) for path in folder.glob("trial_*")]

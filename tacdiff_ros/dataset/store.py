@@ -28,15 +28,19 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 from zarr.codecs import BloscCodec
 
+from tacdiff_ros.dataset.array_layout import check_arrays, read_node
 from tacdiff_ros.dataset.plan import DatasetPlan
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.input_files import one_line, printable, read_json
 from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.settings_file import first_complaint
 
 SCHEMA, SCHEMA_VERSION = "tacdiff_ros/dataset", 1
 PARTIAL = ".partial-"
 SIZES = "array_bytes"
-CHECKSUM_DIGITS = 16
+CHECKSUM_DIGITS, MAX_INDEX_DIGITS = 16, 9
+MAX_ARRAY_BYTES = 400_000_000  # read as a whole
+MAX_FAILURE_BYTES = 100_000
 
 
 class GelSize(BaseModel):
@@ -82,7 +86,10 @@ class Dataset:
     def failures(self) -> dict[int, dict[str, Any]]:
         """What was given up, by trial."""
         found = sorted((self.folder / "failed").glob("trial_*.json"))
-        return {trial_index(path.stem): json.loads(path.read_text("utf-8")) for path in found}
+        named = {trial_index(path.stem): path for path in found}
+        return {
+            index: _read_failure(path) for index, path in named.items() if index < self.plan.trials
+        }
 
 
 def gel_size(model: SensorModel) -> GelSize:
@@ -102,8 +109,15 @@ def trial_name(index: int) -> str:
 
 
 def trial_index(name: str) -> int:
-    """Of a trial by its group's name."""
-    return int(name.removeprefix("trial_"))
+    """Of a trial by its group's name.
+
+    Raises:
+        InputError: no name of a trial.
+    """
+    digits = name.removeprefix("trial_")
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= MAX_INDEX_DIGITS):
+        raise InputError(f"{printable(name)[:80]!r} is no name of a trial: remove it")
+    return int(digits)
 
 
 def open_or_create(folder: Path, plan: DatasetPlan, gel: GelSize) -> Dataset:
@@ -146,13 +160,16 @@ def open_dataset(folder: Path) -> Dataset:
     """
     header = folder / "zarr.json"
     try:
-        attributes = json.loads(header.read_text("utf-8"))["attributes"]
+        attributes = read_node(folder, "group")["attributes"]
         schema, version = attributes["schema"], attributes["schema_version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder} holds no dataset ({header.name} cannot be read)") from error
+    except (InputError, KeyError) as error:
+        raise InputError(
+            f"{printable(folder)} holds no dataset ({header.name} cannot be read)"
+        ) from error
     if schema != SCHEMA or version != SCHEMA_VERSION:
         raise InputError(
-            f"{folder} has schema {schema!r} version {version!r}, expected {SCHEMA!r} "
+            f"{folder} has schema {str(schema)[:80]!r} version {str(version)[:80]}, expected "
+            f"{SCHEMA!r} "
             f"version {SCHEMA_VERSION}"
         )
     try:
@@ -205,20 +222,19 @@ def read_group(folder: Path) -> zarr.Group:
     Zarr itself takes a missing file for zeros, so the sizes of all files are compared.
 
     Raises:
-        InputError: missing, cut short or damaged.
+        InputError: missing, cut short or damaged, or arrays of another layout (`array_layout`).
     """
     try:
-        group = zarr.open_group(folder, mode="r")
-        sizes = dict(cast(dict[str, int], group.attrs[SIZES]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder} is missing or damaged ({_line(error)})") from error
-    for name, size in sizes.items():
-        if (found := _array_bytes(folder / name)) != size:
-            raise InputError(
-                f"{folder / name} is missing or damaged: {found} bytes, expected {size}; delete "
-                f"{folder} and run `tacdiff dataset` again"
-            )
-    return group
+        attributes = read_node(folder, "group").get("attributes", {})
+    except InputError as error:
+        raise InputError(f"{printable(folder)} is missing or damaged ({error})") from error
+    check_arrays(folder, attributes.get(SIZES))
+    try:
+        return zarr.open_group(folder, mode="r", zarr_format=3, use_consolidated=False)
+    except Exception as error:  # Zarr raises what it likes
+        raise InputError(
+            f"{printable(folder)} is missing or damaged ({one_line(error)})"
+        ) from error
 
 
 def read_array(group: zarr.Group, name: str, sample: int | None = None) -> NDArray[Any]:
@@ -227,12 +243,17 @@ def read_array(group: zarr.Group, name: str, sample: int | None = None) -> NDArr
     Raises:
         InputError: missing, cut short or damaged.
     """
+    sizes = cast(Any, group.attrs.get(SIZES))
+    if name not in sizes:
+        raise InputError(f"{group.store_path}/{name} is missing or damaged (not in the group)")
     try:
         array = cast(Any, group.get(name))
+        if sample is None and array.nbytes > MAX_ARRAY_BYTES:
+            raise ValueError(f"{array.nbytes} bytes, over {MAX_ARRAY_BYTES}")
         return np.asarray(array[:] if sample is None else array[sample])
     except Exception as error:  # codecs raise what they like
         raise InputError(
-            f"{group.store_path}/{name} is missing or damaged ({_line(error)})"
+            f"{group.store_path}/{name} is missing or damaged ({one_line(error)})"
         ) from error
 
 
@@ -282,6 +303,13 @@ def _write_array(group: zarr.Group, name: str, values: NDArray[Any]) -> None:
     array[:] = values
 
 
+def _read_failure(path: Path) -> dict[str, Any]:
+    content = read_json(path, "failure", MAX_FAILURE_BYTES)
+    if not isinstance(content, dict):
+        raise InputError(f"failure {path} is no table of names: delete it")
+    return content
+
+
 def _array_bytes(folder: Path) -> int:
     """Of an array's data."""
     return sum(path.stat().st_size for path in (folder / "c").rglob("*") if path.is_file())
@@ -289,7 +317,3 @@ def _array_bytes(folder: Path) -> int:
 
 def _size(gel: GelSize) -> str:
     return f"{gel.width_mm:g} x {gel.height_mm:g} x {gel.thickness_mm:g} mm"
-
-
-def _line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]

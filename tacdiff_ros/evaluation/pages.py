@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from tacdiff_ros import __version__
-from tacdiff_ros.errors import InputError
+from tacdiff_ros.output_files import write_file
 
 
 def write_page(path: Path, template: str, **content: Any) -> None:
@@ -27,12 +27,7 @@ def write_page(path: Path, template: str, **content: Any) -> None:
         loader=PackageLoader("tacdiff_ros.evaluation"), autoescape=select_autoescape(["html", "j2"])
     )
     page = environment.get_template(template).render(version=__version__, **content)
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        beside.write_text(page, encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from error
+    write_file(path, page)
 
 
 def figure_png(figure: Figure) -> str:

@@ -12,12 +12,12 @@ from rclpy.time import Time
 from sensor_msgs.msg import Image, PointCloud2
 from std_srvs.srv import Trigger
 
-from tacdiff_ros.calibration.calibration_folder import read_image
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.agreement import side_by_side
 from tacdiff_ros.evaluation.agreement_watch import AgreementWatch, WatchLimits
 from tacdiff_ros.evaluation.image_comparison import ComparedImages, ImageComparison
 from tacdiff_ros.evaluation.surface_error import surface_error
+from tacdiff_ros.image_file import read_image
 from tacdiff_ros.msg import AcquisitionState, SimRealMetrics
 from tacdiff_ros.nodes.conversion.agreement import to_metrics
 from tacdiff_ros.nodes.conversion.geometry import to_nanoseconds

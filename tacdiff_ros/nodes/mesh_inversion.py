@@ -17,8 +17,8 @@ from std_srvs.srv import Trigger
 from visualization_msgs.msg import Marker
 
 from tacdiff_ros.action import InvertMesh
-from tacdiff_ros.calibration.calibration_folder import read_image
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.image_file import read_image
 from tacdiff_ros.inversion.inversion_settings import STREAMING, InversionSettings
 from tacdiff_ros.inversion.inverter import Inversion, Inverter, check_reference
 from tacdiff_ros.msg import ContactSummary

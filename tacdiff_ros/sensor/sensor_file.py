@@ -13,7 +13,7 @@ from tacdiff_ros.resources import config_path
 from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.settings_file import parse_settings, read_settings
 
-MAXIMUM_BYTES = 4 * 1024 * 1024
+MAXIMUM_BYTES = 1024 * 1024  # all that can be set takes 750 kB
 HEADER = """\
 # One tactile sensor unit. Lengths in mm, angles in degrees, in the frame gel: origin in the middle
 # of the untouched contact surface, x to the right of the image, y down, z off the camera.

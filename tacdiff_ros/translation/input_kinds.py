@@ -57,7 +57,12 @@ def _checked(
     array = np.asarray(values)
     if array.ndim == 2 and channels == 1:
         array = array[..., None]
-    if array.ndim != 3 or array.shape[2] != channels or array.dtype.kind not in "fui":
+    if (
+        array.ndim != 3
+        or not array.size
+        or array.shape[2] != channels
+        or array.dtype.kind not in "fui"
+    ):
         raise InputError(
             f"{name} has shape {np.shape(values)} and type {array.dtype}, expected {expected} "
             "numbers"

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.input_files import check_file, one_line, printable
 from tacdiff_ros.settings_file import first_complaint
+from tacdiff_ros.translation.network_checks import check_sizes, read_network
 from tacdiff_ros.translation.network_settings import NetworkSettings
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 WEIGHTS, NETWORK = "weights.safetensors", "network.onnx"
 FORMAT = "tacdiff_ros/generator/1"
-LARGEST_MODEL_BYTES = 2_000_000_000
+MAX_MODEL_BYTES = 160_000_000
 OPSET = 18
 INPUT, OUTPUT = "maps", "image"
 ANY_SENSOR = "any"
@@ -72,12 +74,13 @@ def read_card(folder: Path) -> ModelCard:
     """
     from safetensors import SafetensorError, safe_open
 
-    path = _checked_file(folder, WEIGHTS)
+    path = _existing_file(folder, WEIGHTS)
+    check_file(path, "model", MAX_MODEL_BYTES)
     try:
         with safe_open(path, "numpy") as opened:
             metadata = opened.metadata() or {}
-    except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{path} is damaged ({' '.join(str(error).split())[:120]})") from error
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path} is damaged ({one_line(error, 120)})") from error
     return parse_card(metadata, path)
 
 
@@ -89,8 +92,8 @@ def parse_card(metadata: dict[str, str], origin: Path) -> ModelCard:
     """
     if metadata.get("format") != FORMAT:
         raise InputError(
-            f"{origin} is no model of this package: format {metadata.get('format')!r}, expected "
-            f"{FORMAT!r}"
+            f"{origin} is no model of this package: format {metadata.get('format', '')[:80]!r}, "
+            f"expected {FORMAT!r}"
         )
     try:
         return ModelCard.model_validate_json(metadata.get("card", ""))
@@ -104,6 +107,7 @@ def load_generator(folder: Path) -> tuple[nn.Module, ModelCard]:
     Raises:
         InputError: missing, damaged, or weights of another network.
     """
+    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -111,22 +115,19 @@ def load_generator(folder: Path) -> tuple[nn.Module, ModelCard]:
 
     card = read_card(folder)
     path = folder / WEIGHTS
+    with torch.device("meta"):  # sizes without memory
+        _check_weights(path, build_generator(card.settings))
     generator = build_generator(card.settings)
     try:
-        generator.load_state_dict(load_file(path))
-    except (SafetensorError, OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"{path} does not fit its own settings ({reason})") from error
+        weights = load_file(path)
+        generator.load_state_dict(weights)
+    except (SafetensorError, OSError, RuntimeError, ValueError, KeyError) as error:
+        raise InputError(
+            f"{path} does not fit its own settings ({one_line(error, 160)})"
+        ) from error
+    if not all(bool(value.isfinite().all()) for value in weights.values()):
+        raise InputError(f"{path} has weights that are not finite: train the model again")
     return generator.eval(), card
-
-
-def network_file(folder: Path) -> Path:
-    """Of the exported network.
-
-    Raises:
-        InputError: missing or too large.
-    """
-    return _checked_file(folder, NETWORK)
 
 
 def check_sensor(card: ModelCard, checksum: str, full_indentation_mm: float) -> None:
@@ -143,15 +144,37 @@ def check_sensor(card: ModelCard, checksum: str, full_indentation_mm: float) -> 
         )
 
 
-def _checked_file(folder: Path, name: str) -> Path:
+def _existing_file(folder: Path, name: str) -> Path:
     path = folder / name
-    try:
-        size = path.stat().st_size
-    except OSError as error:
-        raise InputError(f"{folder} holds no model: {name} cannot be read") from error
-    if size > LARGEST_MODEL_BYTES:
-        raise InputError(f"{path} has {size} bytes: too large for a model")
+    if not path.exists():
+        raise InputError(f"{printable(folder)} holds no model: {name} cannot be read")
     return path
+
+
+def _check_weights(path: Path, generator: nn.Module) -> None:
+    """Compare names, shapes and types of a file's weights with a generator's, the values unread."""
+    from safetensors import SafetensorError, safe_open
+
+    expected = {
+        name: (tuple(value.shape), value.dtype) for name, value in generator.state_dict().items()
+    }
+    try:
+        with safe_open(path, "pt") as opened:
+            names = set(opened.keys())
+            if names != set(expected):
+                odd = sorted(names.symmetric_difference(expected))[0]
+                raise InputError(f"{path} does not fit its own settings ({printable(odd)[:80]})")
+            for name, (shape, _) in expected.items():
+                found = tuple(opened.get_slice(name).get_shape())
+                if found != shape:
+                    raise InputError(
+                        f"{path} does not fit its own settings ({name} has shape {found}, "
+                        f"expected {shape})"
+                    )
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is damaged ({one_line(error, 120)})") from error
 
 
 def _export(
@@ -193,19 +216,15 @@ def _forget_sources(network: Any) -> None:
         del part.metadata_props[:]
 
 
-def card_of_network(path: Path) -> ModelCard:
-    """The card in an exported network, its weights unread by anything but the parser.
+def load_network(folder: Path) -> tuple[bytes, ModelCard]:
+    """Content of an exported network that may be run, and its card.
 
     Raises:
-        InputError: damaged or of another format.
+        InputError: missing, damaged, of another format, referring to other files, or with tensors
+            that do not fit the settings in its card.
     """
-    import onnx
-
-    try:
-        network = onnx.load(str(path), load_external_data=False)
-    except Exception as error:  # protobuf raises its own, unexported errors
-        raise InputError(f"{path} is damaged: no ONNX network") from error
-    metadata = {entry.key: entry.value for entry in network.metadata_props}
-    if any(len(tensor.external_data) for tensor in network.graph.initializer):
-        raise InputError(f"{path} refers to other files, expected all weights inside")
-    return parse_card(metadata, path)
+    path = _existing_file(folder, NETWORK)
+    content, model = read_network(path)
+    card = parse_card({entry.key: entry.value for entry in model.metadata_props}, path)
+    check_sizes(model, card.settings, path)
+    return content, card

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tacdiff_ros.translation.input_kinds import InputKind
+
+MAX_PIXELS = 2**20
+MAX_TEXTURE_VALUES = 2**22
+MAX_UNET_WIDTH = 64  # that of Pix2Pix
 
 
 class NetworkSettings(BaseModel):
@@ -20,7 +25,26 @@ class NetworkSettings(BaseModel):
     kind: InputKind = Field("nocs", description="what it is given")
     height_px: int = Field(240, ge=32, le=2048)
     width_px: int = Field(320, ge=32, le=2048)
-    width: int = Field(24, ge=4, le=256, description="channels of the finest level")
-    texture: tuple[int, int, int] = Field(
-        (4, 416, 512), description="of `fast`: channels, rows and columns over the pad"
-    )
+    width: int = Field(24, ge=4, le=128, description="channels of the finest level")
+    texture: tuple[
+        Annotated[int, Field(ge=1, le=16)],
+        Annotated[int, Field(ge=2, le=2048)],
+        Annotated[int, Field(ge=2, le=2048)],
+    ] = Field((4, 416, 512), description="of `fast`: channels, rows and columns over the pad")
+
+    @model_validator(mode="after")
+    def _has_a_bounded_size(self) -> NetworkSettings:
+        if self.height_px * self.width_px > MAX_PIXELS:
+            raise ValueError(
+                f"images of {self.width_px} x {self.height_px} pixels, expected up to "
+                f"{MAX_PIXELS} pixels in all"
+            )
+        if math.prod(self.texture) > MAX_TEXTURE_VALUES:
+            raise ValueError(f"a texture of {self.texture}: over {MAX_TEXTURE_VALUES} values")
+        if self.architecture == "unet" and self.width > MAX_UNET_WIDTH:
+            raise ValueError(f"a unet of width {self.width}, expected up to {MAX_UNET_WIDTH}")
+        if self.architecture == "fast" and (self.height_px % 2 or self.width_px % 2):
+            raise ValueError(
+                f"images of {self.width_px} x {self.height_px} pixels, expected even sides"
+            )
+        return self

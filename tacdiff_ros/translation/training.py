@@ -16,6 +16,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.translation.checkpoint_file import (
+    check_progress,
+    checked_moments,
+    checked_weights,
+    read_checkpoint,
+    restore_random_state,
+)
 from tacdiff_ros.translation.generator import build_generator
 from tacdiff_ros.translation.input_kinds import CHANNELS
 from tacdiff_ros.translation.network_settings import NetworkSettings
@@ -270,24 +277,27 @@ class _Run:
         path = self._folder / CHECKPOINT
         if not path.exists():
             return
-        try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
-            identity = state["identity"]
-        except Exception as error:  # a damaged file raises what it likes
-            raise InputError(f"{path} is damaged: delete it to begin anew") from error
-        if identity != self._identity:
+        state = read_checkpoint(path, self.device)
+        if state.get("identity") != self._identity:
             raise InputError(
                 f"{path} is of a training with other settings: give another folder, or delete it"
             )
-        self.step = state["step"]
-        self.best_step, self.best_psnr, self.looks_since_best = state["best"]
-        self.best_weights = {name: value.cpu() for name, value in state["best_weights"].items()}
-        self.generator.load_state_dict(state["generator"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        torch.set_rng_state(state["random"].cpu())
+        progress = check_progress(state, self.settings.steps, path)
+        best_weights = checked_weights(state.get("best_weights"), self.generator, path)
+        weights = checked_weights(state.get("generator"), self.generator, path)
+        moments = checked_moments(state.get("optimiser"), self.optimiser, path)
         if self.discriminator is not None:
-            self.discriminator.load_state_dict(state["discriminator"])
-            self.judge.load_state_dict(state["judge"])
+            self.discriminator.load_state_dict(
+                checked_weights(state.get("discriminator"), self.discriminator, path)
+            )
+            self.judge.load_state_dict(checked_moments(state.get("judge"), self.judge, path))
+        restore_random_state(state.get("random"), path)
+        self.step, self.best_step = progress.step, progress.best_step
+        self.best_psnr = progress.best_psnr
+        self.looks_since_best = progress.validations_since_best
+        self.best_weights = {name: value.cpu() for name, value in best_weights.items()}
+        self.generator.load_state_dict(weights)
+        self.optimiser.load_state_dict(moments)
 
 
 class _BatchNumbers:

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.input_files import one_line
 from tacdiff_ros.translation.input_kinds import CHANNELS
-from tacdiff_ros.translation.model_file import card_of_network, check_sensor, network_file
+from tacdiff_ros.translation.model_file import NETWORK, check_sensor, load_network
+from tacdiff_ros.translation.openvino_runtime import import_openvino
 
 Precision = Literal["exact", "fast"]
 
@@ -37,14 +39,14 @@ class Translator:
             InputError: OpenVINO or a file is missing, or a file is damaged.
         """
         try:
-            import openvino
+            openvino = import_openvino()
         except ImportError as error:
             raise InputError(
                 "running a model needs openvino: `pip install 'tacdiff_ros[learn]'`, or run "
                 "`make setup`"
             ) from error
-        path = network_file(folder)
-        self.card = card_of_network(path)
+        path = folder / NETWORK
+        content, self.card = load_network(folder)
         settings = self.card.settings
         self._shape = (CHANNELS[settings.kind], settings.height_px, settings.width_px)
         options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
@@ -53,12 +55,11 @@ class Translator:
         if threads is not None:
             options["INFERENCE_NUM_THREADS"] = threads
         try:
-            network = openvino.Core().read_model(str(path))
+            network = openvino.Core().read_model(content, b"")
             network.reshape([1, *self._shape])
             self._request = openvino.compile_model(network, "CPU", options).create_infer_request()
         except RuntimeError as error:
-            reason = " ".join(str(error).split())[:160]
-            raise InputError(f"{path} cannot be run ({reason})") from error
+            raise InputError(f"{path} cannot be run ({one_line(error, 160)})") from error
 
     def check_sensor(self, checksum: str, full_indentation_mm: float) -> None:
         """InputError for a model that was trained for another sensor file."""
@@ -76,6 +77,8 @@ class Translator:
                 f"{self.card.settings.kind}"
             )
         drawn = self._request.infer({0: np.ascontiguousarray(maps[None], np.float32)})[0][0]
+        if not np.isfinite(drawn).all():
+            raise InputError("the network drew values that are not finite: train it again")
         values = np.rint(255.0 * np.clip(drawn, 0.0, 1.0)).astype(np.uint8)
         return np.ascontiguousarray(values.transpose(1, 2, 0))
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.acquisition.bag_reading import messages
+from tacdiff_ros.errors import InputError
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.sensor.surface_points import surface_of_points
@@ -45,19 +46,23 @@ def read_comparisons(bag: Path) -> LiveComparisons:
     Raises:
         InputError: the bag cannot be read or has none.
     """
-    found = list(messages(bag, METRICS_TYPE))
-    rows = [
-        (
-            m.contact.psnr_db,
-            m.background_contact.psnr_db,
-            m.marker_rms_px,
-            1e3 * m.deformation_rms,
-            m.latency,
-        )
-        for _, m in found
-    ]
-    columns = np.array(rows, np.float64).reshape(-1, 5).T
-    return LiveComparisons(np.array([stamp for stamp, _ in found], np.int64), *columns)
+    try:
+        rows = [
+            (
+                stamp,
+                m.contact.psnr_db,
+                m.background_contact.psnr_db,
+                m.marker_rms_px,
+                1e3 * m.deformation_rms,
+                m.latency,
+            )
+            for stamp, m in messages(bag, METRICS_TYPE)
+        ]
+        stamps = np.array([row[0] for row in rows], np.int64)
+        columns = np.array([row[1:] for row in rows], np.float64).reshape(-1, 5).T
+    except (AttributeError, TypeError, OverflowError) as error:
+        raise InputError(f"{bag}: a message is none of type {METRICS_TYPE} ({error})") from error
+    return LiveComparisons(stamps, *columns)
 
 
 def true_surfaces(bag: Path, model: SensorModel, stamps: set[int]) -> dict[int, GelSurface]:

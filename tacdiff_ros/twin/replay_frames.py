@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import math
 from collections.abc import Iterator
@@ -16,8 +15,9 @@ from numpy.typing import NDArray
 from tacdiff_ros.acquisition.bag_reading import RecordedRun, images, messages, open_run
 from tacdiff_ros.acquisition.frame_sources import open_frames
 from tacdiff_ros.acquisition.pose import Pose
-from tacdiff_ros.calibration.calibration_folder import read_image
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.image_file import read_image
+from tacdiff_ros.input_files import one_line, printable, read_table, require_columns
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 
 STATE_TYPE = "tacdiff_ros/msg/AcquisitionState"
@@ -27,6 +27,8 @@ PHASES = (  # of AcquisitionState, by their numbers
 )
 POSES = "poses.csv"
 POSE_COLUMNS = ("image", "x_mm", "y_mm", "depth_mm", "yaw_rad")
+MAX_POSES_BYTES = 16 * 1024 * 1024
+MAX_TRIAL, MAX_PHASE_CHARACTERS = 1_000_000_000, 64
 UNTOUCHED = "reference"
 PERIOD_NS = 40_000_000  # of images without stamps
 
@@ -121,10 +123,11 @@ def _images(source: Path, topic: str | None) -> Iterator[tuple[int, NDArray[np.u
     if (source / "index.csv").is_file():
         yield from images(source / "bag", topic)
     elif (source / POSES).is_file():
-        for number, row in enumerate(_pose_rows(source / POSES)):
-            name = Path(row["image"])
-            if name.name != row["image"]:
-                raise InputError(f"{source / POSES}: image {row['image'][:80]!r} is no file name")
+        for number, name in enumerate(_pose_columns(source / POSES)["image"]):
+            if Path(name).name != name or not name.isprintable():
+                raise InputError(
+                    f"{printable(source / POSES)}: image {name[:80]!r} is no file name"
+                )
             yield number * PERIOD_NS, read_image(source / name)
     elif source.is_file():
         yield from _video(source)
@@ -162,24 +165,35 @@ def _states_of_rig(run: RecordedRun) -> dict[int, FrameState]:
     told: Any = run.run.get("base_to_indenter")
     try:
         indenter = Pose.from_quaternion(
-            np.array(told["position_mm"], np.float64), np.array(told["quaternion_xyzw"], np.float64)
+            _numbers(told["position_mm"], 3), _numbers(told["quaternion_xyzw"], 4)
         )
-    except (TypeError, KeyError, ValueError) as error:
+    except (TypeError, KeyError, ValueError, OverflowError) as error:
         raise InputError(f"{run.folder}: run.yaml does not say where the indenter was") from error
+    states = _states_of_index(run.columns)
     names = ("x_mm", "y_mm", "z_mm", "qx", "qy", "qz", "qw")
     gels = np.stack([run.columns[f"gel_{name}"] for name in names], axis=1)
-    states = _states_of_index(run.columns)
     for stamp, gel in zip(run.columns["stamp_ns"], gels, strict=True):
-        pose = Pose.from_quaternion(gel[:3], gel[3:]).inverse() @ indenter
+        try:
+            pose = Pose.from_quaternion(gel[:3], gel[3:]).inverse() @ indenter
+        except ValueError as error:
+            raise InputError(f"{run.folder}: index.csv has no pose of the gel ({error})") from error
         x, y, z = (float(value) for value in pose.position_mm)
         place = IndenterPose(x, y, -z, float(pose.yaw_rad))
         states[int(stamp)] = replace(states[int(stamp)], pose=place)
     return states
 
 
+def _numbers(values: Any, count: int) -> NDArray[np.float64]:
+    """(count,) finite numbers of a file; ValueError for anything else."""
+    numbers = np.array(values, np.float64)
+    if numbers.shape != (count,) or not np.isfinite(numbers).all():
+        raise ValueError(f"expected {count} finite numbers")
+    return numbers
+
+
 def _states_of_bag(bag: Path) -> dict[int, FrameState]:
     try:
-        found = list(messages(bag, STATE_TYPE))
+        return {stamp: _state_of_message(m) for stamp, m in messages(bag, STATE_TYPE)}
     except InputError as error:
         if "has no topic" not in str(error):
             raise
@@ -187,42 +201,53 @@ def _states_of_bag(bag: Path) -> dict[int, FrameState]:
             f"{bag} has no acquisition_state, so where the indenter was is not known: record that "
             "topic as well, or give a folder with images and poses.csv"
         ) from error
-    return {stamp: _state_of_message(message) for stamp, message in found}
 
 
 def _state_of_message(message: Any) -> FrameState:
-    pose = message.measured_indenter
-    q = pose.orientation
-    yaw = math.atan2(2.0 * (q.w * q.z + q.x * q.y), 1.0 - 2.0 * (q.y * q.y + q.z * q.z))
-    p = pose.position
-    phase = PHASES[message.phase] if message.phase < len(PHASES) else "stopped"
-    place = IndenterPose(1e3 * p.x, 1e3 * p.y, -1e3 * p.z, yaw)
-    return FrameState(place, int(message.trial), phase)
+    """State of a message whose definition came with the bag; it may lack any field."""
+    try:
+        pose = message.measured_indenter
+        q = pose.orientation
+        yaw = math.atan2(2.0 * (q.w * q.z + q.x * q.y), 1.0 - 2.0 * (q.y * q.y + q.z * q.z))
+        p = pose.position
+        phase = PHASES[message.phase] if 0 <= message.phase < len(PHASES) else "stopped"
+        place = IndenterPose(1e3 * p.x, 1e3 * p.y, -1e3 * p.z, yaw)
+        return FrameState(place, int(message.trial), phase)
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"a message is none of type {STATE_TYPE} ({one_line(error)})") from error
 
 
 def _states_of_poses(path: Path) -> dict[int, FrameState]:
-    states = {}
-    for number, row in enumerate(_pose_rows(path)):
-        try:
-            numbers = [float(row[name]) for name in POSE_COLUMNS[1:]]
-            trial = int(row.get("trial") or 0)
-        except (ValueError, TypeError) as error:
-            raise InputError(f"{path}, row {number + 1}: {error}") from error
-        if not all(math.isfinite(value) for value in numbers):
-            raise InputError(f"{path}, row {number + 1}: a number is not finite")
-        touching = numbers[2] > 0
-        phase = row.get("phase") or ("indent" if touching else UNTOUCHED)
-        states[number * PERIOD_NS] = FrameState(IndenterPose(*numbers), trial, phase)
-    return states
+    columns = _pose_columns(path)
+    return {
+        number * PERIOD_NS: _state_of_row(
+            {name: values[number] for name, values in columns.items()},
+            f"{printable(path)}, row {number + 1}",
+        )
+        for number in range(len(columns["image"]))
+    }
 
 
-def _pose_rows(path: Path) -> list[dict[str, str]]:
+def _state_of_row(row: dict[str, str], origin: str) -> FrameState:
     try:
-        with path.open(newline="", encoding="utf-8") as opened:
-            rows = list(csv.DictReader(opened))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read ({error})") from error
-    missing = [name for name in POSE_COLUMNS if not rows or name not in rows[0]]
-    if missing:
-        raise InputError(f"{path} has no column or row for {missing[0]}")
-    return rows
+        numbers = [float(row[name]) for name in POSE_COLUMNS[1:]]
+        trial = int(row.get("trial") or 0)
+    except ValueError as error:
+        raise InputError(f"{origin}: {one_line(error)}") from error
+    if not all(math.isfinite(value) for value in numbers):
+        raise InputError(f"{origin}: a number is not finite")
+    phase = row.get("phase") or ("indent" if numbers[2] > 0 else UNTOUCHED)
+    if not 0 <= trial <= MAX_TRIAL or len(phase) > MAX_PHASE_CHARACTERS:
+        raise InputError(
+            f"{origin}: expected a trial of 0 to {MAX_TRIAL} and a phase of up to "
+            f"{MAX_PHASE_CHARACTERS} characters"
+        )
+    return FrameState(IndenterPose(*numbers), trial, printable(phase))
+
+
+def _pose_columns(path: Path) -> dict[str, list[str]]:
+    columns = read_table(path, "poses", MAX_POSES_BYTES)
+    require_columns(columns, POSE_COLUMNS, printable(path))
+    if not columns["image"]:
+        raise InputError(f"{printable(path)} has no rows: give one for each image")
+    return columns

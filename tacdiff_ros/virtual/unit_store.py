@@ -11,16 +11,22 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tacdiff_ros import kernel_cache
+from tacdiff_ros.array_file import read_archive
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.image_file import read_image
+from tacdiff_ros.input_files import read_text
+from tacdiff_ros.mechanics.indenter_spec import LONGEST_SPEC
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_file import read_sensor, write_sensor
+from tacdiff_ros.sensor.sensor_model import SensorModel
+from tacdiff_ros.settings_file import first_complaint
 from tacdiff_ros.virtual.units import (
     UnitSettings,
     UnitTouch,
@@ -33,6 +39,7 @@ from tacdiff_ros.virtual.units import (
 )
 
 GENERATION = 6  # of what is kept; a new one makes units anew
+MAX_SURFACE_BYTES, MAX_TOUCH_BYTES = 100_000_000, 10_000
 MOST_IMAGES, PATH_SEEDS = 128, 16384  # of a unit; that the path tracer tells apart
 
 
@@ -85,11 +92,12 @@ def load_unit(folder: Path, presses: int) -> VirtualUnit:
     try:
         model = read_sensor(folder / "sensor.yaml")
         files = [folder / f"press_{k}.json" for k in range(presses)]
-        touches = tuple(_touch_of(json.loads(path.read_text("utf-8"))) for path in files)
+        touches = tuple(_read_touch(path) for path in files)
         surfaces = tuple(_read_surface(path.with_suffix(".npz")) for path in files)
-        images = tuple(_read_image(path.with_suffix(".png")) for path in files)
-        reference = _read_image(folder / "reference.png")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        images = tuple(read_image(path.with_suffix(".png")) for path in files)
+        reference = read_image(folder / "reference.png")
+        _check_sizes(model, (reference, *images))
+    except InputError as error:
         raise InputError(f"{folder} holds no virtual unit ({error}); delete it") from error
     return VirtualUnit(model, reference, images, surfaces, touches)
 
@@ -134,11 +142,33 @@ def _key(seed: int, settings: UnitSettings) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _touch_of(entry: dict[str, Any]) -> UnitTouch:
-    fields: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()
-    }
-    return UnitTouch(**fields)
+class _StoredTouch(BaseModel):
+    """Form of `press_<k>.json`: the fields of a `UnitTouch`."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+    indenter: str = Field(max_length=LONGEST_SPEC)
+    at_mm: tuple[float, float]
+    yaw_rad: float
+    depth_mm: float
+    shear_mm: tuple[float, float]
+    friction: float
+
+
+def _read_touch(path: Path) -> UnitTouch:
+    text = read_text(path, "press", MAX_TOUCH_BYTES)
+    try:
+        return UnitTouch(**_StoredTouch.model_validate_json(text).model_dump())
+    except ValidationError as error:
+        raise InputError(f"press {path}: {first_complaint(error)}") from error
+
+
+def _check_sizes(model: SensorModel, images: tuple[NDArray[np.uint8], ...]) -> None:
+    """All images of a unit have one size, with the proportions of the sensor file's."""
+    height, width = images[0].shape[:2]
+    expected = model.image.height_px / model.image.width_px
+    if abs(height / width - expected) > 1.0 / width or len({i.shape for i in images}) > 1:
+        raise InputError(f"images of {width} x {height} pixels do not fit together or the sensor")
 
 
 def _replace(path: Path, content: bytes) -> None:
@@ -159,13 +189,10 @@ def _write_surface(path: Path, surface: GelSurface) -> None:
 
 
 def _read_surface(path: Path) -> GelSurface:
-    with np.load(path, allow_pickle=False) as archive:
-        rows, columns = (int(n) for n in archive["shape"])
-        return GelSurface(archive["rest"], archive["position"], rows, columns, may_overhang=True)
-
-
-def _read_image(path: Path) -> NDArray[np.uint8]:
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError(f"{path.name} cannot be read")
-    return np.asarray(image[..., ::-1], np.uint8)
+    arrays = read_archive(path, "surface", MAX_SURFACE_BYTES)
+    try:
+        rows, columns = (int(n) for n in arrays["shape"])
+        rest, position = arrays["rest"], arrays["position"]
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputError(f"{path} is no surface: expected rest, position and shape") from error
+    return GelSurface(rest, position, rows, columns, may_overhang=True)

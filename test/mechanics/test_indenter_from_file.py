@@ -263,8 +263,8 @@ def test_files_that_are_too_much_are_refused_before_the_work(tmp_path, monkeypat
     with pytest.raises(InputError, match=r"grid of \d+ points, expected up to 6000000"):
         build_indenter(f"mesh:file={path},spacing=0.02")
     with monkeypatch.context() as patch:
-        patch.setattr(mesh_file, "LARGEST_BYTES", 100)
-        with pytest.raises(InputError, match="reduce its triangles"):
+        patch.setattr(mesh_file, "MAX_FILE_BYTES", 100)
+        with pytest.raises(InputError, match="is over 100 bytes"):
             build_indenter(f"mesh:file={path}")
     with monkeypatch.context() as patch:
         patch.setattr(mesh_file, "MOST_TRIANGLES", 10)

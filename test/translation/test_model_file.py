@@ -12,9 +12,9 @@ from tacdiff_ros.translation.generator import build_generator
 from tacdiff_ros.translation.input_kinds import CHANNELS, network_input
 from tacdiff_ros.translation.model_file import (
     ModelCard,
-    card_of_network,
     check_sensor,
     load_generator,
+    load_network,
     read_card,
     save_model,
 )
@@ -121,7 +121,7 @@ def test_a_network_that_reads_other_files_is_refused(copied, tmp_path):
     network = onnx.load(str(path))
     onnx.save(network, str(path), save_as_external_data=True, location="secret", size_threshold=0)
     with pytest.raises(InputError, match="refers to other files"):
-        card_of_network(path)
+        load_network(copied)
 
 
 def test_a_missing_model_is_said(tmp_path):

@@ -178,5 +178,5 @@ def test_a_checkpoint_of_other_settings_is_not_gone_on_with(pairs, small, untouc
 
 def test_a_damaged_checkpoint_is_named(pairs, small, untouched, tmp_path):
     (tmp_path / CHECKPOINT).write_bytes(b"not a checkpoint")
-    with pytest.raises(InputError, match="is damaged: delete it"):
+    with pytest.raises(InputError, match=r"is damaged .*: delete it"):
         train_generator(small, QUICK, *pairs, untouched, tmp_path)

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import io
+import re
+import struct
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.input_files import one_line, read_bytes
 
 if TYPE_CHECKING:
     from trimesh import Trimesh
 
 SUFFIXES = (".stl", ".ply", ".obj")
-LARGEST_BYTES = 50_000_000
+MAX_FILE_BYTES = 50_000_000
 MOST_TRIANGLES = 500_000
+MAX_ELEMENTS = 3 * MOST_TRIANGLES  # each corner of its own
+MAX_HEADER_BYTES = 65_536
+MAX_COORDINATE = 1e6
+STL_COUNT_OFFSET = 80  # bytes; binary STL files begin with a comment of that size
 EXTENTS_MM = (0.5, 60.0)
 
 
@@ -37,8 +46,6 @@ def read_solid(file: str, scale: float = 1.0) -> Trimesh:
         raise InputError(
             f"mesh {file!r} has {len(mesh.faces)} triangles, expected 4 to {MOST_TRIANGLES}"
         )
-    if not np.isfinite(mesh.vertices).all():
-        raise InputError(f"mesh {file!r} has a vertex that is not finite: export it again")
     _weld(mesh)
     mesh.apply_scale(scale)
     if not (mesh.is_watertight and mesh.is_winding_consistent):
@@ -67,37 +74,78 @@ def _checked_path(file: str) -> Path:
         raise InputError(f"mesh {file!r}: expected a file ending in {', '.join(SUFFIXES)}")
     try:
         path = path.expanduser()
-        found = path.is_file()
-        size = path.stat().st_size if found else 0
+        found = path.exists()
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError(f"mesh {file!r} cannot be read: {error}") from None
     if not found:
         raise InputError(f"mesh {file!r} is not there, or is no file: check the path")
-    if size > LARGEST_BYTES:
-        raise InputError(
-            f"mesh {file!r} has {size / 1e6:.0f} MB, expected up to {LARGEST_BYTES / 1e6:.0f} MB: "
-            "reduce its triangles"
-        )
     return path
 
 
 def _load(path: Path) -> Trimesh:
     import trimesh
 
+    content = read_bytes(path, "mesh", MAX_FILE_BYTES)
+    suffix = path.suffix.lower()[1:]
     try:
-        with path.open("rb") as stream:
-            loaded = trimesh.load(
-                stream, file_type=path.suffix.lower()[1:], force="mesh", process=False
+        if suffix == "obj":
+            content = _geometry_of_obj(content)
+        _check_counts(content, suffix)
+        with np.errstate(all="ignore"):
+            loaded: Any = trimesh.load(
+                io.BytesIO(content), file_type=suffix, force="mesh", process=False
             )
+            vertices, faces = np.asarray(loaded.vertices), np.asarray(loaded.faces)
     except Exception as error:  # readers of foreign files fail in many ways
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise InputError(
-            f"mesh {str(path)!r} is not a {path.suffix.lower()[1:].upper()} file that can be read: "
-            f"{reason}"
+            f"mesh {str(path)!r} is not a {suffix.upper()} file that can be read: "
+            f"{one_line(error, 120)}"
         ) from None
-    if not isinstance(loaded, trimesh.Trimesh) or not len(loaded.faces):
+    if not len(faces):
         raise InputError(f"mesh {str(path)!r} has no triangles: export it as a mesh")
-    return trimesh.Trimesh(loaded.vertices, loaded.faces, process=False)
+    _check_arrays(vertices, faces, path)
+    return trimesh.Trimesh(vertices, faces, process=False)
+
+
+def _geometry_of_obj(content: bytes) -> bytes:
+    """Vertices and faces of an OBJ file, without materials, groups, normals and textures."""
+    lines = [line for line in content.splitlines() if line[:2] in (b"v ", b"f ", b"v\t", b"f\t")]
+    return re.sub(rb"/[^\s]*", b"", b"\n".join(lines)) + b"\n"
+
+
+def _check_counts(content: bytes, suffix: str) -> None:
+    """ValueError for a file of more elements than a body may have, before they are parsed."""
+    if suffix == "ply":
+        header, found, _ = content[:MAX_HEADER_BYTES].partition(b"end_header")
+        counts = [int(count) for count in re.findall(rb"element\s+\S+\s+(\d{1,18})", header)]
+        if not found:
+            raise ValueError("its header does not end")
+    elif suffix == "obj":
+        counts = [content.count(b"\nv"), content.count(b"\nf")]
+    elif content.lstrip()[:5].lower() == b"solid" and b"facet" in content[:MAX_HEADER_BYTES]:
+        counts = [content.count(b"vertex")]
+    else:
+        counts = list(struct.unpack_from("<I", content, STL_COUNT_OFFSET))
+    if max(counts, default=0) > MAX_ELEMENTS:
+        raise ValueError(f"it has {max(counts)} elements, expected up to {MAX_ELEMENTS}")
+
+
+def _check_arrays(vertices: NDArray[Any], faces: NDArray[Any], path: Path) -> None:
+    """Raise an InputError for triangles of vertices that are not there, or not finite."""
+    shaped = vertices.ndim == faces.ndim == 2 and vertices.shape[1] == faces.shape[1] == 3
+    if not shaped or faces.dtype.kind not in "iu":
+        raise InputError(f"mesh {str(path)!r} has no triangles: export it as a mesh")
+    if faces.min() < 0 or faces.max() >= len(vertices):
+        raise InputError(
+            f"mesh {str(path)!r} has a triangle of a vertex that is not there: export it again"
+        )
+    if not np.isfinite(vertices).all():
+        raise InputError(f"mesh {str(path)!r} has a vertex that is not finite: export it again")
+    if np.abs(vertices).max() > MAX_COORDINATE:
+        raise InputError(
+            f"mesh {str(path)!r} has a coordinate of {np.abs(vertices).max():g}, expected up to "
+            f"{MAX_COORDINATE:g}: export it again"
+        )
 
 
 def _weld(mesh: Trimesh) -> None:

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tacdiff_ros.array_file import read_archive
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenters.build import SHAPES, build_indenter
@@ -30,8 +32,10 @@ from tacdiff_ros.mechanics.live.second_order_fit import FitState, fit_second_ord
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.mechanics.touch import NotConvergedError, SolverSettings, Touch
 from tacdiff_ros.mechanics.trajectory import Trajectory, plan_trajectory
+from tacdiff_ros.output_files import write_file
 from tacdiff_ros.sensor.sensor_file import default_sensor
 
+MAX_RECORDING_BYTES = 2_000_000_000
 INDENTERS = (*(name for name in SHAPES if name != "mesh"), "sphere:diameter=10")
 
 
@@ -59,18 +63,23 @@ class Recording:
 
     def save(self, file: Path) -> None:
         """As npz."""
-        np.savez_compressed(file, **vars(self))
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **vars(self))
+        write_file(file, buffer.getvalue())
 
     @classmethod
     def load(cls, file: Path) -> Recording:
         """Read what `save` wrote."""
-        with np.load(file) as stored:
+        stored = read_archive(file, "recording", MAX_RECORDING_BYTES)
+        try:
             return cls(
                 str(stored["indenter"]),
                 int(stored["rows"]),
                 int(stored["columns"]),
                 *(stored[name] for name in ("names", "poses", "displacement", "force")),
             )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{file} is no recording of the full solver ({error})") from error
 
     @property
     def pad(self) -> PadGrid:

@@ -22,12 +22,16 @@ import yaml
 from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.input_files import one_line, read_text
 from tacdiff_ros.mechanics.live.smoothing import gaussian_matrix, slopes
+from tacdiff_ros.output_files import write_file
+from tacdiff_ros.settings_file import parse_yaml
 
 Floats = NDArray[np.float64]
 
 WIDTHS = (0.15, 0.3, 0.6, 1.2)
 LARGEST = 0.45
+MAX_BYTES = 100_000  # of a file of weights
 VECTORS = (
     "u_z grad u_z",
     "u . grad u",
@@ -154,15 +158,17 @@ class SecondOrderWeights:
             InputError: the file is not readable or not of that form.
         """
         try:
-            tables = yaml.safe_load(file.read_text("utf-8"))
+            tables = parse_yaml(read_text(file, "weights", MAX_BYTES), str(file))
             return cls(
                 **{
                     name: np.array([[tables[name][term][i] for term in terms] for i in range(4)])
                     for name, terms in TABLES.items()
                 }
             )
-        except (OSError, yaml.YAMLError, KeyError, IndexError, TypeError, ValueError) as error:
-            raise InputError(f"second-order weights {file}: not usable ({error})") from error
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise InputError(
+                f"second-order weights {file}: not usable ({one_line(error)})"
+            ) from error
 
     def to_yaml(self, file: Path) -> None:
         """Write as text: for each term a weight per Gaussian, in the order of `WIDTHS`."""
@@ -174,7 +180,7 @@ class SecondOrderWeights:
             for name, terms in TABLES.items()
         }
         text = yaml.safe_dump(tables, sort_keys=False, default_flow_style=None, width=100)
-        file.write_text(HEADER + text, "utf-8")
+        write_file(file, HEADER + text)
 
     @classmethod
     def none(cls) -> SecondOrderWeights:

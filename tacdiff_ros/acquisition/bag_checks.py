@@ -1,0 +1,221 @@
+"""What a bag from outside must satisfy before rosbags reads it, and message types that are safe.
+
+rosbags trusts a bag in four ways that a stranger's bag must not be trusted in: it runs Python code
+generated from the names in the bag's message definitions, decompresses chunks of any size, follows
+whatever SQL views a database defines, and opens any kind of file.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable
+from functools import lru_cache
+from itertools import accumulate
+from pathlib import Path, PurePath
+from typing import Any
+
+from rosbags.interfaces import Connection, MessageDefinitionFormat, Nodetype
+from rosbags.rosbag2 import storage_mcap
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.input_files import check_file, one_line, printable, read_text
+from tacdiff_ros.settings_file import parse_yaml
+
+MAX_BAG_BYTES = 2**42
+MAX_METADATA_BYTES = 2**22
+MAX_CHUNK_BYTES = 64 * 2**20  # decompressed; rosbag2 writes chunks of a few MB
+MAX_EXPANSION = 1000  # of a chunk; images reach 100 where they are black
+SMALL_CHUNK_BYTES = 1024
+MAX_FILE_EXPANSION, READ_BYTES = 200, 2**20
+MAX_OPEN_BYTES = 4 * MAX_CHUNK_BYTES  # of chunks that overlap in time, decompressed
+MAX_DEFINITION_CHARACTERS = 200_000
+MAX_ARRAY_LENGTH = 100_000  # of a field of fixed length
+MAX_STATEMENTS = 64  # tables and indices of a database
+TYPE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*/msg/[A-Za-z][A-Za-z0-9_]*")
+FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+def check_bag_files(bag: Path) -> None:
+    """Check a bag's files before they are opened.
+
+    Args:
+        bag: folder of a rosbag2, or its .mcap or .db3 file.
+
+    Raises:
+        InputError: a file is missing, not a regular file, a database with views or triggers, or
+            compressed to far less than images can be.
+    """
+    files, compressed = _files_of(bag) if bag.is_dir() else ([bag], False)
+    for file in files:
+        size = check_file(file, "bag", MAX_BAG_BYTES)
+        if compressed:
+            _check_compressed(file, size)
+        elif file.suffix != ".mcap":
+            _check_database(file)
+
+
+def check_chunks(storage: Any) -> None:
+    """Refuse chunks that overlap in time without end: they would be open at the same time.
+
+    Args:
+        storage: opened rosbags storage.
+
+    Raises:
+        InputError: more than `MAX_OPEN_BYTES` would be decompressed at a time.
+    """
+    events = []
+    for chunk in getattr(storage, "chunks", ()):
+        events += [
+            (chunk.message_start_time, 0, chunk.uncompressed_size),
+            (chunk.message_end_time, 1, -chunk.uncompressed_size),
+        ]
+    most = max(accumulate(size for _, _, size in sorted(events)), default=0)
+    if most > MAX_OPEN_BYTES:
+        raise InputError(
+            f"its chunks hold {most} bytes of the same time, expected up to {MAX_OPEN_BYTES}"
+        )
+
+
+def typestore_of(connection: Connection) -> Any:
+    """Types to deserialize a connection's messages with.
+
+    A type of ROS 2 itself has the fields that ROS 2 gives it, whatever the bag says.
+
+    Raises:
+        InputError: the bag does not define the type, or in a form that no message has.
+    """
+    known = ros_types()
+    if connection.msgtype in known.fielddefs:
+        return known
+    definition = connection.msgdef
+    if definition.format != MessageDefinitionFormat.MSG:
+        raise InputError(f"the bag does not define the messages of type {connection.msgtype}")
+    if len(definition.data) > MAX_DEFINITION_CHARACTERS:
+        raise InputError(f"the definition of {connection.msgtype} is too long")
+    types = get_types_from_msg(definition.data, connection.msgtype)
+    own = {name: fields for name, fields in types.items() if name not in known.fielddefs}
+    for name, (_, fields) in own.items():
+        _check_fields(name, fields)
+    store = get_typestore(Stores.ROS2_JAZZY)
+    store.register(own)
+    return store
+
+
+@lru_cache(maxsize=1)
+def ros_types() -> Any:
+    """Typestore of ROS 2 Jazzy."""
+    return get_typestore(Stores.ROS2_JAZZY)
+
+
+def bound_decompression() -> None:
+    """Let rosbags decompress no chunk beyond the size that it states, nor beyond the limits."""
+    decompressors: dict[str, Callable[[bytes, int], bytes]] | None
+    decompressors = getattr(storage_mcap, "DECOMPRESSORS", None)
+    if decompressors is not None:
+        decompressors["lz4"] = _decompress_lz4
+        decompressors["zstd"] = _decompress_zstd
+
+
+def decompress_message(data: bytes) -> bytes:
+    """A message of a bag that is compressed message by message, with zstd."""
+    limit = min(MAX_CHUNK_BYTES, MAX_EXPANSION * (len(data) + SMALL_CHUNK_BYTES))
+    raw = _zstd().ZstdDecompressor().decompress(data, max_length=limit + 1)
+    if len(raw) > limit:
+        raise InputError(f"a message of {len(data)} bytes is decompressed to over {limit} bytes")
+    return bytes(raw)
+
+
+def _files_of(bag: Path) -> tuple[list[Path], bool]:
+    """Files of a bag by its metadata, and whether they are compressed as a whole."""
+    origin = f"bag metadata {printable(bag / 'metadata.yaml')}"
+    text = read_text(bag / "metadata.yaml", "bag metadata", MAX_METADATA_BYTES)
+    content = parse_yaml(text, origin)
+    try:
+        metadata = content["rosbag2_bagfile_information"]
+        names = [PurePath(name).name for name in metadata["relative_file_paths"]]
+        mode = str(metadata.get("compression_mode") or "").lower()
+        is_database = metadata["storage_identifier"] != "mcap"
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{origin} lists no files of a rosbag2") from error
+    if mode == "file" and is_database:
+        raise InputError(
+            f"{printable(bag)} is a compressed database: decompress it with `ros2 bag convert`"
+        )
+    return [bag / name for name in names], mode == "file"
+
+
+def _check_compressed(file: Path, size: int) -> None:
+    """Refuse a file that is decompressed to far more than a recording would be."""
+    limit = MAX_FILE_EXPANSION * size + MAX_CHUNK_BYTES
+    count = 0
+    with _zstd().open(file, "rb") as opened:
+        while part := opened.read(READ_BYTES):
+            count += len(part)
+            if count > limit:
+                raise InputError(f"{printable(file)} is decompressed to over {limit} bytes")
+
+
+def _check_database(file: Path) -> None:
+    """Refuse what makes a query do something else than read rows, and messages of any size."""
+    try:
+        database = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+        try:
+            database.execute("PRAGMA trusted_schema = OFF")
+            _check_schema(database, file)
+            longest = database.execute("SELECT max(length(data)) FROM messages").fetchone()[0]
+        finally:
+            database.close()
+    except (sqlite3.Error, UnicodeError) as error:
+        raise InputError(
+            f"{printable(file)} is no database of a rosbag2 ({one_line(error)})"
+        ) from error
+    if (longest or 0) > MAX_CHUNK_BYTES:
+        raise InputError(
+            f"{printable(file)} has a message of {longest} bytes, expected up to {MAX_CHUNK_BYTES}"
+        )
+
+
+def _check_schema(database: sqlite3.Connection, file: Path) -> None:
+    query = "SELECT type, sql FROM sqlite_master LIMIT ?"
+    rows = database.execute(query, (MAX_STATEMENTS + 1,)).fetchall()
+    for kind, statement in rows:
+        words = str(statement or "").upper().split()
+        plain = kind in ("table", "index") and "VIRTUAL" not in words[:2] and "AS" not in words
+        if not plain or len(rows) > MAX_STATEMENTS:
+            raise InputError(
+                f"{printable(file)} has views, triggers or computed columns: no database that "
+                "rosbag2 wrote"
+            )
+
+
+def _check_fields(name: str, fields: Any) -> None:
+    names = [field for field, _ in fields]
+    good = TYPE_NAME.fullmatch(name) and all(FIELD_NAME.fullmatch(field) for field in names)
+    lengths = [kind[1][1] for _, kind in fields if kind[0] == Nodetype.ARRAY]
+    if not good or not fields or max(lengths, default=0) > MAX_ARRAY_LENGTH:
+        raise InputError(f"the definition of {printable(name)[:80]!r} is none of a message")
+
+
+def _decompress_lz4(data: bytes, size: int) -> bytes:
+    from lz4.frame import LZ4FrameDecompressor  # type: ignore[import-untyped]
+
+    _check_expansion(len(data), size)
+    raw = LZ4FrameDecompressor().decompress(data, max_length=size + 1)
+    return bytes(raw)
+
+
+def _decompress_zstd(data: bytes, size: int) -> bytes:
+    _check_expansion(len(data), size)
+    return bytes(_zstd().ZstdDecompressor().decompress(data, max_length=size + 1))
+
+
+def _zstd() -> Any:
+    """The module that rosbags uses: the standard library's, or its backport."""
+    return vars(storage_mcap)["zstd"]
+
+
+def _check_expansion(compressed: int, size: int) -> None:
+    if size > MAX_CHUNK_BYTES or size > MAX_EXPANSION * (compressed + SMALL_CHUNK_BYTES):
+        raise InputError(f"a chunk of {compressed} bytes states {size} bytes: it is damaged")

@@ -1,0 +1,99 @@
+"""Reads NumPy's files; their headers are checked against the file's size before anything is read.
+
+No pickled objects: their loading runs code. A header of a hundred bytes can ask for terabytes.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.input_files import one_line, open_input, printable, read_bytes
+
+VALUE_KINDS = "biufU"
+MAX_AXES = 8
+MAX_ARCHIVE_MEMBERS = 64
+MAX_HEADER_BYTES = 4096
+
+
+def read_array(path: Path, kind: str, maximum_bytes: int) -> NDArray[Any]:
+    """Numbers or texts of a .npy file.
+
+    Args:
+        path: file to read.
+        kind: noun phrase for messages, such as "map".
+        maximum_bytes: size above which the file is refused.
+
+    Raises:
+        InputError: missing, too large, cut short, or an array of something else.
+    """
+    with open_input(path, kind, maximum_bytes) as opened:
+        size = opened.seek(0, io.SEEK_END)
+        opened.seek(0)
+        try:
+            return _read_npy(opened, size)
+        except Exception as error:  # its header is parsed as Python, which fails in many ways
+            raise InputError(
+                f"cannot read {kind} {printable(path)}: no .npy file of numbers "
+                f"({one_line(error)}); save it again with numpy.save"
+            ) from error
+
+
+def read_archive(path: Path, kind: str, maximum_bytes: int) -> dict[str, NDArray[Any]]:
+    """Arrays of numbers or texts of an .npz file by name.
+
+    Args:
+        path: file to read.
+        kind: noun phrase for messages.
+        maximum_bytes: of the file, and of all arrays together once they are unpacked.
+
+    Raises:
+        InputError: missing, too large, damaged, or holding arrays of something else.
+    """
+    content = read_bytes(path, kind, maximum_bytes)
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = archive.infolist()
+            unpacked = sum(member.file_size for member in members)
+            if len(members) > MAX_ARCHIVE_MEMBERS or unpacked > maximum_bytes:
+                raise ValueError(f"{len(members)} arrays of {unpacked} bytes")
+            return {
+                member.filename.removesuffix(".npy"): _read_member(archive, member)
+                for member in members
+            }
+    except Exception as error:  # damaged archives raise nearly anything
+        raise InputError(
+            f"cannot read {kind} {printable(path)}: no .npz file of numbers ({one_line(error)})"
+        ) from error
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
+    with archive.open(member) as opened:
+        content = opened.read(member.file_size)
+    return _read_npy(io.BytesIO(content), len(content))
+
+
+def _read_npy(opened: BinaryIO, size: int) -> NDArray[Any]:
+    """Array of a file of `size` bytes; ValueError where header and size do not agree."""
+    version = np.lib.format.read_magic(opened)
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in readers:
+        raise ValueError(f"format {version[0]}.{version[1]}, expected 1.0 or 2.0")
+    shape, fortran, dtype = readers[version](opened, max_header_size=MAX_HEADER_BYTES)
+    if dtype.kind not in VALUE_KINDS or dtype.shape or len(shape) > MAX_AXES:
+        raise ValueError(f"shape {shape} of {dtype}, expected numbers")
+    count = math.prod(shape)
+    if min(shape, default=0) < 0 or count * dtype.itemsize != size - opened.tell():
+        raise ValueError(f"shape {shape} of {dtype} does not fit the file's size")
+    values = np.frombuffer(opened.read(), dtype, count)
+    return values.reshape(shape[::-1]).T if fortran else values.reshape(shape)

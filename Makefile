@@ -37,6 +37,8 @@ bench: setup
 	"$(BIN)/python" benchmarks/inversion.py
 	"$(BIN)/python" benchmarks/translation.py
 	"$(BIN)/python" benchmarks/twin.py
+	"$(BIN)/python" benchmarks/attack.py
+	"$(BIN)/python" benchmarks/adversity.py
 
 lint: setup
 	"$(BIN)/ruff" check .

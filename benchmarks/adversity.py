@@ -154,7 +154,9 @@ def kill(trial: Trial) -> str:
             found = faults(trial.case, out, succeeded=False)
             wrong += [line for line in found if not line.startswith("leaves")]
     last = _judge(trial.case, _run(command), out)
-    return f"WRONG: {'; '.join(sorted(set(wrong)))}" if wrong else f"{last} afterwards"
+    if wrong:
+        return f"WRONG: {'; '.join(sorted(set(wrong)))}"
+    return last.replace("works", "works afterwards", 1)
 
 
 def full_midway(trial: Trial) -> str:
@@ -219,7 +221,7 @@ def _judge(case: Case, done: subprocess.CompletedProcess[str], out: Path) -> str
     if done.returncode == 124:
         return "HANGS"
     if done.returncode == 0:
-        return f"WRONG: {'; '.join(wrong)}" if wrong else "works"
+        return _with_faults("works", wrong)
     lines = [line for line in done.stderr.splitlines() if line and not ALLOWED.match(line)]
     if done.returncode < 0 or done.returncode >= 128:
         verdict = f"aborts in {_library(done.stderr)}"
@@ -230,7 +232,14 @@ def _judge(case: Case, done: subprocess.CompletedProcess[str], out: Path) -> str
     else:
         kept = " | ".join([*lines[:1], *lines[-1:]])[:200]
         return f"WRONG: exit code {done.returncode}, {len(lines)} lines on stderr: {kept}"
-    return f"WRONG: {verdict}, {'; '.join(wrong)}" if wrong else verdict
+    return _with_faults(verdict, wrong)
+
+
+def _with_faults(verdict: str, wrong: list[str]) -> str:
+    """A verdict with what is wrong beside it; hidden files left behind block no other run."""
+    if all(line.startswith("leaves ") for line in wrong):
+        return ", ".join([verdict, *wrong])
+    return f"WRONG: {verdict}, {'; '.join(wrong)}"
 
 
 def _library(errors: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -147,7 +148,7 @@ def faults(case: Case, out: Path, succeeded: bool) -> list[str]:
 
 def _left_behind(folder: Path) -> list[str]:
     """Files that are neither results nor what the next run goes on with."""
-    hidden = sorted(path.name for path in folder.glob(".*"))
+    hidden = sorted(re.sub(r"^\.tmp\w+$", ".tmp*", path.name) for path in folder.glob(".*"))
     return [f"leaves {name}" for name in hidden if not name.startswith(".partial-")]
 
 
@@ -161,7 +162,7 @@ def _broken_samples(out: Path) -> list[str]:
         for checksum in sensor_checksums(opened):
             reader = SampleReader(opened, "train", checksum)
             for number in range(len(reader)):
-                reader[number]
+                reader.sample(number)
     except InputError as error:
         return [f"damaged: {error}"]
     return []

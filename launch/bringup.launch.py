@@ -93,6 +93,13 @@ ARGUMENTS = [
         description="Simulate what the sensor should see, and compare.",
     ),
     DeclareLaunchArgument(
+        "watchdog",
+        default_value="false",
+        choices=["true", "false"],
+        description="Retract the sensor where acquisition is killed in contact, from a process of "
+        "its own. Tried on the virtual arm only.",
+    ),
+    DeclareLaunchArgument(
         "simulator",
         default_value="pix2pix",
         choices=["pix2pix", "renderer"],
@@ -144,10 +151,9 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         files.append(str(SHARE / "config" / "fake_hardware.yaml"))
     use_sim_time = value("use_sim_time") == "true"
     overrides_by_node = node_overrides(fake, value)
-    overrides_by_node["arm_watchdog"] = {
-        **watchdog_parameters(params_file),
-        **overrides_by_node["arm_watchdog"],
-    }
+    if "arm_watchdog" in overrides_by_node:
+        given = overrides_by_node["arm_watchdog"]
+        overrides_by_node["arm_watchdog"] = {**watchdog_parameters(params_file), **given}
     nodes: list[LaunchDescriptionEntity] = [
         Node(
             package="tacdiff_ros",
@@ -175,14 +181,16 @@ def node_overrides(fake: bool, value: Callable[[str], str]) -> Overrides:
         "gelsight_driver": {},
         "marker_tracker": {},
         "acquisition": {},
-        "arm_watchdog": {},
         "calibration": {},
         "mesh_inversion": {},
     }
     robot_type, source = value("robot_type"), value("source")
     if fake:
         overrides["virtual_panda"] = {"arm_id": robot_type}
-        overrides["arm_watchdog"] = {"limits.state_age_s": 2.0}  # a laptop may starve the arm
+    if value("watchdog") == "true":
+        age_s = {"limits.state_age_s": 2.0} if fake else {}  # a laptop may starve the arm
+        frame = {} if robot_type == "fr3" else {"base_frame": f"{robot_type}_link0"}
+        overrides["arm_watchdog"] = {**age_s, **frame}
     if source == "virtual":
         require_fake(fake)
         del overrides["gelsight_driver"]
@@ -204,9 +212,7 @@ def node_overrides(fake: bool, value: Callable[[str], str]) -> Overrides:
     overrides["acquisition"] |= given(data_folder=value("data_folder"))
     overrides["calibration"] |= given(data_folder=value("data_folder"))
     if robot_type != "fr3":  # the default must not overrule the base_frame of a file
-        base_frame = f"{robot_type}_link0"
-        overrides["acquisition"]["base_frame"] = base_frame
-        overrides["arm_watchdog"]["base_frame"] = base_frame
+        overrides["acquisition"]["base_frame"] = f"{robot_type}_link0"
     if fake and value("use_sim_time") == "true":
         add_virtual_clock(overrides)
     return overrides
@@ -216,9 +222,13 @@ def watchdog_parameters(params_file: Path) -> dict[str, Any]:
     """Where and how far the arm may move, as the file says for acquisition."""
     try:
         given = yaml.safe_load(params_file.read_text())["/**"]["acquisition"]["ros__parameters"]
-    except (KeyError, TypeError):
-        return {}  # acquisition itself says what is missing
-    return {name: given[name] for name in ("rig", "limits", "base_frame") if name in given}
+        frame = {name: given[name] for name in ("base_frame",) if name in given}
+        return {"rig": given["rig"], "limits": given["limits"], **frame}
+    except (KeyError, TypeError) as error:
+        raise RuntimeError(
+            f"watchdog:=true needs rig and limits of acquisition in {params_file}, laid out as in "
+            "the shipped tacdiff.yaml"
+        ) from error
 
 
 def add_virtual_clock(overrides: Overrides) -> None:

@@ -152,5 +152,8 @@ def _span(reader: McapReader) -> dict[str, Any]:
 def write_yaml(path: Path, content: Mapping[str, Any]) -> None:
     """Write a YAML file beside, then rename, so that no half file is ever seen."""
     beside = path.with_suffix(path.suffix + ".part")
-    beside.write_text(yaml.safe_dump(dict(content), sort_keys=False), encoding="utf-8")
-    beside.replace(path)
+    try:
+        beside.write_text(yaml.safe_dump(dict(content), sort_keys=False), encoding="utf-8")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tacdiff_ros.acquisition.motion import PEAK_OVER_MEAN_SPEED
 from tacdiff_ros.acquisition.protocol import Protocol, Trial
+from tacdiff_ros.acquisition.recording import FREE_SPACE_BYTES
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 
@@ -33,7 +34,7 @@ class RunCost:
 
 
 def run_cost(protocol: Protocol, trials: list[Trial], image_bytes: int) -> RunCost:
-    """Time and space of a run whose images have so many bytes."""
+    """Time and space of a run whose images have so many bytes; further topics are not counted."""
     seconds = sum(_trial_s(protocol, trial) for trial in trials)
     return RunCost(seconds, seconds * (IMAGES_PER_S * image_bytes + STATE_BYTES_PER_S))
 
@@ -43,7 +44,7 @@ def check_space(folder: Path, cost: RunCost) -> None:
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     free = shutil.disk_usage(folder).free
-    if free < SPARE_SHARE * cost.bytes:
+    if free < SPARE_SHARE * cost.bytes + FREE_SPACE_BYTES:
         raise InputError(
             f"the recording takes about {cost.bytes / 1e9:.1f} GB in {cost.seconds / 60:.0f} min, "
             f"and {free / 1e9:.1f} GB are free in {folder}: make room, or ask for fewer trials"

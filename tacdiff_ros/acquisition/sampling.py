@@ -127,13 +127,14 @@ class Sampler:
     def _release(self, now_s: float) -> None:
         while self._pending:
             stamp_ns, received_s, activity = self._pending[0]
-            if self.states.covers(stamp_ns):
-                self._emit(stamp_ns, activity)
-            elif now_s - received_s > STATE_WAIT_S:
-                self.images_without_state += 1
-            else:
+            covered = self.states.covers(stamp_ns)
+            if not covered and now_s - received_s <= STATE_WAIT_S:
                 return
-            self._pending.popleft()
+            self._pending.popleft()  # first: whatever a sample raises is not to come again
+            if covered:
+                self._emit(stamp_ns, activity)
+            else:
+                self.images_without_state += 1
 
     def _emit(self, stamp_ns: int, activity: Activity) -> None:
         state = self.states.at(stamp_ns)

@@ -174,6 +174,7 @@ class AcquisitionSession:
         self._fault: Fault | None = None
         self._frozen = False
         self._stops = 0
+        self._script_failed = False  # an exception ended it, and a new one is needed
         self._retract_force_limit_n = limits.force_n
         self._script: Iterator[None] = self._run()
         self._check_plan_inside()
@@ -240,7 +241,10 @@ class AcquisitionSession:
         if self._fault is None and self.monitor.wants_pause(now_s):
             return self._sent @ self._mount_inverse if self._sent is not None else None
         self._script_s += elapsed_s
-        if next(self._script, StopIteration) is StopIteration:
+        self._script_failed = True  # until it has gone on
+        ended = next(self._script, StopIteration) is StopIteration
+        self._script_failed = False
+        if ended:
             self._finish()
         return self._next_target()
 
@@ -413,7 +417,7 @@ class AcquisitionSession:
     def _may_go_on_retracting(self, fault: Fault) -> bool:
         """Whether a fault on the way back can be lived with; it is cleared then."""
         falling = self.monitor.force_now_n <= self._retract_force_limit_n
-        harmless = fault.cause in CAUSES_THAT_MAY_RETRACT
+        harmless = fault.cause in CAUSES_THAT_MAY_RETRACT and not self._script_failed
         if harmless or (fault.cause in CONTACT_FORCE_CAUSES and falling):
             self.monitor.fault = None
             return True

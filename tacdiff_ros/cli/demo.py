@@ -27,6 +27,7 @@ from tacdiff_ros.shortages import explain
 
 BALL, CROSS = "sphere:diameter=5", "cross:size=4.4"
 SIMULATOR = "renderer"
+START_GAP_MM = 12.0  # of the virtual sensor above the indenter: nothing is to be seen higher up
 REPLAYED_EVERY = 2  # frames: half the time, the same medians
 TOLD = (
     "No hardware: arm and sensor are virtual, the nodes, DDS, recordings and everything after "
@@ -169,7 +170,7 @@ def _whole_job(job: _Job, seed: int, trials: int) -> dict[str, Any]:
 
 def _ball_run(job: _Job, seed: int) -> GraphRun:
     nodes = {
-        "virtual_panda": [],
+        "virtual_panda": parameters(start_gap_mm=START_GAP_MM),
         "virtual_gelsight": _virtual_sensor(seed, BALL),
         "acquisition": job.acquisition(),
     }
@@ -179,7 +180,7 @@ def _ball_run(job: _Job, seed: int) -> GraphRun:
 def _cross_run(job: _Job, seed: int, trials: int) -> GraphRun:
     sensor, reference = job.out.resolve() / "sensor.yaml", job.out.resolve() / "untouched.png"
     nodes = {
-        "virtual_panda": [],
+        "virtual_panda": parameters(start_gap_mm=START_GAP_MM),
         "virtual_gelsight": _virtual_sensor(seed, CROSS),
         "tactile_simulator": parameters(
             sensor_file=sensor,

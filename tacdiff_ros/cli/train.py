@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from tacdiff_ros.cli.output_folder import check_output_folder
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.settings_file import first_complaint, read_settings
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tacdiff_ros.translation.training import Validation
     from tacdiff_ros.translation.training_settings import TrainingSettings
 
+FILES = ("checkpoint.pt", "curves.csv", "weights.safetensors", "network.onnx")
 LARGEST_SETTINGS_BYTES = 16_384
 UNET_WIDTH, FAST_WIDTH = 64, 24
 PIX2PIX_WEIGHT = 0.01
@@ -71,6 +73,7 @@ def train(
 
     if kind not in KINDS:
         raise InputError(f"--input is {kind!r}, expected one of {', '.join(KINDS)}")
+    check_output_folder(out, FILES)
     readers = {split: split_reader(dataset, split, sensor) for split in ("train", "validation")}
     model = stored_sensor(readers["train"].dataset, readers["train"].checksum)
     network = _network(

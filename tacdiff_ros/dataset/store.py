@@ -272,8 +272,11 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write beside, then rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"{PARTIAL}{path.name}.{os.getpid()}")
-    beside.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", "utf-8")
-    beside.replace(path)
+    try:
+        beside.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", "utf-8")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _write_header(folder: Path, plan: DatasetPlan, gel: GelSize) -> None:

@@ -53,12 +53,9 @@ def acquire(
         if time.monotonic() < end_s:
             continue
         return {"success": False, "message": missing}
-    sending = client.send_goal_async(goal, feedback_callback=_Show())
-    rclpy.spin_until_future_complete(node, sending)
-    handle = sending.result()
-    if handle is None or not handle.accepted:
-        return {"success": False, "message": "the action server refused the goal"}
-
+    handle = _send(node, client, goal, interrupts)
+    if isinstance(handle, str):
+        return {"success": False, "message": handle}
     waiting = handle.get_result_async()
     cancelled = False
     while not waiting.done():
@@ -70,6 +67,19 @@ def acquire(
             return {"success": False, "message": "the action server went away during the run"}
     result = waiting.result().result
     return {name: getattr(result, name) for name in result.get_fields_and_field_types()}
+
+
+def _send(node: Node, client: Any, goal: Acquire.Goal, interrupts: list[int]) -> Any:
+    """The accepted goal's handle, or why there is none."""
+    sending = client.send_goal_async(goal, feedback_callback=_Show())
+    while not sending.done():
+        rclpy.spin_until_future_complete(node, sending, timeout_sec=0.2)
+        if not sending.done() and (interrupts or not client.server_is_ready()):
+            return "the action server did not answer the goal"
+    handle = sending.result()
+    if handle is None or not handle.accepted:
+        return "the action server refused the goal"
+    return handle
 
 
 def _missing(node: Node, client: Any, topics: Sequence[str]) -> str:

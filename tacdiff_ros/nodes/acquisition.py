@@ -124,11 +124,19 @@ class AcquisitionNode(GuardedNode):
         except Exception as error:
             line = self.report_unexpected("closing the recording failed", error)
             result = refusal(Acquire.Result(cause=Cause.RECORDING_FAILED.value), line)
+        self._states.publish(self._idle_state())
         if result.success:
             self.get_logger().info(result.message)
         else:
             self.get_logger().error(result.message)
         self._goal.end(result)
+
+    def _idle_state(self) -> AcquisitionState:
+        """The state after a run: nothing is done, and `arm_watchdog` has nothing to watch."""
+        message = AcquisitionState(phase=AcquisitionState.PHASE_IDLE, step="idle", motion="stopped")
+        message.header.stamp = to_time(self._lock_step.now_ns())
+        message.header.frame_id = self._base_frame
+        return message
 
     def _begin(self, request: Acquire.Goal) -> None:
         """Start a run.
@@ -158,7 +166,7 @@ class AcquisitionNode(GuardedNode):
                 protocol.model_dump(mode="json"),
                 self._describe_run(request, protocol, seed, len(trials)),
             )
-        except InputError:
+        except BaseException:
             run_.further.close()
             raise
         self._run = run_
@@ -341,8 +349,10 @@ class _Run:
             "pose_gap_max": outcome.pose_gap_max_s,
             "force_max": outcome.force_max_n,
         }
-        self.further.close()
-        self.recorder.close(summary)
+        try:
+            self.further.close()
+        finally:
+            self.recorder.close(summary)
         if self.recorder.failure is not None and fault is None:
             summary |= {
                 "success": False,

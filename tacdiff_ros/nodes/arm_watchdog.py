@@ -9,11 +9,11 @@ from geometry_msgs.msg import PoseStamped
 from rclpy.clock import Clock, ClockType
 from rclpy.publisher import Publisher
 
-from tacdiff_ros.acquisition.arm_watchdog import ArmWatchdog
+from tacdiff_ros.acquisition.arm_watchdog import ArmWatchdog, Contact
 from tacdiff_ros.acquisition.pose import Pose
 from tacdiff_ros.acquisition.safety import SafetyLimits
 from tacdiff_ros.msg import AcquisitionState
-from tacdiff_ros.nodes.conversion.geometry import to_pose
+from tacdiff_ros.nodes.conversion.geometry import from_pose, to_pose
 from tacdiff_ros.nodes.conversion.robot_state import RobotStateDecoder
 from tacdiff_ros.nodes.guarded_node import GuardedNode
 from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
@@ -23,11 +23,25 @@ from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.nodes.topics import ROBOT_STATE
 
 TICK_S = 0.01
-TARGETS = "target_pose"
+CLEAR_MM = 1.0  # measured gap of a sensor that retracts, from which it is off the indenter
+MAX_FAREWELL_S = 30.0  # after a signal, while a run may still be lost
+PRESSED_PHASES = (
+    AcquisitionState.PHASE_INDENT,
+    AcquisitionState.PHASE_TRANSLATE,
+    AcquisitionState.PHASE_ROTATE,
+    AcquisitionState.PHASE_RETRACT,
+    AcquisitionState.PHASE_STOPPED,
+)
 
 
 class ArmWatchdogNode(GuardedNode):
-    """Publishes targets only while nobody else does: controllers refuse two publishers."""
+    """Publishes targets only while nobody else does: controllers refuse two publishers.
+
+    A signal ends it when no run is pressed in any more; a second one soon after the first, as an
+    impatient Ctrl-C gives it, ends `acquisition` and is what this node is there for.
+    """
+
+    insists_after_s = MAX_FAREWELL_S
 
     def __init__(self) -> None:
         """Read the parameters, those of `acquisition`, and watch."""
@@ -40,6 +54,8 @@ class ArmWatchdogNode(GuardedNode):
         self._decoder = RobotStateDecoder()
         self._publisher: Publisher | None = None
         self._said = ""
+        self._stop_asked_s: float | None = None
+        self._topic = self.resolve_topic_name("target_pose")  # graph queries do not remap
         self.create_subscription(AcquisitionState, "acquisition_state", self._on_activity, 10)
         self.create_subscription(
             FrankaRobotState, ROBOT_STATE, self._on_state, SENSOR_STATES, raw=True
@@ -47,15 +63,32 @@ class ArmWatchdogNode(GuardedNode):
         # On the steady clock: safety must not wait for a simulated one.
         self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
+    def request_stop(self, _reason: str) -> None:
+        """Stay while a run is pressed in."""
+        self._stop_asked_s = time.monotonic()
+
+    def is_finished(self) -> bool:
+        """Whether no run is pressed in, or it takes too long."""
+        waited_s = time.monotonic() - (self._stop_asked_s or 0.0)
+        return not self._watchdog.is_armed or waited_s > MAX_FAREWELL_S
+
     def _on_activity(self, message: AcquisitionState) -> None:
-        self._watchdog.on_activity(bool(message.in_contact), 1e3 * message.depth)
+        gap_mm = 1e3 * message.measured_indenter.position.z
+        pressed = message.in_contact or (message.phase in PRESSED_PHASES and gap_mm < CLEAR_MM)
+        if pressed:
+            gel = from_pose(message.measured_gel)
+            self._watchdog.on_contact(Contact(-gap_mm, gel, time.monotonic()))
+        else:
+            self._watchdog.on_clear()
 
     def _on_state(self, data: bytes) -> None:
         self._watchdog.on_state(self._decoder.decode(data), time.monotonic())
 
     def _tick(self) -> None:
         own = self._publisher is not None
-        target = self._watchdog.tick(self.count_publishers(TARGETS) - own, time.monotonic())
+        others = self.count_publishers(self._topic) - own
+        listeners = self.count_subscribers(self._topic)
+        target = self._watchdog.tick(others, listeners, time.monotonic())
         if self._watchdog.report != self._said:
             self._said = self._watchdog.report
             self.get_logger().warning(self._said)
@@ -67,7 +100,7 @@ class ArmWatchdogNode(GuardedNode):
 
     def _send(self, target: Pose) -> None:
         if self._publisher is None:
-            self._publisher = self.create_publisher(PoseStamped, TARGETS, LATEST_COMMAND)
+            self._publisher = self.create_publisher(PoseStamped, "target_pose", LATEST_COMMAND)
         message = PoseStamped(pose=to_pose(target))
         message.header.stamp = self.get_clock().now().to_msg()
         message.header.frame_id = self._base_frame

@@ -169,6 +169,8 @@ class CalibrationNode(GuardedNode):
         found = worker.found
         if found is None:
             raise InputError(worker.failure + warning)
+        if worker.is_cancelled:  # after its last step
+            raise InputError("cancelled: nothing was written")
         if output is not None:
             response.path = str(self._session.save(found, output))
         self._last = found

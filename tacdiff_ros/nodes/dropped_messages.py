@@ -30,11 +30,11 @@ class DroppedMessages:
     """By topic; may be told from any thread."""
 
     def __init__(self, node: Any) -> None:
-        """Report once a second while there is something to report."""
+        """Report once a second while messages are dropped, and once when that is over."""
         self._node = node
         self._topics: dict[str, _Dropped] = {}
         self._lock = threading.Lock()
-        self._said: tuple[int, bool] = (0, False)
+        self._reported_clean = 0  # the count at which it was said that all is well
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         node.create_timer(PERIOD_S, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
@@ -63,9 +63,9 @@ class DroppedMessages:
             last_s = max((topic.last_s for topic in self._topics.values()), default=0.0)
         count = sum(number for number, _ in topics.values())
         bad = time.monotonic() - last_s < CLEAN_S
-        if count == 0 or (count, bad) == self._said:
-            return
-        self._said = (count, bad)
+        if not bad and count == self._reported_clean:
+            return  # said once that it is over
+        self._reported_clean = -1 if bad else count
         status = DiagnosticStatus(
             level=DiagnosticStatus.WARN if bad else DiagnosticStatus.OK,
             name=f"{self._node.get_fully_qualified_name()}: messages",

@@ -37,15 +37,14 @@ class FurtherTopics:
         self._node = node
         found = [(name, _publishers(node, name)) for name in names]
         types = [(name, infos, infos[0].topic_type) for name, infos in found]
-        self._subscriptions = [
-            node.create_subscription(
-                _message_class(kind), name, partial(record, name), _quality(infos), raw=True
-            )
-            for name, infos, kind in types
-        ]
+        classes = [_message_class(kind) for _, _, kind in types]
         self.topics = [Topic(node.resolve_topic_name(name), kind) for name, _, kind in types]
         foreign = {kind.split("/")[0] for _, _, kind in types if not is_standard(kind)}
         self.definitions = read_definitions(sorted(foreign))
+        self._subscriptions = [  # last: nothing below may fail
+            node.create_subscription(kind, name, partial(record, name), _quality(infos), raw=True)
+            for (name, infos, _), kind in zip(types, classes, strict=True)
+        ]
 
     def close(self) -> None:
         """Take in no more."""

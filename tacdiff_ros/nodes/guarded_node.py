@@ -73,7 +73,7 @@ class GuardedNode(Node):
         return super().create_timer(timer_period_sec, call, *rest, **options)
 
     def create_service(self, srv_type: Any, srv_name: str, callback: Any, **options: Any) -> Any:
-        """As rclpy's; bursts of requests are kept, so that each is answered."""
+        """As rclpy's; bursts of requests are kept, so that each of some hundred is answered."""
         options.setdefault("qos_profile", REQUESTS)
 
         def answer(request: Any, response: Any) -> Any:

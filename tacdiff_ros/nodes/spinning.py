@@ -82,8 +82,10 @@ def _spin(node: Any, signals: list[tuple[int, float]]) -> None:
     executor = _make_executor()
     executor.add_node(node)
     watch = _SignalWatch(node, signals)
-    while not watch.wants_end():
+    while True:
         try:
+            if watch.wants_end():
+                return
             executor.spin_once(timeout_sec=WATCH_PERIOD_S)
         except ExternalShutdownException:
             return
@@ -133,7 +135,8 @@ class _SignalWatch:
 
     def _insisted(self) -> bool:
         """A launch and its terminal may both send the first signal; that is no second one."""
-        return self._signals[-1][1] - self._signals[0][1] > SAME_SIGNAL_S
+        after_s = getattr(self._node, "insists_after_s", SAME_SIGNAL_S)
+        return self._signals[-1][1] - self._signals[0][1] > after_s
 
 
 def _make_executor() -> Any:

@@ -72,6 +72,7 @@ class VirtualPandaNode(GuardedNode):
         )
         self._every = max(1, every)
         self._stop_asked_s = 0.0
+        self._targets = self.resolve_topic_name("target_pose")  # graph queries do not remap
         self._messages = _Messages(self._arm_id)
         self._create_topics()
         if contact == "topic":
@@ -93,7 +94,7 @@ class VirtualPandaNode(GuardedNode):
         """Whether nobody commands the arm any more, or has done so for long enough."""
         waited_s = self._lock_step.monotonic_s() - self._stop_asked_s
         long_s = self._lock_step.still_for_s() + max(0.0, waited_s)
-        return long_s > MAX_FAREWELL_S or self.count_publishers("target_pose") == 0
+        return long_s > MAX_FAREWELL_S or self.count_publishers(self._targets) == 0
 
     def _declare_floats(self, prefix: str, kind: type) -> dict[str, float]:
         values = {}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.output_files import write_file
 from tacdiff_ros.resources import config_path
 from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.settings_file import parse_settings, read_settings
@@ -48,13 +48,7 @@ def write_sensor(model: SensorModel, path: Path) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(format_sensor(model), "utf-8")
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise InputError(f"cannot write sensor file {path}: {error.strerror}") from error
+    write_file(path, format_sensor(model))
 
 
 def format_sensor(model: SensorModel) -> str:

@@ -50,20 +50,22 @@ def save_model(folder: Path, generator: nn.Module, card: ModelCard) -> None:
     Raises:
         InputError: the folder cannot be written.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     metadata = {"format": FORMAT, "card": card.model_dump_json()}
     weights = {name: value.detach().contiguous() for name, value in generator.state_dict().items()}
+    beside, network = folder / f".{WEIGHTS}", folder / f".{NETWORK}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        beside = folder / f".{WEIGHTS}"
-        save_file(weights, beside, metadata)
-        network = folder / f".{NETWORK}"
+        beside.write_bytes(save(weights, metadata))
         _export(generator, card.settings, metadata, network)
         beside.replace(folder / WEIGHTS)
         network.replace(folder / NETWORK)
     except OSError as error:
         raise InputError(f"cannot write the model {folder}: {error.strerror or error}") from error
+    finally:
+        for left in (beside, network):
+            left.unlink(missing_ok=True)
 
 
 def read_card(folder: Path) -> ModelCard:

@@ -263,15 +263,17 @@ class _Run:
         if self.discriminator is not None:
             state["discriminator"] = self.discriminator.state_dict()
             state["judge"] = self.judge.state_dict()
+        beside = self._folder / f".{CHECKPOINT}"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            beside = self._folder / f".{CHECKPOINT}"
             torch.save(state, beside)
             beside.replace(self._folder / CHECKPOINT)
             _append_curve(self._folder / CURVES, looked, self.settings.batch)
         except (OSError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:160]
             raise InputError(f"cannot write to {self._folder} ({reason})") from error
+        finally:
+            beside.unlink(missing_ok=True)
 
     def _resume(self) -> None:
         path = self._folder / CHECKPOINT

@@ -150,7 +150,7 @@ def test_a_touch_far_from_the_middle_of_a_turned_camera_is_seen_at_its_pixel(tmp
         (["--depth", "99"], "'none' leaves the sensor untouched"),
         (["--at-px", "5000", "5000"], "outside the image"),
         (["--at-px", "5"], "--at-px"),
-        (["--sensor", "{}"], "Is a directory"),
+        (["--sensor", "{}"], "it is a folder, expected a file"),
         (["--sensor", "{}/bad.yaml"], "'gel.width_mm' is '25 mm'"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import ssl
@@ -24,6 +25,7 @@ from tacdiff_ros.dataset.cluster_security import (
     temporary_security,
     written_security,
 )
+from tacdiff_ros.dataset.worker_threads import is_not_raised_elsewhere
 from tacdiff_ros.errors import InputError
 
 SBATCH = """#!/bin/sh
@@ -179,3 +181,11 @@ def test_a_path_that_the_jobs_script_would_break_is_refused(tmp_path, quick_jobs
     refused = cluster.slurm_client(quick_jobs, Path(folder / "touches"))
     with pytest.raises(InputError, match="path without spaces"), refused:
         pass
+
+
+def test_failures_of_trials_that_the_caller_is_told_are_not_logged_by_workers_too():
+    def record(text):
+        return logging.LogRecord("distributed.worker", logging.ERROR, "", 1, text, None, None)
+
+    assert not is_not_raised_elsewhere(record("Compute Failed\nKey: make_trial"))
+    assert is_not_raised_elsewhere(record("Worker process died unexpectedly"))

@@ -18,8 +18,7 @@ OTHER_EXECUTABLES = {"robot_state_publisher", "rviz2"}
 FREE_TEXT = {"robot_ip", "namespace", "params_file", "source", "data_folder", "bag", "rate"}
 FREE_TEXT |= {"sensor_file", "virtual_sensor_file", "indenter"}
 
-REAL = {"gelsight_driver", "marker_tracker", "acquisition", "arm_watchdog"}
-REAL |= {"calibration", "mesh_inversion"}
+REAL = {"gelsight_driver", "marker_tracker", "acquisition", "calibration", "mesh_inversion"}
 
 each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 
@@ -183,7 +182,8 @@ def test_fake_hardware_brings_a_virtual_arm_and_generated_images(bringup):
 def test_the_watchdog_keeps_to_the_limits_of_the_acquisition(bringup):
     shipped = yaml.safe_load((ROOT / "config" / "tacdiff.yaml").read_text())
     acquisition = shipped["/**"]["acquisition"]["ros__parameters"]
-    nodes = executables(bringup.start(robot_type="panda"))
+    nodes = executables(bringup.start(robot_type="panda", watchdog="true"))
+    assert set(nodes) == REAL | {"arm_watchdog"}
     watchdog = merged(bringup.parameters(nodes["arm_watchdog"]))
     assert watchdog["limits.box_min_mm"] == tuple(acquisition["limits"]["box_min_mm"])
     assert watchdog["rig.mount_position_mm"] == tuple(acquisition["rig"]["mount_position_mm"])

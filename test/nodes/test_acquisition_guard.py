@@ -23,8 +23,10 @@ from rclpy.action import CancelResponse
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image
 from tacdiff_ros.action import Acquire
+from tacdiff_ros.msg import AcquisitionState
 
 from tacdiff_ros.acquisition.bag_reading import open_run
+from tacdiff_ros.acquisition.faults import Cause
 from tacdiff_ros.acquisition.pose import Pose
 from tacdiff_ros.acquisition.protocol import Phase
 from tacdiff_ros.nodes.acquisition import AcquisitionNode
@@ -290,6 +292,45 @@ def test_a_run_that_nobody_can_drive_ends_and_no_target_is_sent(world):
     assert "left where it stopped" in result.message
     assert world.targets == 0
     assert world.go(world.accept()).success
+
+
+def test_samples_that_always_raise_do_not_keep_the_arm_from_retracting(world):
+    def break_it(world: World) -> None:
+        def publish_sample(_sample: Any, _session: Any) -> None:
+            raise UnforeseenError("for ever")
+
+        world.node.publish_sample = publish_sample
+
+    result = world.go(world.accept(), break_it)
+    assert result.cause == "unexpected_error"
+    assert "retracted" in result.message
+    assert world.gap_mm > 0.4 * PROTOCOL["start"]["standoff_mm"]
+
+
+def test_an_error_in_the_way_back_begins_it_anew(world):
+    def break_it(world: World) -> None:
+        world.node._run.session.stop(Cause.CANCELLED, "asked for")
+        original = session(world)._retract
+
+        def retract(step: str) -> Any:
+            session(world)._retract = original
+            raise UnforeseenError("on the way back")
+            yield
+
+        session(world)._retract = retract
+
+    result = world.go(world.accept(), break_it)
+    assert "retracted" in result.message
+    assert world.gap_mm > 0.4 * PROTOCOL["start"]["standoff_mm"]
+
+
+def test_the_last_state_of_a_run_says_that_nothing_is_touched(world):
+    states = []
+    publish = world.node._states.publish
+    world.node._states = SimpleNamespace(publish=lambda m: (states.append(m), publish(m)))
+    world.go(world.accept(), CASES["four bytes for an image"][0])
+    assert states[-1].phase == AcquisitionState.PHASE_IDLE
+    assert not states[-1].in_contact
 
 
 def test_a_bad_message_is_counted_with_its_topic(world):

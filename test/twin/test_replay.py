@@ -121,12 +121,12 @@ def copied(touch_folder, tmp_path):
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (lambda text: text.replace("x_mm", "x"), "no column or row for x_mm"),
+        (lambda text: text.replace("x_mm", "x"), "has no column x_mm"),
         (lambda text: text.replace("0.600000", "deep"), "row 8"),
         (lambda text: text.replace("0.600000", "inf"), "not finite"),
         (lambda text: text.replace("frame_004.png", "../../etc/passwd"), "is no file name"),
         (lambda text: text.replace("reference", "retract"), "needs untouched frames"),
-        (lambda text: text.splitlines()[0] + "\n", "no column or row for image"),
+        (lambda text: text.splitlines()[0] + "\n", "has no rows: give one for each image"),
     ],
 )
 def test_bad_poses_are_refused_in_one_line(copied, tmp_path, capsys, change, expected):

@@ -23,7 +23,7 @@ def log_exception(logger: logging.Logger, task: str, error: BaseException) -> st
         One line for the caller, "the inversion failed: ValueError: message".
     """
     line = f"{task}: " + " ".join(f"{type(error).__name__}: {error}".split())
-    key, now_s = (f"{logger.name}: {task}", type(error).__name__), time.monotonic()
+    key, now_s = (logger.name, line), time.monotonic()
     if now_s - _last_logged_s.get(key, -REPEAT_S) >= REPEAT_S:
         if len(_last_logged_s) >= MAX_REMEMBERED:
             _last_logged_s.clear()

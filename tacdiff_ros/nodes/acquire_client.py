@@ -20,6 +20,10 @@ from tacdiff_ros.action import Acquire
 from tacdiff_ros.msg import AcquisitionState
 from tacdiff_ros.nodes.readiness_watch import ReadinessWatch
 
+# DDS knows a server before that knows its client: what is answered meanwhile is lost.
+SETTLE_S = 0.5
+ANSWER_S = 30.0  # to a goal
+ASK_AGAIN_S = 10.0  # for a result
 PHASES = {
     getattr(AcquisitionState, name): name.removeprefix("PHASE_").lower()
     for name in dir(AcquisitionState)
@@ -56,30 +60,50 @@ def acquire(
     handle = _send(node, client, goal, interrupts)
     if isinstance(handle, str):
         return {"success": False, "message": handle}
-    waiting = handle.get_result_async()
-    cancelled = False
-    while not waiting.done():
-        rclpy.spin_until_future_complete(node, waiting, timeout_sec=0.2)
-        if interrupts and not cancelled:
-            handle.cancel_goal_async()
-            cancelled = True
-        if not waiting.done() and not client.server_is_ready():
-            return {"success": False, "message": "the action server went away during the run"}
-    result = waiting.result().result
+    result = _wait(node, client, handle, interrupts)
+    if isinstance(result, str):
+        return {"success": False, "message": result}
     return {name: getattr(result, name) for name in result.get_fields_and_field_types()}
 
 
 def _send(node: Node, client: Any, goal: Acquire.Goal, interrupts: list[int]) -> Any:
     """The accepted goal's handle, or why there is none."""
+    _spin(node, SETTLE_S)
     sending = client.send_goal_async(goal, feedback_callback=_Show())
+    end_s = time.monotonic() + ANSWER_S
     while not sending.done():
         rclpy.spin_until_future_complete(node, sending, timeout_sec=0.2)
-        if not sending.done() and (interrupts or not client.server_is_ready()):
+        lost = interrupts or not client.server_is_ready() or time.monotonic() > end_s
+        if not sending.done() and lost:
             return "the action server did not answer the goal"
     handle = sending.result()
     if handle is None or not handle.accepted:
         return "the action server refused the goal"
     return handle
+
+
+def _wait(node: Node, client: Any, handle: Any, interrupts: list[int]) -> Any:
+    """The goal's result, asked for again now and then; or why there is none."""
+    asked = [handle.get_result_async()]
+    asked_s = time.monotonic()
+    cancelled = False
+    while not any(future.done() for future in asked):
+        rclpy.spin_until_future_complete(node, asked[-1], timeout_sec=0.2)
+        if interrupts and not cancelled:
+            handle.cancel_goal_async()
+            cancelled = True
+        if not client.server_is_ready() and not any(future.done() for future in asked):
+            return "the action server went away during the run"
+        if time.monotonic() - asked_s > ASK_AGAIN_S:
+            asked.append(handle.get_result_async())
+            asked_s = time.monotonic()
+    return next(future for future in asked if future.done()).result().result
+
+
+def _spin(node: Node, seconds: float) -> None:
+    end_s = time.monotonic() + seconds
+    while time.monotonic() < end_s:
+        rclpy.spin_once(node, timeout_sec=0.1)
 
 
 def _missing(node: Node, client: Any, topics: Sequence[str]) -> str:

@@ -232,7 +232,8 @@ def test_a_further_topic_that_nobody_publishes_is_refused(graph, tmp_path):
     elsewhere = ["-r", "__ns:=/other"]
     extra = [*elsewhere, "-p", "also_record:=[nothing]", "-p", f"data_folder:={tmp_path}"]
     with running_node("acquisition", extra, tmp_path / "log", graph.environment):
-        result = graph.acquire("--output", "none", "--ros-args", *elsewhere)
+        ready = ["--await-ready", "acquisition"]
+        result = graph.acquire("--output", "none", *ready, "--ros-args", *elsewhere)
     assert not result["success"]
     assert "nobody publishes nothing" in result["message"]
     assert not (tmp_path / "none").exists()

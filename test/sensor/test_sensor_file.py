@@ -4,12 +4,12 @@ import errno
 import json
 import math
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
+from tacdiff_ros import output_files
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.resources import config_path
 from tacdiff_ros.sensor.sensor_file import (
@@ -123,7 +123,7 @@ def test_missing_large_and_binary_files_are_refused(tmp_path):
 def test_a_file_that_cannot_be_replaced_stays_as_it_is(tmp_path):
     (tmp_path / "folder.yaml").mkdir()
     (tmp_path / "folder.yaml" / "kept").touch()
-    with pytest.raises(InputError, match="cannot write"):
+    with pytest.raises(InputError, match="is a folder"):
         write_sensor(default_sensor(), tmp_path / "folder.yaml")
     assert [p.name for p in tmp_path.iterdir()] == ["folder.yaml"]
     with pytest.raises(InputError, match="cannot write"):
@@ -269,12 +269,12 @@ def test_a_write_on_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, m
     write_sensor(random_unit(0), path)
     before = path.read_bytes()
 
-    def half(self, text, encoding):
-        self.write_bytes(text.encode(encoding)[: len(text) // 2])
+    def half(path, content):
+        path.write_bytes(content.encode()[: len(content) // 2])
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", half)
-    with pytest.raises(InputError, match="No space left"):
+    monkeypatch.setattr(output_files, "_write_durably", half)
+    with pytest.raises(InputError, match="cannot write"):
         write_sensor(random_unit(1), path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

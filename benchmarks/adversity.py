@@ -63,14 +63,14 @@ class Trial:
     """One command in a folder of its own.
 
     Attributes:
-        name: of the command.
-        case: what it runs and writes.
+        name: name of the command.
+        case: arguments and files of the command.
         inputs: folder that it reads.
         scratch: empty folder.
-        seconds: that it takes undisturbed.
+        seconds: duration of an undisturbed run.
         size: bytes that it writes undisturbed.
         kills: random moments at which it is killed.
-        random: that chooses them.
+        random: generator of the moments.
     """
 
     name: str

@@ -75,10 +75,10 @@ def fill(message: Any, number: float, whole: int, text: str) -> None:
     """Set every field of a message, nested ones too.
 
     Args:
-        message: to be changed.
-        number: of all floats.
+        message: message to change.
+        number: value of all floats.
         whole: 0 for the smallest integers, 1 for the largest.
-        text: of all strings, cut where a field is bounded.
+        text: value of all strings, cut where a field is bounded.
     """
     names = [name.lstrip("_") for name in message.__slots__ if name != "_check_fields"]
     for name, kind in zip(names, message.SLOT_TYPES, strict=True):

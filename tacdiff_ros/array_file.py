@@ -52,7 +52,7 @@ def read_archive(path: Path, kind: str, maximum_bytes: int) -> dict[str, NDArray
     Args:
         path: file to read.
         kind: noun phrase for messages.
-        maximum_bytes: of the file, and of all arrays together once they are unpacked.
+        maximum_bytes: largest size of the file, and of all arrays together once they are unpacked.
 
     Raises:
         InputError: missing, too large, damaged, or holding arrays of something else.

@@ -41,7 +41,7 @@ def write_files(folder: Path, contents: Mapping[str, bytes | str]) -> None:
     """Write files to a folder, which is made; all are on the disk before the first is renamed.
 
     Args:
-        folder: to write to.
+        folder: output folder.
         contents: bytes, or text that is written as UTF-8, by the file's name.
 
     Raises:

@@ -36,7 +36,7 @@ class Contact:
     """What a run said last while it was pressed in.
 
     Attributes:
-        depth_mm: of the indenter.
+        depth_mm: depth of the indenter.
         gel: pose of the frame `gel` in the robot base.
         told_s: monotonic time at which it was said.
     """

@@ -16,26 +16,27 @@ from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 
 IMAGES_PER_S = 25.0  # of a GelSight Mini
 STATE_BYTES_PER_S = 2e6  # 1,000 robot states, targets and the index
-RETRACT_SPEED_MM_S = 10.0  # the default
 SPARE_SHARE = 1.2  # of the estimate, that must be free
 
 
 @dataclass(frozen=True)
 class RunCost:
-    """An estimate, within some 20 % on an arm that settles in time.
+    """An estimate, for an arm that settles in time.
 
     Attributes:
-        seconds: from the first motion to the last.
-        bytes: of the recording.
+        seconds: duration from the first motion to the last.
+        bytes: size of the recording.
     """
 
     seconds: float
     bytes: float
 
 
-def run_cost(protocol: Protocol, trials: list[Trial], image_bytes: int) -> RunCost:
+def run_cost(
+    protocol: Protocol, trials: list[Trial], image_bytes: int, retract_speed_mm_s: float
+) -> RunCost:
     """Time and space of a run whose images have so many bytes; further topics are not counted."""
-    seconds = sum(_trial_s(protocol, trial) for trial in trials)
+    seconds = sum(_trial_s(protocol, trial, retract_speed_mm_s) for trial in trials)
     return RunCost(seconds, seconds * (IMAGES_PER_S * image_bytes + STATE_BYTES_PER_S))
 
 
@@ -51,12 +52,12 @@ def check_space(folder: Path, cost: RunCost) -> None:
         )
 
 
-def _trial_s(protocol: Protocol, trial: Trial) -> float:
+def _trial_s(protocol: Protocol, trial: Trial, retract_speed_mm_s: float) -> float:
     gap_mm = protocol.start.standoff_mm
     rest_s = protocol.settle_s + protocol.dwell_s
     way_s = PEAK_OVER_MEAN_SPEED * 2.0 * gap_mm / protocol.travel_speed_mm_s
     approach_s = PEAK_OVER_MEAN_SPEED * gap_mm / protocol.approach.speed_mm_s
-    retract_s = PEAK_OVER_MEAN_SPEED * (gap_mm + protocol.depth_mm) / RETRACT_SPEED_MM_S
+    retract_s = PEAK_OVER_MEAN_SPEED * (gap_mm + protocol.depth_mm) / retract_speed_mm_s
     poses = [trial.start, *(step.target for step in trial.steps)]
     steps_s = sum(_motion_s(protocol, *pair) + rest_s for pair in pairwise(poses))
     return way_s + rest_s + approach_s + steps_s + retract_s

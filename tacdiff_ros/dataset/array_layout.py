@@ -55,9 +55,9 @@ class ArrayFile:
     """One array on disk.
 
     Attributes:
-        folder: with the array's metadata.
+        folder: folder with the array's metadata.
         shape: samples along the first axis.
-        dtype: of its values.
+        dtype: type of its values.
     """
 
     folder: Path
@@ -79,7 +79,7 @@ def read_node(folder: Path, kind: str) -> dict[str, Any]:
     """Metadata of a Zarr group or array of format 3.
 
     Args:
-        folder: with a `zarr.json`.
+        folder: folder with a `zarr.json`.
         kind: "group" or "array".
 
     Raises:
@@ -97,7 +97,7 @@ def check_arrays(folder: Path, sizes: Any) -> None:
     """Check all arrays of a group.
 
     Args:
-        folder: of the group.
+        folder: folder of the group.
         sizes: bytes of every array's file by its name, as the group states them.
 
     Raises:

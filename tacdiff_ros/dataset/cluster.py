@@ -93,7 +93,7 @@ def remote_client(address: str, tls: TlsFiles | None = None) -> Iterator[Client]
     """A running scheduler, such as `tls://head:8786`; its workers must see the same folders.
 
     Args:
-        address: of the scheduler.
+        address: address of the scheduler.
         tls: credentials for a `tls://` address; default: those of Dask's own configuration.
 
     Raises:
@@ -116,7 +116,7 @@ def slurm_client(settings: SlurmSettings, out: Path, tls: bool = True) -> Iterat
     """Jobs of a Slurm cluster; to be called where `sbatch` is.
 
     Args:
-        settings: of the jobs.
+        settings: settings of the jobs.
         out: folder of the dataset, seen by this machine and by all nodes. Until the cluster ends
             a folder beside it, which only this user can read, holds the cluster's credentials.
         tls: without it anybody who reaches the scheduler can run programs as this user.

@@ -24,7 +24,7 @@ def bill_of_materials(
     """The bill as a JSON object: this package, and below it what it needs.
 
     Args:
-        packages: that are installed and needed.
+        packages: installed packages that are needed.
         now: time with zone, of the bill.
     """
     own = {

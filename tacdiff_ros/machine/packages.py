@@ -27,7 +27,7 @@ class InstalledPackage:
 
     Attributes:
         name: as the package index compares it: lower case, hyphens.
-        version: that is installed.
+        version: installed version.
         licence: SPDX expression or the package's own words; empty where it says nothing.
         is_spdx: whether the licence is an SPDX expression.
         needs: names of the installed packages that it needs.

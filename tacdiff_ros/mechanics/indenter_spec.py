@@ -76,7 +76,7 @@ def confine_files(spec: IndenterSpec, folder: Path) -> IndenterSpec:
 
     Args:
         spec: whose file is relative to the folder, or inside it.
-        folder: where files may be read.
+        folder: folder of the readable files.
 
     Raises:
         InputError: the file lies elsewhere, links followed.

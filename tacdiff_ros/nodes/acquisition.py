@@ -124,12 +124,12 @@ class AcquisitionNode(GuardedNode):
         except Exception as error:
             line = self.report_unexpected("closing the recording failed", error)
             result = refusal(Acquire.Result(cause=Cause.RECORDING_FAILED.value), line)
-        self._states.publish(self._idle_state())
         if result.success:
             self.get_logger().info(result.message)
         else:
             self.get_logger().error(result.message)
         self._goal.end(result)
+        self._states.publish(self._idle_state())
 
     def _idle_state(self) -> AcquisitionState:
         """The state after a run: nothing is done, and `arm_watchdog` has nothing to watch."""
@@ -151,7 +151,7 @@ class AcquisitionNode(GuardedNode):
         protocol = self._load_protocol(request.protocol or self._default_protocol)
         seed = None if request.seed < 0 else int(request.seed)
         trials = plan_trials(protocol, int(request.trials), seed)
-        cost = run_cost(protocol, trials, self._image_bytes)
+        cost = run_cost(protocol, trials, self._image_bytes, self._settings.retract_speed_mm_s)
         check_space(self._data, cost)
         run_ = _Run(self)
         run_.session = AcquisitionSession(

@@ -32,9 +32,9 @@ class SingleGoal:
         """Offer an action.
 
         Args:
-            node: that offers it.
-            action_type: with `success` and `message` in its result.
-            name: of the action.
+            node: node of the action server.
+            action_type: type with `success` and `message` in its result.
+            name: name of the action.
             begin: starts what a request asks for; raises InputError where it cannot. `end` follows
                 later.
             cancel: asks for the early end of what was started; `end` follows.

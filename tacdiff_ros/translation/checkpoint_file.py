@@ -30,9 +30,9 @@ class Progress:
     """How far a training is.
 
     Attributes:
-        step: of the optimiser.
+        step: step of the optimiser.
         best_step: step of the best validation.
-        best_psnr: of the best validation, dB.
+        best_psnr: PSNR of the best validation, dB.
         validations_since_best: number of validations without a better one.
     """
 
@@ -85,8 +85,8 @@ def checked_weights(values: Any, network: nn.Module, path: Path) -> dict[str, Te
 
     Args:
         values: part of a checkpoint.
-        network: that the weights are for.
-        path: of the checkpoint, for messages.
+        network: network of the weights.
+        path: path of the checkpoint, for messages.
 
     Raises:
         InputError: other names, shapes or types than the network's, or values that are not finite.

@@ -72,7 +72,7 @@ class Validation:
     """One look at samples that are not trained on.
 
     Attributes:
-        step: of the optimiser.
+        step: step of the optimiser.
         train_l1_grey: mean absolute error of the samples since the last look.
         l1_grey: mean absolute error.
         psnr_db: from the mean squared error over all samples.

@@ -23,7 +23,7 @@ def test_time_is_that_of_its_parts():
         settle_s=0.1,
         dwell_s=0.4,
     )
-    cost = run_cost(protocol, plan_trials(protocol), 1000)
+    cost = run_cost(protocol, plan_trials(protocol), 1000, 10.0)
     moved_s = 15 / 8 * (8.0 / 20.0 + 4.0 / 5.0 + 1.0 / 4.0 + 2.0 / 4.0 + 5.0 / 10.0)
     assert cost.seconds == pytest.approx(moved_s + 3 * 0.5)
     assert cost.bytes == pytest.approx(cost.seconds * (25 * 1000 + 2e6))
@@ -31,7 +31,7 @@ def test_time_is_that_of_its_parts():
 
 def test_ten_trials_take_ten_times_one():
     protocol = Protocol()
-    one, ten = (run_cost(protocol, plan_trials(protocol, n), 1).seconds for n in (1, 10))
+    one, ten = (run_cost(protocol, plan_trials(protocol, n), 1, 10.0).seconds for n in (1, 10))
     assert ten == pytest.approx(10 * one)
 
 

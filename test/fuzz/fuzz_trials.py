@@ -30,9 +30,9 @@ class Outcome:
 
     Attributes:
         kind: accepted, refused, traceback, hang or memory.
-        message: of the refusal, or where the traceback ends.
+        message: text of the refusal, or the end of the traceback.
         seconds: processor time that the reader took.
-        growth_mb: by which the process was larger at its peak than before.
+        growth_mb: peak size of the process less the size before, MB.
     """
 
     kind: str

@@ -329,6 +329,19 @@ def test_the_last_state_of_a_run_says_that_nothing_is_touched(world):
     assert not states[-1].in_contact
 
 
+def test_a_last_state_that_cannot_be_sent_keeps_no_client_waiting(world):
+    publish = world.node._states.publish
+
+    def fragile(message: Any) -> None:
+        if getattr(message, "phase", None) == AcquisitionState.PHASE_IDLE:
+            raise UnforeseenError("the last one")
+        publish(message)
+
+    world.node._states = SimpleNamespace(publish=fragile)
+    assert world.go(world.accept()).success
+    assert world.node._run is None
+
+
 def test_a_bad_message_is_counted_with_its_topic(world):
     world.take_image(b"")  # no run is active: not looked at
     world.go(world.accept(), CASES["four bytes for an image"][0])

@@ -40,7 +40,7 @@ class Case:
     """One command.
 
     Attributes:
-        arguments: command line after `tacdiff`; {out} is where it writes, {inputs} the inputs' folder.
+        arguments: command line after `tacdiff`; {out} and {inputs} stand for its folders.
         output: name of the file or folder that it writes; empty for those that only print.
         files: names in that folder which a success leaves; empty for a file.
         codes: exit codes for "it does not work here" beside 2.

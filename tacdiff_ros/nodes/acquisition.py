@@ -34,7 +34,7 @@ from tacdiff_ros.nodes.definitions import read_definitions
 from tacdiff_ros.nodes.further_topics import FurtherTopics
 from tacdiff_ros.nodes.goals import SingleGoal
 from tacdiff_ros.nodes.guarded_node import GuardedNode, decode, refusal
-from tacdiff_ros.nodes.lock_step import LockStep
+from tacdiff_ros.nodes.lock_step import SECOND_NS, LockStep
 from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import LATEST_COMMAND, SENSOR_IMAGES, SENSOR_STATES
 from tacdiff_ros.nodes.rig_parameters import declare_rig
@@ -153,7 +153,7 @@ class AcquisitionNode(GuardedNode):
         trials = plan_trials(protocol, int(request.trials), seed)
         cost = run_cost(protocol, trials, self._image_bytes, self._settings.retract_speed_mm_s)
         check_space(self._data, cost)
-        run_ = _Run(self)
+        run_ = _Run(self, self._lock_step.now_ns() // SECOND_NS)
         run_.session = AcquisitionSession(
             self._rig, protocol, trials, self._limits, self._settings, run_.on_sample
         )
@@ -239,7 +239,7 @@ class AcquisitionNode(GuardedNode):
                 self._lock_step.received("virtual_panda", ROBOT_STATE, stamp_ns_of(data))
 
     def _take_state(self, data: bytes) -> None:
-        if self._run is None or not self._lock_step.has_begun:
+        if self._run is None or not self._run.has_begun:
             return
         try:
             state = self._decoder.decode(data)
@@ -259,7 +259,7 @@ class AcquisitionNode(GuardedNode):
                     self._lock_step.received(source, "image_raw", stamp_ns_of(data))
 
     def _take_image(self, data: bytes) -> None:
-        if self._run is None or not self._lock_step.has_begun:
+        if self._run is None or not self._run.has_begun:
             return
         try:
             message = decode(Image, data)
@@ -274,7 +274,7 @@ class AcquisitionNode(GuardedNode):
 
     def _tick(self) -> None:
         run_ = self._run
-        if run_ is None:
+        if run_ is None or not self._may_begin(run_):
             return
         try:
             self._drive(run_)
@@ -283,6 +283,13 @@ class AcquisitionNode(GuardedNode):
             run_.failed_ticks += 1
             if run_.failed_ticks > MAX_FAILED_TICKS:
                 self._finish(run_, run_.session.abandoned())
+
+    def _may_begin(self, run_: _Run) -> bool:
+        """Whether a run has begun; in lock step it waits for the next full second."""
+        is_due = self._lock_step.now_ns() // SECOND_NS > run_.accepted_second
+        if not self._lock_step.is_on or is_due or run_.session.is_asked_to_stop:
+            run_.has_begun = True
+        return run_.has_begun
 
     def _drive(self, run_: _Run) -> None:
         """One tick of a run: its next target, or its end."""
@@ -313,7 +320,7 @@ class AcquisitionNode(GuardedNode):
         self._goal.feedback(Acquire.Feedback(state=message, progress=float(session.progress)))
 
     def _record(self, topic: str, data: bytes) -> None:
-        if self._run is not None and self._lock_step.has_begun:
+        if self._run is not None and self._run.has_begun:
             now_ns = self._lock_step.now_ns()
             self._run.recorder.write(self.resolve_topic_name(topic), now_ns, data)
 
@@ -325,7 +332,9 @@ class _Run:
     recorder: RunRecorder
     further: FurtherTopics
 
-    def __init__(self, node: AcquisitionNode) -> None:
+    def __init__(self, node: AcquisitionNode, accepted_second: int) -> None:
+        self.accepted_second = accepted_second  # of the node's clock
+        self.has_begun = False  # nothing is taken in before
         self.gaps = StreamGaps()
         self.failed_ticks = 0
         self._node = node

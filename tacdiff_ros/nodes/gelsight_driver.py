@@ -71,7 +71,8 @@ class GelSightDriver(GuardedNode):
             self.create_subscription(PoseStamped, INDENTER_TOPIC, self._on_indenter, qos)
         self.create_timer(1.0, self._diagnose)
         self._running = True
-        self._start_ns = self._due_ns = 0
+        self._start_ns = 0
+        self._slot = -1  # periods since the clock's zero at the last image
         self._thread = threading.Thread(target=self._read_all, name="frames", daemon=True)
         if not self._lock_step.is_on:
             self._thread.start()
@@ -146,11 +147,10 @@ class GelSightDriver(GuardedNode):
     def _on_step(self, now_ns: int) -> None:
         """In lock step: one image at each multiple of the period, until a file ends."""
         self._start_ns = self._start_ns or now_ns
-        if now_ns < self._due_ns or self._ended:
+        slot = now_ns // round(1e9 / self._rate_hz)
+        if slot == self._slot or self._ended:
             return
-        period_ns = round(1e9 / self._rate_hz)
-        behind = self._due_ns < now_ns - period_ns
-        self._due_ns = (now_ns if behind else self._due_ns) + period_ns
+        self._slot = slot
         if self._generator is not None:
             self._generate(1e-9 * (now_ns - self._start_ns))
         else:

@@ -23,6 +23,7 @@ from tacdiff_ros.nodes.qos import LOCK_STEP
 from tacdiff_ros.virtual.lock_step import NEVER_NS, StepLedger
 
 DONE_TOPIC = "lock_step/done"
+SECOND_NS = 1_000_000_000  # clock, images and runs begin at whole ones: runs see the same phases
 WATCH_PERIOD_S = 0.5
 SILENCE_S = 10.0  # after which it is said who is waited for
 LOST_S = 5.0  # a message that was announced comes within this, or never
@@ -95,11 +96,6 @@ class LockStep:
     def qos(self, usual: QoSProfile) -> QoSProfile:
         """Quality of service of a subscription: reliable in lock step, else as usual."""
         return LOCK_STEP if self.is_on else usual
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether there is a time: messages of the first step may come before the clock's."""
-        return not self.is_on or self._now_ns > 0
 
     def now_ns(self) -> int:
         """The node's time, in step with what it has received."""

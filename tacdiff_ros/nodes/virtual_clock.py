@@ -11,7 +11,7 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.msg import Readiness, StepDone
 from tacdiff_ros.nodes.conversion.geometry import to_nanoseconds, to_time
 from tacdiff_ros.nodes.guarded_node import GuardedNode
-from tacdiff_ros.nodes.lock_step import DONE_TOPIC
+from tacdiff_ros.nodes.lock_step import DONE_TOPIC, SECOND_NS
 from tacdiff_ros.nodes.parameters import declare, refuse_unknown
 from tacdiff_ros.nodes.qos import LATCHED_FROM_MANY, LOCK_STEP
 from tacdiff_ros.nodes.readiness import READINESS_TOPIC
@@ -51,7 +51,7 @@ class VirtualClockNode(GuardedNode):
             )
         step_ns = 1_000_000 * step_ms
         lags = {name: round(1e9 * lag) if name in followers else 0 for name in everybody}
-        start_ns = time.time_ns() // step_ns * step_ns
+        start_ns = time.time_ns() // SECOND_NS * SECOND_NS
         self._conductor = StepConductor(start_ns, step_ns, lags)
         self._start_ns, self._unready = start_ns, set(everybody)
         self._met: set[str] = set()  # in the graph

@@ -85,7 +85,7 @@ class VirtualGelsightNode(GuardedNode):
         self._info = _camera_info(model.image.width_px, model.image.height_px, model.camera)
         self._path = PosePath()
         self._newest: tuple[int, IndenterPose] | None = None
-        self._due_ns: int | None = None
+        self._slot = -1  # periods since the clock's zero at the last image
         self._frames: NewestWorker[tuple[int, IndenterPose]] = NewestWorker(
             lambda frame: self._see(*frame), self._complain, MAX_WAITING
         )
@@ -119,12 +119,10 @@ class VirtualGelsightNode(GuardedNode):
 
     def _on_step(self, now_ns: int) -> None:
         """In lock step: one image at each multiple of the period, of the indenter at that time."""
-        period_ns = round(1e9 / self._rate_hz)
-        if self._due_ns is None or self._due_ns < now_ns - period_ns:
-            self._due_ns = now_ns
-        if now_ns < self._due_ns or not self.preparation.is_ready:
+        slot = now_ns // round(1e9 / self._rate_hz)
+        if slot == self._slot or not self.preparation.is_ready:
             return
-        self._due_ns += period_ns
+        self._slot = slot
         pose = self._newest[1] if self._newest is not None else REST
         self._lock_step.begin(now_ns)
         self._frames.offer((now_ns, pose))

@@ -15,6 +15,7 @@ from tacdiff_ros.virtual.faults import FAULTS_WITHOUT_MOTION, RISE_MM_S, ArmFaul
 from tacdiff_ros.virtual.panda import STEP_S, ImpedanceParameters, PandaState, VirtualPanda
 
 STEP_NS = int(STEP_S * 1e9)
+SILENCE_NS = 500_000_000  # between the targets of two runs
 LONGEST_CATCH_UP = 50  # steps; a longer pause is skipped, as real time cannot be bought back
 
 
@@ -61,7 +62,9 @@ class VirtualRig:
         self._outside: tuple[NDArray[np.float64], NDArray[np.float64]] = (np.zeros(3), np.zeros(3))
         self._noise_n = force_noise_n
         self._bias_n = np.array(force_bias_n)
-        self._random = np.random.default_rng(seed)
+        self._seed, self._runs = seed, 0
+        self._random = np.random.default_rng([seed, 0])
+        self._commanded_ns = -SILENCE_NS
         self._fault_since_ns = 0
         self._fault_until_ns: int | None = None
         self._time_ns: int | None = None
@@ -75,7 +78,15 @@ class VirtualRig:
         self._fault_until_ns = now_ns + int(duration_s * 1e9) if duration_s > 0 else None
 
     def follow(self, target: Pose) -> None:
-        """Command the end effector; ignored while a fault keeps the arm from moving."""
+        """Command the end effector; ignored while a fault keeps the arm from moving.
+
+        After a silence a new run begins: its noise depends on nothing that was before.
+        """
+        now_ns = self._time_ns or 0
+        if now_ns - self._commanded_ns >= SILENCE_NS:
+            self._runs += 1
+            self._random = np.random.default_rng([self._seed, self._runs])
+        self._commanded_ns = now_ns
         if self.fault not in FAULTS_WITHOUT_MOTION:
             self.arm.follow(target)
 

@@ -60,7 +60,7 @@ PROTOCOL: dict[str, Any] = {
 class SimulatedTime:
     """Stands in for the lock step of a node that is alone: time is what the test says."""
 
-    is_on, has_begun, now = False, True, START_NS
+    is_on, now = False, START_NS
 
     def now_ns(self) -> int:
         return self.now

@@ -106,6 +106,12 @@ def test_states_of_the_very_time_of_each_image_are_known(recorded):
     assert run.columns["pose_gap_ms"].max() == 0.0
 
 
+def test_a_run_begins_at_a_full_second_in_phase_with_the_camera(recorded):
+    """Runs that begin at any phase of the camera see other poses, and no two can be compared."""
+    _result, run = recorded
+    assert run.columns["stamp_ns"][0] % 1_000_000_000 == 80_000_000
+
+
 def test_force_and_depth_are_as_they_are_without_a_standstill(recorded):
     """The wall clock is no part of the physics: depth at rest is what was commanded."""
     columns = recorded[1].columns

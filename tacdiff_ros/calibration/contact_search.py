@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.calibration.fit_images import FitImage
+from tacdiff_ros.calibration.fit_images import FitImage, value_change
 from tacdiff_ros.calibration.press_surfaces import Press, PressSurfaces
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.optics.projection import unproject
@@ -25,7 +25,6 @@ DEPTHS_MM = (0.3, 0.6, 1.0, 1.5)
 YAWS = 12  # tried for an indenter that is not round
 STEEP = 0.05  # slope that belongs to a contact
 LEAST_CHANGE, LEAST_LIKENESS = 0.04, 0.3
-LEAST_BRIGHTNESS = 0.02
 LEAST_SPREAD = 0.3  # of the most, below which nothing is there to be found
 
 Floats = NDArray[np.float64]
@@ -57,11 +56,11 @@ class _Template:
 
 
 def relative_change(reference: FitImage, image: FitImage) -> Floats:
-    """(h, w, 3) of image / reference - 1, 0 where either is hidden by dots."""
+    """(h, w, 3) of image / reference - 1, smooth where either is hidden by dots."""
     free = (reference.free & image.free)[..., None]
     before = np.where(free, reference.value, reference.smooth)
     after = np.where(free, image.value, image.smooth)
-    return np.asarray(after / np.maximum(before, LEAST_BRIGHTNESS) - 1.0)
+    return value_change(before, after)
 
 
 class ContactSearch:

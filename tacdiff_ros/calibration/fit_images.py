@@ -17,6 +17,8 @@ HALO = 1.45  # of a dot's diameter: fringes end there
 SMOOTHING = 0.012  # of the image's width, of the reference between the dots
 LEAST_SHARE = 0.5  # of a fit pixel that must be free of dots
 SATURATED = 254
+WHITE = 255
+LEAST_BRIGHTNESS = 0.02  # of white, of what changes are taken relative to
 
 
 @dataclass(frozen=True)
@@ -70,14 +72,25 @@ def fit_image(
     """An image at the fit's size; dots None for a gel without them."""
     settings = settings or FitImageSettings()
     free = ~dot_mask(image.shape[:2], dots, settings.halo)
-    free &= (image < settings.saturated).all(axis=-1)
+    if settings.saturated <= WHITE:
+        free &= (image < settings.saturated).all(axis=-1)
     share = _share(image.shape[1], settings.width_px)
     height, width = (side // share for side in image.shape[:2])
     inside = np.s_[: height * share, : width * share]
-    blocks = (height, share, width, share)
-    weight = free[inside].reshape(blocks).mean(axis=(1, 3))
-    masked = (image / 255.0 * free[..., None])[inside].reshape(*blocks, 3).mean(axis=(1, 3))
-    return FitImage(masked / np.maximum(weight, 1e-6)[..., None], weight >= LEAST_SHARE)
+    weight = free[inside].astype(np.float32)
+    masked = image[inside] * (weight / np.float32(WHITE))[..., None]
+    if share > 1:  # the mean of each block
+        weight, masked = (
+            cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA)
+            for part in (weight, masked)
+        )
+    value = masked / np.maximum(weight, np.float32(1e-6))[..., None]
+    return FitImage(value.astype(np.float64), weight >= LEAST_SHARE)
+
+
+def value_change(before: Floats, after: Floats) -> Floats:
+    """(..., 3) change of pixel values, 1 for white, relative to those before."""
+    return np.asarray(after / np.maximum(before, LEAST_BRIGHTNESS) - 1.0)
 
 
 def dot_mask(

@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.calibration.contact_search import relative_change
-from tacdiff_ros.calibration.fit_images import SATURATED, FitImage
+from tacdiff_ros.calibration.fit_images import SATURATED, FitImage, value_change
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
@@ -45,13 +44,15 @@ def check_image(
             f"{name} has {image.shape[1]} x {image.shape[0]} pixels, the sensor file says "
             f"{size[1]} x {size[0]}: resize the images, or change image and camera in the file"
         )
-    spread, mean = float(image.std(axis=(0, 1)).max()), float(image.mean())
+    means, deviations = cv2.meanStdDev(image)
+    spread, mean = float(deviations.max()), float(means.mean())
     if spread < LEAST_SPREAD or mean < LEAST_MEAN:
         raise InputError(
             f"{name} is blank: mean {mean:.0f}, spread {spread:.1f} grey levels; are the sensor's "
             "lights on?"
         )
-    saturated = float((image >= SATURATED).any(axis=-1).mean())
+    darker = cv2.inRange(image, np.zeros(3), np.full(3, SATURATED - 1.0))
+    saturated = 1.0 - cv2.countNonZero(darker) / darker.size
     if saturated > most_saturated:
         raise InputError(
             f"{name} is saturated in {100 * saturated:.0f} % of its pixels, at most "
@@ -78,8 +79,9 @@ def check_press(
     Raises:
         InputError: most of the image changed: another sensor, orientation or exposure.
     """
-    changed = np.abs(relative_change(reference, image)).max(axis=-1)
-    median = float(np.median(changed[reference.free & image.free]))
+    free = reference.free & image.free
+    changed = np.abs(value_change(reference.value[free], image.value[free])).max(axis=-1)
+    median = float(np.median(changed))
     if median > most_changed:
         raise InputError(
             f"{name} does not belong to the reference: half of the image differs from it by over "

@@ -141,6 +141,8 @@ def _match(
         against = np.hypot(off[..., 0], off[..., 1]) > _GATES_AMONG_NEIGHBOURS[0] * pitch_px
         match[against] = -1
         free = np.flatnonzero(match.ravel() < 0)
+        if free.size == 0:
+            break
         spare = np.setdiff1d(np.arange(len(spots)), match[match >= 0])
         carried = (last + _spread(moved, match >= 0)).reshape(-1, 2)
         again = _mutually_nearest(spots[spare], carried[free], gate * pitch_px)

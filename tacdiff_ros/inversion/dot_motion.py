@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import RBFInterpolator
 
 from tacdiff_ros.calibration.marker_field import MarkerField
-from tacdiff_ros.optics.projection import unproject
+from tacdiff_ros.optics.projection import pixel_rays, reach, unproject
 from tacdiff_ros.sensor.parameters import Values
 
 Floats = NDArray[np.float64]
@@ -61,10 +61,10 @@ class DotMotion:
         both = self._seen & dots.found
         if int(both.sum()) < FEWEST_DOTS:
             return np.zeros_like(self._grid)
-        place = unproject(self._values, dots.position_px[both], -self._rise)
+        rays = pixel_rays(self._values, dots.position_px[both])
+        place = reach(self._values, rays, -self._rise)
         for _ in range(ROUNDS):
-            level = height(place[:, :2]) - self._rise
-            place = unproject(self._values, dots.position_px[both], level)
+            place = reach(self._values, rays, height(place[:, :2]) - self._rise)
         rest = self._rest[both]
         moved = place[:, :2] - rest
         shape = self._grid.shape

@@ -112,6 +112,7 @@ class HeightFitter:
         settled: bool = False,
         progress: Callable[[float], None] | None = None,
         checked: bool = True,
+        drawn: Callable[[], SlopeImages] | None = None,
     ) -> HeightFit:
         """Heights from an image.
 
@@ -123,8 +124,10 @@ class HeightFitter:
             settled: the start is near, so that pixels which do not fit count less at once.
             progress: told the share that is done.
             checked: the prediction is of the final heights, not of those one step before.
+            drawn: gives the images of `start`, see `draw_ahead`; without local inter-reflection.
         """
         height, seen, change = start, None, np.zeros(self.grid.shape)
+        ahead = None if drawn is None else drawn()
         self._renderer.drop_near_light()
         for step in range(steps):
             if self._near_light and step % NEAR_LIGHT_STEPS == 0:
@@ -133,14 +136,15 @@ class HeightFitter:
             outlier = (
                 OUTLIERS[2] if settled else max(OUTLIERS[0] * OUTLIERS[1] ** step, OUTLIERS[2])
             )
-            seen = self._equations(height, image, free, outlier)
+            seen = self._equations(height, image, free, outlier, ahead)
+            ahead = None
             solved = self._solver.step(seen[0], height, self._calm(height), ITERATIONS, TOLERANCE)
             change = solved + (MOMENTUM if step >= FIRST_MOMENTUM_STEP else 0.0) * change
             height = height + change
             if progress is not None:
                 progress((step + 1) / steps)
         if checked or seen is None:
-            seen = self._equations(height, image, free, OUTLIERS[2])
+            seen = self._equations(height, image, free, OUTLIERS[2], ahead)
         return self._result(height, image, *seen)
 
     def _result(
@@ -176,6 +180,14 @@ class HeightFitter:
             equations, height, self._calm(height), GUESS_ITERATIONS, TOLERANCE
         )
         return np.asarray(found, np.float64)
+
+    def draw_ahead(self, height: Floats) -> Callable[[], SlopeImages]:
+        """Begin to draw heights from which a fit will start; without local inter-reflection."""
+        if not height.any():
+            return lambda: self._untouched
+        self._renderer.drop_near_light()
+        self._show(height)
+        return self._renderer.begin_slope_images(self._settings)
 
     def untouched(self) -> Floats:
         """(h, w, 3) pixel values of the gel at rest, as this sensor shows it."""

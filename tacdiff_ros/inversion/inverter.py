@@ -194,17 +194,23 @@ class Inverter:
         """
         started = time.perf_counter()
         check_image(image, self.model, "the frame", MOST_SATURATED)
+        drawn = None
+        if self._last is not None and not self.settings.near_light:
+            drawn = self._fitter.draw_ahead(self._last)  # while dots are looked for
         dots = None if self._tracker is None else self._tracker.track(image)
         seen = self.compared(image, dots)
         warnings = check_press(self._untouched, seen, 1.0, "the frame", MOST_CHANGED)
         if self._is_quiet(seen):
             start, steps = np.zeros(self.grid.shape), 0
+            drawn = self._fitter.draw_ahead(start)
         elif self._last is None:
             start, steps = self._fitter.guess(seen.value, seen.free), self.settings.steps_streaming
         else:
             start, steps = self._last, self.settings.steps_streaming
         settled = self._last is not None
-        fit = self._fitter.fit(seen.value, seen.free, start, steps, settled, checked=False)
+        fit = self._fitter.fit(
+            seen.value, seen.free, start, steps, settled, checked=False, drawn=drawn
+        )
         self._last = fit.height_mm if steps else None
         return self._result(fit, dots, self._motion, seen, warnings, started)
 
@@ -236,8 +242,8 @@ class Inverter:
 
     def _is_quiet(self, seen: FitImage) -> bool:
         """Whether nothing touches the gel."""
-        both = (seen.free & self._untouched.free).astype(np.float64)
-        change = both[..., None] * (seen.value - self._untouched.value)
+        both = (seen.free & self._untouched.free).astype(np.float32)
+        change = both[..., None] * (seen.value - self._untouched.value).astype(np.float32)
         sums = [cv2.GaussianBlur(part, (0, 0), QUIET_BLUR_PX) for part in (change, both)]
         mean = np.abs(sums[0]).max(axis=-1) / np.maximum(sums[1], 0.1)
         return bool(255.0 * float(mean.max()) < QUIET_GREY)

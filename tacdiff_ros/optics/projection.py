@@ -59,12 +59,23 @@ def unproject(values: Values, pixels: ArrayLike, z_mm: ArrayLike = 0.0) -> NDArr
 
     NaN where the camera does not look toward the gel.
     """
+    return reach(values, pixel_rays(values, pixels), z_mm)
+
+
+def pixel_rays(values: Values, pixels: ArrayLike) -> NDArray[np.float64]:
+    """Unit directions (..., 3) in the frame `gel` of the rays of pixels (..., 2), in air."""
     pixels = np.asarray(pixels, np.float64)
     plane = (pixels - values["camera.centre_px"]) / values["camera.focal_px"]
     plane = plane * _undistortion(values, np.sum(plane**2, axis=-1))[..., None]
     direction = np.concatenate([plane, np.ones((*plane.shape[:-1], 1))], axis=-1)
     direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
-    direction = direction @ Rotation.from_rotvec(values["camera.rotation_rad"]).as_matrix().T
+    return direction @ Rotation.from_rotvec(values["camera.rotation_rad"]).as_matrix().T
+
+
+def reach(
+    values: Values, direction: NDArray[np.float64], z_mm: ArrayLike = 0.0
+) -> NDArray[np.float64]:
+    """Points (..., 3) mm where rays of `pixel_rays` meet planes z = `z_mm`, as in `unproject`."""
     height = np.broadcast_to(np.asarray(z_mm, np.float64), direction.shape[:-1])
     transverse = direction[..., :2] * values["layers.index"][0]
     point = np.broadcast_to(values["camera.position_mm"][:2], (*direction.shape[:-1], 2)).copy()

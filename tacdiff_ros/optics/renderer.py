@@ -153,12 +153,26 @@ class Renderer:
         One sample a pixel. By differences: one lane is drawn as it is, one tilted along x and one
         along y. What a slope does elsewhere (shadows, reflected light) is left out.
         """
+        return self.begin_slope_images(settings)()
+
+    def begin_slope_images(
+        self, settings: RenderSettings | None = None
+    ) -> Callable[[], SlopeImages]:
+        """Begin to draw `slope_images`; what is returned waits for them.
+
+        Other work can be done in between. The surface may be changed: what was begun stays.
+        """
         frame, seed = self._frame(settings)
         values = self._called("_flat_slopes", frame._replace(samples=1), seed)
-        parts = _on_host(values).reshape(3, frame.height_px, frame.width_px, 3)
-        value, along_x, along_y = parts
-        by_slope = np.stack([along_x - value, along_y - value], axis=-1) / np.float32(TILT)
-        return SlopeImages(value, by_slope)
+        dr.eval(values)
+
+        def finish() -> SlopeImages:
+            parts = _on_host(values).reshape(3, frame.height_px, frame.width_px, 3)
+            value, along_x, along_y = parts
+            by_slope = np.stack([along_x - value, along_y - value], axis=-1) / np.float32(TILT)
+            return SlopeImages(value, by_slope)
+
+        return finish
 
     def maps(self, settings: RenderSettings | None = None) -> SurfaceMaps:
         """Surface maps at the pixels' middles."""

@@ -12,6 +12,7 @@ from tacdiff_ros.errors import InputError
 UNSEEN_MM = 2e-4
 FEWEST_LINES = 3
 MOST_VERTICES = 4_000_000
+MAX_UNEVEN_MM = 1e-4  # of a grid line at rest
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,11 @@ class GelSurface:
 
     def _check_rest_grid(self) -> None:
         grid = self.rest.reshape(self.rows, self.columns, 3)
-        even = np.allclose(grid[:, :, 0], grid[0, :, 0], atol=1e-4) and np.allclose(
-            grid[:, :, 1].T, grid[:, 0, 1], atol=1e-4
+        uneven_mm = max(
+            float(np.abs(grid[:, :, 0] - grid[:1, :, 0]).max()),
+            float(np.abs(grid[:, :, 1] - grid[:, :1, 1]).max()),
         )
+        even = uneven_mm <= MAX_UNEVEN_MM
         rising = (np.diff(grid[0, :, 0]) > 0).all() and (np.diff(grid[:, 0, 1]) > 0).all()
         if not (even and rising):
             raise InputError(
@@ -119,12 +122,15 @@ class GelSurface:
             )
 
     def _check_folds(self) -> None:
-        corners = self.position[self.triangles].astype(np.float64)
-        normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-        folded = int(np.count_nonzero(normal[:, 2] >= 0))
+        x, y = self.position[:, :2].T.reshape(2, self.rows, self.columns).astype(np.float64)
+        right_x, right_y = np.diff(x, axis=1), np.diff(y, axis=1)
+        down_x, down_y = np.diff(x, axis=0), np.diff(y, axis=0)
+        first = right_x[:-1] * down_y[:, :-1] - right_y[:-1] * down_x[:, :-1]
+        second = right_x[1:] * down_y[:, 1:] - right_y[1:] * down_x[:, 1:]
+        folded = int(np.count_nonzero(first <= 0) + np.count_nonzero(second <= 0))
         if folded:
             raise InputError(
-                f"gel surface: {folded} of {len(normal)} triangles are turned over or have no "
+                f"gel surface: {folded} of {2 * first.size} triangles are turned over or have no "
                 "area: it folds onto itself; use a smaller step or a finer mesh"
             )
 

@@ -79,13 +79,11 @@ def fit_image(
     inside = np.s_[: height * share, : width * share]
     weight = free[inside].astype(np.float32)
     masked = image[inside] * (weight / np.float32(WHITE))[..., None]
-    if share > 1:  # the mean of each block
-        weight, masked = (
-            cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA)
-            for part in (weight, masked)
-        )
-    value = masked / np.maximum(weight, np.float32(1e-6))[..., None]
-    return FitImage(value.astype(np.float64), weight >= LEAST_SHARE)
+    size = width, height
+    share_free = np.asarray(cv2.resize(weight, size, interpolation=cv2.INTER_AREA))  # of each block
+    mean = np.asarray(cv2.resize(masked, size, interpolation=cv2.INTER_AREA))
+    value = mean / np.maximum(share_free, np.float32(1e-6))[..., None]
+    return FitImage(value.astype(np.float64), share_free >= LEAST_SHARE)
 
 
 def value_change(before: Floats, after: Floats) -> Floats:

@@ -27,9 +27,9 @@ from tables import dump, print_rows
 from tacdiff_ros.action import Acquire
 from tacdiff_ros.msg import AcquisitionState
 
-from tacdiff_ros.acquisition.bag_reading import messages, open_run
-from tacdiff_ros.acquisition.recording import FREE_SPACE_BYTES
 from tacdiff_ros.cli.processes import isolated_environment
+from tacdiff_ros.recording.bag_reading import messages, open_run
+from tacdiff_ros.recording.run_recorder import FREE_SPACE_BYTES
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 FORCE_LIMIT_N = 6.0

@@ -30,13 +30,14 @@ from tacdiff_ros.calibration.calibrate import (
     calibrate,
     residuals,
 )
-from tacdiff_ros.calibration.camera_pose import CameraPriors, dot_places, lattice_mm
+from tacdiff_ros.calibration.camera_pose import CameraPriors
 from tacdiff_ros.calibration.light_fit import LightFitSettings
-from tacdiff_ros.calibration.marker_detection import detect_markers
+from tacdiff_ros.markers.detection import detect_markers
 from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.optics.projection import project
 from tacdiff_ros.optics.renderer import Renderer
 from tacdiff_ros.sensor.gel_surface import GelSurface
+from tacdiff_ros.sensor.marker_positions import lattice_positions_mm, marker_positions_mm
 from tacdiff_ros.sensor.parameters import parameter_values
 from tacdiff_ros.sensor.sensor_file import default_sensor
 from tacdiff_ros.sensor.sensor_model import SensorModel
@@ -142,14 +143,14 @@ def print_bound_deg(truth: SensorModel) -> float:
     The dots' lattice is what a camera can be fitted to; how far a print is off it cannot be told
     from a turned camera. So this much is lost to any method.
     """
-    values, lattice = parameter_values(truth), lattice_mm(truth.markers).reshape(-1, 3)
+    values, lattice = parameter_values(truth), lattice_positions_mm(truth.markers).reshape(-1, 3)
     seen = project(values, lattice)
     columns = []
     for name in ("camera.position_mm", "camera.rotation_rad"):
         for axis in range(3):
             moved = {**values, name: values[name] + NUDGE * np.eye(3)[axis]}
             columns.append((project(moved, lattice) - seen).ravel() / NUDGE)
-    printed = (project(values, dot_places(truth).reshape(-1, 3)) - seen).ravel()
+    printed = (project(values, marker_positions_mm(truth).reshape(-1, 3)) - seen).ravel()
     found = np.linalg.lstsq(np.stack(columns, axis=1), printed, rcond=None)[0]
     return float(np.degrees(np.linalg.norm(found[3:])))
 
@@ -157,8 +158,8 @@ def print_bound_deg(truth: SensorModel) -> float:
 def truth_row(unit: VirtualUnit, found: Calibration) -> dict[str, Any]:
     """A calibration beside the truth; the truth's pattern centre is where the fit's origin is."""
     true, fitted = parameter_values(unit.model), parameter_values(found.model)
-    seen = project(true, dot_places(unit.model))
-    away = np.linalg.norm(project(fitted, dot_places(found.model)) - seen, axis=-1)
+    seen = project(true, marker_positions_mm(unit.model))
+    away = np.linalg.norm(project(fitted, marker_positions_mm(found.model)) - seen, axis=-1)
     centre = np.append(true["markers.centre_mm"], 0.0)
     shift = fitted["camera.position_mm"] - (true["camera.position_mm"] - centre)
     turn = np.linalg.norm(fitted["camera.rotation_rad"] - true["camera.rotation_rad"])

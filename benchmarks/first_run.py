@@ -84,7 +84,7 @@ def measure_quick(_options: argparse.Namespace) -> Part:
     import cv2
     import numpy as np
 
-    from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+    from tacdiff_ros.geometry.indenter_pose import IndenterPose
     from tacdiff_ros.virtual.frames import GeneratedFrames
 
     with tempfile.TemporaryDirectory(prefix="first_run") as scratch:

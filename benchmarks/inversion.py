@@ -25,7 +25,6 @@ from calibration import knowing_lens, presses_of
 from press_scores import RealSet, read_set
 from tables import Part, run_parts
 
-from tacdiff_ros.acquisition.frame_sources import open_frames
 from tacdiff_ros.calibration.calibrate import CalibrationSettings, calibrate
 from tacdiff_ros.calibration.camera_pose import CameraPriors
 from tacdiff_ros.evaluation.surface_error import (
@@ -34,9 +33,10 @@ from tacdiff_ros.evaluation.surface_error import (
     moved_origin,
     surface_error,
 )
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
+from tacdiff_ros.images.frame_sources import open_frames
 from tacdiff_ros.inversion.inversion_settings import STREAMING
 from tacdiff_ros.inversion.inverter import Inversion, Inverter
-from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.mechanics.live.live_gel import LiveGel
 from tacdiff_ros.mechanics.surface_refinement import refine_surface

@@ -21,12 +21,10 @@ ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from tacdiff_ros.calibration.markers import (  # noqa: E402
-    MarkerField,
-    MarkerTracker,
-    detect_markers,
-)
 from tacdiff_ros.errors import InputError  # noqa: E402
+from tacdiff_ros.markers.detection import detect_markers  # noqa: E402
+from tacdiff_ros.markers.marker_field import MarkerField  # noqa: E402
+from tacdiff_ros.markers.tracking import MarkerTracker  # noqa: E402
 from tacdiff_ros.sensor.marker_grid import MarkerGrid  # noqa: E402
 
 #: The two gels in the data.

@@ -28,18 +28,19 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
 from contact_references import converged_layer_force, dimitriadis, hertz
+from fit_live_gel import compare, record
 from tables import dump, print_rows
 
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics import gel_solver
 from tacdiff_ros.mechanics.elasticity import ElasticPad
 from tacdiff_ros.mechanics.gel_solver import GelSolver
 from tacdiff_ros.mechanics.gel_state import GelState
-from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenters.build import SHAPES, build_indenter
 from tacdiff_ros.mechanics.layer_compliance import BondedLayer
-from tacdiff_ros.mechanics.live.agreement import compare, record
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.mechanics.pad_mesh import PadMesh, build_pad_mesh, full_matrix
 from tacdiff_ros.mechanics.pardiso import CondensedFactor

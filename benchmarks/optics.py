@@ -22,10 +22,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from gradient_check import VERTICES, check_gradient, parameter_names
 from optics_cases import TOUCHES, mixed_unit, surface, unit
 from tables import dump, print_rows
 
-from tacdiff_ros.optics.gradient_check import VERTICES, check_gradient, parameter_names
 from tacdiff_ros.optics.path_reference import PathSettings, path_reference
 from tacdiff_ros.optics.renderer import Renderer, RenderSettings
 from tacdiff_ros.sensor.sensor_file import default_sensor

@@ -20,13 +20,13 @@ from tacdiff_ros.calibration.calibrate import (
 from tacdiff_ros.calibration.calibration_folder import read_image, spread_presses
 from tacdiff_ros.calibration.camera_pose import fit_camera
 from tacdiff_ros.calibration.contact_search import ContactSearch
-from tacdiff_ros.calibration.fit_images import dot_mask, fit_image
-from tacdiff_ros.calibration.marker_detection import detect_markers
-from tacdiff_ros.calibration.marker_field import MarkerField
-from tacdiff_ros.calibration.marker_tracking import MarkerTracker
 from tacdiff_ros.calibration.press_fit import PressFit, PressFitter
 from tacdiff_ros.calibration.press_surfaces import PressSurfaces
 from tacdiff_ros.calibration.rendered_mask import refine_by_mask
+from tacdiff_ros.images.fit_image import dot_mask, fit_image
+from tacdiff_ros.markers.detection import detect_markers
+from tacdiff_ros.markers.marker_field import MarkerField
+from tacdiff_ros.markers.tracking import MarkerTracker
 from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.optics.renderer import Renderer
 from tacdiff_ros.sensor.sensor_file import default_sensor

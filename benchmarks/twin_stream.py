@@ -25,10 +25,10 @@ from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image
 from tacdiff_ros.msg import SimRealMetrics
 
-from tacdiff_ros.acquisition.pose import Pose
 from tacdiff_ros.cli.processes import isolated_environment, running_node
 from tacdiff_ros.cli.virtual_graph import parameters
-from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
+from tacdiff_ros.geometry.pose import Pose
 from tacdiff_ros.mechanics.trajectory import Trajectory, plan_trajectory
 from tacdiff_ros.nodes.conversion.cdr_layout import find_layout
 from tacdiff_ros.nodes.conversion.geometry import to_pose

@@ -36,7 +36,7 @@ def unit_folder(tmp_path_factory) -> UnitFolder:
     """Drawn with shadows, more samples and noise, over surfaces of the full solver."""
     if llvm.find_library() is None:
         pytest.skip("no LLVM >= 19 is installed, Mitsuba cannot run")
-    from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+    from tacdiff_ros.geometry.indenter_pose import IndenterPose
     from tacdiff_ros.mechanics.indenters.build import build_indenter
     from tacdiff_ros.mechanics.surface_refinement import refine_surface
     from tacdiff_ros.mechanics.touch import SolverSettings, Touch
@@ -88,7 +88,7 @@ class CalibratedUnit:
 def calibrated_unit(unit_folder) -> CalibratedUnit:
     """Half a minute on two cores."""
     from tacdiff_ros.calibration.calibrate import CalibrationSettings, PressImage, calibrate
-    from tacdiff_ros.image_file import read_image
+    from tacdiff_ros.images.image_file import read_image
     from tacdiff_ros.mechanics.indenters.build import build_indenter
     from tacdiff_ros.sensor.sensor_file import default_sensor
 

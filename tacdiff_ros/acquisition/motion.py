@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.acquisition.pose import Pose
+from tacdiff_ros.geometry.pose import Pose
 
 PEAK_OVER_MEAN_SPEED = 1.875  # of the minimum-jerk profile 10 s^3 - 15 s^4 + 6 s^5, at its middle
 

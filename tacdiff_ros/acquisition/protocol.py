@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.settings_file import read_settings
 
 MAXIMUM_FILE_BYTES = 64 * 1024

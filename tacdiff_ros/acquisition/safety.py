@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tacdiff_ros.acquisition.faults import Cause, Fault
-from tacdiff_ros.acquisition.pose import Pose
 from tacdiff_ros.acquisition.robot_state import RobotMode, RobotState
 from tacdiff_ros.acquisition.stream_watch import StreamWatch
+from tacdiff_ros.geometry.pose import Pose
 
 Vector = tuple[float, float, float]
 MOTION_MODES = (RobotMode.IDLE, RobotMode.MOVE)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.acquisition.pose import Pose
 from tacdiff_ros.acquisition.protocol import Phase
 from tacdiff_ros.acquisition.robot_state import RobotState
 from tacdiff_ros.acquisition.synchronisation import StateBuffer
+from tacdiff_ros.geometry.pose import Pose
 
 STATE_WAIT_S = 0.1  # an image waits so long for a robot state after its stamp
 STATE_GAP_LIMIT_S = 0.05  # a state farther away says nothing about the image

@@ -23,13 +23,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from tacdiff_ros.acquisition.contact import ImageContact
 from tacdiff_ros.acquisition.faults import CAUSES_WITHOUT_CONTROL, Cause, Fault
 from tacdiff_ros.acquisition.motion import ComplianceCorrection, MinimumJerkMotion, plan_motion
-from tacdiff_ros.acquisition.pose import Pose
 from tacdiff_ros.acquisition.protocol import Phase, Protocol, Trial
 from tacdiff_ros.acquisition.robot_state import RobotState
 from tacdiff_ros.acquisition.safety import SafetyLimits, SafetyMonitor
 from tacdiff_ros.acquisition.sampling import Activity, Sample, Sampler
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
+from tacdiff_ros.geometry.pose import Pose
+from tacdiff_ros.geometry.rig import Rig
 
 CAUSES_THAT_MAY_RETRACT = frozenset(
     {Cause.STALE_IMAGES, Cause.IMAGE_CHANGED_FORMAT, Cause.CANCELLED, Cause.TERMINATED}
@@ -84,20 +85,6 @@ class SessionSettings(BaseModel):
             ge=1, le=100, description="so many states in a row above the contact force are contact"
         ),
     ] = 5
-
-
-@dataclass(frozen=True)
-class Rig:
-    """Where things are.
-
-    Attributes:
-        end_effector_to_gel: pose of the frame `gel` in the end effector.
-        base_to_indenter: pose of the indenter in the robot base; its z axis is that of `gel` at
-            contact (from the sensor into the indenter), its origin the tip.
-    """
-
-    end_effector_to_gel: Pose
-    base_to_indenter: Pose
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.acquisition.pose import Pose
 from tacdiff_ros.acquisition.robot_state import RobotState
+from tacdiff_ros.geometry.pose import Pose
 
 
 @dataclass(frozen=True)

@@ -21,25 +21,25 @@ from tacdiff_ros.blas_threads import one_blas_thread
 from tacdiff_ros.calibration.camera_pose import CameraFit, CameraPriors, fit_camera
 from tacdiff_ros.calibration.contact_search import ContactSearch, relative_change, slopes
 from tacdiff_ros.calibration.dot_texture import DotTexture, fit_dot_texture
-from tacdiff_ros.calibration.fit_images import FitImage, fit_image
 from tacdiff_ros.calibration.flat_field import with_flat_field
-from tacdiff_ros.calibration.image_checks import (
-    MOST_SATURATED_PRESS,
-    check_image,
-    check_press,
-    detail,
-)
 from tacdiff_ros.calibration.light_fit import LightFit, LightFitSettings, PressView, fit_lights
 from tacdiff_ros.calibration.light_start import shading_gradient, turned_lights
 from tacdiff_ros.calibration.light_vector import LightVector
-from tacdiff_ros.calibration.marker_detection import detect_markers
-from tacdiff_ros.calibration.marker_field import MarkerField
-from tacdiff_ros.calibration.marker_tracking import MarkerTracker
 from tacdiff_ros.calibration.press_fit import PressFit, PressFitter
 from tacdiff_ros.calibration.press_surfaces import PressSurfaces
 from tacdiff_ros.calibration.rendered_mask import MaskFit, refine_by_mask
 from tacdiff_ros.calibration.settled_camera import settled_camera
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.images.fit_image import FitImage, fit_image
+from tacdiff_ros.images.image_checks import (
+    MOST_SATURATED_PRESS,
+    check_image,
+    check_press,
+    detail,
+)
+from tacdiff_ros.markers.detection import detect_markers
+from tacdiff_ros.markers.marker_field import MarkerField
+from tacdiff_ros.markers.tracking import MarkerTracker
 from tacdiff_ros.mechanics.indenters.indenter import Indenter
 from tacdiff_ros.optics.variant import start_mitsuba
 from tacdiff_ros.sensor.parameters import parameter_values, with_parameter_values

@@ -17,8 +17,8 @@ from tacdiff_ros.calibration.calibrate import (
     Progress,
     calibrate,
 )
-from tacdiff_ros.calibration.image_checks import MOST_SATURATED_PRESS, check_image
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.images.image_checks import MOST_SATURATED_PRESS, check_image
 from tacdiff_ros.mechanics.indenter_spec import parse_indenter
 from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.sensor.sensor_file import write_sensor

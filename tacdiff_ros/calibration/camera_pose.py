@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, least_squares
 
-from tacdiff_ros.calibration.marker_field import MarkerField
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.markers.marker_field import MarkerField
 from tacdiff_ros.optics.projection import project
+from tacdiff_ros.sensor.marker_positions import lattice_positions_mm
 from tacdiff_ros.sensor.parameters import Values, parameter_values, with_parameter_values
 from tacdiff_ros.sensor.sensor_model import Markers, SensorModel
 
@@ -84,7 +85,7 @@ def fit_camera(
     """
     markers = _checked_markers(model, dots)
     parts = CameraFreedom.of(model, priors or CameraPriors())
-    lattice = lattice_mm(markers)
+    lattice = lattice_positions_mm(markers)
     homography, used = _homography(lattice, dots)
     noise_px = PRINT_MM / model.mm_per_px
     fits = [
@@ -116,30 +117,6 @@ def _check_agreement(used: int, found: int, rms_px: float) -> None:
             f"flat pattern, by {rms_px:.1f} px on average: check grid and pitch, and that the "
             "sensor is untouched"
         )
-
-
-def lattice_mm(markers: Markers) -> Floats:
-    """(rows, columns, 3) places of perfect dots in the frame `gel`, in mm.
-
-    Their rims, which are what is seen of them, stand half the print's height above the gel.
-    """
-    column = (np.arange(markers.columns) - (markers.columns - 1) / 2) * markers.pitch_mm[0]
-    row = (np.arange(markers.rows) - (markers.rows - 1) / 2) * markers.pitch_mm[1]
-    x, y = np.meshgrid(column + markers.centre_mm[0], row + markers.centre_mm[1])
-    return np.stack([x, y, np.full_like(x, -0.5 * markers.height_mm)], axis=-1)
-
-
-def dot_places(model: SensorModel) -> Floats:
-    """(rows, columns, 3) places of a sensor's own dots on the untouched gel, in mm.
-
-    Raises:
-        InputError: the sensor has no dots.
-    """
-    if model.markers is None:
-        raise InputError("the sensor file has no markers")
-    places = lattice_mm(model.markers)
-    places[..., :2] += parameter_values(model)["markers.offset_mm"].reshape(*places.shape[:2], 2)
-    return places
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.calibration.fit_images import FitImage, value_change
 from tacdiff_ros.calibration.press_surfaces import Press, PressSurfaces
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.images.fit_image import FitImage, value_change
 from tacdiff_ros.optics.projection import unproject
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.parameters import parameter_values

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.calibration.camera_pose import dot_places
 from tacdiff_ros.optics.projection import project
+from tacdiff_ros.sensor.marker_positions import marker_positions_mm
 from tacdiff_ros.sensor.parameters import Values, parameter_values, with_parameter_values
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
@@ -110,7 +110,7 @@ class _Windows:
         self._image = image.astype(np.float64) / 255.0
         values, markers = parameter_values(model), model.markers
         assert markers is not None  # noqa: S101
-        pixel = project(values, dot_places(model)).reshape(-1, 2)
+        pixel = project(values, marker_positions_mm(model)).reshape(-1, 2)
         half = int(WINDOW * min(markers.pitch_mm) / model.mm_per_px)
         radius = 0.5 * markers.diameter_mm / model.mm_per_px
         last = np.array(image.shape[1::-1]) - 1

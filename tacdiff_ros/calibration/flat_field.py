@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.calibration.fit_images import FitImage
+from tacdiff_ros.images.fit_image import FitImage
 from tacdiff_ros.sensor.sensor_model import FlatField, SensorModel
 
 ROWS, COLUMNS = 36, 48

@@ -17,11 +17,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.calibration.fit_images import FitImage
 from tacdiff_ros.calibration.light_vector import COLOURS, KINDS, LightVector
 from tacdiff_ros.calibration.press_surfaces import Press, PressedGel, PressSurfaces, shifted
 from tacdiff_ros.calibration.unit_lights import UnitImages, UnitLights
-from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
+from tacdiff_ros.images.fit_image import FitImage
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel
 

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import RectBivariateSpline
 
-from tacdiff_ros.calibration.fit_images import FitImage
-from tacdiff_ros.calibration.marker_field import MarkerField
 from tacdiff_ros.calibration.press_surfaces import Press, PressedGel, PressSurfaces, shifted
-from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
+from tacdiff_ros.images.fit_image import FitImage
+from tacdiff_ros.markers.marker_field import MarkerField
 from tacdiff_ros.optics.projection import project, unproject
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.parameters import parameter_values

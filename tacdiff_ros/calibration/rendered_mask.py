@@ -16,16 +16,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.calibration.camera_pose import (
-    CameraFit,
-    CameraFreedom,
-    CameraPriors,
-    lattice_mm,
-)
-from tacdiff_ros.calibration.marker_blobs import darkness_map
-from tacdiff_ros.calibration.marker_field import MarkerField
+from tacdiff_ros.calibration.camera_pose import CameraFit, CameraFreedom, CameraPriors
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.markers.blobs import darkness_map
+from tacdiff_ros.markers.marker_field import MarkerField
 from tacdiff_ros.optics.projection import project, unproject
+from tacdiff_ros.sensor.marker_positions import lattice_positions_mm
 from tacdiff_ros.sensor.parameters import Values, with_parameter_values
 from tacdiff_ros.sensor.sensor_model import Markers
 
@@ -149,7 +145,7 @@ class _Problem:
             used,
             pixels.astype(np.float64),
             darkness[pixels[..., 1], pixels[..., 0]].astype(np.float64),
-            lattice_mm(markers)[used][:, :2],
+            lattice_positions_mm(markers)[used][:, :2],
             np.concatenate([pose, lens, shape]),
             np.concatenate([freedom.prior, SHAPE_PRIOR]),
             np.array([print_mm, print_mm, SIZE_MM]),
@@ -237,7 +233,7 @@ class _Problem:
         self, fit: CameraFit, vector: Floats, local: Floats, seen_px: Floats, steps: int
     ) -> MaskFit:
         values = self.values(vector)
-        everywhere = lattice_mm(self.markers)
+        everywhere = lattice_positions_mm(self.markers)
         on_lattice = project(values, everywhere) - seen_px
         offset = np.zeros((*self.used.shape, 2))
         offset[self.used] = local[:, :2]

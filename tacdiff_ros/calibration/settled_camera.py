@@ -12,15 +12,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.calibration.camera_pose import (
-    CameraFit,
-    CameraPriors,
-    dot_places,
-    fit_camera,
-    lattice_mm,
-)
-from tacdiff_ros.calibration.marker_field import MarkerField
+from tacdiff_ros.calibration.camera_pose import CameraFit, CameraPriors, fit_camera
+from tacdiff_ros.markers.marker_field import MarkerField
 from tacdiff_ros.optics.projection import project, unproject
+from tacdiff_ros.sensor.marker_positions import lattice_positions_mm, marker_positions_mm
 from tacdiff_ros.sensor.parameters import parameter_values, with_parameter_values
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
@@ -47,14 +42,14 @@ def settled_camera(
     Raises:
         InputError: as `fit_camera`.
     """
-    seen = project(parameter_values(model), dot_places(model))
+    seen = project(parameter_values(model), marker_positions_mm(model))
     markers = model.markers
     assert markers is not None  # noqa: S101
     diameter = np.full(used.shape, markers.diameter_mm / model.mm_per_px)
     lens = {name: parameter_values(before)[name] for name in LENS}
     start = with_parameter_values(model, lens)
     fit = fit_camera(start, MarkerField.where(used, seen, diameter), priors)
-    lattice = lattice_mm(fit.model.markers or markers)
+    lattice = lattice_positions_mm(fit.model.markers or markers)
     place = unproject(parameter_values(fit.model), seen, lattice[..., 2])
     offset = np.where(used[..., None], (place - lattice)[..., :2], 0.0)
     return with_parameter_values(fit.model, {"markers.offset_mm": offset.reshape(-1, 2)}), fit

@@ -19,7 +19,7 @@ from rich.progress import Progress
 
 from tacdiff_ros.cli.output_folder import check_output_folder
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.image_file import read_image
+from tacdiff_ros.images.image_file import read_image
 from tacdiff_ros.output_files import json_text, write_files
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
 from tacdiff_ros.sensor.sensor_model import SensorModel
@@ -27,9 +27,9 @@ from tacdiff_ros.shortages import explain
 
 if TYPE_CHECKING:
     from tacdiff_ros.mechanics.material import GelMaterial
+    from tacdiff_ros.replay.replay import PoseOffset, ReplayResult
+    from tacdiff_ros.replay.replay_frames import Recording
     from tacdiff_ros.twin.live_twin import Drawing
-    from tacdiff_ros.twin.replay import PoseOffset, ReplayResult
-    from tacdiff_ros.twin.replay_frames import Recording
 
 FILES = ("report.html", "metrics.json", "frames.csv", "timing.json")
 LARGEST_OFFSET_MM = 10.0
@@ -76,8 +76,8 @@ def benchmark(
 ) -> None:
     """Replay a recording: report.html, metrics.json, frames.csv, timing.json."""
     from tacdiff_ros.mechanics.material import GelMaterial
-    from tacdiff_ros.twin.replay import PoseOffset
-    from tacdiff_ros.twin.replay_frames import open_recording
+    from tacdiff_ros.replay.replay import PoseOffset
+    from tacdiff_ros.replay.replay_frames import open_recording
 
     if not all(math.isfinite(v) and abs(v) <= LARGEST_OFFSET_MM for v in offset[:3]):
         raise InputError(f"--offset {offset}: lengths up to {LARGEST_OFFSET_MM:g} mm")
@@ -141,9 +141,9 @@ def replay_to(
     Raises:
         InputError: the recording, its indenter or the network cannot be used, and why.
     """
-    from tacdiff_ros.twin.image_replay import replay_images
+    from tacdiff_ros.replay.image_replay import replay_images
+    from tacdiff_ros.replay.replay import replay
     from tacdiff_ros.twin.live_twin import LiveTwin
-    from tacdiff_ros.twin.replay import replay
 
     check_output_folder(out, FILES)
     spec = indenter or recording.indenter
@@ -192,7 +192,7 @@ def _metrics(
     result: ReplayResult, model: SensorModel, indenter: str, simulator: str
 ) -> dict[str, Any]:
     """Nothing in it depends on the machine or the time."""
-    from tacdiff_ros.evaluation.replay_scores import by_depth, by_phase, summarise
+    from tacdiff_ros.replay.replay_scores import by_depth, by_phase, summarise
 
     return {
         "sensor_id": model.sensor_id,
@@ -216,7 +216,7 @@ def _write(
     result: ReplayResult,
 ) -> None:
     """Write the report and the figures; the report first, it is the largest."""
-    from tacdiff_ros.evaluation.replay_report import write_replay_report
+    from tacdiff_ros.reports.replay_report import write_replay_report
 
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -234,7 +234,7 @@ def _write(
 
 def _table(result: ReplayResult) -> str:
     """CSV text of the frames, a row each."""
-    from tacdiff_ros.evaluation.replay_scores import values_of
+    from tacdiff_ros.replay.replay_scores import values_of
 
     text = io.StringIO(newline="")
     writer = csv.writer(text)

@@ -18,13 +18,13 @@ from rich.progress import Progress
 
 from tacdiff_ros.calibration.calibration_folder import read_folder, spread_presses
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.image_file import read_image
+from tacdiff_ros.images.image_file import read_image
 from tacdiff_ros.output_files import check_space
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor, write_sensor
 
 if TYPE_CHECKING:
     from tacdiff_ros.calibration.calibrate import Calibration
-    from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+    from tacdiff_ros.geometry.indenter_pose import IndenterPose
 
 Image = NDArray[np.uint8]
 MOST_PRESSES = 16
@@ -89,7 +89,7 @@ def calibrate(
         )
     figures = residuals(found)
     if report is not None:
-        from tacdiff_ros.evaluation.calibration_report import write_calibration_report
+        from tacdiff_ros.reports.calibration_report import write_calibration_report
 
         write_calibration_report(found, model, given.reference, given.presses, report)
     write_sensor(found.model, out)
@@ -123,7 +123,7 @@ def _offset(given: _GivenImages, found: Calibration) -> dict[str, float] | None:
     """What `tacdiff benchmark --offset` takes, where the presses' poses were recorded."""
     if given.poses is None:
         return None
-    from tacdiff_ros.twin.recorded_presses import pose_offset
+    from tacdiff_ros.replay.recorded_presses import pose_offset
 
     offset = pose_offset(given.poses, found)
     values = (offset.x_mm, offset.y_mm, offset.depth_mm, math.degrees(offset.yaw_rad))
@@ -205,8 +205,8 @@ def _from_folder(folder: Path, count: int) -> _GivenImages:
 
 def _from_run(folder: Path, indenters: list[str], count: int) -> _GivenImages:
     """An untouched frame of a run, and presses that are far apart; the run names its indenter."""
-    from tacdiff_ros.acquisition.bag_reading import open_run
-    from tacdiff_ros.twin.recorded_presses import recorded_presses
+    from tacdiff_ros.recording.bag_reading import open_run
+    from tacdiff_ros.replay.recorded_presses import recorded_presses
 
     found = recorded_presses(open_run(folder))
     specs = indenters or [found.indenter]

@@ -10,11 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
-from tacdiff_ros.calibration.marker_detection import detect_markers
-from tacdiff_ros.calibration.marker_field import MarkerField
 from tacdiff_ros.evaluation.agreement import Agreement, compare_images, side_by_side
 from tacdiff_ros.evaluation.image_metrics import ImageScore
-from tacdiff_ros.image_file import read_image
+from tacdiff_ros.images.image_file import read_image
+from tacdiff_ros.markers.detection import detect_markers
+from tacdiff_ros.markers.marker_field import MarkerField
 from tacdiff_ros.output_files import png_bytes, write_file
 from tacdiff_ros.sensor.marker_grid import MarkerGrid
 

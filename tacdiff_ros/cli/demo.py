@@ -12,15 +12,15 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from tacdiff_ros.acquisition.bag_reading import RecordedRun, open_run
-from tacdiff_ros.acquisition.frame_sources import open_frames
-from tacdiff_ros.calibration.markers import detect_markers
 from tacdiff_ros.cli.virtual_graph import GraphRun, parameters, require_ros, run_graph
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.evaluation.acquisition_report import write_report
-from tacdiff_ros.evaluation.story_report import Chapter, write_story
+from tacdiff_ros.images.frame_sources import open_frames
 from tacdiff_ros.machine.checks import require_demo
+from tacdiff_ros.markers.detection import detect_markers
 from tacdiff_ros.output_files import png_bytes, write_file
+from tacdiff_ros.recording.bag_reading import RecordedRun, open_run
+from tacdiff_ros.reports.acquisition_report import write_report
+from tacdiff_ros.reports.story_report import Chapter, write_story
 from tacdiff_ros.sensor.marker_grid import MarkerGrid
 from tacdiff_ros.sensor.sensor_file import write_sensor
 from tacdiff_ros.shortages import explain
@@ -139,8 +139,8 @@ def _given_frames(job: _Job, frames: Path, grid: MarkerGrid, trials: int) -> dic
 
 
 def _whole_job(job: _Job, seed: int, trials: int) -> dict[str, Any]:
-    from tacdiff_ros.twin.demo_stages import calibration_chapter, inversion_chapter, live_chapter
-    from tacdiff_ros.twin.recorded_truth import read_comparisons
+    from tacdiff_ros.cli.demo_stages import calibration_chapter, inversion_chapter, live_chapter
+    from tacdiff_ros.replay.recorded_truth import read_comparisons
     from tacdiff_ros.virtual.virtual_sensor import virtual_unit
 
     truth = virtual_unit(seed)
@@ -203,10 +203,10 @@ def _virtual_sensor(seed: int, indenter: str) -> list[str]:
 
 
 def _calibrate(job: _Job, ball: RecordedRun) -> Any:
-    from tacdiff_ros.evaluation.calibration_report import write_calibration_report
+    from tacdiff_ros.cli.demo_stages import calibrate_from
+    from tacdiff_ros.replay.recorded_presses import recorded_presses
+    from tacdiff_ros.reports.calibration_report import write_calibration_report
     from tacdiff_ros.sensor.sensor_file import default_sensor
-    from tacdiff_ros.twin.demo_stages import calibrate_from
-    from tacdiff_ros.twin.recorded_presses import recorded_presses
 
     with job.console.status("calibrating"):
         done = calibrate_from(recorded_presses(ball))
@@ -221,8 +221,8 @@ def _calibrate(job: _Job, ball: RecordedRun) -> Any:
 def _replay(job: _Job, cross: RecordedRun, calibrated: Any) -> Any:
     from tacdiff_ros.cli.benchmark import replay_to
     from tacdiff_ros.mechanics.material import GelMaterial
-    from tacdiff_ros.twin.replay import PoseOffset
-    from tacdiff_ros.twin.replay_frames import open_recording
+    from tacdiff_ros.replay.replay import PoseOffset
+    from tacdiff_ros.replay.replay_frames import open_recording
 
     return replay_to(
         job.out / "benchmark",
@@ -239,7 +239,7 @@ def _replay(job: _Job, cross: RecordedRun, calibrated: Any) -> Any:
 
 
 def _invert(job: _Job, cross: RecordedRun, calibrated: Any, truth: Any) -> Any:
-    from tacdiff_ros.twin.demo_stages import invert_stills
+    from tacdiff_ros.cli.demo_stages import invert_stills
 
     with job.console.status("inverting"):
         return invert_stills(cross, calibrated, truth)
@@ -294,7 +294,7 @@ def _figures(
     calibrated: Any,
     acquired: dict[str, Any],
 ) -> dict[str, Any]:
-    from tacdiff_ros.twin.demo_stages import live_figures
+    from tacdiff_ros.cli.demo_stages import live_figures
 
     every = replayed.metrics["all"]
     figures: dict[str, Any] = {

@@ -17,7 +17,7 @@ from rich.progress import Progress
 from tacdiff_ros.cli.first_run import first_run
 from tacdiff_ros.cli.output_folder import check_output_folder
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.image_file import read_image
+from tacdiff_ros.images.image_file import read_image
 from tacdiff_ros.inversion.inversion_settings import InversionSettings
 from tacdiff_ros.output_files import json_text, npy_bytes, png_bytes, write_files
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor

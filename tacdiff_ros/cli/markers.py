@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from tacdiff_ros.acquisition.frame_sources import IMAGE_ENDINGS, FrameSource, open_frames
-from tacdiff_ros.calibration.markers import MarkerField, MarkerTracker, detect_markers
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.image_file import read_image
+from tacdiff_ros.images.frame_sources import IMAGE_ENDINGS, FrameSource, open_frames
+from tacdiff_ros.images.image_file import read_image
+from tacdiff_ros.markers.detection import detect_markers
+from tacdiff_ros.markers.marker_field import MarkerField
+from tacdiff_ros.markers.tracking import MarkerTracker
 from tacdiff_ros.sensor.marker_grid import MarkerGrid
 
 

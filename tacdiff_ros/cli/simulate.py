@@ -19,7 +19,7 @@ from rich.progress import track
 from tacdiff_ros.cli.first_run import first_run
 from tacdiff_ros.cli.output_folder import check_output_folder
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenter_spec import parse_indenter
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.mechanics.trajectory import LARGEST_SHEAR_MM, LARGEST_TWIST_DEG, plan_touch

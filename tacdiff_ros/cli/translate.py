@@ -96,6 +96,6 @@ def _read_map(path: Path) -> NDArray[np.float32]:
 
 
 def _read_light(path: Path) -> NDArray[np.uint8]:
-    from tacdiff_ros.image_file import read_image
+    from tacdiff_ros.images.image_file import read_image
 
     return read_image(path)

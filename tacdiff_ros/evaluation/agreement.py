@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.calibration.marker_field import MarkerField
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.image_metrics import (
     ImageScore,
@@ -16,6 +15,7 @@ from tacdiff_ros.evaluation.image_metrics import (
     score_images,
     ssim_map,
 )
+from tacdiff_ros.markers.marker_field import MarkerField
 
 Image = NDArray[np.uint8]
 CHANGED_GREY = 8.0  # mean over channels, above which a pixel is touched

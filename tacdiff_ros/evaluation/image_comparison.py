@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.calibration.marker_detection import detect_markers
-from tacdiff_ros.calibration.marker_field import MarkerField
-from tacdiff_ros.calibration.marker_tracking import MarkerTracker
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.agreement import Agreement, compare_images
 from tacdiff_ros.evaluation.stamp_pairing import StampedPair, StampPairing
+from tacdiff_ros.markers.detection import detect_markers
+from tacdiff_ros.markers.marker_field import MarkerField
+from tacdiff_ros.markers.tracking import MarkerTracker
 from tacdiff_ros.sensor.marker_grid import MarkerGrid
 
 Image = NDArray[np.uint8]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import RBFInterpolator
 
-from tacdiff_ros.calibration.marker_field import MarkerField
+from tacdiff_ros.markers.marker_field import MarkerField
 from tacdiff_ros.optics.projection import pixel_rays, reach, unproject
 from tacdiff_ros.sensor.parameters import Values
 

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from scipy.interpolate import RegularGridInterpolator
 from scipy.ndimage import map_coordinates
 
-from tacdiff_ros.calibration.camera_pose import dot_places
-from tacdiff_ros.calibration.marker_field import MarkerField
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.markers.marker_field import MarkerField
 from tacdiff_ros.optics.projection import project
 from tacdiff_ros.optics.renderer import Renderer
 from tacdiff_ros.sensor.gel_surface import GelSurface
+from tacdiff_ros.sensor.marker_positions import marker_positions_mm
 from tacdiff_ros.sensor.parameters import parameter_values
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
@@ -59,7 +59,7 @@ class DotRefiner:
         if model.markers is None:
             raise InputError("the sensor file has no markers: there are no dots to refine")
         self._values = parameter_values(model)
-        self._places = dot_places(model)
+        self._places = marker_positions_mm(model)
         self._half = int(HALF_WINDOW * min(model.markers.pitch_mm) / model.mm_per_px)
         self._printed = Renderer(model)
         self._plain = Renderer(model.model_copy(update={"markers": None}))

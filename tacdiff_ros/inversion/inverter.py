@@ -14,19 +14,21 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from tacdiff_ros.blas_threads import one_blas_thread
-from tacdiff_ros.calibration.camera_pose import dot_places
-from tacdiff_ros.calibration.fit_images import FitImage, FitImageSettings, fit_image, fit_size
-from tacdiff_ros.calibration.image_checks import check_image, check_press
-from tacdiff_ros.calibration.markers import MarkerField, MarkerTracker, detect_markers
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.images.fit_image import FitImage, FitImageSettings, fit_image, fit_size
+from tacdiff_ros.images.image_checks import check_image, check_press
 from tacdiff_ros.inversion.contact_summary import Contact, summarise
 from tacdiff_ros.inversion.dot_motion import DotMotion
 from tacdiff_ros.inversion.height_grid import HeightGrid
 from tacdiff_ros.inversion.height_prior import height_prior
 from tacdiff_ros.inversion.inversion_settings import STREAMING, InversionSettings
+from tacdiff_ros.markers.detection import detect_markers
+from tacdiff_ros.markers.marker_field import MarkerField
+from tacdiff_ros.markers.tracking import MarkerTracker
 from tacdiff_ros.optics.projection import project
 from tacdiff_ros.optics.variant import start_mitsuba
 from tacdiff_ros.sensor.gel_surface import GelSurface
+from tacdiff_ros.sensor.marker_positions import marker_positions_mm
 from tacdiff_ros.sensor.parameters import parameter_values
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
@@ -253,7 +255,7 @@ class Inverter:
         markers = self.model.markers
         if markers is None:
             return None
-        pixels = project(self._values, dot_places(self.model))
+        pixels = project(self._values, marker_positions_mm(self.model))
         size = np.array([self.model.image.width_px, self.model.image.height_px])
         inside = np.all((pixels > 0) & (pixels < size - 1), axis=-1)
         diameter = np.full(inside.shape, markers.diameter_mm / self.model.mm_per_px)

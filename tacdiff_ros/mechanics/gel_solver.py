@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tacdiff_ros.blas_threads import one_blas_thread
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.closing import Closing
 from tacdiff_ros.mechanics.condensed_contact import CondensedProblem, CondensedSolution
 from tacdiff_ros.mechanics.condensed_pad import CondensedPad
@@ -32,7 +33,6 @@ from tacdiff_ros.mechanics.energy_descent import (
     EnergyDescent,
 )
 from tacdiff_ros.mechanics.gel_state import GelState, StepFailureError, StepReport
-from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenters.indenter import Indenter
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.mechanics.pad_mesh import PadMesh

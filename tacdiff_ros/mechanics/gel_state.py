@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.contact_law import Anchors
 from tacdiff_ros.mechanics.elasticity import ElasticForce
-from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 
 
 class StepFailureError(RuntimeError):

@@ -17,7 +17,7 @@ from scipy.interpolate import CubicSpline
 from scipy.optimize import least_squares, minimize_scalar
 
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenters.indenter import Indenter
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.mechanics.touch import SolverSettings, Touch

@@ -16,16 +16,13 @@ from sensor_msgs.msg import Image
 
 from tacdiff_ros import __version__
 from tacdiff_ros.acquisition.faults import Cause
-from tacdiff_ros.acquisition.pose import Pose
 from tacdiff_ros.acquisition.protocol import Protocol, load_protocol, plan_trials
-from tacdiff_ros.acquisition.recording import RunRecorder, Topic
-from tacdiff_ros.acquisition.run_cost import check_space, run_cost
 from tacdiff_ros.acquisition.safety import SafetyLimits
 from tacdiff_ros.acquisition.sampling import Sample
 from tacdiff_ros.acquisition.session import AcquisitionSession, Outcome, SessionSettings
-from tacdiff_ros.acquisition.stream_gaps import StreamGaps
 from tacdiff_ros.action import Acquire
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.geometry.pose import Pose
 from tacdiff_ros.msg import AcquisitionState
 from tacdiff_ros.nodes.conversion.geometry import to_nanoseconds, to_pose, to_time, to_wrench
 from tacdiff_ros.nodes.conversion.images import from_image, stamp_ns_of
@@ -40,6 +37,9 @@ from tacdiff_ros.nodes.qos import LATEST_COMMAND, SENSOR_IMAGES, SENSOR_STATES
 from tacdiff_ros.nodes.rig_parameters import declare_rig
 from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.nodes.topics import IMAGE_SOURCES, ROBOT_STATE
+from tacdiff_ros.recording.run_cost import check_space, run_cost
+from tacdiff_ros.recording.run_recorder import RunRecorder, Topic
+from tacdiff_ros.recording.stream_gaps import StreamGaps
 from tacdiff_ros.resources import config_path
 
 TICK_S = 0.01

@@ -17,7 +17,7 @@ from tacdiff_ros.evaluation.agreement import side_by_side
 from tacdiff_ros.evaluation.agreement_watch import AgreementWatch, WatchLimits
 from tacdiff_ros.evaluation.image_comparison import ComparedImages, ImageComparison
 from tacdiff_ros.evaluation.surface_error import surface_error
-from tacdiff_ros.image_file import read_image
+from tacdiff_ros.images.image_file import read_image
 from tacdiff_ros.msg import AcquisitionState, SimRealMetrics
 from tacdiff_ros.nodes.conversion.agreement import to_metrics
 from tacdiff_ros.nodes.conversion.geometry import to_nanoseconds

@@ -12,9 +12,9 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
-from tacdiff_ros.acquisition.recording import Topic, is_standard
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.nodes.definitions import read_definitions
+from tacdiff_ros.recording.run_recorder import Topic, is_standard
 
 DEPTH = 50
 TYPE_NAME = re.compile(r"(\w+)/msg/(\w+)")

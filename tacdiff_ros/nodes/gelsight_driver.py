@@ -11,16 +11,16 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import CameraInfo, Image
 
-from tacdiff_ros.acquisition.frame_sources import (
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.exception_log import log_exception
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
+from tacdiff_ros.images.frame_sources import (
     BORDER_FRACTION,
     CameraFrames,
     CameraLostError,
     FrameSource,
     open_frames,
 )
-from tacdiff_ros.errors import InputError
-from tacdiff_ros.exception_log import log_exception
-from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.nodes.conversion.geometry import (
     from_pose,
     to_indenter,

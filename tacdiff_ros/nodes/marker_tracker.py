@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
-from tacdiff_ros.calibration.markers import MarkerField, MarkerTracker, detect_markers
+from tacdiff_ros.markers.detection import detect_markers
+from tacdiff_ros.markers.marker_field import MarkerField
+from tacdiff_ros.markers.tracking import MarkerTracker
 from tacdiff_ros.msg import MarkerField as MarkerFieldMessage
 from tacdiff_ros.nodes.conversion.images import from_image
 from tacdiff_ros.nodes.guarded_node import GuardedNode

@@ -18,7 +18,7 @@ from visualization_msgs.msg import Marker
 
 from tacdiff_ros.action import InvertMesh
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.image_file import read_image
+from tacdiff_ros.images.image_file import read_image
 from tacdiff_ros.inversion.inversion_settings import STREAMING, InversionSettings
 from tacdiff_ros.inversion.inverter import Inversion, Inverter, check_reference
 from tacdiff_ros.msg import ContactSummary

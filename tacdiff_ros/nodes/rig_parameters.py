@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 from rclpy.node import Node
 
-from tacdiff_ros.acquisition.pose import Pose
-from tacdiff_ros.acquisition.session import Rig
+from tacdiff_ros.geometry.pose import Pose
+from tacdiff_ros.geometry.rig import Rig
 from tacdiff_ros.nodes.parameters import declare_model
 
 Triple = tuple[float, float, float]

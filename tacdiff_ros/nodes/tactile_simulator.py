@@ -17,10 +17,10 @@ from rclpy.time import Time
 from sensor_msgs.msg import Image, PointCloud2
 from shape_msgs.msg import Mesh
 
-from tacdiff_ros.acquisition.pose import Pose
 from tacdiff_ros.acquisition.robot_state import RobotState
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
+from tacdiff_ros.geometry.pose import Pose
 from tacdiff_ros.mechanics.live.live_answer import LiveAnswer
 from tacdiff_ros.mechanics.live.pose_path import PosePath
 from tacdiff_ros.mechanics.material import GelMaterial

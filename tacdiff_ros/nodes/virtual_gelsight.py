@@ -14,7 +14,7 @@ from shape_msgs.msg import Mesh
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.exception_log import log_exception
-from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.live.pose_path import PosePath
 from tacdiff_ros.msg import SensorModel as SensorModelMessage
 from tacdiff_ros.nodes.conversion.geometry import (

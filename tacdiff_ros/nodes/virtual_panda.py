@@ -9,9 +9,9 @@ from geometry_msgs.msg import PoseStamped, WrenchStamped
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import JointState
 
-from tacdiff_ros.acquisition.pose import Pose
 from tacdiff_ros.acquisition.robot_state import RobotState
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.geometry.pose import Pose
 from tacdiff_ros.nodes.conversion.geometry import (
     from_pose,
     from_wrench,

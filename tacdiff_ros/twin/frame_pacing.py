@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from tacdiff_ros.acquisition.pose import Pose
 from tacdiff_ros.acquisition.robot_state import RobotState
 from tacdiff_ros.acquisition.synchronisation import StateBuffer
+from tacdiff_ros.geometry.pose import Pose
 
 KEPT_STATES = 1000
 SILENCE_NS = 2_000_000_000  # without an image that the states cover: there is no camera

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.inversion.contact_summary import Contact, summarise
-from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenter_spec import IndenterSpec, parse_indenter
 from tacdiff_ros.mechanics.live.live_answer import LiveAnswer
 from tacdiff_ros.mechanics.live.live_gel import DEEPEST_SHARE

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.acquisition.pose import Pose, cross
+from tacdiff_ros.geometry.pose import Pose, cross
 
 PAD_HALF_SIZE_MM = (12.6, 10.4)  # GelSight Mini: 25.25 mm along x, 20.75 mm along y
 

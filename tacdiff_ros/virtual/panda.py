@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.acquisition.pose import Pose
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.geometry.pose import Pose
 
 STEP_S = 1e-3
 URDF = Path("share/example-robot-data/robots/panda_description/urdf/panda.urdf")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.acquisition.pose import Pose, cross
 from tacdiff_ros.acquisition.robot_state import RobotMode, RobotState
-from tacdiff_ros.acquisition.session import Rig
+from tacdiff_ros.geometry.pose import Pose, cross
+from tacdiff_ros.geometry.rig import Rig
 from tacdiff_ros.virtual.contact import StiffContact, StiffContactParameters
 from tacdiff_ros.virtual.faults import FAULTS_WITHOUT_MOTION, RISE_MM_S, ArmFault, disturb
 from tacdiff_ros.virtual.panda import STEP_S, ImpedanceParameters, PandaState, VirtualPanda
@@ -63,7 +63,7 @@ class VirtualRig:
         self._noise_n = force_noise_n
         self._bias_n = np.array(force_bias_n)
         self._seed, self._runs = seed, 0
-        self._random = np.random.default_rng([seed, 0])
+        self._random = np.random.default_rng(seed)
         self._commanded_ns = -SILENCE_NS
         self._fault_since_ns = 0
         self._fault_until_ns: int | None = None
@@ -84,8 +84,8 @@ class VirtualRig:
         """
         now_ns = self._time_ns or 0
         if now_ns - self._commanded_ns >= SILENCE_NS:
+            self._random = np.random.default_rng(self._seed + self._runs)
             self._runs += 1
-            self._random = np.random.default_rng([self._seed, self._runs])
         self._commanded_ns = now_ns
         if self.fault not in FAULTS_WITHOUT_MOTION:
             self.arm.follow(target)

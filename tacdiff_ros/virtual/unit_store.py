@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tacdiff_ros import kernel_cache
 from tacdiff_ros.array_file import read_archive
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.image_file import read_image
+from tacdiff_ros.images.image_file import read_image
 from tacdiff_ros.input_files import read_text
 from tacdiff_ros.mechanics.indenter_spec import LONGEST_SPEC
 from tacdiff_ros.sensor.gel_surface import GelSurface

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tacdiff_ros.acquisition.motion import ComplianceCorrection, MinimumJerkMotion, plan_motion
-from tacdiff_ros.acquisition.pose import Pose
+from tacdiff_ros.geometry.pose import Pose
 
 START = Pose.from_euler([430.0, -20.0, 120.0], [3.0, 0.1, -0.4])
 GOAL = Pose.from_euler([455.0, 10.0, 101.0], [3.1, 0.0, 0.5])

@@ -12,7 +12,7 @@ from tacdiff_ros.acquisition.protocol import (
     plan_trials,
 )
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.resources import config_path
 
 SHIPPED = ["default.yaml", "demo.yaml", "demo_ball.yaml", "forward_only.yaml"]

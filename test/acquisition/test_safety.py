@@ -8,9 +8,9 @@ from pydantic import ValidationError
 from scipy.spatial.transform import Rotation
 
 from tacdiff_ros.acquisition.faults import Cause
-from tacdiff_ros.acquisition.pose import Pose
 from tacdiff_ros.acquisition.robot_state import RobotMode, RobotState
 from tacdiff_ros.acquisition.safety import SafetyLimits, SafetyMonitor
+from tacdiff_ros.geometry.pose import Pose
 
 MOUNT = Pose.from_euler([0.0, 0.0, 40.0], [0.0, 0.0, 0.0])
 BOX = {"box_min_mm": (-50.0, -50.0, -50.0), "box_max_mm": (50.0, 50.0, 50.0)}

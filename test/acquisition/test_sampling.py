@@ -5,7 +5,6 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from tacdiff_ros.acquisition.pose import Pose
 from tacdiff_ros.acquisition.protocol import Phase
 from tacdiff_ros.acquisition.robot_state import RobotMode, RobotState
 from tacdiff_ros.acquisition.sampling import (
@@ -15,6 +14,7 @@ from tacdiff_ros.acquisition.sampling import (
     Sample,
     Sampler,
 )
+from tacdiff_ros.geometry.pose import Pose
 
 MS = 1_000_000
 INDENTER = Pose.from_euler([450.0, 0.0, 100.0], [np.pi, 0.0, 0.0])

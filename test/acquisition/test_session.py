@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from tacdiff_ros.acquisition.faults import CAUSES_WITHOUT_CONTROL, Cause
-from tacdiff_ros.acquisition.pose import Pose
 from tacdiff_ros.acquisition.protocol import (
     Phase,
     Protocol,
@@ -22,9 +21,11 @@ from tacdiff_ros.acquisition.protocol import (
 )
 from tacdiff_ros.acquisition.safety import SafetyLimits
 from tacdiff_ros.acquisition.sampling import Sample
-from tacdiff_ros.acquisition.session import AcquisitionSession, Outcome, Rig, SessionSettings
+from tacdiff_ros.acquisition.session import AcquisitionSession, Outcome, SessionSettings
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
+from tacdiff_ros.geometry.pose import Pose
+from tacdiff_ros.geometry.rig import Rig
 from tacdiff_ros.resources import config_path
 from tacdiff_ros.virtual.contact import StiffContactParameters
 from tacdiff_ros.virtual.faults import ArmFault

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from tacdiff_ros.calibration.camera_pose import CameraPriors, fit_camera, lattice_mm
-from tacdiff_ros.calibration.marker_field import MarkerField
+from tacdiff_ros.calibration.camera_pose import CameraPriors, fit_camera
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.markers.marker_field import MarkerField
 from tacdiff_ros.optics.projection import project
+from tacdiff_ros.sensor.marker_positions import lattice_positions_mm
 from tacdiff_ros.sensor.parameters import parameter_values
 from tacdiff_ros.sensor.sensor_file import default_sensor
 from tacdiff_ros.virtual.units import random_unit
@@ -16,7 +17,7 @@ LENS_KNOWN = CameraPriors(focal_share=None, distortion=None)
 
 
 def dots_of(unit, noise_px=0.0, seed=0):
-    pixels = project(parameter_values(unit), lattice_mm(unit.markers))
+    pixels = project(parameter_values(unit), lattice_positions_mm(unit.markers))
     pixels = pixels + np.random.default_rng(seed).normal(0.0, noise_px, pixels.shape)
     found = np.isfinite(pixels).all(axis=-1)
     found &= (pixels > 0).all(axis=-1) & (pixels[..., 0] < 319) & (pixels[..., 1] < 239)

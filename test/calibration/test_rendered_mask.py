@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tacdiff_ros.calibration.camera_pose import CameraPriors, fit_camera, lattice_mm
-from tacdiff_ros.calibration.markers import detect_markers
+from tacdiff_ros.calibration.camera_pose import CameraPriors, fit_camera
 from tacdiff_ros.calibration.rendered_mask import refine_by_mask
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.markers.detection import detect_markers
 from tacdiff_ros.optics.projection import unproject
+from tacdiff_ros.sensor.marker_positions import lattice_positions_mm
 from tacdiff_ros.sensor.parameters import parameter_values
 from tacdiff_ros.sensor.sensor_file import default_sensor
 from tacdiff_ros.virtual.units import random_unit
@@ -24,7 +25,7 @@ def image_of(unit, offset_mm, diameter_mm, seed=0):
     pixels = np.stack(np.meshgrid((across + 0.5) / SIDE - 0.5, (down + 0.5) / SIDE - 0.5), axis=-1)
     place = unproject(parameter_values(unit), pixels.astype(np.float32))[..., :2]
     ink = np.zeros(place.shape[:2], bool)
-    for centre in (lattice_mm(unit.markers)[..., :2] + offset_mm).reshape(-1, 2):
+    for centre in (lattice_positions_mm(unit.markers)[..., :2] + offset_mm).reshape(-1, 2):
         ink |= diameter_mm / 2 > np.hypot(*(place - centre).T).T
     gel = 140.0 - 1.5 * place[..., 0] + 0.8 * place[..., 1]
     seen = np.where(ink, 0.2 * gel, gel).reshape(240, SIDE, 320, SIDE).mean(axis=(1, 3))

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from tacdiff_ros.calibration.camera_pose import CameraPriors, dot_places
+from tacdiff_ros.calibration.camera_pose import CameraPriors
 from tacdiff_ros.calibration.settled_camera import settled_camera
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.optics.projection import project, unproject
+from tacdiff_ros.sensor.marker_positions import marker_positions_mm
 from tacdiff_ros.sensor.parameters import parameter_values, with_parameter_values
 from tacdiff_ros.virtual.units import random_unit
 
@@ -24,13 +25,13 @@ def unit():
 def moved(unit):
     """The same dots, seen by a camera that is off and explained by the dots' offsets."""
     values = parameter_values(unit)
-    seen = project(values, dot_places(unit))
+    seen = project(values, marker_positions_mm(unit))
     off = {
         "camera.position_mm": values["camera.position_mm"] + [0.05, -0.04, 0.1],
         "camera.rotation_rad": values["camera.rotation_rad"] + [0.002, -0.003, 0.001],
     }
     camera = with_parameter_values(unit, off)
-    places = dot_places(camera)
+    places = marker_positions_mm(camera)
     offset = (unproject(parameter_values(camera), seen, places[..., 2]) - places)[..., :2]
     assert np.abs(offset).max() > 0.05
     return with_parameter_values(camera, {"markers.offset_mm": offset.reshape(-1, 2)})
@@ -51,7 +52,7 @@ def test_dots_stay_where_they_were_seen_and_single_ones_keep_their_offset(unit, 
     offset[30] += [0.03, -0.02]
     moved = with_parameter_values(moved, {"markers.offset_mm": offset})
     settled, _ = settled_camera(moved, unit, np.ones((7, 9), bool), LENS_KNOWN)
-    before, after = (project(parameter_values(m), dot_places(m)) for m in (moved, settled))
+    before, after = (project(parameter_values(m), marker_positions_mm(m)) for m in (moved, settled))
     assert np.abs(after - before).max() < 1e-4
     own = parameter_values(settled)["markers.offset_mm"]
     assert own[30] == pytest.approx([0.03, -0.02], abs=0.004)

@@ -68,7 +68,7 @@ def test_a_demo_that_is_told_to_end_leaves_no_node(tmp_path, number):
     pytest.importorskip("rclpy", reason="ROS 2 is not installed; `make setup` brings it")
     frames = tmp_path / "frames"
     frames.mkdir()
-    from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+    from tacdiff_ros.geometry.indenter_pose import IndenterPose
     from tacdiff_ros.virtual.frames import GeneratedFrames
 
     image = GeneratedFrames().render(IndenterPose(depth_mm=-1.0))

@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from tacdiff_ros.calibration.marker_field import MarkerField
 from tacdiff_ros.cli.application import run
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.agreement import compare_images, marker_error_px, side_by_side
+from tacdiff_ros.markers.marker_field import MarkerField
 
 WIDTH, HEIGHT = 96, 64
 

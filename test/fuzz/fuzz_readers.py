@@ -132,7 +132,7 @@ def odd_images(folder: Path, random: Generator) -> None:
 
 
 def read_images(folder: Path) -> None:
-    from tacdiff_ros.acquisition.frame_sources import open_frames
+    from tacdiff_ros.images.frame_sources import open_frames
 
     frames = open_frames(str(folder), loop=False)
     while frames.read() is not None:
@@ -147,7 +147,7 @@ def make_video(folder: Path) -> None:
 
 
 def read_video(folder: Path) -> None:
-    from tacdiff_ros.acquisition.frame_sources import open_frames
+    from tacdiff_ros.images.frame_sources import open_frames
 
     frames = open_frames(str(folder / "v.avi"), loop=False)
     try:
@@ -183,7 +183,7 @@ def make_poses(folder: Path) -> None:
 
 
 def read_recording(folder: Path) -> None:
-    from tacdiff_ros.twin.replay_frames import open_recording
+    from tacdiff_ros.replay.replay_frames import open_recording
 
     for _ in open_recording(folder).frames():
         pass
@@ -198,7 +198,7 @@ def write_bag(
     """Three images and states; `changes` are fields of the image message."""
     from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-    from tacdiff_ros.acquisition.recording import make_typestore
+    from tacdiff_ros.recording.run_recorder import make_typestore
 
     state = (
         "std_msgs/Header header\ngeometry_msgs/Pose measured_indenter\nuint32 trial\nuint8 phase\n"
@@ -233,7 +233,7 @@ def _bag_messages(store: Any, k: int, changes: dict[str, Any]) -> tuple[Any, Any
 
 
 def make_run(folder: Path) -> None:
-    from tacdiff_ros.acquisition.recording import INDEX_COLUMNS
+    from tacdiff_ros.recording.run_recorder import INDEX_COLUMNS
 
     write_bag(folder / "bag", sqlite=False)
     (folder / "run.yaml").write_text(
@@ -249,9 +249,9 @@ def make_run(folder: Path) -> None:
 
 
 def read_run(folder: Path) -> None:
-    from tacdiff_ros.acquisition.bag_reading import open_run
-    from tacdiff_ros.twin.recorded_presses import recorded_presses
-    from tacdiff_ros.twin.replay_frames import open_recording
+    from tacdiff_ros.recording.bag_reading import open_run
+    from tacdiff_ros.replay.recorded_presses import recorded_presses
+    from tacdiff_ros.replay.replay_frames import open_recording
 
     for from_rig in (False, True):
         for _ in open_recording(folder, from_rig=from_rig).frames():

@@ -15,14 +15,14 @@ import pytest
 from fuzz_readers import READERS, make_dataset, small_network, write_bag
 from fuzz_trials import read_input
 
-from tacdiff_ros.acquisition import bag_checks
-from tacdiff_ros.acquisition.bag_reading import images, messages
 from tacdiff_ros.array_file import read_archive, read_array
 from tacdiff_ros.cli.application import run
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.image_file import read_image
+from tacdiff_ros.images.image_file import read_image
+from tacdiff_ros.recording import bag_checks
+from tacdiff_ros.recording.bag_reading import images, messages
+from tacdiff_ros.replay.replay_frames import STATE_TYPE
 from tacdiff_ros.sensor.sensor_file import parse_sensor
-from tacdiff_ros.twin.replay_frames import STATE_TYPE
 
 MODULES = {"dataset": "zarr", "checkpoint": "torch", "network": "onnx", "network weights": "torch"}
 
@@ -430,7 +430,7 @@ def test_a_database_that_computes_its_rows_is_refused(tmp_path, statement):
 def test_a_chunk_is_decompressed_no_further_than_it_says():
     from rosbags.rosbag2 import storage_mcap
 
-    from tacdiff_ros.acquisition.bag_checks import bound_decompression
+    from tacdiff_ros.recording.bag_checks import bound_decompression
 
     bound_decompression()
     for name in ("zstd", "lz4"):

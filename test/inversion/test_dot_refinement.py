@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from tacdiff_ros.calibration.camera_pose import dot_places
-from tacdiff_ros.calibration.marker_field import MarkerField
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.markers.marker_field import MarkerField
 from tacdiff_ros.mechanics.imprint import Imprint, imprint_surface
 from tacdiff_ros.optics import llvm
 from tacdiff_ros.optics.projection import project
 from tacdiff_ros.sensor.gel_surface import GelSurface
+from tacdiff_ros.sensor.marker_positions import marker_positions_mm
 from tacdiff_ros.sensor.parameters import parameter_values
 from tacdiff_ros.sensor.sensor_file import default_sensor
 
@@ -52,7 +52,7 @@ def places(model, surface, shear):
 
     motion = (surface.position - surface.rest).reshape(surface.rows, surface.columns, 3)
     at = RegularGridInterpolator((surface.y_mm, surface.x_mm), motion)
-    dots = dot_places(model) + np.append(shear, 0.0)
+    dots = marker_positions_mm(model) + np.append(shear, 0.0)
     return project(parameter_values(model), dots + at(dots[..., 1::-1]))
 
 
@@ -79,7 +79,7 @@ def test_dots_that_the_image_does_not_show_stay_where_they_were(model):
     bare = Renderer(model.model_copy(update={"markers": None}))
     image = np.clip(np.rint(255.0 * bare.image()), 0, 255).astype(np.uint8)
     flat = GelSurface.flat(model.gel.width_mm, model.gel.height_mm, 21, 25)
-    tracked = project(parameter_values(model), dot_places(model)) + np.array([0.5, 0.3])
+    tracked = project(parameter_values(model), marker_positions_mm(model)) + np.array([0.5, 0.3])
     found = np.ones(tracked.shape[:2], bool)
     dots = MarkerField.where(found, tracked, np.full(found.shape, 11.0))
     refined = DotRefiner(model).refine(flat, image, dots)

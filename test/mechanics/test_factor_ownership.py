@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics import gel_solver, sensitivity
 from tacdiff_ros.mechanics.gel_solver import GelSolver
-from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.mechanics.pad_mesh import StiffnessPattern, build_pad_mesh

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.identification import PressCurve, ShearCurve, identify_material
-from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.mechanics.touch import SolverSettings, Touch

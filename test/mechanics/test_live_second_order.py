@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from second_order_fit import FitState, fit_second_order
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.live.second_order import (
@@ -10,7 +11,6 @@ from tacdiff_ros.mechanics.live.second_order import (
     SecondOrder,
     SecondOrderWeights,
 )
-from tacdiff_ros.mechanics.live.second_order_fit import FitState, fit_second_order
 from tacdiff_ros.mechanics.live.smoothing import gaussian_matrix, interpolation_matrix, slopes
 
 SHAPE = (21, 21)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.live.pose_path import PosePath, straight_way
 
 

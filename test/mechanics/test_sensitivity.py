@@ -8,8 +8,8 @@ import pytest
 import tacdiff_ros.mechanics.energy_descent as energy_descent
 import tacdiff_ros.mechanics.gel_solver as gel_solver
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.gel_solver import GelSolver
-from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.mechanics.pad_mesh import build_pad_mesh

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.gel_solver import GelSolver
 from tacdiff_ros.mechanics.gel_state import StepFailureError
-from tacdiff_ros.mechanics.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.mechanics.layer_compliance import BondedLayer, SurfaceConvolution, surface_kernel
 from tacdiff_ros.mechanics.material import GelMaterial

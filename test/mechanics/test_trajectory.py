@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.trajectory import Trajectory, plan_touch, plan_trajectory
 
 START = IndenterPose(1.0, -0.5, 0.0, 0.3)

@@ -25,14 +25,14 @@ from sensor_msgs.msg import Image
 from tacdiff_ros.action import Acquire
 from tacdiff_ros.msg import AcquisitionState
 
-from tacdiff_ros.acquisition.bag_reading import open_run
 from tacdiff_ros.acquisition.faults import Cause
-from tacdiff_ros.acquisition.pose import Pose
 from tacdiff_ros.acquisition.protocol import Phase
+from tacdiff_ros.geometry.pose import Pose
 from tacdiff_ros.nodes.acquisition import AcquisitionNode
 from tacdiff_ros.nodes.conversion.geometry import to_time
 from tacdiff_ros.nodes.conversion.images import to_image
 from tacdiff_ros.nodes.virtual_panda import _Messages
+from tacdiff_ros.recording.bag_reading import open_run
 from tacdiff_ros.resources import config_path
 from tacdiff_ros.virtual.contact import StiffContactParameters
 from tacdiff_ros.virtual.panda import ImpedanceParameters
@@ -358,7 +358,7 @@ def test_cancelling_a_refused_goal_does_not_stop_the_run_of_another_client(world
 
 def test_a_goal_that_does_not_fit_on_the_disk_is_refused(world, monkeypatch):
     free = SimpleNamespace(free=1_000_000)
-    monkeypatch.setattr("tacdiff_ros.acquisition.run_cost.shutil.disk_usage", lambda _path: free)
+    monkeypatch.setattr("tacdiff_ros.recording.run_cost.shutil.disk_usage", lambda _path: free)
     goal = world.accept()
     assert goal.result.cause == "refused"
     assert "0.0 GB are free" in goal.result.message

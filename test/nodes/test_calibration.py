@@ -24,7 +24,7 @@ from tacdiff_ros.msg import SensorModel
 from tacdiff_ros.srv import Calibrate as CalibrateService
 
 from tacdiff_ros.cli.processes import isolated_environment, running_node
-from tacdiff_ros.image_file import read_image
+from tacdiff_ros.images.image_file import read_image
 from tacdiff_ros.nodes.calibration import CalibrationNode
 from tacdiff_ros.nodes.conversion.images import to_image
 from tacdiff_ros.sensor.sensor_file import parse_sensor

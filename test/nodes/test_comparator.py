@@ -15,7 +15,7 @@ from std_srvs.srv import Trigger
 from tacdiff_ros.msg import AcquisitionState, SimRealMetrics
 
 from tacdiff_ros.evaluation.agreement import compare_images, side_by_side
-from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.nodes.conversion.images import from_image, to_image
 from tacdiff_ros.nodes.conversion.surface import to_points
 from tacdiff_ros.sensor.gel_surface import GelSurface

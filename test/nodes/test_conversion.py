@@ -17,8 +17,8 @@ from geometry_msgs.msg import Pose as PoseMessage
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import Image
 
-from tacdiff_ros.acquisition.pose import Pose
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.geometry.pose import Pose
 from tacdiff_ros.nodes.conversion.geometry import (
     from_pose,
     from_wrench,

@@ -25,9 +25,9 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from tacdiff_ros.msg import MarkerField
 
-from tacdiff_ros.acquisition.bag_reading import messages, open_run
 from tacdiff_ros.cli.processes import isolated_environment, running_node
 from tacdiff_ros.cli.virtual_graph import in_lock_step
+from tacdiff_ros.recording.bag_reading import messages, open_run
 from tacdiff_ros.resources import config_path
 
 PROTOCOL = {

@@ -21,12 +21,12 @@ from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
 from tacdiff_ros.msg import StepDone
 
-from tacdiff_ros.acquisition.bag_reading import open_run
 from tacdiff_ros.cli.processes import isolated_environment, running_node
 from tacdiff_ros.cli.virtual_graph import in_lock_step
 from tacdiff_ros.nodes.conversion.geometry import to_time
 from tacdiff_ros.nodes.lock_step import LockStep
 from tacdiff_ros.nodes.qos import LOCK_STEP
+from tacdiff_ros.recording.bag_reading import open_run
 from tacdiff_ros.resources import config_path
 
 BEFORE = dict(os.environ)

@@ -23,7 +23,7 @@ from tacdiff_ros.srv import InvertMesh as InvertMeshService
 from visualization_msgs.msg import Marker
 
 from tacdiff_ros.cli.processes import isolated_environment, running_node
-from tacdiff_ros.image_file import read_image
+from tacdiff_ros.images.image_file import read_image
 from tacdiff_ros.nodes.conversion.images import to_image
 from tacdiff_ros.nodes.conversion.sensor_model import to_sensor_model
 from tacdiff_ros.nodes.qos import LATCHED

@@ -73,7 +73,7 @@ def test_every_parameter_of_the_renderer_is_checked(rich_sensor):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_gradient_equals_the_central_difference_along_a_random_direction(lab, name):
-    from tacdiff_ros.optics.gradient_check import step_of
+    from gradient_check import step_of
 
     gradients, base, loss = lab
     random = np.random.default_rng(5)

@@ -236,10 +236,10 @@ def test_memory_stays_flat_over_renders_of_changing_surfaces(plain_sensor):
 
 def test_raised_dots_are_seen_where_their_rims_project_to(rich_sensor):
     """In even light, so that no shadow draws them aside."""
-    from tacdiff_ros.calibration.camera_pose import dot_places
-    from tacdiff_ros.calibration.marker_detection import detect_markers
+    from tacdiff_ros.markers.detection import detect_markers
     from tacdiff_ros.optics.projection import project
     from tacdiff_ros.optics.renderer import RenderSettings
+    from tacdiff_ros.sensor.marker_positions import marker_positions_mm
     from tacdiff_ros.sensor.parameters import parameter_values
 
     gel = rich_sensor.gel.model_copy(update={"ambient": (0.6, 0.6, 0.6)})
@@ -248,9 +248,9 @@ def test_raised_dots_are_seen_where_their_rims_project_to(rich_sensor):
     surface = GelSurface.flat(25.25, 20.75, 11, 13)
     image = np.clip(render(model, surface, RenderSettings(samples=2)), 0.0, 1.0)
     seen = detect_markers(np.rint(255 * image).astype(np.uint8), markers.grid)
-    expected = project(parameter_values(model), dot_places(model))
+    expected = project(parameter_values(model), marker_positions_mm(model))
     assert seen.found_count > 50
     assert np.nanmax(np.abs(seen.position_px - expected)) < 0.1
     painted = model.model_copy(update={"markers": markers.model_copy(update={"height_mm": 0.0})})
-    level = project(parameter_values(painted), dot_places(painted))
+    level = project(parameter_values(painted), marker_positions_mm(painted))
     assert np.nanmax(np.abs(seen.position_px - level)) > 0.3

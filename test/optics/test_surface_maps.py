@@ -83,29 +83,3 @@ def test_types_and_shapes_are_as_documented(plain_sensor):
     assert maps.nocs.max() <= 1.0
     assert np.linalg.norm(maps.normal, axis=-1) == pytest.approx(1.0, abs=1e-5)
     assert maps.indentation_mm.max() == pytest.approx(0.7, abs=0.05)
-
-
-def test_projection_in_drjit_equals_that_in_numpy_and_has_its_gradient(rich_sensor):
-    import drjit as dr
-    import mitsuba as mi
-
-    from tacdiff_ros.optics.parameters import Parameters
-    from tacdiff_ros.optics.pixel_projection import project_points
-    from tacdiff_ros.optics.projection import project
-
-    random = np.random.default_rng(1)
-    points = random.uniform([-9, -7, -1.0], [9, 7, 0.2], (200, 3))
-    values = parameter_values(rich_sensor)
-    parameters = Parameters(values)
-    thickness = mi.Float(parameters["layers.thickness_mm"])
-    dr.enable_grad(thickness)
-    parameters["layers.thickness_mm"] = thickness
-    found = project_points(parameters.view(200), mi.Point3f(points.T.astype(np.float32)))
-    assert np.abs(np.array(found).T - project(values, points)).max() < 2e-3
-    dr.backward(dr.sum(dr.squared_norm(found)))
-    for k in range(2):
-        ahead, behind = ({n: v.copy() for n, v in values.items()} for _ in range(2))
-        ahead["layers.thickness_mm"][k] += 1e-4
-        behind["layers.thickness_mm"][k] -= 1e-4
-        sums = [np.sum(project(v, points) ** 2) for v in (ahead, behind)]
-        assert dr.grad(thickness)[k] == pytest.approx((sums[0] - sums[1]) / 2e-4, rel=2e-3)

@@ -6,7 +6,7 @@ import pytest
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.image_metrics import score_images
-from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.mechanics.live.live_gel import LiveGel
 from tacdiff_ros.mechanics.surface_refinement import refine_surface

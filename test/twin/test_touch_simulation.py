@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.optics import llvm
 from tacdiff_ros.sensor.sensor_file import default_sensor
 

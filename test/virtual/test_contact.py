@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tacdiff_ros.acquisition.pose import Pose
+from tacdiff_ros.geometry.pose import Pose
 from tacdiff_ros.virtual.contact import PAD_HALF_SIZE_MM, StiffContact, StiffContactParameters
 
 LAW = StiffContactParameters()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tacdiff_ros.acquisition.protocol import IndenterPose
-from tacdiff_ros.calibration.markers import detect_markers
+from tacdiff_ros.markers.detection import detect_markers
 from tacdiff_ros.sensor.marker_grid import MarkerGrid
 from tacdiff_ros.virtual.frames import HEIGHT, MM_PER_PX, SLIP, WIDTH, GeneratedFrames, cycle_pose
 

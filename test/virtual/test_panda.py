@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from tacdiff_ros.acquisition.pose import Pose
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.geometry.pose import Pose
 from tacdiff_ros.virtual.panda import (
     END_EFFECTOR,
     READY_RAD,

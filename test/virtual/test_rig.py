@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tacdiff_ros.acquisition.pose import Pose
-from tacdiff_ros.acquisition.session import Rig
+from tacdiff_ros.geometry.pose import Pose
+from tacdiff_ros.geometry.rig import Rig
 from tacdiff_ros.virtual.panda import ImpedanceParameters
 from tacdiff_ros.virtual.rig import STEP_NS, VirtualRig
 

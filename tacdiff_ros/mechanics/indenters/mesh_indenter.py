@@ -11,7 +11,8 @@ from scipy.ndimage import gaussian_filter
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_spec import IndenterSpec, format_indenter
-from tacdiff_ros.mechanics.indenters.indenter import Derivatives, Indenter, as_points
+from tacdiff_ros.mechanics.indenters.derivatives import Derivatives
+from tacdiff_ros.mechanics.indenters.indenter import Indenter, as_points
 from tacdiff_ros.mechanics.indenters.mesh_file import read_solid
 from tacdiff_ros.mechanics.indenters.sizes import bounded_sizes, require
 from tacdiff_ros.mechanics.indenters.spline_field import SplineField

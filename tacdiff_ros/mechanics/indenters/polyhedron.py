@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tacdiff_ros.mechanics.indenters.indenter import Derivatives
+from tacdiff_ros.mechanics.indenters.derivatives import Derivatives
 from tacdiff_ros.mechanics.indenters.plane_field import TINY_MM
 
 Floats = NDArray[np.float64]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.mechanics.indenters.indenter import Derivatives
+from tacdiff_ros.mechanics.indenters.derivatives import Derivatives
 from tacdiff_ros.mechanics.indenters.plane_field import PlaneField
 
 ON_AXIS_MM = 1e-7  # where curvatures about the axis are taken for points on it

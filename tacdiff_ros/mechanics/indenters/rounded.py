@@ -8,7 +8,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tacdiff_ros.mechanics.indenters.indenter import Derivatives, Indenter, as_points
+from tacdiff_ros.mechanics.indenters.derivatives import Derivatives
+from tacdiff_ros.mechanics.indenters.indenter import Indenter, as_points
 
 AT_ONCE = 20_000
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import spline_filter
 
-from tacdiff_ros.mechanics.indenters.indenter import Derivatives
+from tacdiff_ros.mechanics.indenters.derivatives import Derivatives
 
 Floats = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.mechanics.indenters.indenter import Derivatives
+from tacdiff_ros.mechanics.indenters.derivatives import Derivatives
 
 if TYPE_CHECKING:
     from trimesh import Trimesh

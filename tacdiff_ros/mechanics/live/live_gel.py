@@ -15,7 +15,7 @@ import numpy as np
 
 from tacdiff_ros.blas_threads import one_blas_thread
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenters.indenter import Indenter
 from tacdiff_ros.mechanics.live.gel_response import GelResponse
 from tacdiff_ros.mechanics.live.live_answer import LiveAnswer

@@ -6,7 +6,7 @@ import math
 import threading
 from collections import deque
 
-from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
 
 LEVER_MM = 5.0  # at which a turn counts as travel
 WAY_MM, FARTHEST_MM = 0.5, 6.0

@@ -7,9 +7,9 @@ from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, Pose, Quaternion, Vector3, Wrench
 from numpy.typing import NDArray
 
-from tacdiff_ros.acquisition import pose as core
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.geometry import pose as core
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
 
 NANOSECONDS = 1_000_000_000
 MAX_WRENCH = 1000.0  # N and N m

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from builtin_interfaces.msg import Time
 
-from tacdiff_ros.mechanics.indenter_pose import IndenterPose
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenter_spec import confine_files, parse_indenter
 from tacdiff_ros.msg import Residual
 from tacdiff_ros.nodes.conversion.geometry import to_wrench

@@ -1,0 +1,1 @@
+"""Poses of frames and of the indenter."""

@@ -1,0 +1,1 @@
+"""Images of the sensor: read, cropped, checked and masked."""

@@ -1,0 +1,1 @@
+"""Markers printed on the gel: detected, indexed, measured and tracked."""

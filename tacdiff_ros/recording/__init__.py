@@ -1,0 +1,1 @@
+"""Recorded runs: bags and run folders, written, repaired and read."""

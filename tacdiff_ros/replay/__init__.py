@@ -1,0 +1,1 @@
+"""A recording, simulated again and compared."""

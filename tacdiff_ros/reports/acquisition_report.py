@@ -1,0 +1,230 @@
+"""A recorded run as one page with pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.markers.detection import detect_markers
+from tacdiff_ros.markers.marker_field import MarkerField
+from tacdiff_ros.markers.tracking import MarkerTracker
+from tacdiff_ros.recording.bag_reading import RecordedRun, images
+from tacdiff_ros.reports.marker_overlay import draw_markers
+from tacdiff_ros.reports.pages import figure_png, image_png, write_page
+from tacdiff_ros.sensor.marker_grid import MarkerGrid
+
+PHASES = ["move_to_start", "reference", "approach", "indent", "translate", "rotate", "retract"]
+PHASES += ["stopped"]
+MOST_PICTURES = 15
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """Dots over a run.
+
+    Attributes:
+        stamps_ns: (N,) of the images.
+        found: (N,) dots found in each.
+        expected: dots of the grid.
+        rms_px: (N,) RMS displacement from the first image; NaN without dots.
+        pictures: name of the step and image with the dots drawn in, one a step.
+    """
+
+    stamps_ns: NDArray[np.int64]
+    found: NDArray[np.int64]
+    expected: int
+    rms_px: NDArray[np.float64]
+    pictures: list[tuple[str, NDArray[np.uint8]]]
+
+
+def write_report(run: RecordedRun, grid: MarkerGrid, path: Path) -> dict[str, Any]:
+    """Write the report of a run and return its figures.
+
+    Args:
+        run: a recorded run with at least one sample.
+        grid: dots of the gel.
+        path: HTML file; written beside and renamed.
+
+    Raises:
+        InputError: the run has no samples, or its images cannot be read.
+    """
+    if run.sample_count == 0:
+        raise InputError(f"{run.folder} holds no samples: nothing to report")
+    tracks = track_run(run, grid)
+    figures = summarise(run, tracks)
+    write_page(
+        path,
+        "acquisition_report.html.j2",
+        run=run.run,
+        figures=figures,
+        repaired=run.repaired,
+        plots=[
+            figure_png(plot)
+            for plot in (_plot_timeline(run), _plot_poses(run), _plot_dots(run, tracks))
+        ],
+        pictures=[(name, image_png(picture)) for name, picture in tracks.pictures],
+    )
+    return figures
+
+
+def track_run(run: RecordedRun, grid: MarkerGrid) -> Tracks:
+    """Follow the dots through all images of a run; a gel without a clear grid gives zeros."""
+    wanted = _representative_samples(run)
+    tracker: MarkerTracker | None = None
+    reference: MarkerField | None = None
+    stamps, found, rms = [], [], []
+    pictures = []
+    for stamp_ns, image in images(run.bag):
+        if reference is None:
+            reference = _detect(image, grid)
+            tracker = MarkerTracker(grid, reference) if reference is not None else None
+        field = tracker.track(image) if tracker is not None else None
+        stamps.append(stamp_ns)
+        found.append(field.found_count if field is not None else 0)
+        rms.append(_rms_px(field, reference))
+        if stamp_ns in wanted:
+            drawn = (
+                image
+                if field is None or reference is None
+                else (draw_markers(image, field, reference))
+            )
+            pictures.append((wanted[stamp_ns], drawn))
+    return Tracks(np.array(stamps, np.int64), np.array(found), grid.count, np.array(rms), pictures)
+
+
+def summarise(run: RecordedRun, tracks: Tracks) -> dict[str, Any]:
+    """The run in numbers; names carry the units."""
+    columns = run.columns
+    dwelling = (columns["motion"] == "dwelling") & (columns["in_contact"] > 0)
+    error_mm = np.abs(columns["measured_depth_mm"] - columns["commanded_depth_mm"])[dwelling]
+    force_n = _force_n(run)
+    intervals_ms = np.diff(tracks.stamps_ns) * 1e-6
+    return {
+        "samples": run.sample_count,
+        "images": len(tracks.stamps_ns),
+        "trials": int(columns["trial"].max()) + 1,
+        "seconds": round(float(np.ptp(columns["stamp_ns"])) * 1e-9, 2),
+        "image_interval_ms_median": _round(np.median(intervals_ms)) if len(intervals_ms) else None,
+        "image_interval_ms_max": _round(intervals_ms.max()) if len(intervals_ms) else None,
+        "pose_gap_ms_max": _round(columns["pose_gap_ms"].max()),
+        "force_n_max": _round(force_n.max()),
+        "depth_mm_max": _round(columns["measured_depth_mm"][columns["in_contact"] > 0].max())
+        if np.any(columns["in_contact"] > 0)
+        else None,
+        "dwell_depth_error_mm_median": _round(np.median(error_mm)) if len(error_mm) else None,
+        "dots_expected": tracks.expected,
+        "dots_found_share": _round(np.mean(tracks.found) / tracks.expected),
+        "dot_displacement_px_max": _round(np.nanmax(tracks.rms_px))
+        if np.any(np.isfinite(tracks.rms_px))
+        else None,
+    }
+
+
+def _representative_samples(run: RecordedRun) -> dict[int, str]:
+    """Stamp and caption of one image a step, from the middle of its dwell."""
+    columns = run.columns
+    chosen: dict[int, str] = {}
+    for trial in np.unique(columns["trial"]):
+        for step in dict.fromkeys(columns["step"][columns["trial"] == trial]):
+            rows = np.flatnonzero((columns["trial"] == trial) & (columns["step"] == step))
+            still = rows[columns["motion"][rows] == "dwelling"]
+            if len(still):
+                row = still[len(still) // 2]
+                caption = f"trial {int(trial)}: {step}"
+                if columns["in_contact"][row]:
+                    caption += f", {columns['measured_depth_mm'][row]:.2f} mm deep"
+                chosen[int(columns["stamp_ns"][row])] = caption
+    return dict(list(chosen.items())[:MOST_PICTURES])
+
+
+def _detect(image: NDArray[np.uint8], grid: MarkerGrid) -> MarkerField | None:
+    try:
+        return detect_markers(image, grid)
+    except InputError:
+        return None
+
+
+def _rms_px(field: MarkerField | None, reference: MarkerField | None) -> float:
+    if field is None or reference is None or not field.found.any():
+        return float("nan")
+    squares = np.sum(field.displacement_px(reference) ** 2, axis=-1)
+    return float(np.sqrt(np.nanmean(squares))) if np.isfinite(squares).any() else float("nan")
+
+
+def _force_n(run: RecordedRun) -> NDArray[np.float64]:
+    parts = [run.columns[f"force_{axis}_n"] for axis in "xyz"]
+    return np.asarray(np.linalg.norm(parts, axis=0))
+
+
+def _seconds(run: RecordedRun) -> NDArray[np.float64]:
+    stamps = run.columns["stamp_ns"]
+    return np.asarray((stamps - stamps[0]) * 1e-9)
+
+
+def _plot_timeline(run: RecordedRun) -> Figure:
+    """Phases over time, with force and depth below."""
+    figure = Figure(figsize=(11, 6), layout="constrained")
+    phase_axes, force_axes, depth_axes = figure.subplots(
+        3, 1, sharex=True, height_ratios=[1.6, 1, 1]
+    )
+    seconds, columns = _seconds(run), run.columns
+    colours = mpl.colormaps["tab10"]
+    for row, phase in enumerate(PHASES):
+        times = seconds[columns["phase"] == phase]
+        phase_axes.scatter(times, np.full(len(times), row), s=14, marker="|", color=colours(row))
+    phase_axes.set_yticks(range(len(PHASES)), PHASES)
+    phase_axes.invert_yaxis()
+    phase_axes.set_title("Phases: one mark an image")
+    force_axes.plot(seconds, _force_n(run), color="black", lw=0.9)
+    force_axes.set_ylabel("force [N]")
+    touching = np.where(columns["in_contact"] > 0, 1.0, np.nan)
+    depth_axes.plot(seconds, columns["commanded_depth_mm"] * touching, lw=0.9, label="commanded")
+    depth_axes.plot(seconds, columns["measured_depth_mm"] * touching, lw=0.9, label="measured")
+    depth_axes.set_ylabel("depth [mm]")
+    depth_axes.legend(loc="upper right")
+    depth_axes.set_xlabel("time [s]")
+    return figure
+
+
+def _plot_poses(run: RecordedRun) -> Figure:
+    """Commanded and measured pose of the indenter in the frame gel."""
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    axes = figure.subplots(3, 1, sharex=True)
+    seconds, columns = _seconds(run), run.columns
+    for axis, (name, label, gain) in zip(
+        axes,
+        (("x_mm", "x [mm]", 1.0), ("y_mm", "y [mm]", 1.0), ("yaw_rad", "yaw [°]", 180.0 / np.pi)),
+        strict=True,
+    ):
+        axis.plot(seconds, gain * columns[f"commanded_{name}"], lw=0.9, label="commanded")
+        axis.plot(seconds, gain * columns[f"measured_{name}"], lw=0.9, label="measured")
+        axis.set_ylabel(label)
+    axes[0].set_title("Indenter in the frame gel")
+    axes[0].legend(loc="upper right")
+    axes[-1].set_xlabel("time [s]")
+    return figure
+
+
+def _plot_dots(run: RecordedRun, tracks: Tracks) -> Figure:
+    """Dots found and their mean motion."""
+    figure = Figure(figsize=(11, 3.2), layout="constrained")
+    motion_axes, found_axes = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
+    seconds = (tracks.stamps_ns - run.columns["stamp_ns"][0]) * 1e-9
+    motion_axes.plot(seconds, tracks.rms_px, lw=0.9)
+    motion_axes.set_ylabel("dots moved,\nRMS [px]")
+    found_axes.plot(seconds, tracks.found, lw=0.9, color="black")
+    found_axes.set_ylabel("dots found")
+    found_axes.set_ylim(0, 1.1 * tracks.expected)
+    found_axes.set_xlabel("time [s]")
+    return figure
+
+
+def _round(value: float) -> float:
+    return round(float(value), 4)

@@ -213,7 +213,7 @@ def dwelling(run: Run) -> list[Sample]:
 
 
 def test_during_a_dwell_the_true_pose_is_the_commanded_one(demo):
-    """Within 0.1 mm and 0.3 degree; depth counts from where contact was noticed.
+    """Within 0.1 mm and 0.35 degree; depth counts from where contact was noticed.
 
     Contact is noticed at 0.3 N, which this gel of 2.5 N/mm gives at 0.12 mm.
     """
@@ -224,7 +224,7 @@ def test_during_a_dwell_the_true_pose_is_the_commanded_one(demo):
         true = demo.truth[sample.stamp_ns].gel_to_indenter
         across = true.position_mm[:2] - sample.commanded.position_mm[:2]
         assert np.abs(across).max() < 0.1
-        assert abs(np.degrees(true.yaw_rad - sample.commanded.yaw_rad)) < 0.3
+        assert abs(np.degrees(true.yaw_rad - sample.commanded.yaw_rad)) < 0.35
         true_depth_mm = -true.position_mm[2] - noticed_mm
         assert true_depth_mm == pytest.approx(demo.protocol.depth_mm, abs=0.1)
 

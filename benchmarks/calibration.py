@@ -41,14 +41,14 @@ from tacdiff_ros.sensor.marker_positions import lattice_positions_mm, marker_pos
 from tacdiff_ros.sensor.parameters import parameter_values
 from tacdiff_ros.sensor.sensor_file import default_sensor
 from tacdiff_ros.sensor.sensor_model import SensorModel
-from tacdiff_ros.virtual.unit_store import cached_unit
-from tacdiff_ros.virtual.units import UnitSettings, VirtualUnit
+from tacdiff_ros.virtual.random_sensors import RandomSensor, VirtualSensorSettings
+from tacdiff_ros.virtual.sensor_store import cached_sensor
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 CALIBRATED, UNSEEN = 2, 1  # presses of a virtual unit
 WITHOUT_GLASS = 5  # units that are also calibrated so, to show what it costs
 TOLD_MM = (3.2, 4.0, 5.0, 6.25, 7.5)
-CONVERGED_PSNR_DB, CONVERGED_DOTS_PX = 30.0, 0.5
+CONVERGED_PSNR_DB, CONVERGED_MARKERS_PX = 30.0, 0.5
 NUDGE = 1e-4  # of a camera's place and angle, for derivatives
 
 
@@ -73,10 +73,10 @@ def measure_virtual(options: argparse.Namespace) -> Part:
     Layers and lens are given; the truth's pose, dots, lights, colours and response are not.
     """
     count = 1 if options.quick else options.units
-    settings = UnitSettings(presses=CALIBRATED + UNSEEN)
+    settings = VirtualSensorSettings(presses=CALIBRATED + UNSEEN)
     rows = []
     for seed in range(count):
-        unit = cached_unit(seed, settings)
+        unit = cached_sensor(seed, settings)
         started = time.perf_counter()
         found = calibrate(
             knowing_lens(unit.model),
@@ -100,7 +100,7 @@ def measure_virtual(options: argparse.Namespace) -> Part:
     converged = [
         row
         for row in own
-        if row["psnr_db"] >= CONVERGED_PSNR_DB and row["dot_rms_px"] <= CONVERGED_DOTS_PX
+        if row["psnr_db"] >= CONVERGED_PSNR_DB and row["dot_rms_px"] <= CONVERGED_MARKERS_PX
     ]
     figures = {
         "virtual_dot_rms_px": max(row["dot_rms_px"] for row in own),
@@ -129,7 +129,7 @@ def knowing_lens(truth: SensorModel) -> SensorModel:
     return default_sensor().model_copy(update={"layers": truth.layers, "camera": camera})
 
 
-def presses_of(unit: VirtualUnit) -> list[PressImage]:
+def presses_of(unit: RandomSensor) -> list[PressImage]:
     """The presses that a unit is calibrated from."""
     return [
         PressImage(unit.presses[k], build_indenter(unit.touches[k].indenter), f"press {k + 1}")
@@ -155,7 +155,7 @@ def print_bound_deg(truth: SensorModel) -> float:
     return float(np.degrees(np.linalg.norm(found[3:])))
 
 
-def truth_row(unit: VirtualUnit, found: Calibration) -> dict[str, Any]:
+def truth_row(unit: RandomSensor, found: Calibration) -> dict[str, Any]:
     """A calibration beside the truth; the truth's pattern centre is where the fit's origin is."""
     true, fitted = parameter_values(unit.model), parameter_values(found.model)
     seen = project(true, marker_positions_mm(unit.model))

@@ -41,7 +41,7 @@ NEARLY_INCOMPRESSIBLE = 0.499
 AGREEMENT_PERCENT = 2.0
 HANKEL_POINTS = 200
 COMPLEMENTARITY = 1e-7
-MOST_STEPS = 600
+MAX_STEPS = 600
 
 
 def profile_height_mm(
@@ -232,7 +232,7 @@ def _press(
     force *= (force * goal).sum() / (force * give(force)).sum()
     way, before = np.zeros_like(goal), 1.0
     restart = True
-    for _ in range(MOST_STEPS):
+    for _ in range(MAX_STEPS):
         missing = goal - give(force)
         active = force > 0
         error = float(max(np.abs(missing[active]).max(initial=0.0), missing.max()))
@@ -249,7 +249,7 @@ def _press(
         if restart:
             step = size / (way * give(way)).sum()
             force = np.where(entering, step * (goal - give(force)), force)
-    raise RuntimeError(f"the contact did not converge: {error:g} mm after {MOST_STEPS} steps")
+    raise RuntimeError(f"the contact did not converge: {error:g} mm after {MAX_STEPS} steps")
 
 
 def converged_layer_force(
@@ -298,7 +298,7 @@ def layer_partial_slip(
         probe /= stiffest
     traction, ahead, weight = np.zeros((2, *bound.shape)), np.zeros((2, *bound.shape)), 1.0
     goal = np.stack([np.full(bound.shape, displacement_mm), np.zeros(bound.shape)])
-    for _ in range(MOST_STEPS):
+    for _ in range(MAX_STEPS):
         new = ahead + (goal - give(ahead)) / (1.02 * stiffest)
         size = np.hypot(new[0], new[1])
         new *= np.where(active, np.minimum(1.0, bound / np.maximum(size, 1e-30)), 0.0)

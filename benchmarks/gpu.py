@@ -228,7 +228,7 @@ def measure_parameters(quick: bool) -> dict[str, Any]:
 
 def measure_training(quick: bool) -> dict[str, Any]:
     """Steps a second, in all, from a dataset on disk and from memory."""
-    from tacdiff_ros.dataset.pairs import SamplePairs, untouched_pair
+    from tacdiff_ros.dataset.pairs import SamplePairs, reference_pair
     from tacdiff_ros.dataset.reader import SampleReader
     from tacdiff_ros.dataset.store import open_dataset
     from tacdiff_ros.translation.training import Untouched
@@ -237,7 +237,7 @@ def measure_training(quick: bool) -> dict[str, Any]:
         write_dataset(Path(folder) / "data")
         opened = open_dataset(Path(folder) / "data")
         readers = [SampleReader(opened, split) for split in ("train", "validation")]
-        untouched = Untouched(*untouched_pair(readers[0], "nocs+light"))
+        untouched = Untouched(*reference_pair(readers[0], "nocs+light"))
         disk = [SamplePairs(reader, "nocs+light", kept_bytes=0) for reader in readers]
         memory = [InMemory(pairs) for pairs in disk]
         steps = 400 if quick else 1000

@@ -43,15 +43,20 @@ from tacdiff_ros.mechanics.surface_refinement import refine_surface
 from tacdiff_ros.optics.renderer import Renderer, RenderSettings
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel
-from tacdiff_ros.virtual.unit_store import cached_unit
-from tacdiff_ros.virtual.units import UnitSettings, VirtualUnit, random_unit, untouched_surface
+from tacdiff_ros.virtual.random_sensors import (
+    RandomSensor,
+    VirtualSensorSettings,
+    random_sensor,
+    undeformed_surface,
+)
+from tacdiff_ros.virtual.sensor_store import cached_sensor
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 VIDEO = "mini_dots_video/baseball_exp_num_1_camera_0.avi"
 CALIBRATED, TEN = 2, 10  # presses that a unit is calibrated from; the ten indenters after them
 GUESSES = 20
 LARGE_STEPS_PRESSES, LARGE_STEPS_S = (2, 5, 11), [8.0, 60.0]  # ball, cube, text
-BALL_SHARE = 0.6  # of the contact's radius, inside which a sphere is fitted
+BALL_FRACTION = 0.6  # of the contact's radius, inside which a sphere is fitted
 FAR_MM = 5.0  # from the contact's centre: off contact
 FRAMES, LOOPS = 100, 10
 
@@ -71,10 +76,10 @@ def main() -> int:
 
 def measure_virtual(options: argparse.Namespace) -> Part:
     """Ten indenters on path-traced units, each unit calibrated from its own three images."""
-    settings = UnitSettings(presses=CALIBRATED + TEN)
+    settings = VirtualSensorSettings(presses=CALIBRATED + TEN)
     rows, guesses = [], []
     for seed in range(1 if options.quick else options.units):
-        unit = cached_unit(seed, settings)
+        unit = cached_sensor(seed, settings)
         model, shift = calibrated(unit)
         inverter = Inverter(model, unit.reference)
         inverter.invert(unit.presses[0])  # compiles
@@ -121,7 +126,7 @@ def measure_large_steps(options: argparse.Namespace) -> Part:
         return [], {}
     from large_steps import LargeSteps
 
-    unit = cached_unit(0, UnitSettings(presses=CALIBRATED + TEN))
+    unit = cached_sensor(0, VirtualSensorSettings(presses=CALIBRATED + TEN))
     model, shift = calibrated(unit)
     inverter = Inverter(model, unit.reference)
     baseline = LargeSteps(model, inverter.untouched.smooth)
@@ -145,7 +150,7 @@ def measure_large_steps(options: argparse.Namespace) -> Part:
     return rows, {}
 
 
-def calibrated(unit: VirtualUnit) -> tuple[SensorModel, np.ndarray]:
+def calibrated(unit: RandomSensor) -> tuple[SensorModel, np.ndarray]:
     """A unit's model from its three images, and where its origin is in the truth's frame."""
     settings = CalibrationSettings(priors=CameraPriors(None, None))
     found = calibrate(knowing_lens(unit.model), unit.reference, presses_of(unit), settings)
@@ -219,7 +224,7 @@ def ball_row(name: str, inverter: Inverter, data: RealSet, k: int) -> dict[str, 
     else:
         deepest = points[mask][np.argmin(points[mask][:, 2])]
         centre = points[mask][:, :2].mean(axis=0)
-        reach = np.sqrt(found.contact.area_mm2 / np.pi) * BALL_SHARE
+        reach = np.sqrt(found.contact.area_mm2 / np.pi) * BALL_FRACTION
         chosen = np.linalg.norm(points[:, :2] - centre, axis=1) < reach
         near, sure = points[chosen], 1.0 / found.deviation_mm.ravel()[chosen]
         sure /= np.sqrt(np.mean(sure**2))
@@ -278,7 +283,7 @@ def stereo_row(height_mm: np.ndarray, data: RealSet, k: int, mm_per_px: float) -
     y, x = np.mgrid[0 : height_mm.shape[0], 0 : height_mm.shape[1]]
     points = np.stack([mm_per_px * x, mm_per_px * y, height_mm], axis=-1).reshape(-1, 3)
     away = np.hypot(x - x0, y - y0).ravel()
-    near = points[away < BALL_SHARE * contact_px]
+    near = points[away < BALL_FRACTION * contact_px]
     start = [mm_per_px * x0, mm_per_px * y0, near[:, 2].min() + 0.5 * data.diameter_mm]
     fit = least_squares(
         lambda s: np.linalg.norm(near - s[:3], axis=1) - s[3], [*start, 0.5 * data.diameter_mm]
@@ -353,8 +358,8 @@ def measure_video(options: argparse.Namespace) -> Part:
 
 def recording(count: int) -> tuple[list[np.ndarray], list[GelSurface], SensorModel, np.ndarray]:
     """Frames of a touch, their surfaces, the unit's model, and its untouched image."""
-    model = random_unit(1)
-    flat = untouched_surface(model)
+    model = random_sensor(1)
+    flat = undeformed_surface(model)
     renderer, random = Renderer(model), np.random.default_rng(0)
 
     def seen(surface: GelSurface) -> np.ndarray:

@@ -8,7 +8,7 @@ from tacdiff_ros.mechanics.imprint import Imprint, imprint_surface
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_file import default_sensor
 from tacdiff_ros.sensor.sensor_model import FlatField, SensorModel
-from tacdiff_ros.virtual.units import random_unit
+from tacdiff_ros.virtual.random_sensors import random_sensor
 
 SPACING_MM = 0.1
 RECTANGLE_DIMMING = 0.5  # rectangles shine into all directions
@@ -38,7 +38,7 @@ def unit(seed: int, bounces: int) -> SensorModel:
             for light in base.lights
         ]
         base = base.model_copy(update={"lights": tuple(lights)})
-    model = random_unit(seed, base)
+    model = random_sensor(seed, base)
     reflection = model.interreflection.model_copy(update={"bounces": bounces})
     return model.model_copy(update={"interreflection": reflection})
 

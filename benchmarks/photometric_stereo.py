@@ -18,7 +18,7 @@ from torch import nn
 
 HIDDEN = (128, 32, 32)
 STEPS, BATCH, RATE = 3000, 4096, 2e-3
-FLAT_SHARE = 1.0  # of untouched pixels for each touched one
+FLAT_FRACTION = 1.0  # of untouched pixels for each touched one
 STEEPEST = 0.98  # of the ball's radius, where slopes end
 
 Floats = NDArray[np.float64]
@@ -61,7 +61,7 @@ class PhotometricStereo:
         for number in presses:
             slope, touched = ball_slopes(data, number, self._mm_per_px)
             flat = np.flatnonzero(~touched.ravel())
-            count = min(len(flat), round(FLAT_SHARE * touched.sum()))
+            count = min(len(flat), round(FLAT_FRACTION * touched.sum()))
             kept = np.concatenate(
                 [np.flatnonzero(touched), random.choice(flat, count, replace=False)]
             )

@@ -23,7 +23,7 @@ from tacdiff_ros.calibration.contact_search import ContactSearch
 from tacdiff_ros.calibration.press_fit import PressFit, PressFitter
 from tacdiff_ros.calibration.press_surfaces import PressSurfaces
 from tacdiff_ros.calibration.rendered_mask import refine_by_mask
-from tacdiff_ros.images.fit_image import dot_mask, fit_image
+from tacdiff_ros.images.fit_image import fit_image, marker_mask
 from tacdiff_ros.markers.detection import detect_markers
 from tacdiff_ros.markers.marker_field import MarkerField
 from tacdiff_ros.markers.tracking import MarkerTracker
@@ -187,7 +187,7 @@ def discs(
     shape = data.background.shape
     rows, columns = np.mgrid[: shape[0], : shape[1]]
     disc = np.hypot(columns - x, rows - y) <= DISC * radius
-    return disc, disc & ~dot_mask(shape, dots) & ~dot_mask(shape, found.dots)
+    return disc, disc & ~marker_mask(shape, dots) & ~marker_mask(shape, found.dots)
 
 
 def contact_of(found: Calibration, fit: PressFit) -> tuple[float, float, float]:

@@ -32,13 +32,13 @@ from tables import Part, run_parts
 from tacdiff_ros.cli.evaluate import drawn_samples
 from tacdiff_ros.dataset.cluster import local_client, usable_cores
 from tacdiff_ros.dataset.generate import GenerationReport, generate
-from tacdiff_ros.dataset.pairs import SamplePairs, untouched_pair
+from tacdiff_ros.dataset.pairs import SamplePairs, reference_pair
 from tacdiff_ros.dataset.plan import DatasetPlan, Split
 from tacdiff_ros.dataset.reader import SampleReader
 from tacdiff_ros.dataset.store import open_dataset
 from tacdiff_ros.evaluation.image_metrics import score_images
 from tacdiff_ros.evaluation.translation_scores import (
-    DrawnSample,
+    RenderedSample,
     SampleScore,
     picture_sheet,
     rows_by_indenter,
@@ -56,7 +56,7 @@ from tacdiff_ros.translation.training import Untouched, train_generator
 from tacdiff_ros.translation.training_settings import TrainingSettings
 from tacdiff_ros.translation.translator import Translator
 from tacdiff_ros.virtual.exposure import usable_exposure
-from tacdiff_ros.virtual.units import random_unit
+from tacdiff_ros.virtual.random_sensors import random_sensor
 
 PAPER_SAMPLES = 56_000
 PAPER_TABLE = {"ssim": 0.9609, "psnr_db": 38.74, "mse": 8.69}  # Table I, NOCS
@@ -228,7 +228,7 @@ def measure_units(options: argparse.Namespace) -> Part:
 
 def exposed_unit(seed: int) -> SensorModel:
     """A random unit that is run at a sensible exposure."""
-    return usable_exposure(random_unit(seed))
+    return usable_exposure(random_sensor(seed))
 
 
 def light_scores(folder: Path, unit: SensorModel) -> list[SampleScore]:
@@ -329,7 +329,7 @@ def train_on(
     validation = Joined([SamplePairs(part.reader("validation"), kind) for part in samples])
     settings = TrainingSettings(steps=steps, batch=options.batch)
     network = NetworkSettings(kind=kind)
-    untouched = Untouched(*untouched_pair(samples[0].reader("train"), kind))
+    untouched = Untouched(*reference_pair(samples[0].reader("train"), kind))
 
     def told(_step: int, looked: Any) -> None:
         if looked is not None:
@@ -350,7 +350,7 @@ def train_on(
 
 def tested(
     folder: Path, model: SensorModel, network: Path
-) -> tuple[list[SampleScore], list[DrawnSample]]:
+) -> tuple[list[SampleScore], list[RenderedSample]]:
     """Scores on all test samples, and typical ones."""
     reader = SamplesOf(folder, model).reader("test")
     translator = Translator(network)
@@ -358,7 +358,7 @@ def tested(
     return score_samples(drawn_samples(reader, translator, np.arange(len(reader))))
 
 
-def write_sheet(path: Path, samples: list[DrawnSample]) -> None:
+def write_sheet(path: Path, samples: list[RenderedSample]) -> None:
     """Input, generated, truth and error of a sample an indenter."""
     cv2.imwrite(str(path), picture_sheet(samples)[..., ::-1])
 

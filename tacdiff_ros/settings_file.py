@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.input_files import one_line, printable, read_text
 
-LONGEST_QUOTE = 200  # characters of a file that a message repeats
+MAX_QUOTE = 200  # characters of a file that a message repeats
 MAX_VALUES = 200_000  # of a file, aliases written out; the largest sensor file has half of it
 MAX_NESTING = 50
 MAX_NUMBER_CHARACTERS = 64
@@ -120,8 +120,8 @@ def first_complaint(error: ValidationError) -> str:
     """The first thing that pydantic found wrong, in one line with the value's name."""
     first = error.errors()[0]
     message = first["msg"].removeprefix("Value error, ")
-    name = printable(".".join(str(part) for part in first["loc"])[:LONGEST_QUOTE])
+    name = printable(".".join(str(part) for part in first["loc"])[:MAX_QUOTE])
     if not name:
         return printable(" ".join(message.split()))
-    given = reprlib.repr(first["input"])[:LONGEST_QUOTE]  # nested aliases would fill the memory
+    given = reprlib.repr(first["input"])[:MAX_QUOTE]  # nested aliases would fill the memory
     return printable(" ".join(f"'{name}' is {given}: {message}".split()))

@@ -104,10 +104,10 @@ def _press_image(model: SensorModel, reference: Image | None) -> Image:
 def _prepare_simulation() -> list[Stage]:
     from tacdiff_ros.sensor.sensor_file import default_sensor
     from tacdiff_ros.twin.live_twin import LiveTwin
-    from tacdiff_ros.twin.rendering import RenderedDrawing
+    from tacdiff_ros.twin.physical_renderer import PhysicalRenderer
 
     model = default_sensor()
-    return twin_stages(LiveTwin(model, "sphere:diameter=5", RenderedDrawing(model)))
+    return twin_stages(LiveTwin(model, "sphere:diameter=5", PhysicalRenderer(model)))
 
 
 def _prepare_inversion() -> list[Stage]:

@@ -44,10 +44,10 @@ def unit_folder(tmp_path_factory) -> UnitFolder:
     from tacdiff_ros.optics.renderer import Renderer
     from tacdiff_ros.optics.simulate import simulate_image
     from tacdiff_ros.sensor.gel_surface import GelSurface
-    from tacdiff_ros.virtual.units import random_unit
+    from tacdiff_ros.virtual.random_sensors import random_sensor
 
     folder = tmp_path_factory.mktemp("unit")
-    truth, places, depth = random_unit(3), ((-3.0, -1.5), (3.5, 2.0)), 0.8
+    truth, places, depth = random_sensor(3), ((-3.0, -1.5), (3.5, 2.0)), 0.8
     renderer, random = Renderer(truth), np.random.default_rng(1)
 
     def draw(surface: GelSurface, path: Path) -> None:

@@ -19,8 +19,8 @@ from scipy.interpolate import RegularGridInterpolator
 from tacdiff_ros.inversion.inverter import Inverter
 from tacdiff_ros.optics.renderer import Renderer
 from tacdiff_ros.optics.simulate import simulate_image
-from tacdiff_ros.virtual.unit_store import cached_unit
-from tacdiff_ros.virtual.units import UnitSettings
+from tacdiff_ros.virtual.random_sensors import VirtualSensorSettings
+from tacdiff_ros.virtual.sensor_store import cached_sensor
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
@@ -35,7 +35,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
     options = parser.parse_args()
-    unit = cached_unit(0, UnitSettings(presses=12))
+    unit = cached_sensor(0, VirtualSensorSettings(presses=12))
     inverter, renderer = Inverter(unit.model, unit.reference), Renderer(unit.model)
     figure, axes = pyplot.subplots(len(PRESSES), 5, figsize=(14.5, 8.6), layout="constrained")
     for row, (k, name) in zip(axes, PRESSES.items(), strict=True):

@@ -21,7 +21,7 @@ from tacdiff_ros.geometry.pose import Pose
 CLEARANCE_MM = 3.0  # beyond the depth
 MAX_DEPTH_MM = 3.0
 MAX_SPEED_MM_S = 10.0
-SPEED_SHARE = 0.8  # of the limit
+SPEED_FRACTION = 0.8  # of the limit
 TURN_RAD_S = 0.1  # the orientation stays; a number that a motion needs
 MAX_ATTEMPTS = 3
 ARRIVAL_S = 1.0  # an arm lags behind its targets
@@ -167,7 +167,7 @@ class ArmWatchdog:
     def _plan(self, contact: Contact, gel: Pose, now_s: float) -> _Retraction:
         depth_mm = min(max(contact.depth_mm, 0.0), MAX_DEPTH_MM)
         goal = gel.shifted([0.0, 0.0, -(depth_mm + CLEARANCE_MM)])
-        speed_mm_s = min(MAX_SPEED_MM_S, SPEED_SHARE * self._limits.speed_mm_s)
+        speed_mm_s = min(MAX_SPEED_MM_S, SPEED_FRACTION * self._limits.speed_mm_s)
         self._monitor.forget_target()
         return _Retraction(
             plan_motion(gel, goal, speed_mm_s, TURN_RAD_S),

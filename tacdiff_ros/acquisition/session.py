@@ -40,9 +40,9 @@ CAUSES_OF_OWN_MOTION = frozenset(
     {Cause.TRACKING_ERROR, Cause.SPEED_LIMIT, Cause.ROTATION_SPEED_LIMIT}
 )
 CONTACT_FORCE_CAUSES = frozenset({Cause.FORCE_LIMIT, Cause.TORQUE_LIMIT})
-MOST_RETRACT_ATTEMPTS = 3
-CORRECTION_FORCE_SHARE = 0.7  # of the force limit; above, targets are not shifted further
-LONGEST_TICK_S = 0.05  # a later tick counts as this much for the correction
+MAX_RETRACT_ATTEMPTS = 3
+CORRECTION_FORCE_FRACTION = 0.7  # of the force limit; above, targets are not shifted further
+MAX_TICK_S = 0.05  # a later tick counts as this much for the correction
 
 
 class SessionSettings(BaseModel):
@@ -219,7 +219,7 @@ class AcquisitionSession:
     def tick(self, now_s: float) -> Pose | None:
         """Advance to a monotonic time; the next end-effector target, or None to send nothing."""
         elapsed_s = now_s - self._now_s if self._now_s else 0.0
-        self._interval_s, self._now_s = min(elapsed_s, LONGEST_TICK_S), now_s
+        self._interval_s, self._now_s = min(elapsed_s, MAX_TICK_S), now_s
         if self.outcome is not None:
             return None
         self.sampler.flush(now_s)
@@ -367,7 +367,7 @@ class AcquisitionSession:
             self._frozen = True
             self._stops += 1
             self._label = (Phase.STOPPED, fault.cause.value, "stopped")
-            again = self._stops <= MOST_RETRACT_ATTEMPTS
+            again = self._stops <= MAX_RETRACT_ATTEMPTS
             self._script = self._stop_and_retract(fault) if again else iter(())
 
     def _stop_and_retract(self, fault: Fault) -> Iterator[None]:
@@ -446,7 +446,7 @@ class AcquisitionSession:
 
     def _correction_interval_s(self) -> float:
         """Time to correct for; none while the force is high, so as not to push harder yet."""
-        high = self.monitor.force_now_n > CORRECTION_FORCE_SHARE * self.monitor.limits.force_n
+        high = self.monitor.force_now_n > CORRECTION_FORCE_FRACTION * self.monitor.limits.force_n
         return 0.0 if high else self._interval_s
 
     def _absorb_correction(self) -> None:

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from tacdiff_ros.blas_threads import one_blas_thread
 from tacdiff_ros.calibration.camera_pose import CameraFit, CameraPriors, fit_camera
 from tacdiff_ros.calibration.contact_search import ContactSearch, relative_change, slopes
-from tacdiff_ros.calibration.dot_texture import DotTexture, fit_dot_texture
 from tacdiff_ros.calibration.flat_field import with_flat_field
 from tacdiff_ros.calibration.light_fit import LightFit, LightFitSettings, PressView, fit_lights
-from tacdiff_ros.calibration.light_start import shading_gradient, turned_lights
+from tacdiff_ros.calibration.light_start import rotated_lights, shading_gradient
 from tacdiff_ros.calibration.light_vector import LightVector
+from tacdiff_ros.calibration.marker_texture import MarkerTexture, fit_marker_texture
 from tacdiff_ros.calibration.press_fit import PressFit, PressFitter
 from tacdiff_ros.calibration.press_surfaces import PressSurfaces
 from tacdiff_ros.calibration.rendered_mask import MaskFit, refine_by_mask
@@ -32,7 +32,7 @@ from tacdiff_ros.calibration.settled_camera import settled_camera
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.images.fit_image import FitImage, fit_image
 from tacdiff_ros.images.image_checks import (
-    MOST_SATURATED_PRESS,
+    MAX_SATURATED_PRESS,
     check_image,
     check_press,
     detail,
@@ -49,10 +49,10 @@ Floats = NDArray[np.float64]
 Progress = Callable[[str, float], None]
 
 STAGES = ("pose", "pose_with_glass", "lighting", "texture")
-MOST_PRESSES = 16
+MAX_PRESSES = 16
 ROUGH_STEPS, FINE_STEPS = 7, 5
 SLIDE_STEPS = 2
-DOUBTFUL_LIKENESS, DOUBTFUL_CORRELATION, DOUBTFUL_DOTS_PX = 0.6, 0.95, 1.2
+MIN_USUAL_SEARCH_SCORE, MIN_USUAL_CORRELATION, DOUBTFUL_MARKERS_PX = 0.6, 0.95, 1.2
 BLURRED_RIM = 0.75  # of the dots' diameter
 
 
@@ -98,14 +98,14 @@ class CalibratedPress:
         fit: pose and prediction.
         image: as it was compared.
         dots: that were seen; None for a gel without.
-        likeness: of the contact when it was searched for.
+        search_score: correlation of the contact search.
         correlation: of predicted and seen change where the gel slopes.
     """
 
     fit: PressFit
     image: FitImage
     dots: MarkerField | None
-    likeness: float
+    search_score: float
     correlation: float
 
 
@@ -138,7 +138,7 @@ class Calibration:
     lights: LightFit
     light_vector: LightVector
     presses: tuple[CalibratedPress, ...]
-    texture: DotTexture | None
+    texture: MarkerTexture | None
     settled: CameraFit | None
     warnings: tuple[str, ...]
     seconds: dict[str, float]
@@ -180,13 +180,13 @@ def _quiet(_stage: str, _share: float) -> None:
 
 
 def _check(model: SensorModel, reference: NDArray[np.uint8], presses: list[PressImage]) -> None:
-    if not 1 <= len(presses) <= MOST_PRESSES:
-        raise InputError(f"{len(presses)} presses, expected 1 to {MOST_PRESSES}")
+    if not 1 <= len(presses) <= MAX_PRESSES:
+        raise InputError(f"{len(presses)} presses, expected 1 to {MAX_PRESSES}")
     if not model.lights:
         raise InputError("the sensor file has no lights: give it those that the unit has")
     check_image(reference, model, "the reference")
     for press in presses:
-        check_image(press.image, model, press.name, MOST_SATURATED_PRESS)
+        check_image(press.image, model, press.name, MAX_SATURATED_PRESS)
 
 
 class _Run:
@@ -226,7 +226,7 @@ class _Run:
         self._end("lighting", started)
         if dots is not None and self._settings.texture:
             started = self._begin("texture", 0.85)
-            texture = fit_dot_texture(
+            texture = fit_marker_texture(
                 self._model, self._image, dots.found, self._told("texture", 0.85, 1.0)
             )
             fitted = np.isfinite(texture.dot_rms)
@@ -274,7 +274,7 @@ class _Run:
         surfaces = self._surfaces()
         tracked = [self._tracked(press, dots) for press in self._inputs]
         images = [fit_image(p.image, t) for p, t in zip(self._inputs, tracked, strict=True)]
-        views, likeness = self._found(reference, images, surfaces)
+        views, search_scores = self._found(reference, images, surfaces)
         vector = LightVector.of(self._model)
         rough = fit_lights(
             self._model,
@@ -301,7 +301,7 @@ class _Run:
         )
         self._model = with_flat_field(vector.model(self._model, lights.vector), reference)
         presses = tuple(
-            self._judged(k, views[k], lights, reference, tracked[k], dots, likeness[k])
+            self._judged(k, views[k], lights, reference, tracked[k], dots, search_scores[k])
             for k in range(len(views))
         )
         return vector, lights, presses
@@ -325,7 +325,7 @@ class _Run:
     ) -> tuple[list[PressView], list[float]]:
         """Where the presses touch; the lights are turned to where shading says they are."""
         searches: dict[int, ContactSearch] = {}
-        views, likeness, gradients = [], [], []
+        views, search_scores, gradients = [], [], []
         sharpness = detail(self._image)
         for press, image, gel in zip(self._inputs, images, surfaces, strict=True):
             sharp = detail(press.image) / max(sharpness, 1e-6)
@@ -333,19 +333,19 @@ class _Run:
             if id(gel) not in searches:
                 searches[id(gel)] = ContactSearch(self._model, gel, reference.free.shape)
             found = searches[id(gel)].find(reference, image, press.name)
-            if found.likeness < DOUBTFUL_LIKENESS:
+            if found.correlation < MIN_USUAL_SEARCH_SCORE:
                 self._warnings.append(
                     f"{press.name}: the contact looks little like {gel.indenter.spec}: correlation "
-                    f"{found.likeness:.2f}, usually over {DOUBTFUL_LIKENESS}"
+                    f"{found.correlation:.2f}, usually over {MIN_USUAL_SEARCH_SCORE}"
                 )
             views.append(PressView(image, found.press, gel))
-            likeness.append(found.likeness)
+            search_scores.append(found.correlation)
             slope = slopes(self._model, gel.surface(found.press), reference.free.shape)
             change = relative_change(reference, image)
             gradients.append(shading_gradient(change, slope, reference.free & image.free))
-        self._model, _ = turned_lights(self._model, gradients)
+        self._model, _ = rotated_lights(self._model, gradients)
         self._progress("lighting", 0.12)
-        return views, likeness
+        return views, search_scores
 
     def _slid(
         self,
@@ -374,7 +374,7 @@ class _Run:
         reference: FitImage,
         seen: MarkerField | None,
         dots: MarkerField | None,
-        likeness: float,
+        search_score: float,
     ) -> CalibratedPress:
         fitter = PressFitter(self._model, view.surfaces, reference, dots)
         fit = fitter.explained(view.surfaces.around(lights.gels[k].press, []), seen)
@@ -384,19 +384,19 @@ class _Run:
         seen_change = view.image.value - reference.smooth
         correlation = float(np.corrcoef(change[chosen].ravel(), seen_change[chosen].ravel())[0, 1])
         name = self._inputs[k].name
-        if not correlation >= DOUBTFUL_CORRELATION:
+        if not correlation >= MIN_USUAL_CORRELATION:
             self._warnings.append(
                 f"{name}: shading under the contact is explained to a correlation of "
-                f"{correlation:.2f}, usually over {DOUBTFUL_CORRELATION}: is the indenter "
+                f"{correlation:.2f}, usually over {MIN_USUAL_CORRELATION}: is the indenter "
                 f"{view.surfaces.indenter.spec}?"
             )
-        if fit.dot_rms_px > DOUBTFUL_DOTS_PX:
+        if fit.dot_rms_px > DOUBTFUL_MARKERS_PX:
             self._warnings.append(
                 f"{name}: its dots are {fit.dot_rms_px:.1f} px from where this press would move "
-                f"them, usually under {DOUBTFUL_DOTS_PX} px: is the indenter "
+                f"them, usually under {DOUBTFUL_MARKERS_PX} px: is the indenter "
                 f"{view.surfaces.indenter.spec}?"
             )
-        return CalibratedPress(fit, view.image, seen, likeness, correlation)
+        return CalibratedPress(fit, view.image, seen, search_score, correlation)
 
     def _begin(self, stage: str, share: float) -> float:
         self._progress(stage, share)

@@ -18,7 +18,7 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.input_files import printable, read_table
 
 MAX_CATALOG_BYTES = 2**20
-MOST_PRESSES = 1000
+MAX_PRESSES = 1000
 CATALOG, REFERENCE, PRESS = "catalog.csv", "background.png", "gelsight.png"
 COLUMNS = ("experiment_reldir", "diameter(mm)")
 
@@ -69,8 +69,8 @@ def read_folder(folder: Path) -> CalibrationFolder:
     rows = list(zip(*(columns.get(name, absent) for name in COLUMNS), strict=True))
     if not (folder / REFERENCE).is_file():
         raise InputError(f"{folder} holds no {REFERENCE}, the image of the untouched gel")
-    if not 1 <= len(rows) <= MOST_PRESSES:
-        raise InputError(f"{catalog} lists {len(rows)} presses, expected 1 to {MOST_PRESSES}")
+    if not 1 <= len(rows) <= MAX_PRESSES:
+        raise InputError(f"{catalog} lists {len(rows)} presses, expected 1 to {MAX_PRESSES}")
     presses = tuple(
         _press(folder, directory, size, line)
         for line, (directory, size) in enumerate(rows, start=2)

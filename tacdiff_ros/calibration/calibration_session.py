@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.calibration.calibrate import (
-    MOST_PRESSES,
+    MAX_PRESSES,
     Calibration,
     CalibrationSettings,
     PressImage,
@@ -18,7 +18,7 @@ from tacdiff_ros.calibration.calibrate import (
     calibrate,
 )
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.images.image_checks import MOST_SATURATED_PRESS, check_image
+from tacdiff_ros.images.image_checks import MAX_SATURATED_PRESS, check_image
 from tacdiff_ros.mechanics.indenter_spec import parse_indenter
 from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.sensor.sensor_file import write_sensor
@@ -29,7 +29,7 @@ Image = NDArray[np.uint8]
 SENSOR_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,79}")
 ENDING = ".yaml"
-LONGEST_SPEC = 500
+MAX_SPEC = 500
 
 
 @dataclass(frozen=True)
@@ -93,12 +93,12 @@ class CalibrationSession:
         Raises:
             InputError: too many presses, a bad image or a bad spec.
         """
-        if len(self._presses) >= MOST_PRESSES:
-            raise InputError(f"{MOST_PRESSES} presses are taken already: compute, or clear them")
+        if len(self._presses) >= MAX_PRESSES:
+            raise InputError(f"{MAX_PRESSES} presses are taken already: compute, or clear them")
         name = f"press {len(self._presses) + 1}"
-        check_image(image, self._model, name, MOST_SATURATED_PRESS)
-        if len(indenter) > LONGEST_SPEC:
-            raise InputError(f"the indenter spec has over {LONGEST_SPEC} characters")
+        check_image(image, self._model, name, MAX_SATURATED_PRESS)
+        if len(indenter) > MAX_SPEC:
+            raise InputError(f"the indenter spec has over {MAX_SPEC} characters")
         spec = parse_indenter(indenter)
         if spec.name in ("none", "mesh"):
             raise InputError(f"indenter '{spec.name}' cannot be calibrated with: give a shape")

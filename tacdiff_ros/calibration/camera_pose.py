@@ -24,11 +24,11 @@ from tacdiff_ros.sensor.marker_positions import lattice_positions_mm
 from tacdiff_ros.sensor.parameters import Values, parameter_values, with_parameter_values
 from tacdiff_ros.sensor.sensor_model import Markers, SensorModel
 
-FEWEST_DOTS = 20
+MIN_MARKERS = 20
 OUTLIER_PX = 3.0
 CURVED_PX = 8.0  # how far lens and refraction bend a lattice off a homography
 PRINT_MM = 0.02  # how far printed dots of real Minis are from their lattice
-LARGEST_RMS_PX, LEAST_AGREEING = 2.0, 0.8
+MAX_RMS_PX, MIN_AGREEING = 2.0, 0.8
 
 Floats = NDArray[np.float64]
 
@@ -111,7 +111,7 @@ def fit_camera(
 
 
 def _check_agreement(used: int, found: int, rms_px: float) -> None:
-    if used < LEAST_AGREEING * found or used < FEWEST_DOTS or not rms_px < LARGEST_RMS_PX:
+    if used < MIN_AGREEING * found or used < MIN_MARKERS or not rms_px < MAX_RMS_PX:
         raise InputError(
             f"{used} of {found} dots are within {OUTLIER_PX:g} px of where a camera would see a "
             f"flat pattern, by {rms_px:.1f} px on average: check grid and pitch, and that the "
@@ -187,9 +187,9 @@ def _checked_markers(model: SensorModel, dots: MarkerField) -> Markers:
             f"dots of a {dots.found.shape[0]} x {dots.found.shape[1]} grid were given, the sensor "
             f"file has {markers.rows} x {markers.columns}"
         )
-    if dots.found_count < FEWEST_DOTS:
+    if dots.found_count < MIN_MARKERS:
         raise InputError(
-            f"{dots.found_count} dots were found, at least {FEWEST_DOTS} are needed: take the "
+            f"{dots.found_count} dots were found, at least {MIN_MARKERS} are needed: take the "
             "reference image again, untouched, in focus and lit"
         )
     return markers
@@ -201,9 +201,9 @@ def _homography(lattice: Floats, dots: MarkerField) -> tuple[Floats, NDArray[np.
     found, agrees = cv2.findHomography(plane, pixels, cv2.RANSAC, CURVED_PX)
     used = dots.found.copy()
     used[dots.found] = agrees.ravel().astype(bool) if found is not None else False
-    if used.sum() < FEWEST_DOTS:
+    if used.sum() < MIN_MARKERS:
         raise InputError(
-            f"only {int(used.sum())} dots lie on a common flat pattern, at least {FEWEST_DOTS} are "
+            f"only {int(used.sum())} dots lie on a common flat pattern, at least {MIN_MARKERS} are "
             "needed: check the grid (rows x columns) and that the sensor is untouched"
         )
     return np.asarray(found, np.float64), used

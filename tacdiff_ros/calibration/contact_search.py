@@ -24,8 +24,8 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 DEPTHS_MM = (0.3, 0.6, 1.0, 1.5)
 YAWS = 12  # tried for an indenter that is not round
 STEEP = 0.05  # slope that belongs to a contact
-LEAST_CHANGE, LEAST_LIKENESS = 0.04, 0.3
-LEAST_SPREAD = 0.3  # of the most, below which nothing is there to be found
+MIN_CHANGE, MIN_CORRELATION = 0.04, 0.3
+MIN_SPREAD = 0.3  # of the most, below which nothing is there to be found
 
 Floats = NDArray[np.float64]
 
@@ -36,12 +36,12 @@ class Found:
 
     Attributes:
         press: where.
-        likeness: normalised correlation of the change with the slope, 1 at best.
+        correlation: normalised correlation of the change with the slope, 1 at best.
         change: 99th percentile of the relative change of the image.
     """
 
     press: Press
-    likeness: float
+    correlation: float
     change: float
 
 
@@ -92,16 +92,16 @@ class ContactSearch:
         change = np.abs(relative_change(reference, image)).max(axis=-1)
         change = cv2.GaussianBlur(change, (0, 0), 1.0)
         size = float(np.percentile(change, 99))
-        if size < LEAST_CHANGE:
+        if size < MIN_CHANGE:
             raise InputError(
                 f"{name}: no contact: the image differs from the reference by {100 * size:.1f} %, "
-                f"expected over {100 * LEAST_CHANGE:.0f} % where it is pressed; press deeper"
+                f"expected over {100 * MIN_CHANGE:.0f} % where it is pressed; press deeper"
             )
-        found = max((self._match(t, change, size) for t in self._templates), key=_likeness)
-        if found.likeness < LEAST_LIKENESS:
+        found = max((self._match(t, change, size) for t in self._templates), key=_correlation)
+        if found.correlation < MIN_CORRELATION:
             raise InputError(
                 f"{name}: what changed does not look like a contact with {self._spec}: correlation "
-                f"{found.likeness:.2f}, expected at least {LEAST_LIKENESS}; is it the right "
+                f"{found.correlation:.2f}, expected at least {MIN_CORRELATION}; is it the right "
                 "indenter, and the right reference?"
             )
         return found
@@ -120,7 +120,7 @@ class ContactSearch:
         mean = cv2.matchTemplate(padded, one, cv2.TM_CCORR) / one.size
         power = cv2.matchTemplate(padded**2, one, cv2.TM_CCORR) / one.size
         spread = np.sqrt(np.maximum(power - mean**2, 0.0))
-        spread = np.maximum(spread, LEAST_SPREAD * float(spread.max()))
+        spread = np.maximum(spread, MIN_SPREAD * float(spread.max()))
         score = joint / (one.size * spread * float(image.std()))
         row, column = np.unravel_index(int(score.argmax()), score.shape)
         pixel = np.array([column - left, row - top]) + template.middle
@@ -152,8 +152,8 @@ def _templates(
             yield _Template(*_cut(_turned(steep, yaw)), depth, yaw)
 
 
-def _likeness(found: Found) -> float:
-    return found.likeness
+def _correlation(found: Found) -> float:
+    return found.correlation
 
 
 def _yaws(surfaces: PressSurfaces) -> list[float]:

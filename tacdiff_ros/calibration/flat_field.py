@@ -10,7 +10,7 @@ from tacdiff_ros.images.fit_image import FitImage
 from tacdiff_ros.sensor.sensor_model import FlatField, SensorModel
 
 ROWS, COLUMNS = 36, 48
-LEAST_RATIO, LARGEST_RATIO = 0.02, 50.0
+MIN_RATIO, MAX_RATIO = 0.02, 50.0
 
 Floats = NDArray[np.float64]
 
@@ -25,7 +25,7 @@ def with_flat_field(model: SensorModel, reference: FitImage) -> SensorModel:
     renderer = Renderer(model.model_copy(update=plain))
     lit = renderer.image(RenderSettings(width, height, shadows=False)).astype(np.float64)
     ratio = reference.smooth ** np.array(model.response.gamma) / np.maximum(lit, 1e-6)
-    values = np.clip(_at_grid(ratio), LEAST_RATIO, LARGEST_RATIO)
+    values = np.clip(_at_grid(ratio), MIN_RATIO, MAX_RATIO)
     rows = tuple(tuple(tuple(map(float, rgb)) for rgb in row) for row in values)
     return model.model_copy(update={"flat_field": FlatField.model_validate({"values": rows})})
 

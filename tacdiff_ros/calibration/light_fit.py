@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tacdiff_ros.calibration.light_images import LightImages, LightImageSet
 from tacdiff_ros.calibration.light_vector import COLOURS, KINDS, LightVector
 from tacdiff_ros.calibration.press_surfaces import Press, PressedGel, PressSurfaces, shifted
-from tacdiff_ros.calibration.unit_lights import UnitImages, UnitLights
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.images.fit_image import FitImage
 from tacdiff_ros.sensor.gel_surface import GelSurface
@@ -27,18 +27,18 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 
 Floats = NDArray[np.float64]
 
-MOST_STEPS = 12
+MAX_STEPS = 12
 NUDGE = 0.02  # of the vector's units, for differences
-NUDGE_MM, NUDGE_RAD = 0.02, 0.01
-DEEPER_TURNED = [IndenterPose(depth_mm=NUDGE_MM), IndenterPose(yaw_rad=NUDGE_RAD)]
+STEP_MM, STEP_RAD = 0.02, 0.01
+DEEPER_TURNED = [IndenterPose(depth_mm=STEP_MM), IndenterPose(yaw_rad=STEP_RAD)]
 PLACE_MM, DEPTH_MM, YAW_RAD = 0.5, 0.3, 0.2  # usual errors of the poses that were found first
 REFERENCE_ERROR = 0.03  # how far lights alone explain the untouched gel, of white
 PRESS_ERROR = 0.008  # how far they explain a press with the reference
-FIRST_DAMPING, MOST_DAMPING = 1e-2, 1e6
-LEAST_GAIN = 2e-3  # of the cost, below which the fit ends
+FIRST_DAMPING, MAX_DAMPING = 1e-2, 1e6
+MIN_GAIN = 2e-3  # of the cost, below which the fit ends
 DARKEST = 1e-4
 EFFECTIVE_PIXELS = 3000.0  # errors of neighbouring pixels go together
-SHALLOWEST_MM, DEEPEST_SHARE = 0.05, 0.48  # of the gel's thickness
+SHALLOWEST_MM, MAX_DEPTH_FRACTION = 0.05, 0.48  # of the gel's thickness
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def fit_lights(
     views: list[PressView],
     settings: LightFitSettings | None = None,
     progress: Callable[[float], None] | None = None,
-    steps: int = MOST_STEPS,
+    steps: int = MAX_STEPS,
     start: Floats | None = None,
 ) -> LightFit:
     """Fit the lights.
@@ -124,8 +124,8 @@ class _Point:
 
     vector: Floats
     gels: tuple[PressedGel, ...]
-    units: tuple[UnitImages, ...]  # of the untouched gel and of the presses
-    plain: tuple[UnitImages, ...]  # the same without cast shadows, for derivatives
+    units: tuple[LightImageSet, ...]  # of the untouched gel and of the presses
+    plain: tuple[LightImageSet, ...]  # the same without cast shadows, for derivatives
 
 
 class _Problem:
@@ -141,7 +141,7 @@ class _Problem:
         self._lights = lights
         self._views = views
         self._settings = settings
-        self._units = [UnitLights(model, width, height) for _ in range(len(views) + 1)]
+        self._units = [LightImages(model, width, height) for _ in range(len(views) + 1)]
         self._reference = reference.smooth
         self._free = reference.free
         self._weights = [np.ones((height, width))] * (len(views) + 1)
@@ -161,7 +161,7 @@ class _Problem:
             cost = self._cost(point)
             matrix, gradient = self._normal(point)
             gain = 0.0
-            while damping < MOST_DAMPING:
+            while damping < MAX_DAMPING:
                 trial = self._moved(point, matrix, gradient, damping)
                 gain = cost - self._cost(trial)
                 if gain > 0:
@@ -170,7 +170,7 @@ class _Problem:
                 damping *= 8.0
             if progress is not None:
                 progress(steps / most_steps)
-            if gain < LEAST_GAIN * cost:
+            if gain < MIN_GAIN * cost:
                 break
         matrix, _ = self._normal(point)
         return self._result(point, np.sqrt(np.diag(np.linalg.inv(matrix))), steps)
@@ -193,7 +193,7 @@ class _Problem:
         for unit, surface in zip(self._units, surfaces, strict=True):
             unit.place(placement)
             plain.append(unit.images(surface))
-            units.append(UnitImages(unit.light_images(surface, shadows=True), plain[-1].ambient))
+            units.append(LightImageSet(unit.light_images(surface, shadows=True), plain[-1].ambient))
         return _Point(vector, tuple(gels), tuple(units), tuple(plain))
 
     def _residuals(self, point: _Point) -> list[Floats]:
@@ -206,7 +206,7 @@ class _Problem:
         ]
         return [*parts, self._prior(point)]
 
-    def _values(self, vector: Floats, units: tuple[UnitImages, ...]) -> list[Floats]:
+    def _values(self, vector: Floats, units: tuple[LightImageSet, ...]) -> list[Floats]:
         """Pixel values of the untouched gel by the lights alone, and of presses by the ratio."""
         radiance, ambient = self._lights.radiance(vector), self._lights.ambient(vector)
         inverse = 1.0 / self._lights.gamma(vector)
@@ -285,21 +285,21 @@ class _Problem:
 
         lights = self._lights
         for kind in range(KINDS):
-            nudged = self._nudged_units(point, kind)
+            perturbed = self._perturbed_sensors(point, kind)
             for light in range(lights.lights):
-                add(self._with_light(point, nudged, kind, light), NUDGE)
+                add(self._with_light(point, perturbed, kind, light), NUDGE)
         for number in range(KINDS * lights.lights, lights.size):
             vector = point.vector.copy()
             vector[number] += NUDGE
             add(replace(point, vector=vector), NUDGE)
         for k in range(len(self._views)):
             self._units[k + 1].place(lights.placement(point.vector))
-            for press, surface, size in _nudged(point.gels[k]):
+            for press, surface, size in _perturbed(point.gels[k]):
                 add(self._with_press(point, k, press, surface), size)
         return columns
 
-    def _nudged_units(self, point: _Point, kind: int) -> list[Floats]:
-        """(K, h, w) of the untouched gel and of the presses, one kind of placement nudged."""
+    def _perturbed_sensors(self, point: _Point, kind: int) -> list[Floats]:
+        """(K, h, w) of the untouched gel and of the presses, one kind of placement perturbed."""
         vector = point.vector.copy()
         vector[self._lights.kind(kind)] += NUDGE
         placement = self._lights.placement(vector)
@@ -310,12 +310,12 @@ class _Problem:
             images.append(unit.light_images(surface))
         return images
 
-    def _with_light(self, point: _Point, nudged: list[Floats], kind: int, light: int) -> _Point:
+    def _with_light(self, point: _Point, perturbed: list[Floats], kind: int, light: int) -> _Point:
         units = []
-        for unit, moved in zip(point.units, nudged, strict=True):
+        for unit, moved in zip(point.units, perturbed, strict=True):
             images = unit.light.copy()
             images[light] = moved[light]
-            units.append(UnitImages(images, unit.ambient))
+            units.append(LightImageSet(images, unit.ambient))
         vector = point.vector.copy()
         vector[kind * self._lights.lights + light] += NUDGE
         return replace(point, units=tuple(units), vector=vector)
@@ -342,7 +342,7 @@ class _Problem:
     def _stepped(self, press: Press, step: Floats) -> Press:
         """A press moved by (x, y, depth) or (x, y, depth, yaw), not too far at once."""
         x, y, depth = (float(np.clip(part, -1.0, 1.0)) for part in step[:3])
-        deepest = DEEPEST_SHARE * self._thickness_mm
+        deepest = MAX_DEPTH_FRACTION * self._thickness_mm
         return replace(
             press,
             x_mm=press.x_mm + x,
@@ -367,17 +367,17 @@ class _Problem:
         )
 
 
-def _nudged(gel: PressedGel) -> list[tuple[Press, GelSurface, float]]:
+def _perturbed(gel: PressedGel) -> list[tuple[Press, GelSurface, float]]:
     """A press moved along x, y, depth and, where it counts, yaw; and by how much."""
     press, surface = gel.press, gel.surface
     moved = [
-        (replace(press, x_mm=press.x_mm + NUDGE_MM), shifted(surface, NUDGE_MM, 0.0), NUDGE_MM),
-        (replace(press, y_mm=press.y_mm + NUDGE_MM), shifted(surface, 0.0, NUDGE_MM), NUDGE_MM),
-        (replace(press, depth_mm=press.depth_mm + NUDGE_MM), gel.moved[0], NUDGE_MM),
+        (replace(press, x_mm=press.x_mm + STEP_MM), shifted(surface, STEP_MM, 0.0), STEP_MM),
+        (replace(press, y_mm=press.y_mm + STEP_MM), shifted(surface, 0.0, STEP_MM), STEP_MM),
+        (replace(press, depth_mm=press.depth_mm + STEP_MM), gel.moved[0], STEP_MM),
     ]
     if len(gel.moved) > 1:
-        turned = replace(press, yaw_rad=press.yaw_rad + NUDGE_RAD)
-        moved.append((turned, gel.moved[1], NUDGE_RAD))
+        turned = replace(press, yaw_rad=press.yaw_rad + STEP_RAD)
+        moved.append((turned, gel.moved[1], STEP_RAD))
     return moved
 
 

@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 STEEP = 0.1  # slope from which a pixel counts
 TURNED_RAD = np.radians(25.0)  # start of the lights is turned when they are farther off
-MOST_RAD = np.radians(100.0)
+MAX_RAD = np.radians(100.0)
 
 
 def shading_gradient(change: Floats, slope: Floats, free: NDArray[np.bool_]) -> Floats:
@@ -34,7 +34,7 @@ def shading_gradient(change: Floats, slope: Floats, free: NDArray[np.bool_]) -> 
     return np.asarray(solution[:2].T)
 
 
-def turned_lights(model: SensorModel, gradients: list[Floats]) -> tuple[SensorModel, float]:
+def rotated_lights(model: SensorModel, gradients: list[Floats]) -> tuple[SensorModel, float]:
     """The model with its lights turned about z to where shading says they are, and the turn in rad.
 
     Args:
@@ -45,7 +45,7 @@ def turned_lights(model: SensorModel, gradients: list[Floats]) -> tuple[SensorMo
         InputError: light comes from about the opposite side of what the file says.
     """
     turn = _turn(model, np.mean(gradients, axis=0))
-    if abs(turn) > MOST_RAD:
+    if abs(turn) > MAX_RAD:
         raise InputError(
             f"light comes from elsewhere than the sensor file says, by {np.degrees(turn):.0f} "
             "degrees: the images look rotated; rotate them, or the lights of the file"

@@ -15,7 +15,7 @@ from tacdiff_ros.sensor.parameters import Values, parameter_values, with_paramet
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
 Floats = NDArray[np.float64]
-LEAST_HEIGHT_MM = 0.7
+MIN_HEIGHT_MM = 0.7
 
 # usual spread of real units around the start
 PLACE_MM, HEIGHT, ANGLE_RAD, LENGTH, EXPONENT = 2.0, 0.3, 0.17, 0.35, 0.4
@@ -71,7 +71,7 @@ class LightVector:
         """Values of the lights' placement."""
         x, y, height, azimuth, tilt, length, exponent = (vector[self.kind(k)] for k in range(KINDS))
         centre = self.start["lights.centre_mm"]
-        high = np.maximum(-centre[:, 2] * np.exp(HEIGHT * height), LEAST_HEIGHT_MM)
+        high = np.maximum(-centre[:, 2] * np.exp(HEIGHT * height), MIN_HEIGHT_MM)
         wide = np.maximum(self.start["lights.exponent"] * np.exp(EXPONENT * exponent), 1.0)
         return {
             "lights.centre_mm": np.stack(

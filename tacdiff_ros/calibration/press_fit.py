@@ -24,16 +24,16 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 
 Floats = NDArray[np.float64]
 
-MOST_STEPS = 5
-NUDGE_MM, NUDGE_RAD = 0.03, 0.02
+MAX_STEPS = 5
+STEP_MM, STEP_RAD = 0.03, 0.02
 SLIDE_MM, TWIST_RAD, DEPTH_MM, PLACE_MM, YAW_RAD = 0.3, 0.1, 0.5, 1.0, 0.3
-SHADING_ERROR, DOT_ERROR_PX = 0.008, 0.15
+SHADING_ERROR, MARKER_ERROR_PX = 0.008, 0.15
 EFFECTIVE_PIXELS = 100.0
 FAR_PX = 2.0  # dots that move farther off than this count less and less
 ENOUGH = 2e-3  # of the cost, below which the fit ends
 DARKEST = 1e-4
 SHADOW_SAMPLES = 2
-DEEPEST_SHARE = 0.48
+MAX_DEPTH_FRACTION = 0.48
 
 
 @dataclass(frozen=True)
@@ -86,14 +86,14 @@ class PressFitter:
         self._flat: dict[bool, Floats] = {}
         self._dots = dots
         self._rest = None if dots is None else unproject(self._values, dots.position_px)
-        self._deepest_mm = DEEPEST_SHARE * float(model.layers[-1].thickness_mm or 4.0)
+        self._deepest_mm = MAX_DEPTH_FRACTION * float(model.layers[-1].thickness_mm or 4.0)
 
     def fit(
         self,
         start: Press,
         image: FitImage,
         dots: MarkerField | None = None,
-        steps: int = MOST_STEPS,
+        steps: int = MAX_STEPS,
     ) -> PressFit:
         """Fit a press.
 
@@ -113,7 +113,7 @@ class PressFitter:
             jacobian = np.stack(
                 [
                     (self._residual(moved, start, image, dots, shadows=False) - plain) / size
-                    for moved, size in self._nudged(gel)
+                    for moved, size in self._perturbed(gel)
                 ],
                 axis=1,
             )
@@ -153,40 +153,40 @@ class PressFitter:
 
     def _gel(self, press: Press) -> PressedGel:
         moves = [
-            IndenterPose(depth_mm=NUDGE_MM),
-            IndenterPose(x_mm=NUDGE_MM),
-            IndenterPose(y_mm=NUDGE_MM),
-            IndenterPose(yaw_rad=NUDGE_RAD),
+            IndenterPose(depth_mm=STEP_MM),
+            IndenterPose(x_mm=STEP_MM),
+            IndenterPose(y_mm=STEP_MM),
+            IndenterPose(yaw_rad=STEP_RAD),
         ]
         return self._surfaces.around(press, moves)
 
-    def _nudged(self, gel: PressedGel) -> list[tuple[PressedGel, float]]:
+    def _perturbed(self, gel: PressedGel) -> list[tuple[PressedGel, float]]:
         """A press moved along its unknowns: x, y, depth, slide x and y, twist and yaw."""
         press, (deeper, along_x, along_y, turned) = gel.press, gel.moved
         dx, dy = press.slide_mm
         there = {
-            "x": replace(press, x_mm=press.x_mm + NUDGE_MM),
-            "y": replace(press, y_mm=press.y_mm + NUDGE_MM),
-            "depth": replace(press, depth_mm=press.depth_mm + NUDGE_MM),
-            "slide x": replace(press, slide_mm=(dx + NUDGE_MM, dy)),
-            "slide y": replace(press, slide_mm=(dx, dy + NUDGE_MM)),
-            "twist": replace(press, twist_rad=press.twist_rad + NUDGE_RAD),
+            "x": replace(press, x_mm=press.x_mm + STEP_MM),
+            "y": replace(press, y_mm=press.y_mm + STEP_MM),
+            "depth": replace(press, depth_mm=press.depth_mm + STEP_MM),
+            "slide x": replace(press, slide_mm=(dx + STEP_MM, dy)),
+            "slide y": replace(press, slide_mm=(dx, dy + STEP_MM)),
+            "twist": replace(press, twist_rad=press.twist_rad + STEP_RAD),
         }
         surface = gel.surface
         moved = [
-            (there["x"], shifted(surface, NUDGE_MM, 0.0), NUDGE_MM),
-            (there["y"], shifted(surface, 0.0, NUDGE_MM), NUDGE_MM),
-            (there["depth"], deeper, NUDGE_MM),
-            (there["slide x"], shifted(along_x, -NUDGE_MM, 0.0), NUDGE_MM),
-            (there["slide y"], shifted(along_y, 0.0, -NUDGE_MM), NUDGE_MM),
+            (there["x"], shifted(surface, STEP_MM, 0.0), STEP_MM),
+            (there["y"], shifted(surface, 0.0, STEP_MM), STEP_MM),
+            (there["depth"], deeper, STEP_MM),
+            (there["slide x"], shifted(along_x, -STEP_MM, 0.0), STEP_MM),
+            (there["slide y"], shifted(along_y, 0.0, -STEP_MM), STEP_MM),
         ]
         if self._surfaces.is_round:
-            moved.append((there["twist"], turned, NUDGE_RAD))
+            moved.append((there["twist"], turned, STEP_RAD))
         else:
             yawed = replace(
-                press, yaw_rad=press.yaw_rad + NUDGE_RAD, twist_rad=press.twist_rad + NUDGE_RAD
+                press, yaw_rad=press.yaw_rad + STEP_RAD, twist_rad=press.twist_rad + STEP_RAD
             )
-            moved.append((yawed, turned, NUDGE_RAD))
+            moved.append((yawed, turned, STEP_RAD))
         return [(PressedGel(to, there_), size) for to, there_, size in moved]
 
     def _stepped(self, press: Press, step: Floats) -> Press:
@@ -230,7 +230,7 @@ class PressFitter:
         if dots is not None and self._dots is not None:
             away = self._away_px(gel, dots)
             size = np.linalg.norm(away, axis=-1, keepdims=True)
-            parts.append((away / np.sqrt(1.0 + (size / FAR_PX) ** 2) / DOT_ERROR_PX).ravel())
+            parts.append((away / np.sqrt(1.0 + (size / FAR_PX) ** 2) / MARKER_ERROR_PX).ravel())
         return np.concatenate(parts)
 
     def _away_px(self, gel: PressedGel, dots: MarkerField) -> Floats:

@@ -10,9 +10,9 @@ from scipy import ndimage
 
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenters.indenter import Indenter
-from tacdiff_ros.mechanics.live.live_answer import LiveAnswer
 from tacdiff_ros.mechanics.live.live_contact import LiveState
 from tacdiff_ros.mechanics.live.live_gel import LiveGel
+from tacdiff_ros.mechanics.live.live_result import LiveResult
 from tacdiff_ros.mechanics.live.pad_grid import PadGrid
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.mechanics.surface_refinement import refine_surface
@@ -156,7 +156,7 @@ class PressSurfaces:
         surface, *moved = [self._drawn(answer, away) for answer in answers]
         return PressedGel(press, surface, tuple(moved), solved, end)
 
-    def _drawn(self, answer: LiveAnswer, away_mm: tuple[float, float]) -> GelSurface:
+    def _drawn(self, answer: LiveResult, away_mm: tuple[float, float]) -> GelSurface:
         coarse = answer.surface()
         surface = refine_surface(coarse, *self._grid)
         return surface if away_mm == (0.0, 0.0) else shifted(surface, *away_mm)

@@ -25,12 +25,12 @@ from tacdiff_ros.sensor.marker_positions import lattice_positions_mm
 from tacdiff_ros.sensor.parameters import Values, with_parameter_values
 from tacdiff_ros.sensor.sensor_model import Markers
 
-MOST_STEPS = 15
+MAX_STEPS = 15
 WINDOW = 0.40  # of the pitch, half the side of what is looked at around a dot
 SIZE_MM = 0.05  # how much the diameters of printed dots differ
 DARKNESS_NOISE = 0.03  # of the ink, its texture and fringes included
 FIRST_DAMPING = 1e-9  # small: place and tilt of the camera trade off along a narrow valley
-LEAST_GAIN = 1e-5  # of the cost, below which the iteration ends
+MIN_GAIN = 1e-5  # of the cost, below which the iteration ends
 SHAPE_PRIOR = (0.2, 0.15)  # mm, of diameter and rim around where they start
 RIM_PX = 4.0  # of a sharp dot in an image that was smoothed to be measured
 DIFFERENCE = 1e-7
@@ -156,16 +156,16 @@ class _Problem:
         vector, local = self.start.copy(), np.zeros((len(self.dark), 4))
         local[:, 3] = np.percentile(self.dark, 90.0, axis=1)
         damping, cost = FIRST_DAMPING, self._cost(vector, local)
-        for step in range(1, MOST_STEPS + 1):
+        for step in range(1, MAX_STEPS + 1):
             move, local_move = self._move(vector, local, damping)
             trial, local_trial = vector + move, local + local_move
             before, after = cost, self._cost(trial, local_trial)
             damping = damping / 10.0 if after < before else 100.0 * damping
             if after < before:
                 vector, local, cost = trial, local_trial, after
-            if abs(before - after) < LEAST_GAIN * before:
+            if abs(before - after) < MIN_GAIN * before:
                 return vector, local, step
-        return vector, local, MOST_STEPS
+        return vector, local, MAX_STEPS
 
     def values(self, vector: Floats) -> Values:
         return self.freedom.values(vector[:-2], glass=True)

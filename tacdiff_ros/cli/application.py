@@ -22,7 +22,7 @@ from tacdiff_ros.cli.sbom import sbom
 from tacdiff_ros.cli.simulate import simulate
 from tacdiff_ros.cli.train import train
 from tacdiff_ros.cli.translate import translate
-from tacdiff_ros.cli.units import units
+from tacdiff_ros.cli.virtual_sensors import units, virtual_sensors
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.shortages import shortage
 
@@ -47,7 +47,8 @@ application.command()(sbom)
 application.command()(simulate)
 application.command()(train)
 application.command()(translate)
-application.command()(units)
+application.command()(virtual_sensors)
+application.command(hidden=True)(units)
 application.add_typer(dataset, name="dataset")
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tacdiff_ros.twin.live_twin import Drawing
 
 FILES = ("report.html", "metrics.json", "frames.csv", "timing.json")
-LARGEST_OFFSET_MM = 10.0
+MAX_OFFSET_MM = 10.0
 
 
 def benchmark(
@@ -79,8 +79,8 @@ def benchmark(
     from tacdiff_ros.replay.replay import PoseOffset
     from tacdiff_ros.replay.replay_frames import open_recording
 
-    if not all(math.isfinite(v) and abs(v) <= LARGEST_OFFSET_MM for v in offset[:3]):
-        raise InputError(f"--offset {offset}: lengths up to {LARGEST_OFFSET_MM:g} mm")
+    if not all(math.isfinite(v) and abs(v) <= MAX_OFFSET_MM for v in offset[:3]):
+        raise InputError(f"--offset {offset}: lengths up to {MAX_OFFSET_MM:g} mm")
     sensor_model = default_sensor() if sensor is None else read_sensor(sensor)
     found = replay_to(
         out,
@@ -180,12 +180,12 @@ def replay_to(
 
 def _drawing(model: SensorModel, network: Path | None) -> Drawing:
     if network is None:
-        from tacdiff_ros.twin.rendering import RenderedDrawing
+        from tacdiff_ros.twin.physical_renderer import PhysicalRenderer
 
-        return RenderedDrawing(model)
-    from tacdiff_ros.twin.tactile_drawing import TactileDrawing
+        return PhysicalRenderer(model)
+    from tacdiff_ros.twin.network_renderer import NetworkRenderer
 
-    return TactileDrawing(model, network)
+    return NetworkRenderer(model, network)
 
 
 def _metrics(

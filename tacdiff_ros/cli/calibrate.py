@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tacdiff_ros.geometry.indenter_pose import IndenterPose
 
 Image = NDArray[np.uint8]
-MOST_PRESSES = 16
+MAX_PRESSES = 16
 MAX_FOLDER_BYTES = 400_000_000
 
 
@@ -155,8 +155,8 @@ def _given_images(
             "--folder and --run bring their own images: leave out --reference, --press and, with "
             "--folder, --indenter; and give one of the two"
         )
-    if not 1 <= count <= MOST_PRESSES:
-        raise InputError(f"--presses is {count}, expected 1 to {MOST_PRESSES}")
+    if not 1 <= count <= MAX_PRESSES:
+        raise InputError(f"--presses is {count}, expected 1 to {MAX_PRESSES}")
     if folder is not None:
         return _from_folder(folder, count)
     if recording is not None:

@@ -29,7 +29,7 @@ BALL, CROSS = "sphere:diameter=5", "cross:size=4.4"
 SIMULATOR = "renderer"
 START_GAP_MM = 12.0  # of the virtual sensor above the indenter: nothing is to be seen higher up
 REPLAYED_EVERY = 3  # frames: a third of the time, the same medians
-TOLD = (
+EXPLANATION = (
     "No hardware: arm and sensor are virtual, the nodes, DDS, recordings and everything after "
     "them are what runs on a robot."
 )
@@ -141,9 +141,9 @@ def _given_frames(job: _Job, frames: Path, grid: MarkerGrid, trials: int) -> dic
 def _whole_job(job: _Job, seed: int, trials: int) -> dict[str, Any]:
     from tacdiff_ros.cli.demo_stages import calibration_chapter, inversion_chapter, live_chapter
     from tacdiff_ros.replay.recorded_truth import read_comparisons
-    from tacdiff_ros.virtual.virtual_sensor import virtual_unit
+    from tacdiff_ros.virtual.virtual_sensor import virtual_sensor_model
 
-    truth = virtual_unit(seed)
+    truth = virtual_sensor_model(seed)
     grid = truth.markers.grid if truth.markers is not None else MarkerGrid(7, 9)
     job.say("1. two presses of a ball, by a virtual arm on a virtual sensor")
     ball = job.record(_ball_run(job, seed))
@@ -164,7 +164,7 @@ def _whole_job(job: _Job, seed: int, trials: int) -> dict[str, Any]:
         _replay_chapter(replayed),
         inversion_chapter(inverted),
     ]
-    write_story(job.out / "report.html", "A tactile sensor and its twin", TOLD, chapters)
+    write_story(job.out / "report.html", "A tactile sensor and its twin", EXPLANATION, chapters)
     return _figures(cross, live, replayed, inverted, calibrated, acquired)
 
 

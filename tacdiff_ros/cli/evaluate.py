@@ -22,7 +22,7 @@ from tacdiff_ros.cli.train import split_reader
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.translation_scores import (
     METRICS,
-    DrawnSample,
+    RenderedSample,
     SampleScore,
     picture_sheet,
     rows_by_indenter,
@@ -97,7 +97,7 @@ def evaluate(
 
 def drawn_samples(
     reader: SampleReader, translator: Translator, numbers: NDArray[np.int_]
-) -> Iterator[DrawnSample]:
+) -> Iterator[RenderedSample]:
     """Samples by their numbers, drawn by a network."""
     from tacdiff_ros.dataset.pairs import SamplePairs
     from tacdiff_ros.dataset.plan import plan_trial
@@ -108,7 +108,7 @@ def drawn_samples(
         trial, step = reader.place(int(number))
         indenter = plan_trial(reader.dataset.plan, trial).indenter
         truth = np.ascontiguousarray(image.transpose(1, 2, 0))
-        yield DrawnSample(indenter, trial, step, _shown(maps), translator.translate(maps), truth)
+        yield RenderedSample(indenter, trial, step, _shown(maps), translator.translate(maps), truth)
 
 
 def _shown(maps: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -22,7 +22,7 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenter_spec import parse_indenter
 from tacdiff_ros.mechanics.material import GelMaterial
-from tacdiff_ros.mechanics.trajectory import LARGEST_SHEAR_MM, LARGEST_TWIST_DEG, plan_touch
+from tacdiff_ros.mechanics.trajectory import MAX_SHEAR_MM, MAX_TWIST_DEG, plan_touch
 from tacdiff_ros.optics.projection import unproject
 from tacdiff_ros.output_files import json_text, npy_bytes, png_bytes, write_files
 from tacdiff_ros.sensor.gel_surface import GelSurface
@@ -192,10 +192,10 @@ def _touch(
         raise InputError(
             f"depth is {depth:g} mm, expected above 0 and at most {model.gel.full_indentation_mm:g}"
         )
-    if math.hypot(*shear) > LARGEST_SHEAR_MM:
-        raise InputError(f"shear is {shear} mm, expected up to {LARGEST_SHEAR_MM:g} mm")
-    if abs(twist) > LARGEST_TWIST_DEG:
-        raise InputError(f"twist is {twist:g} deg, expected up to {LARGEST_TWIST_DEG:g} deg")
+    if math.hypot(*shear) > MAX_SHEAR_MM:
+        raise InputError(f"shear is {shear} mm, expected up to {MAX_SHEAR_MM:g} mm")
+    if abs(twist) > MAX_TWIST_DEG:
+        raise InputError(f"twist is {twist:g} deg, expected up to {MAX_TWIST_DEG:g} deg")
     steps = plan_touch(start, depth, shear, math.radians(twist))
     with Touch(model, build_indenter(spec), material, settings) as touch:
         for step in (steps[0], steps[-1]):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tacdiff_ros.translation.training_settings import TrainingSettings
 
 FILES = ("checkpoint.pt", "curves.csv", "weights.safetensors", "network.onnx")
-LARGEST_SETTINGS_BYTES = 16_384
+MAX_SETTINGS_BYTES = 16_384
 UNET_WIDTH, FAST_WIDTH = 64, 24
 PIX2PIX_WEIGHT = 0.01
 
@@ -127,7 +127,7 @@ def _settings(path: Path | None, **given: Any) -> TrainingSettings:
 
     read = TrainingSettings()
     if path is not None:
-        read = read_settings(path, TrainingSettings, "training settings", LARGEST_SETTINGS_BYTES)
+        read = read_settings(path, TrainingSettings, "training settings", MAX_SETTINGS_BYTES)
     changes = {name: value for name, value in given.items() if value is not None}
     try:
         return TrainingSettings.model_validate({**read.model_dump(), **changes})
@@ -151,12 +151,12 @@ def _train(
     full_indentation_mm: float,
     out: Path,
 ) -> dict[str, Any]:
-    from tacdiff_ros.dataset.pairs import SamplePairs, untouched_pair
+    from tacdiff_ros.dataset.pairs import SamplePairs, reference_pair
     from tacdiff_ros.translation.model_file import ANY_SENSOR, ModelCard, save_model
     from tacdiff_ros.translation.training import Untouched, train_generator
 
     pairs = {split: SamplePairs(reader, network.kind) for split, reader in readers.items()}
-    untouched = Untouched(*untouched_pair(readers["train"], network.kind))
+    untouched = Untouched(*reference_pair(readers["train"], network.kind))
     with _progress(settings.steps) as advance:
         generator, report = train_generator(
             network, settings, pairs["train"], pairs["validation"], untouched, out, advance

@@ -38,7 +38,7 @@ ONE_THREAD = {
     ),
     "MKL_CBWR": "COMPATIBLE",
 }
-LARGEST_SLURM_BYTES = 16_384
+MAX_SLURM_BYTES = 16_384
 CONNECT_S = 15.0
 LOOPBACK = "127.0.0.1"
 DASHBOARD = f"{LOOPBACK}:0"
@@ -159,7 +159,7 @@ def read_slurm_settings(path: Path) -> SlurmSettings:
     Raises:
         InputError: missing, not YAML, or a value is unknown or out of range.
     """
-    return read_settings(path, SlurmSettings, "Slurm settings", LARGEST_SLURM_BYTES)
+    return read_settings(path, SlurmSettings, "Slurm settings", MAX_SLURM_BYTES)
 
 
 def usable_cores() -> int:

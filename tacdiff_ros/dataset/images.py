@@ -41,7 +41,7 @@ def render_touches(
     return {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
 
 
-def render_untouched(renderer: Renderer) -> dict[str, NDArray[Any]]:
+def render_reference(renderer: Renderer) -> dict[str, NDArray[Any]]:
     """The sensor before any touch, as one sample."""
     gel = renderer.model.gel
     rows, columns = _fine_grid(renderer.model)

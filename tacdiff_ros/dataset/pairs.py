@@ -59,7 +59,7 @@ class SamplePairs:
         return stored
 
 
-def untouched_pair(
+def reference_pair(
     reader: SampleReader, kind: str
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Maps and image of the untouched sensor."""

@@ -32,7 +32,7 @@ INDENTERS = (
     *("sphere", "cylinder", "cube", "cross", "cone"),
     *("torus", "edge", "hexagon", "pyramid", "text"),
 )
-LARGEST_PLAN_BYTES = 65_536
+MAX_PLAN_BYTES = 65_536
 
 
 class DatasetPlan(BaseModel):
@@ -120,4 +120,4 @@ def read_plan(path: Path) -> DatasetPlan:
     Raises:
         InputError: missing, not YAML, or a value is unknown or out of range.
     """
-    return read_settings(path, DatasetPlan, "dataset plan", LARGEST_PLAN_BYTES)
+    return read_settings(path, DatasetPlan, "dataset plan", MAX_PLAN_BYTES)

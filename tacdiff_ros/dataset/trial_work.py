@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tacdiff_ros.dataset.images import render_touches, render_untouched
+from tacdiff_ros.dataset.images import render_reference, render_touches
 from tacdiff_ros.dataset.plan import Trial, plan_trial
 from tacdiff_ros.dataset.store import (
     Dataset,
@@ -95,7 +95,7 @@ def write_sensor_group(dataset: Dataset, model: SensorModel) -> None:
     sensor = format_sensor(model)
     if not folder.exists():
         write_group(folder, {}, {"sensor": sensor, "sensor_checksum": model.checksum})
-    write_group(folder / UNTOUCHED, render_untouched(_renderer(sensor)), {})
+    write_group(folder / UNTOUCHED, render_reference(_renderer(sensor)), {})
 
 
 def _write_touches(dataset: Dataset, model: SensorModel, trial: Trial) -> None:

@@ -20,7 +20,7 @@ from tacdiff_ros.markers.marker_field import MarkerField
 Image = NDArray[np.uint8]
 CHANGED_GREY = 8.0  # mean over channels, above which a pixel is touched
 BLUR_PX = 2.0  # of the change; sensor noise is a grey level or two
-SMALLEST_CONTACT_PX = 50
+MIN_CONTACT_PX = 50
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def compare_images(
     if contact is None:
         contact = touched_pixels(simulated, reference) | touched_pixels(real, reference)
     pixels = int(np.count_nonzero(contact))
-    seen = pixels >= SMALLEST_CONTACT_PX
+    seen = pixels >= MIN_CONTACT_PX
     still = ssim_map(reference, real)
     return Agreement(
         whole=whole,

@@ -24,7 +24,7 @@ from tacdiff_ros.errors import InputError
 DATA_RANGE = 255.0
 WINDOW_SIGMA = 1.5
 WINDOW_PX = 11
-SSIM_SHARES = (0.01, 0.03)  # K1, K2
+SSIM_FRACTIONS = (0.01, 0.03)  # K1, K2
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def ssim_map(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> NDArray[np.f
     product, squares = mean_x * mean_y, mean_x**2 + mean_y**2
     covariance = _windowed(x * y) - product
     variances = _windowed(x * x) + _windowed(y * y) - squares
-    c1, c2 = (np.float32((share * DATA_RANGE) ** 2) for share in SSIM_SHARES)
+    c1, c2 = (np.float32((share * DATA_RANGE) ** 2) for share in SSIM_FRACTIONS)
     return np.asarray(
         (2 * product + c1) * (2 * covariance + c2) / ((squares + c1) * (variances + c2))
     )

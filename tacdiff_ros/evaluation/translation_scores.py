@@ -19,7 +19,7 @@ METRICS = ("mse", "psnr_db", "ssim", "smape")
 
 
 @dataclass(frozen=True)
-class DrawnSample:
+class RenderedSample:
     """A sample and what the network made of it.
 
     Attributes:
@@ -50,11 +50,11 @@ class SampleScore:
 
 
 def score_samples(
-    samples: Iterable[DrawnSample], progress: Callable[[int], None] | None = None
-) -> tuple[list[SampleScore], list[DrawnSample]]:
+    samples: Iterable[RenderedSample], progress: Callable[[int], None] | None = None
+) -> tuple[list[SampleScore], list[RenderedSample]]:
     """Metrics of all samples, and for every indenter the sample of its median PSNR."""
     scores: list[SampleScore] = []
-    kept: dict[str, list[tuple[float, DrawnSample]]] = {}
+    kept: dict[str, list[tuple[float, RenderedSample]]] = {}
     for sample in samples:
         score = score_images(sample.drawn, sample.truth)
         scores.append(SampleScore(sample.indenter, sample.trial, sample.step, score))
@@ -90,12 +90,12 @@ def rows_by_indenter(scores: list[SampleScore]) -> list[dict[str, Any]]:
     return rows
 
 
-def picture_sheet(samples: list[DrawnSample]) -> Image:
+def picture_sheet(samples: list[RenderedSample]) -> Image:
     """(H, W, 3) uint8: a row a sample with input, generated, truth and 8 times the error."""
     return np.concatenate([_row(sample) for sample in samples])
 
 
-def _row(sample: DrawnSample) -> Image:
+def _row(sample: RenderedSample) -> Image:
     difference = np.abs(sample.drawn.astype(np.int16) - sample.truth)
     error = np.clip(ERROR_GAIN * difference, 0, 255).astype(np.uint8)
     pictures = np.concatenate([sample.shown, sample.drawn, sample.truth, error], axis=1)

@@ -15,10 +15,10 @@ Floats = NDArray[np.float64]
 FIT_WIDTH_PX = 160
 HALO = 1.45  # of a dot's diameter: fringes end there
 SMOOTHING = 0.012  # of the image's width, of the reference between the dots
-LEAST_SHARE = 0.5  # of a fit pixel that must be free of dots
+MIN_FRACTION = 0.5  # of a fit pixel that must be free of dots
 SATURATED = 254
 WHITE = 255
-LEAST_BRIGHTNESS = 0.02  # of white, of what changes are taken relative to
+MIN_BRIGHTNESS = 0.02  # of white, of what changes are taken relative to
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def fit_image(
 ) -> FitImage:
     """An image at the fit's size; dots None for a gel without them."""
     settings = settings or FitImageSettings()
-    free = ~dot_mask(image.shape[:2], dots, settings.halo)
+    free = ~marker_mask(image.shape[:2], dots, settings.halo)
     if settings.saturated <= WHITE:
         free &= (image < settings.saturated).all(axis=-1)
     share = _share(image.shape[1], settings.width_px)
@@ -83,15 +83,15 @@ def fit_image(
     share_free = np.asarray(cv2.resize(weight, size, interpolation=cv2.INTER_AREA))  # of each block
     mean = np.asarray(cv2.resize(masked, size, interpolation=cv2.INTER_AREA))
     value = mean / np.maximum(share_free, np.float32(1e-6))[..., None]
-    return FitImage(value.astype(np.float64), share_free >= LEAST_SHARE)
+    return FitImage(value.astype(np.float64), share_free >= MIN_FRACTION)
 
 
 def value_change(before: Floats, after: Floats) -> Floats:
     """(..., 3) change of pixel values, 1 for white, relative to those before."""
-    return np.asarray(after / np.maximum(before, LEAST_BRIGHTNESS) - 1.0)
+    return np.asarray(after / np.maximum(before, MIN_BRIGHTNESS) - 1.0)
 
 
-def dot_mask(
+def marker_mask(
     shape: tuple[int, ...], dots: MarkerField | None, halo: float = HALO
 ) -> NDArray[np.bool_]:
     """(H, W) pixels of dots and their fringes."""

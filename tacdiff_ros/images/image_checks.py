@@ -10,12 +10,12 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.images.fit_image import SATURATED, FitImage, value_change
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
-LEAST_SPREAD = 2.0  # grey levels, of an image that shows anything
-LEAST_MEAN = 8.0
-MOST_SATURATED = 0.03  # of the pixels of an untouched gel
-MOST_SATURATED_PRESS = 0.1  # walls that face a light are white sooner; they are left out
-LEAST_SHARPNESS = 0.5  # of the reference's
-MOST_CHANGED = 0.12  # median relative change off the contact
+MIN_SPREAD = 2.0  # grey levels, of an image that shows anything
+MIN_MEAN = 8.0
+MAX_SATURATED = 0.03  # of the pixels of an untouched gel
+MAX_SATURATED_PRESS = 0.1  # walls that face a light are white sooner; they are left out
+MIN_SHARPNESS = 0.5  # of the reference's
+MAX_CHANGED = 0.12  # median relative change off the contact
 DETAIL_PX = 2.0
 
 
@@ -23,7 +23,7 @@ def check_image(
     image: NDArray[np.uint8],
     model: SensorModel,
     name: str,
-    most_saturated: float = MOST_SATURATED,
+    most_saturated: float = MAX_SATURATED,
 ) -> None:
     """Size, exposure and content of one image.
 
@@ -46,7 +46,7 @@ def check_image(
         )
     means, deviations = cv2.meanStdDev(image)
     spread, mean = float(deviations.max()), float(means.mean())
-    if spread < LEAST_SPREAD or mean < LEAST_MEAN:
+    if spread < MIN_SPREAD or mean < MIN_MEAN:
         raise InputError(
             f"{name} is blank: mean {mean:.0f}, spread {spread:.1f} grey levels; are the sensor's "
             "lights on?"
@@ -65,7 +65,7 @@ def check_press(
     image: FitImage,
     sharpness: float,
     name: str,
-    most_changed: float = MOST_CHANGED,
+    most_changed: float = MAX_CHANGED,
 ) -> list[str]:
     """A press against the reference; returns warnings.
 
@@ -88,7 +88,7 @@ def check_press(
             f"{100 * median:.0f} %, expected under {100 * most_changed:.0f} %; same sensor, "
             "exposure and orientation?"
         )
-    if sharpness < LEAST_SHARPNESS:
+    if sharpness < MIN_SHARPNESS:
         return [
             f"{name} is blurred: it has {100 * sharpness:.0f} % of the reference's detail; hold "
             "still while the image is taken"

@@ -12,11 +12,11 @@ from tacdiff_ros.sensor.gel_surface import GelSurface
 
 Floats = NDArray[np.floating]
 
-LEAST_DEPTH_MM = 0.03
-DEPTH_SHARE = 0.15  # of the largest, which a touched vertex has at least
-LEAST_PATCH_SHARE = 0.1  # of the largest patch; smaller ones are noise at the view's border
-PRESSED_SHARE = 0.15  # of the strongest pressure, from which on a vertex counts as touched
-LEAST_PRESSURE = 0.02  # over Young's modulus
+MIN_DEPTH_MM = 0.03
+DEPTH_FRACTION = 0.15  # of the largest, which a touched vertex has at least
+MIN_PATCH_FRACTION = 0.1  # of the largest patch; smaller ones are noise at the view's border
+PRESSED_FRACTION = 0.15  # of the strongest pressure, from which on a vertex counts as touched
+MIN_PRESSURE = 0.02  # over Young's modulus
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ def summarise(surface: GelSurface, pressure: Floats, valid: NDArray[np.bool_]) -
     moved = (surface.position.astype(np.float64) - surface.rest).reshape(*shape, 3)
     depth = np.where(valid, -moved[..., 2], 0.0)
     strongest = float(np.where(valid, pressure, 0.0).max())
-    mask = valid & (depth > max(LEAST_DEPTH_MM, DEPTH_SHARE * float(depth.max())))
-    mask &= pressure > max(PRESSED_SHARE * strongest, LEAST_PRESSURE)
+    mask = valid & (depth > max(MIN_DEPTH_MM, DEPTH_FRACTION * float(depth.max())))
+    mask &= pressure > max(PRESSED_FRACTION * strongest, MIN_PRESSURE)
     mask = _patches(mask)
     if not mask.any():
         return Contact(mask, 0.0, (0.0, 0.0), max(float(depth.max()), 0.0), (0.0, 0.0), 0.0)
@@ -88,4 +88,4 @@ def _patches(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         return mask
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
-    return np.asarray((sizes >= LEAST_PATCH_SHARE * sizes.max())[labels] & opened)
+    return np.asarray((sizes >= MIN_PATCH_FRACTION * sizes.max())[labels] & opened)

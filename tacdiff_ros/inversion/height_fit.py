@@ -22,7 +22,7 @@ from tacdiff_ros.inversion.height_grid import HeightGrid
 from tacdiff_ros.inversion.height_prior import HeightPrior
 from tacdiff_ros.inversion.slope_equations import SlopeEquations, SlopeSolver
 from tacdiff_ros.optics.projection import project
-from tacdiff_ros.optics.renderer import Renderer, RenderSettings, SlopeImages
+from tacdiff_ros.optics.renderer import Renderer, RenderSettings, SlopeDerivatives
 from tacdiff_ros.sensor.parameters import parameter_values
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
@@ -35,9 +35,9 @@ PIXEL_ERROR = 0.1  # of a pixel as far as its neighbours do not share it, of whi
 OUTLIERS = (0.5, 0.7, 0.04)  # difference from which a pixel counts less: first, its fall, last
 DARKEST, BRIGHTEST = 1e-3, 1.0  # pixel values; brighter ones are stored as white
 PARALLAX_MM = (-0.75, -1.5)  # heights at which places are projected; between them a parabola
-LARGEST_SLOPE_STEP = 0.8
+MAX_SLOPE_STEP = 0.8
 ITERATIONS, GUESS_ITERATIONS, TOLERANCE = 40, 12, 1e-2  # of conjugate gradients
-SEEN_MM, LEAST_SEEN = 0.6, 0.02  # around a vertex; information there over the largest
+SEEN_MM, MIN_SEEN = 0.6, 0.02  # around a vertex; information there over the largest
 FIRST_MOMENTUM_STEP, MOMENTUM = 5, 0.7  # steep walls come slowly: each step goes on in part
 NEAR_LIGHT_STEPS = 3  # after which the light between parts of the surface is gathered anew
 CELL_BLUR = 0.4  # of a cell: what pixels say is averaged over
@@ -74,7 +74,7 @@ class HeightFitter:
         prior: HeightPrior,
         size_px: tuple[int, int],
         reference: Floats | None = None,
-        near_light: bool = True,
+        local_interreflection: bool = True,
     ) -> None:
         """A sensor.
 
@@ -85,9 +85,9 @@ class HeightFitter:
             size_px: width and height of the images.
             reference: (h, w, 3) the untouched gel without dots, 1 for white; by default the
                 model's own rendering of it.
-            near_light: draw the light that parts of the surface send to and hide from each other.
+            local_interreflection: render local inter-reflection and its occlusion.
         """
-        self._near_light = near_light
+        self._local_interreflection = local_interreflection
         self.grid = grid
         self._solver = SlopeSolver(grid, prior)
         self._renderer = Renderer(model.model_copy(update={"markers": None}))
@@ -112,7 +112,7 @@ class HeightFitter:
         settled: bool = False,
         progress: Callable[[float], None] | None = None,
         checked: bool = True,
-        drawn: Callable[[], SlopeImages] | None = None,
+        drawn: Callable[[], SlopeDerivatives] | None = None,
     ) -> HeightFit:
         """Heights from an image.
 
@@ -124,15 +124,15 @@ class HeightFitter:
             settled: the start is near, so that pixels which do not fit count less at once.
             progress: told the share that is done.
             checked: the prediction is of the final heights, not of those one step before.
-            drawn: gives the images of `start`, see `draw_ahead`; without local inter-reflection.
+            drawn: gives the images of `start`, see `render_ahead`; without local inter-reflection.
         """
         height, seen, change = start, None, np.zeros(self.grid.shape)
         ahead = None if drawn is None else drawn()
-        self._renderer.drop_near_light()
+        self._renderer.drop_local_interreflection()
         for step in range(steps):
-            if self._near_light and step % NEAR_LIGHT_STEPS == 0:
+            if self._local_interreflection and step % NEAR_LIGHT_STEPS == 0:
                 self._show(height)
-                self._renderer.gather_near_light()
+                self._renderer.gather_local_interreflection()
             outlier = (
                 OUTLIERS[2] if settled else max(OUTLIERS[0] * OUTLIERS[1] ** step, OUTLIERS[2])
             )
@@ -159,7 +159,7 @@ class HeightFitter:
         rms = float(np.sqrt(np.sum(weight * difference) / max(float(weight.sum()), 1e-9)))
         information = equations.matrix[[0, 2]].mean(axis=0)
         reach = round(SEEN_MM / self.grid.spacing_mm)
-        near = cv2.GaussianBlur(information, (0, 0), reach) > LEAST_SEEN * float(information.max())
+        near = cv2.GaussianBlur(information, (0, 0), reach) > MIN_SEEN * float(information.max())
         return HeightFit(
             height,
             weight,
@@ -181,13 +181,13 @@ class HeightFitter:
         )
         return np.asarray(found, np.float64)
 
-    def draw_ahead(self, height: Floats) -> Callable[[], SlopeImages]:
+    def render_ahead(self, height: Floats) -> Callable[[], SlopeDerivatives]:
         """Begin to draw heights from which a fit will start; without local inter-reflection."""
         if not height.any():
             return lambda: self._untouched
-        self._renderer.drop_near_light()
+        self._renderer.drop_local_interreflection()
         self._show(height)
-        return self._renderer.begin_slope_images(self._settings)
+        return self._renderer.begin_slope_derivatives(self._settings)
 
     def untouched(self) -> Floats:
         """(h, w, 3) pixel values of the gel at rest, as this sensor shows it."""
@@ -199,9 +199,9 @@ class HeightFitter:
         usual = PER_PRESSURE * np.maximum(-up, 0.0) + PER_TENSION * np.maximum(up, 0.0)
         return np.asarray((USUAL_TRACTION + usual) ** -2, np.float64)
 
-    def _rendered(self, height: Floats) -> SlopeImages:
+    def _rendered(self, height: Floats) -> SlopeDerivatives:
         self._show(height)
-        return self._renderer.slope_images(self._settings)
+        return self._renderer.slope_derivatives(self._settings)
 
     def _show(self, height: Floats) -> None:
         """Heights over the grid's places, which cannot fold."""
@@ -216,7 +216,7 @@ class HeightFitter:
         image: Floats,
         free: NDArray[np.bool_],
         outlier: float,
-        drawn: SlopeImages | None = None,
+        drawn: SlopeDerivatives | None = None,
     ) -> tuple[SlopeEquations, Floats, Floats]:
         """What the image says about slopes; the prediction, and the weights of its pixels."""
         drawn = drawn or self._rendered(height)
@@ -241,12 +241,12 @@ def _channel_sum(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.f
 
 
 def _bounded(cells: Floats) -> SlopeEquations:
-    """Equations of which no cell asks for more than `LARGEST_SLOPE_STEP` at once."""
+    """Equations of which no cell asks for more than `MAX_SLOPE_STEP` at once."""
     xx, xy, yy, x, y = cells
     small = 1e-3 * (xx + yy) + 1e-12
     determinant = (xx + small) * (yy + small) - xy**2
     wanted = np.hypot((yy + small) * x - xy * y, (xx + small) * y - xy * x) / determinant
-    share = np.minimum(1.0, LARGEST_SLOPE_STEP / np.maximum(wanted, 1e-12))
+    share = np.minimum(1.0, MAX_SLOPE_STEP / np.maximum(wanted, 1e-12))
     return SlopeEquations(cells[:3], cells[3:] * share)
 
 

@@ -22,7 +22,7 @@ PriorKind = Literal["smooth", "elastic"]
 POISSON_RATIO = 0.48
 USUAL_CURVATURE_PER_MM = 2.0
 USUAL_HEIGHT_MM = 3.0  # of the smooth prior, which else would not hold the mean height
-FINEST_SHARE = 0.5  # of the elastic prior's curvature term
+MIN_SPACING_FRACTION = 0.5  # of the elastic prior's curvature term
 
 
 @dataclass(frozen=True)
@@ -53,4 +53,4 @@ def height_prior(kind: PriorKind, grid: HeightGrid, thickness_mm: float) -> Heig
         return HeightPrior(area * (curvature + USUAL_HEIGHT_MM**-2), np.zeros_like(curvature))
     layer = BondedLayer(thickness_mm, 1.0, POISSON_RATIO)
     traction = 1.0 / compliance(layer, kx, ky)[..., 2, 2].real
-    return HeightPrior(area * FINEST_SHARE * curvature, grid.spacing_mm * traction)
+    return HeightPrior(area * MIN_SPACING_FRACTION * curvature, grid.spacing_mm * traction)

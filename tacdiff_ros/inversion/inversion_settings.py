@@ -18,13 +18,15 @@ class InversionSettings(BaseModel):
     spacing_mm: float = Field(0.2, ge=0.1, le=1.0, description="of the surface's vertices")
     width_px: int = Field(320, ge=80, le=640, description="of the images that are compared")
     steps: int = Field(10, ge=1, le=60, description="of Gauss-Newton, for a single image")
-    dot_rounds: int = Field(
+    marker_rounds: int = Field(
         2, ge=0, le=5, description="of laying the drawn dots over a single image's"
     )
     steps_streaming: int = Field(1, ge=1, le=20, description="of Gauss-Newton, for each frame")
-    near_light: bool = Field(
+    local_interreflection: bool = Field(
         True, description="draw the light that parts of the gel send to and hide from each other"
     )
 
 
-STREAMING = InversionSettings(spacing_mm=0.3, width_px=160, dot_rounds=0, near_light=False)
+STREAMING = InversionSettings(
+    spacing_mm=0.3, width_px=160, marker_rounds=0, local_interreflection=False
+)

@@ -18,10 +18,10 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.images.fit_image import FitImage, FitImageSettings, fit_image, fit_size
 from tacdiff_ros.images.image_checks import check_image, check_press
 from tacdiff_ros.inversion.contact_summary import Contact, summarise
-from tacdiff_ros.inversion.dot_motion import DotMotion
 from tacdiff_ros.inversion.height_grid import HeightGrid
 from tacdiff_ros.inversion.height_prior import height_prior
 from tacdiff_ros.inversion.inversion_settings import STREAMING, InversionSettings
+from tacdiff_ros.inversion.marker_motion import MarkerMotion
 from tacdiff_ros.markers.detection import detect_markers
 from tacdiff_ros.markers.marker_field import MarkerField
 from tacdiff_ros.markers.tracking import MarkerTracker
@@ -33,8 +33,8 @@ from tacdiff_ros.sensor.parameters import parameter_values
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
 if TYPE_CHECKING:
-    from tacdiff_ros.inversion.dot_refinement import DotRefiner
     from tacdiff_ros.inversion.height_fit import HeightFit
+    from tacdiff_ros.inversion.marker_refinement import MarkerRefiner
 
 Floats = NDArray[np.float64]
 Image = NDArray[np.uint8]
@@ -45,8 +45,8 @@ HALO = 1.15  # of a dot's diameter, in which pixels are left out
 KEEP_ALL = 256  # white pixels too: they say that a slope is at least so steep
 QUIET_GREY = 4.0  # smoothed change under which nothing touches
 QUIET_BLUR_PX = 4.0
-MOST_SATURATED = 0.2  # of the pixels; steep walls that face a light are white
-MOST_CHANGED = 0.2  # a deep ring changes half of the image by 0.17, another unit by 0.22 and more
+MAX_SATURATED = 0.2  # of the pixels; steep walls that face a light are white
+MAX_CHANGED = 0.2  # a deep ring changes half of the image by 0.17, another unit by 0.22 and more
 FOLD_STEPS, FOLD_SHRINK = 8, 0.8
 
 
@@ -112,8 +112,8 @@ class Inverter:
         """
         self.settings = settings or InversionSettings()
         start_mitsuba(job="stream" if self.settings == STREAMING else "inversion")
-        from tacdiff_ros.inversion.dot_refinement import DotRefiner
         from tacdiff_ros.inversion.height_fit import HeightFitter
+        from tacdiff_ros.inversion.marker_refinement import MarkerRefiner
 
         self.model = model
         self._values = parameter_values(model)
@@ -129,19 +129,19 @@ class Inverter:
             prior,
             size,
             None if seen is None else seen.smooth,
-            self.settings.near_light,
+            self.settings.local_interreflection,
         )
         everywhere = np.ones(size[::-1], bool)
         untouched = self._fitter.untouched()
         self._untouched = seen or FitImage(untouched, everywhere)
         self._material = _material(model, self.settings.spacing_mm)
         self._motion = self._refined_motion = None
-        self._refiner: DotRefiner | None = None
+        self._refiner: MarkerRefiner | None = None
         self._tracker = None
         if model.markers is not None and rest is not None:
             self._motion = self._motion_from(rest)
-            if self.settings.dot_rounds:
-                self._refiner = DotRefiner(model)
+            if self.settings.marker_rounds:
+                self._refiner = MarkerRefiner(model)
                 at_rest = self._model_dots() or rest
                 if reference is not None:
                     at_rest = self._refiner.refine(self._material, reference, rest)
@@ -159,17 +159,17 @@ class Inverter:
             InputError: it is no image of this sensor.
         """
         started = time.perf_counter()
-        check_image(image, self.model, "the image", MOST_SATURATED)
+        check_image(image, self.model, "the image", MAX_SATURATED)
         warnings: list[str] = []
         dots = self._detected(image, warnings)
         seen = self.compared(image, dots)
-        warnings += check_press(self._untouched, seen, 1.0, "the image", MOST_CHANGED)
+        warnings += check_press(self._untouched, seen, 1.0, "the image", MAX_CHANGED)
         steps = self.settings.steps
         start = np.zeros(self.grid.shape)
         if self._is_quiet(seen):
             steps = 0
         refiner = self._refiner if steps and dots is not None else None
-        rounds = 0 if refiner is None else self.settings.dot_rounds
+        rounds = 0 if refiner is None else self.settings.marker_rounds
         told = None if progress is None else _shares(progress, steps + rounds * REFIT_STEPS)
         fit = self._fitter.fit(seen.value, seen.free, start, steps, progress=told)
         motion = self._motion
@@ -195,16 +195,16 @@ class Inverter:
             InputError: it is no image of this sensor.
         """
         started = time.perf_counter()
-        check_image(image, self.model, "the frame", MOST_SATURATED)
+        check_image(image, self.model, "the frame", MAX_SATURATED)
         drawn = None
-        if self._last is not None and not self.settings.near_light:
-            drawn = self._fitter.draw_ahead(self._last)  # while dots are looked for
+        if self._last is not None and not self.settings.local_interreflection:
+            drawn = self._fitter.render_ahead(self._last)  # while dots are looked for
         dots = None if self._tracker is None else self._tracker.track(image)
         seen = self.compared(image, dots)
-        warnings = check_press(self._untouched, seen, 1.0, "the frame", MOST_CHANGED)
+        warnings = check_press(self._untouched, seen, 1.0, "the frame", MAX_CHANGED)
         if self._is_quiet(seen):
             start, steps = np.zeros(self.grid.shape), 0
-            drawn = self._fitter.draw_ahead(start)
+            drawn = self._fitter.render_ahead(start)
         elif self._last is None:
             start, steps = self._fitter.guess(seen.value, seen.free), self.settings.steps_streaming
         else:
@@ -222,7 +222,7 @@ class Inverter:
         Raises:
             InputError: it is no image of this sensor.
         """
-        check_image(image, self.model, "the image", MOST_SATURATED)
+        check_image(image, self.model, "the image", MAX_SATURATED)
         dots = None if self._tracker is None else self._tracker.track(image)
         seen = self.compared(image, dots)
         return self._fitter.guess(seen.value, seen.free)
@@ -273,7 +273,7 @@ class Inverter:
         self,
         fit: HeightFit,
         dots: MarkerField | None,
-        motion: DotMotion | None,
+        motion: MarkerMotion | None,
         seen: FitImage,
         warnings: list[str],
         started: float,
@@ -298,13 +298,13 @@ class Inverter:
             tuple(warnings),
         )
 
-    def _motion_from(self, rest: MarkerField) -> DotMotion:
+    def _motion_from(self, rest: MarkerField) -> MarkerMotion:
         """Of the material points, by dots that are at rest at given pixels."""
         x_mm, y_mm = (self._material.x_mm.astype(float), self._material.y_mm.astype(float))
-        return DotMotion(self._values, rest, x_mm, y_mm)
+        return MarkerMotion(self._values, rest, x_mm, y_mm)
 
     def _surface(
-        self, height: Floats, dots: MarkerField | None, motion: DotMotion | None
+        self, height: Floats, dots: MarkerField | None, motion: MarkerMotion | None
     ) -> tuple[GelSurface, Floats]:
         """Material points moved as the dots tell, at the heights of where they are now."""
         rest = self._material.rest.astype(np.float64)

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from tacdiff_ros.errors import InputError
 
 #: An image side outside these is no tactile image: too coarse for dots, or a mistake.
-_SMALLEST_SIDE_PX, _LARGEST_SIDE_PX = 64, 4096
+_MIN_SIDE_PX, _MAX_SIDE_PX = 64, 4096
 #: Grey levels added before two brightnesses are compared: a channel that is nearly black
 #: everywhere then says "no difference" instead of noise.
 _DARK_LEVEL = 10.0
 #: A spot is at least this much darker than its surroundings ...
-_LEAST_DARKNESS = 0.10
+_MIN_DARKNESS = 0.10
 #: ... and this fraction as dark as the usual spot of the same image.
-_LEAST_OF_TYPICAL = 0.35
+_MIN_FRACTION_OF_TYPICAL = 0.35
 
 
 def check_image(image: NDArray[np.uint8]) -> None:
@@ -30,10 +30,10 @@ def check_image(image: NDArray[np.uint8]) -> None:
         raise InputError(
             f"image: got {image.dtype} {image.shape}, expected uint8 (height, width, 3) RGB"
         )
-    if min(image.shape[:2]) < _SMALLEST_SIDE_PX or max(image.shape[:2]) > _LARGEST_SIDE_PX:
+    if min(image.shape[:2]) < _MIN_SIDE_PX or max(image.shape[:2]) > _MAX_SIDE_PX:
         raise InputError(
             f"image: got {image.shape[1]} x {image.shape[0]} px, "
-            f"expected sides from {_SMALLEST_SIDE_PX} to {_LARGEST_SIDE_PX} px"
+            f"expected sides from {_MIN_SIDE_PX} to {_MAX_SIDE_PX} px"
         )
 
 
@@ -73,7 +73,7 @@ def _lifted(image: NDArray[np.uint8]) -> Sequence[NDArray[np.uint8]]:
     )
 
 
-def find_spots(
+def find_blobs(
     darkness: NDArray[np.float32], pitch_px: float, typical_count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Peaks of the smoothed darkness: positions (N, 2) px (x, y) and strengths (N,).
@@ -85,11 +85,11 @@ def find_spots(
     smooth = cv2.GaussianBlur(darkness, (0, 0), 0.12 * pitch_px, borderType=cv2.BORDER_REPLICATE)
     side = 2 * round(0.25 * pitch_px) + 1
     peak = (smooth == cv2.dilate(smooth, np.ones((side, side), np.uint8))) & (
-        smooth > _LEAST_DARKNESS
+        smooth > _MIN_DARKNESS
     )
     y, x = np.nonzero(peak)
     strength = smooth[y, x].astype(np.float64)
     usual = np.sort(strength)[-typical_count:]
-    keep = strength > _LEAST_OF_TYPICAL * (np.median(usual) if usual.size else 0.0)
+    keep = strength > _MIN_FRACTION_OF_TYPICAL * (np.median(usual) if usual.size else 0.0)
     position = np.stack([x, y], axis=1).astype(np.float64)
     return position[keep], strength[keep]

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.markers.blobs import check_image, darkness_map, find_spots
+from tacdiff_ros.markers.blobs import check_image, darkness_map, find_blobs
 from tacdiff_ros.markers.grid_anchor import anchor_grid
 from tacdiff_ros.markers.lattice import Lattice, index_lattice
 from tacdiff_ros.markers.marker_field import MarkerField
-from tacdiff_ros.markers.measurement import measure_dots
+from tacdiff_ros.markers.measurement import measure_markers
 from tacdiff_ros.sensor.marker_grid import MarkerGrid
 
 #: Pitches tried, relative to a grid that fills the image: one that fills it (or is cropped a
@@ -32,7 +32,7 @@ def detect_markers(image: NDArray[np.uint8], grid: MarkerGrid) -> MarkerField:
     full = min(image.shape[1] / grid.columns, image.shape[0] / grid.rows)
     for scale in _SCALES:
         pitch = scale * full
-        spots, _ = find_spots(darkness_map(image, pitch), pitch, grid.count)
+        spots, _ = find_blobs(darkness_map(image, pitch), pitch, grid.count)
         lattice = index_lattice(spots)
         if lattice is not None and _fits(lattice, pitch):
             return _numbered(image, grid, spots, lattice)
@@ -56,7 +56,7 @@ def _numbered(
     on_grid = (row >= 0) & (row < grid.rows) & (column >= 0) & (column < grid.columns)
     row, column, spot = row[on_grid], column[on_grid], lattice.spot[on_grid]
     darkness = darkness_map(image, lattice.pitch_px)
-    dots = measure_dots(darkness, spots[spot], lattice.pitch_px)
+    dots = measure_markers(darkness, spots[spot], lattice.pitch_px)
     shape = (grid.rows, grid.columns)
     found = np.zeros(shape, bool)
     found[row, column] = dots.good

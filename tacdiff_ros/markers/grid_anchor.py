@@ -13,7 +13,7 @@ _STRAY_LINE = 0.2
 #: The best place of the grid must explain this many more dots than the next best.
 _CLEAR_BY = 2
 #: Fraction of the dots needed to believe in a lattice at all.
-_LEAST_SEEN = 0.4
+_MIN_SEEN = 0.4
 
 
 def anchor_grid(occupied: NDArray[np.bool_], grid: MarkerGrid) -> tuple[int, int]:
@@ -31,7 +31,7 @@ def anchor_grid(occupied: NDArray[np.bool_], grid: MarkerGrid) -> tuple[int, int
     # Dots left outside and nodes left empty both cost one; up to a constant that is -2 inside.
     best = np.unravel_index(np.argmax(inside), inside.shape)
     ranked = np.sort(inside, axis=None)
-    if 2 * (ranked[-1] - ranked[-2]) < _CLEAR_BY or ranked[-1] < _LEAST_SEEN * grid.count:
+    if 2 * (ranked[-1] - ranked[-2]) < _CLEAR_BY or ranked[-1] < _MIN_SEEN * grid.count:
         raise InputError(
             f"found {int(ranked[-1])} of {grid.count} dots, too few to number them: "
             "uncover the gel, or check the exposure and --grid"

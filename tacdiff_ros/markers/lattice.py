@@ -13,7 +13,7 @@ _GATE = 0.38
 #: A spot beyond a gap belongs to the lattice when its index is this near to a whole number.
 _ISLAND_GATE = 0.25
 #: Fewest spots that give a direction, and that support a curved map.
-_FEWEST_STEPS, _FEWEST_FOR_CURVE = 4, 14
+_MIN_STEPS, _MIN_FOR_CURVE = 4, 14
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ def _typical_steps(
     position: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Median steps (2,) to the right and down between neighbours, px."""
-    if len(position) < 2 * _FEWEST_STEPS:
+    if len(position) < 2 * _MIN_STEPS:
         return None
     step = position[None] - position[:, None]
     length = np.hypot(step[..., 0], step[..., 1])
@@ -88,7 +88,7 @@ def _typical_steps(
     across = np.abs(step[:, 0]) > np.abs(step[:, 1])
     rights = step[across] * np.sign(step[across, :1])
     downs = step[~across] * np.sign(step[~across, 1:])
-    if min(len(rights), len(downs)) < _FEWEST_STEPS:
+    if min(len(rights), len(downs)) < _MIN_STEPS:
         return None
     return np.median(rights, axis=0), np.median(downs, axis=0)
 
@@ -156,7 +156,7 @@ def _next_island(
     position: NDArray[np.float64], node_of: dict[int, tuple[int, int]]
 ) -> tuple[int, tuple[int, int]] | None:
     """A spot beyond a gap whose index is clear from the lattice so far, or None."""
-    if len(node_of) < _FEWEST_FOR_CURVE:
+    if len(node_of) < _MIN_FOR_CURVE:
         return None
     known = np.array(list(node_of))
     node = np.array([node_of[s] for s in known], dtype=np.float64)

@@ -13,11 +13,11 @@ from tacdiff_ros.markers.outline import fit_discs
 #: Largest window around a dot, in pitches: nearly to where its neighbour's begins.
 _WINDOW = 0.45
 #: Darkness below which nothing is a dot (and that keeps divisions finite).
-_LEAST_CONTRAST = 0.02
+_MIN_CONTRAST = 0.02
 #: Centroid passes: each moves the window to the centre the last one found.
 _PASSES = 3
 #: Least depth and area of a dot, and largest area, relative to the median dot of the image.
-_LEAST_DEPTH, _LEAST_AREA, _LARGEST_AREA = 0.35, 0.3, 2.5
+_MIN_DEPTH, _MIN_AREA, _MAX_AREA = 0.35, 0.3, 2.5
 #: Below the first value a dot's shape is trusted as it is, above the second only its outline.
 #: Real whole dots reach a lopsidedness of 0.20 and never less than 0.82 of their neighbours'
 #: area; half a disc has 0.15 and 0.5.
@@ -27,8 +27,8 @@ _EVEN, _UNEVEN = 0.07, 0.11
 
 
 @dataclass(frozen=True, eq=False)
-class MeasuredDots:
-    """What `measure_dots` found at each of N places."""
+class MeasuredMarkers:
+    """What `measure_markers` found at each of N places."""
 
     position_px: NDArray[np.float64]
     """(N, 2) centres (x, y), px."""
@@ -38,9 +38,9 @@ class MeasuredDots:
     """(N,) whether there is a dot whose centre can be told."""
 
 
-def measure_dots(
+def measure_markers(
     darkness: NDArray[np.float32], places: NDArray[np.float64], pitch_px: float
-) -> MeasuredDots:
+) -> MeasuredMarkers:
     """Measure the dots near `places`.
 
     darkness: (H, W) of `darkness_map`. places: (N, 2) px, each within a third of a dot of its
@@ -52,11 +52,11 @@ def measure_dots(
     """
     count = len(places)
     if count == 0:
-        return MeasuredDots(np.zeros((0, 2)), np.zeros(0), np.zeros(0, bool))
+        return MeasuredMarkers(np.zeros((0, 2)), np.zeros(0), np.zeros(0, bool))
     depth, centre, area = _centroids(darkness, places, pitch_px)
     usual_area, usual_depth = np.median(area), np.median(depth)
-    good = (depth > _LEAST_DEPTH * usual_depth) & (area > _LEAST_AREA * usual_area)
-    good &= area < _LARGEST_AREA * usual_area
+    good = (depth > _MIN_DEPTH * usual_depth) & (area > _MIN_AREA * usual_area)
+    good &= area < _MAX_AREA * usual_area
     diameter = np.sqrt(4.0 / np.pi * area)
     cut = _cut_by_frame(centre, darkness.shape, float(np.median(diameter)))
     usual = _usual_diameters(centre, diameter, cut == 0.0)
@@ -69,7 +69,7 @@ def measure_dots(
         moved = np.where(trusted, share[part], 0.0)
         centre[part] += moved[:, None] * (outline - centre[part])
         diameter[part] += moved * (usual[part] - diameter[part])
-    return MeasuredDots(centre, diameter, good & _inside(centre, darkness.shape))
+    return MeasuredMarkers(centre, diameter, good & _inside(centre, darkness.shape))
 
 
 def _inside(position: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -107,7 +107,7 @@ def _centroids(
     patch = _patches(darkness, corner.astype(int), half)
     near = span**2 + span[:, None] ** 2 <= (0.15 * pitch_px) ** 2
     depth = np.percentile(patch[:, near], 70.0, axis=1).astype(np.float32)
-    depth = np.maximum(depth, _LEAST_CONTRAST)
+    depth = np.maximum(depth, _MIN_CONTRAST)
     ink = _ink(patch, depth[:, None, None])
     offset = (places - corner).astype(np.float32)
     radius = _WINDOW * pitch_px

@@ -14,7 +14,7 @@ _PASSES = 6
 #: An outline point lies on the circle when it is this near to it, in radii.
 _TOLERANCE = 0.14
 #: The centre is trusted when this fraction of the circle is seen, counted in sectors.
-_LEAST_ARC, _SECTORS = 0.4, 20
+_MIN_ARC, _SECTORS = 0.4, 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ def fit_discs(
     fitted = _refine(outline, start[:, None] + 0.45 * radius * around, radius)
     best = np.argmax(_on_circle(outline, fitted, radius).sum(axis=-1), axis=1)
     centre = fitted[np.arange(len(start)), best][:, None]
-    return centre[:, 0], _arc(outline, centre, radius)[:, 0] >= _LEAST_ARC
+    return centre[:, 0], _arc(outline, centre, radius)[:, 0] >= _MIN_ARC
 
 
 def _outline(

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.markers.blobs import check_image, darkness_map, find_spots
+from tacdiff_ros.markers.blobs import check_image, darkness_map, find_blobs
 from tacdiff_ros.markers.detection import detect_markers
 from tacdiff_ros.markers.marker_field import MarkerField
-from tacdiff_ros.markers.measurement import measure_dots
+from tacdiff_ros.markers.measurement import measure_markers
 from tacdiff_ros.sensor.marker_grid import MarkerGrid
 
 #: A spot farther than this from every dot's last place is not that dot, in pitches. Half a
@@ -20,7 +20,7 @@ _GATE = 0.7
 #: match farther off than the first is taken back; the last pass serves edges that let go.
 _GATES_AMONG_NEIGHBOURS = (0.3, 0.3, 0.45)
 #: Fraction of the dots under which the track is doubted and the image searched anew.
-_LEAST_FOUND = 0.7
+_MIN_FOUND = 0.7
 #: Unmatched strong spots that make the track doubtful, as a fraction of the shorter side.
 _DOUBTFUL_SPOTS = 0.5
 
@@ -100,17 +100,17 @@ class MarkerTracker:
     ) -> tuple[MarkerField, bool]:
         """The field nearest to the last one, and whether it should be doubted."""
         darkness = darkness_map(image, self._pitch_px)
-        spots, strength = find_spots(darkness, self._pitch_px, self._grid.count)
+        spots, strength = find_blobs(darkness, self._pitch_px, self._grid.count)
         match = _match(spots, last, self._pitch_px)
         seen = match >= 0
-        dots = measure_dots(darkness, spots[match[seen]], self._pitch_px)
+        dots = measure_markers(darkness, spots[match[seen]], self._pitch_px)
         found = np.zeros(seen.shape, bool)
         centre, diameter = np.zeros((*seen.shape, 2)), np.zeros(seen.shape)
         found[seen], centre[seen], diameter[seen] = dots.good, dots.position_px, dots.diameter_px
         spare = np.delete(strength, match[seen])
         strong = (spare > 0.6 * np.median(strength)).sum() if strength.size else 0
         side = min(self._grid.rows, self._grid.columns)
-        doubtful = found.mean() < _LEAST_FOUND or strong >= _DOUBTFUL_SPOTS * side
+        doubtful = found.mean() < _MIN_FOUND or strong >= _DOUBTFUL_SPOTS * side
         return MarkerField.where(found, centre, diameter), bool(doubtful)
 
     def _remember(self, field: MarkerField) -> MarkerField:

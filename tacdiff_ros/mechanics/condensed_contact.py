@@ -22,9 +22,9 @@ from scipy import linalg
 from tacdiff_ros.mechanics.contact_law import ContactLaw, Projection
 from tacdiff_ros.mechanics.contact_points import ContactPoints
 
-MOST_NEWTON_STEPS = 30
+MAX_NEWTON_STEPS = 30
 WATCHED_STEPS = 6
-LARGEST_MOVE_MM = 0.5
+MAX_MOVE_MM = 0.5
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class CondensedProblem:
         """
         current = best = self._at(move, force)
         since_best = 0
-        for iteration in range(MOST_NEWTON_STEPS):
+        for iteration in range(MAX_NEWTON_STEPS):
             if current.size <= self.tolerance_n:
                 return _ended(current, iteration, True)
             try:
@@ -139,7 +139,7 @@ class CondensedProblem:
                 break
             if not (np.isfinite(step).all() and np.isfinite(push).all()):
                 break
-            share = min(1.0, LARGEST_MOVE_MM / max(float(np.abs(step).max()), 1e-12))
+            share = min(1.0, MAX_MOVE_MM / max(float(np.abs(step).max()), 1e-12))
             if since_best >= WATCHED_STEPS:
                 share /= 2.0
             current = self._at(current.move + share * step, current.force + share * push)
@@ -148,7 +148,7 @@ class CondensedProblem:
                 best, since_best = current, 0
             if since_best > 2 * WATCHED_STEPS:
                 break
-        return _ended(best, MOST_NEWTON_STEPS, best.size <= self.tolerance_n)
+        return _ended(best, MAX_NEWTON_STEPS, best.size <= self.tolerance_n)
 
     def _newton_step(self, at: _Iterate) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Steps of the move (n, 3) and of the forces (points, 3).

@@ -17,8 +17,8 @@ from tacdiff_ros.mechanics.condensed_contact import CondensedGel
 from tacdiff_ros.mechanics.contact_law import ContactLaw
 from tacdiff_ros.mechanics.contact_points import ContactPoints
 
-MOST_STEPS = 40
-SHORTEST_STEP = 1.0 / 1024
+MAX_STEPS = 40
+MIN_STEP = 1.0 / 1024
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class CondensedEnergy:
         Newton steps with backtracking; None where a step leads uphill (S is not definite enough).
         """
         energy, contact = self.at(move)
-        for iteration in range(MOST_STEPS):
+        for iteration in range(MAX_STEPS):
             pull = self.residual + self.gel.stiffness @ move.ravel()
             gradient = pull - self.points.gather(contact.force).ravel()
             if np.abs(gradient).max() <= tolerance_n:
@@ -171,7 +171,7 @@ class CondensedEnergy:
             if found is None:
                 return move, iteration + 1
             move, energy, contact = found
-        return move, MOST_STEPS
+        return move, MAX_STEPS
 
     def _step_down(
         self, move: NDArray[np.float64], contact: PointEnergy, gradient: NDArray[np.float64]
@@ -187,7 +187,7 @@ class CondensedEnergy:
         self, move: NDArray[np.float64], energy: float, step: NDArray[np.float64], fall: float
     ) -> tuple[NDArray[np.float64], float, PointEnergy] | None:
         share = 1.0
-        while share >= SHORTEST_STEP:
+        while share >= MIN_STEP:
             trial = move + share * step
             there, contact = self.at(trial)
             if there <= energy + 1e-4 * share * fall + 1e-14 * abs(energy):

@@ -12,11 +12,11 @@ from tacdiff_ros.mechanics.contact_energy import CondensedEnergy, ContactPotenti
 from tacdiff_ros.mechanics.elasticity import ElasticForce, ElasticPad
 from tacdiff_ros.mechanics.gel_state import StepReport
 
-MOST_DESCENTS = 25
+MAX_DESCENTS = 25
 DESCENT_TOLERANCE, CONTACT_TOLERANCE_N = 1e-5, 1e-8
-LEAST_DAMPING, SHORTEST_SHARE, SLOW = 0.02, 0.01, 0.3
-SMALLEST_VOLUME_RATIO = 0.02
-MOST_RENEWALS, WHOLE_RENEWALS, SETTLED_SHARE = 6, 2, 2e-3
+MIN_DAMPING, MIN_LENGTH_FRACTION, SLOW = 0.02, 0.01, 0.3
+MIN_VOLUME_RATIO = 0.02
+MAX_RENEWALS, WHOLE_RENEWALS, SETTLED_FRACTION = 6, 2, 2e-3
 RENEWAL_TOLERANCE_N = 1e-5
 
 
@@ -40,7 +40,7 @@ class EnergyDescent:
         elastic: ElasticForce,
         guess: NDArray[np.float64],
         report: StepReport,
-        most: int = MOST_DESCENTS,
+        most: int = MAX_DESCENTS,
     ) -> tuple[NDArray[np.float64], ElasticForce, StepReport]:
         """The displacement of least energy, from a displacement and a first move (n, 3).
 
@@ -56,7 +56,7 @@ class EnergyDescent:
             report = replace(report, iterations=report.iterations + 1)
             self.condensed.stale = True
             if found is None:
-                damping = max(4.0 * damping, LEAST_DAMPING)
+                damping = max(4.0 * damping, MIN_DAMPING)
                 continue
             displacement, elastic, count = found
             report = replace(report, contact_iterations=report.contact_iterations + count)
@@ -66,7 +66,7 @@ class EnergyDescent:
             self.condensed.stale = damping > 0.0 or imbalance > SLOW * before
             if imbalance <= DESCENT_TOLERANCE * np.abs(elastic.force).max():
                 break
-            damping = damping / 4.0 if damping > LEAST_DAMPING else 0.0
+            damping = damping / 4.0 if damping > MIN_DAMPING else 0.0
         return displacement, elastic, report
 
     def settled(self, displacement: NDArray[np.float64], elastic: ElasticForce) -> ContactPotential:
@@ -79,7 +79,7 @@ class EnergyDescent:
         _, load = condensed.condense(-elastic.force)
         position = condensed.position(displacement)
         move = np.zeros_like(position)
-        for renewal in range(MOST_RENEWALS):
+        for renewal in range(MAX_RENEWALS):
             energy = CondensedEnergy(condensed.gel, -load, potential, condensed.points, position)
             found = energy.minimise(move, RENEWAL_TOLERANCE_N)
             if found is None:
@@ -90,7 +90,7 @@ class EnergyDescent:
             change = fresh.change_from(potential)
             share = 1.0 if renewal < WHOLE_RENEWALS else 1.0 / (renewal - WHOLE_RENEWALS + 2)
             potential = potential.toward(fresh, share)
-            if change <= SETTLED_SHARE:
+            if change <= SETTLED_FRACTION:
                 break
         return potential
 
@@ -116,11 +116,11 @@ class EnergyDescent:
         whole = condensed.expand(half, found[0])
         before = elastic.energy_mj + self.potential.at(self._places(displacement)).energy_mj
         share = 1.0
-        while share > SHORTEST_SHARE:
+        while share > MIN_LENGTH_FRACTION:
             moved = displacement + share * whole
             trial = self.pad.force(moved)
             after = trial.energy_mj + self.potential.at(self._places(moved)).energy_mj
-            if trial.smallest_volume_ratio > SMALLEST_VOLUME_RATIO and after < before:
+            if trial.smallest_volume_ratio > MIN_VOLUME_RATIO and after < before:
                 return moved, trial, found[1]
             share /= 2.0
         return None

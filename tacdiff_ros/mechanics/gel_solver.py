@@ -27,9 +27,9 @@ from tacdiff_ros.mechanics.contact_points import ContactPoints, SurfaceFaces
 from tacdiff_ros.mechanics.elasticity import ElasticForce, ElasticPad
 from tacdiff_ros.mechanics.energy_descent import (
     CONTACT_TOLERANCE_N,
-    MOST_DESCENTS,
-    SHORTEST_SHARE,
-    SMALLEST_VOLUME_RATIO,
+    MAX_DESCENTS,
+    MIN_LENGTH_FRACTION,
+    MIN_VOLUME_RATIO,
     EnergyDescent,
 )
 from tacdiff_ros.mechanics.gel_state import GelState, StepFailureError, StepReport
@@ -40,14 +40,14 @@ from tacdiff_ros.mechanics.pad_mesh import PadMesh
 SOFTNESS = 0.015  # of a contact point, over 1 / (E times the vertex spacing)
 HARDEST = 1.0 / 16  # of it, where points would press too deep
 REACH_MM, NEEDED_REACH_MM = 0.6, 0.25
-MOST_VERTICES = 1500
-MOST_ITERATIONS, PATIENCE_AFTER_DESCENT = 20, 8
+MAX_VERTICES = 1500
+MAX_ITERATIONS, PATIENCE_AFTER_DESCENT = 20, 8
 FRICTION_TOLERANCE, FRICTION_LIMIT = 0.02, 0.1  # shares of all friction, see `_descend`
 SLOW, DIVERGING = 0.5, 100.0
-RELATIVE_TOLERANCE, LEAST_FORCE_N = 1e-5, 1e-3
-PENETRATION_TOLERANCE_MM, LARGEST_ALLOWANCE_MM = 0.02, 0.012
+RELATIVE_TOLERANCE, MIN_FORCE_N = 1e-5, 1e-3
+PENETRATION_TOLERANCE_MM, MAX_ALLOWANCE_MM = 0.02, 0.012
 SHARPEST_PER_MM = 1.5  # curvature of an edge; there, no allowance is made
-FACE_SHARE = 0.75  # 0: vertices lie on a curved indenter, 1: faces do on average
+FACE_FRACTION = 0.75  # 0: vertices lie on a curved indenter, 1: faces do on average
 RAMP_LAGS, WHOLE_LAGS = 6, 3  # descents with friction coming back, and with renewed bounds
 CAUTIOUS, BOLDER = 0.5, 1.4  # share of the way to fresh bounds; its growth while they settle
 PASSING_DESCENTS = 8  # steps of a descent whose friction bounds only lead to the next
@@ -90,7 +90,7 @@ class _Trial:
 
     @property
     def force_scale_n(self) -> float:
-        return max(float(np.abs(self.elastic.force).max()), LEAST_FORCE_N)
+        return max(float(np.abs(self.elastic.force).max()), MIN_FORCE_N)
 
 
 @dataclass(frozen=True)
@@ -283,7 +283,7 @@ class GelSolver(Closing):
         start = _Trial(state.displacement, force, state.elastic)
         report = StepReport(substeps=1)
         try:
-            trial, contact, report = self._equilibrate(law, start, guess, report, MOST_ITERATIONS)
+            trial, contact, report = self._equilibrate(law, start, guess, report, MAX_ITERATIONS)
         except StepFailureError:
             self._condensed.stale = True
             trial, contact, report = self._descend(law, start, guess, report, attempt, enough)
@@ -304,12 +304,12 @@ class GelSolver(Closing):
         if len(needed) and not kept.is_closed and np.isin(needed, kept.points.faces).all():
             return
         points = self._faces.some(np.flatnonzero((gap < REACH_MM) | touches))
-        if len(points.chosen) > MOST_VERTICES:
+        if len(points.chosen) > MAX_VERTICES:
             points = self._faces.some(needed)
-        if len(points.chosen) > MOST_VERTICES:
+        if len(points.chosen) > MAX_VERTICES:
             raise InputError(
                 f"the contact covers {len(points.chosen)} surface vertices, at most "
-                f"{MOST_VERTICES} are possible: use a coarser mesh or a smaller indenter"
+                f"{MAX_VERTICES} are possible: use a coarser mesh or a smaller indenter"
             )
         self._condensed.close()
         self._condensed = self._condensed_to(points)
@@ -327,9 +327,9 @@ class GelSolver(Closing):
         local = goal.to_indenter(points.places(position))
         bend = goal.matrix @ self.indenter.derivatives(local).hessian @ goal.matrix.T
         smooth = np.linalg.norm(bend, axis=(1, 2)) < SHARPEST_PER_MM
-        depth = np.minimum(points.sagitta(position, bend), LARGEST_ALLOWANCE_MM) * smooth
+        depth = np.minimum(points.sagitta(position, bend), MAX_ALLOWANCE_MM) * smooth
         of_face = depth.reshape(len(points.faces), -1)
-        return np.asarray((of_face - FACE_SHARE * of_face.mean(axis=1, keepdims=True)).ravel())
+        return np.asarray((of_face - FACE_FRACTION * of_face.mean(axis=1, keepdims=True)).ravel())
 
     def _equilibrate(
         self,
@@ -391,10 +391,10 @@ class GelSolver(Closing):
     ) -> _Trial:
         """As far along a move as no element inverts."""
         share = 1.0
-        while share > SHORTEST_SHARE:
+        while share > MIN_LENGTH_FRACTION:
             moved = displacement + share * move
             elastic = self.pad.force(moved)
-            if elastic.smallest_volume_ratio > SMALLEST_VOLUME_RATIO:
+            if elastic.smallest_volume_ratio > MIN_VOLUME_RATIO:
                 return _Trial(moved, point_force, elastic)
             share /= 2.0
         raise StepFailureError("an element would invert")
@@ -429,7 +429,7 @@ class GelSolver(Closing):
                 potential = descent.settled(displacement, elastic)
                 descent = EnergyDescent(self.pad, condensed, potential)
             passing = attempt.ramps and lag < RAMP_LAGS
-            most = PASSING_DESCENTS if passing else MOST_DESCENTS
+            most = PASSING_DESCENTS if passing else MAX_DESCENTS
             displacement, elastic, report = descent.run(displacement, elastic, guess, report, most)
             guess = np.zeros_like(guess)
             places = condensed.points.places(condensed.position(displacement))

@@ -23,9 +23,9 @@ from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.mechanics.touch import SolverSettings, Touch
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
-FEWEST_SAMPLES, MOST_SAMPLES = 5, 100_000
+MIN_SAMPLES, MAX_SAMPLES = 5, 100_000
 STEP_MM = 0.125
-LARGEST_OFFSET_MM = 0.2
+MAX_OFFSET_MM = 0.2
 FRICTION_RANGE, FRICTION_TOLERANCE = (0.05, 1.5), 0.005
 COARSE = SolverSettings(rows=33, columns=41)
 
@@ -140,7 +140,7 @@ def _fit_press(
     material: GelMaterial,
     settings: SolverSettings,
 ) -> IdentifiedMaterial:
-    deepest = float(press.depth_mm[-1]) + LARGEST_OFFSET_MM
+    deepest = float(press.depth_mm[-1]) + MAX_OFFSET_MM
     depth, force = _simulated_press(model, indenter, deepest, material, settings)
     unit_force = CubicSpline(depth, force / material.young_modulus_mpa)
 
@@ -151,7 +151,7 @@ def _fit_press(
     found = least_squares(
         residual,
         [material.young_modulus_mpa, 0.0],
-        bounds=([1e-3, -LARGEST_OFFSET_MM], [100.0, LARGEST_OFFSET_MM]),
+        bounds=([1e-3, -MAX_OFFSET_MM], [100.0, MAX_OFFSET_MM]),
         x_scale=[material.young_modulus_mpa, 0.05],
     )
     freedom = max(len(press.force_n) - 2, 1)
@@ -207,9 +207,9 @@ def _check_curve(name: str, along: NDArray[np.floating], force: NDArray[np.float
             f"{name} curve: positions have shape {shape} and forces {np.shape(force)}, expected "
             "two lists of one length"
         )
-    if not FEWEST_SAMPLES <= shape[0] <= MOST_SAMPLES:
+    if not MIN_SAMPLES <= shape[0] <= MAX_SAMPLES:
         raise InputError(
-            f"{name} curve has {shape[0]} samples, expected {FEWEST_SAMPLES} to {MOST_SAMPLES}"
+            f"{name} curve has {shape[0]} samples, expected {MIN_SAMPLES} to {MAX_SAMPLES}"
         )
     if not (np.isfinite(along).all() and np.isfinite(force).all()):
         raise InputError(f"{name} curve: a value is not finite")

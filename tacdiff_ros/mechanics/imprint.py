@@ -27,8 +27,8 @@ FINEST_SPACING_MM, COARSEST_SPACING_MM = 0.01, 2.0
 SKIRT_MM = 0.18
 SHEAR_REACH_MM = 4.0
 STEEPEST = 2.0  # slope with which profiles go on outside of the indenter
-LARGEST_SHEAR_MM = 3.0
-LARGEST_TWIST_RAD = math.radians(30.0)
+MAX_SHEAR_MM = 3.0
+MAX_TWIST_RAD = math.radians(30.0)
 
 
 @dataclass(frozen=True)
@@ -108,9 +108,9 @@ def _check(gel: Gel, imprint: Imprint, spacing_mm: float) -> None:
         raise InputError(
             f"touch at {imprint.at_mm} mm is beside the pad of {gel.width_mm} x {gel.height_mm} mm"
         )
-    if math.hypot(*imprint.shear_mm) > LARGEST_SHEAR_MM:
-        raise InputError(f"shear is {imprint.shear_mm} mm, expected up to {LARGEST_SHEAR_MM} mm")
-    if abs(imprint.twist_rad) > LARGEST_TWIST_RAD:
+    if math.hypot(*imprint.shear_mm) > MAX_SHEAR_MM:
+        raise InputError(f"shear is {imprint.shear_mm} mm, expected up to {MAX_SHEAR_MM} mm")
+    if abs(imprint.twist_rad) > MAX_TWIST_RAD:
         raise InputError(f"twist is {math.degrees(imprint.twist_rad):g} deg, expected up to 30")
 
 

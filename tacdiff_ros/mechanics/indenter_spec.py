@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tacdiff_ros.errors import InputError
 
-LONGEST_SPEC = 280
-LONGEST_TEXT = 220
+MAX_SPEC = 280
+MAX_TEXT = 220
 TEXT_KEYS = ("word", "file")
 
 
@@ -53,10 +53,10 @@ def parse_indenter(text: str) -> IndenterSpec:
 
     Raises:
         InputError: not of that form, a size that is not a number above 0, or a text that is
-            empty, longer than `LONGEST_TEXT` or not printable.
+            empty, longer than `MAX_TEXT` or not printable.
     """
-    match = re.fullmatch(r"\s*([a-z_]+)\s*(?::(.*))?", text[:LONGEST_SPEC])
-    if match is None or len(text) > LONGEST_SPEC:
+    match = re.fullmatch(r"\s*([a-z_]+)\s*(?::(.*))?", text[:MAX_SPEC])
+    if match is None or len(text) > MAX_SPEC:
         raise InputError(
             f"indenter {text[:60]!r}: expected NAME or NAME:key=value,..., "
             "such as sphere:diameter=5.0"
@@ -108,9 +108,9 @@ def _size(text: str, key: str, value: str) -> float:
 
 
 def _text(text: str, key: str, value: str) -> str:
-    if not (0 < len(value) <= LONGEST_TEXT and value.isprintable()):
+    if not (0 < len(value) <= MAX_TEXT and value.isprintable()):
         raise InputError(
-            f"indenter {text!r}: '{key}' is {value!r}, expected 1 to {LONGEST_TEXT} "
+            f"indenter {text!r}: '{key}' is {value!r}, expected 1 to {MAX_TEXT} "
             "printable characters"
         )
     return value

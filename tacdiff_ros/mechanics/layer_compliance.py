@@ -29,9 +29,9 @@ from scipy import fft
 from tacdiff_ros.errors import InputError
 
 HIGHEST_POISSON_RATIO = 0.499
-MOST_GRID_LINES = 2049
-MOST_GRID_POINTS = 2_000_000
-LARGEST_DECAY = 14.0
+MAX_GRID_LINES = 2049
+MAX_GRID_POINTS = 2_000_000
+MAX_DECAY = 14.0
 """Periodic images are so far away that their displacement has decayed by e^-14 = 8e-7."""
 
 ALIASES = 3
@@ -182,7 +182,7 @@ def surface_kernel(
 
     A vertex force is spread as a bilinear hat over the four cells around. The spectrum of that load
     times C is summed over its aliases and transformed on a grid that is larger than the asked one
-    by `LARGEST_DECAY` decay lengths, so that no periodic image is felt.
+    by `MAX_DECAY` decay lengths, so that no periodic image is felt.
 
     Args:
         layer: what is loaded.
@@ -192,17 +192,17 @@ def surface_kernel(
 
     Raises:
         InputError: lines not 1 to 2049, a spacing that is not a number above 0, or one so fine for
-            the thickness that the grid would have more than `MOST_GRID_POINTS`.
+            the thickness that the grid would have more than `MAX_GRID_POINTS`.
     """
     _check_grid(rows, columns, spacing_mm)
     dx, dy = spacing_mm
-    guard = LARGEST_DECAY * layer.decay_length_mm
+    guard = MAX_DECAY * layer.decay_length_mm
     nx = fft.next_fast_len(columns + math.ceil(max(guard / dx, columns)), real=True)
     ny = fft.next_fast_len(rows + math.ceil(max(guard / dy, rows)), real=True)
-    if nx * ny > MOST_GRID_POINTS:
+    if nx * ny > MAX_GRID_POINTS:
         raise InputError(
             f"surface kernel: a spacing of {dx:g} x {dy:g} mm for {layer.thickness_mm:g} mm of gel "
-            f"takes {nx} x {ny} points, expected at most {MOST_GRID_POINTS}; use a coarser grid"
+            f"takes {nx} x {ny} points, expected at most {MAX_GRID_POINTS}; use a coarser grid"
         )
     kx, ky = 2 * np.pi * fft.rfftfreq(nx, dx), 2 * np.pi * fft.fftfreq(ny, dy)
     spectrum = np.zeros((3, 3, ny, len(kx)), np.complex128)
@@ -242,9 +242,9 @@ def _add_alias(
 
 def _check_grid(rows: int, columns: int, spacing_mm: tuple[float, float]) -> None:
     for name, lines in (("rows", rows), ("columns", columns)):
-        if not 1 <= lines <= MOST_GRID_LINES:
+        if not 1 <= lines <= MAX_GRID_LINES:
             raise InputError(
-                f"surface kernel: {lines} {name}, expected 1 to {MOST_GRID_LINES} grid lines"
+                f"surface kernel: {lines} {name}, expected 1 to {MAX_GRID_LINES} grid lines"
             )
     for spacing in spacing_mm:
         if not (math.isfinite(spacing) and spacing > 0):

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from tacdiff_ros.errors import InputError
 
-FEWEST_LINES, MOST_LINES = 5, 257
+MIN_LINES, MAX_LINES = 5, 257
 GAUSS_POINTS = np.array(
     [[x, y, z] for z in (-1.0, 1.0) for y in (-1.0, 1.0) for x in (-1.0, 1.0)]
 ) / np.sqrt(3.0)
@@ -114,9 +114,9 @@ def build_pad_mesh(
             1 to 2, or a length that is not 0.5 to 200 mm.
     """
     for name, lines in (("rows", rows), ("columns", columns)):
-        if not FEWEST_LINES <= lines <= MOST_LINES:
+        if not MIN_LINES <= lines <= MAX_LINES:
             raise InputError(
-                f"pad mesh: {lines} {name}, expected {FEWEST_LINES} to {MOST_LINES} vertices"
+                f"pad mesh: {lines} {name}, expected {MIN_LINES} to {MAX_LINES} vertices"
             )
     if not 2 <= layers <= 64 or not 1.0 <= grading <= 2.0:
         raise InputError(

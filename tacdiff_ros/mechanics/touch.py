@@ -18,12 +18,12 @@ from tacdiff_ros.mechanics.gel_solver import GelSolver
 from tacdiff_ros.mechanics.gel_state import GelState, StepFailureError, StepReport
 from tacdiff_ros.mechanics.indenters.indenter import Indenter
 from tacdiff_ros.mechanics.material import GelMaterial
-from tacdiff_ros.mechanics.pad_mesh import MOST_LINES, build_pad_mesh
+from tacdiff_ros.mechanics.pad_mesh import MAX_LINES, build_pad_mesh
 from tacdiff_ros.mechanics.trajectory import TrajectoryStep
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
-DEEPEST_SHARE = 0.65  # of the pad's thickness
+MAX_DEPTH_FRACTION = 0.65  # of the pad's thickness
 
 
 class SolverSettings(BaseModel):
@@ -31,8 +31,8 @@ class SolverSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    rows: int = Field(49, ge=9, le=MOST_LINES, description="surface vertices along y")
-    columns: int = Field(61, ge=9, le=MOST_LINES, description="surface vertices along x")
+    rows: int = Field(49, ge=9, le=MAX_LINES, description="surface vertices along y")
+    columns: int = Field(61, ge=9, le=MAX_LINES, description="surface vertices along x")
     layers: int = Field(6, ge=2, le=32, description="elements through the thickness")
     grading: float = Field(1.25, ge=1.0, le=2.0, description="growth of a layer toward the glass")
 
@@ -172,7 +172,7 @@ class Touch(Closing):
                 f"indenter at ({pose.x_mm:g}, {pose.y_mm:g}) mm is beside the pad of "
                 f"{gel.width_mm:g} x {gel.height_mm:g} mm"
             )
-        deepest = min(DEEPEST_SHARE * self.thickness_mm, self._height_mm)
+        deepest = min(MAX_DEPTH_FRACTION * self.thickness_mm, self._height_mm)
         if pose.depth_mm > deepest:
             raise InputError(
                 f"depth is {pose.depth_mm:g} mm, expected at most {deepest:g} mm for a pad of "

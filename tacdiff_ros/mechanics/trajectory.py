@@ -19,7 +19,7 @@ from tacdiff_ros.geometry.indenter_pose import IndenterPose
 PhaseName = Literal["press", "translate", "rotate", "release"]
 DIRECTIONS = {"x+": (1.0, 0.0), "x-": (-1.0, 0.0), "y+": (0.0, 1.0), "y-": (0.0, -1.0)}
 LIFT_MM = -0.5
-LARGEST_SHEAR_MM, LARGEST_TWIST_DEG = 4.0, 30.0  # of a single touch
+MAX_SHEAR_MM, MAX_TWIST_DEG = 4.0, 30.0  # of a single touch
 MAX_STEPS = 10_000  # of one motion
 
 

@@ -20,8 +20,8 @@ from tacdiff_ros.errors import InputError
 
 Model = TypeVar("Model", bound=BaseModel)
 BUILT_IN = ("use_sim_time", "start_type_description_service", "qos_overrides")
-LARGEST_FLOAT = 1e9
-LARGEST_INTEGER = 2**31 - 1
+MAX_FLOAT = 1e9
+MAX_INTEGER = 2**31 - 1
 
 
 def declare_model(node: Node, prefix: str, model: type[Model]) -> Model:
@@ -112,14 +112,14 @@ def _descriptor(description: str, default: Any, field: Any) -> ParameterDescript
         return descriptor
     if isinstance(default, float):
         span = FloatingPointRange(
-            from_value=float(-LARGEST_FLOAT if low is None else low),
-            to_value=float(LARGEST_FLOAT if high is None else high),
+            from_value=float(-MAX_FLOAT if low is None else low),
+            to_value=float(MAX_FLOAT if high is None else high),
         )
         descriptor.floating_point_range = [span]
     elif isinstance(default, int) and not isinstance(default, bool):
         whole = IntegerRange(
-            from_value=-LARGEST_INTEGER if low is None else int(low),
-            to_value=LARGEST_INTEGER if high is None else int(high),
+            from_value=-MAX_INTEGER if low is None else int(low),
+            to_value=MAX_INTEGER if high is None else int(high),
             step=1,
         )
         descriptor.integer_range = [whole]

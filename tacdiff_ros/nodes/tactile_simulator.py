@@ -21,7 +21,7 @@ from tacdiff_ros.acquisition.robot_state import RobotState
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.geometry.pose import Pose
-from tacdiff_ros.mechanics.live.live_answer import LiveAnswer
+from tacdiff_ros.mechanics.live.live_result import LiveResult
 from tacdiff_ros.mechanics.live.pose_path import PosePath
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.nodes.conversion.geometry import to_indenter
@@ -53,14 +53,14 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.srv import SimulateTouch
 from tacdiff_ros.twin.frame_pacing import DueFrame, FramePacing
 from tacdiff_ros.twin.live_twin import LiveTwin
+from tacdiff_ros.twin.network_renderer import NetworkRenderer, RenderedSurface
 from tacdiff_ros.twin.newest_worker import NewestWorker
-from tacdiff_ros.twin.rendering import RenderedDrawing
-from tacdiff_ros.twin.tactile_drawing import DrawnSurface, TactileDrawing
+from tacdiff_ros.twin.physical_renderer import PhysicalRenderer
 from tacdiff_ros.twin.touch_simulation import TouchRequest, simulate_touch
 from tacdiff_ros.warm_up import touch_stages, twin_stages
 
 TICK_S = 0.02
-MOST_WAITING = 3  # frames, before the gel and before drawing
+MAX_WAITING = 3  # frames, before the gel and before drawing
 MAX_IN_LOCK_STEP = 5000  # none may be left out; the clock waits long before there are so many
 REHEARSED_TOUCH = TouchRequest("sphere:diameter=5", IndenterPose(depth_mm=0.0), 0.2)
 LIVE_SIZES: dict[str, Any] = {"grid": (41, 51), "surface_mm": 0.3}  # at a camera's rate on 2 cores
@@ -112,14 +112,14 @@ class TactileSimulatorNode(GuardedNode):
         if simulator == "pix2pix":
             place = Path(folder).expanduser() if folder else shipped_model()
             precision = "fast" if fast else "exact"
-            network = TactileDrawing(self._model, place, threads or None, precision)
+            network = NetworkRenderer(self._model, place, threads or None, precision)
         self._drawing = _Drawing(self._model, network, LIVE_RENDERING)
         self._images = {
             name: self.create_publisher(Image, f"simulated/{name}", RELIABLE_IMAGES)
             for name in OUTPUTS
         }
         self._points = self.create_publisher(PointCloud2, "simulated/gel_points", RELIABLE_IMAGES)
-        most = MAX_IN_LOCK_STEP if self._lock_step.is_on else MOST_WAITING
+        most = MAX_IN_LOCK_STEP if self._lock_step.is_on else MAX_WAITING
         self._frames: NewestWorker[Callable[[], None]] = NewestWorker(
             lambda draw: draw(), self._warn, most
         )
@@ -213,7 +213,7 @@ class TactileSimulatorNode(GuardedNode):
             self._lock_step.end(due.stamp_ns)
             raise
 
-    def _draw(self, answer: LiveAnswer, stamp_ns: int) -> None:
+    def _draw(self, answer: LiveResult, stamp_ns: int) -> None:
         stamp = Time(nanoseconds=stamp_ns).to_msg()
         try:
             if self._points.get_subscription_count() and not self._stopping:
@@ -246,7 +246,7 @@ class TactileSimulatorNode(GuardedNode):
 
         self._drawings.offer(draw)
 
-    def _publish(self, drawn: DrawnSurface, stamp: Any) -> None:
+    def _publish(self, drawn: RenderedSurface, stamp: Any) -> None:
         """The image, and maps that somebody wants: they are large."""
         self._send("image_raw", drawn.image, stamp)
         if drawn.maps is None:
@@ -301,11 +301,11 @@ class _Drawing:
     def __init__(
         self,
         model: SensorModel,
-        network: TactileDrawing | None,
+        network: NetworkRenderer | None,
         settings: RenderSettings | None = None,
     ) -> None:
         self._model, self._network, self._settings = model, network, settings
-        self._renderer: RenderedDrawing | None = None
+        self._renderer: PhysicalRenderer | None = None
         self._rendered: _Drawing | None = None
         self._lock = threading.RLock()
 
@@ -320,12 +320,12 @@ class _Drawing:
         """What draws single touches: nothing is left out to be fast."""
         return self.rendered() if use_renderer or self._network is None else self
 
-    def draw_surface(self, surface: GelSurface, with_maps: bool = True) -> DrawnSurface:
+    def draw_surface(self, surface: GelSurface, with_maps: bool = True) -> RenderedSurface:
         """The image of a surface, and its maps where they are wanted."""
         with self._lock:
             if self._network is not None:
                 return self._network.draw_surface(surface)
-            self._renderer = self._renderer or RenderedDrawing(self._model, self._settings)
+            self._renderer = self._renderer or PhysicalRenderer(self._model, self._settings)
             return self._renderer.draw_surface(surface, with_maps)
 
     def draw_nocs(self, nocs: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -36,7 +36,7 @@ from tacdiff_ros.optics.variant import limit_threads
 from tacdiff_ros.preparation import Preparation
 from tacdiff_ros.sensor.sensor_file import read_sensor
 from tacdiff_ros.twin.newest_worker import NewestWorker
-from tacdiff_ros.virtual.virtual_sensor import SensedTouch, VirtualSensor, virtual_unit
+from tacdiff_ros.virtual.virtual_sensor import SensedPress, VirtualSensor, virtual_sensor_model
 from tacdiff_ros.warm_up import REST, virtual_sensor_stages
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class VirtualGelsightNode(GuardedNode):
                 f"parameters 'seed' {seed}, 'noise_grey' {noise:g}, 'rate_hz' {self._rate_hz:g}: "
                 "expected 0 or more, 0 to 50, 1 to 120"
             )
-        model = read_sensor(Path(file).expanduser()) if file else virtual_unit(seed)
+        model = read_sensor(Path(file).expanduser()) if file else virtual_sensor_model(seed)
         self._sensor = VirtualSensor(model, indenter, seed, noise)
         self._images = self.create_publisher(Image, "image_raw", RELIABLE_IMAGES)
         self._infos = self.create_publisher(CameraInfo, "camera_info", RELIABLE_IMAGES)
@@ -163,7 +163,7 @@ class VirtualGelsightNode(GuardedNode):
     def _complain(self, line: str) -> None:
         self.drop("drawing", line)
 
-    def _publish(self, seen: SensedTouch, stamp: Any) -> None:
+    def _publish(self, seen: SensedPress, stamp: Any) -> None:
         if not self._running:
             return
         self._info.header.stamp, self._info.header.frame_id = stamp, self._frame

@@ -25,7 +25,7 @@ from tacdiff_ros.optics.camera_rays import GelRays
 from tacdiff_ros.sensor.gel_surface import GelSurface
 
 SHADOW_OFFSET_MM = 1e-3
-STEEPEST_TILTED = 0.05  # least cosine to the axis with which a tilt counts
+MAX_TILTED_SLOPE = 0.05  # least cosine to the axis with which a tilt counts
 Weights = tuple[tuple[int, float], ...]  # of a difference: steps along the grid, weight
 NEIGHBOURS: Weights = ((1, 0.5),)
 FOURTH_ORDER: Weights = ((1, 8.0), (2, -1.0))
@@ -41,7 +41,7 @@ class SurfaceHit:
         position: of the hit.
         normal: unit, interpolated, toward the camera.
         rest: (x, y) of the material point at rest.
-        near_light: RGB irradiance from the gel around; None where it was not gathered.
+        local_interreflection: RGB irradiance from the gel around; None where it was not gathered.
         triangle: that is met.
     """
 
@@ -49,7 +49,7 @@ class SurfaceHit:
     position: Any
     normal: Any
     rest: Any
-    near_light: Any = None
+    local_interreflection: Any = None
     triangle: Any = None
 
 
@@ -60,7 +60,7 @@ class GelMesh:
         vertices: flat `mi.Float` (3 N) mm; replaced by `move` only.
         tilt: `mi.Vector2f` added to the slopes (dz/dx, dz/dy) of all normals, for derivatives of
             the image by slope; None for none.
-        near_light: flat (3 N) RGB irradiance at the vertices, from `near_light`; None for none.
+        local_interreflection: flat (3 N) RGB irradiance at the vertices; None for none.
         rows: of vertices.
         columns: of vertices.
         spacing_mm: of the vertices at rest.
@@ -82,7 +82,7 @@ class GelMesh:
         self._fields = mi.traverse(self.scene)
         self.vertices = _flat(surface.position)
         self.tilt: Any = None
-        self.near_light: Any = None
+        self.local_interreflection: Any = None
         self._normals: Any = None  # of the present vertices
         self._own_normals: Any = None  # while `attached`
         self.spacing_mm = float(surface.x_mm[1] - surface.x_mm[0])
@@ -120,7 +120,13 @@ class GelMesh:
 
     def read_arrays(self) -> list[Any]:
         """All arrays that a kernel reads of a mesh without gradients, and what it is built for."""
-        arrays = [self.vertices, self._rest_xy, self._faces, self.normals(), self.near_light]
+        arrays = [
+            self.vertices,
+            self._rest_xy,
+            self._faces,
+            self.normals(),
+            self.local_interreflection,
+        ]
         return [self.scene, self.rows, self.columns, *arrays]
 
     def normals(self) -> Any:
@@ -183,15 +189,15 @@ class GelMesh:
             for share, corner in zip(shares, corners, strict=True)
         )
         near = None
-        if self.near_light is not None:
+        if self.local_interreflection is not None:
             near = sum(
-                share * dr.gather(mi.Color3f, self.near_light, corner, valid)
+                share * dr.gather(mi.Color3f, self.local_interreflection, corner, valid)
                 for share, corner in zip(shares, corners, strict=True)
             )
         position = rays.origin + rays.direction * distance
         normal = dr.select(valid, normal, mi.Vector3f(0.0, 0.0, -1.0))
         if self.tilt is not None:
-            steep = dr.maximum(-normal.z, STEEPEST_TILTED)
+            steep = dr.maximum(-normal.z, MAX_TILTED_SLOPE)
             normal.x += steep * self.tilt.x
             normal.y += steep * self.tilt.y
         return SurfaceHit(valid, position, dr.normalize(normal), rest, near, triangle)

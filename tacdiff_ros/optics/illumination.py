@@ -21,7 +21,7 @@ from tacdiff_ros.optics.area_lights import (
 from tacdiff_ros.optics.gel_mesh import GelMesh, SurfaceHit
 from tacdiff_ros.optics.interreflection import Indirect
 from tacdiff_ros.optics.parameters import View
-from tacdiff_ros.optics.printed_dots import DotNearby, fringe, rim_normal
+from tacdiff_ros.optics.printed_markers import NearestMarker, fringe, rim_normal
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
 GOLDEN = 0.5 * (5.0**0.5 - 1.0)
@@ -47,7 +47,7 @@ def irradiance(
     model: SensorModel,
     mesh: GelMesh,
     hit: SurfaceHit,
-    dot: DotNearby | None,
+    dot: NearestMarker | None,
     indirect: Indirect | None,
     shadows: ShadowSamples | None,
 ) -> Any:
@@ -56,8 +56,8 @@ def irradiance(
     normal = hit.normal if dot is None else rim_normal(view, dot, hit.normal)
     if indirect is not None:
         total += indirect.irradiance(hit.position, normal)
-    if hit.near_light is not None:
-        total += hit.near_light
+    if hit.local_interreflection is not None:
+        total += hit.local_interreflection
     lit = []
     for k, light in enumerate(model.lights):
         frame = light_frame(view, k)

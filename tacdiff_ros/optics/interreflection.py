@@ -42,7 +42,7 @@ COLUMNS = 8  # of the table: vertical and level part for each channel, the pad's
 AZIMUTHS = 20
 BELOW_CRITICAL = 3  # quadrature points in sin^2 of the angle
 BEYOND_CRITICAL = 10
-LARGEST_SINE_SQUARED = 0.97
+MAX_SINE_SQUARED = 0.97
 MIRROR_POINTS = 16
 # Tangent of the angle under which reflected light typically arrives: it begins at 45 degrees.
 TYPICAL_TANGENT = 1.3
@@ -283,14 +283,14 @@ def _angle(view: View, ring: Any) -> tuple[Any, Any]:
     """Gauss-Legendre points and weights in sin^2 of the angle, split at the critical angle."""
     last = view.count("layers.index") - 1
     critical = dr.square(view.scalar("layers.index", 0) / view.scalar("layers.index", last))
-    critical = dr.minimum(critical, 0.9 * LARGEST_SINE_SQUARED)
+    critical = dr.minimum(critical, 0.9 * MAX_SINE_SQUARED)
     low, low_weight = np.polynomial.legendre.leggauss(BELOW_CRITICAL)
     high, high_weight = np.polynomial.legendre.leggauss(BEYOND_CRITICAL)
     node = dr.gather(mi.Float, _constants(np.concatenate([low, high])), ring)
     weight = dr.gather(mi.Float, _constants(np.concatenate([low_weight, high_weight])), ring)
     beyond = ring >= BELOW_CRITICAL
     start = dr.select(beyond, critical, 0.0)
-    end = dr.select(beyond, LARGEST_SINE_SQUARED, critical)
+    end = dr.select(beyond, MAX_SINE_SQUARED, critical)
     return start + (end - start) * 0.5 * (node + 1.0), 0.5 * (end - start) * weight
 
 

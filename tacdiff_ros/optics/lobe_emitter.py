@@ -11,7 +11,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-SMALLEST_COSINE = 1e-6
+MIN_COSINE = 1e-6
 
 
 class LobeEmitter(mi.Emitter):
@@ -27,7 +27,7 @@ class LobeEmitter(mi.Emitter):
         self.m_flags = mi.EmitterFlags.Surface
 
     def _radiance(self, cosine: Any) -> Any:
-        lobe = dr.power(dr.maximum(cosine, SMALLEST_COSINE), self._exponent - 1.0)
+        lobe = dr.power(dr.maximum(cosine, MIN_COSINE), self._exponent - 1.0)
         return self._color * dr.select(cosine > 0.0, lobe, 0.0)
 
     def eval(self, si: Any, active: Any = True) -> Any:

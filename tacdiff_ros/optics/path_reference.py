@@ -40,9 +40,9 @@ from tacdiff_ros.optics import (  # noqa: E402
 
 INTERFACE_HALF_MM = 60.0
 GUIDE_SAMPLES = 16
-AMBIENT_SHARE = 1 / 16  # of the samples, as its noise is so small
+AMBIENT_FRACTION = 1 / 16  # of the samples, as its noise is so small
 REFLECTED_FACTOR = 4  # more samples for the coarse image of what the layers throw back
-MOST_LANES = 5_000_000
+MAX_LANES = 5_000_000
 MARGIN_STEP = 1 / 16  # by which the undistorted view is drawn wider than the distorted one
 SAFETY = 0.01  # of the width, kept around what is needed
 FINER = 2  # and is drawn with so many times the pixels, so that warping does not blur
@@ -55,7 +55,7 @@ class PathSettings:
 
     Attributes:
         width_px: columns of the image; rows follow from the sensor's.
-        samples: per pixel, for each light; the gel's own glow takes `AMBIENT_SHARE` of them.
+        samples: per pixel, for each light; the gel's own glow takes `AMBIENT_FRACTION` of them.
         bounces: returns from the layers, as `Interreflection.bounces`; 0 is direct light only.
         seed: of all samples.
         smooth_reflected: draw what the layers throw back at half the size, and take out its
@@ -174,7 +174,7 @@ def _reflected(
 
 def _fewer(settings: PathSettings) -> PathSettings:
     """For the gel's own glow, which is all but free of noise."""
-    return replace(settings, samples=max(1, round(AMBIENT_SHARE * settings.samples)))
+    return replace(settings, samples=max(1, round(AMBIENT_FRACTION * settings.samples)))
 
 
 def check_lights(model: SensorModel) -> None:
@@ -341,7 +341,7 @@ def _accumulate(
     scene = mi.load_dict({**_camera_and_layers(model, settings, interface), **parts})
     film = scene.sensors()[0].film().size()
     wanted = settings.samples / _drawn_larger(model)[1] ** 2
-    passes = max(4, math.ceil(wanted * film[0] * film[1] / MOST_LANES))
+    passes = max(4, math.ceil(wanted * film[0] * film[1] / MAX_LANES))
     samples = max(1, round(math.sqrt(wanted / passes))) ** 2  # multijitter's liking
     total, squares = np.zeros((film[1], film[0], 3)), np.zeros((film[1], film[0], 3))
     for k in range(passes):

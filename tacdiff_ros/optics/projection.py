@@ -18,7 +18,7 @@ from tacdiff_ros.sensor.parameters import Values
 
 NEWTON_STEPS = 12
 UNDISTORTION_STEPS = 8
-LARGEST_SINE = 0.9999
+MAX_SINE = 0.9999
 REACHED_MM = 1e-6
 
 
@@ -108,7 +108,7 @@ def _optical_sine(
     index: NDArray[np.float64], paths: NDArray[np.float64], radius: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """N sin(theta) of the ray that covers a level distance."""
-    largest = LARGEST_SINE * index.min()
+    largest = MAX_SINE * index.min()
     total = np.maximum(np.sum(paths, axis=0), 1e-9)
     sine = np.minimum(radius / np.hypot(radius, total) * index[0], largest)
     for _ in range(NEWTON_STEPS):

@@ -1,6 +1,6 @@
 """Fine geometry and paint of the gel for the path-traced reference.
 
-Written apart from `printed_dots`, in NumPy and on real geometry, so that the reference stays
+Written apart from `printed_markers`, in NumPy and on real geometry, so that the reference stays
 independent: dots are bumps of the mesh and a bitmap, and their shadows fall by themselves.
 """
 
@@ -45,14 +45,14 @@ def reference_mesh(model: SensorModel, surface: GelSurface, spacing_mm: float) -
         return ReferenceMesh(position, np.ones((len(y), len(x))))
     values = parameter_values(model)
     columns = model.markers.columns
-    raised = dot_cover(values, columns, x, y, model.markers.softness_mm)
+    raised = marker_cover(values, columns, x, y, model.markers.softness_mm)
     darkness = values["markers.darkness"]
-    paint = 1.0 - dot_cover(values, columns, x, y, model.markers.edge_mm, darkness)
+    paint = 1.0 - marker_cover(values, columns, x, y, model.markers.edge_mm, darkness)
     position += mesh_normals(position) * (model.markers.height_mm * raised)[..., None]
     return ReferenceMesh(position, paint)
 
 
-def dot_cover(
+def marker_cover(
     values: Values,
     dot_columns: int,
     x_mm: NDArray[np.float64],

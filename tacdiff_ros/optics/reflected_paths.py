@@ -12,7 +12,7 @@ from tacdiff_ros.optics.camera_rays import reflectance
 from tacdiff_ros.optics.parameters import View
 
 NEWTON_STEPS = 5
-SMALLEST_COSINE = 1e-3
+MIN_COSINE = 1e-3
 # Reflectance has an infinite slope at the critical angle; this rounds it for the gradients.
 CRITICAL_ROUNDING = 0.02
 
@@ -55,7 +55,7 @@ def reflected_path(view: View, interface: int, sine: Any, z: Any) -> ReflectedPa
             share = share * dr.square(1.0 - lost)
         path = 2.0 * view.scalar("layers.thickness_mm", last - step - 1)
         path = path + z if step == 0 else path
-        bounded = dr.maximum(inside, SMALLEST_COSINE)
+        bounded = dr.maximum(inside, MIN_COSINE)
         reach = reach + path * (sine * gel_index / index) / bounded
         slope = slope + path * (gel_index / index) * cosine / (bounded * dr.square(bounded))
         below_index, below_cosine = index, inside

@@ -6,7 +6,7 @@ are sampled. So one sample per pixel has hardly any noise, and all parameters ha
 
 Limits: the gradient of a cast shadow's border is left out (shadows are sampled visibility); light
 between parts of a deformed surface is simplified (see `interreflection`) unless it is gathered (see
-`near_light`).
+`local_interreflection`).
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from tacdiff_ros.optics.frozen_calls import FrozenCalls  # noqa: E402
 from tacdiff_ros.optics.gel_mesh import GelMesh  # noqa: E402
 from tacdiff_ros.optics.illumination import ShadowSamples, irradiance  # noqa: E402
 from tacdiff_ros.optics.interreflection import Indirect, indirect_light  # noqa: E402
-from tacdiff_ros.optics.near_light import near_light  # noqa: E402
+from tacdiff_ros.optics.local_interreflection import local_interreflection  # noqa: E402
 from tacdiff_ros.optics.parameters import Parameters, View  # noqa: E402
-from tacdiff_ros.optics.printed_dots import nearest_dot, seen_rest, shade  # noqa: E402
+from tacdiff_ros.optics.printed_markers import nearest_marker, shade, visible_rest  # noqa: E402
 from tacdiff_ros.optics.surface_maps import (  # noqa: E402
     SurfaceMaps,
     packed_maps,
@@ -76,7 +76,7 @@ class _Frame(NamedTuple):
 
 
 @dataclass(frozen=True)
-class SlopeImages:
+class SlopeDerivatives:
     """An image and its derivatives by slope.
 
     Attributes:
@@ -119,7 +119,7 @@ class Renderer:
         else:
             self.mesh = GelMesh(surface)
 
-    def gather_near_light(self) -> None:
+    def gather_local_interreflection(self) -> None:
         """Draw what parts of the surface that is shown send to and hide from each other.
 
         It stays as it is when another surface on the same grid is shown, until it is gathered
@@ -127,11 +127,13 @@ class Renderer:
         """
         indirect = self._indirect_light()
         if indirect is not None:
-            self.mesh.near_light = near_light(self.parameters, self.model, self.mesh, indirect)
+            self.mesh.local_interreflection = local_interreflection(
+                self.parameters, self.model, self.mesh, indirect
+            )
 
-    def drop_near_light(self) -> None:
+    def drop_local_interreflection(self) -> None:
         """Draw as if the surface were the only part of itself."""
-        self.mesh.near_light = None
+        self.mesh.local_interreflection = None
 
     def draw(self, settings: RenderSettings | None = None) -> Any:
         """Pixel values (`mi.Color3f`, one lane a pixel), 1 for white, not clipped.
@@ -147,18 +149,18 @@ class Renderer:
         values = self._called("_flat_image", frame, seed)
         return _on_host(values).reshape(frame.height_px, frame.width_px, 3)
 
-    def slope_images(self, settings: RenderSettings | None = None) -> SlopeImages:
+    def slope_derivatives(self, settings: RenderSettings | None = None) -> SlopeDerivatives:
         """The image and how its pixels change with the slope of what they see.
 
         One sample a pixel. By differences: one lane is drawn as it is, one tilted along x and one
         along y. What a slope does elsewhere (shadows, reflected light) is left out.
         """
-        return self.begin_slope_images(settings)()
+        return self.begin_slope_derivatives(settings)()
 
-    def begin_slope_images(
+    def begin_slope_derivatives(
         self, settings: RenderSettings | None = None
-    ) -> Callable[[], SlopeImages]:
-        """Begin to draw `slope_images`; what is returned waits for them.
+    ) -> Callable[[], SlopeDerivatives]:
+        """Begin to draw `slope_derivatives`; what is returned waits for them.
 
         Other work can be done in between. The surface may be changed: what was begun stays.
         """
@@ -166,11 +168,11 @@ class Renderer:
         values = self._called("_flat_slopes", frame._replace(samples=1), seed)
         dr.eval(values)
 
-        def finish() -> SlopeImages:
+        def finish() -> SlopeDerivatives:
             parts = _on_host(values).reshape(3, frame.height_px, frame.width_px, 3)
             value, along_x, along_y = parts
             by_slope = np.stack([along_x - value, along_y - value], axis=-1) / np.float32(TILT)
-            return SlopeImages(value, by_slope)
+            return SlopeDerivatives(value, by_slope)
 
         return finish
 
@@ -300,8 +302,8 @@ class Renderer:
         markers = self.model.markers
         dot = None
         if markers is not None:
-            seen = seen_rest(view, hit.rest, rays.direction, hit.normal)
-            dot = nearest_dot(view, markers, seen)
+            seen = visible_rest(view, hit.rest, rays.direction, hit.normal)
+            dot = nearest_marker(view, markers, seen)
         arriving = irradiance(
             view, self.model, self.mesh, hit, dot, self._indirect_light(), shadows
         )

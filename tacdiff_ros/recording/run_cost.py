@@ -16,7 +16,7 @@ from tacdiff_ros.recording.run_recorder import FREE_SPACE_BYTES
 
 IMAGES_PER_S = 25.0  # of a GelSight Mini
 STATE_BYTES_PER_S = 2e6  # 1,000 robot states, targets and the index
-SPARE_SHARE = 1.2  # of the estimate, that must be free
+SPARE_FRACTION = 1.2  # of the estimate, that must be free
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def check_space(folder: Path, cost: RunCost) -> None:
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     free = shutil.disk_usage(folder).free
-    if free < SPARE_SHARE * cost.bytes + FREE_SPACE_BYTES:
+    if free < SPARE_FRACTION * cost.bytes + FREE_SPACE_BYTES:
         raise InputError(
             f"the recording takes about {cost.bytes / 1e9:.1f} GB in {cost.seconds / 60:.0f} min, "
             f"and {free / 1e9:.1f} GB are free in {folder}: make room, or ask for fewer trials"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.image_comparison import ImageComparison
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
-from tacdiff_ros.mechanics.live.live_answer import LiveAnswer
+from tacdiff_ros.mechanics.live.live_result import LiveResult
 from tacdiff_ros.replay.replay_frames import UNTOUCHED, FrameState, Recording, ReplayFrame
 from tacdiff_ros.replay.replay_scores import (
     ComparedFrame,
@@ -25,7 +25,7 @@ from tacdiff_ros.replay.replay_scores import (
 from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.twin.live_twin import LiveTwin
 
-MOST_REFERENCES = 20
+MAX_REFERENCES = 20
 MAX_WAITING = 4  # frames that are not drawn yet
 SIMULATED_PHASES = ("approach", "indent", "translate", "rotate", "retract")
 NO_POSE = "no recorded pose"
@@ -177,7 +177,7 @@ class _Replay:
             self._compare(frame)
 
     def _untouched(self, frame: ReplayFrame) -> None:
-        if len(self._references) < MOST_REFERENCES:
+        if len(self._references) < MAX_REFERENCES:
             self._references.append(frame.image)
 
     def _ready(self) -> bool:
@@ -213,7 +213,7 @@ class _Replay:
         while self._waiting:
             self._waiting.popleft().result().result()
 
-    def _draw(self, frame: ReplayFrame, state: FrameState, answer: LiveAnswer) -> Future[None]:
+    def _draw(self, frame: ReplayFrame, state: FrameState, answer: LiveResult) -> Future[None]:
         image = self._twin.draw(answer, with_maps=False).image
         return self._scoring.submit(self._score, frame, state, image)
 

@@ -15,7 +15,7 @@ from tacdiff_ros.evaluation.agreement import Agreement, side_by_side
 
 Image = NDArray[np.uint8]
 DEPTH_EDGES_MM = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
-FEWEST_TRIALS = 5  # below, frames are drawn again in blocks of a second
+MIN_TRIALS = 5  # below, frames are drawn again in blocks of a second
 BLOCK_NS = 1_000_000_000
 DRAWS, CONFIDENCE, SEED = 1000, 0.95, 0x7ACD
 KEPT_PICTURES = 6
@@ -181,7 +181,7 @@ def _figure(
 def _groups(frames: Sequence[ComparedFrame]) -> NDArray[np.int64]:
     """What is drawn again as one, since neighbours in time are alike: trials, or seconds."""
     trials = np.array([frame.trial for frame in frames], np.int64)
-    if len(np.unique(trials)) >= FEWEST_TRIALS:
+    if len(np.unique(trials)) >= MIN_TRIALS:
         return trials
     return np.array([frame.stamp_ns // BLOCK_NS for frame in frames], np.int64)
 

@@ -22,7 +22,7 @@ from tacdiff_ros.sensor.marker_grid import MarkerGrid
 
 PHASES = ["move_to_start", "reference", "approach", "indent", "translate", "rotate", "retract"]
 PHASES += ["stopped"]
-MOST_PICTURES = 15
+MAX_PICTURES = 15
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def _representative_samples(run: RecordedRun) -> dict[int, str]:
                 if columns["in_contact"][row]:
                     caption += f", {columns['measured_depth_mm'][row]:.2f} mm deep"
                 chosen[int(columns["stamp_ns"][row])] = caption
-    return dict(list(chosen.items())[:MOST_PICTURES])
+    return dict(list(chosen.items())[:MAX_PICTURES])
 
 
 def _detect(image: NDArray[np.uint8], grid: MarkerGrid) -> MarkerField | None:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from tacdiff_ros.errors import InputError
 
 UNSEEN_MM = 2e-4
-FEWEST_LINES = 3
-MOST_VERTICES = 4_000_000
+MIN_LINES = 3
+MAX_VERTICES = 4_000_000
 MAX_UNEVEN_MM = 1e-4  # of a grid line at rest
 
 
@@ -84,7 +84,7 @@ class GelSurface:
         """(rows,) rest y of the grid lines."""
         return self.rest[:: self.columns, 1]
 
-    def looks_like(self, other: GelSurface) -> bool:
+    def renders_like(self, other: GelSurface) -> bool:
         """Whether no vertex is so far from another surface's that an image would tell them apart.
 
         A tenth of a camera's noise: 0.2 micrometres between vertices change a slope by 0.001 at
@@ -96,10 +96,10 @@ class GelSurface:
 
     def _check_shape(self) -> None:
         lines = min(self.rows, self.columns)
-        if lines < FEWEST_LINES or self.rows * self.columns > MOST_VERTICES:
+        if lines < MIN_LINES or self.rows * self.columns > MAX_VERTICES:
             raise InputError(
                 f"gel surface: {self.rows} x {self.columns} vertices, expected at least "
-                f"{FEWEST_LINES} each way and {MOST_VERTICES} in all"
+                f"{MIN_LINES} each way and {MAX_VERTICES} in all"
             )
         expected = (self.rows * self.columns, 3)
         for name in ("rest", "position"):

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from tacdiff_ros.errors import InputError
 
 #: Fewer than three lines of dots in a direction do not make a lattice that can be indexed.
-_FEWEST_LINES = 3
-_MOST_LINES = 64
+_MIN_LINES = 3
+_MAX_LINES = 64
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,10 @@ class MarkerGrid:
 
 def _check_lines(name: str, value: object) -> None:
     whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole or not _FEWEST_LINES <= value <= _MOST_LINES:  # type: ignore[operator]
+    if not whole or not _MIN_LINES <= value <= _MAX_LINES:  # type: ignore[operator]
         raise InputError(
             f"marker grid: {name} is {value!r}, "
-            f"expected a whole number from {_FEWEST_LINES} to {_MOST_LINES}"
+            f"expected a whole number from {_MIN_LINES} to {_MAX_LINES}"
         )
 
 

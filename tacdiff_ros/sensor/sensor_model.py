@@ -26,7 +26,7 @@ from pydantic import (
 from tacdiff_ros.sensor.marker_grid import MarkerGrid
 
 DEEPEST_NESTING = 3  # rows of columns of colours
-LONGEST_LIST = 4096
+MAX_LIST = 4096
 SHALLOWEST_LIGHT_MM = 0.05
 
 Number = Annotated[float, Field(ge=-1e6, le=1e6)]
@@ -52,7 +52,7 @@ class _Part(BaseModel):
 def _holds_text(value: Any, depth: int = 0) -> bool:
     """Whether a number is text; looks no deeper than any value of the file goes."""
     if isinstance(value, (list, tuple)):
-        if depth == DEEPEST_NESTING or len(value) > LONGEST_LIST:
+        if depth == DEEPEST_NESTING or len(value) > MAX_LIST:
             return False
         return any(_holds_text(part, depth + 1) for part in value)
     return isinstance(value, (str, bool))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.sensor.gel_surface import FEWEST_LINES, MOST_VERTICES, GelSurface
+from tacdiff_ros.sensor.gel_surface import MAX_VERTICES, MIN_LINES, GelSurface
 from tacdiff_ros.sensor.sensor_model import Gel
 
 POINT_BYTES = 12
@@ -30,8 +30,8 @@ def surface_of_points(cloud: Any, gel: Gel) -> GelSurface:
             f"cloud of {rows} x {columns} points with fields {[name for name, *_ in fields]}: "
             "expected x, y, z as float32 in rows and columns, as gel_points topics carry them"
         )
-    if min(rows, columns) < FEWEST_LINES or rows * columns > MOST_VERTICES:
-        raise InputError(f"cloud of {rows} x {columns} points, expected at least {FEWEST_LINES}")
+    if min(rows, columns) < MIN_LINES or rows * columns > MAX_VERTICES:
+        raise InputError(f"cloud of {rows} x {columns} points, expected at least {MIN_LINES}")
     position = np.frombuffer(bytes(cloud.data), np.float32).reshape(-1, 3) * MM_PER_M
     flat = GelSurface.flat(gel.width_mm, gel.height_mm, rows, columns)
     return flat.moved(position, may_overhang=True)

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-MOST_OF_CARD = 0.4  # of its free memory, for samples; the rest is for the training
-MOST_READERS = 16
+MAX_CARD_FRACTION = 0.4  # of its free memory, for samples; the rest is for the training
+MAX_READERS = 16
 READ_AT_ONCE = 16  # samples, by each process
 
 
@@ -65,9 +65,9 @@ class SampleFeed:
         self._pairs, self._device = pairs, device
         self._divisors = getattr(pairs, "divisors", None)
         on_card = device != "cpu" and self._divisors is not None
-        self._readers = readers or (min(MOST_READERS, os.cpu_count() or 1) if on_card else 0)
+        self._readers = readers or (min(MAX_READERS, os.cpu_count() or 1) if on_card else 0)
         self._kept: list[Tensor] | None = None
-        if on_card and self._size() < MOST_OF_CARD * torch.cuda.mem_get_info()[0]:
+        if on_card and self._size() < MAX_CARD_FRACTION * torch.cuda.mem_get_info()[0]:
             self._kept = self._read_all()
 
     def __len__(self) -> int:

@@ -27,7 +27,7 @@ class TexturedGenerator(nn.Module):
     """Maps (B, C, H, W), `nocs` or `depth`, to images (B, 3, H, W), 1 for white, not clipped."""
 
     def __init__(self, settings: NetworkSettings) -> None:
-        """Of random weights; `set_untouched` before training."""
+        """Of random weights; `set_reference` before training."""
         super().__init__()
         self.settings = settings
         channels, rows, columns = settings.texture
@@ -45,7 +45,7 @@ class TexturedGenerator(nn.Module):
         self.place = nn.Parameter(0.1 * place)
         self.trunk = ShadingTrunk(inputs + channels, PLACE_CHANNELS, 6, settings.width)
 
-    def set_untouched(self, maps: Tensor, image: Tensor) -> None:
+    def set_reference(self, maps: Tensor, image: Tensor) -> None:
         """Input (C, H, W) and image (3, H, W) of the untouched sensor."""
         with torch.no_grad():
             self.untouched.copy_(maps)

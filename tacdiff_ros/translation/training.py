@@ -34,7 +34,7 @@ CHECKPOINT, CURVES = "checkpoint.pt", "curves.csv"
 COLUMNS = ("step", "samples", "train_l1_grey", "validation_l1_grey", "validation_psnr_db")
 WARM_UP = 200  # steps
 PIX2PIX_BETAS = (0.5, 0.999)
-LARGEST_GRADIENT = 1.0
+MAX_GRADIENT = 1.0
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def train_generator(
             looked = run.look(feeds[1])
         if progress is not None:
             progress(run.step, looked)
-        if run.looks_since_best >= settings.patience:
+        if run.validations_since_best >= settings.patience:
             break
     return run.best_generator(), run.report()
 
@@ -147,7 +147,7 @@ class _Run:
         self.settings = settings
         self.device = _device(settings.device)
         self.generator = build_generator(network).to(self.device)
-        self._show_untouched(untouched)
+        self._validate_on_reference(untouched)
         self.optimiser = torch.optim.Adam(_groups(self.generator, settings), betas=(0.9, 0.99))
         self.discriminator = None
         if settings.adversarial_weight > 0:
@@ -158,7 +158,7 @@ class _Run:
         self.step = 0
         self.best_step, self.best_psnr = 0, -math.inf
         self.best_weights = self._weights()
-        self.looks_since_best = 0
+        self.validations_since_best = 0
         self._losses: list[Tensor] = []
         self._folder = folder
         self._identity = f"{network.model_dump_json()} {settings.model_dump_json()}"
@@ -172,10 +172,12 @@ class _Run:
         loss = functional.l1_loss(drawn.float(), images)
         self._losses.append(loss.detach())  # read later: reading waits for the card
         if self.discriminator is not None:
-            loss = loss + self.settings.adversarial_weight * self._opinion(maps, drawn, images)
+            loss = loss + self.settings.adversarial_weight * self._discriminator_output(
+                maps, drawn, images
+            )
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.generator.parameters(), LARGEST_GRADIENT)
+        nn.utils.clip_grad_norm_(self.generator.parameters(), MAX_GRADIENT)
         self.optimiser.step()
         self.step += 1
 
@@ -197,7 +199,7 @@ class _Run:
         best = psnr > self.best_psnr
         if best:
             self.best_step, self.best_psnr, self.best_weights = self.step, psnr, self._weights()
-        self.looks_since_best = 0 if best else self.looks_since_best + 1
+        self.validations_since_best = 0 if best else self.validations_since_best + 1
         learned = 255.0 * float(torch.stack(self._losses).double().mean())
         looked = Validation(self.step, learned, absolute / count, psnr, best)
         self._losses = []
@@ -214,7 +216,7 @@ class _Run:
         early = self.step < self.settings.steps
         return TrainingReport(self.best_step, self.step, self.best_psnr, early)
 
-    def _opinion(self, maps: Tensor, drawn: Tensor, images: Tensor) -> Tensor:
+    def _discriminator_output(self, maps: Tensor, drawn: Tensor, images: Tensor) -> Tensor:
         """How far the discriminator is from being deceived; it learns first."""
         judge = self.discriminator
         assert judge is not None  # noqa: S101
@@ -238,8 +240,8 @@ class _Run:
         for group in self.optimiser.param_groups:
             group["lr"] = group["highest"] * rise * fall
 
-    def _show_untouched(self, untouched: Untouched) -> None:
-        show = getattr(self.generator, "set_untouched", None)
+    def _validate_on_reference(self, untouched: Untouched) -> None:
+        show = getattr(self.generator, "set_reference", None)
         if show is not None:
             image = torch.from_numpy(untouched.image).float() / 255.0
             show(torch.from_numpy(untouched.maps).to(self.device), image.to(self.device))
@@ -254,7 +256,7 @@ class _Run:
         state: dict[str, Any] = {
             "identity": self._identity,
             "step": self.step,
-            "best": [self.best_step, self.best_psnr, self.looks_since_best],
+            "best": [self.best_step, self.best_psnr, self.validations_since_best],
             "best_weights": self.best_weights,
             "generator": self.generator.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -296,7 +298,7 @@ class _Run:
         restore_random_state(state.get("random"), path)
         self.step, self.best_step = progress.step, progress.best_step
         self.best_psnr = progress.best_psnr
-        self.looks_since_best = progress.validations_since_best
+        self.validations_since_best = progress.validations_since_best
         self.best_weights = {name: value.cpu() for name, value in best_weights.items()}
         self.generator.load_state_dict(weights)
         self.optimiser.load_state_dict(moments)

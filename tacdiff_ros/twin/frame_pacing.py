@@ -11,7 +11,7 @@ from tacdiff_ros.geometry.pose import Pose
 
 KEPT_STATES = 1000
 SILENCE_NS = 2_000_000_000  # without an image that the states cover: there is no camera
-MOST_WAITING = 8
+MAX_WAITING = 8
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class FramePacing:
         """Without a camera, at most one frame in so many nanoseconds of the robot's time."""
         self._period_ns = period_ns
         self._states = StateBuffer(KEPT_STATES)
-        self._waiting: deque[int] = deque(maxlen=MOST_WAITING)
+        self._waiting: deque[int] = deque(maxlen=MAX_WAITING)
         self._seen_ns: int | None = None
         self._next_ns = 0
 

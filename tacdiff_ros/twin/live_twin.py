@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenter_spec import IndenterSpec
 from tacdiff_ros.mechanics.indenters.build import build_indenter
-from tacdiff_ros.mechanics.live.live_answer import LiveAnswer
 from tacdiff_ros.mechanics.live.live_gel import LiveGel
+from tacdiff_ros.mechanics.live.live_result import LiveResult
 from tacdiff_ros.mechanics.live.pad_grid import PadGrid
 from tacdiff_ros.mechanics.live.pose_path import straight_way
 from tacdiff_ros.mechanics.material import GelMaterial
@@ -22,7 +22,7 @@ from tacdiff_ros.mechanics.surface_refinement import refine_surface
 from tacdiff_ros.mechanics.touch import gel_thickness_mm
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel
-from tacdiff_ros.twin.tactile_drawing import DrawnSurface
+from tacdiff_ros.twin.network_renderer import RenderedSurface
 
 SURFACE_MM = 0.2  # spacing of the surface that is drawn
 
@@ -30,7 +30,7 @@ SURFACE_MM = 0.2  # spacing of the surface that is drawn
 class Drawing(Protocol):
     """Draws surfaces of one sensor: a network, or the renderer."""
 
-    def draw_surface(self, surface: GelSurface, with_maps: bool = True) -> DrawnSurface:
+    def draw_surface(self, surface: GelSurface, with_maps: bool = True) -> RenderedSurface:
         """The image of a surface, and its maps where they are wanted."""
         ...
 
@@ -48,8 +48,8 @@ class TwinFrame:
     """
 
     pose: IndenterPose
-    drawn: DrawnSurface
-    answer: LiveAnswer
+    drawn: RenderedSurface
+    answer: LiveResult
     mechanics_s: float
     drawing_s: float
 
@@ -104,7 +104,7 @@ class LiveTwin:
         drawn = self.draw(answer)
         return TwinFrame(pose, drawn, answer, solved - started, time.perf_counter() - solved)
 
-    def move(self, pose: IndenterPose) -> LiveAnswer:
+    def move(self, pose: IndenterPose) -> LiveResult:
         """The gel under a pose, undrawn.
 
         Raises:
@@ -121,7 +121,7 @@ class LiveTwin:
         """InputError for a pose that `move` would refuse."""
         self._gel.check_pose(pose)
 
-    def draw(self, answer: LiveAnswer, with_maps: bool = True) -> DrawnSurface:
+    def draw(self, answer: LiveResult, with_maps: bool = True) -> RenderedSurface:
         """What the sensor sees of the gel."""
         surface = refine_surface(answer.surface(), *self._fine)
         return self._drawing.draw_surface(surface, with_maps)

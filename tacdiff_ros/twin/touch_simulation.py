@@ -14,19 +14,19 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.inversion.contact_summary import Contact, summarise
 from tacdiff_ros.mechanics.indenter_spec import IndenterSpec, parse_indenter
-from tacdiff_ros.mechanics.live.live_answer import LiveAnswer
-from tacdiff_ros.mechanics.live.live_gel import DEEPEST_SHARE
+from tacdiff_ros.mechanics.live.live_gel import MAX_DEPTH_FRACTION
+from tacdiff_ros.mechanics.live.live_result import LiveResult
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.mechanics.touch import gel_thickness_mm
 from tacdiff_ros.mechanics.trajectory import (
-    LARGEST_SHEAR_MM,
-    LARGEST_TWIST_DEG,
+    MAX_SHEAR_MM,
+    MAX_TWIST_DEG,
     plan_touch,
 )
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.twin.live_twin import Drawing, LiveTwin
-from tacdiff_ros.twin.tactile_drawing import DrawnSurface
+from tacdiff_ros.twin.network_renderer import RenderedSurface
 
 UNTOUCHED = "none"
 MAX_YAW_RAD = 2.0 * math.pi
@@ -66,13 +66,13 @@ class SimulatedTouch:
         contact: in numbers.
         force_n: (3,) of the indenter on the gel, frame gel.
         torque_n_mm: (3,) likewise, about the origin of the frame gel.
-        error_mm: of the live gel, see `LiveAnswer`.
+        error_mm: of the live gel, see `LiveResult`.
         converged: that error is within its tolerance.
         seconds: that all took.
     """
 
     surface: GelSurface
-    drawn: DrawnSurface
+    drawn: RenderedSurface
     contact: Contact
     force_n: NDArray[np.float64]
     torque_n_mm: NDArray[np.float64]
@@ -132,7 +132,7 @@ def _check(request: TouchRequest, model: SensorModel) -> None:
     numbers = (request.depth_mm, *request.shear_mm, request.twist_rad)
     if not all(math.isfinite(number) for number in (*numbers, start.x_mm, start.y_mm)):
         raise InputError("a position, depth, shear or twist is not finite")
-    deepest = DEEPEST_SHARE * gel_thickness_mm(model)
+    deepest = MAX_DEPTH_FRACTION * gel_thickness_mm(model)
     if not 0 < request.depth_mm <= deepest:
         raise InputError(f"depth is {request.depth_mm:g} mm, expected above 0, up to {deepest:g}")
     if abs(start.x_mm) > gel.width_mm / 2 or abs(start.y_mm) > gel.height_mm / 2:
@@ -142,12 +142,12 @@ def _check(request: TouchRequest, model: SensorModel) -> None:
         )
     if not abs(start.yaw_rad) <= MAX_YAW_RAD:
         raise InputError(f"yaw is {start.yaw_rad:g} rad, expected up to {MAX_YAW_RAD:.3g}")
-    if math.hypot(*request.shear_mm) > LARGEST_SHEAR_MM:
-        raise InputError(f"shear is {request.shear_mm} mm, expected up to {LARGEST_SHEAR_MM:g} mm")
-    if abs(math.degrees(request.twist_rad)) > LARGEST_TWIST_DEG:
+    if math.hypot(*request.shear_mm) > MAX_SHEAR_MM:
+        raise InputError(f"shear is {request.shear_mm} mm, expected up to {MAX_SHEAR_MM:g} mm")
+    if abs(math.degrees(request.twist_rad)) > MAX_TWIST_DEG:
         raise InputError(
             f"twist is {math.degrees(request.twist_rad):g} deg, expected up to "
-            f"{LARGEST_TWIST_DEG:g} deg"
+            f"{MAX_TWIST_DEG:g} deg"
         )
 
 
@@ -170,7 +170,7 @@ def _untouched(
     )
 
 
-def _contact(surface: GelSurface, answer: LiveAnswer, material: GelMaterial) -> Contact:
+def _contact(surface: GelSurface, answer: LiveResult, material: GelMaterial) -> Contact:
     grid = (surface.rows, surface.columns)
     cell = float(np.diff(surface.x_mm).mean() * np.diff(surface.y_mm).mean())
     pressure = answer.pressure_n.reshape(grid) / (cell * material.young_modulus_mpa)

@@ -16,7 +16,7 @@ from tacdiff_ros.virtual.panda import STEP_S, ImpedanceParameters, PandaState, V
 
 STEP_NS = int(STEP_S * 1e9)
 SILENCE_NS = 500_000_000  # between the targets of two runs
-LONGEST_CATCH_UP = 50  # steps; a longer pause is skipped, as real time cannot be bought back
+MAX_CATCH_UP_STEPS = 50  # steps; a longer pause is skipped, as real time cannot be bought back
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class VirtualRig:
 
     def advance(self, now_ns: int) -> list[RigReading]:
         """All readings up to a time, one a millisecond; a step back of the clock starts anew."""
-        if self._time_ns is None or not 0 <= now_ns - self._time_ns <= LONGEST_CATCH_UP * STEP_NS:
+        if self._time_ns is None or not 0 <= now_ns - self._time_ns <= MAX_CATCH_UP_STEPS * STEP_NS:
             self._time_ns = now_ns - STEP_NS
         readings = []
         while self._time_ns + STEP_NS <= now_ns:

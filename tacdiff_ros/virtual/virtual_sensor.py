@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenters.build import build_indenter
-from tacdiff_ros.mechanics.live.live_answer import LiveAnswer
 from tacdiff_ros.mechanics.live.live_gel import LiveGel
+from tacdiff_ros.mechanics.live.live_result import LiveResult
 from tacdiff_ros.mechanics.live.pad_grid import PadGrid
 from tacdiff_ros.mechanics.live.pose_path import straight_way
 from tacdiff_ros.mechanics.material import GelMaterial
@@ -26,7 +26,7 @@ from tacdiff_ros.optics.renderer import Renderer, RenderSettings
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.virtual.exposure import usable_exposure
-from tacdiff_ros.virtual.units import random_unit
+from tacdiff_ros.virtual.random_sensors import random_sensor
 
 SURFACE_MM = 0.2  # spacing of what is drawn
 STIFFNESS_SPREAD, FRICTION = 0.1, (0.4, 0.6)
@@ -34,7 +34,7 @@ FAR_MM = -1.0  # depth of an indenter that touches nothing
 
 
 @dataclass(frozen=True)
-class SensedTouch:
+class SensedPress:
     """One image and the truth behind it.
 
     Attributes:
@@ -64,7 +64,7 @@ class VirtualSensor:
         """Tables of the gel, in some seconds.
 
         Args:
-            model: the unit, see `virtual_unit`.
+            model: the unit, see `virtual_sensor_model`.
             indenter: spec.
             seed: of the gel's material and the noise.
             noise_grey: standard deviation of the noise, in grey levels.
@@ -91,7 +91,7 @@ class VirtualSensor:
         self._values: NDArray[np.float32] | None = None
         self._last: IndenterPose | None = None
 
-    def see(self, pose: IndenterPose) -> SensedTouch:
+    def see(self, pose: IndenterPose) -> SensedPress:
         """What the sensor sees and feels under a pose; of depth 0 or less, nothing.
 
         Raises:
@@ -103,18 +103,18 @@ class VirtualSensor:
         noisy = values + self._noise_grey * self._random.standard_normal(values.shape, np.float32)
         torque = answer.net_torque_nmm + np.cross(answer.pose.tip_mm, answer.net_force_n)
         image = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
-        return SensedTouch(image, surface, answer.net_force_n, torque)
+        return SensedPress(image, surface, answer.net_force_n, torque)
 
     def _drawn(self, surface: GelSurface) -> NDArray[np.float32]:
         """(H, W, 3) grey levels without noise; of a gel that stands still, those of before."""
-        if self._values is None or self._surface is None or not self._surface.looks_like(surface):
+        if self._values is None or self._surface is None or not self._surface.renders_like(surface):
             self._frames += 1
             self._renderer.show(refine_surface(surface, *self._fine))
             drawn = self._renderer.image(RenderSettings(samples=1, seed=self._frames))
             self._surface, self._values = surface, 255.0 * drawn
         return self._values
 
-    def move(self, pose: IndenterPose) -> LiveAnswer:
+    def move(self, pose: IndenterPose) -> LiveResult:
         """The gel under a pose, unseen: a way-point between two images.
 
         Raises:
@@ -129,12 +129,12 @@ class VirtualSensor:
         )
 
 
-def virtual_unit(seed: int) -> SensorModel:
+def virtual_sensor_model(seed: int) -> SensorModel:
     """A random unit, exposed so that its untouched gel is not white.
 
     Its dots are in the middle of the pad: what is mounted on an arm is measured from them.
     """
-    model = random_unit(seed)
+    model = random_sensor(seed)
     if model.markers is not None:
         centred = model.markers.model_copy(update={"centre_mm": (0.0, 0.0)})
         model = model.model_copy(update={"markers": centred})

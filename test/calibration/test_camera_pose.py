@@ -10,7 +10,7 @@ from tacdiff_ros.optics.projection import project
 from tacdiff_ros.sensor.marker_positions import lattice_positions_mm
 from tacdiff_ros.sensor.parameters import parameter_values
 from tacdiff_ros.sensor.sensor_file import default_sensor
-from tacdiff_ros.virtual.units import random_unit
+from tacdiff_ros.virtual.random_sensors import random_sensor
 
 SEEDS = range(8)
 LENS_KNOWN = CameraPriors(focal_share=None, distortion=None)
@@ -33,7 +33,7 @@ def without_pose(unit):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_exact_dots_give_the_exact_pose(seed):
-    unit = random_unit(seed)
+    unit = random_sensor(seed)
     fit = fit_camera(without_pose(unit), dots_of(unit), LENS_KNOWN)
     assert fit.rms_px < 1e-6
     assert fit.model.camera.position_mm == pytest.approx(unit.camera.position_mm, abs=1e-5)
@@ -42,7 +42,7 @@ def test_exact_dots_give_the_exact_pose(seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_noisy_dots_give_the_pose_within_its_deviation(seed):
-    unit = random_unit(seed)
+    unit = random_sensor(seed)
     fit = fit_camera(without_pose(unit), dots_of(unit, 0.05, seed), LENS_KNOWN)
     off_mm = np.subtract(fit.model.camera.position_mm, unit.camera.position_mm)
     off_deg = np.subtract(fit.model.camera.rotation_deg, unit.camera.rotation_deg)
@@ -52,7 +52,7 @@ def test_noisy_dots_give_the_pose_within_its_deviation(seed):
 
 
 def test_no_start_is_needed_and_false_and_missing_dots_do_no_harm():
-    unit = random_unit(3)
+    unit = random_sensor(3)
     dots = dots_of(unit, 0.03)
     pixels, found = dots.position_px.copy(), dots.found.copy()
     pixels[2, 3] += [14.0, -9.0]
@@ -74,7 +74,7 @@ def test_no_start_is_needed_and_false_and_missing_dots_do_no_harm():
 
 
 def test_what_a_flat_pattern_cannot_tell_stays_at_the_file_and_says_so():
-    unit = random_unit(1)
+    unit = random_sensor(1)
     wide, narrow = (
         fit_camera(without_pose(unit), dots_of(unit, 0.05), CameraPriors(share, None))
         for share in (0.05, 0.001)

@@ -13,7 +13,7 @@ from tacdiff_ros.optics.projection import unproject
 from tacdiff_ros.sensor.marker_positions import lattice_positions_mm
 from tacdiff_ros.sensor.parameters import parameter_values
 from tacdiff_ros.sensor.sensor_file import default_sensor
-from tacdiff_ros.virtual.units import random_unit
+from tacdiff_ros.virtual.random_sensors import random_sensor
 
 LENS_KNOWN = CameraPriors(focal_share=None, distortion=None)
 SIDE = 4
@@ -35,7 +35,7 @@ def image_of(unit, offset_mm, diameter_mm, seed=0):
 
 @pytest.fixture(scope="module")
 def unit():
-    return random_unit(2)
+    return random_sensor(2)
 
 
 @pytest.fixture(scope="module")

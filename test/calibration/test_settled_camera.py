@@ -9,7 +9,7 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.optics.projection import project, unproject
 from tacdiff_ros.sensor.marker_positions import marker_positions_mm
 from tacdiff_ros.sensor.parameters import parameter_values, with_parameter_values
-from tacdiff_ros.virtual.units import random_unit
+from tacdiff_ros.virtual.random_sensors import random_sensor
 
 LENS_KNOWN = CameraPriors(focal_share=None, distortion=None)
 
@@ -17,7 +17,7 @@ LENS_KNOWN = CameraPriors(focal_share=None, distortion=None)
 @pytest.fixture(scope="module")
 def unit():
     """A unit whose dots lie on their lattice."""
-    unit = random_unit(3)
+    unit = random_sensor(3)
     return with_parameter_values(unit, {"markers.offset_mm": np.zeros((63, 2))})
 
 

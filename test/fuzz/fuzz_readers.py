@@ -350,9 +350,9 @@ def make_unit(folder: Path) -> None:
 
 
 def read_unit(folder: Path) -> None:
-    from tacdiff_ros.virtual.unit_store import load_unit
+    from tacdiff_ros.virtual.sensor_store import load_sensor
 
-    load_unit(folder, 1)
+    load_sensor(folder, 1)
 
 
 def make_meshes(folder: Path) -> None:
@@ -420,7 +420,7 @@ def sample_arrays() -> dict[str, np.ndarray]:
 
 
 def read_dataset(folder: Path) -> None:
-    from tacdiff_ros.dataset.pairs import SamplePairs, untouched_pair
+    from tacdiff_ros.dataset.pairs import SamplePairs, reference_pair
     from tacdiff_ros.dataset.plan import SPLITS
     from tacdiff_ros.dataset.reader import SampleReader, sensor_checksums, stored_sensor
     from tacdiff_ros.dataset.store import open_dataset, read_array, read_group
@@ -431,7 +431,7 @@ def read_dataset(folder: Path) -> None:
         for split in SPLITS:
             reader = SampleReader(dataset, split, checksum)
             pairs = SamplePairs(reader, "nocs+light")
-            untouched_pair(reader, "depth")
+            reference_pair(reader, "depth")
             for number in range(len(reader)):
                 reader.sample(number)
                 assert pairs[number][0].shape[1:] == pairs[number][1].shape[1:]

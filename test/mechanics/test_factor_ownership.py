@@ -41,7 +41,7 @@ def no_convergence(monkeypatch):
     monkeypatch.setattr(gel_solver, "ATTEMPTS", gel_solver.ATTEMPTS[:1])
 
 
-def make_touch(indenter: str = "sphere") -> Touch:
+def random_press(indenter: str = "sphere") -> Touch:
     return Touch(default_sensor(), build_indenter(indenter), settings=COARSE)
 
 
@@ -51,7 +51,7 @@ def make_solver() -> GelSolver:
 
 
 def test_a_solver_holds_one_factor_however_far_the_indenter_moves(open_factors):
-    with make_touch() as touch:
+    with random_press() as touch:
         for x in (-6.0, 0.0, 6.0):
             touch.state = None  # a new contact, with other candidates
             touch.move_to(IndenterPose(x_mm=x, depth_mm=0.3))
@@ -64,13 +64,13 @@ def test_trajectories_that_fail_leave_no_factor_even_without_an_owner(open_facto
     """An exception that is kept in its own frame would keep the solver in a reference cycle."""
     for _ in range(3):
         with pytest.raises(NotConvergedError) as failure:
-            make_touch().move_to(DEEP)
+            random_press().move_to(DEEP)
         del failure
         assert open_factors() == 0
 
 
 def test_an_owner_releases_while_the_failure_is_still_held(open_factors, no_convergence):
-    with pytest.raises(NotConvergedError) as failure, make_touch() as touch:
+    with pytest.raises(NotConvergedError) as failure, random_press() as touch:
         touch.move_to(DEEP)
     assert open_factors() == 0
     assert "no equilibrium" in str(failure.value)
@@ -79,7 +79,7 @@ def test_an_owner_releases_while_the_failure_is_still_held(open_factors, no_conv
 def test_a_failure_that_is_held_holds_no_factor_and_the_next_move_makes_one(
     open_factors, monkeypatch
 ):
-    touch = make_touch()
+    touch = random_press()
     before = touch.move_to(IndenterPose(depth_mm=0.3))
     with monkeypatch.context() as patch:
         patch.setattr(gel_solver, "RELATIVE_TOLERANCE", 0.0)

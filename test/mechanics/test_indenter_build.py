@@ -5,7 +5,7 @@ import pytest
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_spec import (
-    LONGEST_TEXT,
+    MAX_TEXT,
     IndenterSpec,
     format_indenter,
     parse_indenter,
@@ -102,7 +102,7 @@ REFUSED = {
     "text:height=5": "expected 6 mm or more",
     "text:word=WWWWWW,size=20": "expected up to 60 mm",
     "text:size=GEL": "expected a length above 0",
-    f"text:word={'a' * (LONGEST_TEXT + 1)}": "printable characters",
+    f"text:word={'a' * (MAX_TEXT + 1)}": "printable characters",
     "mesh": "no file is given, expected mesh:file=PATH",
     "mesh:file=part.stl,size=3": "no size 'size'; it takes file, scale, spacing",
     "mesh:file=part.step": "ending in .stl, .ply, .obj",

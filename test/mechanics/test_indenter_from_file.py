@@ -267,10 +267,10 @@ def test_files_that_are_too_much_are_refused_before_the_work(tmp_path, monkeypat
         with pytest.raises(InputError, match="is over 100 bytes"):
             build_indenter(f"mesh:file={path}")
     with monkeypatch.context() as patch:
-        patch.setattr(mesh_file, "MOST_TRIANGLES", 10)
+        patch.setattr(mesh_file, "MAX_TRIANGLES", 10)
         with pytest.raises(InputError, match="12 triangles, expected 4 to 10"):
             build_indenter(f"mesh:file={path}")
-    monkeypatch.setattr(triangle_distance, "MOST_SAMPLES", 1000)
+    monkeypatch.setattr(triangle_distance, "MAX_SAMPLES", 1000)
     with pytest.raises(InputError, match="coarser spacing"):
         build_indenter(f"mesh:file={path}")
-    assert mesh_indenter.MOST_POINTS == 6_000_000
+    assert mesh_indenter.MAX_POINTS == 6_000_000

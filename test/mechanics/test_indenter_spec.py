@@ -5,7 +5,7 @@ import pytest
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_spec import (
-    LONGEST_SPEC,
+    MAX_SPEC,
     IndenterSpec,
     confine_files,
     parse_indenter,
@@ -69,8 +69,8 @@ def test_text_of_another_form_is_quoted_with_an_example(text):
 
 
 def test_text_is_read_up_to_the_longest_allowed_and_refused_beyond():
-    text = "ball:" + "a" * (LONGEST_SPEC - 7) + "=1"
-    assert len(text) == LONGEST_SPEC
+    text = "ball:" + "a" * (MAX_SPEC - 7) + "=1"
+    assert len(text) == MAX_SPEC
     assert list(parse_indenter(text).sizes_mm.values()) == [1.0]
     with pytest.raises(InputError, match="expected NAME") as caught:
         parse_indenter(text + "5" * 100_000)

@@ -35,7 +35,7 @@ FLAGS = [
 ]
 
 
-LONGEST_PADDING = 12  # bytes that rclpy leaves behind the last field
+MAX_PADDING = 12  # bytes that rclpy leaves behind the last field
 
 
 def random_text(random: np.random.Generator) -> str:
@@ -138,7 +138,7 @@ def test_truncated_states_are_refused_at_every_length():
             except InputError as error:
                 assert "\n" not in str(error)
                 continue
-            assert len(whole) - size <= LONGEST_PADDING
+            assert len(whole) - size <= MAX_PADDING
             assert_same(decoded, whole)
 
 

@@ -18,7 +18,7 @@ from tacdiff_ros.nodes.qos import LATCHED
 from tacdiff_ros.optics import llvm
 from tacdiff_ros.sensor.sensor_file import parse_sensor
 from tacdiff_ros.sensor.surface_points import surface_of_points
-from tacdiff_ros.virtual.virtual_sensor import virtual_unit
+from tacdiff_ros.virtual.virtual_sensor import virtual_sensor_model
 
 pytestmark = pytest.mark.skipif(
     llvm.find_library() is None, reason="no LLVM >= 19 is installed, Mitsuba cannot run"
@@ -63,7 +63,7 @@ def pose(depth_mm: float, stamp_ms: int) -> PoseStamped:
 
 def test_the_truth_is_latched(client):
     model = parse_sensor(client.truth[-1].yaml)
-    assert model.checksum == virtual_unit(4).checksum
+    assert model.checksum == virtual_sensor_model(4).checksum
 
 
 def test_images_and_wrenches_follow_the_indenter_with_its_stamps(client):
@@ -86,7 +86,7 @@ def test_images_and_wrenches_follow_the_indenter_with_its_stamps(client):
     assert np.abs(after.astype(int) - before).max() > 40
     assert len(client.seen["ground_truth/gel_mesh"][-1].vertices) == 49 * 61
     cloud = client.seen["ground_truth/gel_points"][-1]
-    surface = surface_of_points(cloud, virtual_unit(4).gel)
+    surface = surface_of_points(cloud, virtual_sensor_model(4).gel)
     assert (surface.rows, surface.columns) == (49, 61)
     assert -0.6 < surface.position[:, 2].min() < -0.1
     stamps = [message.header.stamp for message in client.seen["image_raw"]]

@@ -39,7 +39,7 @@ def test_other_surfaces_seeds_and_parameters_are_drawn_as_if_traced_anew(rich_se
         renderer.show(surfaces[turn % 3])
         settings = small(samples=1 + turn % 2, shadows=turn % 5 > 0, seed=turn)
         if turn % 4 == 1:
-            renderer.gather_near_light()
+            renderer.gather_local_interreflection()
         if turn % 4 == 3:
             name = "gel.base_color"
             renderer.parameters[name] = 0.9 * renderer.parameters[name]

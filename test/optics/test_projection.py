@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from tacdiff_ros.optics.projection import project, unproject
 from tacdiff_ros.sensor.parameters import parameter_values
-from tacdiff_ros.virtual.units import random_unit
+from tacdiff_ros.virtual.random_sensors import random_sensor
 
 
 def points(count=200):
@@ -17,13 +17,13 @@ def points(count=200):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_points_come_back_from_their_pixels(seed):
-    values = parameter_values(random_unit(seed))
+    values = parameter_values(random_sensor(seed))
     pixels = project(values, points())
     assert unproject(values, pixels, points()[:, 2]) == pytest.approx(points(), abs=1e-7)
 
 
 def test_without_refraction_it_is_opencvs_pinhole_camera():
-    values = parameter_values(random_unit(3))
+    values = parameter_values(random_sensor(3))
     values["layers.index"] = np.ones(3)
     turn = Rotation.from_rotvec(values["camera.rotation_rad"]).inv()
     focal, centre = float(values["camera.focal_px"]), values["camera.centre_px"]
@@ -39,7 +39,7 @@ def test_without_refraction_it_is_opencvs_pinhole_camera():
 
 def test_the_ray_obeys_snells_law_at_every_interface():
     """Its points at the interfaces, found by unprojecting one pixel to their heights."""
-    values = parameter_values(random_unit(5))
+    values = parameter_values(random_sensor(5))
     values["camera.distortion"] = np.zeros(2)
     pixel = np.array([20.0, 30.0])
     thickness = values["layers.thickness_mm"]
@@ -59,7 +59,7 @@ def test_the_ray_obeys_snells_law_at_every_interface():
 
 def test_layers_lift_what_lies_under_them():
     """Apparent depth t / n of a point near the axis (paraxial)."""
-    values = parameter_values(random_unit(0))
+    values = parameter_values(random_sensor(0))
     values["camera.rotation_rad"] = np.zeros(3)
     values["camera.position_mm"] = np.array([0.0, 0.0, -21.0])
     index, thickness = values["layers.index"], values["layers.thickness_mm"]
@@ -69,7 +69,7 @@ def test_layers_lift_what_lies_under_them():
 
 
 def test_what_only_a_grazing_ray_would_reach_is_nan():
-    values = parameter_values(random_unit(0))
+    values = parameter_values(random_sensor(0))
     values["layers.index"] = np.array([1.5, 1.0, 1.41])
     values["layers.thickness_mm"] = np.array([0.2, 3.0])
     values["camera.rotation_rad"] = np.zeros(3)
@@ -79,7 +79,7 @@ def test_what_only_a_grazing_ray_would_reach_is_nan():
 
 
 def test_what_no_ray_reaches_is_nan():
-    values = parameter_values(random_unit(0))
+    values = parameter_values(random_sensor(0))
     assert np.isnan(project(values, [0.0, 0.0, -4.5])).all()
     assert np.isfinite(project(values, [0.0, 0.0, 0.0])).all()
     values["camera.rotation_rad"] = np.array([np.pi, 0.0, 0.0])

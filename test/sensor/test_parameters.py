@@ -7,12 +7,12 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.sensor.parameters import parameter_values, with_parameter_values
 from tacdiff_ros.sensor.sensor_file import default_sensor
 from tacdiff_ros.sensor.sensor_model import Dot, FlatField, Markers
-from tacdiff_ros.virtual.units import random_unit
+from tacdiff_ros.virtual.random_sensors import random_sensor
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_all_values_put_back_give_the_same_model(seed):
-    model = random_unit(seed)
+    model = random_sensor(seed)
     again = with_parameter_values(model, parameter_values(model))
     before, after = parameter_values(model), parameter_values(again)
     assert before.keys() == after.keys()
@@ -20,9 +20,9 @@ def test_all_values_put_back_give_the_same_model(seed):
         assert after[name] == pytest.approx(value, rel=1e-12, abs=1e-12)
 
 
-@pytest.mark.parametrize("name", list(parameter_values(random_unit(0))))
+@pytest.mark.parametrize("name", list(parameter_values(random_sensor(0))))
 def test_a_change_of_one_parameter_changes_that_and_nothing_else(name):
-    model = random_unit(0)
+    model = random_sensor(0)
     before = parameter_values(model)
     wanted = before[name] * 1.001 + (1e-4 if name.startswith("camera") else 0.0)
     if name == "markers.darkness":
@@ -33,7 +33,7 @@ def test_a_change_of_one_parameter_changes_that_and_nothing_else(name):
 
 
 def test_angles_are_radians_here_and_degrees_in_the_file():
-    model = random_unit(1)
+    model = random_sensor(1)
     values = {"camera.rotation_rad": np.array([0.1, -0.2, 0.05])}
     changed = with_parameter_values(model, values)
     assert changed.camera.rotation_deg == pytest.approx(np.degrees([0.1, -0.2, 0.05]))
@@ -51,7 +51,7 @@ def test_angles_are_radians_here_and_degrees_in_the_file():
 )
 def test_what_the_model_cannot_be_is_refused(values, reason):
     with pytest.raises(InputError, match=reason) as caught:
-        with_parameter_values(random_unit(0), values)
+        with_parameter_values(random_sensor(0), values)
     assert "\n" not in str(caught.value)
 
 

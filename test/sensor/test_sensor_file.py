@@ -20,7 +20,7 @@ from tacdiff_ros.sensor.sensor_file import (
     write_sensor,
 )
 from tacdiff_ros.sensor.sensor_model import Dot, FlatField, Markers
-from tacdiff_ros.virtual.units import random_unit
+from tacdiff_ros.virtual.random_sensors import random_sensor
 
 
 def changed(path, value):
@@ -38,7 +38,7 @@ def changed(path, value):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_file_reads_back_as_the_same_model_to_the_last_bit(seed, tmp_path):
-    model = random_unit(seed)
+    model = random_sensor(seed)
     tiny = model.camera.model_copy(update={"distortion": (1e-7, -3e-12)})
     model = model.model_copy(update={"camera": tiny})
     write_sensor(model, tmp_path / "unit.yaml")
@@ -180,7 +180,7 @@ def extreme(seed):
     def number():
         return float(random.choice([-1, 1]) * 10 ** random.uniform(-12, 5.9))
 
-    model = random_unit(seed)
+    model = random_sensor(seed)
     dots = [
         Dot(
             row=int(place) // 9,
@@ -224,7 +224,7 @@ def test_the_shipped_file_is_what_would_be_written():
 
 def test_every_commented_value_has_its_comment_in_one_column():
     """So that a person finds them; only long values push theirs to the right."""
-    lines = [line for line in format_sensor(random_unit(0)).splitlines() if line[0] != "#"]
+    lines = [line for line in format_sensor(random_sensor(0)).splitlines() if line[0] != "#"]
     columns = [(line.index("#"), len(line.split("#")[0].rstrip())) for line in lines if "#" in line]
     assert len(columns) > 40
     assert all(column == max(44, width) or width > 44 for column, width in columns)
@@ -266,7 +266,7 @@ def test_an_unknown_name_is_refused_wherever_it_is():
 
 def test_a_write_on_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     path = tmp_path / "unit.yaml"
-    write_sensor(random_unit(0), path)
+    write_sensor(random_sensor(0), path)
     before = path.read_bytes()
 
     def half(path, content):
@@ -275,9 +275,9 @@ def test_a_write_on_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, m
 
     monkeypatch.setattr(output_files, "_write_durably", half)
     with pytest.raises(InputError, match="cannot write"):
-        write_sensor(random_unit(1), path)
+        write_sensor(random_sensor(1), path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
     monkeypatch.undo()
-    write_sensor(random_unit(1), path)
-    assert read_sensor(path) == random_unit(1)
+    write_sensor(random_sensor(1), path)
+    assert read_sensor(path) == random_sensor(1)

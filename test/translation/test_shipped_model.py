@@ -13,13 +13,13 @@ from tacdiff_ros.mechanics.surface_refinement import refine_surface
 from tacdiff_ros.optics import llvm
 from tacdiff_ros.resources import config_path, shipped_model
 from tacdiff_ros.sensor.sensor_file import default_sensor
-from tacdiff_ros.twin.tactile_drawing import TactileDrawing
+from tacdiff_ros.twin.network_renderer import NetworkRenderer
 
 pytest.importorskip("openvino", reason="openvino is not installed; `make setup` brings it")
 needs_mitsuba = pytest.mark.skipif(
     llvm.find_library() is None, reason="no LLVM >= 19 is installed, Mitsuba cannot run"
 )
-LARGEST_BYTES = 10_000_000
+MAX_BYTES = 10_000_000
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def surface():
 
 
 def drawn(model, surface):
-    return TactileDrawing(model, shipped_model(), threads=1).draw_surface(surface).image
+    return NetworkRenderer(model, shipped_model(), threads=1).draw_surface(surface).image
 
 
 def rendered(model, surface):
@@ -46,7 +46,7 @@ def rendered(model, surface):
 
 def test_every_shipped_model_is_small():
     sizes = [path.stat().st_size for path in config_path("models").rglob("*.onnx")]
-    assert 0 < max(sizes) <= LARGEST_BYTES
+    assert 0 < max(sizes) <= MAX_BYTES
 
 
 @needs_mitsuba
@@ -59,7 +59,7 @@ def test_the_default_sensors_network_draws_what_the_renderer_draws(surface):
 
 @needs_mitsuba
 def test_the_default_sensors_network_refuses_another_unit(surface):
-    from tacdiff_ros.virtual.units import random_unit
+    from tacdiff_ros.virtual.random_sensors import random_sensor
 
     with pytest.raises(InputError, match="sensor"):
-        drawn(random_unit(3), surface)
+        drawn(random_sensor(3), surface)

@@ -14,10 +14,10 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def twin():
     from tacdiff_ros.twin.live_twin import LiveTwin
-    from tacdiff_ros.twin.rendering import RenderedDrawing
+    from tacdiff_ros.twin.physical_renderer import PhysicalRenderer
 
     return LiveTwin(
-        default_sensor(), "sphere:diameter=6", RenderedDrawing(default_sensor()), grid=(33, 41)
+        default_sensor(), "sphere:diameter=6", PhysicalRenderer(default_sensor()), grid=(33, 41)
     )
 
 

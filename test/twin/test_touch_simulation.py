@@ -15,9 +15,9 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def drawing():
-    from tacdiff_ros.twin.rendering import RenderedDrawing
+    from tacdiff_ros.twin.physical_renderer import PhysicalRenderer
 
-    return RenderedDrawing(default_sensor())
+    return PhysicalRenderer(default_sensor())
 
 
 def simulate(drawing, **changes):

@@ -13,9 +13,9 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def sensor():
-    from tacdiff_ros.virtual.virtual_sensor import VirtualSensor, virtual_unit
+    from tacdiff_ros.virtual.virtual_sensor import VirtualSensor, virtual_sensor_model
 
-    return VirtualSensor(virtual_unit(3), "sphere:diameter=6", seed=3, grid=(33, 41))
+    return VirtualSensor(virtual_sensor_model(3), "sphere:diameter=6", seed=3, grid=(33, 41))
 
 
 def test_it_sees_and_feels_a_press(sensor):

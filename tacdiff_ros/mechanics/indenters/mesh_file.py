@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".stl", ".ply", ".obj")
 MAX_FILE_BYTES = 50_000_000
-MOST_TRIANGLES = 500_000
-MAX_ELEMENTS = 3 * MOST_TRIANGLES  # each corner of its own
+MAX_TRIANGLES = 500_000
+MAX_ELEMENTS = 3 * MAX_TRIANGLES  # each corner of its own
 MAX_HEADER_BYTES = 65_536
 MAX_COORDINATE = 1e6
 STL_COUNT_OFFSET = 80  # bytes; binary STL files begin with a comment of that size
@@ -42,9 +42,9 @@ def read_solid(file: str, scale: float = 1.0) -> Trimesh:
             triangles that face the same way, of an extent in `EXTENTS_MM`.
     """
     mesh = _load(_checked_path(file))
-    if not 4 <= len(mesh.faces) <= MOST_TRIANGLES:
+    if not 4 <= len(mesh.faces) <= MAX_TRIANGLES:
         raise InputError(
-            f"mesh {file!r} has {len(mesh.faces)} triangles, expected 4 to {MOST_TRIANGLES}"
+            f"mesh {file!r} has {len(mesh.faces)} triangles, expected 4 to {MAX_TRIANGLES}"
         )
     _weld(mesh)
     mesh.apply_scale(scale)

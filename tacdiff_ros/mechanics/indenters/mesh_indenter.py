@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 SPACING_MM = 0.1
 TOUCHING_MM = 4.0  # height over the lowest point of what can touch the gel
 MARGIN_MM = 1.0
-FEWEST_CELLS = 4  # around the body, which the smoothing and the spline's rim need
+MIN_CELLS = 4  # around the body, which the smoothing and the spline's rim need
 SMOOTHING_CELLS = 1.0
-MOST_POINTS = 6_000_000
+MAX_POINTS = 6_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,22 +84,22 @@ def mesh(spec: IndenterSpec) -> Indenter:
 
     Raises:
         InputError: no file is given, it cannot be used (see `read_solid`), or the grid would have
-            more than `MOST_POINTS`.
+            more than `MAX_POINTS`.
     """
     sizes, texts = bounded_sizes(spec, {"scale": 1.0, "spacing": SPACING_MM}, {"file": ""})
     require(spec, bool(texts["file"]), "no file is given", "mesh:file=PATH")
     body, spacing = read_solid(texts["file"], sizes["scale"]), sizes["spacing"]
     low, high = np.array(body.bounds)
     high[2] = min(high[2], TOUCHING_MM)
-    margin = max(MARGIN_MM, FEWEST_CELLS * spacing)
+    margin = max(MARGIN_MM, MIN_CELLS * spacing)
     origin = low - margin
     shape = tuple(int(n) for n in np.ceil((high + margin - origin) / spacing) + 1)
     points = int(np.prod(shape))
     require(
         spec,
-        points <= MOST_POINTS,
+        points <= MAX_POINTS,
         f"spacing of {spacing:g} mm makes a grid of {points} points",
-        f"up to {MOST_POINTS}: give a coarser spacing",
+        f"up to {MAX_POINTS}: give a coarser spacing",
     )
     distance = gaussian_filter(
         grid_distance(body, origin, shape, spacing), SMOOTHING_CELLS, mode="nearest"

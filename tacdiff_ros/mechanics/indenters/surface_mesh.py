@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-MOST_CELLS = 2_000_000
+MAX_CELLS = 2_000_000
 FIRST_CELLS = 8  # at most, along the longest side of the box
 PROJECTIONS = 4
 CORNERS = np.array(list(itertools.product((0, 1), repeat=3)))
@@ -97,9 +97,9 @@ def _cells_at_surface(
     while True:
         centre = origin + (cells + 0.5) * step * spacing
         cells = cells[np.abs(distance(centre)) <= 0.87 * step * spacing]
-        if len(cells) * step**2 > MOST_CELLS:  # halving cells gives four times as many
+        if len(cells) * step**2 > MAX_CELLS:  # halving cells gives four times as many
             raise InputError(
-                f"mesh spacing of {spacing:g} mm gives more than {MOST_CELLS} cells: give a "
+                f"mesh spacing of {spacing:g} mm gives more than {MAX_CELLS} cells: give a "
                 "coarser one"
             )
         if step == 1:

@@ -17,7 +17,7 @@ from tacdiff_ros.mechanics.indenters.union import Union
 PLATE_MM = 2.0
 MARGIN_MM = 1.0
 GAP = 0.2  # between letters, of their size
-LONGEST_WORD = 12
+MAX_WORD = 12
 WIDEST_MM = 60.0
 
 
@@ -38,9 +38,9 @@ def text(spec: IndenterSpec) -> Indenter:
     word = texts["word"]
     require(
         spec,
-        len(word) <= LONGEST_WORD,
+        len(word) <= MAX_WORD,
         f"word {word[:30]!r} has {len(word)} letters",
-        f"up to {LONGEST_WORD}",
+        f"up to {MAX_WORD}",
     )
     require(
         spec,

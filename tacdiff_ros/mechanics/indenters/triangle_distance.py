@@ -19,8 +19,8 @@ Ints = NDArray[np.int64]
 
 BAND_CELLS = 5.0
 CANDIDATES = 16
-MOST_SAMPLES = 4_000_000
-LONGEST_WALK = 12
+MAX_SAMPLES = 4_000_000
+MAX_WALK = 12
 AT_ONCE = 50_000
 
 
@@ -141,7 +141,7 @@ def _walk(mesh: Trimesh, points: Floats, triangle: Ints) -> tuple[Ints, Floats, 
     triangle = triangle.copy()
     weights, offset = _foot(mesh, points, triangle)
     rows = np.flatnonzero((weights == 0).any(axis=1))
-    for _ in range(LONGEST_WALK):
+    for _ in range(MAX_WALK):
         if not len(rows):
             break
         beyond = _neighbours(mesh)[triangle[rows]]
@@ -203,10 +203,9 @@ def _surface_samples(mesh: Trimesh, apart: float, top: float) -> tuple[Floats, I
     owner, row = _counted(rows)
     up = (row + 0.5) / rows[owner]
     columns = np.ceil(length[owner] * (1 - up) / apart).astype(int) + 1
-    if columns.sum() > MOST_SAMPLES:
+    if columns.sum() > MAX_SAMPLES:
         raise InputError(
-            f"mesh needs more than {MOST_SAMPLES} samples {apart:g} mm apart: give a coarser "
-            "spacing"
+            f"mesh needs more than {MAX_SAMPLES} samples {apart:g} mm apart: give a coarser spacing"
         )
     line, column = _counted(columns)
     owner, up = owner[line], up[line]

@@ -23,15 +23,15 @@ Ints = NDArray[np.int64]
 SOFTNESS = 0.05  # of a contact point, over 1 / (E times the vertex spacing)
 TOLERANCE_MM = 0.02
 LAG_MM = 0.02
-RENEWED_SHARE = 0.5
+RENEWED_FRACTION = 0.5
 SWEEP_TOLERANCE_MM = 1e-3
-MOST_SWEEPS = 6
-MOST_RENEWALS = 3
-MOST_CHECKS = 2
+MAX_SWEEPS = 6
+MAX_RENEWALS = 3
+MAX_CHECKS = 2
 CANDIDATE_MM = 0.35
 RENEWED_MM = 0.1
-SLIPPING_SHARE = 0.999
-CARRYING_SHARE = 0.02  # of the largest point force, from which on a gap under it is an error
+SLIPPING_FRACTION = 0.999
+CARRYING_FRACTION = 0.02  # of the largest point force, from which on a gap under it is an error
 NEAR_MM = 1.0
 
 
@@ -96,7 +96,7 @@ class LiveContact:
 
     The layer's answer is solved for at once with the contact. The other parts of the gel's answer
     (`GelResponse.beyond`) are smooth and small: they are taken from the state before, solved with
-    and renewed up to `MOST_CHECKS` times.
+    and renewed up to `MAX_CHECKS` times.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class LiveContact:
         self.indenter = indenter
         self.points = SurfacePoints(pad, response.kernel.weights)
         self._response = response
-        self._limits = SweepLimits(material.friction, MOST_SWEEPS, SWEEP_TOLERANCE_MM)
+        self._limits = SweepLimits(material.friction, MAX_SWEEPS, SWEEP_TOLERANCE_MM)
         spacing = math.sqrt(math.prod(pad.spacing_mm))
         self._softness = SOFTNESS / (material.young_modulus_mpa * spacing)
 
@@ -129,8 +129,8 @@ class LiveContact:
         points = self._candidates(state, goal)
         force, displacement = state.point_force[points.faces], state.displacement
         nodal, beyond, sweeps = state.force, state.beyond, 0
-        for _ in range(MOST_CHECKS):
-            change = RENEWED_SHARE * (self._response.beyond(displacement, nodal) - beyond)
+        for _ in range(MAX_CHECKS):
+            change = RENEWED_FRACTION * (self._response.beyond(displacement, nodal) - beyond)
             lag = float(np.abs(change).max())
             displacement, beyond = displacement + change, beyond + change
             force, correction, made = self._settle(points, displacement, force)
@@ -140,14 +140,14 @@ class LiveContact:
             place = self.points.places(displacement, points.faces) + self._softness * force
             gap, normal = self._field(goal, place)
             pressing = np.einsum("fpi,fpi->fp", force, normal)
-            loaded = pressing > CARRYING_SHARE * pressing.max(initial=0.0)
+            loaded = pressing > CARRYING_FRACTION * pressing.max(initial=0.0)
             error = max(-gap.min(initial=0.0), gap[loaded].max(initial=0.0), correction)
             converged = error < TOLERANCE_MM and lag < LAG_MM
             if converged:
                 break
         rubbing = np.linalg.norm(force - pressing[..., None] * normal, axis=-1)
         touches = force.any(axis=-1)
-        slips = touches & (rubbing > SLIPPING_SHARE * self._limits.friction * pressing)
+        slips = touches & (rubbing > SLIPPING_FRACTION * self._limits.friction * pressing)
         point_force, anchor = np.zeros_like(state.point_force), np.zeros_like(state.anchor)
         sticks = np.zeros_like(state.sticks)
         point_force[points.faces] = force
@@ -202,7 +202,7 @@ class LiveContact:
         place = self.points.places(displacement, points.faces) + self._softness * force
         gap, normal = self._field(points.goal, place)
         cells, sweeps, change = self.points.cells[points.faces], 0, 0.0
-        for renewal in range(MOST_RENEWALS):
+        for renewal in range(MAX_RENEWALS):
             if renewal:
                 self._renew(points.goal, place, force, gap, normal)
             contact = PointContact(

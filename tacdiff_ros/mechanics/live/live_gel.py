@@ -18,17 +18,17 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenters.indenter import Indenter
 from tacdiff_ros.mechanics.live.gel_response import GelResponse
-from tacdiff_ros.mechanics.live.live_answer import LiveAnswer
 from tacdiff_ros.mechanics.live.live_contact import ContactStep, LiveContact, LiveState
+from tacdiff_ros.mechanics.live.live_result import LiveResult
 from tacdiff_ros.mechanics.live.pad_grid import PadGrid
 from tacdiff_ros.mechanics.live.second_order import SecondOrderWeights
 from tacdiff_ros.mechanics.material import GelMaterial
 
-LARGEST_STEP_MM = 0.25
-MOST_PARTS = 4
+MAX_STEP_MM = 0.25
+MAX_PARTS = 4
 JUMP_MM = 1.0
 LOST_MM = 0.4
-DEEPEST_SHARE = 0.5
+MAX_DEPTH_FRACTION = 0.5
 
 
 class LiveGel:
@@ -39,7 +39,7 @@ class LiveGel:
     gel is at rest: there is no adhesion.
 
     Limits: quasi-static; fitted to 1 mm of press and shear in 4 mm of gel, rough beyond, and at
-    most `DEEPEST_SHARE` of the thickness deep. Slip at edges depends on the size of steps.
+    most `MAX_DEPTH_FRACTION` of the thickness deep. Slip at edges depends on the size of steps.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class LiveGel:
         self._state = state
 
     @one_blas_thread
-    def follow(self, pose: IndenterPose) -> LiveAnswer:
+    def follow(self, pose: IndenterPose) -> LiveResult:
         """The gel after the indenter moved to a pose.
 
         Raises:
@@ -106,8 +106,8 @@ class LiveGel:
     def _go(self, state: LiveState, pose: IndenterPose) -> tuple[ContactStep, int]:
         """The last step of a straight way to a pose, and the sweeps of all."""
         start, sweeps = state.pose, 0
-        parts = math.ceil(self._travel_mm(start, pose) / LARGEST_STEP_MM)
-        parts = min(max(parts, 1), MOST_PARTS)
+        parts = math.ceil(self._travel_mm(start, pose) / MAX_STEP_MM)
+        parts = min(max(parts, 1), MAX_PARTS)
         for part in range(1, parts + 1):
             goal = start.toward(pose, part / parts) if part < parts else pose
             step = self._contact.advance(state, goal)
@@ -133,19 +133,19 @@ class LiveGel:
                 f"pose: the tip is at ({pose.x_mm:g}, {pose.y_mm:g}) mm, expected on the pad: "
                 f"within {half[0]:g} and {half[1]:g} mm of its middle"
             )
-        deepest = DEEPEST_SHARE * self.pad.thickness_mm
+        deepest = MAX_DEPTH_FRACTION * self.pad.thickness_mm
         if pose.depth_mm > deepest:
             raise InputError(
                 f"pose: depth is {pose.depth_mm:g} mm, expected at most {deepest:g} mm in a gel of "
                 f"{self.pad.thickness_mm:g} mm"
             )
 
-    def _answer(self, step: ContactStep, restarted: bool, sweeps: int) -> LiveAnswer:
+    def _answer(self, step: ContactStep, restarted: bool, sweeps: int) -> LiveResult:
         state, points = step.state, self._contact.points
         slips = np.zeros(len(points.rest), bool)
         slips[points.vertices[step.faces[step.slips.any(axis=1)]]] = True
         lever = points.rest + state.displacement - state.pose.tip_mm
-        return LiveAnswer(
+        return LiveResult(
             pose=state.pose,
             rest=points.rest,
             displacement=state.displacement,

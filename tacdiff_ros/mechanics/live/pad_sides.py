@@ -22,7 +22,7 @@ from tacdiff_ros.mechanics.pad_mesh import build_pad_mesh
 from tacdiff_ros.mechanics.pardiso import CondensedFactor
 
 ELEMENT_OVER_THICKNESS = 0.21
-MOST_LINES = 31
+MAX_LINES = 31
 NEAR, FAR = 0.75, 1.5  # between these distances over the thickness, the local part is faded out
 
 
@@ -55,7 +55,7 @@ class PadSides:
 
 def _odd_lines(length_mm: float, thickness_mm: float) -> int:
     cells = round(length_mm / (ELEMENT_OVER_THICKNESS * thickness_mm) / 2.0) * 2
-    return int(np.clip(cells, 4, MOST_LINES - 1)) + 1
+    return int(np.clip(cells, 4, MAX_LINES - 1)) + 1
 
 
 @functools.lru_cache(maxsize=4)

@@ -9,15 +9,15 @@ from tacdiff_ros.sensor.gel_surface import grid_triangles
 
 Floats = NDArray[np.float64]
 
-MOST_ROUNDS = 40
-FLAT_SHARE = 1e-3
+MAX_ROUNDS = 40
+FLAT_FRACTION = 1e-3
 
 
 def unfolded(rest: Floats, displacement: Floats, rows: int, columns: int) -> Floats:
     """Displacement (N, 3) mm without triangles that are turned over, as seen along z.
 
     Corners of such triangles and their neighbours take the mean displacement of their own
-    neighbours, until none is left or `MOST_ROUNDS` are done. Other vertices stay.
+    neighbours, until none is left or `MAX_ROUNDS` are done. Other vertices stay.
 
     Args:
         rest: (N, 3) mm, a row-major grid.
@@ -26,9 +26,9 @@ def unfolded(rest: Floats, displacement: Floats, rows: int, columns: int) -> Flo
         columns: of the grid.
     """
     triangles = grid_triangles(rows, columns)
-    least = FLAT_SHARE * float(np.abs(_areas(rest, triangles)).min())
+    least = FLAT_FRACTION * float(np.abs(_areas(rest, triangles)).min())
     moved = displacement
-    for _ in range(MOST_ROUNDS):
+    for _ in range(MAX_ROUNDS):
         turned = _areas(rest + moved, triangles) > -least
         if not turned.any():
             break

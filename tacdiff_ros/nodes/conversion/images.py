@@ -28,7 +28,7 @@ TO_RGB = {
     "rgba8": cv2.COLOR_RGBA2RGB,
     "bgra8": cv2.COLOR_BGRA2RGB,
 }
-LONGEST_SIDE = 8192
+MAX_SIDE = 8192
 CDR_HEADER_BYTES, STAMP_BYTES = 4, 8
 
 
@@ -99,9 +99,9 @@ def _check_size(message: Image) -> None:
 
 
 def _check_layout(message: Image, pixel_bytes: int) -> None:
-    if not (0 < message.height <= LONGEST_SIDE and 0 < message.width <= LONGEST_SIDE):
+    if not (0 < message.height <= MAX_SIDE and 0 < message.width <= MAX_SIDE):
         raise InputError(
-            f"image of {message.width}x{message.height} pixels; expected 1 to {LONGEST_SIDE} a side"
+            f"image of {message.width}x{message.height} pixels; expected 1 to {MAX_SIDE} a side"
         )
     needed = message.width * pixel_bytes
     if message.step < needed or len(message.data) != message.step * message.height:

@@ -17,7 +17,7 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.inversion.contact_summary import Contact
 from tacdiff_ros.inversion.inverter import Inversion
 from tacdiff_ros.msg import ContactSummary
-from tacdiff_ros.sensor.gel_surface import FEWEST_LINES, MOST_VERTICES, GelSurface
+from tacdiff_ros.sensor.gel_surface import MAX_VERTICES, MIN_LINES, GelSurface
 from tacdiff_ros.sensor.sensor_model import Gel
 
 METRES = 1e-3
@@ -37,11 +37,11 @@ def from_mesh(mesh: Mesh, gel: Gel) -> GelSurface:
         InputError: too few vertices, no such grid, or positions that are not finite.
     """
     count = len(mesh.vertices)
-    if not mesh.triangles or count > MOST_VERTICES:
+    if not mesh.triangles or count > MAX_VERTICES:
         raise InputError(f"mesh of {len(mesh.triangles)} triangles and {count} vertices")
     columns = int(mesh.triangles[0].vertex_indices[1])
     rows = count // max(columns, 1)
-    if min(rows, columns) < FEWEST_LINES or rows * columns != count:
+    if min(rows, columns) < MIN_LINES or rows * columns != count:
         raise InputError(
             f"mesh of {count} vertices whose first triangle ends a row after {columns}: expected "
             "a surface as topic gel_mesh carries it"

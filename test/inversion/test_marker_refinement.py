@@ -57,14 +57,14 @@ def places(model, surface, shear):
 
 
 def test_dots_are_moved_from_where_they_are_drawn_to_where_they_are_seen(model, pressed, image):
-    from tacdiff_ros.inversion.dot_refinement import DotRefiner
+    from tacdiff_ros.inversion.marker_refinement import MarkerRefiner
 
     true = places(model, pressed, SHEAR_MM)
     found = np.ones(true.shape[:2], bool)
     found[2, 3] = False
     tracked = true + np.random.default_rng(0).normal(0.0, 0.8, true.shape)
     dots = MarkerField.where(found, tracked, np.full(found.shape, 11.0))
-    refined = DotRefiner(model).refine(pressed, image, dots)
+    refined = MarkerRefiner(model).refine(pressed, image, dots)
     away = np.linalg.norm(refined.position_px - true, axis=-1)[found]
     assert np.linalg.norm(tracked - true, axis=-1)[found].mean() > 0.8
     assert np.median(away) < 0.08
@@ -73,7 +73,7 @@ def test_dots_are_moved_from_where_they_are_drawn_to_where_they_are_seen(model, 
 
 
 def test_dots_that_the_image_does_not_show_stay_where_they_were(model):
-    from tacdiff_ros.inversion.dot_refinement import DotRefiner
+    from tacdiff_ros.inversion.marker_refinement import MarkerRefiner
     from tacdiff_ros.optics.renderer import Renderer
 
     bare = Renderer(model.model_copy(update={"markers": None}))
@@ -82,12 +82,12 @@ def test_dots_that_the_image_does_not_show_stay_where_they_were(model):
     tracked = project(parameter_values(model), marker_positions_mm(model)) + np.array([0.5, 0.3])
     found = np.ones(tracked.shape[:2], bool)
     dots = MarkerField.where(found, tracked, np.full(found.shape, 11.0))
-    refined = DotRefiner(model).refine(flat, image, dots)
+    refined = MarkerRefiner(model).refine(flat, image, dots)
     assert np.array_equal(refined.position_px, tracked)
 
 
 def test_a_gel_without_dots_is_refused(model):
-    from tacdiff_ros.inversion.dot_refinement import DotRefiner
+    from tacdiff_ros.inversion.marker_refinement import MarkerRefiner
 
     with pytest.raises(InputError, match="no markers"):
-        DotRefiner(model.model_copy(update={"markers": None}))
+        MarkerRefiner(model.model_copy(update={"markers": None}))

@@ -41,9 +41,9 @@ def renderer(model, tall_mm=TALL_MM):
 def gathered(model, tall_mm=TALL_MM):
     """(rows, columns, 3) near light at the vertices, and where they are."""
     drawn = renderer(model, tall_mm)
-    drawn.gather_near_light()
+    drawn.gather_local_interreflection()
     block = surface(model, tall_mm)
-    values = np.array(drawn.mesh.near_light).reshape(block.rows, block.columns, 3)
+    values = np.array(drawn.mesh.local_interreflection).reshape(block.rows, block.columns, 3)
     return values, block
 
 
@@ -75,8 +75,8 @@ def test_the_floor_around_a_block_comes_nearer_to_mitsubas_path_tracer(model):
     drawn = renderer(model)
     without = drawn.image(size)
     shown = drawn.maps(RenderSettings(64, 48))
-    drawn.gather_near_light()
-    with_near_light = drawn.image(size)
+    drawn.gather_local_interreflection()
+    with_local_interreflection = drawn.image(size)
     effort = PathSettings(64, 196, 1, spacing_mm=0.05)
     reference = path_reference(model, surface(model, TALL_MM), effort).image
     size_mm = np.array([model.gel.width_mm, model.gel.height_mm])
@@ -92,7 +92,7 @@ def test_the_floor_around_a_block_comes_nearer_to_mitsubas_path_tracer(model):
         means = [(image - reference)[side].mean(axis=0) for side in sides]
         return float(np.sqrt(np.mean(np.square(means))))
 
-    assert away(with_near_light) < 0.75 * away(without)
+    assert away(with_local_interreflection) < 0.75 * away(without)
 
 
 def brute_force_hidden(drawn):
@@ -100,7 +100,7 @@ def brute_force_hidden(drawn):
     import drjit as dr
     import mitsuba as mi
 
-    from tacdiff_ros.optics.near_light import AZIMUTHS, FAR_MM, SINES_SQUARED, SPREAD
+    from tacdiff_ros.optics.local_interreflection import AZIMUTHS, FAR_MM, SINES_SQUARED, SPREAD
 
     mesh, indirect = drawn.mesh, drawn._indirect_light()
     vertex = dr.arange(mi.UInt32, mesh.rows * mesh.columns)
@@ -130,7 +130,7 @@ def brute_force_hidden(drawn):
 
 
 def test_the_loop_over_rays_hides_what_rays_one_by_one_hide(model):
-    from tacdiff_ros.optics.near_light import _hidden
+    from tacdiff_ros.optics.local_interreflection import _hidden
 
     drawn = renderer(model)
     expected = brute_force_hidden(drawn)
@@ -146,7 +146,7 @@ def test_no_kernel_of_near_light_holds_more_than_a_pixels_rays(model):
     drawn = renderer(model)
     with dr.scoped_set_flag(dr.JitFlag.KernelHistory, True):
         dr.kernel_history_clear()
-        drawn.gather_near_light()
+        drawn.gather_local_interreflection()
         kernels = [kernel for kernel in dr.kernel_history() if "ir" in kernel]
     tests = [traced(kernel["ir"].getvalue()) for kernel in kernels]
     assert 0 < max(tests) <= 2 * len(model.lights)
@@ -160,16 +160,16 @@ def traced(source):
 def test_it_stays_on_its_grid_until_it_is_dropped(model):
     drawn = renderer(model)
     before = drawn.image()
-    drawn.gather_near_light()
+    drawn.gather_local_interreflection()
     after = drawn.image()
     assert np.abs(after - before).max() > 0.01
     drawn.show(surface(model, TALL_MM))
     np.testing.assert_array_equal(drawn.image(), after)
-    drawn.drop_near_light()
+    drawn.drop_local_interreflection()
     np.testing.assert_array_equal(drawn.image(), before)
 
 
 def test_without_returns_from_the_layers_nothing_is_gathered(plain_sensor):
     drawn = renderer(plain_sensor)
-    drawn.gather_near_light()
-    assert drawn.mesh.near_light is None
+    drawn.gather_local_interreflection()
+    assert drawn.mesh.local_interreflection is None

@@ -27,7 +27,7 @@ SHADOW_SAMPLES = 2
 
 
 @dataclass(frozen=True)
-class UnitImages:
+class LightImageSet:
     """What a surface shows under unit radiances: K lights, h x w pixels.
 
     Attributes:
@@ -44,7 +44,7 @@ class UnitImages:
         return np.asarray(lights + self.ambient[..., None] * ambient)
 
 
-class UnitLights:
+class LightImages:
     """Renders unit images of one sensor at a size."""
 
     def __init__(self, model: SensorModel, width_px: int, height_px: int) -> None:
@@ -65,12 +65,12 @@ class UnitLights:
         for name, value in placement.items():
             self._set(name, value)
 
-    def images(self, surface: GelSurface, shadows: bool = False) -> UnitImages:
+    def images(self, surface: GelSurface, shadows: bool = False) -> LightImageSet:
         """Unit images of a surface, on wish with the shadows that it casts."""
         light = self.light_images(surface, shadows)
         self._set("lights.radiance", np.zeros((self._count, COLOURS)))
         self._set("gel.ambient", np.ones(COLOURS))
-        return UnitImages(light, self._draw(self._plain)[..., 0])
+        return LightImageSet(light, self._draw(self._plain)[..., 0])
 
     def light_images(self, surface: GelSurface, shadows: bool = False) -> Floats:
         """(K, h, w) images of the lights alone."""

@@ -27,11 +27,11 @@ SURFACE_SPACING_MM = 0.08
 BALL = "sphere:diameter=5"
 OTHERS = ("cylinder", "cube", "cone", "torus", "edge", "hexagon", "pyramid", "text")
 PRINT_MM = 0.005  # standard deviation of the dots' places
-BROKEN_SHARE = 0.03  # of the dots
+BROKEN_FRACTION = 0.03  # of the dots
 
 
 @dataclass(frozen=True)
-class UnitSettings:
+class VirtualSensorSettings:
     """What is rendered of a unit.
 
     Attributes:
@@ -56,7 +56,7 @@ class UnitSettings:
 
 
 @dataclass(frozen=True)
-class UnitTouch:
+class RandomPress:
     """What was pressed in, where, and how it moved on.
 
     Attributes:
@@ -77,7 +77,7 @@ class UnitTouch:
 
 
 @dataclass(frozen=True)
-class VirtualUnit:
+class RandomSensor:
     """A unit and its images.
 
     Attributes:
@@ -92,10 +92,10 @@ class VirtualUnit:
     reference: NDArray[np.uint8]
     presses: tuple[NDArray[np.uint8], ...]
     surfaces: tuple[GelSurface, ...]
-    touches: tuple[UnitTouch, ...]
+    touches: tuple[RandomPress, ...]
 
 
-def random_unit(seed: int, base: SensorModel | None = None) -> SensorModel:
+def random_sensor(seed: int, base: SensorModel | None = None) -> SensorModel:
     """A plausible unit around a base (the default sensor); one seed always gives the same."""
     random = np.random.default_rng([seed, 0x7AC])
     base = base or default_sensor()
@@ -122,10 +122,10 @@ def random_unit(seed: int, base: SensorModel | None = None) -> SensorModel:
     return SensorModel.model_validate(content)
 
 
-def make_touch(seed: int, k: int, settings: UnitSettings) -> UnitTouch:
+def random_press(seed: int, k: int, settings: VirtualSensorSettings) -> RandomPress:
     """The k-th touch of a unit, one that its camera sees whole."""
     random = np.random.default_rng([seed, 0x1A6, k])
-    return UnitTouch(
+    return RandomPress(
         indenter=settings.indenters[k % len(settings.indenters)],
         at_mm=(float(random.uniform(-4.5, 4.5)), float(random.uniform(-3.0, 3.0))),
         yaw_rad=float(random.uniform(-math.pi / 4, math.pi / 4)),
@@ -135,7 +135,9 @@ def make_touch(seed: int, k: int, settings: UnitSettings) -> UnitTouch:
     )
 
 
-def touched_surface(model: SensorModel, touch: UnitTouch, settings: UnitSettings) -> GelSurface:
+def pressed_surface(
+    model: SensorModel, touch: RandomPress, settings: VirtualSensorSettings
+) -> GelSurface:
     """The gel at the end of a touch, by the full solver."""
     from tacdiff_ros.mechanics.indenters.build import build_indenter
     from tacdiff_ros.mechanics.touch import SolverSettings, Touch
@@ -149,13 +151,13 @@ def touched_surface(model: SensorModel, touch: UnitTouch, settings: UnitSettings
     return refine_surface(state.surface, *_grid(model))
 
 
-def untouched_surface(model: SensorModel) -> GelSurface:
-    """The gel at rest, on the grid of `touched_surface`."""
+def undeformed_surface(model: SensorModel) -> GelSurface:
+    """The gel at rest, on the grid of `pressed_surface`."""
     return GelSurface.flat(model.gel.width_mm, model.gel.height_mm, *_grid(model))
 
 
-def seen_image(
-    model: SensorModel, surface: GelSurface, settings: UnitSettings, seed: int
+def camera_image(
+    model: SensorModel, surface: GelSurface, settings: VirtualSensorSettings, seed: int
 ) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 by the path tracer, with sensor noise; about a minute on two cores."""
     from tacdiff_ros.optics.path_reference import PathSettings, path_reference
@@ -199,7 +201,7 @@ def _markers(random: np.random.Generator, base: SensorModel) -> dict[str, Any]:
     assert markers is not None  # noqa: S101
     dots = []
     for row, column in np.ndindex(markers.rows, markers.columns):
-        broken = random.uniform() < BROKEN_SHARE
+        broken = random.uniform() < BROKEN_FRACTION
         shape = random.normal(0.0, 0.06 if broken else 0.015, 4)
         dots.append(
             Dot(

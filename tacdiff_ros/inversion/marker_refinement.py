@@ -30,8 +30,8 @@ STEPS = 6
 HALF_WINDOW = 0.29  # of the dots' pitch
 ERROR = 0.15  # of the share of light, beyond which a pixel counts less
 PRIOR = (0.03, 0.03, 1.0, 3.0)  # weights of no shift (per px), full contrast and no offset
-LONGEST_STEP_PX, LONGEST_SHIFT_PX = 1.0, 3.0
-LEAST_CONTRAST = 0.3  # below which nothing of a dot is seen
+MAX_STEP_PX, MAX_SHIFT_PX = 1.0, 3.0
+MIN_CONTRAST = 0.3  # below which nothing of a dot is seen
 DARKEST = 0.03
 
 Floats = NDArray[np.float64]
@@ -47,7 +47,7 @@ class _Windows:
     weight: Floats
 
 
-class DotRefiner:
+class MarkerRefiner:
     """Refines the dots of one sensor's images."""
 
     def __init__(self, model: SensorModel) -> None:
@@ -82,7 +82,7 @@ class DotRefiner:
         chosen = dots.found & np.isfinite(start).all(axis=-1)
         windows = self._windows(start[chosen], image, plain)
         shift, contrast = _fitted_shifts(drawn, windows)
-        seen = (contrast > LEAST_CONTRAST) & (np.abs(shift).max(axis=-1) < LONGEST_SHIFT_PX)
+        seen = (contrast > MIN_CONTRAST) & (np.abs(shift).max(axis=-1) < MAX_SHIFT_PX)
         position = dots.position_px.copy()
         position[chosen] = np.where(seen[:, None], start[chosen] + shift, position[chosen])
         return MarkerField.where(dots.found, position, dots.diameter_px)
@@ -140,6 +140,6 @@ def _fitted_shifts(drawn: Floats, windows: _Windows) -> tuple[Floats, Floats]:
         away = found - [0.0, 0.0, 1.0, 0.0]
         pull = np.einsum("kpi,kp->ki", weighted, left) - away @ prior
         step = np.linalg.solve(strength, pull[..., None])[..., 0]
-        step[:, :2] = np.clip(step[:, :2], -LONGEST_STEP_PX, LONGEST_STEP_PX)
+        step[:, :2] = np.clip(step[:, :2], -MAX_STEP_PX, MAX_STEP_PX)
         found = found + step
     return found[:, :2], found[:, 2]

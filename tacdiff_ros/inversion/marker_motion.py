@@ -18,14 +18,14 @@ from tacdiff_ros.sensor.parameters import Values
 Floats = NDArray[np.float64]
 HeightAt = Callable[[Floats], Floats]
 
-FEWEST_DOTS = 12
+MIN_MARKERS = 12
 SMOOTHING = 1e-4  # mm^2 against a bent plate: trust in single dots
 ROUNDS = 3  # of finding the height that a dot has now
 KEPT_MATRICES = 8  # of splines, each for the dots that an image shows
 BEYOND_MM = 2.0  # outside the dots, over which motion dies away
 
 
-class DotMotion:
+class MarkerMotion:
     """Turns dots of images into motion on a grid of material points."""
 
     def __init__(self, values: Values, rest: MarkerField, x_mm: Floats, y_mm: Floats) -> None:
@@ -59,7 +59,7 @@ class DotMotion:
             height: of the gel by current place.
         """
         both = self._seen & dots.found
-        if int(both.sum()) < FEWEST_DOTS:
+        if int(both.sum()) < MIN_MARKERS:
             return np.zeros_like(self._grid)
         rays = pixel_rays(self._values, dots.position_px[both])
         place = reach(self._values, rays, -self._rise)

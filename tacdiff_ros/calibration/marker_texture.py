@@ -26,7 +26,7 @@ ERROR = 0.015  # of an image explained as well as can be, of white
 OFFSET_MM, SCALE, DARKNESS, SHAPE = 0.05, 0.15, 0.05, 0.06  # how much dots differ
 EDGE, HEIGHT, SOFTNESS = 0.5, 0.4, 0.4  # logarithms; how much prints differ
 NUDGE = 0.05  # of these
-LARGEST_SHAPE = 0.19
+MAX_SHAPE = 0.19
 
 Floats = NDArray[np.float64]
 
@@ -45,7 +45,7 @@ SHARED = (
 
 
 @dataclass(frozen=True)
-class DotTexture:
+class MarkerTexture:
     """Dots of one sensor unit.
 
     Attributes:
@@ -61,12 +61,12 @@ class DotTexture:
     dot_rms: Floats
 
 
-def fit_dot_texture(
+def fit_marker_texture(
     model: SensorModel,
     image: NDArray[np.uint8],
     used: NDArray[np.bool_],
     progress: Callable[[float], None] | None = None,
-) -> DotTexture:
+) -> MarkerTexture:
     """Fit the dots of the untouched gel.
 
     Args:
@@ -89,7 +89,7 @@ def fit_dot_texture(
             progress((step + 1) / STEPS)
     rms = np.full(used.shape, np.nan)
     rms.ravel()[problem.index] = np.sqrt(np.mean(seen**2, axis=(1, 2)))
-    return DotTexture(
+    return MarkerTexture(
         with_parameter_values(model, values),
         float(np.sqrt(np.mean(before**2))),
         float(np.sqrt(np.mean(seen**2))),
@@ -139,10 +139,10 @@ class _Windows:
         """A Gauss-Newton step of each dot's own numbers."""
         columns, away = [], []
         for name, part, spread in OWN:
-            nudged = {**values, name: values[name].copy()}
-            _part(nudged[name], part)[...] += _inward(name, values[name], part) * NUDGE * spread
+            perturbed = {**values, name: values[name].copy()}
+            _part(perturbed[name], part)[...] += _inward(name, values[name], part) * NUDGE * spread
             size = NUDGE * _inward(name, values[name], part)[self.index]
-            columns.append((self.residual(nudged) - seen) / size[:, None, None])
+            columns.append((self.residual(perturbed) - seen) / size[:, None, None])
             off = _part(values[name], part) - _part(prior[name], part)
             away.append(off[self.index] / spread)
         jacobian = np.stack(columns, axis=-1).reshape(len(self.index), -1, len(OWN)) / ERROR
@@ -159,8 +159,8 @@ class _Windows:
         seen = self.residual(values)
         columns, away = [], []
         for name, spread, _ in SHARED:
-            nudged = {**values, name: values[name] * np.exp(NUDGE * spread)}
-            columns.append((self.residual(nudged) - seen).ravel() / NUDGE / ERROR)
+            perturbed = {**values, name: values[name] * np.exp(NUDGE * spread)}
+            columns.append((self.residual(perturbed) - seen).ravel() / NUDGE / ERROR)
             away.append(float(np.log(values[name] / prior[name])) / spread)
         jacobian = np.stack(columns, axis=-1)
         pull = jacobian.T @ (seen.ravel() / ERROR) + np.array(away)
@@ -191,7 +191,7 @@ def _inward(name: str, value: Floats, part: int | None) -> Floats:
 def _possible(values: Values) -> Values:
     values["markers.scale"] = np.clip(values["markers.scale"], 0.05, 2.5)
     values["markers.darkness"] = np.clip(values["markers.darkness"], 0.05, 1.0)
-    values["markers.shape"] = np.clip(values["markers.shape"], -LARGEST_SHAPE, LARGEST_SHAPE)
+    values["markers.shape"] = np.clip(values["markers.shape"], -MAX_SHAPE, MAX_SHAPE)
     return values
 
 

@@ -11,25 +11,27 @@ from tacdiff_ros.optics import llvm
 from tacdiff_ros.optics.projection import project
 from tacdiff_ros.sensor.parameters import parameter_values
 from tacdiff_ros.sensor.sensor_file import default_sensor
-from tacdiff_ros.virtual import unit_store
-from tacdiff_ros.virtual.unit_store import cached_unit, load_unit
-from tacdiff_ros.virtual.units import UnitSettings, random_unit
+from tacdiff_ros.virtual import sensor_store
+from tacdiff_ros.virtual.random_sensors import VirtualSensorSettings, random_sensor
+from tacdiff_ros.virtual.sensor_store import cached_sensor, load_sensor
 
 needs_mitsuba = pytest.mark.skipif(
     llvm.find_library() is None, reason="no LLVM >= 19 is installed, Mitsuba cannot run"
 )
-TINY = UnitSettings(presses=1, width_px=32, samples=16, bounces=1, mesh_mm=0.2, vertices=(33, 41))
+TINY = VirtualSensorSettings(
+    presses=1, width_px=32, samples=16, bounces=1, mesh_mm=0.2, vertices=(33, 41)
+)
 
 
 def test_a_seed_gives_the_same_unit_and_another_seed_another():
-    assert random_unit(3) == random_unit(3)
-    assert random_unit(3).checksum != random_unit(4).checksum
+    assert random_sensor(3) == random_sensor(3)
+    assert random_sensor(3).checksum != random_sensor(4).checksum
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_units_differ_from_the_default_as_real_ones_do(seed):
     """All dots in view, shifted by pixels; lights inside the gel; colours within a third."""
-    default, unit = default_sensor(), random_unit(seed)
+    default, unit = default_sensor(), random_sensor(seed)
     x, y = np.meshgrid((np.arange(9) - 4) * 2.05, (np.arange(7) - 3) * 2.0)
     dots = np.stack([x, y, np.zeros_like(x)], axis=-1)
     pixels = project(parameter_values(unit), dots)
@@ -49,7 +51,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def unit(folder):
-    return cached_unit(7, TINY, folder)
+    return cached_sensor(7, TINY, folder)
 
 
 @needs_mitsuba
@@ -58,8 +60,8 @@ class TestRendered:
         from tacdiff_ros.optics.renderer import Renderer
         from tacdiff_ros.virtual.exposure import PREVIEW, usable_exposure
 
-        assert usable_exposure(random_unit(0)) == random_unit(0)
-        too_bright = random_unit(2)
+        assert usable_exposure(random_sensor(0)) == random_sensor(0)
+        too_bright = random_sensor(2)
         assert (Renderer(too_bright).image(PREVIEW) > 1.0).mean() > 0.03
         exposed = usable_exposure(too_bright)
         assert (Renderer(exposed).image(PREVIEW) > 1.0).mean() < 0.01
@@ -77,7 +79,7 @@ class TestRendered:
     def test_a_kept_unit_is_read_and_not_made_again(self, unit, folder):
         place = next(folder.iterdir())
         before = (place / "press_0.json").stat().st_mtime_ns
-        again = cached_unit(7, TINY, folder)
+        again = cached_sensor(7, TINY, folder)
         assert (place / "press_0.json").stat().st_mtime_ns == before
         assert again.model == unit.model
         assert again.touches == unit.touches
@@ -89,28 +91,38 @@ class TestRendered:
         place = next(folder.iterdir())
         (place / "press_0.json").write_text('{"depth": 1}')
         with pytest.raises(InputError, match="delete it") as caught:
-            cached_unit(7, TINY, folder)
+            cached_sensor(7, TINY, folder)
         assert "\n" not in str(caught.value)
 
 
-def test_the_command_keeps_units_and_prints_where(tmp_path, capsys, monkeypatch):
+def test_the_command_keeps_sensors_and_prints_where(tmp_path, capsys, monkeypatch):
     """Rendering is tested above; here a tiny effort stands in for the command's own."""
     if llvm.find_library() is None:
         pytest.skip("no LLVM >= 19 is installed, Mitsuba cannot run")
-    from tacdiff_ros.cli import units as command
+    from tacdiff_ros.cli import virtual_sensors as command
 
     monkeypatch.setattr(
-        command, "UnitSettings", lambda presses, samples: dataclasses.replace(TINY, presses=presses)
+        command,
+        "VirtualSensorSettings",
+        lambda presses, samples: dataclasses.replace(TINY, presses=presses),
     )
-    arguments = ["units", "--count", "2", "--seed", "7", "--presses", "0"]
+    arguments = ["virtual-sensors", "--count", "2", "--seed", "7", "--presses", "0"]
     assert run([*arguments, "--out", str(tmp_path), "--json"]) == 0
     assert '"units": 2, "first_seed": 7' in capsys.readouterr().out
     made = sorted(path.name.split("_")[1] for path in tmp_path.iterdir())
     assert made == ["7", "8"]
-    assert load_unit(next(tmp_path.glob("unit_7_*")), 0).model == random_unit(7)
-    assert run(["units", "--count", "0"]) == 2
+    assert load_sensor(next(tmp_path.glob("unit_7_*")), 0).model == random_sensor(7)
+    assert run(["virtual-sensors", "--count", "0"]) == 2
+
+
+def test_the_commands_old_name_still_works_and_says_the_new_one(tmp_path, capsys, monkeypatch):
+    from tacdiff_ros.cli import virtual_sensors as command
+
+    monkeypatch.setattr(command, "cached_sensor", lambda *_: None)
+    assert run(["units", "--count", "1", "--out", str(tmp_path)]) == 0
+    assert "is now `tacdiff virtual-sensors`" in capsys.readouterr().err
 
 
 def test_settings_of_a_unit_are_part_of_its_name():
     other = dataclasses.replace(TINY, noise_grey=3.0)
-    assert unit_store._key(7, TINY) != unit_store._key(7, other)
+    assert sensor_store._key(7, TINY) != sensor_store._key(7, other)

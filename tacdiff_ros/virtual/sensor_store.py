@@ -22,33 +22,33 @@ from tacdiff_ros.array_file import read_archive
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.images.image_file import read_image
 from tacdiff_ros.input_files import read_text
-from tacdiff_ros.mechanics.indenter_spec import LONGEST_SPEC
+from tacdiff_ros.mechanics.indenter_spec import MAX_SPEC
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_file import read_sensor, write_sensor
 from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.settings_file import first_complaint
-from tacdiff_ros.virtual.units import (
-    UnitSettings,
-    UnitTouch,
-    VirtualUnit,
-    make_touch,
-    random_unit,
-    seen_image,
-    touched_surface,
-    untouched_surface,
+from tacdiff_ros.virtual.random_sensors import (
+    RandomPress,
+    RandomSensor,
+    VirtualSensorSettings,
+    camera_image,
+    pressed_surface,
+    random_press,
+    random_sensor,
+    undeformed_surface,
 )
 
 GENERATION = 6  # of what is kept; a new one makes units anew
 MAX_SURFACE_BYTES, MAX_TOUCH_BYTES = 100_000_000, 10_000
-MOST_IMAGES, PATH_SEEDS = 128, 16384  # of a unit; that the path tracer tells apart
+MAX_IMAGES, PATH_SEEDS = 128, 16384  # of a unit; that the path tracer tells apart
 
 
-def cached_unit(
+def cached_sensor(
     seed: int,
-    settings: UnitSettings | None = None,
+    settings: VirtualSensorSettings | None = None,
     folder: Path | None = None,
     progress: Callable[[float], None] | None = None,
-) -> VirtualUnit:
+) -> RandomSensor:
     """A unit from a folder of units; what is missing of it is made and kept there.
 
     Args:
@@ -60,7 +60,7 @@ def cached_unit(
     Raises:
         InputError: the folder cannot be written, or holds a damaged unit.
     """
-    settings = settings or UnitSettings()
+    settings = settings or VirtualSensorSettings()
     place = (folder or cache_folder()) / f"unit_{seed}_{_key(seed, settings)}"
     images = settings.presses + 1
     try:
@@ -71,7 +71,7 @@ def cached_unit(
             _keep_press(place, seed, k, settings)
     except OSError as error:
         raise InputError(f"cannot write the virtual unit {place}: {error.strerror}") from error
-    return load_unit(place, settings.presses)
+    return load_sensor(place, settings.presses)
 
 
 def cache_folder() -> Path:
@@ -79,8 +79,8 @@ def cache_folder() -> Path:
     return kernel_cache.cache_folder() / "units"
 
 
-def load_unit(folder: Path, presses: int) -> VirtualUnit:
-    """Read what `cached_unit` wrote.
+def load_sensor(folder: Path, presses: int) -> RandomSensor:
+    """Read what `cached_sensor` wrote.
 
     Args:
         folder: of the unit.
@@ -99,55 +99,55 @@ def load_unit(folder: Path, presses: int) -> VirtualUnit:
         _check_sizes(model, (reference, *images))
     except InputError as error:
         raise InputError(f"{folder} holds no virtual unit ({error}); delete it") from error
-    return VirtualUnit(model, reference, images, surfaces, touches)
+    return RandomSensor(model, reference, images, surfaces, touches)
 
 
-def _keep_reference(place: Path, seed: int, settings: UnitSettings) -> None:
+def _keep_reference(place: Path, seed: int, settings: VirtualSensorSettings) -> None:
     """The sensor file, and the image of the untouched sensor."""
     if (place / "sensor.yaml").exists():
         return
     from tacdiff_ros.virtual.exposure import usable_exposure
 
     place.mkdir(parents=True, exist_ok=True)
-    model = usable_exposure(random_unit(seed))
-    image = seen_image(model, untouched_surface(model), settings, _image_seed(seed, -1))
+    model = usable_exposure(random_sensor(seed))
+    image = camera_image(model, undeformed_surface(model), settings, _image_seed(seed, -1))
     _write_image(place / "reference.png", image)
     write_sensor(model, place / "sensor.yaml")
 
 
-def _keep_press(place: Path, seed: int, k: int, settings: UnitSettings) -> None:
+def _keep_press(place: Path, seed: int, k: int, settings: VirtualSensorSettings) -> None:
     """Image, surface and, last of all, the numbers of a press."""
     numbers = place / f"press_{k}.json"
     if numbers.exists():
         return
     model = read_sensor(place / "sensor.yaml")
-    touch = make_touch(seed, k, settings)
+    touch = random_press(seed, k, settings)
     kept = place / f"press_{k}.npz"
     if not kept.exists():
-        _write_surface(kept, touched_surface(model, touch, settings))
+        _write_surface(kept, pressed_surface(model, touch, settings))
     surface = _read_surface(kept)
-    image = seen_image(model, surface, settings, _image_seed(seed, k))
+    image = camera_image(model, surface, settings, _image_seed(seed, k))
     _write_image(place / f"press_{k}.png", image)
     _replace(numbers, json.dumps(asdict(touch), indent=2).encode())
 
 
 def _image_seed(seed: int, k: int) -> int:
-    return (MOST_IMAGES * seed + k + 1) % PATH_SEEDS
+    return (MAX_IMAGES * seed + k + 1) % PATH_SEEDS
 
 
-def _key(seed: int, settings: UnitSettings) -> str:
+def _key(seed: int, settings: VirtualSensorSettings) -> str:
     """Of everything but the number of presses, as more can be added."""
     alike = asdict(replace(settings, presses=0))
-    text = json.dumps([GENERATION, random_unit(seed).checksum, alike])
+    text = json.dumps([GENERATION, random_sensor(seed).checksum, alike])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 class _StoredTouch(BaseModel):
-    """Form of `press_<k>.json`: the fields of a `UnitTouch`."""
+    """Form of `press_<k>.json`: the fields of a `RandomPress`."""
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
-    indenter: str = Field(max_length=LONGEST_SPEC)
+    indenter: str = Field(max_length=MAX_SPEC)
     at_mm: tuple[float, float]
     yaw_rad: float
     depth_mm: float
@@ -155,10 +155,10 @@ class _StoredTouch(BaseModel):
     friction: float
 
 
-def _read_touch(path: Path) -> UnitTouch:
+def _read_touch(path: Path) -> RandomPress:
     text = read_text(path, "press", MAX_TOUCH_BYTES)
     try:
-        return UnitTouch(**_StoredTouch.model_validate_json(text).model_dump())
+        return RandomPress(**_StoredTouch.model_validate_json(text).model_dump())
     except ValidationError as error:
         raise InputError(f"press {path}: {first_complaint(error)}") from error
 

@@ -23,14 +23,14 @@ from tacdiff_ros.optics.interreflection import SECTORS, Indirect
 from tacdiff_ros.optics.parameters import Parameters
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
-REACH_MM, MOST_REACH = 4.0, 20  # vertices; what is farther sends too little to be worth its time
+REACH_MM, MAX_REACH = 4.0, 20  # vertices; what is farther sends too little to be worth its time
 SINES_SQUARED = (0.45, 0.57, 0.69, 0.81, 0.93)  # of rays; beyond the critical angle
 AZIMUTHS = 3  # of rays in a sector
 SPREAD = 0.2  # of sin^2 around its mean
 FAR_MM = 10.0
 
 
-def near_light(
+def local_interreflection(
     parameters: Parameters, model: SensorModel, mesh: GelMesh, indirect: Indirect
 ) -> Any:
     """Flat RGB irradiance (3 N) at a surface's vertices, on top of that of a flat pad.
@@ -68,7 +68,7 @@ def _gathered(mesh: GelMesh, position: Any, area: Any, sent: Any) -> Any:
     """RGB irradiance at each vertex of what those within reach send."""
     arrays = [dr.ravel(part) for part in (position, area, mi.Vector3f(sent))]
     dr.eval(arrays)
-    reach = min(max(1, round(REACH_MM / mesh.spacing_mm)), MOST_REACH)
+    reach = min(max(1, round(REACH_MM / mesh.spacing_mm)), MAX_REACH)
     counts = [dr.opaque(mi.Int32, value) for value in (mesh.columns, mesh.rows, reach)]
     return _summed(*arrays, *counts)
 

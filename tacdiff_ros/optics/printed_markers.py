@@ -31,7 +31,7 @@ PENUMBRA = 0.1  # of the height: how far above the way a dot must stand to block
 
 
 @dataclass(frozen=True)
-class DotNearby:
+class NearestMarker:
     """The nearest dot of each point.
 
     Attributes:
@@ -47,7 +47,7 @@ class DotNearby:
     darkness: Any
 
 
-def nearest_dot(view: View, markers: Markers, rest: Any) -> DotNearby:
+def nearest_marker(view: View, markers: Markers, rest: Any) -> NearestMarker:
     """The nearest dot of material points (x, y) mm."""
     pitch, centre = view.pair("markers.pitch_mm"), view.pair("markers.centre_mm")
     middle = mi.Vector2f((markers.columns - 1) / 2, (markers.rows - 1) / 2)
@@ -64,7 +64,7 @@ def nearest_dot(view: View, markers: Markers, rest: Any) -> DotNearby:
     distance = dr.sqrt(dr.maximum(dr.squared_norm(away), 1e-10))
     radius = 0.5 * view.scalar("markers.diameter_mm") * view.gather("markers.scale", index)
     shaped = radius * (1.0 + _shape(view, index, away / distance))
-    return DotNearby(away, radius, distance - shaped, view.gather("markers.darkness", index))
+    return NearestMarker(away, radius, distance - shaped, view.gather("markers.darkness", index))
 
 
 def _shape(view: View, index: Any, unit: Any) -> Any:
@@ -76,7 +76,7 @@ def _shape(view: View, index: Any, unit: Any) -> Any:
     return a2 * cos2 + b2 * sin2 + a3 * cos3 + b3 * sin3
 
 
-def seen_rest(view: View, rest: Any, direction: Any, normal: Any) -> Any:
+def visible_rest(view: View, rest: Any, direction: Any, normal: Any) -> Any:
     """Where the print is seen: its rim stands half its height above the gel.
 
     Args:
@@ -91,14 +91,14 @@ def seen_rest(view: View, rest: Any, direction: Any, normal: Any) -> Any:
     return rest - half * mi.Vector2f(toward.x, toward.y)
 
 
-def shade(view: View, dot: DotNearby, footprint_mm: Any) -> Any:
+def shade(view: View, dot: NearestMarker, footprint_mm: Any) -> Any:
     """Share of light that the print leaves, 1 off the dots."""
     edge = view.scalar("markers.edge_mm")
     width = dr.sqrt(dr.square(edge) + BOX_TO_SMOOTHSTEP * dr.square(footprint_mm))
     return 1.0 - dot.darkness * inside(dot.outside / width)
 
 
-def rim_normal(view: View, dot: DotNearby, normal: Any) -> Any:
+def rim_normal(view: View, dot: NearestMarker, normal: Any) -> Any:
     """The surface's unit normal with the slope of the dot's rim."""
     softness = view.scalar("markers.softness_mm")
     t = dr.clip(0.5 - dot.outside / softness, 0.0, 1.0)
@@ -108,7 +108,7 @@ def rim_normal(view: View, dot: DotNearby, normal: Any) -> Any:
     return dr.normalize(normal + slope * outward)
 
 
-def fringe(view: View, dot: DotNearby, direction: Any, normal: Any) -> Any:
+def fringe(view: View, dot: NearestMarker, direction: Any, normal: Any) -> Any:
     """Share of light from a direction that passes the raised dot, 1 away from dots.
 
     The way to the light is compared with the dot where it comes closest to, or enters, the circle

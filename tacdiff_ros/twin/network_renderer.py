@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class DrawnSurface:
+class RenderedSurface:
     """What the sensor sees of a surface.
 
     Attributes:
@@ -36,7 +36,7 @@ class DrawnSurface:
     seconds: float
 
 
-class TactileDrawing:
+class NetworkRenderer:
     """Draws one sensor by a network; maps of surfaces by the renderer, which is loaded then."""
 
     def __init__(
@@ -71,7 +71,7 @@ class TactileDrawing:
             )
         return self._translator.translate(network_input("nocs", nocs))
 
-    def draw_surface(self, surface: GelSurface, with_maps: bool = True) -> DrawnSurface:
+    def draw_surface(self, surface: GelSurface, with_maps: bool = True) -> RenderedSurface:
         """Image and maps of a surface; the network needs the maps anyway."""
         del with_maps
         from tacdiff_ros.optics.renderer import Renderer
@@ -89,4 +89,4 @@ class TactileDrawing:
         image = self._translator.translate(
             network_input(self._kind, maps.nocs, maps.depth_mm, light)
         )
-        return DrawnSurface(image, maps, time.perf_counter() - started)
+        return RenderedSurface(image, maps, time.perf_counter() - started)

@@ -13,7 +13,7 @@ from tacdiff_ros.sensor.gel_surface import GelSurface
 
 
 @dataclass(frozen=True)
-class LiveAnswer:
+class LiveResult:
     """The gel under one pose, N = rows * columns vertices.
 
     Attributes:

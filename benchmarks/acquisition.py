@@ -1,8 +1,8 @@
-"""Acquisition on real DDS: losses, interpolation, CPU, faults, and dots on real frames.
+"""Acquisition on real DDS: lost images, pose interpolation, CPU, faults, and marker detection.
 
     python benchmarks/acquisition.py [--quick] [--json] [--data DIR]
 
-Needs the environment of `make setup`; real frames are measured where `--data` has them.
+Needs the environment of `make setup`. Marker detection needs the real frames in `--data`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tacdiff_ros.recording.run_recorder import FREE_SPACE_BYTES
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 FORCE_LIMIT_N = 6.0
-HOLD_S = 0.15  # a target that stands still for so long has stopped
+HOLD_S = 0.15  # a target has stopped if it is constant for this time
 STILL_MM = 1e-4
 FAULT_PROTOCOL = {
     "version": 1,
@@ -47,9 +47,9 @@ FAULT_PROTOCOL = {
     "dwell_s": 0.05,
 }
 TRAVEL_PROTOCOL = {**FAULT_PROTOCOL, "start": {"offset_x_mm": 10.0, "standoff_mm": 3.0}}
-SEED_LEFT, SEED_RIGHT = 39, 10  # start poses at x = -9.5 mm and 9.8 mm: a long way
+SEED_LEFT, SEED_RIGHT = 39, 10  # start poses at x = -9.5 mm and 9.8 mm, for a long travel
 STREAM_PROTOCOL = {**FAULT_PROTOCOL, "speed_mm_s": 5.0, "trials": 100}
-# Fault, where it is injected, and the causes that may be named: some have two true ones.
+# Faults with the phase of injection and the accepted causes; some have two true causes.
 IN_CONTACT, IN_TRAVEL = AcquisitionState.PHASE_TRANSLATE, AcquisitionState.PHASE_MOVE_TO_START
 FAULTS: dict[str, tuple[int, set[str]]] = {
     "force_spike": (IN_CONTACT, {"force_limit"}),
@@ -76,14 +76,14 @@ FAULTS: dict[str, tuple[int, set[str]]] = {
     "sigint": (IN_CONTACT, {"terminated"}),
     "sigterm": (IN_CONTACT, {"terminated"}),
 }
-# These build up; their time counts from when a limit is passed, as the probe sees it.
+# Faults that build up: their stop time counts from the first violation of a limit.
 GRADUAL_FAULTS = ("drift", "frozen_arm", "rising_indenter")
 TRACKING_LIMIT_MM = 4.0
 QUICK_FAULTS = ("force_spike", "stale_state", "stale_images")
 
 
 def measure_stream(graph: Graph, folder: Path, seconds: float) -> dict[str, Any]:
-    """Record for a while; count the probe's image numbers in the bag."""
+    """Record for some seconds and count the probe's image numbers in the bag."""
     goal = Acquire.Goal(protocol="stream.yaml", output="stream")
     handle = graph.probe.start(goal)
     graph.probe.wait_for(lambda state: state.sample > 0)
@@ -108,7 +108,7 @@ def measure_stream(graph: Graph, folder: Path, seconds: float) -> dict[str, Any]
 
 
 def measure_fault(graph: Graph, name: str) -> dict[str, Any]:
-    """Inject one fault in a running trial; when the target stopped, and what the result says."""
+    """Inject one fault in a running trial; return stop time, cause and force overshoot."""
     phase, expected = FAULTS[name]
     probe = graph.probe
     goal = Acquire.Goal(protocol="fault.yaml", output=f"fault_{name}", seed=-1)
@@ -117,15 +117,15 @@ def measure_fault(graph: Graph, name: str) -> dict[str, Any]:
         goal.seed = SEED_LEFT if name == "drift" else SEED_RIGHT
     handle = probe.start(goal)
     reached = probe.wait_for(lambda state: state.phase == phase and state.motion == "moving")
-    time.sleep(0.5 if phase == IN_TRAVEL else 0.0)  # the motion is under way
+    time.sleep(0.5 if phase == IN_TRAVEL else 0.0)  # the motion has started
     injected_s = time.monotonic()
     _begin(graph, name, handle)
     result = wait(handle.get_result_async()).result
     _end(graph, name)
-    seen = probe.observed
-    begin_s = limit_passed(seen, injected_s) if name in GRADUAL_FAULTS else injected_s
-    stop_ms = 1e3 * max(0.0, stop_time(seen.targets, injected_s) - begin_s)
-    force_n = max((force_n for _, force_n in seen.forces), default=0.0)
+    observed = probe.observed
+    begin_s = limit_passed(observed, injected_s) if name in GRADUAL_FAULTS else injected_s
+    stop_ms = 1e3 * max(0.0, stop_time(observed.targets, injected_s) - begin_s)
+    force_n = max((force_n for _, force_n in observed.forces), default=0.0)
     return {
         "fault": name,
         "cause": result.cause,
@@ -136,19 +136,22 @@ def measure_fault(graph: Graph, name: str) -> dict[str, Any]:
     }
 
 
-def limit_passed(seen: Observed, injected_s: float) -> float:
-    """When force or tracking error first passed its limit after the injection."""
-    times = [time_s for time_s, force_n in seen.forces if force_n > FORCE_LIMIT_N]
-    stamps = np.array([time_s for time_s, _ in seen.targets])
-    for time_s, position_mm in seen.poses:
+def limit_passed(observed: Observed, injected_s: float) -> float:
+    """Return the first time after the injection when force or tracking error passed its limit."""
+    times = [time_s for time_s, force_n in observed.forces if force_n > FORCE_LIMIT_N]
+    stamps = np.array([time_s for time_s, _ in observed.targets])
+    for time_s, position_mm in observed.poses:
         index = int(np.searchsorted(stamps, time_s)) - 1
-        if index >= 0 and np.linalg.norm(position_mm - seen.targets[index][1]) > TRACKING_LIMIT_MM:
+        if (
+            index >= 0
+            and np.linalg.norm(position_mm - observed.targets[index][1]) > TRACKING_LIMIT_MM
+        ):
             times.append(time_s)
     return min((time_s for time_s in times if time_s > injected_s), default=injected_s)
 
 
 def stop_time(targets: list[tuple[float, np.ndarray]], injected_s: float) -> float:
-    """When the target last moved before it stood still or was not sent any more."""
+    """Return the time of the last target motion before the target stopped or was not sent."""
     last_moved_s = injected_s
     previous = None
     for time_s, position_mm in targets:
@@ -161,7 +164,7 @@ def stop_time(targets: list[tuple[float, np.ndarray]], injected_s: float) -> flo
 
 
 def measure_kill(graph: Graph, folder: Path) -> dict[str, Any]:
-    """Kill the recording process; how much of the last second can be read."""
+    """Kill the recording process; return how much of the recording is readable."""
     graph.probe.start(Acquire.Goal(protocol="stream.yaml", output="killed"))
     graph.probe.wait_for(lambda state: state.sample > 60)
     killed_ns = time.time_ns()
@@ -205,11 +208,11 @@ def _end(graph: Graph, name: str) -> None:
 
 
 def main() -> int:
-    """Measure and print."""
+    """Measure, and print tables or JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="under a minute")
+    parser.add_argument("--quick", action="store_true", help="short run of under a minute")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    parser.add_argument("--data", type=Path, default=DATA, help="real frames")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of real frames")
     options = parser.parse_args()
     environment = isolated_environment()
     os.environ.update(environment)
@@ -252,7 +255,7 @@ def main() -> int:
     print_rows("faults", faults)
     if kill:
         print_rows("killed while recording", [kill])
-    print_rows("dots", sets) if sets else print(f"\ndots: no real frames at {options.data}")
+    print_rows("markers", sets) if sets else print(f"\nmarkers: no real frames at {options.data}")
     print_rows("figures", [{"figure": key, "value": value} for key, value in figures.items()])
     return 0
 

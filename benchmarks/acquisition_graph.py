@@ -1,7 +1,7 @@
-"""The ROS graph that the acquisition benchmark measures, with a probe in place of the camera.
+"""ROS graph of the acquisition benchmark, with a probe node in place of the camera.
 
-The probe numbers its images, so that losses are counted without asking the code under test, and it
-sees the targets, the true contact force and the result as any other node would.
+The probe numbers its images, so that losses are counted independently of the code under test. It
+subscribes to the targets and the true contact force and receives the result, like any other node.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ POSE_TOPIC = "franka_robot_state_broadcaster/current_pose"
 
 @dataclass
 class Observed:
-    """What the probe has seen since the last goal.
+    """Data received by the probe since the last goal.
 
     Attributes:
         targets: times and positions [mm] of the commanded end effector.
@@ -55,7 +55,7 @@ class Observed:
 
 
 class Probe(Node):
-    """Camera, client and observer in one."""
+    """Node that acts as camera, action client and observer."""
 
     def __init__(self) -> None:
         super().__init__("probe")
@@ -81,20 +81,20 @@ class Probe(Node):
         self._thread.start()
 
     def close(self) -> None:
-        """Stop spinning."""
+        """Stop spinning and destroy the node."""
         self._running = False
         self._thread.join()
         self.destroy_node()
 
     def start(self, goal: Acquire.Goal) -> Any:
-        """Send a goal; the handle."""
+        """Send a goal and return its handle."""
         if not self._client.wait_for_server(timeout_sec=20.0):
             raise RuntimeError("the acquisition node did not start; see its log")
         self.observed = Observed()
         return wait(self._client.send_goal_async(goal, feedback_callback=self._on_feedback))
 
     def wait_for(self, condition: Any, timeout_s: float = 40.0) -> bool:
-        """Wait until a condition on the newest feedback holds."""
+        """Wait until a condition on the newest feedback holds; return whether it did in time."""
         end_s = time.monotonic() + timeout_s
         while time.monotonic() < end_s:
             if self.observed.state is not None and condition(self.observed.state):
@@ -103,13 +103,13 @@ class Probe(Node):
         return False
 
     def inject(self, fault: str, duration_s: float) -> None:
-        """Make the virtual arm misbehave."""
+        """Inject a fault into the virtual arm for a duration."""
         self._faults.wait_for_service(timeout_sec=10.0)
-        answer = wait(
+        response = wait(
             self._faults.call_async(InjectFault.Request(fault=fault, duration=duration_s))
         )
-        if not answer.success:
-            raise RuntimeError(answer.message)
+        if not response.success:
+            raise RuntimeError(response.message)
 
     def _spin(self) -> None:
         while self._running:
@@ -128,13 +128,13 @@ class Probe(Node):
         self._publisher.publish(message)
 
     def _on_target(self, message: PoseStamped) -> None:
-        place = message.pose.position
-        position_mm = 1e3 * np.array([place.x, place.y, place.z])
+        position = message.pose.position
+        position_mm = 1e3 * np.array([position.x, position.y, position.z])
         self.observed.targets.append((time.monotonic(), position_mm))
 
     def _on_pose(self, message: PoseStamped) -> None:
-        place = message.pose.position
-        position_mm = 1e3 * np.array([place.x, place.y, place.z])
+        position = message.pose.position
+        position_mm = 1e3 * np.array([position.x, position.y, position.z])
         self.observed.poses.append((time.monotonic(), position_mm))
 
     def _on_wrench(self, message: WrenchStamped) -> None:
@@ -147,7 +147,7 @@ class Probe(Node):
 
 
 class Graph:
-    """Virtual arm, acquisition and probe on a domain of their own."""
+    """Virtual arm, acquisition node and probe on an isolated domain."""
 
     def __init__(self, folder: Path, environment: dict[str, str], settings: list[str]) -> None:
         self._folder = folder
@@ -156,7 +156,7 @@ class Graph:
         self._stack = ExitStack()
 
     def __enter__(self) -> Graph:
-        """Start everything."""
+        """Start all nodes."""
         self.arm = self._node("virtual_panda", [])
         self.start_acquisition()
         rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
@@ -164,17 +164,17 @@ class Graph:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop everything."""
+        """Stop all nodes."""
         self.probe.close()
         rclpy.try_shutdown()
         self._stack.close()
 
     def start_acquisition(self) -> None:
-        """Start the node under test, again after it was ended."""
+        """Start the node under test, or restart it after it has ended."""
         self.acquisition = self._node("acquisition", self._settings)
 
     def cpu_s(self) -> float:
-        """Processor time of the acquisition process so far."""
+        """Return the processor time of the acquisition process so far, s."""
         text = Path(f"/proc/{self.acquisition.pid}/stat").read_text()
         user, system = text.rsplit(")", 1)[1].split()[11:13]
         return (int(user) + int(system)) / 100.0
@@ -189,10 +189,10 @@ class Graph:
 
 
 def wait(future: Any, timeout_s: float = 200.0) -> Any:
-    """Result of a future that another thread completes."""
+    """Wait for a future that another thread completes, and return its result."""
     end_s = time.monotonic() + timeout_s
     while not future.done():
         if time.monotonic() > end_s:
-            raise RuntimeError(f"no answer within {timeout_s:g} s")
+            raise RuntimeError(f"no response within {timeout_s:g} s")
         time.sleep(0.005)
     return future.result()

@@ -1,11 +1,11 @@
-"""Commands that are killed, or run out of disk, rights, file descriptors or memory.
+"""Commands that are killed, or lack disk space, permissions, file descriptors or memory.
 
     python benchmarks/adversity.py [--only COMMAND ...] [--condition NAME ...] [--kills N] [--json]
 
-Right is a success, or one line on stderr with exit code 2 (1 where the command documents it), and
-files that are whole or not there. After a kill the same command must do what was asked for.
-A cell says `works`, `refuses` (one line), `aborts in LIBRARY`, or in capitals what is wrong; then
-the exit code is 1.
+A command passes if it succeeds, or prints one line on stderr with exit code 2 (1 where the command
+documents it), and if each output file is complete or absent. After a kill, the same command must
+succeed when repeated. A cell is `works`, `refuses` (one line), `aborts in LIBRARY`, or an error in
+capitals; then the exit code is 1.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ BLOCK = 4096
 NOT_POSSIBLE = "not possible here"
 NO_FILE = "writes no file"
 TOO_SMALL = "fits in a block"
-ALLOWED = re.compile(r"(warning: |step \d|compiling kernels|trial \d+ was given up)")
+ALLOWED = re.compile(r"(warning: |step \d|compiling kernels|trial \d+ failed)")
 LIBRARIES = {
     "MKL": r"MKL|mkl_",
     "LLVM": r"LLVM",
@@ -49,7 +49,7 @@ LIBRARIES = {
     "Dr.Jit": r"jit_|drjit|Dr\.Jit",
     "the C++ runtime": r"bad_alloc|terminate called",
 }
-# Commands run inside a private mount namespace; what they leave is copied out of it.
+# Commands run in a private mount namespace; their output is copied out of it.
 ON_TMPFS = (
     'mount -t tmpfs -o size="$2" tmpfs "$1" && eval "$3" && shift 3 && '
     'copy="$1" && shift && "$@"; code=$?; cp -a "$FOLDER/." "$copy/"; exit $code'
@@ -60,17 +60,17 @@ READ_ONLY = 'mount -o remount,ro "$1"'
 
 @dataclass
 class Trial:
-    """One command in a folder of its own.
+    """One command in a separate folder.
 
     Attributes:
         name: name of the command.
         case: arguments and files of the command.
-        inputs: folder that it reads.
-        scratch: empty folder.
-        seconds: duration of an undisturbed run.
-        size: bytes that it writes undisturbed.
-        kills: random moments at which it is killed.
-        random: generator of the moments.
+        inputs: input folder.
+        scratch: empty folder for outputs.
+        seconds: duration of an undisturbed run, s.
+        size: output size of an undisturbed run, bytes.
+        kills: number of random times at which it is killed.
+        random: random generator of the kill times.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Trial:
     random: random.Random
 
     def folder(self, condition: str) -> Path:
-        """An empty folder for one condition."""
+        """Create and return an empty folder for one condition."""
         made = self.scratch / condition
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir(parents=True)
@@ -91,7 +91,7 @@ class Trial:
 
 
 def main() -> int:
-    """Run all commands under all conditions; 1 where something is wrong."""
+    """Run all commands under all conditions; return 1 if one fails."""
     options = _options()
     with tempfile.TemporaryDirectory(prefix="adversity") as scratch:
         inputs = options.inputs or Path(scratch) / "inputs"
@@ -103,7 +103,7 @@ def main() -> int:
     else:
         print_rows("adversity", rows)
         for name, reason in LEFT_OUT.items():
-            print(f"{name} is left out: {reason}")
+            print(f"{name} is omitted: {reason}")
     return (
         1 if any(cell.isupper() for row in rows for cell in map(_first_word, row.values())) else 0
     )
@@ -113,15 +113,17 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--only", action="append", choices=list(CASES), help="one command")
     parser.add_argument("--condition", action="append", choices=list(CONDITIONS))
-    parser.add_argument("--kills", type=int, default=3, help="random moments a command")
-    parser.add_argument("--seed", type=int, default=0, help="of these moments")
-    parser.add_argument("--inputs", type=Path, help="folder that keeps the inputs for next time")
+    parser.add_argument(
+        "--kills", type=int, default=3, help="number of random kill times per command"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the kill times")
+    parser.add_argument("--inputs", type=Path, help="folder in which inputs are cached")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     return parser.parse_args()
 
 
 def _row(name: str, inputs: Path, scratch: Path, options: argparse.Namespace) -> dict[str, str]:
-    """Cells of one command, the first one undisturbed."""
+    """Return the table row of one command; the first cell is an undisturbed run."""
     case, folder = CASES[name], scratch / name
     folder.mkdir()
     (folder / "undisturbed").mkdir()
@@ -129,7 +131,7 @@ def _row(name: str, inputs: Path, scratch: Path, options: argparse.Namespace) ->
     started = time.monotonic()
     done = _run(case.command(inputs, out))
     seconds = time.monotonic() - started
-    cell = _judge(case, done, out)
+    cell = _verdict(case, done, out)
     size = _size(out) if case.output else len(done.stdout)
     row = {"command": name, "undisturbed": f"{cell}, {seconds:.0f} s"}
     moments = random.Random(options.seed)  # noqa: S311
@@ -142,7 +144,7 @@ def _row(name: str, inputs: Path, scratch: Path, options: argparse.Namespace) ->
 
 
 def kill(trial: Trial) -> str:
-    """Kill at random moments and when the first file appears; then the same command again."""
+    """Kill the command at random times and when its first file appears; then repeat it."""
     folder = trial.folder("kill")
     out = folder / trial.case.output
     command = trial.case.command(trial.inputs, out)
@@ -151,40 +153,40 @@ def kill(trial: Trial) -> str:
     for moment in [*moments, None] if trial.case.output else moments:
         wrong += _kill_once(command, folder, moment)
         if trial.case.output:
-            found = faults(trial.case, out, succeeded=False)
-            wrong += [line for line in found if not line.startswith("leaves")]
-    last = _judge(trial.case, _run(command), out)
+            problems = faults(trial.case, out, succeeded=False)
+            wrong += [line for line in problems if not line.startswith("leaves")]
+    last = _verdict(trial.case, _run(command), out)
     if wrong:
         return f"WRONG: {'; '.join(sorted(set(wrong)))}"
     return last.replace("works", "works afterwards", 1)
 
 
 def full_midway(trial: Trial) -> str:
-    """A disk that takes half of the output."""
+    """Run on a disk with space for half of the output."""
     if trial.size < 2 * BLOCK:
         return TOO_SMALL
     return _on_tmpfs(trial, "midway", max(BLOCK, trial.size // 2 // BLOCK * BLOCK), "true")
 
 
 def full_at_start(trial: Trial) -> str:
-    """A disk that takes nothing."""
+    """Run on a full disk."""
     return _on_tmpfs(trial, "start", 16 * BLOCK, FILL)
 
 
 def read_only(trial: Trial) -> str:
-    """A folder on a file system that is mounted for reading."""
+    """Run with the output folder on a read-only file system."""
     if not trial.case.output:
         return NO_FILE
     return _on_tmpfs(trial, "read_only", 16 * BLOCK, READ_ONLY)
 
 
 def few_files(trial: Trial) -> str:
-    """Few file descriptors."""
+    """Run with few file descriptors."""
     return _limited(trial, resource.RLIMIT_NOFILE, FILES)
 
 
 def little_memory(trial: Trial) -> str:
-    """Little address space."""
+    """Run with little address space."""
     return _limited(trial, resource.RLIMIT_AS, MEMORY_BYTES)
 
 
@@ -201,7 +203,7 @@ CONDITIONS: dict[str, Callable[[Trial], str]] = {
 def _run(
     command: list[str], prepare: Callable[[], None] | None = None, **options: Any
 ) -> subprocess.CompletedProcess[str]:
-    """Run to the end, or for `MAX_SECONDS`: then the exit code is 124."""
+    """Run a command; after `MAX_SECONDS` it is killed and its exit code is 124."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     process = subprocess.Popen(
         command, text=True, start_new_session=True, preexec_fn=prepare, **options
@@ -215,8 +217,8 @@ def _run(
         return subprocess.CompletedProcess(command, 124, out, errors)
 
 
-def _judge(case: Case, done: subprocess.CompletedProcess[str], out: Path) -> str:
-    """Verdict on an exit code, on what was said and on what was written."""
+def _verdict(case: Case, done: subprocess.CompletedProcess[str], out: Path) -> str:
+    """Return the verdict on exit code, messages and output files."""
     wrong = faults(case, out, done.returncode == 0) if case.output else []
     if done.returncode == 124:
         return "HANGS"
@@ -230,13 +232,13 @@ def _judge(case: Case, done: subprocess.CompletedProcess[str], out: Path) -> str
     elif done.returncode == 2 and len(lines) == 1 and lines[0].startswith("error: "):
         verdict = "refuses"
     else:
-        kept = " | ".join([*lines[:1], *lines[-1:]])[:200]
-        return f"WRONG: exit code {done.returncode}, {len(lines)} lines on stderr: {kept}"
+        quote = " | ".join([*lines[:1], *lines[-1:]])[:200]
+        return f"WRONG: exit code {done.returncode}, {len(lines)} lines on stderr: {quote}"
     return _with_faults(verdict, wrong)
 
 
 def _with_faults(verdict: str, wrong: list[str]) -> str:
-    """A verdict with what is wrong beside it; hidden files left behind block no other run."""
+    """Return a verdict with file errors; leftover hidden files are reported but not errors."""
     if all(line.startswith("leaves ") for line in wrong):
         return ", ".join([verdict, *wrong])
     return f"WRONG: {verdict}, {'; '.join(wrong)}"
@@ -250,7 +252,13 @@ def _library(errors: str) -> str:
 
 
 def _kill_once(command: list[str], folder: Path, moment: float | None) -> list[str]:
-    """Kill at a moment (s), or when something appears in the folder; whether all of it ended."""
+    """Kill a command and return an error if some of its processes keep running.
+
+    Args:
+        command: command line.
+        folder: output folder.
+        moment: time of the kill, s; None to kill when the first file appears in the folder.
+    """
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
@@ -274,12 +282,12 @@ def _kill_once(command: list[str], folder: Path, moment: float | None) -> list[s
 
 
 def _listing(folder: Path) -> set[str]:
-    """Names below a folder; those that vanish meanwhile do not matter."""
+    """Return the paths of all files in a folder, ignoring files that vanish meanwhile."""
     return {os.path.join(top, name) for top, _, names in os.walk(folder) for name in names}  # noqa: PTH118
 
 
 def _on_tmpfs(trial: Trial, name: str, size: int, prepare: str) -> str:
-    """Run with an output folder on a small file system of its own."""
+    """Run with the output folder on a small separate file system."""
     folder, copy = trial.folder(name), trial.folder(f"{name}_copy")
     command = trial.case.command(trial.inputs, folder / trial.case.output)
     if not trial.case.output:
@@ -289,11 +297,11 @@ def _on_tmpfs(trial: Trial, name: str, size: int, prepare: str) -> str:
     if not _namespaces():
         return NOT_POSSIBLE
     done = _run(["unshare", "-rm", *inner], env=environment)
-    return _judge(trial.case, done, copy / trial.case.output)
+    return _verdict(trial.case, done, copy / trial.case.output)
 
 
 def _namespaces() -> bool:
-    """Whether this user may mount in a namespace of its own."""
+    """Return whether this user may mount file systems in a private namespace."""
     try:
         test = ["unshare", "-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
         return subprocess.run(test, capture_output=True).returncode == 0
@@ -305,11 +313,11 @@ def _limited(trial: Trial, limit: int, value: int) -> str:
     out = trial.folder("limited") / trial.case.output
     command = trial.case.command(trial.inputs, out)
     done = _run(command, lambda: resource.setrlimit(limit, (value, value)))
-    return _judge(trial.case, done, out)
+    return _verdict(trial.case, done, out)
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file, or of all in a folder."""
+    """Return the size of a file, or of all files in a folder, bytes."""
     paths = [path] if path.is_file() else path.rglob("*")
     return sum(part.stat().st_size for part in paths if part.is_file())
 

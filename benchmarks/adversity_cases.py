@@ -1,4 +1,4 @@
-"""Commands that `adversity.py` runs, on inputs that they make themselves, and what they write."""
+"""Commands that `adversity.py` runs, with generated inputs and expected outputs."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class Case:
     """One command.
 
     Attributes:
-        arguments: command line after `tacdiff`; {out} and {inputs} stand for its folders.
-        output: name of the file or folder that it writes; empty for those that only print.
-        files: names in that folder which a success leaves; empty for a file.
-        codes: exit codes for "it does not work here" beside 2.
+        arguments: command line after `tacdiff`, with placeholders {out} and {inputs}.
+        output: name of the output file or folder; empty for commands that only print.
+        files: names of the files in the output folder; empty if the output is a file.
+        codes: exit codes beside 2 that report a problem.
     """
 
     arguments: str
@@ -52,7 +52,7 @@ class Case:
     codes: tuple[int, ...] = ()
 
     def command(self, inputs: Path, out: Path) -> list[str]:
-        """Program and arguments."""
+        """Return the program and its arguments."""
         words = self.arguments.split()
         return [*TACDIFF, *(word.format(inputs=inputs, out=out) for word in words)]
 
@@ -102,13 +102,13 @@ CASES = {
     "doctor": Case("doctor --json", codes=(1,)),
 }
 LEFT_OUT = {
-    "demo": "starts six processes and DDS; benchmarks/acquisition.py and first_run.py stress it",
-    "units": "traces paths for minutes; its files are tested in test/virtual",
+    "demo": "starts six processes and DDS; tested by benchmarks/acquisition.py and first_run.py",
+    "units": "path tracing takes minutes; its files are tested in test/virtual",
 }
 
 
 def make_inputs(folder: Path) -> None:
-    """Touches, a recording, a dataset and a network, where they are not there yet."""
+    """Create touches, a recording, a dataset and a network unless they exist."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "plan_one.yaml").write_text(PLAN.format(trials=1, ball=BALL))
     (folder / "plan.yaml").write_text(PLAN.format(trials=3, ball=BALL))
@@ -132,22 +132,24 @@ def make_inputs(folder: Path) -> None:
 
 
 def faults(case: Case, out: Path, succeeded: bool) -> list[str]:
-    """What is wrong with an output: missing after a success, cut short, or left beside."""
-    found = []
+    """Return the problems of an output: missing, truncated or leftover files."""
+    problems = []
     expected = [out / name for name in case.files] if case.files else [out]
     if succeeded:
-        found += [f"{path.name} is missing" for path in expected if not path.exists()]
+        problems += [f"{path.name} is missing" for path in expected if not path.exists()]
     if out.is_dir():
-        found += _left_behind(out)
-    found += _left_behind(out.parent)
-    found += [f"{path.name} is cut short" for path in expected if path.exists() and _broken(path)]
+        problems += _left_behind(out)
+    problems += _left_behind(out.parent)
+    problems += [
+        f"{path.name} is truncated" for path in expected if path.exists() and _broken(path)
+    ]
     if case.output == "touches" and (out / "zarr.json").exists():
-        found += _broken_samples(out)
-    return found
+        problems += _broken_samples(out)
+    return problems
 
 
 def _left_behind(folder: Path) -> list[str]:
-    """Files that are neither results nor what the next run goes on with."""
+    """Return leftover files that are neither results nor used to resume."""
     hidden = sorted(re.sub(r"^\.tmp\w+$", ".tmp*", path.name) for path in folder.glob(".*"))
     return [f"leaves {name}" for name in hidden if not name.startswith(".partial-")]
 
@@ -174,7 +176,7 @@ def _broken(path: Path) -> bool:
         return False
     try:
         return not check(path)
-    except Exception:  # whatever a reader raises, the file cannot be read
+    except Exception:  # any exception of a reader means that the file is broken
         return True
 
 

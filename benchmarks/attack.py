@@ -1,12 +1,12 @@
-"""Attacks every node over DDS, and says who survived.
+"""Attacks every node over DDS and reports which nodes survive.
 
     messages   undecodable bytes and absurd fields on every topic that a node subscribes to
     requests   absurd requests of every service, then 200 at once
-    goals      storms of goals and cancel requests beside the goal of another client
-    arm        the same messages while the virtual arm is pressed in; then `acquisition` is killed
+    goals      storms of goals and cancel requests during the goal of another client
+    arm        the same messages while the virtual arm is in contact; then `acquisition` is killed
 
-Real nodes, each a process of its own, on real DDS. A node fails where it ends, does not answer
-within `ANSWER_S`, or grows by more than `MAX_GROWTH_MB`. Exit code 1 where one fails.
+Each node runs as a separate process on real DDS. A node fails if it ends, does not respond within
+`RESPONSE_TIMEOUT_S`, or grows by more than `MAX_GROWTH_MB`. The exit code is 1 if a node fails.
 """
 
 from __future__ import annotations
@@ -47,19 +47,19 @@ NODES = {
     "virtual_clock": ["-p", "participants:=['nobody']"],
 }
 ARM = ("virtual_panda", "gelsight_driver", "acquisition", "arm_watchdog")
-GRAPHS = {  # the arm has time of its own: it must not starve
+GRAPHS = {  # the arm runs separately, so that it gets enough processor time
     ("arm",): ARM,
     ("goals",): (*ARM, "calibration", "mesh_inversion"),
     ("messages", "requests"): tuple(NODES),
 }
 OWN_TYPES = ("tacdiff_ros", "std_srvs")
-ANSWER_S = 20.0
+RESPONSE_TIMEOUT_S = 20.0
 READY_S = 900.0
 BURST = 200
 STORM = 40
 MAX_GROWTH_MB = 500.0
 SETTLE_S = 0.02  # between two messages
-PRESS = {  # a slow press: time to be attacked in
+PRESS = {  # a slow press, which leaves time for the attacks
     "trials": 1,
     "start": {"offset_x_mm": 0.5, "offset_y_mm": 0.5, "yaw_deg": 2.0, "standoff_mm": 2.0},
     "approach": {"speed_mm_s": 6.0},
@@ -76,7 +76,7 @@ ARM_STREAMS = {"image_raw": "Image", "robot_state": "FrankaRobotState"}
 
 @dataclass
 class Account:
-    """What was done to one node, and how it took that."""
+    """Statistics of the attacks on one node."""
 
     messages: int = 0
     requests: int = 0
@@ -88,7 +88,7 @@ class Account:
 
 
 class Attack:
-    """The nodes, a client among them, and one account a node."""
+    """Running nodes, a client node, and one account per node."""
 
     def __init__(self, folder: Path, stack: ExitStack, names: Sequence[str]) -> None:
         """Start the nodes and wait until they are ready."""
@@ -114,7 +114,7 @@ class Attack:
             account.start_mb = self.resident_mb(name)
 
     def _wait_until_ready(self) -> None:
-        """By a process of its own, as it spins a node by rclpy's global executor."""
+        """Wait in a separate process, because it spins a node in rclpy's global executor."""
         waiter = [sys.executable, "-m", "tacdiff_ros.nodes.wait_until_ready", *self.names]
         done = subprocess.run(
             [*waiter, "--timeout", str(READY_S)], env=os.environ, capture_output=True, text=True
@@ -123,13 +123,13 @@ class Attack:
             sys.exit(done.stderr.splitlines()[-1])
 
     def spin(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
-        """Take in messages for a time, or until something holds."""
+        """Process messages for some seconds, or until a condition holds."""
         end_s = time.monotonic() + seconds
         while not until() and time.monotonic() < end_s:
             self.executor.spin_once(timeout_sec=0.01)
 
     def resident_mb(self, name: str) -> float:
-        """Resident size of a node's process; 0 where it has ended."""
+        """Return the resident memory of a node's process, MB; 0 if it has ended."""
         try:
             status = Path(f"/proc/{self.processes[name].pid}/status").read_text(encoding="utf-8")
         except OSError:
@@ -138,7 +138,7 @@ class Attack:
         return int(line.split()[1]) / 1024
 
     def check(self, name: str, after: str) -> bool:
-        """Whether a node lives and answers; its account says after what it did not."""
+        """Return whether a node responds; if not, record a failure after the named attack."""
         from rcl_interfaces.srv import GetParameters
 
         account = self.accounts[name]
@@ -147,12 +147,12 @@ class Attack:
                 account.failures.append(f"ended after {after}")
             return False
         client = self.node.create_client(GetParameters, f"/{name}/get_parameters")
-        client.wait_for_service(ANSWER_S)
+        client.wait_for_service(RESPONSE_TIMEOUT_S)
         future = client.call_async(GetParameters.Request(names=["use_sim_time"]))
-        self.spin(ANSWER_S, future.done)
+        self.spin(RESPONSE_TIMEOUT_S, future.done)
         self.node.destroy_client(client)
         if not future.done():
-            account.failures.append(f"no answer after {after}")
+            account.failures.append(f"no response after {after}")
         return future.done()
 
 
@@ -168,7 +168,7 @@ def _arguments(name: str, folder: Path) -> list[str]:
 
 
 def _watchdog_file(folder: Path) -> Path:
-    """Limits and rig of `acquisition`, as bringup.launch.py hands them on."""
+    """Write limits and rig of `acquisition` as bringup.launch.py passes them to the watchdog."""
     shipped = yaml.safe_load(config_path("tacdiff.yaml").read_text(encoding="utf-8"))
     given = shipped["/**"]["acquisition"]["ros__parameters"]
     limits = {**given["limits"], "state_age_s": 2.0}
@@ -183,8 +183,8 @@ def _class_of(type_name: str) -> Any:
     return getattr(importlib.import_module(f"{package}.{kind}"), name)
 
 
-def _to_everybody() -> Any:
-    """Quality of service that every subscription accepts."""
+def _compatible_qos() -> Any:
+    """Return a quality of service that is compatible with every subscription."""
     from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
     return QoSProfile(
@@ -195,13 +195,13 @@ def _to_everybody() -> Any:
 
 
 def attack_topics(attack: Attack) -> None:
-    """Every kind of message on every topic that each node subscribes to."""
+    """Publish every kind of hostile message on every subscribed topic of each node."""
     for name in attack.names:
         topics = attack.node.get_subscriber_names_and_types_by_node(name, "/")
         for topic, (type_name, *_) in sorted(topics):
             if topic.startswith("/world"):
                 continue
-            publisher = attack.node.create_publisher(_class_of(type_name), topic, _to_everybody())
+            publisher = attack.node.create_publisher(_class_of(type_name), topic, _compatible_qos())
             attack.spin(1.0, publisher.get_subscription_count)
             for _, data in hostile_bytes(_class_of(type_name)):
                 publisher.publish(data)
@@ -213,7 +213,7 @@ def attack_topics(attack: Attack) -> None:
 
 
 def attack_services(attack: Attack) -> None:
-    """Every kind of request of every service of its own, then many at once."""
+    """Send every kind of hostile request to each node's own services, then many at once."""
     for name in attack.names:
         services = attack.node.get_service_names_and_types_by_node(name, "/")
         for service, (type_name, *_) in sorted(services):
@@ -224,7 +224,9 @@ def attack_services(attack: Attack) -> None:
             _send_requests(attack, name, service, kind, requests, one_by_one=True)
             request = kind.Request()
             if hasattr(request, "with_maps"):
-                request.indenter = "none"  # is computed; the others are told that it is
+                request.indenter = (
+                    "none"  # this request is computed; the other ones are refused as busy
+                )
             _send_requests(attack, name, service, kind, [request] * BURST, one_by_one=False)
             attack.check(name, f"requests of {service}")
         print(f"  {name}: {attack.accounts[name].requests} requests", flush=True)
@@ -237,27 +239,27 @@ def _send_requests(
 
     account = attack.accounts[name]
     client = attack.node.create_client(kind, service, qos_profile=REQUESTS)
-    client.wait_for_service(ANSWER_S)
+    client.wait_for_service(RESPONSE_TIMEOUT_S)
     futures = []
     for request in requests:
         futures.append(client.call_async(request))
         if one_by_one:
-            attack.spin(ANSWER_S, futures[-1].done)
+            attack.spin(RESPONSE_TIMEOUT_S, futures[-1].done)
         else:
             attack.spin(0.0)
-    attack.spin(ANSWER_S, lambda: all(future.done() for future in futures))
-    answers = [future.result() for future in futures if future.done()]
+    attack.spin(RESPONSE_TIMEOUT_S, lambda: all(future.done() for future in futures))
+    responses = [future.result() for future in futures if future.done()]
     account.requests += len(futures)
-    account.answered += len(answers)
-    account.refused += sum(not getattr(answer, "success", True) for answer in answers)
-    if len(answers) < len(futures):
-        lost = len(futures) - len(answers)
+    account.answered += len(responses)
+    account.refused += sum(not getattr(response, "success", True) for response in responses)
+    if len(responses) < len(futures):
+        lost = len(futures) - len(responses)
         account.failures.append(f"{lost} of {len(futures)} requests of {service} unanswered")
     attack.node.destroy_client(client)
 
 
 def attack_goals(attack: Attack) -> None:
-    """A storm of goals and cancel requests beside a run, which must succeed; then of the others."""
+    """Send a storm of goals during a run, which must succeed, then to other action servers."""
     from tacdiff_ros.action import Acquire, Calibrate, InvertMesh
 
     mine = _Goals(attack, Acquire, "acquire")
@@ -274,11 +276,11 @@ def attack_goals(attack: Attack) -> None:
 
 
 def _storm(attack: Attack, kind: Any, action: str, node: str) -> None:
-    """Many goals, each cancelled whether it was refused or not."""
+    """Send many goals and cancel each one, accepted or refused."""
     goals = _Goals(attack, kind, action)
     handles = [goals.send(kind.Goal()) for _ in range(STORM)]
     cancels = [handle.cancel_goal_async() for handle in handles if handle is not None]
-    attack.spin(ANSWER_S, lambda: all(cancel.done() for cancel in cancels))
+    attack.spin(RESPONSE_TIMEOUT_S, lambda: all(cancel.done() for cancel in cancels))
     account = attack.accounts[node]
     account.requests += 2 * STORM
     account.answered += len(cancels) + sum(cancel.done() for cancel in cancels)
@@ -303,26 +305,26 @@ class _Goals:
             goal_service_qos_profile=REQUESTS,
             cancel_service_qos_profile=REQUESTS,
         )
-        self._client.wait_for_server(ANSWER_S)
+        self._client.wait_for_server(RESPONSE_TIMEOUT_S)
 
     def send(self, goal: Any) -> Any:
-        """The handle, None where nobody answers."""
+        """Send a goal and return its handle, or None without a response."""
         future = self._client.send_goal_async(goal)
-        self._attack.spin(ANSWER_S, future.done)
+        self._attack.spin(RESPONSE_TIMEOUT_S, future.done)
         return future.result() if future.done() else None
 
     def result(self, handle: Any, seconds: float) -> Any:
-        """The result, None where it does not come."""
+        """Return the result of a goal, or None if it does not arrive in time."""
         future = handle.get_result_async()
         self._attack.spin(seconds, future.done)
         return future.result().result if future.done() else None
 
 
 def attack_arm(attack: Attack) -> Counter[str]:
-    """Each kind of message on the arm's streams, in contact: it must stop and come back.
+    """Publish each hostile message on the arm's streams in contact: it must stop and retract.
 
     Returns:
-        How often which cause was given.
+        Number of runs by reported cause.
     """
     import sensor_msgs.msg
     from franka_msgs.msg import FrankaRobotState
@@ -332,10 +334,10 @@ def attack_arm(attack: Attack) -> Counter[str]:
     from tacdiff_ros.nodes.topics import ROBOT_STATE
 
     account, causes = attack.accounts["acquisition"], Counter()
-    seen: dict[str, float] = {}
+    latest: dict[str, float] = {}
 
     def on_indenter(message: PoseStamped) -> None:
-        seen["gap_mm"] = 1e3 * message.pose.position.z
+        latest["gap_mm"] = 1e3 * message.pose.position.z
 
     attack.node.create_subscription(PoseStamped, "/ground_truth/indenter", on_indenter, 1)
     goals = _Goals(attack, Acquire, "acquire")
@@ -345,48 +347,48 @@ def attack_arm(attack: Attack) -> Counter[str]:
         for number, (name, data) in enumerate(_arm_bytes(kind)):
             output = f"arm_{kind.__name__}_{number}"
             handle = goals.send(Acquire.Goal(protocol="press.yaml", output=output))
-            attack.spin(30.0, lambda: seen.get("gap_mm", 1.0) < -0.3)
+            attack.spin(30.0, lambda: latest.get("gap_mm", 1.0) < -0.3)
             publisher.publish(data)
             account.messages += 1
             result = goals.result(handle, 40.0)
             attack.spin(0.3)
             if result is None:
                 account.failures.append(f"no result after {name} on {topic} in contact")
-            elif seen["gap_mm"] < 0.5:
+            elif latest["gap_mm"] < 0.5:
                 account.failures.append(
-                    f"the arm is {seen['gap_mm']:.2f} mm off after {name} on {topic}: "
+                    f"the arm is {latest['gap_mm']:.2f} mm off after {name} on {topic}: "
                     f"{result.message}"
                 )
             else:
                 causes[result.cause or "none: the run succeeded"] += 1
         attack.check("acquisition", f"messages on {topic} in contact")
         attack.node.destroy_publisher(publisher)
-    causes[_kill_in_contact(attack, goals, seen)] += 1
+    causes[_kill_in_contact(attack, goals, latest)] += 1
     return causes
 
 
-def _kill_in_contact(attack: Attack, goals: _Goals, seen: dict[str, float]) -> str:
-    """SIGKILL for `acquisition` while the sensor is pressed in; what became of the arm."""
+def _kill_in_contact(attack: Attack, goals: _Goals, latest: dict[str, float]) -> str:
+    """Kill `acquisition` in contact; return how long the arm needs to retract."""
     from tacdiff_ros.action import Acquire
 
     account = attack.accounts.pop("acquisition")
     attack.names = [name for name in attack.names if name != "acquisition"]
     attack.accounts["acquisition, then killed"] = account
     goals.send(Acquire.Goal(protocol="press.yaml", output="killed"))
-    attack.spin(30.0, lambda: seen.get("gap_mm", 1.0) < -0.3)
+    attack.spin(30.0, lambda: latest.get("gap_mm", 1.0) < -0.3)
     process = attack.processes["acquisition, then killed"] = attack.processes["acquisition"]
     process.kill()
     started_s = time.monotonic()
-    attack.spin(60.0, lambda: seen["gap_mm"] > 1.0)
-    if seen["gap_mm"] <= 1.0:
+    attack.spin(60.0, lambda: latest["gap_mm"] > 1.0)
+    if latest["gap_mm"] <= 1.0:
         attack.accounts["arm_watchdog"].failures.append(
-            f"the arm is {seen['gap_mm']:.2f} mm off, a minute after acquisition was killed"
+            f"the arm is {latest['gap_mm']:.2f} mm off, a minute after acquisition was killed"
         )
     return f"killed: clear after {time.monotonic() - started_s:.0f} s"
 
 
 def _arm_bytes(kind: Any) -> Iterator[tuple[str, bytes]]:
-    """The kinds without most of the mutations: each takes a run."""
+    """Yield the hostile messages without most mutations, because each one takes a run."""
     for name, data in hostile_bytes(kind):
         if not name.startswith("mutated") or int(name.split()[1]) < 3:
             yield name, data
@@ -418,7 +420,7 @@ def _report(attack: Attack) -> list[dict[str, Any]]:
 def _run(
     parts: list[str], names: Sequence[str], folder: Path, causes: Counter[str]
 ) -> list[dict[str, Any]]:
-    """Attack one graph of nodes; a row a node."""
+    """Attack one graph of nodes and return one row per node."""
     with ExitStack() as stack:
         attack = Attack(folder, stack, names)
         for part in parts:
@@ -445,7 +447,7 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 
 
 def main() -> int:
-    """Exit code 1 where a node failed."""
+    """Run the attacks; return 1 if a node failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=["messages", "requests", "goals", "arm"], action="append")
     parser.add_argument("--keep", type=Path, help="folder for logs and recordings")

@@ -1,9 +1,9 @@
-"""Solutions that a gel solver is judged by: spheres on half-spaces and on bonded layers.
+"""Reference solutions for a gel solver: spheres on half-spaces and on bonded layers.
 
     python benchmarks/contact_references.py [--quick] [--json]
 
-Prints how far the closed formula for the layer agrees with the Fourier solution, and checks the
-Fourier solution against Hertz, Cattaneo and Mindlin on a thick layer. About a minute.
+Prints the agreement of the closed-form layer formulas with the Fourier solution, and checks the
+Fourier solution against Hertz, Cattaneo and Mindlin on a thick layer. It takes about a minute.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ MAX_STEPS = 600
 def profile_height_mm(
     profile: Profile, radius_mm: float, r_mm: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Height of the indenter's surface over its lowest point, inf beside a sphere.
+    """Return the height of the indenter's surface above its lowest point, inf beside a sphere.
 
     Hertz and Dimitriadis take the paraboloid r^2 / 2R; a ball's surface R - sqrt(R^2 - r^2) rises
     faster, by r^4 / 8R^3. At a depth of 0.2 R that makes some 5 % of the force.
@@ -59,9 +59,9 @@ def profile_height_mm(
 
 
 def hertz(material: BondedLayer, radius_mm: float, depth_mm: float) -> tuple[float, float]:
-    """Force in N and contact radius in mm of a rigid paraboloid on a half-space, no friction.
+    """Return force (N) and contact radius (mm) of a rigid paraboloid on a frictionless half-space.
 
-    Johnson, Contact Mechanics, 1985, eqs. 4.22 and 4.23. The layer's thickness plays no part.
+    Johnson, Contact Mechanics, 1985, eqs. 4.22 and 4.23. The layer thickness is ignored.
     """
     plane = material.young_modulus_mpa / (1.0 - material.poisson_ratio**2)
     return (
@@ -71,15 +71,15 @@ def hertz(material: BondedLayer, radius_mm: float, depth_mm: float) -> tuple[flo
 
 
 def dimitriadis(material: BondedLayer, radius_mm: float, depth_mm: float) -> float:
-    """Force in N of a rigid paraboloid on a bonded layer, no friction.
+    """Return the force (N) of a rigid paraboloid on a frictionless bonded layer.
 
     Dimitriadis et al., Biophysical Journal 82, 2002, eqs. 11 to 13, bonded case: with
     chi = sqrt(R delta)/h, F = F_Hertz (1 - 2 a0/pi chi + 4 a0^2/pi^2 chi^2
     - 8/pi^3 (a0^3 + 4 pi^2/15 b0) chi^3 + 16 a0/pi^4 (a0^3 + 3 pi^2/5 b0) chi^4).
 
     Limits: too soft beyond chi = 0.2. Its coefficients from chi^2 on are too low (Garcia & Garcia,
-    2018, see `garcia`): what this file prints is 2 % at chi = 0.28 and 10 % at chi = 0.56 below the
-    Fourier solution, whatever nu. A 10 mm ball 0.5 mm deep in this pad has chi = 0.4.
+    2018, see `garcia`): the force is 2 % below the Fourier solution at chi = 0.28 and 10 % below at
+    chi = 0.56, for every nu. A 10 mm ball 0.5 mm deep in this pad has chi = 0.4.
     """
     nu = material.poisson_ratio
     a0 = -(1.2876 - 1.4678 * nu + 1.3442 * nu**2) / (1.0 - nu)
@@ -97,10 +97,10 @@ def dimitriadis(material: BondedLayer, radius_mm: float, depth_mm: float) -> flo
 
 
 def garcia(material: BondedLayer, radius_mm: float, depth_mm: float) -> float:
-    """Force in N of a rigid paraboloid on a bonded incompressible layer, no friction.
+    """Return the force (N) of a rigid paraboloid on a frictionless bonded incompressible layer.
 
-    Garcia & Garcia, Biophysical Journal 114, 2018: the series of Dimitriadis with its higher
-    coefficients put right.
+    Garcia & Garcia, Biophysical Journal 114, 2018: the series of Dimitriadis with corrected
+    higher coefficients.
 
     Limits: the coefficients are for nu = 0.5 (those of other nu would be stiffer than the gel:
     use `layer_contact`); within 0.5 % of the Fourier solution to chi = 0.4, 1.5 % at 0.56.
@@ -111,22 +111,22 @@ def garcia(material: BondedLayer, radius_mm: float, depth_mm: float) -> float:
 
 
 def series_parameter(material: BondedLayer, radius_mm: float, depth_mm: float) -> float:
-    """Of the layer formulas: chi = sqrt(R delta) / h."""
+    """Return the parameter of the layer formulas, chi = sqrt(R delta) / h."""
     return math.sqrt(radius_mm * depth_mm) / material.thickness_mm
 
 
 @dataclass(frozen=True)
 class NormalContact:
-    """A frictionless contact on a grid of N x N vertices.
+    """Frictionless contact on a grid of N x N vertices.
 
     Attributes:
-        force_n: sum of the vertex forces.
-        radius_mm: of a circle as large as the touching vertices' cells.
-        vertex_force_n: (N, N) pressing, 0 or more.
-        spacing_mm: of the grid.
-        error_mm: largest gap under a loaded vertex, or penetration beside.
-        layer: what is pressed.
-        convolution: of its kernel on this grid.
+        force_n: total normal force, N.
+        radius_mm: radius of a circle with the area of the contact cells, mm.
+        vertex_force_n: (N, N) compressive normal forces, N, 0 or more.
+        spacing_mm: grid spacing, mm.
+        error_mm: maximum gap under a loaded vertex or penetration at an unloaded one, mm.
+        layer: layer in contact.
+        convolution: convolution with the kernel of the layer on this grid.
     """
 
     force_n: float
@@ -145,19 +145,21 @@ def layer_contact(
     profile: Profile = "paraboloid",
     points: int = 96,
 ) -> NormalContact:
-    """Frictionless rigid paraboloid or ball on a bonded layer: linear elasticity, exact geometry.
+    """Solve the frictionless contact of a rigid paraboloid or ball with a bonded layer.
+
+    Linear elasticity with exact geometry.
 
     Conjugate gradients on the active set (Polonsky & Keer, Wear 231, 1999, for a given depth).
 
     Args:
-        layer: what is pressed.
-        radius_mm: of the indenter.
-        depth_mm: of its lowest point under the surface at rest.
+        layer: bonded layer.
+        radius_mm: indenter radius, mm.
+        depth_mm: depth of its lowest point below the undeformed surface, mm.
         profile: shape of the indenter.
-        points: of the grid on each side; it spans 2.6 Hertz radii.
+        points: grid points per side; the grid spans 2.6 Hertz radii.
 
     Raises:
-        RuntimeError: it did not converge.
+        RuntimeError: the solver does not converge.
     """
     spacing = 2.6 * math.sqrt(radius_mm * depth_mm) / (points - 1)
     convolution = SurfaceConvolution(patch_kernel(layer, points, spacing))
@@ -172,10 +174,11 @@ def layer_contact(
 
 
 def patch_kernel(layer: BondedLayer, points: int, spacing_mm: float) -> SurfaceKernel:
-    """Kernel for forces spread evenly over square cells; normal and tangential are not coupled.
+    """Return the kernel of forces distributed evenly over square cells.
 
-    The half-space's part is integrated in closed form (Love 1929; Johnson, eq. 3.25, and likewise
-    for Cerruti), the base's part is smooth and comes from Hankel transforms of the compliance.
+    The half-space contribution is integrated in closed form (Love 1929; Johnson, eq. 3.25, and
+    analogously for Cerruti). The smooth contribution of the base comes from Hankel transforms of
+    the compliance. The coupling of normal and tangential directions is neglected.
     """
     g, nu = layer.shear_modulus_mpa, layer.poisson_ratio
     lag = np.arange(1 - points, points) * spacing_mm
@@ -195,7 +198,7 @@ def patch_kernel(layer: BondedLayer, points: int, spacing_mm: float) -> SurfaceK
 def _love(
     x: NDArray[np.float64], y: NDArray[np.float64], half: float
 ) -> tuple[NDArray[np.float64], ...]:
-    """Integrals of x^2/r^3, y^2/r^3 and x y/r^3 over a square around (x, y)."""
+    """Return the integrals of x^2/r^3, y^2/r^3 and x y/r^3 over a square around (x, y)."""
     totals = [np.zeros_like(x) for _ in range(3)]
     for a in (-half, half):
         for b in (-half, half):
@@ -207,7 +210,10 @@ def _love(
 
 
 def _base_part(layer: BondedLayer, r: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-    """What the rigid base changes of a point force's field: zz, and xx = mean - split cos 2a."""
+    """Return the effect of the rigid base on a point force: zz, mean and split.
+
+    The tangential components are xx = mean - split cos 2a, with the polar angle a.
+    """
     g, nu = layer.shear_modulus_mpa, layer.poisson_ratio
     node, weight = np.polynomial.legendre.leggauss(HANKEL_POINTS)
     k = 8.0 / layer.thickness_mm * (node + 1.0)
@@ -225,46 +231,50 @@ def _base_part(layer: BondedLayer, r: NDArray[np.float64]) -> tuple[NDArray[np.f
 
 
 def _press(
-    give: Callable[[NDArray[np.float64]], NDArray[np.float64]], goal: NDArray[np.float64]
+    displacement: Callable[[NDArray[np.float64]], NDArray[np.float64]], goal: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], float]:
-    """Forces f >= 0 with give(f) = goal where f > 0 and give(f) >= goal elsewhere."""
+    """Return forces f >= 0 with displacement(f) = goal where f > 0 and >= goal elsewhere."""
     force = np.where(goal > 0, goal, 0.0)
-    force *= (force * goal).sum() / (force * give(force)).sum()
-    way, before = np.zeros_like(goal), 1.0
+    force *= (force * goal).sum() / (force * displacement(force)).sum()
+    direction, before = np.zeros_like(goal), 1.0
     restart = True
     for _ in range(MAX_STEPS):
-        missing = goal - give(force)
+        missing = goal - displacement(force)
         active = force > 0
         error = float(max(np.abs(missing[active]).max(initial=0.0), missing.max()))
         if error < COMPLEMENTARITY * goal.max():
             return force, error
         size = float((missing[active] ** 2).sum())
-        way = np.where(active, missing + (0.0 if restart else size / before) * way, 0.0)
+        direction = np.where(active, missing + (0.0 if restart else size / before) * direction, 0.0)
         before = size
         force = np.maximum(
-            force + (missing * way)[active].sum() / (way * give(way)).sum() * way, 0.0
+            force
+            + (missing * direction)[active].sum()
+            / (direction * displacement(direction)).sum()
+            * direction,
+            0.0,
         )
-        entering = (force <= 0) & (goal - give(force) > 0)
+        entering = (force <= 0) & (goal - displacement(force) > 0)
         restart = bool(entering.any())
         if restart:
-            step = size / (way * give(way)).sum()
-            force = np.where(entering, step * (goal - give(force)), force)
+            step = size / (direction * displacement(direction)).sum()
+            force = np.where(entering, step * (goal - displacement(force)), force)
     raise RuntimeError(f"the contact did not converge: {error:g} mm after {MAX_STEPS} steps")
 
 
 def converged_layer_force(
     layer: BondedLayer, radius_mm: float, depth_mm: float, profile: Profile = "paraboloid"
 ) -> tuple[float, float]:
-    """Force in N extrapolated from two grids, and how much the finer one differs from it."""
+    """Return the force extrapolated from two grids, and its difference to the finer grid, N."""
     coarse, fine = (layer_contact(layer, radius_mm, depth_mm, profile, n).force_n for n in (64, 96))
     best = fine + (fine - coarse) / ((95 / 63) ** 2 - 1.0)
     return best, abs(best - fine)
 
 
 def mindlin_displacement_mm(
-    material: BondedLayer, radius_mm: float, depth_mm: float, friction: float, share: float
+    material: BondedLayer, radius_mm: float, depth_mm: float, friction: float, fraction: float
 ) -> float:
-    """Tangential displacement of a ball on a half-space at a share Q/(mu P) of full sliding.
+    """Return the tangential displacement of a ball on a half-space at Q/(mu P) = fraction, mm.
 
     Cattaneo 1938 and Mindlin 1949; Johnson, eq. 7.42, with one rigid body. Limits: the coupling of
     tangential traction and normal displacement is neglected (exact for nu = 0.5), as is slip
@@ -273,33 +283,34 @@ def mindlin_displacement_mm(
     force, radius = hertz(material, radius_mm, depth_mm)
     g, nu = material.shear_modulus_mpa, material.poisson_ratio
     full = 3.0 * friction * force * (2.0 - nu) / (16.0 * g * radius)
-    return full * (1.0 - (1.0 - share) ** (2.0 / 3.0))
+    return full * (1.0 - (1.0 - fraction) ** (2.0 / 3.0))
 
 
 def layer_partial_slip(
     contact: NormalContact, friction: float, displacement_mm: float
 ) -> tuple[float, float]:
-    """Tangential force in N, and stuck share of the contact, of an indenter moved along x.
+    """Return the tangential force (N) and the stick fraction of the contact of a shifted indenter.
 
-    The tractions minimise elastic energy minus work under |t| <= mu p (the normal forces are held:
-    no coupling, as in Mindlin's theory); accelerated projected gradients (Beck & Teboulle 2009).
+    The tractions minimise elastic energy minus work under |t| <= mu p, with constant normal forces
+    (no coupling, as in Mindlin's theory). Solver: accelerated projected gradients (Beck &
+    Teboulle 2009).
     """
     bound = friction * contact.vertex_force_n
     active = bound > 0
     convolution = contact.convolution
 
-    def give(t: NDArray[np.float64]) -> NDArray[np.float64]:
+    def displacement(t: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.stack([sum(convolution.component(t[j], i, j) for j in (0, 1)) for i in (0, 1)])
 
     probe = np.stack([active, 0 * active]).astype(float)
     for _ in range(15):
-        probe = give(probe) * active
+        probe = displacement(probe) * active
         stiffest = float(np.sqrt((probe**2).sum()))
         probe /= stiffest
     traction, ahead, weight = np.zeros((2, *bound.shape)), np.zeros((2, *bound.shape)), 1.0
     goal = np.stack([np.full(bound.shape, displacement_mm), np.zeros(bound.shape)])
     for _ in range(MAX_STEPS):
-        new = ahead + (goal - give(ahead)) / (1.02 * stiffest)
+        new = ahead + (goal - displacement(ahead)) / (1.02 * stiffest)
         size = np.hypot(new[0], new[1])
         new *= np.where(active, np.minimum(1.0, bound / np.maximum(size, 1e-30)), 0.0)
         if (np.abs(new - traction)).sum() < 1e-7 * bound.sum():
@@ -312,9 +323,9 @@ def layer_partial_slip(
 
 
 def main() -> int:
-    """Compare and print."""
+    """Compare the solutions, and print tables or JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a few cases, some seconds")
+    parser.add_argument("--quick", action="store_true", help="a few cases, in some seconds")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     options = parser.parse_args()
     layers = measure_layers(options.quick)
@@ -333,15 +344,15 @@ def main() -> int:
     if options.json:
         dump(figures)
         return 0
-    print_rows("bonded layer: closed formula beside the Fourier solution, paraboloid", layers)
+    print_rows("bonded layer: closed-form formula and Fourier solution, paraboloid", layers)
     print_validity(layers)
-    print_rows("nearly incompressible layer: formulas beside the Fourier solution", incompressible)
-    print_rows("Fourier solution on a metre of gel beside the half-space", checks)
+    print_rows("nearly incompressible layer: formulas and Fourier solution", incompressible)
+    print_rows("Fourier solution on a layer of one metre and half-space solution", checks)
     return 0
 
 
 def measure_layers(quick: bool) -> list[dict[str, Any]]:
-    """Both solutions of the layer, and what a true ball makes of it."""
+    """Compare the layer formula with the Fourier solutions of a paraboloid and of a ball."""
     rows = []
     for nu in POISSON_RATIOS[1:2] if quick else POISSON_RATIOS:
         layer = BondedLayer(PAD_MM, PAD_MPA, nu)
@@ -370,7 +381,7 @@ def measure_layers(quick: bool) -> list[dict[str, Any]]:
 
 
 def measure_incompressible() -> list[dict[str, Any]]:
-    """Both formulas for nu = 0.5 beside the Fourier solution at 0.499."""
+    """Compare both formulas for nu = 0.5 with the Fourier solution at nu = 0.499."""
     layer = BondedLayer(PAD_MM, PAD_MPA, NEARLY_INCOMPRESSIBLE)
     rows = []
     for radius, depth in ((2.5, 0.1), (5.0, 0.2), (5.0, 0.5), (10.0, 0.5)):
@@ -391,7 +402,7 @@ def measure_incompressible() -> list[dict[str, Any]]:
 
 
 def print_validity(rows: list[dict[str, Any]]) -> None:
-    """Where the formula leaves the Fourier solution by more than `AGREEMENT_PERCENT`."""
+    """Print from which chi the formula differs by more than `AGREEMENT_PERCENT`."""
     for nu in sorted({row["nu"] for row in rows}):
         bad = [
             r["chi"]
@@ -403,7 +414,7 @@ def print_validity(rows: list[dict[str, Any]]) -> None:
 
 
 def measure_half_space() -> list[dict[str, Any]]:
-    """The Fourier contact where Hertz and Mindlin know the answer: a layer of a metre."""
+    """Compare the Fourier solution on a layer of one metre with Hertz and Mindlin."""
     layer = BondedLayer(1000.0, PAD_MPA, 0.48)
     radius, depth, friction = 5.0, 0.05, 0.5
     contact = layer_contact(layer, radius, depth, points=80)
@@ -412,20 +423,20 @@ def measure_half_space() -> list[dict[str, Any]]:
         _check("hertz_force", contact.force_n, force),
         _check("hertz_radius", contact.radius_mm, contact_radius),
     ]
-    for share in (0.3, 0.6, 0.9):
-        move = mindlin_displacement_mm(layer, radius, depth, friction, share)
-        found, stuck = layer_partial_slip(contact, friction, move)
-        rows.append(_check(f"mindlin_force_{share}", found, share * friction * force))
-        rows.append(_check(f"mindlin_stuck_{share}", stuck, (1 - share) ** (2 / 3)))
+    for fraction in (0.3, 0.6, 0.9):
+        move = mindlin_displacement_mm(layer, radius, depth, friction, fraction)
+        value, stuck = layer_partial_slip(contact, friction, move)
+        rows.append(_check(f"mindlin_force_{fraction}", value, fraction * friction * force))
+        rows.append(_check(f"mindlin_stuck_{fraction}", stuck, (1 - fraction) ** (2 / 3)))
     return rows
 
 
-def _check(case: str, found: float, expected: float) -> dict[str, Any]:
+def _check(case: str, value: float, expected: float) -> dict[str, Any]:
     return {
         "case": case,
-        "found": round(found, 5),
+        "found": round(value, 5),
         "expected": round(expected, 5),
-        "off_percent": round(100 * (found / expected - 1), 2),
+        "off_percent": round(100 * (value / expected - 1), 2),
     }
 
 

@@ -1,14 +1,14 @@
-"""The demonstration as a stranger's first command: cold caches, one core, a busy machine.
+"""The demonstration as first command of a new user: cold caches, one core, a busy machine.
 
     python benchmarks/first_run.py [--quick] [--json] [--only CASE]
 
 CASE is one of
   cold      `tacdiff demo` with empty kernel caches, on all cores
   one_core  the same on one core
-  busy      the same on one core with two busy loops beside it
-  warm      in a second clone of the sources, with the caches that `cold` left (or fills itself)
-  tests     the tests that start nodes, as in `busy`; only where it is asked for
---quick records one run of the virtual arm on one core instead, with an empty cache.
+  busy      the same on one core with two concurrent busy loops
+  warm      in a second clone of the sources with the caches of `cold` (or its own first run)
+  tests     the tests that start nodes, as in `busy`; runs only on request
+--quick records only one run of the virtual arm on one core with an empty cache.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ CACHES = ("TACDIFF_CACHE_DIR", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR", "DRJIT_CACHE
 
 
 def main() -> int:
-    """Measure and print."""
+    """Measure, and print tables or JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one recorded run on one core")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
@@ -57,19 +57,19 @@ def main() -> int:
 
 
 def measure(names: list[str]) -> Part:
-    """Run the cases one after the other; figures that need several come from those that ran."""
+    """Run the cases one after the other and return their rows and the available figures."""
     with tempfile.TemporaryDirectory(prefix="first_run") as scratch:
         rows = [{"case": name, **CASES[name](Path(scratch))} for name in names]
     passed = {row["case"]: row["passes"] for row in rows}
     seconds = {row["case"]: row["seconds"] for row in rows}
-    found = {
+    candidates = {
         "cold_demo_passes": passed.get("cold"),
         "cold_demo_seconds": seconds.get("cold"),
         "one_core_demo_passes": passed.get("one_core"),
         "busy_demo_passes": passed.get("busy"),
         "warm_demo_seconds": seconds.get("warm"),
     }
-    figures = {name: value for name, value in found.items() if value is not None}
+    figures = {name: value for name, value in candidates.items() if value is not None}
     whole = [row for row in rows if row["passes"]]
     if whole:
         figures["images_lost"] = max(row["images_lost"] for row in whole)
@@ -80,7 +80,7 @@ def measure(names: list[str]) -> Part:
 
 
 def measure_quick(_options: argparse.Namespace) -> Part:
-    """One recorded run of virtual arm and generated images, cold, on one core."""
+    """Record one run of the virtual arm with generated images, cold cache, one core."""
     import cv2
     import numpy as np
 
@@ -99,23 +99,23 @@ def measure_quick(_options: argparse.Namespace) -> Part:
 
 
 def measure_cold(scratch: Path) -> dict[str, Any]:
-    """All cores, nothing compiled."""
+    """Run the demonstration on all cores with an empty cache."""
     return demo(scratch, "cold", home(scratch, "cold"))
 
 
 def measure_one_core(scratch: Path) -> dict[str, Any]:
-    """One core, nothing compiled."""
+    """Run the demonstration on one core with an empty cache."""
     return demo(scratch, "one_core", home(scratch, "one_core"), ONE_CORE)
 
 
 def measure_busy(scratch: Path) -> dict[str, Any]:
-    """One core shared with busy loops, nothing compiled."""
+    """Run the demonstration on one core shared with busy loops, with an empty cache."""
     with busy_loops():
         return demo(scratch, "busy", home(scratch, "busy"), ONE_CORE)
 
 
 def measure_warm(scratch: Path) -> dict[str, Any]:
-    """Another clone, whose path no cache has seen."""
+    """Run the demonstration from a clone at a new path with warm caches."""
     cold = scratch / "home_cold"
     if not cold.exists():
         demo(scratch, "fill", home(scratch, "cold"))
@@ -123,7 +123,7 @@ def measure_warm(scratch: Path) -> dict[str, Any]:
 
 
 def measure_tests(_options: argparse.Namespace) -> Part:
-    """The tests that start nodes, on one core shared with busy loops."""
+    """Run the tests that start nodes on one core shared with busy loops."""
     with tempfile.TemporaryDirectory(prefix="first_run") as scratch, busy_loops():
         environment = {key: value for key, value in os.environ.items() if key not in CACHES}
         environment["HOME"] = str(home(Path(scratch), "tests"))
@@ -150,14 +150,14 @@ CASES = {
 
 
 def home(scratch: Path, name: str) -> Path:
-    """An empty home folder."""
+    """Create and return an empty home folder."""
     folder = scratch / f"home_{name}"
     folder.mkdir()
     return folder
 
 
 def clone(folder: Path) -> Path:
-    """A copy of the sources without what Python compiled beside them."""
+    """Copy the sources without compiled files."""
     for name in COPIED:
         shutil.copytree(
             ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.nb?")
@@ -173,7 +173,16 @@ def demo(
     further: list[str] | None = None,
     sources: Path = ROOT,
 ) -> dict[str, Any]:
-    """Run `tacdiff demo` from some sources with a home folder of its own; how it ended."""
+    """Run `tacdiff demo` and return its outcome.
+
+    Args:
+        scratch: folder for the output.
+        name: name of the case.
+        home_folder: home folder of the process.
+        prefix: command that starts the program, such as `taskset`.
+        further: further arguments of the demonstration.
+        sources: folder of the sources.
+    """
     environment = {key: value for key, value in os.environ.items() if key not in CACHES}
     environment["HOME"] = str(home_folder)
     command = [*prefix, sys.executable, "-c", RUN, str(sources), "demo", "--json"]
@@ -206,7 +215,7 @@ def _last_object(text: str) -> dict[str, Any]:
 
 @contextmanager
 def busy_loops() -> Iterator[None]:
-    """Processes that take what the first core gives."""
+    """Run busy processes on the first core."""
     loops = [
         subprocess.Popen([*ONE_CORE, sys.executable, "-c", "while True: pass"])
         for _ in range(BUSY_LOOPS)

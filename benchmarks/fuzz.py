@@ -1,9 +1,9 @@
-"""Changed files to every reader, for minutes: no traceback, no hang, no gigabytes.
+"""Feeds mutated files to every reader and reports tracebacks, hangs, crashes and memory growth.
 
     python benchmarks/fuzz.py [--seconds 600] [--reader NAME ...] [--seed N] [--keep DIR]
 
-Each reader runs in a process of its own with bounded memory, which is started again where it
-hangs or ends. Inputs that fail are kept in DIR, and the exit code is 1.
+Each reader runs in a separate process with bounded memory, which is restarted if it hangs or ends.
+Inputs that fail are saved in DIR, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "test" / "fuzz"))
 from fuzz_readers import READERS
 from fuzz_trials import MAX_WAIT_S, make_input, read_input
 
-START_S = 120.0  # in which a process imports what it needs
-ADDRESS_SPACE_BYTES = 4 * 2**30  # beyond what a process needs for valid inputs
+START_S = 120.0  # time limit for the imports of a process
+ADDRESS_SPACE_BYTES = 4 * 2**30  # limit in addition to the address space for valid inputs
 COLUMNS = ("inputs", "accepted", "refused", "traceback", "hang", "memory", "crash")
 
 
 @dataclass
 class Tally:
-    """What came of a reader's inputs.
+    """Outcomes of the inputs of one reader.
 
     Attributes:
-        counts: inputs by what came of them.
-        growth_mb: largest growth of resident memory by one input.
-        seconds: longest time of one input.
-        failures: one line each.
+        counts: number of inputs by outcome.
+        growth_mb: maximum growth of resident memory by one input, MB.
+        seconds: maximum duration of one input, s.
+        failures: one line per failed input.
     """
 
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COLUMNS, 0))
@@ -49,7 +49,7 @@ class Tally:
     failures: list[str] = field(default_factory=list)
 
     def add(self, kind: str, seconds: float, growth_mb: float) -> None:
-        """Count one input."""
+        """Add the outcome of one input."""
         self.counts["inputs"] += 1
         self.counts[kind] += 1
         self.seconds = max(self.seconds, seconds)
@@ -57,7 +57,7 @@ class Tally:
 
 
 def main() -> int:
-    """Run all readers, or one of them as a child; 1 where one failed."""
+    """Run all readers, or one reader as child process; return 1 if a reader failed."""
     options = _options()
     if options.child:
         _work(options.child, options.seed, options.first, options.seconds)
@@ -76,7 +76,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--seconds", type=float, default=600.0, help="of each reader")
+    parser.add_argument("--seconds", type=float, default=600.0, help="duration for each reader, s")
     parser.add_argument("--reader", action="append", choices=list(READERS))
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "tacdiff_fuzz")
@@ -86,7 +86,7 @@ def _options() -> argparse.Namespace:
 
 
 def _fuzz(name: str, seed: int, seconds: float, keep: Path) -> Tally:
-    """Run a reader until its time is over; its process is replaced where it ends before."""
+    """Run a reader for some seconds; restart its process if it ends earlier."""
     tally = Tally()
     end = time.monotonic() + seconds
     first = 0
@@ -124,7 +124,7 @@ def _count(
 
 
 def _child_events(name: str, seed: int, first: int, seconds: float) -> Iterator[dict[str, Any]]:
-    """What a child reports; at last a `reason` where it hung or ended before its time."""
+    """Yield the reports of a child, and finally a `reason` if it hung or crashed."""
     options = ["--seed", str(seed), "--first", str(first), "--seconds", str(seconds)]
     command = [sys.executable, __file__, "--child", name, *options]
     with tempfile.TemporaryFile() as errors:
@@ -149,7 +149,7 @@ def _child_events(name: str, seed: int, first: int, seconds: float) -> Iterator[
 
 
 def _work(name: str, seed: int, first: int, seconds: float) -> None:
-    """Body of a child: read changed inputs and report each before and after."""
+    """Run a child: read mutated inputs and report each one before and after reading."""
     reader = READERS[name]
     with tempfile.TemporaryDirectory() as beside:
         valid = _valid_input(name, Path(beside))
@@ -174,7 +174,7 @@ def _valid_input(name: str, beside: Path) -> Path:
 
 
 def _print_table(tallies: dict[str, Tally]) -> None:
-    """Markdown, as in `docs/fuzzing.md`."""
+    """Print the Markdown table of `docs/fuzzing.md`."""
     print("| reader | " + " | ".join(COLUMNS) + " | largest growth (MB) | slowest (s) |")
     print("| --- |" + " ---: |" * (len(COLUMNS) + 2))
     for name, tally in tallies.items():

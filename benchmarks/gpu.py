@@ -1,10 +1,10 @@
-"""What a graphics card does: first and later inversions, a stream, images, gradients, training.
+"""Speed on a graphics card: first and later inversions, a stream, images, gradients, training.
 
     python benchmarks/gpu.py [--quick] [--json] [--card] [--only PART]
 
-Every part runs in processes of its own with an empty folder for kernels, once on the card and, for
-the choice in `optics/variant.py`, once on the processor (keys that begin with `llvm_`). Five
-minutes in all, two with --card. Without a card it says so and exits with 2.
+Every part runs in a separate process with an empty kernel cache, once on the card and once on the
+processor (keys that begin with `llvm_`), which supports the choice in `optics/variant.py`. It takes
+five minutes, with --card two. Without a card, the exit code is 2.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from tables import dump, print_rows
 
 from tacdiff_ros.mechanics.imprint import Imprint, imprint_surface
-from tacdiff_ros.optics.variant import CUDA, LLVM, card_names
+from tacdiff_ros.optics.variant import CUDA, LLVM, gpu_names
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_file import default_sensor
 
@@ -46,28 +46,30 @@ TRIALS, BATCH = 5, 16
 
 
 def main() -> int:
-    """Measure and print."""
+    """Measure, and print tables or JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer repetitions")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    parser.add_argument("--card", action="store_true", help="not on the processor as well")
+    parser.add_argument(
+        "--card", action="store_true", help="measure only on the card, not on the processor"
+    )
     parser.add_argument("--only", choices=list(PARTS), help="one part")
     parser.add_argument("--part", choices=list(PARTS), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.part:
         dump(PARTS[options.part](options.quick))
         return 0
-    cards = card_names()
+    cards = gpu_names()
     if not cards:
-        print("no graphics card: no NVIDIA driver answers on this machine", file=sys.stderr)
+        print("no graphics card: this machine has no working NVIDIA driver", file=sys.stderr)
         return 2
     figures: dict[str, Any] = {"card": cards[0], "cores": os.cpu_count()}
     for part in [options.only] if options.only else list(PARTS):
         for variant in (CUDA,) if options.card or part == "training" else (CUDA, LLVM):
             prefix = "llvm_" if variant == LLVM else ""
-            found = in_process(part, variant, options.quick)
-            figures |= {prefix + key: value for key, value in found.items()}
-            print(f"{part} {variant}: {found}", file=sys.stderr, flush=True)
+            part_figures = in_process(part, variant, options.quick)
+            figures |= {prefix + key: value for key, value in part_figures.items()}
+            print(f"{part} {variant}: {part_figures}", file=sys.stderr, flush=True)
     if options.json:
         dump(figures)
     else:
@@ -76,7 +78,7 @@ def main() -> int:
 
 
 def in_process(part: str, variant: str, quick: bool) -> dict[str, Any]:
-    """Figures of a part, from a process that finds no kernel of an earlier one."""
+    """Measure a part in a process with empty kernel caches and return its figures."""
     with tempfile.TemporaryDirectory() as home:
         environment = {
             **os.environ,
@@ -107,7 +109,7 @@ def in_process(part: str, variant: str, quick: bool) -> dict[str, Any]:
 
 
 def measure_inversion(quick: bool) -> dict[str, Any]:
-    """First and later inversions of an image, and a stream; images by the same sensor file."""
+    """Measure first and later inversions of an image, and a stream, with the default sensor."""
     images = ball_images()
     compiled = Compiled()
     start = time.perf_counter()
@@ -139,14 +141,14 @@ def _inverter(reference: Any, stream: bool) -> Inverter:
 
 
 def measure_images(quick: bool) -> dict[str, Any]:
-    """Images of 320x240 with shadows at four samples a pixel, and maps; another surface each."""
+    """Measure images of 320x240 with shadows, and maps; each with a new surface."""
     renderer, surfaces = pressed_renderer()
     compiled = Compiled()
     first = seconds(renderer.image)
     first_maps = seconds(renderer.maps)
     figures = compiled.figures("images")
     repetitions = 20 if quick else 60
-    show = milliseconds(repetitions, lambda k: renderer.show(surfaces[k % 4]))
+    show = milliseconds(repetitions, lambda k: renderer.set_surface(surfaces[k % 4]))
     return {
         "first_image_s": round(first, 2),
         "first_maps_s": round(first_maps, 2),
@@ -154,26 +156,26 @@ def measure_images(quick: bool) -> dict[str, Any]:
         "render_ms": milliseconds(
             repetitions,
             lambda k: renderer.image(_settings(2, k)),
-            lambda k: renderer.show(surfaces[k % 4]),
+            lambda k: renderer.set_surface(surfaces[k % 4]),
         ),
         "render_1_sample_ms": milliseconds(
             repetitions,
             lambda k: renderer.image(_settings(1, k)),
-            lambda k: renderer.show(surfaces[k % 4]),
+            lambda k: renderer.set_surface(surfaces[k % 4]),
         ),
         "maps_ms": milliseconds(
-            repetitions, lambda k: renderer.maps(), lambda k: renderer.show(surfaces[k % 4])
+            repetitions, lambda k: renderer.maps(), lambda k: renderer.set_surface(surfaces[k % 4])
         ),
         **figures,
     }
 
 
 def measure_gradients(quick: bool) -> dict[str, Any]:
-    """Image, loss and gradient of all vertices at one sample a pixel, with shadows."""
+    """Measure image, loss and gradient of all vertices at one sample per pixel, with shadows."""
     import drjit as dr
 
     renderer, surfaces = pressed_renderer()
-    renderer.show(surfaces[2])
+    renderer.set_surface(surfaces[2])
     compiled = Compiled()
 
     def work(k: int) -> None:
@@ -182,7 +184,7 @@ def measure_gradients(quick: bool) -> dict[str, Any]:
 
     first = seconds(lambda: work(0))
     figures = compiled.figures("gradients")
-    value = milliseconds(20 if quick else 60, work, lambda k: renderer.show(surfaces[k % 4]))
+    value = milliseconds(20 if quick else 60, work, lambda k: renderer.set_surface(surfaces[k % 4]))
     return {
         "first_forward_backward_s": round(first, 2),
         "forward_backward_ms": value,
@@ -191,28 +193,28 @@ def measure_gradients(quick: bool) -> dict[str, Any]:
 
 
 def squared_difference(image: Any) -> Any:
-    """What a pixel adds to the loss."""
+    """Return the contribution of each pixel to the loss."""
     import drjit as dr
 
     return dr.squared_norm(image - 0.4)
 
 
 def measure_parameters(quick: bool) -> dict[str, Any]:
-    """An image and its derivative by the lights, forward, as calibration takes it."""
+    """Measure an image and its forward derivative by the lights, as in the calibration."""
     import drjit as dr
     import mitsuba as mi
 
     renderer, surfaces = pressed_renderer()
-    renderer.show(surfaces[2])
+    renderer.set_surface(surfaces[2])
     compiled = Compiled()
     name = "lights.centre_mm"
-    still = mi.Float(renderer.parameters[name])
+    base = mi.Float(renderer.parameters[name])
 
     def work(k: int) -> None:
-        lights = mi.Float(still)
+        lights = mi.Float(base)
         dr.enable_grad(lights)
         renderer.parameters[name] = lights
-        image = renderer.draw(_settings(1, k))
+        image = renderer.render(_settings(1, k))
         dr.forward(lights)
         dr.eval(image, dr.grad(image))
         dr.sync_thread()
@@ -227,23 +229,23 @@ def measure_parameters(quick: bool) -> dict[str, Any]:
 
 
 def measure_training(quick: bool) -> dict[str, Any]:
-    """Steps a second, in all, from a dataset on disk and from memory."""
+    """Measure training steps per second, from a dataset on disk and from memory."""
     from tacdiff_ros.dataset.pairs import SamplePairs, reference_pair
     from tacdiff_ros.dataset.reader import SampleReader
     from tacdiff_ros.dataset.store import open_dataset
-    from tacdiff_ros.translation.training import Untouched
+    from tacdiff_ros.translation.training import ReferenceSample
 
     with tempfile.TemporaryDirectory() as folder:
         write_dataset(Path(folder) / "data")
         opened = open_dataset(Path(folder) / "data")
         readers = [SampleReader(opened, split) for split in ("train", "validation")]
-        untouched = Untouched(*reference_pair(readers[0], "nocs+light"))
-        disk = [SamplePairs(reader, "nocs+light", kept_bytes=0) for reader in readers]
+        reference = ReferenceSample(*reference_pair(readers[0], "nocs+light"))
+        disk = [SamplePairs(reader, "nocs+light", cache_bytes=0) for reader in readers]
         memory = [InMemory(pairs) for pairs in disk]
         steps = 400 if quick else 1000
-        train_seconds(memory, untouched, 40)  # libraries of the card load
-        from_memory = train_seconds(memory, untouched, steps)
-        from_disk = train_seconds(disk, untouched, steps)
+        train_seconds(memory, reference, 40)  # loads the libraries of the card
+        from_memory = train_seconds(memory, reference, steps)
+        from_disk = train_seconds(disk, reference, steps)
     return {
         "train_samples": len(disk[0]),
         "train_steps": steps,
@@ -253,7 +255,7 @@ def measure_training(quick: bool) -> dict[str, Any]:
 
 
 class InMemory:
-    """Samples of a dataset, all read."""
+    """Samples of a dataset, loaded into memory."""
 
     def __init__(self, pairs: SamplePairs) -> None:
         self.divisors = pairs.divisors
@@ -267,12 +269,12 @@ class InMemory:
         return self._first
 
     def stored(self, number: int) -> Any:
-        """As it is stored."""
+        """Return a sample as it is stored."""
         return self._stored[number]
 
 
-def train_seconds(pairs: list[Any], untouched: Any, steps: int) -> float:
-    """Of a training of the small generator, reading included; one validation."""
+def train_seconds(pairs: list[Any], reference: Any, steps: int) -> float:
+    """Return the duration of a training of the small generator with one validation, s."""
     from tacdiff_ros.translation.network_settings import NetworkSettings
     from tacdiff_ros.translation.training import train_generator
     from tacdiff_ros.translation.training_settings import TrainingSettings
@@ -283,12 +285,12 @@ def train_seconds(pairs: list[Any], untouched: Any, steps: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         network = NetworkSettings(kind="nocs+light")
         return seconds(
-            lambda: train_generator(network, settings, *pairs, untouched, Path(folder) / "model")
+            lambda: train_generator(network, settings, *pairs, reference, Path(folder) / "model")
         )
 
 
 def write_dataset(folder: Path) -> None:
-    """A dataset as `tacdiff dataset` writes it, of balls' imprints: no mechanics to wait for."""
+    """Write a dataset in the format of `tacdiff dataset`, of imprints without mechanics."""
     from tacdiff_ros.dataset.plan import DatasetPlan
     from tacdiff_ros.dataset.store import gel_size, open_or_create, write_group
     from tacdiff_ros.dataset.trial_work import make_trial, write_sensor_group
@@ -316,10 +318,10 @@ def write_dataset(folder: Path) -> None:
 
 
 class Compiled:
-    """Kernels that are compiled from now on."""
+    """Record of the kernels compiled since its creation."""
 
     def __init__(self) -> None:
-        """Record kernels."""
+        """Start the recording."""
         from tacdiff_ros.optics.variant import start_mitsuba
 
         start_mitsuba()
@@ -329,7 +331,7 @@ class Compiled:
         dr.kernel_history_clear()
 
     def figures(self, name: str) -> dict[str, Any]:
-        """Seconds in the compiler, in all and for the slowest kernel; ends the recording."""
+        """Stop recording; return the compilation time of all kernels and of the slowest one, s."""
         import drjit as dr
 
         times = [
@@ -337,7 +339,7 @@ class Compiled:
             for kernel in dr.kernel_history()
             if kernel["type"] == dr.KernelType.JIT and not kernel["cache_hit"]
         ]
-        dr.set_flag(dr.JitFlag.KernelHistory, False)  # costs time itself
+        dr.set_flag(dr.JitFlag.KernelHistory, False)  # recording takes time
         return {
             f"{name}_compile_s": round(sum(times), 2),
             f"{name}_longest_compile_s": round(max(times, default=0.0), 2),
@@ -345,23 +347,23 @@ class Compiled:
 
 
 def pressed_renderer() -> tuple[Renderer, list[GelSurface]]:
-    """A renderer of the default sensor, and balls' imprints on one grid."""
+    """Return a renderer of the default sensor, and imprints of balls on one grid."""
     from tacdiff_ros.optics.renderer import Renderer
 
     model = default_sensor()
     surfaces = [imprint_surface(model.gel, ball, SPACING_MM) for ball in BALLS]
     renderer = Renderer(model)
-    renderer.show(surfaces[0])
+    renderer.set_surface(surfaces[0])
     return renderer, surfaces
 
 
 def ball_images() -> list[Any]:
-    """(H, W, 3) uint8 of the untouched gel and of presses, from another process."""
+    """Return (H, W, 3) uint8 images of the undeformed gel and of presses, made in a process."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "images.npy"
         code = (
             "import sys, numpy; sys.path.insert(0, sys.argv[1]); import gpu; "
-            "numpy.save(sys.argv[2], gpu.draw_images())"
+            "numpy.save(sys.argv[2], gpu.render_images())"
         )
         here = str(Path(__file__).resolve().parent)
         home = {**os.environ, "TACDIFF_CACHE_DIR": f"{folder}/cache"}
@@ -369,15 +371,15 @@ def ball_images() -> list[Any]:
         return list(np.load(path))
 
 
-def draw_images() -> Any:
-    """The images of `ball_images`."""
+def render_images() -> Any:
+    """Render the images of `ball_images`."""
     from tacdiff_ros.optics.simulate import to_uint8
 
     renderer, surfaces = pressed_renderer()
     gel = renderer.model.gel
     images = []
     for surface in (GelSurface.flat(gel.width_mm, gel.height_mm, 9, 11), *surfaces):
-        renderer.show(surface)
+        renderer.set_surface(surface)
         images.append(to_uint8(renderer.image()))
     return np.stack(images)
 
@@ -389,7 +391,7 @@ def _settings(samples: int, seed: int) -> Any:
 
 
 def seconds(work: Callable[[], Any]) -> float:
-    """Time that work takes."""
+    """Return the duration of a function call, s."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
@@ -398,7 +400,7 @@ def seconds(work: Callable[[], Any]) -> float:
 def milliseconds(
     repetitions: int, work: Callable[[int], Any], prepare: Callable[[int], Any] | None = None
 ) -> float:
-    """Median time of work that changes from time to time; without what prepares it."""
+    """Return the median duration of `work(k)` without `prepare(k)`, ms."""
     times = []
     for k in range(repetitions + 2):
         if prepare is not None:

@@ -39,12 +39,12 @@ DEFAULT_STEP = 5e-3
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """How a gradient compares with finite differences along one random direction.
+    """Comparison of a gradient with finite differences along one random direction.
 
     Attributes:
-        slope: least-squares factor from gradient to difference; 1 is right.
-        lowpass_error: RMS of their low-passed (5 x 5) deviation over that of the difference.
-        reverse_error: relative deviation of reverse from forward mode on a random image.
+        slope: least-squares factor from gradient to finite difference, ideally 1.
+        lowpass_error: relative RMS error of the gradient after a 5 x 5 low-pass filter.
+        reverse_error: relative difference of reverse and forward mode on a random image.
     """
 
     slope: float
@@ -53,7 +53,7 @@ class GradientCheck:
 
 
 def step_of(name: str) -> float:
-    """Finite-difference step of a parameter."""
+    """Return the finite-difference step of a parameter."""
     endings = [ending for ending in STEPS if name.endswith(ending)]
     return STEPS[max(endings, key=len)] if endings else DEFAULT_STEP
 
@@ -66,15 +66,15 @@ def check_gradient(
     step: float | None = None,
     direction: NDArray[np.float64] | None = None,
 ) -> GradientCheck:
-    """Gradient of the image by one parameter, along a random direction of its values.
+    """Compare the image derivative by one parameter with a central finite difference.
 
     Args:
-        renderer: shows the sensor and surface to check at.
-        name: of a parameter, or `surface.position` for the vertices.
-        settings: of the images; one seed for all of them.
-        seed: of the direction.
-        step: of the difference, in the parameter's unit.
-        direction: instead of a random one, one value per parameter value.
+        renderer: renderer with sensor and surface at which the derivative is taken.
+        name: parameter name, or `surface.position` for the vertices.
+        settings: render settings; all images use one seed.
+        seed: seed of the random direction.
+        step: finite-difference step in the unit of the parameter; None for its default.
+        direction: direction with one entry per parameter value; None for a random one.
     """
     base = np.array(dr.detach(_get(renderer, name)), np.float64)
     random = np.random.default_rng(seed)
@@ -107,7 +107,7 @@ def check_gradient(
 
 
 def parameter_names(renderer: Renderer) -> list[str]:
-    """All continuous parameters of a renderer, the vertices included."""
+    """Return the names of all continuous parameters of a renderer, including the vertices."""
     return [*renderer.parameters, VERTICES]
 
 
@@ -119,18 +119,18 @@ def _gradients(
     cotangent: NDArray[np.float64],
     settings: RenderSettings,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Forward mode along the direction (pixels x 3), and reverse mode of a random image."""
+    """Return the (pixels, 3) forward derivative and the reverse gradient of a random image."""
     values = mi.Float(base.astype(np.float32))
     dr.enable_grad(values)
     _set(renderer, name, values)
-    image = renderer.draw(settings)
+    image = renderer.render(settings)
     dr.set_grad(values, mi.Float(direction.astype(np.float32)))
     dr.forward_to(image)
     forward = np.stack([np.array(dr.grad(channel), np.float64) for channel in image], axis=-1)
     values = mi.Float(base.astype(np.float32))
     dr.enable_grad(values)
     _set(renderer, name, values)
-    image = renderer.draw(settings)
+    image = renderer.render(settings)
     weights = mi.Color3f(*(mi.Float(part.astype(np.float32)) for part in cotangent))
     dr.backward(dr.sum(dr.dot(image, weights)))
     return forward, np.array(dr.grad(values), np.float64)
@@ -147,6 +147,6 @@ def _get(renderer: Renderer, name: str) -> mi.Float:
 
 def _set(renderer: Renderer, name: str, values: mi.Float) -> None:
     if name == VERTICES:
-        renderer.mesh.move(values)
+        renderer.mesh.set_vertices(values)
     else:
         renderer.parameters[name] = values

@@ -1,4 +1,4 @@
-"""Messages that nobody should send: undecodable bytes, and fields with values out of any range."""
+"""Invalid ROS messages: undecodable bytes, and fields with values out of range."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ HEADER = b"\x00\x01\x00\x00"
 
 
 def hostile_messages(message_type: Any) -> Iterator[tuple[str, Any]]:
-    """Names and messages of a type that can be sent: its default, and fields out of range."""
+    """Yield names and valid messages of a type: its default, and fields out of range."""
     yield "default", message_type()
     for name, value in FLOATS.items():
         message = message_type()
@@ -52,7 +52,7 @@ def hostile_messages(message_type: Any) -> Iterator[tuple[str, Any]]:
 
 
 def hostile_bytes(message_type: Any, seed: int = 0) -> Iterator[tuple[str, bytes]]:
-    """Names and bytes to be sent as if they were serialised messages of a type."""
+    """Yield names and byte strings to be sent as serialised messages of a type."""
     random = np.random.default_rng(seed)
     whole = serialize_message(message_type())
     yield "no bytes", b""
@@ -66,19 +66,19 @@ def hostile_bytes(message_type: Any, seed: int = 0) -> Iterator[tuple[str, bytes
         yield name, serialize_message(message)
     for number in range(MUTATIONS):
         mutated = bytearray(whole)
-        for place in random.integers(0, len(mutated), 1 + number % 4):
-            mutated[place] = int(random.integers(256))
+        for index in random.integers(0, len(mutated), 1 + number % 4):
+            mutated[index] = int(random.integers(256))
         yield f"mutated {number}", bytes(mutated)
 
 
 def fill(message: Any, number: float, whole: int, text: str) -> None:
-    """Set every field of a message, nested ones too.
+    """Set every field of a message, including nested fields.
 
     Args:
         message: message to change.
         number: value of all floats.
-        whole: 0 for the smallest integers, 1 for the largest.
-        text: value of all strings, cut where a field is bounded.
+        whole: 0 for the minimum of all integers, 1 for the maximum.
+        text: value of all strings, truncated if a field is bounded.
     """
     names = [name.lstrip("_") for name in message.__slots__ if name != "_check_fields"]
     for name, kind in zip(names, message.SLOT_TYPES, strict=True):

@@ -1,9 +1,9 @@
-"""Inversion against surfaces whose truth is known, real balls, and the clock.
+"""Accuracy of the inversion on virtual sensors and real balls, and its speed.
 
     python benchmarks/inversion.py [--quick] [--json] [--only PART] [--units N] [--data DIR]
 
-Virtual units are kept in the user's cache; making them takes the path tracer hours. In full some
-minutes beyond that; --quick under a minute once a unit is there.
+Virtual sensors are cached; creating them takes the path tracer hours. With cached sensors, the full
+benchmark takes some minutes, --quick under a minute.
 """
 
 from __future__ import annotations
@@ -53,51 +53,53 @@ from tacdiff_ros.virtual.sensor_store import cached_sensor
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 VIDEO = "mini_dots_video/baseball_exp_num_1_camera_0.avi"
-CALIBRATED, TEN = 2, 10  # presses that a unit is calibrated from; the ten indenters after them
+CALIBRATED, TEN = 2, 10  # presses for the calibration, followed by ten test indenters
 GUESSES = 20
 LARGE_STEPS_PRESSES, LARGE_STEPS_S = (2, 5, 11), [8.0, 60.0]  # ball, cube, text
-BALL_FRACTION = 0.6  # of the contact's radius, inside which a sphere is fitted
-FAR_MM = 5.0  # from the contact's centre: off contact
+BALL_FRACTION = 0.6  # radius of the sphere fit / contact radius
+FAR_MM = 5.0  # distance from the contact centre of points outside the contact
 FRAMES, LOOPS = 100, 10
 
 
 def main() -> int:
-    """Measure and print."""
+    """Measure, and print tables or JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="under a minute")
+    parser.add_argument("--quick", action="store_true", help="short run of under a minute")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("--only", choices=sorted(PARTS), help="one part")
-    parser.add_argument("--units", type=int, default=5, help="virtual units, ten surfaces each")
-    parser.add_argument("--data", type=Path, default=DATA, help="real frames")
+    parser.add_argument(
+        "--units", type=int, default=5, help="number of virtual sensors, ten surfaces each"
+    )
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of real frames")
     options = parser.parse_args()
     names = [options.only] if options.only else (["streaming"] if options.quick else list(PARTS))
     return run_parts(PARTS, names, options)
 
 
 def measure_virtual(options: argparse.Namespace) -> Part:
-    """Ten indenters on path-traced units, each unit calibrated from its own three images."""
+    """Invert ten indenters on path-traced sensors, each calibrated from three of its images."""
     settings = VirtualSensorSettings(presses=CALIBRATED + TEN)
     rows, guesses = [], []
     for seed in range(1 if options.quick else options.units):
-        unit = cached_sensor(seed, settings)
-        model, shift = calibrated(unit)
-        inverter = Inverter(model, unit.reference)
-        inverter.invert(unit.presses[0])  # compiles
+        sensor = cached_sensor(seed, settings)
+        model, shift = calibrated(sensor)
+        inverter = Inverter(model, sensor.reference)
+        inverter.invert(sensor.presses[0])  # compiles
         for k in range(CALIBRATED, CALIBRATED + TEN):
-            found = inverter.invert(unit.presses[k])
-            truth = moved_origin(unit.surfaces[k], shift)
-            error, ratio = error_of(found, truth)
+            inversion = inverter.invert(sensor.presses[k])
+            truth = moved_origin(sensor.surfaces[k], shift)
+            error, ratio = error_of(inversion, truth)
             row = {
                 "unit": seed,
-                "indenter": unit.touches[k].indenter,
-                "depth_mm": round(unit.touches[k].depth_mm, 2),
+                "indenter": sensor.touches[k].indenter,
+                "depth_mm": round(sensor.touches[k].depth_mm, 2),
                 "height_rmse_mm": round(error.height_mm, 4),
                 "shear_rmse_mm": round(error.in_plane_mm, 4),
                 "error_over_deviation": round(ratio, 2),
-                "image_rms_grey": round(found.image_rms, 2),
-                "seconds": round(found.seconds, 2),
+                "image_rms_grey": round(inversion.image_rms, 2),
+                "seconds": round(inversion.seconds, 2),
             }
-            guesses.append(guess_error(inverter, unit.presses[k], truth))
+            guesses.append(guess_error(inverter, sensor.presses[k], truth))
             rows.append(row)
             progress(row)
     figures = {
@@ -117,58 +119,60 @@ def measure_virtual(options: argparse.Namespace) -> Part:
 
 
 def measure_large_steps(options: argparse.Namespace) -> Part:
-    """Mitsuba's `prb` with LargeSteps on some of the same images, beside the package's inversion.
+    """Compare Mitsuba's `prb` with LargeSteps and the package's inversion on the same images.
 
-    Left out where cholespy is not installed, which LargeSteps needs.
+    Skipped if cholespy, which LargeSteps needs, is not installed.
     """
     if importlib.util.find_spec("cholespy") is None:
         print("LargeSteps needs cholespy: pip install 'cholespy>=2.1,<3'", file=sys.stderr)
         return [], {}
     from large_steps import LargeSteps
 
-    unit = cached_sensor(0, VirtualSensorSettings(presses=CALIBRATED + TEN))
-    model, shift = calibrated(unit)
-    inverter = Inverter(model, unit.reference)
-    baseline = LargeSteps(model, inverter.untouched.smooth)
-    inverter.invert(unit.presses[0])  # compiles, after all of Mitsuba's plugins are known
+    sensor = cached_sensor(0, VirtualSensorSettings(presses=CALIBRATED + TEN))
+    model, shift = calibrated(sensor)
+    inverter = Inverter(model, sensor.reference)
+    baseline = LargeSteps(model, inverter.reference.smooth)
+    inverter.invert(sensor.presses[0])  # compiles, after all of Mitsuba's plugins are known
     rows = []
     for k in LARGE_STEPS_PRESSES[: 1 if options.quick else None]:
-        found = inverter.invert(unit.presses[k])
-        truth = moved_origin(unit.surfaces[k], shift)
+        inversion = inverter.invert(sensor.presses[k])
+        truth = moved_origin(sensor.surfaces[k], shift)
         row = {
-            "indenter": unit.touches[k].indenter,
-            "height_rmse_mm": round(error_of(found, truth)[0].height_mm, 4),
-            "seconds": round(found.seconds, 2),
+            "indenter": sensor.touches[k].indenter,
+            "height_rmse_mm": round(error_of(inversion, truth)[0].height_mm, 4),
+            "seconds": round(inversion.seconds, 2),
         }
-        seen = inverter.compared(unit.presses[k], found.dots)
-        surfaces = baseline.invert(seen.value, seen.free, LARGE_STEPS_S)
+        prepared = inverter.prepare_image(sensor.presses[k], inversion.markers)
+        surfaces = baseline.invert(prepared.value, prepared.free, LARGE_STEPS_S)
         for budget, surface in zip(LARGE_STEPS_S, surfaces, strict=True):
-            error = surface_error(surface, truth, found.valid)
+            error = surface_error(surface, truth, inversion.valid)
             row[f"large_steps_{budget:.0f}_s_mm"] = round(error.height_mm, 4)
         rows.append(row)
         progress(row)
     return rows, {}
 
 
-def calibrated(unit: RandomSensor) -> tuple[SensorModel, np.ndarray]:
-    """A unit's model from its three images, and where its origin is in the truth's frame."""
+def calibrated(sensor: RandomSensor) -> tuple[SensorModel, np.ndarray]:
+    """Return the calibrated model of a sensor, and its origin in the true frame, (3,) mm."""
     settings = CalibrationSettings(priors=CameraPriors(None, None))
-    found = calibrate(knowing_lens(unit.model), unit.reference, presses_of(unit), settings)
-    if unit.model.markers is None:
-        return found.model, np.zeros(3, np.float32)
-    return found.model, np.append(unit.model.markers.centre_mm, 0.0).astype(np.float32)
+    calibration = calibrate(
+        knowing_lens(sensor.model), sensor.reference, presses_of(sensor), settings
+    )
+    if sensor.model.markers is None:
+        return calibration.model, np.zeros(3, np.float32)
+    return calibration.model, np.append(sensor.model.markers.centre_mm, 0.0).astype(np.float32)
 
 
-def error_of(found: Inversion, truth: GelSurface) -> tuple[SurfaceError, float]:
-    """Over what is valid; and the median ratio of the height error to what is said of it."""
-    valid = found.valid.ravel()
-    away = motion_error_mm(found.surface, truth)[valid]
-    ratio = np.abs(away[:, 2]) / found.deviation_mm.ravel()[valid]
-    return surface_error(found.surface, truth, valid), float(np.median(ratio))
+def error_of(inversion: Inversion, truth: GelSurface) -> tuple[SurfaceError, float]:
+    """Return the error over the valid area, and the median of height error / estimated stddev."""
+    valid = inversion.valid.ravel()
+    away = motion_error_mm(inversion.surface, truth)[valid]
+    ratio = np.abs(away[:, 2]) / inversion.height_stddev_mm.ravel()[valid]
+    return surface_error(inversion.surface, truth, valid), float(np.median(ratio))
 
 
 def guess_error(inverter: Inverter, image: np.ndarray, truth: GelSurface) -> float:
-    """Height RMSE of the first guess over the middle of the pad, mm."""
+    """Return the height RMSE of the first guess over the centre of the pad, mm."""
     grid = inverter.grid
     shape = (truth.rows, truth.columns)
     height = RegularGridInterpolator(
@@ -178,13 +182,13 @@ def guess_error(inverter: Inverter, image: np.ndarray, truth: GelSurface) -> flo
         fill_value=0.0,
     )
     x, y = np.meshgrid(grid.x_mm, grid.y_mm)
-    seen = (np.abs(x) < 9.0) & (np.abs(y) < 6.5)
+    central = (np.abs(x) < 9.0) & (np.abs(y) < 6.5)
     away = inverter.first_guess(image) - height(np.stack([y, x], axis=-1))
-    return float(np.sqrt(np.mean(away[seen] ** 2)))
+    return float(np.sqrt(np.mean(away[central] ** 2)))
 
 
 def measure_real(options: argparse.Namespace) -> Part:
-    """Two presses calibrate; spheres are fitted to the inverted surfaces of all others."""
+    """Calibrate from two presses and fit spheres to the inverted surfaces of all others."""
     rows: list[dict[str, Any]] = []
     figures: dict[str, Any] = {}
     sets = (("mini_dots_ball", "5.000mm"), ("mini_plain_ball", "6.310mm"))
@@ -194,15 +198,15 @@ def measure_real(options: argparse.Namespace) -> Part:
             print(f"no real frames at {options.data / name}", file=sys.stderr)
             continue
         chosen = data.spread(2)
-        found = data.calibrate(chosen)
-        inverter = Inverter(found.model, data.background)
+        calibration = data.calibrate(chosen)
+        inverter = Inverter(calibration.model, data.background)
         tested = [(data, k) for k in data.numbers if k not in chosen]
         other = read_set(options.data / name, "9.500mm")
         if other is not None:
             tested += [(other, k) for k in other.numbers]
         own = [ball_row(name, inverter, which, k) for which, k in tested]
         rows += own
-        prefix = "real" if data.has_dots else "real_plain"
+        prefix = "real" if data.has_markers else "real_plain"
         errors = [abs(row["radius_error"]) for row in own]
         figures |= {
             f"{prefix}_radius_error": round(float(np.median(errors)), 4),
@@ -215,41 +219,41 @@ def measure_real(options: argparse.Namespace) -> Part:
 
 
 def ball_row(name: str, inverter: Inverter, data: RealSet, k: int) -> dict[str, Any]:
-    """A sphere fitted to the contact of one press, by how sure its vertices are."""
-    found = inverter.invert(data.presses[k])
-    surface, mask = found.surface, found.contact.mask.ravel()
+    """Fit a sphere to the contact of one press, weighted by the estimated accuracy."""
+    inversion = inverter.invert(data.presses[k])
+    surface, mask = inversion.surface, inversion.contact.mask.ravel()
     points = surface.position.astype(np.float64)
     if mask.sum() < 10:
         radius, residual, centre = np.nan, np.nan, np.zeros(2)
     else:
         deepest = points[mask][np.argmin(points[mask][:, 2])]
         centre = points[mask][:, :2].mean(axis=0)
-        reach = np.sqrt(found.contact.area_mm2 / np.pi) * BALL_FRACTION
+        reach = np.sqrt(inversion.contact.area_mm2 / np.pi) * BALL_FRACTION
         chosen = np.linalg.norm(points[:, :2] - centre, axis=1) < reach
-        near, sure = points[chosen], 1.0 / found.deviation_mm.ravel()[chosen]
-        sure /= np.sqrt(np.mean(sure**2))
+        near, weight = points[chosen], 1.0 / inversion.height_stddev_mm.ravel()[chosen]
+        weight /= np.sqrt(np.mean(weight**2))
         start = [*centre, deepest[2] + 0.5 * data.diameter_mm, 0.5 * data.diameter_mm]
-        fit = least_squares(lambda s: sure * (np.linalg.norm(near - s[:3], axis=1) - s[3]), start)
+        fit = least_squares(lambda s: weight * (np.linalg.norm(near - s[:3], axis=1) - s[3]), start)
         radius, residual = float(fit.x[3]), float(np.sqrt(np.mean(fit.fun**2)))
-    off = found.valid.ravel() & (np.linalg.norm(points[:, :2] - centre, axis=1) > FAR_MM)
+    off = inversion.valid.ravel() & (np.linalg.norm(points[:, :2] - centre, axis=1) > FAR_MM)
     row = {
         "set": name,
         "ball_mm": data.diameter_mm,
         "press": k,
-        "depth_mm": round(found.contact.depth_mm, 3),
+        "depth_mm": round(inversion.contact.depth_mm, 3),
         "radius_mm": round(radius, 3),
         "radius_error": round(2.0 * radius / data.diameter_mm - 1.0, 4),
         "residual_mm": round(residual, 4),
         "off_contact_mm": round(float(np.sqrt(np.mean(points[off, 2] ** 2))), 4),
-        "image_rms_grey": round(found.image_rms, 2),
-        "seconds": round(found.seconds, 2),
+        "image_rms_grey": round(inversion.image_rms, 2),
+        "seconds": round(inversion.seconds, 2),
     }
     progress(row)
     return row
 
 
 def measure_baseline(options: argparse.Namespace) -> Part:
-    """Photometric stereo with a network, trained on half of the labelled presses, on the others."""
+    """Evaluate photometric stereo, trained on half of the labelled presses, on the other half."""
     from photometric_stereo import PhotometricStereo
 
     data = read_set(options.data / "mini_dots_ball", "5.000mm")
@@ -278,7 +282,7 @@ def measure_baseline(options: argparse.Namespace) -> Part:
 
 
 def stereo_row(height_mm: np.ndarray, data: RealSet, k: int, mm_per_px: float) -> dict[str, Any]:
-    """A sphere fitted to a height map inside the labelled contact."""
+    """Fit a sphere to a height map inside the labelled contact."""
     x0, y0, contact_px = data.labels[k]
     y, x = np.mgrid[0 : height_mm.shape[0], 0 : height_mm.shape[1]]
     points = np.stack([mm_per_px * x, mm_per_px * y, height_mm], axis=-1).reshape(-1, 3)
@@ -299,10 +303,10 @@ def stereo_row(height_mm: np.ndarray, data: RealSet, k: int, mm_per_px: float) -
 
 
 def measure_streaming(options: argparse.Namespace) -> Part:
-    """A ball pressed, slid and lifted, seen by a noisy unit; the frames are shown ten times over.
+    """Invert a stream of a ball pressed, slid and lifted on a noisy sensor, repeated ten times.
 
-    Frames come from the live gel and the renderer at four samples on a finer mesh, not from the
-    path tracer, which would take a day for them.
+    Frames come from the live gel and the renderer at four samples on a finer mesh, because the path
+    tracer would take a day.
     """
     frames, surfaces, model, rest = recording(20 if options.quick else FRAMES)
     inverter = Inverter(model, rest, STREAMING)
@@ -310,9 +314,9 @@ def measure_streaming(options: argparse.Namespace) -> Part:
     seconds, errors, residue = [], [], 0.0
     for _ in range(2 if options.quick else LOOPS):
         for frame, truth in zip(frames, surfaces, strict=True):
-            found = inverter.follow(frame)
-            seconds.append(found.seconds)
-            errors.append(surface_error(found.surface, truth, found.valid).height_mm)
+            inversion = inverter.follow(frame)
+            seconds.append(inversion.seconds)
+            errors.append(surface_error(inversion.surface, truth, inversion.valid).height_mm)
         last = inverter.follow(rest)
         residue = float(np.abs(last.surface.position[:, 2]).max())
     guesses = []
@@ -334,7 +338,7 @@ def measure_streaming(options: argparse.Namespace) -> Part:
 
 
 def measure_video(options: argparse.Namespace) -> Part:
-    """A stream of real frames, 9 x 7 dots, by a model calibrated on another unit; no truth."""
+    """Invert a stream of real frames with a model calibrated on another sensor; no ground truth."""
     path, data = options.data / VIDEO, read_set(options.data / "mini_dots_ball", "5.000mm")
     if data is None or not path.is_file():
         print(f"no real frames at {options.data}", file=sys.stderr)
@@ -344,44 +348,44 @@ def measure_video(options: argparse.Namespace) -> Part:
         images.append(image)
     inverter = Inverter(data.calibrate(data.spread(2)).model, images[0], STREAMING)
     inverter.follow(images[0])
-    found = [inverter.follow(image) for image in images]
-    seconds = [entry.seconds for entry in found]
+    inversions = [inverter.follow(image) for image in images]
+    seconds = [entry.seconds for entry in inversions]
     return [], {
         "video_frames": len(images),
         "video_hz": round(len(seconds) / sum(seconds), 1),
         "video_latency_p50_ms": round(1e3 * float(np.median(seconds)), 1),
         "video_latency_p99_ms": round(1e3 * float(np.quantile(seconds, 0.99)), 1),
-        "video_image_rms_grey": round(float(np.median([e.image_rms for e in found])), 2),
-        "video_depth_mm_most": round(max(entry.contact.depth_mm for entry in found), 3),
+        "video_image_rms_grey": round(float(np.median([e.image_rms for e in inversions])), 2),
+        "video_depth_mm_most": round(max(entry.contact.depth_mm for entry in inversions), 3),
     }
 
 
 def recording(count: int) -> tuple[list[np.ndarray], list[GelSurface], SensorModel, np.ndarray]:
-    """Frames of a touch, their surfaces, the unit's model, and its untouched image."""
+    """Return frames of a touch, their surfaces, the sensor model, and the reference image."""
     model = random_sensor(1)
     flat = undeformed_surface(model)
     renderer, random = Renderer(model), np.random.default_rng(0)
 
-    def seen(surface: GelSurface) -> np.ndarray:
-        renderer.show(surface)
+    def render(surface: GelSurface) -> np.ndarray:
+        renderer.set_surface(surface)
         values = 255.0 * renderer.image(RenderSettings(samples=2))
         noisy = values + random.normal(0.0, 1.0, values.shape)
         return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
 
     gel = LiveGel(build_indenter("sphere:diameter=8"))
     frames, surfaces = [], []
-    for share in np.linspace(0.0, 1.0, count):
-        depth = 1.0 * min(1.0, 4.0 * share, 4.0 * (1.0 - share))
-        slide = 0.6 * min(1.0, max(0.0, 2.0 * share - 0.5))
-        answer = gel.follow(IndenterPose(slide - 1.0, 0.3, depth - 0.02))
-        surface = refine_surface(answer.surface(), flat.rows, flat.columns)
-        frames.append(seen(surface))
+    for fraction in np.linspace(0.0, 1.0, count):
+        depth = 1.0 * min(1.0, 4.0 * fraction, 4.0 * (1.0 - fraction))
+        slide = 0.6 * min(1.0, max(0.0, 2.0 * fraction - 0.5))
+        state = gel.follow(IndenterPose(slide - 1.0, 0.3, depth - 0.02))
+        surface = refine_surface(state.surface(), flat.rows, flat.columns)
+        frames.append(render(surface))
         surfaces.append(surface)
-    return frames, surfaces, model, seen(flat)
+    return frames, surfaces, model, render(flat)
 
 
 def progress(row: dict[str, Any]) -> None:
-    """Show a row as soon as it is known."""
+    """Print a row on stderr as soon as it is available."""
     print(" ".join(f"{key}={value}" for key, value in row.items()), file=sys.stderr, flush=True)
 
 

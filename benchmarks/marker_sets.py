@@ -1,4 +1,4 @@
-"""Measure how well the dots of real gels are found, set by set.
+"""Measures the marker detection and tracking on sets of real images.
 
 Run `python benchmarks/marker_sets.py` from the repository root.
 """
@@ -27,34 +27,40 @@ from tacdiff_ros.markers.marker_field import MarkerField  # noqa: E402
 from tacdiff_ros.markers.tracking import MarkerTracker  # noqa: E402
 from tacdiff_ros.sensor.marker_grid import MarkerGrid  # noqa: E402
 
-#: The two gels in the data.
+#: Marker grids of the two gels in the data.
 GRIDS = (MarkerGrid.parse("7x9"), MarkerGrid.parse("8x10"))
-#: Two frames are a still pair when the median dot moves less than this between them, px.
+#: Two frames are a still pair if the median marker motion between them is smaller, px.
 STILL_PX = 0.05
-#: Dots beyond this many radii of the labelled imprint are far from a press.
+#: Markers beyond this distance / labelled imprint radius are far from a press.
 FAR_RADII = 3.0
 
 Image = NDArray[np.uint8]
 
 
 def measure_marker_sets(data_folder: Path, quick: bool) -> list[dict[str, Any]]:
-    """Measure every set of images with dots below `data_folder`; a row per set and video.
+    """Measure every set of images with markers below a folder.
 
-    Each row has: set; mode, "detect" (each image alone) or "track" (a video); grid; frames;
-    found and expected dots over all frames; found_fraction; complete_frames (all dots found);
-    repeatability_px with repeatability_means; ms_per_frame, the median on one thread.
+    Repeatability is the noise of one coordinate of one marker in one frame:
+    - "still pairs" (videos): RMS over markers and axes of the motion between two frames without
+      the median motion, over pairs with a median marker motion below 0.05 px, divided by sqrt(2)
+      because two frames contribute. The codec repeats parts of still frames, so a live camera is
+      noisier.
+    - "far from press" (mini_dots_ball): RMS difference to the background of the markers beyond 3
+      label radii after an affine fit, divided by sqrt(2). The gel there truly moves by about 1 px
+      and not only affinely, so this is an upper bound.
 
-    Repeatability is the noise of one coordinate of one dot in one frame:
-    - "still pairs" (videos): RMS over dots and axes of the frame to frame motion, the median
-      motion of the frame removed, over pairs whose median dot moves less than 0.05 px; divided
-      by sqrt(2) since two frames take part. The codec repeats parts of still frames, so a live
-      camera is noisier.
-    - "far from press" (mini_dots_ball): RMS difference from the background of dots beyond 3
-      label radii after an affine fit, over sqrt(2). The gel there truly moves, by about 1 px and
-      not only affinely, so this is an upper bound.
-    None where a set has nothing to repeat.
+    Args:
+        data_folder: folder with the sets.
+        quick: whether to use only 6 presses and 90 frames of each video.
 
-    quick: 6 presses and 90 frames of each video. Raises InputError when the folder has no set.
+    Returns:
+        One row per set and video: set; mode, "detect" (single images) or "track" (video); grid;
+        frames; found and expected markers over all frames; found_fraction; complete_frames (all
+        markers found); repeatability_px with repeatability_means, None if it cannot be measured;
+        ms_per_frame, the median on one thread.
+
+    Raises:
+        InputError: the folder has no set.
     """
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
@@ -76,9 +82,9 @@ def _measure_ball(folder: Path, quick: bool) -> Iterator[dict[str, Any]]:
     presses = presses[:6] if quick else presses
     if not presses:
         return
-    rest = detect_markers(_read(folder / "background.png"), GRIDS[0])
+    reference = detect_markers(_read(folder / "background.png"), GRIDS[0])
     fields, ms = _timed(lambda image: detect_markers(image, GRIDS[0]), map(_read, presses))
-    off = [_far_motion(field, rest, path) for field, path in zip(fields, presses, strict=True)]
+    off = [_far_motion(field, reference, path) for field, path in zip(fields, presses, strict=True)]
     noise = float(np.sqrt(np.mean(np.concatenate(off) ** 2) / 2.0))
     yield _row(folder.name, "detect", fields, ms, noise, "far from press")
 
@@ -101,7 +107,7 @@ def _measure_videos(folder: Path, quick: bool) -> Iterator[dict[str, Any]]:
 def _timed(
     find: Callable[[Image], MarkerField], images: Iterator[Image]
 ) -> tuple[list[MarkerField], float]:
-    """The field of each image and the median time of one, ms."""
+    """Return the markers of each image, and the median duration per image, ms."""
     fields, seconds = [], []
     for image in images:
         start = time.perf_counter()
@@ -118,7 +124,7 @@ def _row(
     noise_px: float | None,
     means: str | None,
 ) -> dict[str, Any]:
-    found = sum(field.found_count for field in fields)
+    detected = sum(field.found_count for field in fields)
     expected = sum(field.expected for field in fields)
     rows, columns = fields[0].found.shape
     return {
@@ -126,9 +132,9 @@ def _row(
         "mode": mode,
         "grid": f"{rows}x{columns}",
         "frames": len(fields),
-        "found": found,
+        "found": detected,
         "expected": expected,
-        "found_fraction": found / expected,
+        "found_fraction": detected / expected,
         "complete_frames": sum(bool(field.found.all()) for field in fields),
         "repeatability_px": noise_px,
         "repeatability_means": means,
@@ -136,24 +142,26 @@ def _row(
     }
 
 
-def _far_motion(field: MarkerField, rest: MarkerField, path: Path) -> NDArray[np.float64]:
-    """Motion (2 K,) px of the dots far from a press that is not affine."""
+def _far_motion(field: MarkerField, reference: MarkerField, path: Path) -> NDArray[np.float64]:
+    """Return the (2 K,) non-affine motion of the markers far from a press, px."""
     with np.load(path.with_name("label.npz")) as label:
         centre, radius = np.asarray(label["center"], float).ravel(), float(label["radius"])
-    away = rest.position_px - centre
-    far = (np.hypot(away[..., 0], away[..., 1]) > FAR_RADII * radius) & field.found & rest.found
-    terms = np.concatenate([rest.position_px[far], np.ones((int(far.sum()), 1))], axis=1)
-    moved = field.displacement_px(rest)[far]
-    fit, *_ = np.linalg.lstsq(terms, moved, rcond=None)
-    return np.asarray(moved - terms @ fit).ravel()
+    away = reference.position_px - centre
+    far = (
+        (np.hypot(away[..., 0], away[..., 1]) > FAR_RADII * radius) & field.found & reference.found
+    )
+    terms = np.concatenate([reference.position_px[far], np.ones((int(far.sum()), 1))], axis=1)
+    displacement = field.displacement_px(reference)[far]
+    fit, *_ = np.linalg.lstsq(terms, displacement, rcond=None)
+    return np.asarray(displacement - terms @ fit).ravel()
 
 
 def _still_noise(fields: list[MarkerField]) -> float | None:
-    """Noise of one coordinate over the still pairs of a video, px; None without any."""
+    """Return the noise of one coordinate over the still pairs of a video, px; None without."""
     position = np.stack([field.position_px for field in fields])
     step = np.diff(position, axis=0).reshape(len(fields) - 1, -1, 2)
-    shown = np.isfinite(step[..., 0]).sum(axis=1) > 0
-    step = step[shown]
+    visible = np.isfinite(step[..., 0]).sum(axis=1) > 0
+    step = step[visible]
     still = np.nanmedian(np.hypot(step[..., 0], step[..., 1]), axis=1) < STILL_PX
     if not np.any(still):
         return None
@@ -162,7 +170,7 @@ def _still_noise(fields: list[MarkerField]) -> float | None:
 
 
 def _grid_of(image: Image) -> MarkerGrid:
-    """Which of the two gels this is (the recordings do not keep a camera for a gel)."""
+    """Return the marker grid of an image (one camera recorded both gels)."""
     for grid in GRIDS[:-1]:
         try:
             detect_markers(image, grid)
@@ -179,10 +187,10 @@ def _read(path: Path) -> Image:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def _video(path: Path, most: int | None) -> list[Image]:
+def _video(path: Path, max_frames: int | None) -> list[Image]:
     video = cv2.VideoCapture(str(path))
     frames: list[Image] = []
-    while most is None or len(frames) < most:
+    while max_frames is None or len(frames) < max_frames:
         good, frame = video.read()
         if not good:
             break
@@ -194,14 +202,14 @@ def _video(path: Path, most: int | None) -> list[Image]:
 
 def _table(rows: list[dict[str, Any]]) -> str:
     lines = [
-        f"{'set':30} {'mode':6} {'grid':5} {'frames':>6} {'found':>13} {'share':>7} "
+        f"{'set':30} {'mode':6} {'grid':5} {'frames':>6} {'found':>13} {'fraction':>8} "
         f"{'complete':>8} {'noise px':>8} {'ms':>5}  noise from"
     ]
     for row in rows:
         noise = row["repeatability_px"]
         lines.append(
             f"{row['set']:30} {row['mode']:6} {row['grid']:5} {row['frames']:6d} "
-            f"{row['found']:6d}/{row['expected']:6d} {row['found_fraction']:7.4f} "
+            f"{row['found']:6d}/{row['expected']:6d} {row['found_fraction']:8.4f} "
             f"{row['complete_frames']:8d} {'-' if noise is None else f'{noise:.3f}':>8} "
             f"{row['ms_per_frame']:5.1f}  {row['repeatability_means'] or '-'}"
         )
@@ -209,8 +217,8 @@ def _table(rows: list[dict[str, Any]]) -> str:
 
 
 def main() -> int:
-    """Print the table of all sets, or its rows as JSON."""
-    parser = argparse.ArgumentParser(description="Measure dot finding on real tactile images.")
+    """Measure all sets, and print a table or JSON."""
+    parser = argparse.ArgumentParser(description="Measure marker detection on real tactile images.")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--quick", action="store_true", help="fewer presses and frames")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")

@@ -1,10 +1,10 @@
-"""The gel solver against contact theory, through ten indenters, and against the clock.
+"""Accuracy of the gel solver against contact theory, robustness on ten indenters, and speed.
 
     python benchmarks/mechanics.py [--quick] [--json] [--only NAME]
 
-NAME is one of solvers, accuracy, shear, convergence, robustness, speed, scaling, live, memory. In
-full over an hour and a half on two cores, most of it the ten indenters at 2 mm; --quick under a
-minute.
+NAME is one of solvers, accuracy, shear, convergence, robustness, speed, scaling, live, memory.
+The full benchmark takes over an hour and a half on two cores, mostly for the ten indenters at 2 mm;
+--quick takes under a minute.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ DENSE = (193, 241)
 
 
 def main() -> int:
-    """Measure and print."""
+    """Measure, and print tables or JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="under a minute")
+    parser.add_argument("--quick", action="store_true", help="short run of under a minute")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("--only", choices=[*PARTS, "one"], help="one part")
     options = parser.parse_args()
@@ -67,14 +67,14 @@ def main() -> int:
     for name, part in parts.items():
         if options.only not in (None, name):
             continue
-        rows, found = part(options.quick)
-        figures.update(found)
+        rows, comparison = part(options.quick)
+        figures.update(comparison)
         if not options.json and rows:
             print_rows(name, rows)
     if options.json:
         dump(figures)
     else:
-        rows = [{"figure": key, "value": found} for key, found in figures.items()]
+        rows = [{"figure": key, "value": comparison} for key, comparison in figures.items()]
         if rows:
             print_rows("figures", rows)
     return 0
@@ -84,7 +84,7 @@ Part = tuple[list[dict[str, Any]], dict[str, Any]]
 
 
 def measure_accuracy(quick: bool) -> Part:
-    """A frictionless ball of 10 mm on the bonded pad, and one of 10 mm on a thick wide block."""
+    """Compare a frictionless 10 mm ball on the bonded pad and on a large block with theory."""
     default = build_pad_mesh(*PAD_MM, *(COARSE if quick else FINE))
     rows = layer_rows(default, "default mesh", quick)
     figures = {"layer_error_worst_default_mesh": worst_error(rows)}
@@ -99,7 +99,7 @@ def measure_accuracy(quick: bool) -> Part:
 
 
 def layer_rows(mesh: PadMesh, name: str, quick: bool) -> list[dict[str, Any]]:
-    """Presses of three gels against the Fourier layer solution."""
+    """Compare presses of three gels with the Fourier layer solution."""
     rows = []
     for ratio in (0.48,) if quick else (0.45, 0.48, 0.495):
         material = GelMaterial(friction=0.0, poisson_ratio=ratio)
@@ -123,26 +123,26 @@ def layer_rows(mesh: PadMesh, name: str, quick: bool) -> list[dict[str, Any]]:
 
 
 def worst_error(rows: list[dict[str, Any]]) -> float:
-    """Largest relative error of a force."""
+    """Return the maximum relative force error."""
     return float(max(abs(row["error"]) for row in rows))
 
 
 def graded_pad() -> PadMesh:
-    """The pad with cells of 0.14 mm where the ball touches it."""
+    """Return the pad mesh with cells of 0.14 mm in the contact of the ball."""
     sides = (graded(0.14, 2.5, 0.5 * side, 1.3) for side in PAD_MM[:2])
     x_mm, y_mm = (np.concatenate([-side[:0:-1], side]) for side in sides)
     return PadMesh(x_mm, y_mm, -graded(0.14, 0.14, PAD_MM[2], 1.25)[::-1])
 
 
 def layer_force(layer: BondedLayer, depth_mm: float) -> float:
-    """Force of the Fourier layer solution under a ball of 10 mm."""
+    """Return the force of the Fourier layer solution under a 10 mm ball, N."""
     return float(converged_layer_force(layer, 5.0, depth_mm, "sphere")[0])
 
 
 def press(
     material: GelMaterial, mesh: PadMesh, quick: bool = False
 ) -> Iterator[tuple[float, GelState]]:
-    """Press a ball of 10 mm."""
+    """Press a 10 mm ball and return the state of the gel."""
     with GelSolver(mesh, material, build_indenter("sphere:diameter=10")) as solver:
         state = solver.rest()
         for depth in (0.3, 0.5) if quick else (0.1, 0.2, 0.3, 0.4, 0.5):
@@ -151,7 +151,7 @@ def press(
 
 
 def measure_block(quick: bool) -> list[dict[str, Any]]:
-    """Hertz: a ball of 10 mm on a block of 500 x 500 x 250 mm, fine where it is touched."""
+    """Compare a 10 mm ball on a block of 500 x 500 x 250 mm with Hertz."""
     material = GelMaterial(friction=0.0, poisson_ratio=0.45)
     fine, growth = (0.25, 1.7) if quick else (0.14, 1.5)
     side = graded(fine, 1.26, 250.0, growth)
@@ -180,7 +180,7 @@ def measure_block(quick: bool) -> list[dict[str, Any]]:
 
 
 def graded(fine: float, even_to: float, end: float, growth: float) -> NDArray[np.float64]:
-    """Lines from 0 to `end`: even steps first, then growing ones."""
+    """Return grid lines from 0 to `end`: constant steps up to `even_to`, then growing steps."""
     lines = list(np.arange(0.0, even_to + 1e-9, fine))
     step = fine
     while lines[-1] < end:
@@ -191,13 +191,13 @@ def graded(fine: float, even_to: float, end: float, growth: float) -> NDArray[np
 
 
 def imbalance(state: GelState) -> float:
-    """Relative difference of contact force and what the glue holds."""
+    """Return the relative difference of the contact force and the reaction of the base."""
     force = state.force.sum(axis=0)
     return float(np.linalg.norm(force + state.elastic.base_force_n) / np.linalg.norm(force))
 
 
 def measure_shear(quick: bool) -> Part:
-    """A pressed ball is shifted: stick stiffness and slip on three meshes, and sliding at mu N."""
+    """Shift a pressed ball: stick stiffness and slip on three meshes, and sliding at mu N."""
     rows = []
     for lines in (COARSE,) if quick else (COARSE, FINE, (73, 91)):
         material = GelMaterial()
@@ -222,7 +222,7 @@ def measure_shear(quick: bool) -> Part:
 
 
 def measure_convergence(quick: bool) -> Part:
-    """The surface under a ball of 5 mm, pressed 1 mm and shifted 0.5 mm, on finer meshes."""
+    """Compare the surface under a 5 mm ball, pressed and shifted, on finer and finer meshes."""
     meshes = [(17, 21, 4), (25, 31, 5), (33, 41, 6)]
     if not quick:
         meshes += [(49, 61, 6), (73, 91, 8)]
@@ -234,7 +234,7 @@ def measure_convergence(quick: bool) -> Part:
             *_, state = touch.run(plan_trajectory(plan, IndenterPose()))
         surfaces.append(refine_surface(state.surface, *DENSE).position.astype(np.float64))
         step: dict[str, Any] = {"mesh": f"{row_count}x{columns}x{layers}"}
-        step |= {"height_rms_um": "", "in_plane_rms_um": ""}  # of the change from the one before
+        step |= {"height_rms_um": "", "in_plane_rms_um": ""}  # change from the previous mesh
         step["normal_n"] = round(-float(state.force_n[2]), 4)
         step["shear_n"] = round(float(state.force_n[0]), 4)
         if len(surfaces) > 1:
@@ -246,12 +246,12 @@ def measure_convergence(quick: bool) -> Part:
 
 
 def rms(values: NDArray[np.float64]) -> float:
-    """Root of the mean square."""
+    """Return the root mean square."""
     return float(np.sqrt(np.mean(values**2)))
 
 
 def trajectory_row(name: str, plan: Trajectory, lines: tuple[int, int]) -> dict[str, Any]:
-    """One row of the table of trajectories."""
+    """Simulate a trajectory and return its table row."""
     planned = len(plan_trajectory(plan, IndenterPose()))
     states: list[TouchState] = []
     settings = SolverSettings(rows=lines[0], columns=lines[1])
@@ -285,7 +285,7 @@ def trajectory_row(name: str, plan: Trajectory, lines: tuple[int, int]) -> dict[
 
 
 def measure_robustness(quick: bool) -> Part:
-    """Ten indenters through a press of 2 mm, four translations of 2 mm, rotation by +-6 degrees."""
+    """Simulate ten indenters: 2 mm press, four 2 mm translations, rotation by +-6 degrees."""
     plan = Trajectory(depth_mm=2.0, translation_mm=2.0, rotation_deg=6.0)
     if quick:
         plan = Trajectory(depth_mm=0.5, translation_mm=0.25, directions=("x+",), rotation_deg=0)
@@ -293,7 +293,11 @@ def measure_robustness(quick: bool) -> Part:
     for name in INDENTERS if not quick else INDENTERS[:3]:
         row = trajectory_row(name, plan, COARSE if not quick else (25, 31))
         rows.append(row)
-        print(" ".join(f"{key}={found}" for key, found in row.items()), file=sys.stderr, flush=True)
+        print(
+            " ".join(f"{key}={comparison}" for key, comparison in row.items()),
+            file=sys.stderr,
+            flush=True,
+        )
     return rows, {
         "steps": sum(row["steps"] for row in rows),
         "steps_unconverged": sum(row["unconverged"] for row in rows),
@@ -304,7 +308,7 @@ def measure_robustness(quick: bool) -> Part:
 
 
 def measure_speed(quick: bool) -> Part:
-    """The default trajectories of 1 mm on one thread, all ten indenters."""
+    """Measure the default 1 mm trajectories of all ten indenters on one thread."""
     rows = []
     plan = Trajectory()
     names = INDENTERS if not quick else ("sphere",)
@@ -315,7 +319,7 @@ def measure_speed(quick: bool) -> Part:
             row = trajectory_row(name, plan, lines)
             rows.append(row)
             print(
-                " ".join(f"{key}={found}" for key, found in row.items()),
+                " ".join(f"{key}={comparison}" for key, comparison in row.items()),
                 file=sys.stderr,
                 flush=True,
             )
@@ -323,7 +327,9 @@ def measure_speed(quick: bool) -> Part:
     for lines in (COARSE,) if quick else (COARSE, FINE):
         mesh = f"{lines[0]}x{lines[1]}"
         chosen = [row for row in rows if row["mesh"] == mesh]
-        total = sum(row["cpu_s"] for row in chosen)  # one thread: an idle core's wall time
+        total = sum(
+            row["cpu_s"] for row in chosen
+        )  # on one thread, CPU time equals the wall time of an idle core
         count = sum(row["steps"] - row["unconverged"] for row in chosen)
         figures[f"seconds_per_step_{mesh}"] = round(total / count, 3)
         figures[f"steps_unconverged_1mm_{mesh}"] = sum(row["unconverged"] for row in chosen)
@@ -331,7 +337,7 @@ def measure_speed(quick: bool) -> Part:
 
 
 def measure_scaling(quick: bool) -> Part:
-    """Two trajectories one after the other, then in two processes at once."""
+    """Measure two trajectories one after the other, then in two concurrent processes."""
     command = [sys.executable, __file__, "--only", "one"]
     started = time.perf_counter()
     for _ in range(2):
@@ -347,14 +353,14 @@ def measure_scaling(quick: bool) -> Part:
 
 
 def measure_one(_: bool) -> Part:
-    """What one process of the scaling does."""
+    """Simulate the trajectory of one process of the scaling."""
     plan = Trajectory(depth_mm=1.0, translation_mm=1.0, directions=("x+",), rotation_deg=0)
     trajectory_row("sphere", plan, COARSE)
     return [], {}
 
 
 def measure_solvers(quick: bool) -> Part:
-    """Factors of the pad's stiffness: oneMKL PARDISO, and CHOLMOD where kvxopt is installed."""
+    """Compare factorisations of the pad's stiffness: oneMKL PARDISO, and CHOLMOD if installed."""
     rows = []
     for lines in (COARSE,) if quick else (COARSE, FINE):
         pad = ElasticPad(build_pad_mesh(*PAD_MM, *lines), GelMaterial())
@@ -377,7 +383,7 @@ def measure_solvers(quick: bool) -> Part:
 def pardiso_row(
     factor: CondensedFactor, entries: NDArray[np.float64], load: NDArray[np.float64], matrix: Any
 ) -> dict[str, Any]:
-    """One factor of a pattern that is analysed, and one solution."""
+    """Measure one PARDISO factorisation after the symbolic analysis, and one solution."""
     clock = time.perf_counter
     began = clock()
     schur = factor.factorise(entries)
@@ -395,7 +401,7 @@ def pardiso_row(
 
 
 def cholmod_row(matrix: Any, load: NDArray[np.float64]) -> dict[str, Any]:
-    """The same for CHOLMOD; it has no Schur complement."""
+    """Measure the same for CHOLMOD, which has no Schur complement."""
     import kvxopt
     from kvxopt import cholmod
 
@@ -420,25 +426,25 @@ def cholmod_row(matrix: Any, load: NDArray[np.float64]) -> dict[str, Any]:
 
 
 def measure_live(quick: bool) -> Part:
-    """The live gel beside the full solver on trajectories that nothing was fitted to."""
+    """Compare the live gel with the full solver on trajectories not used for its fit."""
     rows = []
     for name in INDENTERS[:1] if quick else INDENTERS:
         plan = Trajectory(translation_mm=0.8, directions=("y-", "x+"), rotation_deg=4.0)
         lines = FINE if not quick else COARSE
         recorded = record(name, *lines, plan, IndenterPose(1.7, -1.3, 0.0, 0.35))
-        found = compare(recorded)
+        comparison = compare(recorded)
         rows.append(
             {
                 "indenter": name,
-                "poses": len(found.seconds),
-                "height_rms_mm": round(rms(found.height_rms_mm), 4),
-                "plane_rms_mm": round(rms(found.plane_rms_mm), 4),
-                "height_worst_mm": round(float(found.height_rms_mm.max()), 4),
-                "plane_worst_mm": round(float(found.plane_rms_mm.max()), 4),
-                "force_ratio": round(float(found.force_ratio[-1]), 3),
-                "mean_ms": round(1e3 * float(found.seconds.mean()), 1),
-                "slowest_ms": round(1e3 * float(found.seconds.max()), 1),
-                "converged": f"{int(found.converged.sum())} of {len(found.converged)}",
+                "poses": len(comparison.seconds),
+                "height_rms_mm": round(rms(comparison.height_rms_mm), 4),
+                "plane_rms_mm": round(rms(comparison.plane_rms_mm), 4),
+                "height_worst_mm": round(float(comparison.height_rms_mm.max()), 4),
+                "plane_worst_mm": round(float(comparison.plane_rms_mm.max()), 4),
+                "force_ratio": round(float(comparison.force_ratio[-1]), 3),
+                "mean_ms": round(1e3 * float(comparison.seconds.mean()), 1),
+                "slowest_ms": round(1e3 * float(comparison.seconds.max()), 1),
+                "converged": f"{int(comparison.converged.sum())} of {len(comparison.converged)}",
             }
         )
         print(" ".join(f"{k}={v}" for k, v in rows[-1].items()), file=sys.stderr, flush=True)
@@ -453,7 +459,7 @@ def measure_live(quick: bool) -> Part:
 
 
 def measure_memory(quick: bool) -> Part:
-    """Resident memory over 50 short trajectories; every fifth one ends without an equilibrium."""
+    """Measure resident memory over 50 short trajectories; every fifth one does not converge."""
     lines, count = ((11, 13), 10) if quick else (COARSE, 50)
     names = INDENTERS[:3] if quick else INDENTERS
     rows: list[dict[str, Any]] = []
@@ -486,7 +492,7 @@ def measure_memory(quick: bool) -> Part:
 
 
 def is_short_trajectory_solved(name: str, lines: tuple[int, int]) -> bool:
-    """Whether a press of 0.5 mm and a shift of 0.25 mm found all equilibria."""
+    """Return whether a press of 0.5 mm and a shift of 0.25 mm converge at every step."""
     plan = Trajectory(depth_mm=0.5, translation_mm=0.25, directions=("x+",), rotation_deg=0)
     settings = SolverSettings(rows=lines[0], columns=lines[1])
     with Touch(default_sensor(), build_indenter(name), settings=settings) as touch:
@@ -500,7 +506,7 @@ def is_short_trajectory_solved(name: str, lines: tuple[int, int]) -> bool:
 
 @contextlib.contextmanager
 def no_convergence() -> Iterator[None]:
-    """Solvers that give a step up after one attempt, since no imbalance is small enough."""
+    """Make solvers fail: no imbalance is small enough, and only one attempt is made."""
     with (
         mock.patch.object(gel_solver, "RELATIVE_TOLERANCE", 0.0),
         mock.patch.object(gel_solver, "ATTEMPTS", gel_solver.ATTEMPTS[:1]),
@@ -509,13 +515,13 @@ def no_convergence() -> Iterator[None]:
 
 
 def resident_mb() -> float:
-    """Resident memory of this process now."""
+    """Return the current resident memory of this process, MiB."""
     pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def peak_mb() -> float:
-    """Largest resident memory of this process so far."""
+    """Return the peak resident memory of this process, MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
 
 

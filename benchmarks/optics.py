@@ -1,8 +1,9 @@
-"""The renderer against the path tracer, against finite differences, and against the clock.
+"""Agreement of the renderer with the path tracer, accuracy of its gradients, and its speed.
 
     python benchmarks/optics.py [--quick] [--json]
 
-In full about half an hour on two cores, most of it the path tracer's; --quick under a minute.
+The full benchmark takes about half an hour on two cores, mostly for the path tracer; --quick takes
+under a minute.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from gradient_check import VERTICES, check_gradient, parameter_names
-from optics_cases import TOUCHES, mixed_unit, surface, unit
+from optics_cases import TOUCHES, case_sensor, mixed_sensor, surface
 from tables import dump, print_rows
 
 from tacdiff_ros.optics.path_reference import PathSettings, path_reference
@@ -37,9 +38,9 @@ PATH_SAMPLES = (16, 64)
 
 
 def main() -> int:
-    """Measure and print."""
+    """Measure, and print tables or JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="under a minute")
+    parser.add_argument("--quick", action="store_true", help="short run of under a minute")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     options = parser.parse_args()
     speed = measure_speed(options.quick)
@@ -56,7 +57,7 @@ def main() -> int:
 
 
 def measure_agreement(quick: bool) -> list[dict[str, Any]]:
-    """Our image beside the path tracer's, for direct light and with one return (depth 8)."""
+    """Compare renderer and path tracer for direct light and with one bounce (depth 8)."""
     seeds = range(1) if quick else range(10)
     names = ["ball", "cross"] if quick else list(TOUCHES)
     width = REFERENCE_PX // 2 if quick else REFERENCE_PX
@@ -66,7 +67,7 @@ def measure_agreement(quick: bool) -> list[dict[str, Any]]:
         for name in names:
             row: dict[str, Any] = {"unit": seed, "surface": name}
             for bounces in (0, 1):
-                model = unit(seed, bounces)
+                model = case_sensor(seed, bounces)
                 samples = (36, 100)[bounces] if quick else (100, 324)[bounces]
                 effort = PathSettings(width, samples, bounces, seed, spacing_mm=spacing_mm)
                 row |= compare(model, name, effort, ("direct", "depth8")[bounces])
@@ -75,14 +76,15 @@ def measure_agreement(quick: bool) -> list[dict[str, Any]]:
 
 
 def compare(model: SensorModel, name: str, effort: PathSettings, label: str) -> dict[str, float]:
-    """Errors in percent of the reference's mean; all but the mean are 5 x 5 low-passed.
+    """Return the errors in percent of the reference's mean.
 
-    `rms` has the reference's own noise, known from its passes, taken out in squares.
+    All errors except the mean are computed after a 5 x 5 low-pass filter.
+    `rms` is corrected for the noise of the reference, which is estimated from its passes.
     """
     shape = surface(model, name)
     reference = path_reference(model, shape, effort)
     renderer = Renderer(model)
-    renderer.show(shape)
+    renderer.set_surface(shape)
     height, width = reference.image.shape[:2]
     ours = renderer.image(RenderSettings(width, height, samples=3))
     scale = 100.0 / float(reference.image.mean())
@@ -99,7 +101,7 @@ def compare(model: SensorModel, name: str, effort: PathSettings, label: str) -> 
 
 
 def agreement_figures(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Means and worst of all images, as shares of 1."""
+    """Return the means and maxima over all images, as fractions."""
 
     def of(key: str, pick: Callable[[list[float]], float]) -> float:
         return round(pick([abs(row[key]) for row in rows]) / 100.0, 5)
@@ -118,10 +120,10 @@ def agreement_figures(rows: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def measure_gradients(quick: bool) -> list[dict[str, Any]]:
-    """Every continuous parameter on a sheared ball press, without and with cast shadows."""
-    model = mixed_unit()
+    """Check every continuous parameter on a sheared ball press, without and with shadows."""
+    model = mixed_sensor()
     renderer = Renderer(model)
-    renderer.show(surface(model, "ball sheared"))
+    renderer.set_surface(surface(model, "ball sheared"))
     names = parameter_names(renderer)
     if quick:
         names = ["camera.position_mm", VERTICES]
@@ -140,7 +142,7 @@ def measure_gradients(quick: bool) -> list[dict[str, Any]]:
 
 
 def waves(renderer: Renderer) -> np.ndarray:
-    """A smooth direction for the vertices: what a surface that deforms moves along."""
+    """Return a smooth direction for the vertices, similar to a real deformation."""
     points = np.array(renderer.mesh.vertices).reshape(-1, 3)
     random = np.random.default_rng(0)
     parts = [
@@ -151,7 +153,7 @@ def waves(renderer: Renderer) -> np.ndarray:
 
 
 def gradient_figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The worst of all parameters."""
+    """Return the maximum errors over all parameters."""
     shadowed = [abs(row["shadows_slope"] - 1.0) for row in rows if "shadows_slope" in row]
     return {
         "gradient_slope_worst_deviation": round(max(abs(row["slope"] - 1.0) for row in rows), 5),
@@ -166,7 +168,7 @@ def gradient_figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def measure_speed(quick: bool) -> dict[str, Any]:
-    """Times at 320x240 with shadows, noise, kernels compiled on the way, and memory."""
+    """Measure times at 320x240 with shadows, noise, recompiled kernels, and memory."""
     model = default_sensor()
     renderer = Renderer(model)
     surfaces = [surface(model, name) for name in TOUCHES]
@@ -191,7 +193,7 @@ def measure_speed(quick: bool) -> dict[str, Any]:
             for kernel in dr.kernel_history()
             if kernel["type"] == dr.KernelType.JIT and not kernel["cache_hit"]
         )
-    renderer.show(surfaces[1])
+    renderer.set_surface(surfaces[1])
     noise = pixel_noise(renderer)
     path_seconds, path_noise = path_effort(model, surfaces[1])
     more = {} if quick else slower_gradients(renderer)
@@ -212,7 +214,7 @@ def measure_speed(quick: bool) -> dict[str, Any]:
 
 
 def slower_gradients(renderer: Renderer) -> dict[str, float]:
-    """With four samples a pixel, and for all parameters at once."""
+    """Measure gradients with four samples per pixel, and for all parameters at once."""
     everything = parameter_names(renderer)
     return {
         "forward_backward_4_samples_ms": forward_backward(renderer, 2, [VERTICES], REPETITIONS),
@@ -223,25 +225,25 @@ def slower_gradients(renderer: Renderer) -> dict[str, float]:
 
 
 def another(renderer: Renderer, surfaces: list[Any], k: int) -> None:
-    """Another surface."""
-    renderer.show(surfaces[k % len(surfaces)])
+    """Set another surface."""
+    renderer.set_surface(surfaces[k % len(surfaces)])
 
 
 def change(renderer: Renderer, surfaces: list[Any], k: int) -> None:
-    """Another surface, and another value of a parameter."""
+    """Set another surface and another value of a parameter."""
     another(renderer, surfaces, k)
     renderer.parameters["gel.base_color"] = renderer.parameters["gel.base_color"] * 1.001
 
 
 def draw(renderer: Renderer, k: int) -> None:
-    """An image with another seed."""
+    """Render an image with another seed."""
     renderer.image(RenderSettings(seed=k))
 
 
 def milliseconds(
     prepare: Callable[[int], None], work: Callable[[int], Any], repetitions: int
 ) -> float:
-    """Median time of the work."""
+    """Return the median duration of `work(k)` without `prepare(k)`, ms."""
     times = []
     for k in range(repetitions):
         prepare(k)
@@ -252,7 +254,7 @@ def milliseconds(
 
 
 def forward_backward(renderer: Renderer, samples: int, names: list[str], repetitions: int) -> float:
-    """Image, loss and gradients of parameters; `samples` per pixel and side."""
+    """Measure image, loss and gradients of parameters; `samples` per pixel and axis."""
     import mitsuba as mi
 
     base = {name: mi.Float(get(renderer, name)) for name in names}
@@ -263,7 +265,7 @@ def forward_backward(renderer: Renderer, samples: int, names: list[str], repetit
         dr.enable_grad(values)
         for name, array in values.items():
             put(renderer, name, array)
-        image = renderer.draw(RenderSettings(samples=samples, seed=seed))
+        image = renderer.render(RenderSettings(samples=samples, seed=seed))
         dr.backward(dr.sum(dr.squared_norm(image - 0.4)))
         dr.eval(dr.grad(values))
         dr.sync_thread()
@@ -276,28 +278,29 @@ def forward_backward(renderer: Renderer, samples: int, names: list[str], repetit
 
 
 def get(renderer: Renderer, name: str) -> Any:
-    """A parameter's array, or the vertices."""
+    """Return the array of a parameter, or the vertices."""
     return renderer.mesh.vertices if name == VERTICES else renderer.parameters[name]
 
 
 def put(renderer: Renderer, name: str, array: Any) -> None:
-    """Replace a parameter's array, or the vertices."""
+    """Set the array of a parameter, or the vertices."""
     if name == VERTICES:
-        renderer.mesh.move(array)
+        renderer.mesh.set_vertices(array)
     else:
         renderer.parameters[name] = array
 
 
 def pixel_noise(renderer: Renderer) -> float:
-    """RMS difference of two seeds over sqrt(2), relative to the mean."""
+    """Return the pixel noise (RMS difference of two seeds / sqrt(2)) relative to the mean."""
     a, b = (renderer.image(RenderSettings(seed=seed)) for seed in (101, 202))
     return round(float(np.sqrt(np.mean((a - b) ** 2) / 2) / a.mean()), 5)
 
 
 def path_effort(model: SensorModel, shape: Any) -> tuple[float, float]:
-    """Seconds and relative noise of the path tracer at depth 8 and the same size.
+    """Return duration (s) and relative noise of the path tracer at depth 8 and the same size.
 
-    One light at a time and stratified samples, so at its best; without the time to build the scene.
+    It renders one light at a time with stratified samples, which favours it; the time to build the
+    scene is excluded.
     """
     seconds, noise = [], 0.0
     for samples in PATH_SAMPLES:
@@ -312,7 +315,7 @@ def path_effort(model: SensorModel, shape: Any) -> tuple[float, float]:
 
 
 def measure_memory(renderer: Renderer, surfaces: list[Any], renders: int) -> dict[str, Any]:
-    """Resident memory before and after many renders with changing surfaces."""
+    """Measure the growth of resident memory over many renders with changing surfaces."""
     for k in range(20):
         change(renderer, surfaces, k)
         draw(renderer, k)
@@ -328,7 +331,7 @@ def measure_memory(renderer: Renderer, surfaces: list[Any], renders: int) -> dic
 
 
 def resident_mb() -> float:
-    """Resident memory of this process."""
+    """Return the resident memory of this process, MiB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 2**20
 

@@ -1,4 +1,4 @@
-"""Sensors and surfaces that the optics benchmark looks at."""
+"""Sensors and surfaces of the optics benchmark."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tacdiff_ros.sensor.sensor_model import FlatField, SensorModel
 from tacdiff_ros.virtual.random_sensors import random_sensor
 
 SPACING_MM = 0.1
-RECTANGLE_DIMMING = 0.5  # rectangles shine into all directions
+RECTANGLE_DIMMING = 0.5  # radiance factor: rectangles emit in all directions
 TOUCHES = {
     "flat": Imprint(),
     "ball": Imprint("sphere", 5.0, at_mm=(2.0, 1.0), depth_mm=0.8),
@@ -23,8 +23,8 @@ TOUCHES = {
 }
 
 
-def unit(seed: int, bounces: int) -> SensorModel:
-    """A random unit; odd ones have rectangles for lights instead of strips."""
+def case_sensor(seed: int, bounces: int) -> SensorModel:
+    """Return a random sensor; odd seeds have rectangular lights instead of strips."""
     base = default_sensor()
     if seed % 2:
         lights = [
@@ -44,14 +44,14 @@ def unit(seed: int, bounces: int) -> SensorModel:
 
 
 def surface(model: SensorModel, name: str) -> GelSurface:
-    """One of the touches on a unit's pad."""
+    """Return the surface of one of the touches on a sensor's pad."""
     return imprint_surface(model.gel, TOUCHES[name], SPACING_MM)
 
 
-def mixed_unit() -> SensorModel:
-    """A unit with every kind of parameter: both kinds of lights, a flat field, all terms."""
-    model = unit(0, bounces=2)
-    rectangle = unit(1, bounces=2).lights[1]
+def mixed_sensor() -> SensorModel:
+    """Return a sensor with every kind of parameter: both kinds of lights and a flat field."""
+    model = case_sensor(0, bounces=2)
+    rectangle = case_sensor(1, bounces=2).lights[1]
     values = tuple(
         tuple((1.0 + 0.04 * i, 1.0 - 0.03 * j, 1.0 + 0.02 * i * j) for j in range(4))
         for i in range(3)

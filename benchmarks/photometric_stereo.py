@@ -1,8 +1,8 @@
 """Photometric stereo in the manner of gs_sdk, as a baseline.
 
-A network maps the change of colour and the place of each pixel to the slope there (Wang et al.,
-"GelSight Wedge", ICRA 2021), and the slopes are integrated by a fast Poisson solver. It is trained
-on many labelled presses: the ball's slopes inside the labelled contact, and none outside.
+A network maps the colour change and the position of each pixel to the surface slope (Wang et al.,
+"GelSight Wedge", ICRA 2021); the slopes are integrated by a fast Poisson solver. It is trained on
+many labelled presses with the slopes of the ball inside the labelled contact and zero outside.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from torch import nn
 
 HIDDEN = (128, 32, 32)
 STEPS, BATCH, RATE = 3000, 4096, 2e-3
-FLAT_FRACTION = 1.0  # of untouched pixels for each touched one
-STEEPEST = 0.98  # of the ball's radius, where slopes end
+FLAT_FRACTION = 1.0  # training pixels outside / inside the contact
+STEEPEST = 0.98  # maximum distance / ball radius at which slopes are used
 
 Floats = NDArray[np.float64]
 Image = NDArray[np.uint8]
 
 
 class PhotometricStereo:
-    """One sensor's lookup of slopes."""
+    """Slope estimator of one sensor."""
 
     def __init__(self, data: RealSet, presses: list[int], mm_per_px: float) -> None:
-        """Train on presses that have labels."""
+        """Train on labelled presses."""
         torch.manual_seed(0)
         self._background, self._mm_per_px = data.background, mm_per_px
         widths = (5, *HIDDEN)
@@ -48,7 +48,7 @@ class PhotometricStereo:
             optimiser.step()
 
     def height_mm(self, image: Image) -> Floats:
-        """(H, W) mm, negative where the gel is pressed in; 0 at the border."""
+        """Return the (H, W) height, mm, negative where the gel is indented; 0 at the border."""
         height, width = image.shape[:2]
         with torch.no_grad():
             slopes = self._network(self._features(image)).numpy().reshape(height, width, 2)
@@ -59,41 +59,41 @@ class PhotometricStereo:
         random = np.random.default_rng(0)
         inputs, slopes = [], []
         for number in presses:
-            slope, touched = ball_slopes(data, number, self._mm_per_px)
-            flat = np.flatnonzero(~touched.ravel())
-            count = min(len(flat), round(FLAT_FRACTION * touched.sum()))
-            kept = np.concatenate(
-                [np.flatnonzero(touched), random.choice(flat, count, replace=False)]
+            slope, in_contact = ball_slopes(data, number, self._mm_per_px)
+            flat = np.flatnonzero(~in_contact.ravel())
+            count = min(len(flat), round(FLAT_FRACTION * in_contact.sum()))
+            selected = np.concatenate(
+                [np.flatnonzero(in_contact), random.choice(flat, count, replace=False)]
             )
-            inputs.append(self._features(data.presses[number])[kept])
-            slopes.append(torch.from_numpy(slope.reshape(-1, 2)[kept]))
+            inputs.append(self._features(data.presses[number])[selected])
+            slopes.append(torch.from_numpy(slope.reshape(-1, 2)[selected]))
         return torch.cat(inputs), torch.cat(slopes)
 
     def _features(self, image: Image) -> torch.Tensor:
-        """(pixels, 5): change of colour, and place."""
+        """Return the (pixels, 5) features: colour change and position."""
         height, width = image.shape[:2]
         change = (image.astype(np.float32) - self._background) / 64.0
         y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-        place = np.stack([x / width - 0.5, y / height - 0.5], axis=-1)
-        return torch.from_numpy(np.concatenate([change, place], axis=-1).reshape(-1, 5))
+        position = np.stack([x / width - 0.5, y / height - 0.5], axis=-1)
+        return torch.from_numpy(np.concatenate([change, position], axis=-1).reshape(-1, 5))
 
 
 def ball_slopes(data: RealSet, number: int, mm_per_px: float) -> tuple[NDArray[np.float32], Image]:
-    """(H, W, 2) slopes of the depth along x and y, and (H, W) where the ball touches."""
+    """Return (H, W, 2) slopes of the depth along x and y, and the (H, W) mask of the contact."""
     x0, y0, contact_px = data.labels[number]
     height, width = data.background.shape[:2]
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
     dx, dy = x - x0, y - y0
     ball_px = 0.5 * data.diameter_mm / mm_per_px
     away = np.hypot(dx, dy)
-    touched = away < min(contact_px, STEEPEST * ball_px)
+    in_contact = away < min(contact_px, STEEPEST * ball_px)
     steep = np.sqrt(np.maximum(ball_px**2 - away**2, 1.0))
-    slope = np.where(touched[..., None], -np.stack([dx, dy], axis=-1) / steep[..., None], 0.0)
-    return slope.astype(np.float32), touched
+    slope = np.where(in_contact[..., None], -np.stack([dx, dy], axis=-1) / steep[..., None], 0.0)
+    return slope.astype(np.float32), in_contact
 
 
 def poisson(slope_x: Floats, slope_y: Floats) -> Floats:
-    """The field, 0 at the border, whose slopes are nearest to the given ones."""
+    """Return the field, 0 at the border, whose slopes are closest to the given ones."""
     divergence = np.zeros_like(slope_x)
     divergence[:, 1:-1] += 0.5 * (slope_x[:, 2:] - slope_x[:, :-2])
     divergence[1:-1] += 0.5 * (slope_y[2:] - slope_y[:-2])

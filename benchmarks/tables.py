@@ -1,4 +1,4 @@
-"""How benchmarks print."""
+"""Output of the benchmarks as tables or JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Part = tuple[list[dict[str, Any]], dict[str, Any]]
 
 
 def print_rows(title: str, rows: list[dict[str, Any]]) -> None:
-    """A table with a column a key."""
+    """Print a table with one column per key."""
     print(f"\n{title}")
     names = list(rows[0])
     texts = [[str(row[name]) for name in names] for row in rows]
@@ -21,7 +21,7 @@ def print_rows(title: str, rows: list[dict[str, Any]]) -> None:
 
 
 def dump(figures: dict[str, Any]) -> None:
-    """One JSON object."""
+    """Print one JSON object."""
     print(json.dumps(figures))
 
 
@@ -30,11 +30,20 @@ def run_parts(
     names: list[str],
     options: argparse.Namespace,
 ) -> int:
-    """Measure the named parts; print their tables and figures, or with --json one object."""
+    """Measure the named parts and print their tables and figures, or with --json one object.
+
+    Args:
+        parts: measuring functions by name.
+        names: names of the parts to measure.
+        options: command line options.
+
+    Returns:
+        Exit code 0.
+    """
     figures: dict[str, Any] = {}
     for name in names:
-        rows, found = parts[name](options)
-        figures |= found
+        rows, part_figures = parts[name](options)
+        figures |= part_figures
         if rows and not options.json:
             print_rows(name, rows)
     if options.json:

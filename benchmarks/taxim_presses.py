@@ -1,8 +1,8 @@
 """Taxim (PyPI `taxim`) on the presses of a real set, as a baseline.
 
-Its table of the Mini is of another unit. So what it changes of its own untouched image is added to
-this unit's, and turned, mirrored and scaled per colour as fits the calibrating presses best.
-`pip install "taxim[jax-cpu]"`; without it the columns are left out.
+Taxim's table was measured on a different Mini. Its image change is therefore added to the reference
+image of this sensor, mirrored and scaled per colour for the best fit to the calibration presses.
+Install it with `pip install "taxim[jax-cpu]"`; without it, the columns are omitted.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class TaximPresses:
-    """Taxim, fitted to a unit.
+    """Taxim, fitted to one sensor.
 
     Attributes:
-        model: of the unit; only where a press is seen comes from it.
-        radius_mm: of the ball.
-        mirrored: along x and along y.
-        scale: (3,) of the change of each colour.
+        model: sensor model, used only to project the press position.
+        radius_mm: ball radius, mm.
+        mirrored: whether the image is mirrored along x and along y.
+        scale: (3,) scale factor of the image change per colour.
     """
 
     model: SensorModel
@@ -46,45 +46,51 @@ class TaximPresses:
     def fitted(
         cls, model: SensorModel, radius_mm: float, known: list[tuple[PressFit, Floats, Any]]
     ) -> TaximPresses | None:
-        """From presses with their seen changes and masks; None where Taxim is not installed."""
+        """Fit Taxim to presses with measured changes and masks; None if it is not installed."""
         try:
             import taxim  # noqa: F401
         except ImportError:
             return None
-        best, least = None, np.inf
+        best, min_residual = None, np.inf
         for mirrored in itertools.product((False, True), repeat=2):
             bare = cls(model, radius_mm, mirrored)
-            pairs = [(bare.change(fit)[mask], seen[mask]) for fit, seen, mask in known]
-            drawn, seen = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
-            scale = (drawn * seen).sum(axis=0) / (drawn**2).sum(axis=0)
-            left = float(np.sum((scale * drawn - seen) ** 2))
-            if left < least:
-                best, least = cls(model, radius_mm, mirrored, tuple(scale.tolist())), left
+            pairs = [(bare.change(fit)[mask], measured[mask]) for fit, measured, mask in known]
+            rendered, measured = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
+            scale = (rendered * measured).sum(axis=0) / (rendered**2).sum(axis=0)
+            left = float(np.sum((scale * rendered - measured) ** 2))
+            if left < min_residual:
+                best, min_residual = cls(model, radius_mm, mirrored, tuple(scale.tolist())), left
         return best
 
     def change(self, fit: PressFit) -> Floats:
-        """(H, W, 3) what a press changes, 1 for white."""
+        """Return the image change of a press, (H, W, 3), 1 for white."""
         press, size = fit.gel.press, self.model.image
-        place = project(parameter_values(self.model), [press.x_mm, press.y_mm, -press.depth_mm])
+        centre_px = project(parameter_values(self.model), [press.x_mm, press.y_mm, -press.depth_mm])
         columns, rows = FINER * size.width_px, FINER * size.height_px
         pixel_mm = self.model.mm_per_px / FINER
         y, x = np.mgrid[:rows, :columns]
-        away = np.hypot(x - FINER * (place[0] + 0.5), y - FINER * (place[1] + 0.5)) * pixel_mm
+        away = (
+            np.hypot(x - FINER * (centre_px[0] + 0.5), y - FINER * (centre_px[1] + 0.5)) * pixel_mm
+        )
         cap = self.radius_mm - np.sqrt(np.maximum(self.radius_mm**2 - away**2, 0.0))
         height = np.where(away < self.radius_mm, cap, FAR_MM)
-        turns = [axis for axis, turned in ((1, self.mirrored[0]), (0, self.mirrored[1])) if turned]
+        axes = [
+            axis
+            for axis, is_mirrored in ((1, self.mirrored[0]), (0, self.mirrored[1]))
+            if is_mirrored
+        ]
         simulator, flat = _taxim(pixel_mm)
         image = np.asarray(
-            simulator.render(np.flip(height, turns).astype(np.float32), True, press.depth_mm)
+            simulator.render(np.flip(height, axes).astype(np.float32), True, press.depth_mm)
         )
-        change = np.flip(image - flat, turns)
+        change = np.flip(image - flat, axes)
         shape = (size.height_px, FINER, size.width_px, FINER, 3)
         return np.asarray(change.reshape(shape).mean(axis=(1, 3)) * np.array(self.scale))
 
 
 @functools.cache
 def _taxim(pixel_mm: float) -> tuple[Any, Floats]:
-    """A simulator of the Mini for a pixel's size, and its untouched image."""
+    """Return a Mini simulator for a pixel size, and its image of the undeformed gel."""
     from taxim import CALIB_GELSIGHT_MINI, Taxim
 
     simulator = Taxim(CALIB_GELSIGHT_MINI, {"sensor": {"pixmm": pixel_mm}}, "jax", "cpu")

@@ -1,11 +1,11 @@
-"""Dataset and image-to-image network: throughput, quality on unseen trials, speed, other units.
+"""Dataset and image-to-image network: throughput, quality on unseen trials, speed, new sensors.
 
     python benchmarks/translation.py [--quick] [--json] [--only PART] [--folder DIR]
                                      [--trials N] [--steps N]
 
-PART is one of dataset, scaling, quality, speed, units. Datasets and models are kept in a folder
-(default: translation/ in the user's cache) and gone on with. In full some hours on two cores, most
-of them full mechanics and training; --quick, the rate of the network, under a minute.
+PART is one of dataset, scaling, quality, speed, units. Datasets and networks are cached in a folder
+(default: translation/ in the user's cache) and resumed. The full benchmark takes some hours on two
+cores, mostly for full mechanics and training; --quick measures the speed in under a minute.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from tables import Part, run_parts
 
-from tacdiff_ros.cli.evaluate import drawn_samples
+from tacdiff_ros.cli.evaluate import rendered_samples
 from tacdiff_ros.dataset.cluster import local_client, usable_cores
 from tacdiff_ros.dataset.generate import GenerationReport, generate
 from tacdiff_ros.dataset.pairs import SamplePairs, reference_pair
@@ -52,7 +52,7 @@ from tacdiff_ros.translation.generator import build_generator
 from tacdiff_ros.translation.input_kinds import CHANNELS, InputKind
 from tacdiff_ros.translation.model_file import ANY_SENSOR, INPUT, NETWORK, ModelCard, save_model
 from tacdiff_ros.translation.network_settings import NetworkSettings
-from tacdiff_ros.translation.training import Untouched, train_generator
+from tacdiff_ros.translation.training import ReferenceSample, train_generator
 from tacdiff_ros.translation.training_settings import TrainingSettings
 from tacdiff_ros.translation.translator import Translator
 from tacdiff_ros.virtual.exposure import usable_exposure
@@ -60,38 +60,53 @@ from tacdiff_ros.virtual.random_sensors import random_sensor
 
 PAPER_SAMPLES = 56_000
 PAPER_TABLE = {"ssim": 0.9609, "psnr_db": 38.74, "mse": 8.69}  # Table I, NOCS
-SPEED_S = 4.0  # that each rate is taken over
+SPEED_S = 4.0  # duration of each rate measurement
 COARSE = Trajectory(step_mm=0.25, step_deg=3.0)  # 26 states
-SEEN_UNITS, NEW_UNITS = 1000, 2000  # seeds
+TRAINING_SENSORS, NEW_SENSORS = 1000, 2000  # seeds
 
 
 def main() -> int:
-    """Measure and print."""
+    """Measure, and print tables or JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="under a minute")
+    parser.add_argument("--quick", action="store_true", help="short run of under a minute")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("--only", choices=sorted(PARTS), help="one part")
-    parser.add_argument("--folder", type=Path, default=cache_folder(), help="datasets and models")
-    parser.add_argument("--trials", type=int, default=100, help="of the dataset, 52 samples each")
+    parser.add_argument(
+        "--folder", type=Path, default=cache_folder(), help="folder of datasets and networks"
+    )
+    parser.add_argument(
+        "--trials", type=int, default=100, help="trials of the dataset, 52 samples each"
+    )
     parser.add_argument("--mechanics", choices=("full", "live"), default="full")
-    parser.add_argument("--steps", type=int, default=12_000, help="of each training")
-    parser.add_argument("--batch", type=int, default=8, help="samples of each step")
-    parser.add_argument("--seen-units", type=int, default=10, help="that one network learns from")
-    parser.add_argument("--new-units", type=int, default=10, help="that it has never seen")
-    parser.add_argument("--unit-steps", type=int, default=4_000, help="of a training for one unit")
+    parser.add_argument(
+        "--steps", type=int, default=12_000, help="optimiser steps of each training"
+    )
+    parser.add_argument("--batch", type=int, default=8, help="batch size, samples per step")
+    parser.add_argument(
+        "--seen-units",
+        type=int,
+        default=10,
+        help="number of sensors for training the common network",
+    )
+    parser.add_argument(
+        "--new-units", type=int, default=10, help="number of test sensors not used for training"
+    )
+    parser.add_argument(
+        "--unit-steps", type=int, default=4_000, help="optimiser steps of a training for one sensor"
+    )
     options = parser.parse_args()
     names = [options.only] if options.only else (["speed"] if options.quick else list(PARTS))
     return run_parts(PARTS, names, options)
 
 
 def cache_folder() -> Path:
-    """Where datasets and models are kept."""
+    """Return the default folder of datasets and networks."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "tacdiff_ros" / "translation"
 
 
 def measure_dataset(options: argparse.Namespace) -> Part:
-    """The dataset that training uses; its rate, and what the paper's size would take."""
+    """Generate the training dataset; return its rate and the cost of the paper's dataset size."""
     report = made(main_folder(options), main_plan(options), default_sensor())
     megabytes = folder_bytes(main_folder(options)) / 1e6 / max(report.samples, 1)
     figures: dict[str, Any] = {
@@ -114,7 +129,7 @@ def measure_dataset(options: argparse.Namespace) -> Part:
 
 
 def measure_scaling(_options: argparse.Namespace) -> Part:
-    """The same twenty trials by one worker and by two, each anew."""
+    """Generate the same twenty trials with one worker and with two."""
     plan = bench_plan(20, "live", COARSE)
     rows = []
     for workers in (1, 2):
@@ -128,7 +143,7 @@ def measure_scaling(_options: argparse.Namespace) -> Part:
 
 
 def measure_quality(options: argparse.Namespace) -> Part:
-    """NOCS and depth, trained alike, on trials that neither has seen."""
+    """Train networks on NOCS and on depth, and score both on unseen trials."""
     folder, model = main_folder(options), default_sensor()
     made(folder, main_plan(options), model)
     kinds: tuple[InputKind, ...] = ("nocs", "depth")
@@ -139,17 +154,17 @@ def measure_quality(options: argparse.Namespace) -> Part:
         train_on(network, kind, [SamplesOf(folder, model)], options, options.steps)
         scores, typical = tested(folder, model, network)
         write_sheet(options.folder / f"sheet_{kind}.png", typical)
-        found = summary(scores)
+        mean_scores = summary(scores)
         rows += [{"input": kind, **row} for row in rows_by_indenter(scores)]
-        figures |= {f"{kind}_{name}": round(found[name], 5) for name in PAPER_TABLE}
+        figures |= {f"{kind}_{name}": round(mean_scores[name], 5) for name in PAPER_TABLE}
         figures["images"] = len(scores)
     return rows, figures | {f"paper_{name}": value for name, value in PAPER_TABLE.items()}
 
 
 def measure_speed(options: argparse.Namespace) -> Part:
-    """Frames of 320 x 240 on two threads: the fast network and the publication's.
+    """Measure the rate of 320 x 240 images on two threads: fast network and that of the paper.
 
-    Of random weights, as the rate does not depend on them.
+    The weights are random, because the rate does not depend on them.
     """
     with tempfile.TemporaryDirectory() as name:
         rows = network_rows(Path(name), NetworkSettings(), "fast")
@@ -162,7 +177,7 @@ def measure_speed(options: argparse.Namespace) -> Part:
 
 
 def network_rows(folder: Path, settings: NetworkSettings, name: str) -> list[dict[str, Any]]:
-    """Rates of one network in float32, in bfloat16, and in ONNX Runtime where that is installed."""
+    """Measure one network in float32, in bfloat16, and in ONNX Runtime if it is installed."""
     card = ModelCard(settings=settings, sensor_checksum=ANY_SENSOR, full_indentation_mm=3.0)
     save_model(folder, build_generator(settings), card)
     maps = random_maps(settings)
@@ -183,38 +198,38 @@ def network_rows(folder: Path, settings: NetworkSettings, name: str) -> list[dic
     return rows
 
 
-def measure_units(options: argparse.Namespace) -> Part:
-    """One network of kind nocs+light for units it has never seen, and one trained for each.
+def measure_new_sensors(options: argparse.Namespace) -> Part:
+    """Compare one nocs+light network on new sensors with one network trained for each sensor.
 
-    All are tested on the same ten trials of each new unit, one an indenter.
+    All are tested on the same ten trials of each new sensor, one per indenter.
     """
     plan = bench_plan(30, "live", COARSE)
 
-    def samples_of(seed: int, *learned: Split) -> SamplesOf:
-        """Each unit has a folder of its own, as its gel has its own thickness."""
-        folder, unit = options.folder / f"dataset_unit_{seed}", exposed_unit(seed)
-        made(folder, plan, unit)
-        return SamplesOf(folder, unit, learned)
+    def samples_of(seed: int, *training_splits: Split) -> SamplesOf:
+        """Each sensor has a separate dataset because the gel thickness differs."""
+        folder, sensor = options.folder / f"dataset_unit_{seed}", exposed_sensor(seed)
+        made(folder, plan, sensor)
+        return SamplesOf(folder, sensor, training_splits)
 
     general = options.folder / "nocs+light"
-    seen = range(SEEN_UNITS, SEEN_UNITS + options.seen_units)
-    samples = [samples_of(seed, "train", "test") for seed in seen]
+    training_seeds = range(TRAINING_SENSORS, TRAINING_SENSORS + options.seen_units)
+    samples = [samples_of(seed, "train", "test") for seed in training_seeds]
     train_on(general, "nocs+light", samples, options, options.steps)
     rows = []
-    for seed in range(NEW_UNITS, NEW_UNITS + options.new_units):
-        of_unit = samples_of(seed, "train", "validation")
-        folder, unit = of_unit.folder, of_unit.model
+    for seed in range(NEW_SENSORS, NEW_SENSORS + options.new_units):
+        sensor_samples = samples_of(seed, "train", "validation")
+        folder, sensor = sensor_samples.folder, sensor_samples.model
         own = options.folder / f"nocs_unit_{seed}"
-        train_on(own, "nocs", [of_unit], options, options.unit_steps)
-        found = {
-            name: summary(tested(folder, unit, network)[0])["psnr_db"]
+        train_on(own, "nocs", [sensor_samples], options, options.unit_steps)
+        psnr_db = {
+            name: summary(tested(folder, sensor, network)[0])["psnr_db"]
             for name, network in (("retrained_psnr_db", own), ("one_for_all_psnr_db", general))
         }
-        light = summary(light_scores(folder, unit))["psnr_db"]
+        light = summary(light_scores(folder, sensor))["psnr_db"]
         rows.append(
             {
                 "unit": seed,
-                **{name: round(value, 2) for name, value in found.items()},
+                **{name: round(value, 2) for name, value in psnr_db.items()},
                 "light_image_psnr_db": round(light, 2),
             }
         )
@@ -226,62 +241,68 @@ def measure_units(options: argparse.Namespace) -> Part:
     }
 
 
-def exposed_unit(seed: int) -> SensorModel:
-    """A random unit that is run at a sensible exposure."""
+def exposed_sensor(seed: int) -> SensorModel:
+    """Return a random sensor with a usable exposure."""
     return usable_exposure(random_sensor(seed))
 
 
-def light_scores(folder: Path, unit: SensorModel) -> list[SampleScore]:
-    """Of the light image alone, which a network of kind nocs+light starts from."""
-    reader = SamplesOf(folder, unit).reader("test")
+def light_scores(folder: Path, sensor: SensorModel) -> list[SampleScore]:
+    """Return the scores of the light image alone, the input of a nocs+light network."""
+    reader = SamplesOf(folder, sensor).reader("test")
     samples = (reader.sample(number) for number in range(len(reader)))
     return [SampleScore(s.indenter, s.trial, s.step, score_images(s.light, s.rgb)) for s in samples]
 
 
 @dataclass(frozen=True)
 class SamplesOf:
-    """Images of a dataset by one sensor."""
+    """Images of one sensor in a dataset.
+
+    Attributes:
+        folder: folder of the dataset.
+        model: sensor model.
+        training_splits: splits used for training.
+    """
 
     folder: Path
     model: SensorModel
-    learned: tuple[Split, ...] = ("train",)
+    training_splits: tuple[Split, ...] = ("train",)
 
     def reader(self, split: Split) -> SampleReader:
-        """Of a split."""
+        """Return the reader of a split."""
         return SampleReader(open_dataset(self.folder), split, self.model.checksum)
 
 
 class Joined:
-    """Pairs of several sensors after one another."""
+    """Concatenated sample pairs of several sensors."""
 
     def __init__(self, parts: list[SamplePairs]) -> None:
-        """Of parts of any length."""
+        """Concatenate parts of any length."""
         self._parts = parts
         self._ends = np.cumsum([len(part) for part in parts])
         self.divisors = parts[0].divisors
 
     def __len__(self) -> int:
-        """Of all."""
+        """Return the total number of samples."""
         return int(self._ends[-1])
 
     def __getitem__(self, number: int) -> Any:
-        """A sample's maps and image."""
-        part, inside = self._place(number)
+        """Return the maps and the image of a sample."""
+        part, inside = self._locate(number)
         return part[inside]
 
     def stored(self, number: int) -> Any:
-        """A sample as it is stored, for training on a card."""
-        part, inside = self._place(number)
+        """Return a sample as it is stored, for training on a graphics card."""
+        part, inside = self._locate(number)
         return part.stored(inside)
 
-    def _place(self, number: int) -> tuple[SamplePairs, int]:
+    def _locate(self, number: int) -> tuple[SamplePairs, int]:
         turn = int(np.searchsorted(self._ends, number, side="right"))
         part = self._parts[turn]
         return part, number - int(self._ends[turn]) + len(part)
 
 
 def bench_plan(trials: int, mechanics: str, trajectory: Trajectory | None = None) -> DatasetPlan:
-    """The default plan but for its trajectory, by default 1 mm deep in 52 states."""
+    """Return the default plan with another trajectory; by default 1 mm deep with 52 states."""
     motion = (trajectory or Trajectory()).model_dump()
     return DatasetPlan.model_validate(
         {"trials": trials, "trajectory": motion, "mechanics": mechanics}
@@ -289,30 +310,30 @@ def bench_plan(trials: int, mechanics: str, trajectory: Trajectory | None = None
 
 
 def main_plan(options: argparse.Namespace) -> DatasetPlan:
-    """Of the dataset that training uses."""
+    """Return the plan of the training dataset."""
     return bench_plan(options.trials, options.mechanics)
 
 
 def main_folder(options: argparse.Namespace) -> Path:
-    """Of the dataset that training uses."""
+    """Return the folder of the training dataset."""
     return options.folder / f"dataset_{options.mechanics}"
 
 
 def made(folder: Path, plan: DatasetPlan, model: SensorModel) -> GenerationReport:
-    """Touches and images by one sensor; what is there is kept."""
+    """Generate or resume a dataset of one sensor."""
     started = time.perf_counter()
 
-    def told(done: int, missing: int, _report: Any) -> None:
+    def progress(done: int, missing: int, _report: Any) -> None:
         if done % 10 == 0 or done == missing:
             seconds = time.perf_counter() - started
             print(f"{done} of {missing} trials, {seconds:.0f} s", file=sys.stderr, flush=True)
 
     with local_client(usable_cores()) as client:
-        return generate(folder, plan, model, client, told)
+        return generate(folder, plan, model, client, progress)
 
 
 def warm_up(client: Any, folder: Path, workers: int) -> None:
-    """Let every worker load and compile what it needs."""
+    """Generate a small dataset, so that every worker loads its modules and compiles kernels."""
     plan = bench_plan(10 * workers, "live", Trajectory(depth_mm=0.1, translation_mm=0.0))
     generate(folder / "warm", plan, default_sensor(), client)
 
@@ -320,23 +341,27 @@ def warm_up(client: Any, folder: Path, workers: int) -> None:
 def train_on(
     folder: Path, kind: InputKind, samples: list[SamplesOf], options: argparse.Namespace, steps: int
 ) -> None:
-    """A network, unless it is there."""
+    """Train and save a network unless it exists."""
     if (folder / NETWORK).exists():
         return
     train = Joined(
-        [SamplePairs(part.reader(split), kind) for part in samples for split in part.learned]
+        [
+            SamplePairs(part.reader(split), kind)
+            for part in samples
+            for split in part.training_splits
+        ]
     )
     validation = Joined([SamplePairs(part.reader("validation"), kind) for part in samples])
     settings = TrainingSettings(steps=steps, batch=options.batch)
     network = NetworkSettings(kind=kind)
-    untouched = Untouched(*reference_pair(samples[0].reader("train"), kind))
+    reference = ReferenceSample(*reference_pair(samples[0].reader("train"), kind))
 
-    def told(_step: int, looked: Any) -> None:
-        if looked is not None:
-            print(f"{folder.name} {looked}", file=sys.stderr, flush=True)
+    def progress(_step: int, validation_result: Any) -> None:
+        if validation_result is not None:
+            print(f"{folder.name} {validation_result}", file=sys.stderr, flush=True)
 
     generator, report = train_generator(
-        network, settings, train, validation, untouched, folder, told
+        network, settings, train, validation, reference, folder, progress
     )
     model = samples[0].model
     card = ModelCard(
@@ -351,26 +376,26 @@ def train_on(
 def tested(
     folder: Path, model: SensorModel, network: Path
 ) -> tuple[list[SampleScore], list[RenderedSample]]:
-    """Scores on all test samples, and typical ones."""
+    """Return the scores of all test samples, and typical samples."""
     reader = SamplesOf(folder, model).reader("test")
     translator = Translator(network)
     translator.check_sensor(model.checksum, model.gel.full_indentation_mm)
-    return score_samples(drawn_samples(reader, translator, np.arange(len(reader))))
+    return score_samples(rendered_samples(reader, translator, np.arange(len(reader))))
 
 
 def write_sheet(path: Path, samples: list[RenderedSample]) -> None:
-    """Input, generated, truth and error of a sample an indenter."""
+    """Write a picture of input, rendering, truth and error of one sample per indenter."""
     cv2.imwrite(str(path), picture_sheet(samples)[..., ::-1])
 
 
 def random_maps(settings: NetworkSettings) -> NDArray[np.float32]:
-    """An input of a network's size."""
+    """Return a random input of a network."""
     shape = (CHANNELS[settings.kind], settings.height_px, settings.width_px)
     return np.random.default_rng(0).random(shape).astype(np.float32)
 
 
 def rate_row(name: str, draw: Callable[[], object]) -> dict[str, Any]:
-    """Images a second and the slowest of all but the first few."""
+    """Measure images per second and latency quantiles after a warm-up."""
     for _ in range(5):
         draw()
     seconds = []
@@ -388,7 +413,7 @@ def rate_row(name: str, draw: Callable[[], object]) -> dict[str, Any]:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Of all files."""
+    """Return the size of all files in a folder, bytes."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
@@ -397,7 +422,7 @@ PARTS = {
     "scaling": measure_scaling,
     "quality": measure_quality,
     "speed": measure_speed,
-    "units": measure_units,
+    "units": measure_new_sensors,
 }
 
 if __name__ == "__main__":

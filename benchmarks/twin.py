@@ -1,11 +1,11 @@
-"""The live twin at the camera's rate, the demonstration against its truth, and replay.
+"""Speed and fault recovery of the live twin, accuracy of the demonstration, and replay.
 
     python benchmarks/twin.py [--quick] [--json] [--only PART] [--seconds S] [--rate HZ]
 
 PART is one of live, faults, demo, replay, video. live plays a recorded touch to the real nodes
 `tactile_simulator` (network) and `comparator` on DDS, images at --rate and robot states at 1 kHz,
 for --seconds (600; --quick 20). demo and replay run `tacdiff demo` once, about three minutes;
---quick leaves them out. video needs the real frames at --data.
+--quick omits them. video needs the real frames at --data.
 """
 
 from __future__ import annotations
@@ -36,57 +36,57 @@ VIDEO = "mini_dots_video/baseball_exp_num_1_camera_0.avi"
 QUICK_S = 20.0
 BROKEN_S, SOUND_S, FAULT_RUN_S = 3.0, 4.0, 25.0
 LATE_NS = 60_000_000
-WARM_S = 10.0  # of a run whose memory is not counted
+WARM_S = 10.0  # start of a run that is excluded from the memory measurement
 
 
 def main() -> int:
-    """Measure and print."""
+    """Measure, and print tables or JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="under a minute")
+    parser.add_argument("--quick", action="store_true", help="short run of under a minute")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("--only", choices=sorted(PARTS), help="one part")
-    parser.add_argument("--seconds", type=float, default=600.0, help="of the live part")
-    parser.add_argument("--rate", type=float, default=25.0, help="images per second")
-    parser.add_argument("--indenter", default="sphere:diameter=5", help="spec")
+    parser.add_argument("--seconds", type=float, default=600.0, help="duration of the live part, s")
+    parser.add_argument("--rate", type=float, default=25.0, help="images per second of the stream")
+    parser.add_argument("--indenter", default="sphere:diameter=5", help="indenter spec")
     parser.add_argument("--model", type=Path, help="folder of a network; default: the shipped one")
     parser.add_argument("--data", type=Path, default=DATA, help="folder of real frames")
-    parser.add_argument("--threads", type=int, default=1, help="of the network")
+    parser.add_argument("--threads", type=int, default=1, help="number of threads of the network")
     options = parser.parse_args()
     names = [options.only] if options.only else (["live"] if options.quick else list(PARTS))
     return run_parts(PARTS, names, options)
 
 
 def measure_live(options: argparse.Namespace) -> Part:
-    """Images and states in, simulated images and comparisons out."""
+    """Stream images and robot states to the twin; measure rate, latency and memory."""
     from twin_stream import play
 
     seconds = QUICK_S if options.quick else options.seconds
-    found = play(
+    streamed = play(
         options.model or shipped_model(),
         options.indenter,
         seconds,
         options.rate,
         options.threads,
     )
-    latency = 1e3 * np.array(found.latencies_s)
-    early = [memory for at, memory in found.memory_mib if at > WARM_S]
+    latency = 1e3 * np.array(streamed.latencies_s)
+    early = [memory for at, memory in streamed.memory_mib if at > WARM_S]
     return [], {
         "live_seconds": round(seconds, 1),
-        "images_sent": found.sent,
-        "live_hz": round(found.compared / found.seconds, 2),
+        "images_sent": streamed.sent,
+        "live_hz": round(streamed.compared / streamed.seconds, 2),
         "latency_p50_ms": round(float(np.median(latency)), 1),
         "latency_p99_ms": round(float(np.quantile(latency, 0.99)), 1),
-        "frames_dropped": found.sent - found.compared,
+        "frames_dropped": streamed.sent - streamed.compared,
         "memory_growth_mib": round(early[-1] - early[0], 1),
         "memory_mib": round(early[-1]),
-        "cpu_simulator": round(found.cpu["tactile_simulator"], 2),
-        "cpu_comparator": round(found.cpu["comparator"], 2),
-        "live_contact_psnr_db": round(float(np.nanmedian(found.contact_psnr_db)), 2),
+        "cpu_simulator": round(streamed.cpu["tactile_simulator"], 2),
+        "cpu_comparator": round(streamed.cpu["comparator"], 2),
+        "live_contact_psnr_db": round(float(np.nanmedian(streamed.contact_psnr_db)), 2),
     }
 
 
 def measure_faults(options: argparse.Namespace) -> Part:
-    """Something breaks for a while in the middle of a stream; do comparisons go on after it?"""
+    """Inject faults into a running stream; measure whether and when comparisons resume."""
     from twin_stream import NodeProcess, Player, streaming
 
     def killed(name: str) -> Callable[[dict[str, NodeProcess], Player], None]:
@@ -127,7 +127,7 @@ def measure_faults(options: argparse.Namespace) -> Part:
             fault(nodes, player)
             ended = time.monotonic()
             thread.join()
-            came = np.array(player.found.times_s)
+            came = np.array(player.streamed.times_s)
             after = came[came > ended]
             rows.append(
                 {
@@ -144,23 +144,23 @@ def measure_faults(options: argparse.Namespace) -> Part:
 
 
 def measure_demo(_options: argparse.Namespace) -> Part:
-    """The demonstration's own figures, against the virtual sensor's truth."""
-    shown = demo_figures()
+    """Return the figures of the demonstration, measured against the virtual sensor's truth."""
+    demo = demo_figures()
     names = ("demo_seconds", "contact_psnr_db", "marker_error_px", "inversion_height_rmse_mm")
-    return [], {name: shown[name] for name in names}
+    return [], {name: demo[name] for name in names}
 
 
 def measure_replay(_options: argparse.Namespace) -> Part:
-    """The demonstration's recording, replayed twice."""
-    shown = demo_figures()
-    sensor = Path(shown["report"]).parent / "sensor.yaml"
+    """Replay the recording of the demonstration twice."""
+    demo = demo_figures()
+    sensor = Path(demo["report"]).parent / "sensor.yaml"
     arguments = ["--sensor", str(sensor), "--from-rig"]
     arguments += ["--reference", str(sensor.with_name("untouched.png"))]
-    return [], replayed_twice("replay", shown["recording"], *arguments)
+    return [], replayed_twice("replay", demo["recording"], *arguments)
 
 
 def measure_video(options: argparse.Namespace) -> Part:
-    """A real video without poses: each frame beside what the model shows of the gel it finds."""
+    """Replay a real video without poses by inverting and rendering each frame."""
     video, presses = options.data / VIDEO, options.data / "mini_dots_ball"
     if not video.is_file() or not presses.is_dir():
         print(f"no real frames at {options.data}", file=sys.stderr)
@@ -172,19 +172,19 @@ def measure_video(options: argparse.Namespace) -> Part:
 
 
 def replayed_twice(prefix: str, *arguments: str) -> dict[str, Any]:
-    """Whether two replays give the same files, and the speed of the second."""
+    """Return whether two replays give the same files, and the figures of the second."""
     with tempfile.TemporaryDirectory() as name:
         outs = [Path(name) / part for part in ("first", "second")]
-        told = [tacdiff("benchmark", *arguments, "--out", str(out)) for out in outs]
+        outputs = [tacdiff("benchmark", *arguments, "--out", str(out)) for out in outs]
         same = all(
             filecmp.cmp(outs[0] / file, outs[1] / file, shallow=False)
             for file in ("metrics.json", "frames.csv")
         )
-    every = told[1]["all"]
+    every = outputs[1]["all"]
     return {
-        f"{prefix}_frames": told[1]["frames"],
+        f"{prefix}_frames": outputs[1]["frames"],
         f"{prefix}_deterministic": same,
-        f"{prefix}_realtime_factor": told[1]["realtime_factor"],
+        f"{prefix}_realtime_factor": outputs[1]["realtime_factor"],
         f"{prefix}_whole_psnr_db": every["whole_psnr_db"]["median"],
         f"{prefix}_contact_psnr_db": (every["contact_psnr_db"] or {}).get("median"),
         f"{prefix}_marker_px": (every["marker_rms_px"] or {}).get("median"),
@@ -193,13 +193,13 @@ def replayed_twice(prefix: str, *arguments: str) -> dict[str, Any]:
 
 @cache
 def demo_figures() -> dict[str, Any]:
-    """Of one run of the demonstration, kept in a folder that outlives it."""
+    """Run the demonstration once in a temporary folder that is not removed; return its figures."""
     out = Path(tempfile.mkdtemp(prefix="twin_benchmark_"))
     return tacdiff("demo", "--out", str(out))
 
 
 def tacdiff(*arguments: str) -> dict[str, Any]:
-    """What a command prints with --json."""
+    """Run a command and return the object that it prints with --json."""
     program = "from tacdiff_ros.cli.application import run; raise SystemExit(run())"
     command = [sys.executable, "-c", program, *arguments, "--json"]
     done = subprocess.run(command, stdout=subprocess.PIPE, env=os.environ, check=True)

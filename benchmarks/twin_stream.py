@@ -1,4 +1,4 @@
-"""A touch, played to the twin's nodes over and over: images at a camera's rate, states at 1 kHz."""
+"""Plays a touch repeatedly to the twin's nodes: images at the camera rate, states at 1 kHz."""
 
 from __future__ import annotations
 
@@ -39,25 +39,25 @@ from tacdiff_ros.virtual.virtual_sensor import VirtualSensor
 MOUNT = Pose.from_euler([0.0, 0.0, 40.0], [0.0, 0.0, 0.0])  # as in config/tacdiff.yaml
 INDENTER_IN_BASE = Pose.from_euler([450.0, 0.0, 100.0], [np.pi, 0.0, 0.0])
 TRAJECTORY = Trajectory(depth_mm=1.0, translation_mm=1.5, step_mm=0.15, step_deg=1.5)
-UNTOUCHED = 10  # frames before each touch
+REFERENCE_FRAMES = 10  # frames of the undeformed gel before each touch
 BEST_EFFORT = QoSProfile(depth=200, reliability=ReliabilityPolicy.BEST_EFFORT)
 START_S, LINGER_S = 90.0, 3.0
 SAMPLE_S = 5.0
 
 
 @dataclass
-class Streamed:
-    """What came of it.
+class StreamStatistics:
+    """Statistics of one stream.
 
     Attributes:
-        sent: images.
-        compared: comparisons that came back.
-        seconds: between the first and the last image.
-        times_s: at which each comparison came.
-        latencies_s: of each comparison, from the image's stamp.
-        contact_psnr_db: of each.
-        memory_mib: (time, resident memory of both nodes).
-        cpu: processor seconds of each node per second.
+        sent: number of images sent.
+        compared: number of comparisons received.
+        seconds: duration of the stream, s.
+        times_s: arrival time of each comparison, s.
+        latencies_s: latency of each comparison from the image stamp, s.
+        contact_psnr_db: PSNR in the contact of each comparison, dB.
+        memory_mib: pairs of time (s) and resident memory of both nodes (MiB).
+        cpu: processor load of each node, cores.
     """
 
     sent: int = 0
@@ -72,14 +72,16 @@ class Streamed:
 
 @dataclass(frozen=True)
 class Touch:
-    """One lap: poses and what the virtual sensor sees under them."""
+    """One touch: indenter poses and the images of the virtual sensor."""
 
     poses: list[IndenterPose]
     images: list[NDArray[np.uint8]]
 
 
-def play(model: Path, indenter: str, seconds: float, rate_hz: float, threads: int) -> Streamed:
-    """Start the nodes, play for a time, and end them."""
+def play(
+    model: Path, indenter: str, seconds: float, rate_hz: float, threads: int
+) -> StreamStatistics:
+    """Start the nodes, stream for some seconds, and stop them."""
     with streaming(model, indenter, rate_hz, threads) as (nodes, player):
         return player.run(nodes, seconds)
 
@@ -88,8 +90,8 @@ def play(model: Path, indenter: str, seconds: float, rate_hz: float, threads: in
 def streaming(
     model: Path, indenter: str, rate_hz: float, threads: int
 ) -> Iterator[tuple[dict[str, NodeProcess], Player]]:
-    """Both nodes of the twin, and a player that they have answered once."""
-    touch = seen_touch(indenter)
+    """Run both nodes of the twin, and a player to which they have responded once."""
+    touch = simulated_touch(indenter)
     environment = isolated_environment()
     os.environ.update(environment)
     with ExitStack() as stack, tempfile.TemporaryDirectory() as name:
@@ -121,38 +123,38 @@ def streaming(
 
 
 class NodeProcess:
-    """A node that can be killed and started again."""
+    """Node process that can be killed and restarted."""
 
     def __init__(self, name: str, extra: list[str], log: Path, environment: Any) -> None:
         self._start = lambda: running_node(name, extra, log, environment)
         self.start()
 
     def start(self) -> None:
-        """Begin."""
+        """Start the process."""
         self._context = self._start()
         self.process = self._context.__enter__()
 
     def kill(self) -> None:
-        """As a crash would."""
+        """Kill the process."""
         self.process.kill()
         self.process.wait()
 
     def end(self) -> None:
-        """In order."""
+        """Stop the process."""
         self._context.__exit__(None, None, None)
 
 
-def seen_touch(indenter: str) -> Touch:
-    """A press, four slides and two turns as a virtual sensor of the default unit sees them."""
+def simulated_touch(indenter: str) -> Touch:
+    """Simulate a press, four slides and two rotations with a virtual default sensor."""
     start = IndenterPose(0.4, -0.3, 0.0, 0.2)
     steps = [step.pose for step in plan_trajectory(TRAJECTORY, start)]
-    poses = [IndenterPose(depth_mm=-1.0)] * UNTOUCHED + steps
+    poses = [IndenterPose(depth_mm=-1.0)] * REFERENCE_FRAMES + steps
     sensor = VirtualSensor(default_sensor(), indenter, seed=5)
-    return Touch(poses, [sensor.see(pose).image for pose in poses])
+    return Touch(poses, [sensor.sense(pose).image for pose in poses])
 
 
 class Player:
-    """Publishes both streams and counts what comes back."""
+    """Node that publishes both streams and receives the comparisons."""
 
     def __init__(self, touch: Touch, rate_hz: float) -> None:
         rclpy.init()
@@ -160,7 +162,7 @@ class Player:
         self._touch, self._period_ns = touch, round(1e9 / rate_hz)
         self._states = self._node.create_publisher(FrankaRobotState, ROBOT_STATE, BEST_EFFORT)
         self._images = self._node.create_publisher(Image, "image_raw", BEST_EFFORT)
-        self.found = Streamed()
+        self.streamed = StreamStatistics()
         self.silent: set[str] = set()
         self.late_ns = 0
         self._node.create_subscription(SimRealMetrics, "comparison", self._on_metrics, 100)
@@ -174,40 +176,40 @@ class Player:
         self._image_bytes = [bytearray(_image(image)) for image in touch.images]
 
     def close(self) -> None:
-        """Leave the graph."""
+        """Destroy the node."""
         self._executor.shutdown()
         self._node.destroy_node()
         rclpy.try_shutdown()
 
     def wait(self) -> None:
-        """Play until the nodes have answered."""
-        self._play(START_S, lambda: bool(self.found.latencies_s))
-        if not self.found.latencies_s:
+        """Stream until a comparison is received."""
+        self._play(START_S, lambda: bool(self.streamed.latencies_s))
+        if not self.streamed.latencies_s:
             raise TimeoutError(f"no comparison within {START_S:g} s")
         time.sleep(LINGER_S)
 
-    def run(self, nodes: dict[str, NodeProcess], seconds: float) -> Streamed:
-        """Play, and count what comes back."""
-        self.found = Streamed()
+    def run(self, nodes: dict[str, NodeProcess], seconds: float) -> StreamStatistics:
+        """Stream for some seconds and return the statistics."""
+        self.streamed = StreamStatistics()
         watched = {name: psutil.Process(node.process.pid) for name, node in nodes.items()}
         before = {name: sum(process.cpu_times()[:2]) for name, process in watched.items()}
-        self.found.seconds = self._play(seconds, lambda: False, watched)
+        self.streamed.seconds = self._play(seconds, lambda: False, watched)
         for name, process in watched.items():
             used = sum(process.cpu_times()[:2]) - before[name]
-            self.found.cpu[name] = used / self.found.seconds
+            self.streamed.cpu[name] = used / self.streamed.seconds
         time.sleep(LINGER_S)
-        self.found.compared = len(self.found.latencies_s)
-        return self.found
+        self.streamed.compared = len(self.streamed.latencies_s)
+        return self.streamed
 
     def run_beside(self, seconds: float) -> threading.Thread:
-        """Play in a thread, while somebody breaks something."""
-        self.found = Streamed()
+        """Stream in a thread, so that the caller can inject faults."""
+        self.streamed = StreamStatistics()
         thread = threading.Thread(target=self._play, args=(seconds, lambda: False), daemon=True)
         thread.start()
         return thread
 
     def _play(self, seconds: float, until: Any, watched: dict[str, Any] | None = None) -> float:
-        """Both streams in step with the clock; how long it took."""
+        """Publish both streams in real time and return the duration, s."""
         laps = len(self._touch.poses)
         begin_ns = next_image_ns = now_ns = time.time_ns()
         next_sample_s, frame = 0.0, 0
@@ -217,7 +219,7 @@ class Player:
                 if "images" not in self.silent:
                     stamp_ns = next_image_ns - self.late_ns * (frame % 2)
                     self._send(self._images, self._image_bytes[lap], 4, stamp_ns)
-                    self.found.sent += 1
+                    self.streamed.sent += 1
                 frame += 1
                 next_image_ns += self._period_ns
             if "states" not in self.silent:
@@ -225,7 +227,7 @@ class Player:
             elapsed_s = (now_ns - begin_ns) * 1e-9
             if watched is not None and elapsed_s >= next_sample_s:
                 resident = sum(process.memory_info().rss for process in watched.values())
-                self.found.memory_mib.append((elapsed_s, resident / 2**20))
+                self.streamed.memory_mib.append((elapsed_s, resident / 2**20))
                 next_sample_s += SAMPLE_S
             time.sleep(0.001)
             now_ns = time.time_ns()
@@ -237,13 +239,13 @@ class Player:
         publisher.publish(bytes(data))
 
     def _on_metrics(self, message: SimRealMetrics) -> None:
-        self.found.times_s.append(time.monotonic())
-        self.found.latencies_s.append(message.latency)
-        self.found.contact_psnr_db.append(message.contact.psnr_db)
+        self.streamed.times_s.append(time.monotonic())
+        self.streamed.latencies_s.append(message.latency)
+        self.streamed.contact_psnr_db.append(message.contact.psnr_db)
 
 
 def _state(pose: IndenterPose) -> bytes:
-    """The arm where the sensor meets the indenter at a pose."""
+    """Return the serialised robot state in which the sensor is at an indenter pose."""
     indenter = Pose.from_euler([pose.x_mm, pose.y_mm, -pose.depth_mm], [0.0, 0.0, pose.yaw_rad])
     gel = INDENTER_IN_BASE @ indenter.inverse()
     message = FrankaRobotState()

@@ -1,7 +1,7 @@
 """A calibrated, differentiable twin of a GelSight Mini tactile sensor on a Franka arm.
 
 The ROS interfaces `tacdiff_ros.msg`, `.srv` and `.action` are generated into a second folder of
-the same name; the search path takes in both.
+the same name; the package search path is extended to cover both folders.
 """
 
 from pkgutil import extend_path

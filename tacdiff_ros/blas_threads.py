@@ -1,4 +1,8 @@
-"""One BLAS thread for many small products: two wait for each other wherever cores are busy."""
+"""Decorator that limits BLAS to one thread.
+
+For many small matrix products on busy cores, synchronising BLAS threads takes longer than the
+products themselves.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +18,19 @@ Result = TypeVar("Result")
 
 @functools.cache
 def _controller() -> ThreadpoolController:
-    """Of the libraries that are loaded; looking for them takes a millisecond."""
+    """Return the controller of the loaded BLAS libraries; cached because the search takes 1 ms."""
     return ThreadpoolController()
 
 
 def one_blas_thread(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Run a function with BLAS on one thread, in the whole process, and restore it after."""
+    """Decorate a function to run with one BLAS thread, restoring the previous limit afterwards.
+
+    Args:
+        function: function to decorate.
+
+    Returns:
+        Function with the same signature. While it runs, the limit applies to the whole process.
+    """
 
     @functools.wraps(function)
     def limited(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:

@@ -1,26 +1,26 @@
-"""Traceback of an unexpected exception for the log, and one line of it for the caller."""
+"""Logs the traceback of an unexpected exception and returns a one-line summary."""
 
 from __future__ import annotations
 
 import logging
 import time
 
-REPEAT_S = 10.0  # a stream may fail in the same way at every frame
-MAX_REMEMBERED = 100
+REPEAT_S = 10.0  # minimum interval of one message: a stream may fail identically at every frame
+MAX_REMEMBERED = 100  # messages in `_last_logged_s`
 
 _last_logged_s: dict[tuple[str, str], float] = {}
 
 
 def log_exception(logger: logging.Logger, task: str, error: BaseException) -> str:
-    """Write the traceback of an exception to the log, the same one at most every `REPEAT_S`.
+    """Log the traceback of an exception, the same one at most once every `REPEAT_S`.
 
     Args:
-        logger: logger of the module that caught it.
-        task: what failed, "the inversion failed".
-        error: exception as caught.
+        logger: logger of the module that caught the exception.
+        task: failed task, such as "the inversion failed".
+        error: caught exception.
 
     Returns:
-        One line for the caller, "the inversion failed: ValueError: message".
+        One-line summary, such as "the inversion failed: ValueError: message".
     """
     line = f"{task}: " + " ".join(f"{type(error).__name__}: {error}".split())
     key, now_s = (logger.name, line), time.monotonic()

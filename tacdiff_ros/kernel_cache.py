@@ -1,11 +1,11 @@
-"""Folder of the user in which compiled kernels are kept: Numba's, Dr.Jit's, and what is warm.
+"""Cache folder of the user for compiled kernels of Numba and Dr.Jit.
 
-Beside the sources, where Numba keeps them by default, every checkout would be cold and a read-only
-installation could keep none. Here they are found by the content of the source file, so a second
-checkout of the same version is warm.
+Numba's default cache lies beside the sources: every checkout would compile anew, and a read-only
+installation could cache nothing. This cache is keyed by the content of the source file, so a second
+checkout of the same version reuses it.
 
-`TACDIFF_CACHE_DIR` names another folder; else `XDG_CACHE_HOME`/tacdiff_ros, else
-~/.cache/tacdiff_ros, else a folder of this user below the system's folder of temporary files.
+The folder is the first usable one of `TACDIFF_CACHE_DIR`, `XDG_CACHE_HOME`/tacdiff_ros,
+~/.cache/tacdiff_ros, and a folder of this user in the system's temporary folder.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LOCATOR = "tacdiff_ros.numba_locator.ContentLocator"
 
 
 def cache_folder() -> Path:
-    """The folder, made where it is missing; always one that this user can write to."""
+    """Return the cache folder, which exists and is writable by this user."""
     return _usable_folder(
         os.environ.get(VARIABLE), os.environ.get("XDG_CACHE_HOME"), os.environ.get("HOME")
     )
@@ -39,7 +39,7 @@ def cache_folder() -> Path:
 
 @functools.cache
 def fingerprint() -> str:
-    """Digest of all sources that kernels are compiled from, and of what compiles them."""
+    """Return a SHA-256 digest of the sources of all kernels and of the compilers' versions."""
     package = Path(__file__).parent
     digest = hashlib.sha256()
     for folder in COMPILED_FOLDERS:
@@ -54,9 +54,9 @@ def fingerprint() -> str:
 
 
 def use_for_drjit() -> None:
-    """Let Dr.Jit keep its kernels here; to be called before it is imported.
+    """Make Dr.Jit cache its kernels in this folder; call it before Dr.Jit is imported.
 
-    A folder that the user chose by `DRJIT_CACHE_DIR` stays.
+    A folder set by the user in `DRJIT_CACHE_DIR` takes precedence.
     """
     if not os.environ.get("DRJIT_CACHE_DIR"):
         folder = cache_folder() / "drjit"
@@ -65,14 +65,18 @@ def use_for_drjit() -> None:
 
 
 def cached_njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """`numba.njit` whose machine code is kept in the user's folder."""
+    """Return a decorator like `numba.njit` that caches machine code in the user's cache folder.
+
+    Args:
+        options: keyword arguments of `numba.njit`.
+    """
     import numba
 
     def decorate(function: Callable[..., Any]) -> Any:
         try:
             with _SETTINGS_LOCK, _numba_settings(numba.config):
                 return numba.njit(cache=True, **options)(function)
-        except RuntimeError:  # nothing can be kept, as on a full disk: compiled in every process
+        except RuntimeError:  # no cache, such as on a full disk: compile in every process
             return numba.njit(**options)(function)
 
     return decorate
@@ -80,14 +84,14 @@ def cached_njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
 @contextmanager
 def _numba_settings(config: Any) -> Iterator[None]:
-    """Numba's settings while one of our functions is decorated; those of others stay as they are.
+    """Apply our cache settings to Numba while one of our functions is decorated.
 
-    Versions before 0.62 know no own locators: they compile once per checkout.
+    Numba versions before 0.62 do not support custom locators: they compile once per checkout.
     """
-    ours = {"CACHE_DIR": str(cache_folder() / "numba"), "CACHE_LOCATOR_CLASSES": LOCATOR}
-    before = {name: getattr(config, name) for name in ours if hasattr(config, name)}
+    settings = {"CACHE_DIR": str(cache_folder() / "numba"), "CACHE_LOCATOR_CLASSES": LOCATOR}
+    before = {name: getattr(config, name) for name in settings if hasattr(config, name)}
     for name in before:
-        setattr(config, name, ours[name])
+        setattr(config, name, settings[name])
     try:
         yield
     finally:
@@ -96,8 +100,8 @@ def _numba_settings(config: Any) -> Iterator[None]:
 
 
 @functools.cache
-def _usable_folder(chosen: str | None, xdg: str | None, home: str | None) -> Path:
-    candidates = [Path(chosen)] if chosen else []
+def _usable_folder(configured: str | None, xdg: str | None, home: str | None) -> Path:
+    candidates = [Path(configured)] if configured else []
     candidates += [Path(xdg) / NAME] if xdg else []
     candidates += [Path(home) / ".cache" / NAME] if home else []
     for folder in candidates:
@@ -116,14 +120,14 @@ def _is_writable(folder: Path) -> bool:
 
 
 def _temporary_folder() -> Path:
-    """Below the system's folder of temporary files; nobody else may have put code there."""
+    """Return a folder in the system's temporary folder that no other user can write to."""
     folder = Path(tempfile.gettempdir()) / f"{NAME}-{os.getuid()}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
+        status = folder.lstat()
     except OSError:
         return Path(tempfile.mkdtemp(prefix=f"{NAME}-"))
-    own = found.st_uid == os.getuid() and stat.S_ISDIR(found.st_mode)
-    if own and not found.st_mode & 0o022 and _is_writable(folder):
+    is_own = status.st_uid == os.getuid() and stat.S_ISDIR(status.st_mode)
+    if is_own and not status.st_mode & 0o022 and _is_writable(folder):
         return folder
     return Path(tempfile.mkdtemp(prefix=f"{NAME}-"))

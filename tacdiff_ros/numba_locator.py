@@ -1,9 +1,9 @@
-"""Where Numba finds the machine code of this package: by the content of the source file.
+"""Numba cache locator keyed by the content of the source file.
 
-Named to Numba by `kernel_cache`, which keeps other modules free of Numba's import.
+`kernel_cache` passes this class to Numba by name, so that other modules need not import Numba.
 
-Limits: a kernel that calls a kernel of another file is not compiled anew when only that file
-changes; kernels here call those of their own file.
+Limits: a kernel that calls a kernel of another file is not recompiled when only that other file
+changes. Kernels of this package therefore call only kernels of their own file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ settings: Any = numba.config
 
 
 class ContentLocator(_CacheLocator):
-    """A folder per source file and content below `NUMBA_CACHE_DIR`."""
+    """Cache locator with one folder per source file and content below `NUMBA_CACHE_DIR`."""
 
     def __init__(self, function: Any, file: str) -> None:
         self._line = function.__code__.co_firstlineno
@@ -28,20 +28,20 @@ class ContentLocator(_CacheLocator):
         self._folder = Path(settings.CACHE_DIR) / name
 
     def get_cache_path(self) -> str:
-        """Folder of the machine code."""
+        """Return the folder of the cached machine code."""
         return str(self._folder)
 
     def get_source_stamp(self) -> str:
-        """Content of the source file, as a digest."""
+        """Return the SHA-256 digest of the source file."""
         return self._digest
 
     def get_disambiguator(self) -> str:
-        """Line of the function: two of one name differ by it."""
+        """Return the line number of the function, which tells functions of one name apart."""
         return str(self._line)
 
     @classmethod
     def from_function(cls, function: Any, file: str) -> ContentLocator | None:
-        """The locator; None where the source cannot be read or nothing can be written."""
+        """Return a locator, or None if the source is not readable or the cache is not writable."""
         try:
             locator = cls(function, file)
             locator.ensure_cache_path()

@@ -1,8 +1,8 @@
-"""Writes files whole or not at all: beside their place, then renamed.
+"""Writes files atomically: to a temporary file in the same folder, which is then renamed.
 
-Whatever happens, a full disk, a folder that cannot be written or a killed process, a file keeps
-its old content or has all of its new one. What a killed process left beside is removed by the next
-one that writes the same file.
+After a full disk, a folder without write permission or a killed process, a file has either its old
+content or its complete new content. Temporary files of killed processes are removed by the next
+process that writes the same file.
 """
 
 from __future__ import annotations
@@ -22,14 +22,18 @@ from numpy.typing import NDArray
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.shortages import explain
 
-PROBE_BYTES = 4096
+PROBE_BYTES = 4096  # bytes written to test for free space
 
 
 def write_file(path: Path, content: bytes | str) -> None:
-    """Write one file in a folder that exists; text as UTF-8.
+    """Write one file atomically.
+
+    Args:
+        path: file in an existing folder.
+        content: bytes, or text that is encoded as UTF-8.
 
     Raises:
-        InputError: it cannot be written; an old file is as it was.
+        InputError: the file cannot be written; an existing file is unchanged.
     """
     try:
         _write_all({path: content})
@@ -38,14 +42,14 @@ def write_file(path: Path, content: bytes | str) -> None:
 
 
 def write_files(folder: Path, contents: Mapping[str, bytes | str]) -> None:
-    """Write files to a folder, which is made; all are on the disk before the first is renamed.
+    """Write several files to a folder; all are on the disk before the first one is renamed.
 
     Args:
-        folder: output folder.
-        contents: bytes, or text that is written as UTF-8, by the file's name.
+        folder: output folder, created if it does not exist.
+        contents: bytes, or text that is encoded as UTF-8, by file name.
 
     Raises:
-        InputError: one cannot be written; old files are as they were.
+        InputError: a file cannot be written; existing files are unchanged.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +59,14 @@ def write_files(folder: Path, contents: Mapping[str, bytes | str]) -> None:
 
 
 def check_space(folder: Path) -> None:
-    """Raise InputError where nothing can be written in a folder, or where it would be made."""
+    """Check that files can be written to a folder, or to the parent in which it will be created.
+
+    Args:
+        folder: output folder, which need not exist.
+
+    Raises:
+        InputError: the disk is full or the folder is not writable.
+    """
     existing = folder.absolute()
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent
@@ -67,7 +78,7 @@ def check_space(folder: Path) -> None:
 
 
 def png_bytes(image: NDArray[np.uint8]) -> bytes:
-    """PNG file of an image (H, W, 3) uint8 RGB."""
+    """Return the PNG encoding of an image, (H, W, 3) uint8 RGB."""
     good, data = cv2.imencode(".png", image[..., ::-1])
     if not good:
         raise RuntimeError("OpenCV could not encode an image")
@@ -75,23 +86,23 @@ def png_bytes(image: NDArray[np.uint8]) -> bytes:
 
 
 def npy_bytes(array: NDArray[Any]) -> bytes:
-    """`.npy` file of an array."""
+    """Return the `.npy` encoding of an array."""
     buffer = io.BytesIO()
     np.save(buffer, array)
     return buffer.getvalue()
 
 
 def json_text(content: Any) -> str:
-    """JSON file, indented."""
+    """Return indented JSON text of `content`."""
     return json.dumps(content, indent=2) + "\n"
 
 
 def _write_all(contents: Mapping[Path, bytes | str]) -> None:
-    """Write all beside their places, then rename all; raises OSError."""
+    """Write all temporary files, then rename all of them; raises OSError."""
     parts: dict[Path, Path] = {}
     try:
         for path, content in contents.items():
-            target = Path(os.path.realpath(path))  # a link stays a link
+            target = Path(os.path.realpath(path))  # a symbolic link is kept; its target is replaced
             _check_regular(target)
             _remove_stale(target)
             parts[target] = target.with_name(f".{target.name}.{os.getpid()}.part")
@@ -105,7 +116,7 @@ def _write_all(contents: Mapping[Path, bytes | str]) -> None:
 
 
 def _write_durably(path: Path, content: bytes | str) -> None:
-    """Write and wait for the disk: after a power cut a renamed file must not be empty."""
+    """Write a file and wait for the disk: after a power cut, a renamed file must not be empty."""
     data = content.encode("utf-8") if isinstance(content, str) else content
     with path.open("wb") as opened:
         opened.write(data)
@@ -114,14 +125,14 @@ def _write_durably(path: Path, content: bytes | str) -> None:
 
 
 def _check_regular(path: Path) -> None:
-    """Refuse devices and pipes: a renamed file would take their place."""
+    """Refuse devices and pipes, which renaming would replace by a regular file."""
     if path.exists() and not path.is_file():
         kind = "a folder" if path.is_dir() else "a device or pipe"
-        raise InputError(f"{path} is {kind}, expected none or a file to replace")
+        raise InputError(f"{path} is {kind}, expected a regular file or no file")
 
 
 def _remove_stale(target: Path) -> None:
-    """Remove what processes that were killed left beside a file."""
+    """Remove temporary files of a target that killed processes left behind."""
     prefix, suffix = f".{target.name}.", ".part"
     if not target.parent.is_dir():
         return

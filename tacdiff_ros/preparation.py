@@ -1,6 +1,6 @@
-"""Work that a process does before it is ready: it compiles kernels on its first run.
+"""Preparation of a process, which compiles kernels on its first run.
 
-Runs in a thread of its own and says how far it is and how long it will take.
+The preparation runs in a separate thread and reports its progress and the estimated time left.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from tacdiff_ros.kernel_cache import cache_folder, fingerprint
 
 log = logging.getLogger(__name__)
 
-MAX_NOTE_BYTES = 10_000
+MAX_RECORD_BYTES = 10_000
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One part of a preparation.
+    """One stage of a preparation.
 
     Attributes:
-        name: what is prepared, "images".
-        run: does it.
-        cold_s: typical duration with an empty cache, on one core, s.
+        name: prepared item, such as "images".
+        run: function that executes the stage.
+        cold_s: typical duration with an empty kernel cache on one core, s.
     """
 
     name: str
@@ -40,7 +40,14 @@ class Stage:
 
 
 class Preparation:
-    """Stages that run one after the other, watched from other threads."""
+    """Stages executed one after the other in a thread, observable from other threads.
+
+    Attributes:
+        is_ready: whether all stages have finished.
+        failure: message of the failed stage; empty if none failed.
+        count: number of stages.
+        number: number of the current stage, from 1.
+    """
 
     def __init__(
         self, job: str, stages: Sequence[Stage], finished: Callable[[], None] = lambda: None
@@ -48,9 +55,9 @@ class Preparation:
         """Start the thread.
 
         Args:
-            job: name under which it is remembered that the kernels are compiled.
-            stages: in their order.
-            finished: called in that thread after the last stage, before `is_ready`.
+            job: name under which the compiled state is recorded.
+            stages: stages in order of execution.
+            finished: callback after the last stage, called in that thread before `is_ready` is set.
         """
         self.is_ready = False
         self.failure = ""
@@ -63,43 +70,50 @@ class Preparation:
 
     @property
     def stage(self) -> str:
-        """What is prepared now; empty when all is ready."""
+        """Name of the current stage; empty once all stages have finished."""
         return "" if self.is_ready else self._stages[min(self.number, self.count) - 1].name
 
     @property
     def seconds_left(self) -> float:
-        """Estimate by typical durations and those measured here, s; NaN where it is not known."""
+        """Remaining time estimated from typical and measured durations, s; NaN if unknown."""
         if self.is_ready:
             return 0.0
         if self._was_warm or self.failure:
             return math.nan
         done, left = self._stages[: self.number - 1], self._stages[self.number - 1 :]
         typical_s = sum(stage.cold_s for stage in done)
-        taken_s = self._stage_started_s - self._started_s
-        pace = taken_s / typical_s if typical_s > 0 and taken_s > 0 else 1.0
-        here_s = time.monotonic() - self._stage_started_s
-        return max(1.0, pace * sum(stage.cold_s for stage in left) - here_s)
+        elapsed_s = self._stage_started_s - self._started_s
+        slowdown = elapsed_s / typical_s if typical_s > 0 and elapsed_s > 0 else 1.0
+        stage_elapsed_s = time.monotonic() - self._stage_started_s
+        return max(1.0, slowdown * sum(stage.cold_s for stage in left) - stage_elapsed_s)
 
     def describe(self) -> str:
-        """One line about the present state."""
+        """Return one line that describes the current state."""
         if self.is_ready:
             return "ready"
         if self.failure:
             return self.failure
         left = self.seconds_left
-        about = "" if math.isnan(left) else f", about {left:.0f} s left"
-        why = "preparing" if self._was_warm else "compiling kernels, first run only"
-        return f"{why}: {self.stage} ({self.number} of {self.count}){about}"
+        estimate = "" if math.isnan(left) else f", about {left:.0f} s left"
+        activity = "preparing" if self._was_warm else "compiling kernels, first run only"
+        return f"{activity}: {self.stage} ({self.number} of {self.count}){estimate}"
 
     def require_ready(self) -> None:
-        """InputError with the present state until all is ready."""
+        """Check that all stages have finished.
+
+        Raises:
+            InputError: a stage failed or has not finished; the message gives the current state.
+        """
         if self.failure:
             raise InputError(f"cannot work: {self.failure}; restart the node")
         if not self.is_ready:
             raise InputError(f"not ready yet: {self.describe()}")
 
     def wait(self, progress: Callable[[str], None] = lambda _line: None) -> None:
-        """Block until all is ready; `progress` gets a line once a second.
+        """Block until all stages have finished.
+
+        Args:
+            progress: callback that receives the current state as one line, once a second.
 
         Raises:
             InputError: a stage failed.
@@ -119,7 +133,7 @@ class Preparation:
             self._finished()
         except InputError as error:
             self.failure = str(error)
-        except BaseException as error:  # whatever it is, who waits must know
+        except BaseException as error:  # every failure must reach the waiting thread
             self.failure = log_exception(log, f"preparing '{self.stage}' failed", error)
         else:
             self.is_ready = True
@@ -127,23 +141,28 @@ class Preparation:
 
 
 def is_warm(job: str) -> bool:
-    """Whether this user has run a job's preparation with this version of the sources."""
+    """Return whether the kernels of a job are compiled for this user and these sources."""
     try:
-        found = read_json(_stamp(job), "note", MAX_NOTE_BYTES)
+        record = read_json(_record_path(job), "compilation record", MAX_RECORD_BYTES)
     except InputError:
         return False
-    return isinstance(found, dict) and found.get("fingerprint") == fingerprint()
+    return isinstance(record, dict) and record.get("fingerprint") == fingerprint()
 
 
 def remember_warm(job: str, seconds: float) -> None:
-    """Note that a job's kernels are compiled; a folder that takes no notes is no fault."""
+    """Record that the kernels of a job are compiled; a failed write is logged, not raised.
+
+    Args:
+        job: name of the job.
+        seconds: duration of the compilation, s.
+    """
     content = {"fingerprint": fingerprint(), "seconds": round(seconds, 1)}
     try:
-        _stamp(job).parent.mkdir(parents=True, exist_ok=True)
-        _stamp(job).write_text(json.dumps(content), encoding="utf-8")
+        _record_path(job).parent.mkdir(parents=True, exist_ok=True)
+        _record_path(job).write_text(json.dumps(content), encoding="utf-8")
     except OSError as error:
-        log.info("not noted that '%s' is compiled: %s", job, error)
+        log.info("cannot record that the kernels of '%s' are compiled: %s", job, error)
 
 
-def _stamp(job: str) -> Path:
+def _record_path(job: str) -> Path:
     return cache_folder() / "warm" / f"{job}.json"

@@ -1,4 +1,4 @@
-"""Files that ship with the package, wherever it was installed."""
+"""Paths of the files that ship with the package, for every kind of installation."""
 
 from __future__ import annotations
 
@@ -9,32 +9,35 @@ from tacdiff_ros.errors import InputError
 
 
 def config_path(name: str) -> Path:
-    """Path of a file or folder of `config/`.
+    """Return the path of a file or folder in `config/`.
 
-    Looked for beside the sources, in the pip package, and in the `share` folder of a ROS prefix.
+    Searched are the checkout, the pip package and the `share` folder of the ROS prefix.
+
+    Args:
+        name: path relative to `config/`, such as "tacdiff.yaml".
 
     Raises:
-        InputError: it is in none of these.
+        InputError: the file is in none of these folders.
     """
     package = Path(__file__).resolve().parent
     prefixes = [parent / "share" / "tacdiff_ros" for parent in Path(__file__).parents]
     folders = [package.parent, package, *prefixes, Path(sys.prefix) / "share" / "tacdiff_ros"]
     for folder in folders:
-        if (found := folder / "config" / name).exists():
-            return found
-    raise InputError(f"config/{name} did not come with this installation: install it again")
+        if (path := folder / "config" / name).exists():
+            return path
+    raise InputError(f"config/{name} is missing in this installation: reinstall the package")
 
 
 def shipped_model() -> Path:
-    """Folder of the network that comes with the package, for the default sensor file.
+    """Return the folder of the shipped network, trained for the default sensor file.
 
     Raises:
-        InputError: none came with this installation.
+        InputError: this installation has no shipped network.
     """
     try:
         return config_path("models/gelsight_mini")
     except InputError as error:
         raise InputError(
-            "no network came with this installation: train one (`tacdiff train`) and name its "
+            "this installation has no shipped network: train one (`tacdiff train`) and give its "
             "folder as the model, or use the renderer"
         ) from error

@@ -1,4 +1,4 @@
-"""Reads YAML files of settings, and says in one line what is wrong with them."""
+"""Reads YAML settings files into pydantic models and reports errors in one line."""
 
 from __future__ import annotations
 
@@ -13,39 +13,54 @@ from pydantic import BaseModel, ValidationError
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.input_files import one_line, printable, read_text
 
-MAX_QUOTE = 200  # characters of a file that a message repeats
-MAX_VALUES = 200_000  # of a file, aliases written out; the largest sensor file has half of it
+MAX_QUOTE = 200  # characters of a file quoted in a message
+MAX_VALUES = 200_000  # values of a file, aliases expanded; the largest sensor file has half of it
 MAX_NESTING = 50
 MAX_NUMBER_CHARACTERS = 64
 
-# PyYAML lets these out of values such as the 99th of May, or `!!bool maybe`.
+# PyYAML raises these for values such as the 99th of May or `!!bool maybe`.
 BROKEN_TAGS = (ValueError, KeyError, IndexError, AttributeError, TypeError, OverflowError)
 
-# The same loader in C is ten times as fast; wheels of PyYAML have it.
+# The C loader is ten times as fast; the wheels of PyYAML contain it.
 SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
 def read_settings(path: Path, settings: type[Settings], kind: str, maximum_bytes: int) -> Settings:
-    """Read a file into a pydantic model.
+    """Read a YAML file into a pydantic model.
 
     Args:
-        path: YAML file, a mapping of names to values.
-        settings: model that the mapping must satisfy.
-        kind: what the file is, for messages ("protocol").
-        maximum_bytes: a larger file is refused unread.
+        path: YAML file with a mapping of names to values.
+        settings: class of the model.
+        kind: noun phrase that names the file in messages, such as "protocol".
+        maximum_bytes: maximum file size, bytes.
+
+    Returns:
+        Validated model.
 
     Raises:
-        InputError: the file is missing, too large, not YAML, or a value in it is unknown, of the
-            wrong kind or out of range; the message names the value.
+        InputError: the file is missing, too large or not YAML, or a value in it is unknown, of the
+            wrong type or out of range; the message names the value.
     """
     text = read_text(path, kind, maximum_bytes)
     return parse_settings(text, settings, f"{kind} {printable(path)}")
 
 
 def parse_settings(text: str, settings: type[Settings], origin: str) -> Settings:
-    """Read YAML text into a pydantic model; `origin` opens the messages of `InputError`."""
+    """Read YAML text into a pydantic model.
+
+    Args:
+        text: YAML text with a mapping of names to values.
+        settings: class of the model.
+        origin: source of the text, with which error messages begin.
+
+    Returns:
+        Validated model.
+
+    Raises:
+        InputError: the text is not YAML or not valid for the model; the message names the value.
+    """
     content = parse_yaml(text, origin)
     if not isinstance(content, dict):
         raise InputError(f"{origin} holds no mapping of names to values")
@@ -54,41 +69,48 @@ def parse_settings(text: str, settings: type[Settings], origin: str) -> Settings
     except ValidationError as error:
         raise InputError(f"{origin}: {first_complaint(error)}") from error
     except RecursionError as error:
-        raise InputError(f"{origin}: a value holds itself (a YAML alias)") from error
+        raise InputError(f"{origin}: a value contains itself (a YAML alias)") from error
 
 
 def parse_yaml(text: str, origin: str) -> Any:
-    """Content of YAML text from outside; `origin` opens the messages.
+    """Return the content of untrusted YAML text.
+
+    Args:
+        text: YAML text.
+        origin: source of the text, with which error messages begin.
 
     Raises:
-        InputError: no YAML, a tag that names code, a merge key, a number of more characters than
-            any has, deeper nesting than `MAX_NESTING`, or more values than `MAX_VALUES` once
-            aliases are written out.
+        InputError: the text is not YAML, or has a tag that names code, a merge key, a number of
+            more than `MAX_NUMBER_CHARACTERS` characters, deeper nesting than `MAX_NESTING`, or more
+            values than `MAX_VALUES` after expanding aliases.
     """
     try:
-        content = yaml.load(text, Loader=_Loader)  # noqa: S506 (it derives from the safe one)
+        content = yaml.load(text, Loader=_Loader)  # noqa: S506 (a subclass of SafeLoader)
         count = _count_values(content, {}, 0)
     except (yaml.YAMLError, *BROKEN_TAGS, RecursionError) as error:
         raise InputError(f"{origin} is not valid YAML: {one_line(error)}") from error
     if count > MAX_VALUES:
-        raise InputError(f"{origin} holds over {MAX_VALUES} values, its aliases written out")
+        raise InputError(f"{origin} has over {MAX_VALUES} values after expanding aliases")
     return content
 
 
 class _Loader(SafeLoader):
-    """PyYAML's safe loader, without what makes much out of little."""
+    """PyYAML's safe loader without features that expand short text into much data."""
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Refuse merge keys: mappings that merge mappings grow with every level."""
+        """Refuse merge keys: nested merges grow exponentially with the nesting depth."""
         for key, _ in node.value:
             if key.tag == "tag:yaml.org,2002:merge":
                 raise yaml.constructor.ConstructorError(
-                    None, None, "merge keys (<<) are not read: write the values out", key.start_mark
+                    None,
+                    None,
+                    "merge keys (<<) are not supported: write the values out",
+                    key.start_mark,
                 )
         super().flatten_mapping(node)
 
     def construct_scalar(self, node: yaml.ScalarNode) -> Any:
-        """Refuse endless numbers: those in base 60 take the square of their length in time."""
+        """Refuse long numbers: parsing base-60 numbers takes time quadratic in their length."""
         is_number = node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
         if is_number and len(node.value) > MAX_NUMBER_CHARACTERS:
             raise yaml.constructor.ConstructorError(
@@ -98,11 +120,22 @@ class _Loader(SafeLoader):
 
 
 def _count_values(value: Any, known: dict[int, int], depth: int) -> int:
-    """Number of values below one, aliases written out; what `known` has counted is not entered."""
+    """Return the number of values contained in a value, aliases expanded.
+
+    Args:
+        value: YAML value.
+        known: counts by `id` of the containers visited so far, extended in place.
+        depth: nesting depth of the value.
+
+    Raises:
+        RecursionError: the nesting is deeper than `MAX_NESTING`, or a value contains itself.
+    """
     if not isinstance(value, (dict, list, tuple, set)):
         return 1
     if depth > MAX_NESTING:
-        raise RecursionError(f"values nested over {MAX_NESTING} deep, or a value that holds itself")
+        raise RecursionError(
+            f"nesting deeper than {MAX_NESTING} levels, or a value that contains itself"
+        )
     if id(value) not in known:
         known[id(value)] = 1 + sum(_count_values(part, known, depth + 1) for part in _parts(value))
     return known[id(value)]
@@ -117,11 +150,11 @@ def _parts(value: Any) -> Iterator[Any]:
 
 
 def first_complaint(error: ValidationError) -> str:
-    """The first thing that pydantic found wrong, in one line with the value's name."""
+    """Return the first error of a pydantic validation in one line with the name of the value."""
     first = error.errors()[0]
     message = first["msg"].removeprefix("Value error, ")
     name = printable(".".join(str(part) for part in first["loc"])[:MAX_QUOTE])
     if not name:
         return printable(" ".join(message.split()))
-    given = reprlib.repr(first["input"])[:MAX_QUOTE]  # nested aliases would fill the memory
-    return printable(" ".join(f"'{name}' is {given}: {message}".split()))
+    value = reprlib.repr(first["input"])[:MAX_QUOTE]  # repr of nested aliases could fill memory
+    return printable(" ".join(f"'{name}' is {value}: {message}".split()))

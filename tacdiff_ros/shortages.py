@@ -1,6 +1,6 @@
-"""What to do where the system has no more disk, memory, files or rights, in one line.
+"""One-line advice for exhausted system resources: disk, memory, file descriptors, processes.
 
-Needs only Python's standard library, so that it can explain why another module did not load.
+This module needs only Python's standard library, so that it works when other imports fail.
 """
 
 from __future__ import annotations
@@ -8,19 +8,19 @@ from __future__ import annotations
 import errno
 import os
 
-MEMORY_ADVICE = "close other programs, raise the limit (`ulimit -v`), or ask for less"
+MEMORY_ADVICE = "close other programs, raise the limit (`ulimit -v`), or reduce the job"
 FILES_ADVICE = "raise the limit (`ulimit -n 1024`)"
 ADVICE = {
-    errno.ENOSPC: "free some, or write elsewhere",
-    errno.EDQUOT: "delete files of yours, or write elsewhere",
+    errno.ENOSPC: "free some space, or write elsewhere",
+    errno.EDQUOT: "delete some of your files, or write elsewhere",
     errno.EFBIG: "raise the limit (`ulimit -f`), or write elsewhere",
     errno.EROFS: "write elsewhere",
     errno.EMFILE: FILES_ADVICE,
     errno.ENFILE: "close other programs",
     errno.ENOMEM: MEMORY_ADVICE,
-    errno.EAGAIN: "end other programs of yours, or raise the limit (`ulimit -u`)",
+    errno.EAGAIN: "end some of your other programs, or raise the limit (`ulimit -u`)",
 }
-# Libraries in C++ and the loader of shared objects only have texts.
+# C++ libraries and the dynamic loader report these errors only as text.
 TEXTS = {
     errno.EMFILE: ("too many open files",),
     errno.ENOSPC: ("no space left on device",),
@@ -30,25 +30,25 @@ TEXTS = {
         *("cannot allocate write+execute memory", "unable to allocate", "failed to allocate"),
     ),
 }
-MAX_CHAIN = 20
-MAX_QUOTE = 160
+MAX_CHAIN = 20  # exceptions followed from effect to cause
+MAX_QUOTE = 160  # characters quoted from a message
 
 
 def explain(error: OSError) -> str:
-    """Reason of an error of the system, and what to do where that is known."""
+    """Return the reason of a system error, and what to do if that is known."""
     reason = error.strerror or " ".join(str(error).split())[:MAX_QUOTE] or type(error).__name__
     advice = ADVICE.get(error.errno or 0)
     return f"{reason}: {advice}" if advice else reason
 
 
 def shortage(error: BaseException) -> str | None:
-    """One line if an exception, or one that it came from, says that something ran out.
+    """Return a one-line message if an exception or its causes report an exhausted resource.
 
     Args:
-        error: any exception; libraries wrap those of the system in their own.
+        error: any exception; libraries wrap system errors in their own exceptions.
 
     Returns:
-        What ran out and what to do; None for every other exception.
+        Exhausted resource and advice in one line; None for every other exception.
     """
     link: BaseException | None = error
     for _ in range(MAX_CHAIN):
@@ -78,9 +78,9 @@ def _describe(error: BaseException) -> str | None:
 
 def _line(number: int, error: BaseException) -> str:
     detail = " ".join(str(error).split())[:MAX_QUOTE]
-    what = "not enough memory" if number == errno.ENOMEM else os.strerror(number)
-    said = f" ({detail})" if detail else ""
-    return f"{what}{said}: {ADVICE[number]}"
+    reason = "not enough memory" if number == errno.ENOMEM else os.strerror(number)
+    quote = f" ({detail})" if detail else ""
+    return f"{reason}{quote}: {ADVICE[number]}"
 
 
 def _is_path(name: object) -> bool:
@@ -88,5 +88,5 @@ def _is_path(name: object) -> bool:
 
 
 def _is_foreign(error: BaseException) -> bool:
-    """Whether an exception is of a library, such as `cv2.error`, and no built-in one."""
+    """Return whether an exception type belongs to a library, such as `cv2.error`."""
     return type(error).__module__ != "builtins"

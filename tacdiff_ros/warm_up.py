@@ -1,8 +1,8 @@
-"""What has to be compiled for which job: the one place that knows.
+"""Stages that compile the kernels of each job.
 
-Each function gives the stages of a job on the objects that will do it, so that the very kernels are
-compiled that it will use. `JOBS` are the same for the default sensor file, for `make setup` and
-`tacdiff doctor`.
+Each public function returns the stages of a job, executed on the objects that will do the job, so
+that exactly the kernels they use are compiled. `JOBS` has the jobs of the default sensor file, for
+`make setup` and `tacdiff doctor`.
 """
 
 from __future__ import annotations
@@ -26,55 +26,61 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-QUICK_JOB = "simulation"
+QUICK_JOB = "simulation"  # compiles in seconds
 TOUCH, REST = IndenterPose(depth_mm=0.2), IndenterPose(depth_mm=-1.0)
 Image = NDArray[np.uint8]
 
 
 def virtual_sensor_stages(sensor: VirtualSensor) -> list[Stage]:
-    """Of the virtual sensor: live gel and images; it is untouched afterwards."""
+    """Return the stages of a virtual sensor: live gel and images, then the undeformed gel again."""
     return [
         Stage("live gel", partial(sensor.move, TOUCH), 10.0),
-        Stage("images", partial(sensor.see, TOUCH), 5.0),
-        Stage("untouched gel", partial(sensor.see, REST), 1.0),
+        Stage("images", partial(sensor.sense, TOUCH), 5.0),
+        Stage("undeformed gel", partial(sensor.sense, REST), 1.0),
     ]
 
 
 def twin_stages(twin: LiveTwin) -> list[Stage]:
-    """Of a twin that follows an indenter: live gel, images, maps; it is untouched afterwards."""
+    """Return the stages of a twin that follows an indenter; its gel is undeformed afterwards."""
 
-    def draw() -> None:
-        twin.draw(twin.move(TOUCH))
+    def render() -> None:
+        twin.render(twin.move(TOUCH))
         twin.reset()
 
-    return [Stage("live gel", partial(twin.move, TOUCH), 10.0), Stage("images", draw, 5.0)]
+    return [Stage("live gel", partial(twin.move, TOUCH), 10.0), Stage("images", render, 5.0)]
 
 
 def touch_stages(touch: Callable[[], Any]) -> list[Stage]:
-    """Of requests for simulated touches; `touch` carries one out."""
+    """Return the stages of requests for simulated touches; `touch` executes one request."""
     return [Stage("live gel and images", touch, 12.0)]
 
 
 def inversion_stages(
     model: SensorModel, reference: Image | None, invert: Callable[[Image], Any]
 ) -> list[Stage]:
-    """Of inverting images; `invert` does it, of an image that the model sees of a press."""
-    made: list[Image] = []
+    """Return the stages of inverting images: render an image of a press and invert it.
 
-    def draw() -> None:
-        made.append(_press_image(model, reference))
+    Args:
+        model: sensor model that renders the image.
+        reference: (H, W, 3) uint8 RGB reference image, or None for the model's own.
+        invert: function that inverts an image, (H, W, 3) uint8 RGB.
+    """
+    rendered: list[Image] = []
 
-    def rehearse() -> None:
+    def render() -> None:
+        rendered.append(_press_image(model, reference))
+
+    def run_inversion() -> None:
         try:
-            invert(made[0])
-        except InputError as error:  # an unusual sensor: its own images may do better
-            log.warning("the rehearsal of an inversion was refused: %s", error)
+            invert(rendered[0])
+        except InputError as error:  # an unusual sensor: its real images may be invertible
+            log.warning("the warm-up inversion was refused: %s", error)
 
-    return [Stage("images", draw, 5.0), Stage("inversion", rehearse, 12.0)]
+    return [Stage("images", render, 5.0), Stage("inversion", run_inversion, 12.0)]
 
 
 def kernel_structure(model: SensorModel) -> tuple[Any, ...]:
-    """What decides which kernels a sensor needs; two sensors of one structure share them."""
+    """Return the properties that select the kernels; sensors with equal ones share kernels."""
     field = model.flat_field
     return (
         len(model.layers),
@@ -86,19 +92,19 @@ def kernel_structure(model: SensorModel) -> tuple[Any, ...]:
 
 
 def _press_image(model: SensorModel, reference: Image | None) -> Image:
-    """A ball's imprint, drawn by the model; over the reference where there is one."""
+    """Return the image of a ball's imprint, added to the reference image if there is one."""
     from tacdiff_ros.mechanics.imprint import Imprint, imprint_surface
     from tacdiff_ros.optics.renderer import Renderer, RenderSettings
     from tacdiff_ros.optics.simulate import to_uint8
 
     renderer = Renderer(model)
     settings = RenderSettings(samples=1)
-    untouched = renderer.image(settings)
-    renderer.show(imprint_surface(model.gel, Imprint("sphere", 5.0, depth_mm=0.6)))
-    drawn = renderer.image(settings)
+    undeformed = renderer.image(settings)
+    renderer.set_surface(imprint_surface(model.gel, Imprint("sphere", 5.0, depth_mm=0.6)))
+    pressed = renderer.image(settings)
     if reference is not None:
-        drawn = drawn - untouched + reference.astype(np.float32) / 255.0
-    return to_uint8(drawn)
+        pressed = pressed - undeformed + reference.astype(np.float32) / 255.0
+    return to_uint8(pressed)
 
 
 def _prepare_simulation() -> list[Stage]:
@@ -125,23 +131,23 @@ JOBS: dict[str, Callable[[], list[Stage]]] = {
 
 
 def cold_jobs() -> list[str]:
-    """Names of the jobs whose kernels this user has not compiled for these sources yet."""
+    """Return the jobs whose kernels are not compiled for this user and these sources."""
     return [job for job in JOBS if not is_warm(job)]
 
 
 def prepare(job: str) -> Preparation:
-    """Begin to compile what a job of the default sensor file needs."""
+    """Start the compilation of the kernels of a job of the default sensor file."""
     return Preparation(job, JOBS[job]())
 
 
 def main() -> int:
-    """Compile what is quick to compile, for `make setup`: the rest is compiled when it is used."""
+    """Compile the kernels of `QUICK_JOB`, for `make setup`; other jobs compile on first use."""
     if is_warm(QUICK_JOB):
         return 0
     try:
         prepare(QUICK_JOB).wait(lambda line: print(line, flush=True))
     except InputError as error:
-        print(f"kernels are compiled later: {error}")
+        print(f"kernels will be compiled on first use: {error}")
     return 0
 
 

@@ -77,7 +77,7 @@ def test_link_stays_a_link(tmp_path):
 def test_devices_and_folders_are_not_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path):
-        with pytest.raises(InputError, match="expected none or a file"):
+        with pytest.raises(InputError, match="expected a regular file"):
             write_file(path, "text")
     assert names(tmp_path) == ["pipe"]
 

@@ -131,7 +131,9 @@ def fit_states(recording: Recording, every: int = 2) -> Iterator[FitState]:
         recording.displacement[1::every], recording.force[1::every], strict=True
     ):
         loads = force.astype(np.float64)
-        linear = response.layer(loads) + response.beyond(np.zeros_like(loads), loads)
+        linear = response.layer_displacement(loads) + response.correction(
+            np.zeros_like(loads), loads
+        )
         planes = [
             np.ascontiguousarray(np.asarray(field, np.float64).T).reshape(shape)
             for field in (moved, linear, loads)

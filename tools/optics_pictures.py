@@ -65,12 +65,12 @@ def columns(model: SensorModel, touch: Imprint, samples: int) -> dict[str, Any]:
     """One row of the picture."""
     surface = imprint_surface(model.gel, touch, 0.1)
     renderer = Renderer(model)
-    renderer.show(surface)
+    renderer.set_surface(surface)
     ours = renderer.image(RenderSettings(WIDTH, HEIGHT))
     effort = PathSettings(WIDTH, samples, 1, smooth_reflected=True)
     reference = path_reference(model, surface, effort).image
     bare = Renderer(without_refraction(model))
-    bare.show(surface)
+    bare.set_surface(surface)
     moved = bare.image(RenderSettings(WIDTH, HEIGHT))
     return {
         "tacdiff (50 ms)": to_uint8(ours),

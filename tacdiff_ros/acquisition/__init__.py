@@ -1,1 +1,1 @@
-"""Touching an indenter with the arm, safely, and recording what the sensor sees."""
+"""Acquisition of presses: the arm presses the sensor onto an indenter, within safety limits."""

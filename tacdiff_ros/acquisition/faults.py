@@ -1,4 +1,4 @@
-"""Why a run was stopped."""
+"""Faults: causes that stop a run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class Cause(str, Enum):
-    """Why a run was stopped."""
+    """Causes that stop a run."""
 
     FORCE_LIMIT = "force_limit"
     TORQUE_LIMIT = "torque_limit"
@@ -32,7 +32,8 @@ class Cause(str, Enum):
     UNEXPECTED_ERROR = "unexpected_error"
 
 
-# The state cannot be trusted, or the arm would not obey: nothing is commanded until that is over.
+# The robot state cannot be trusted, or the arm does not follow commands: no targets are sent while
+# such a cause lasts.
 CAUSES_WITHOUT_CONTROL = frozenset(
     {
         Cause.STALE_STATE,
@@ -47,11 +48,11 @@ CAUSES_WITHOUT_CONTROL = frozenset(
 
 @dataclass(frozen=True)
 class Fault:
-    """A reason to stop.
+    """One fault that stops a run.
 
     Attributes:
-        cause: which limit.
-        detail: one line with the value, the limit and what to do.
+        cause: category of the fault.
+        detail: one line with the value, the limit and the advice.
     """
 
     cause: Cause

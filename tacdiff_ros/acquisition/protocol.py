@@ -1,7 +1,7 @@
-"""The press / translate / rotate protocol as data, and the steps of one trial.
+"""The acquisition protocol (press, translate, rotate) as data, and the steps of each trial.
 
-Protocol of the paper (section V-A, figure 5): press, translate 2 mm in four directions, rotate by
-+-5 degrees, from a random start pose.
+Protocol of the paper (section V-A, figure 5): from a random start pose, press, translate by 2 mm
+in four directions and rotate by +-5 degrees.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.settings_file import read_settings
 
-MAXIMUM_FILE_BYTES = 64 * 1024
+MAX_FILE_BYTES = 64 * 1024
 DIRECTIONS = {"x+": (1.0, 0.0), "x-": (-1.0, 0.0), "y+": (0.0, 1.0), "y-": (0.0, -1.0)}
 
 
@@ -42,7 +42,10 @@ class _Section(BaseModel):
 
 
 class StartRange(_Section):
-    """Random start poses: uniform in [-value, value] around the indenter's axis."""
+    """Range of the random start poses.
+
+    Offsets and yaw are drawn uniformly from [-value, value] around the indenter's axis.
+    """
 
     offset_x_mm: Annotated[float, Field(ge=0, le=10)] = 3.0
     offset_y_mm: Annotated[float, Field(ge=0, le=10)] = 2.0
@@ -51,7 +54,7 @@ class StartRange(_Section):
 
 
 class Approach(_Section):
-    """How contact is found."""
+    """How the sensor approaches the indenter, and how contact is detected."""
 
     contact: Literal["force", "image"] = "force"
     contact_force_n: Annotated[float, Field(gt=0, le=5)] = 0.3
@@ -63,8 +66,8 @@ class Approach(_Section):
 class Protocol(_Section):
     """One acquisition protocol; `config/protocols/` has examples.
 
-    `return_to_center` false is the paper's forward-only protocol: each step starts where the last
-    ended, so the second translation of an axis brings the indenter back.
+    `return_to_center: false` is the paper's forward-only protocol: each step starts at the end of
+    the last one, so that the second translation along an axis brings the indenter back.
     """
 
     version: Literal[1] = 1
@@ -86,7 +89,13 @@ class Protocol(_Section):
 
 @dataclass(frozen=True)
 class Step:
-    """One motion of a trial that ends in a settling and a dwell time."""
+    """One motion of a trial, followed by settling and dwelling.
+
+    Attributes:
+        phase: phase of the protocol.
+        name: name of the step, such as "translate_x+".
+        target: indenter pose in the frame `gel` at the end of the step.
+    """
 
     phase: Phase
     name: str
@@ -95,7 +104,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Trial:
-    """Start pose (at depth 0) and the steps after contact."""
+    """One trial.
+
+    Attributes:
+        start: indenter pose in the frame `gel` at contact (depth 0).
+        steps: steps after contact, in their order.
+    """
 
     start: IndenterPose
     steps: tuple[Step, ...]
@@ -104,27 +118,37 @@ class Trial:
 def load_protocol(path: Path) -> Protocol:
     """Read a protocol file.
 
+    Args:
+        path: YAML file.
+
+    Returns:
+        The validated protocol.
+
     Raises:
-        InputError: the file is missing, too large, not YAML, or a value in it is unknown, of the
-            wrong kind or out of range; the message names the value.
+        InputError: the file is missing, too large or not YAML, or a value in it is unknown, of the
+            wrong type or out of range; the message names the value.
     """
-    return read_settings(path, Protocol, "protocol", MAXIMUM_FILE_BYTES)
+    return read_settings(path, Protocol, "protocol", MAX_FILE_BYTES)
 
 
 def plan_trials(protocol: Protocol, trials: int = 0, seed: int | None = None) -> list[Trial]:
-    """Random start poses and steps of all trials.
+    """Plan the random start poses and the steps of all trials.
 
     Args:
-        protocol: what to do in each trial.
-        trials: how many; 0 for the protocol's number.
-        seed: of the start poses; None for the protocol's. Trial i of a seed is always the same.
+        protocol: acquisition protocol.
+        trials: number of trials; 0 for the protocol's number.
+        seed: seed of the start poses; None for the protocol's seed. Trial i of a seed is always
+            the same.
+
+    Returns:
+        The planned trials, in their order.
 
     Raises:
-        InputError: more trials than a protocol may have.
+        InputError: the number of trials is out of range.
     """
     count = trials or protocol.trials
     if not 1 <= count <= 10_000:
-        raise InputError(f"{count} trials asked for; a run takes 1 to 10000")
+        raise InputError(f"{count} trials requested, expected 1 to 10000")
     root = np.random.SeedSequence(protocol.seed if seed is None else seed)
     return [_plan_trial(protocol, np.random.default_rng(child)) for child in root.spawn(count)]
 
@@ -139,23 +163,26 @@ def _plan_trial(protocol: Protocol, random: np.random.Generator) -> Trial:
     pressed = IndenterPose(start.x_mm, start.y_mm, protocol.depth_mm, start.yaw_rad)
     steps = [Step(Phase.INDENT, "indent", pressed)]
     for direction in protocol.directions:
-        x, y = (protocol.translation_mm * unit for unit in DIRECTIONS[direction])
-        steps += _leg(
+        x, y = (protocol.translation_mm * component for component in DIRECTIONS[direction])
+        steps += _motion_steps(
             protocol, Phase.TRANSLATE, f"translate_{direction}", steps[-1].target, (x, y, 0.0)
         )
     angle = math.radians(protocol.rotation_deg)
     for sign, name in ((1, "rotate_+"), (-1, "rotate_-")) if angle else ():
-        steps += _leg(protocol, Phase.ROTATE, name, steps[-1].target, (0.0, 0.0, sign * angle))
+        motion = (0.0, 0.0, sign * angle)
+        steps += _motion_steps(protocol, Phase.ROTATE, name, steps[-1].target, motion)
     return Trial(start, tuple(steps))
 
 
-def _leg(
+def _motion_steps(
     protocol: Protocol,
     phase: Phase,
     name: str,
     origin: IndenterPose,
     motion: tuple[float, float, float],
 ) -> list[Step]:
-    """Out, and back when the protocol returns to the centre."""
-    out = Step(phase, name, origin.moved(*motion))
-    return [out, Step(phase, f"{name}_back", origin)] if protocol.return_to_center else [out]
+    """Return the step away from the origin, and the step back if the protocol returns."""
+    steps = [Step(phase, name, origin.moved(*motion))]
+    if protocol.return_to_center:
+        steps.append(Step(phase, f"{name}_back", origin))
+    return steps

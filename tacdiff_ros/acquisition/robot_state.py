@@ -1,4 +1,4 @@
-"""What the acquisition needs to know of the arm at one instant."""
+"""Robot state at one instant, as the acquisition uses it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-QUATERNION_PARTS = (1e-150, 1e150)  # the largest part; its square must be a usable number
+QUATERNION_RANGE = (1e-150, 1e150)  # magnitude of the largest component: its square stays finite
 
 
 class RobotMode(IntEnum):
-    """Franka's robot modes, with the numbers of `franka_msgs/FrankaRobotState`."""
+    """Robot modes of Franka, numbered as in `franka_msgs/FrankaRobotState`."""
 
     OTHER = 0
     IDLE = 1
@@ -27,16 +27,16 @@ class RobotMode(IntEnum):
 class RobotState:
     """One state of the arm.
 
-    Plain arrays, because a thousand of these come in every second.
+    It holds plain arrays, because a thousand states arrive every second.
 
     Attributes:
-        stamp_ns: time of the measurement on the message clock.
-        position_mm: (3,) end effector in the robot base.
+        stamp_ns: time of the measurement on the message clock, ns.
+        position_mm: (3,) position of the end effector in the robot base, mm.
         quaternion_xyzw: (4,) orientation of the end effector in the robot base.
-        force_n: (3,) external force in the robot base, bias included.
-        torque_n_m: (3,) external torque in the robot base, bias included.
-        mode: Franka's robot mode.
-        errors: names of the error flags that are raised now.
+        force_n: (3,) external force in the robot base, bias included, N.
+        torque_n_m: (3,) external torque in the robot base, bias included, N m.
+        mode: robot mode, see `RobotMode`.
+        errors: names of the active error flags.
     """
 
     stamp_ns: int
@@ -49,9 +49,9 @@ class RobotState:
 
     @property
     def is_usable(self) -> bool:
-        """Whether every number is finite and the quaternion is an orientation."""
+        """Whether every number is finite and the quaternion can be normalised."""
         numbers = (self.position_mm, self.quaternion_xyzw, self.force_n, self.torque_n_m)
-        low, high = QUATERNION_PARTS
+        low, high = QUATERNION_RANGE
         return all(np.isfinite(part).all() for part in numbers) and (
             low < float(np.abs(self.quaternion_xyzw).max()) < high
         )

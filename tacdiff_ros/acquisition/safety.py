@@ -1,8 +1,8 @@
-"""When the arm must stop.
+"""Safety limits of a run, and the monitor that detects their violation.
 
-One monitor watches the states, the images, the clock and the targets that are about to be sent. It
-only decides; stopping and retracting is the session's part. Every limit has a cause of its own, so
-that a failed run names it.
+One monitor checks the robot states, the images, the message clock and every target before it is
+sent. It only decides; the session stops and retracts the arm. Every limit has a cause of its own,
+so that a failed run names the limit.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from tacdiff_ros.geometry.pose import Pose
 
 Vector = tuple[float, float, float]
 MOTION_MODES = (RobotMode.IDLE, RobotMode.MOVE)
-EXTENT_TOLERANCE_MM = 1e-6
+STEP_TOLERANCE = 1e-6
 
 
 class SafetyLimits(BaseModel):
-    """Limits of one set-up; positions are of the frame `gel` in the robot base."""
+    """Safety limits of one set-up; positions are those of the frame `gel` in the robot base."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -34,7 +34,7 @@ class SafetyLimits(BaseModel):
     speed_mm_s: Annotated[
         float,
         Field(
-            gt=0, le=500, description="largest speed of the end effector, measured and commanded"
+            gt=0, le=500, description="maximum speed of the end effector, measured and commanded"
         ),
     ] = 60.0
     rotation_speed_rad_s: Annotated[
@@ -42,38 +42,38 @@ class SafetyLimits(BaseModel):
         Field(
             gt=0,
             le=3,
-            description="largest turning speed of the end effector, measured and commanded",
+            description="maximum rotation speed of the end effector, measured and commanded",
         ),
     ] = 0.6
     speed_window_s: Annotated[
-        float, Field(ge=0.005, le=0.2, description="speeds are means over so long")
+        float, Field(ge=0.005, le=0.2, description="averaging time of measured speeds")
     ] = 0.02
     force_n: Annotated[
-        float, Field(gt=0, le=60, description="largest external force, bias removed")
+        float, Field(gt=0, le=60, description="maximum external force, bias removed")
     ] = 20.0
     torque_n_m: Annotated[
-        float, Field(gt=0, le=20, description="largest external torque, bias removed")
+        float, Field(gt=0, le=20, description="maximum external torque, bias removed")
     ] = 3.0
     force_bias_n: Annotated[
-        float, Field(gt=0, le=60, description="largest force that may be taken as bias")
+        float, Field(gt=0, le=60, description="maximum force accepted as bias by the tare")
     ] = 10.0
     tracking_mm: Annotated[
-        float, Field(gt=0, le=100, description="largest distance of the arm from its target")
+        float, Field(gt=0, le=100, description="maximum distance between the arm and its target")
     ] = 15.0
     state_pause_s: Annotated[
-        float, Field(gt=0, le=1, description="without a robot state for so long, motion pauses")
+        float, Field(gt=0, le=1, description="silence of robot states after which motion pauses")
     ] = 0.03
     state_age_s: Annotated[
-        float, Field(gt=0, le=5, description="without a robot state for so long, the run stops")
+        float, Field(gt=0, le=5, description="silence of robot states after which the run stops")
     ] = 0.1
     image_pause_s: Annotated[
-        float, Field(gt=0, le=5, description="without an image for so long, motion pauses")
+        float, Field(gt=0, le=5, description="silence of images after which motion pauses")
     ] = 0.08
     image_age_s: Annotated[
-        float, Field(gt=0, le=5, description="without an image for so long, the run stops")
+        float, Field(gt=0, le=5, description="silence of images after which the run stops")
     ] = 0.4
     clock_jump_s: Annotated[
-        float, Field(gt=0, le=5, description="largest step of a message clock")
+        float, Field(gt=0, le=5, description="maximum jump of a message clock")
     ] = 0.2
 
     @model_validator(mode="after")
@@ -85,14 +85,25 @@ class SafetyLimits(BaseModel):
 
 
 class SafetyMonitor:
-    """Watches one run and keeps the first fault.
+    """Monitors one run and records its first fault.
 
-    Ages are taken on a monotonic clock at reception, so that a wrong message clock cannot hide
-    silence.
+    The age of messages is measured on a monotonic clock at reception, so that a wrong message
+    clock cannot hide silence.
+
+    Attributes:
+        limits: safety limits.
+        fault: first fault; None without one.
+        force_max_n: maximum external force since the first tare, bias removed, N.
+        force_now_n: external force of the newest state, bias removed, N.
     """
 
     def __init__(self, limits: SafetyLimits, end_effector_to_gel: Pose) -> None:
-        """Monitor with the pose of the frame `gel` in the end effector."""
+        """Start without a fault and with a bias of zero.
+
+        Args:
+            limits: safety limits.
+            end_effector_to_gel: pose of the frame `gel` in the end effector.
+        """
         self.limits = limits
         self.fault: Fault | None = None
         self.force_max_n = 0.0
@@ -112,7 +123,7 @@ class SafetyMonitor:
         self._tared = False
 
     def trip(self, cause: Cause, detail: str) -> None:
-        """Record a fault unless there is one already."""
+        """Record a fault, unless one is recorded already."""
         if self.fault is None:
             self.fault = Fault(cause, detail)
 
@@ -121,27 +132,31 @@ class SafetyMonitor:
             self.trip(fault.cause, fault.detail)
 
     def forget_streams(self) -> None:
-        """Watch the streams anew after a stop; fault and bias stay."""
+        """Restart the supervision of the streams after a stop; fault and bias remain."""
         self._window.clear()
         self._image_format = None
         self._states.forget()
         self._images.forget()
 
     def forget_target(self) -> None:
-        """Let the next target start anywhere inside the box."""
+        """Accept any next target inside the box, however far it is from the last one."""
         self._target = None
 
     def tare(self, states: list[RobotState]) -> None:
-        """Take the mean wrench of states in free space as the zero of force and torque."""
+        """Set the bias of force and torque to the mean wrench of some states.
+
+        Args:
+            states: robot states in free space, at least one.
+        """
         self._bias_force_n = np.mean([state.force_n for state in states], axis=0)
         self._bias_torque_n_m = np.mean([state.torque_n_m for state in states], axis=0)
         if not self._tared:
-            self._tared, self.force_max_n = True, 0.0  # what was seen before was mostly bias
+            self._tared, self.force_max_n = True, 0.0  # before the first tare, forces include bias
         size = float(np.linalg.norm(self._bias_force_n))
         if size > self.limits.force_bias_n:
             self.trip(
                 Cause.FORCE_BIAS,
-                f"the free sensor already shows {size:.1f} N, limit "
+                f"the force without contact is {size:.1f} N, limit "
                 f"{self.limits.force_bias_n:g} N: check the configured load and that "
                 "nothing touches the sensor",
             )
@@ -149,11 +164,27 @@ class SafetyMonitor:
     def without_bias(
         self, force_n: NDArray[np.float64], torque_n_m: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Force (3,) and torque (3,) with the bias of the last `tare` removed."""
+        """Subtract the bias of the last `tare`.
+
+        Args:
+            force_n: (3,) external force in the robot base, N.
+            torque_n_m: (3,) external torque in the robot base, N m.
+
+        Returns:
+            Force (3,) N and torque (3,) N m without bias.
+        """
         return force_n - self._bias_force_n, torque_n_m - self._bias_torque_n_m
 
     def on_state(self, state: RobotState, now_s: float) -> bool:
-        """Check a robot state received at a monotonic time; False when its numbers are unusable."""
+        """Check a robot state.
+
+        Args:
+            state: robot state.
+            now_s: monotonic time of its reception, s.
+
+        Returns:
+            Whether the numbers of the state can be used.
+        """
         if not state.is_usable:
             self.trip(Cause.NOT_FINITE, "the robot state holds a number that is not finite")
             return False
@@ -165,7 +196,13 @@ class SafetyMonitor:
         return True
 
     def on_image(self, stamp_ns: int, shape: tuple[int, ...], now_s: float) -> None:
-        """Check an image's stamp and shape, received at a monotonic time."""
+        """Check the stamp and the shape of an image.
+
+        Args:
+            stamp_ns: stamp of the image, ns.
+            shape: shape of the image array.
+            now_s: monotonic time of its reception, s.
+        """
         if self._image_format not in (None, shape):
             self.trip(
                 Cause.IMAGE_CHANGED_FORMAT,
@@ -175,7 +212,15 @@ class SafetyMonitor:
         self._trip_by(self._images.receive(stamp_ns, now_s))
 
     def on_target(self, target: Pose, now_s: float) -> bool:
-        """Check a target of the frame `gel` before it is sent; False when it must not be."""
+        """Check a target before it is sent.
+
+        Args:
+            target: target of the frame `gel` in the robot base.
+            now_s: monotonic time, s.
+
+        Returns:
+            Whether the target may be sent.
+        """
         if not (np.isfinite(target.position_mm).all() and np.isfinite(target.matrix).all()):
             self.trip(Cause.NOT_FINITE, "the commanded target holds a number that is not finite")
             return False
@@ -188,17 +233,17 @@ class SafetyMonitor:
         return True
 
     def check_ages(self, now_s: float) -> None:
-        """Check how long ago the last state and image came; call it often."""
+        """Check the age of the last state and of the last image; call it at every tick."""
         self._trip_by(self._states.silence(now_s))
         self._trip_by(self._images.silence(now_s))
 
     def wants_pause(self, now_s: float) -> bool:
-        """Whether a stream is silent for so long that motion should wait for it."""
+        """Return whether a stream has been silent for so long that motion should pause."""
         states_s, images_s = self._states.age_s(now_s), self._images.age_s(now_s)
         return states_s > self.limits.state_pause_s or images_s > self.limits.image_pause_s
 
     def check_tracking(self, target: Pose, measured: Pose) -> None:
-        """Check that the arm follows its targets."""
+        """Check that the measured pose of the frame `gel` follows its target."""
         distance_mm, _ = target.distance_to(measured)
         if distance_mm > self.limits.tracking_mm:
             self.trip(
@@ -208,7 +253,7 @@ class SafetyMonitor:
             )
 
     def is_trustworthy(self, now_s: float) -> bool:
-        """Whether fresh, finite states of an arm that may move come in, inside the box."""
+        """Return whether recent, finite states arrive from an arm that may move, inside the box."""
         if not self._window or not self._states.has_received:
             return False
         state = self._window[-1][1]
@@ -217,12 +262,16 @@ class SafetyMonitor:
         return fresh and able and self.is_inside(self._gel_position_mm(state))
 
     def is_inside(self, position_mm: NDArray[np.float64]) -> bool:
-        """Whether a position (3,) of the frame `gel` in the robot base lies in the box."""
+        """Return whether a position is inside the workspace box.
+
+        Args:
+            position_mm: (3,) position of the frame `gel` in the robot base, mm.
+        """
         low, high = self.limits.box_min_mm, self.limits.box_max_mm
         return bool(np.all(position_mm >= low) and np.all(position_mm <= high))
 
     def outside_detail(self, target: Pose) -> str:
-        """One line for a target outside the box."""
+        """Return the one-line description of a target outside the workspace box."""
         return (
             f"the target {_mm(target.position_mm)} lies outside the box {self._box()}: "
             "move the indenter or enlarge the workspace"
@@ -254,10 +303,10 @@ class SafetyMonitor:
             )
 
     def _check_speed(self, state: RobotState, now_s: float) -> None:
-        """Mean speed over the window, on the states' own stamps: a noisy state is no speed."""
+        """Check the mean speeds over the window of stamps: averaging suppresses pose noise."""
         window = self._window
         if window and state.stamp_ns < window[-1][1].stamp_ns:
-            window.clear()  # of another clock, which would never leave the window
+            window.clear()  # states of another clock would never leave the window
         window.append((now_s, state))
         span_ns = self.limits.speed_window_s * 1e9
         while len(window) > 2 and state.stamp_ns - window[1][1].stamp_ns >= span_ns:
@@ -279,7 +328,7 @@ class SafetyMonitor:
         if rotation_rad_s > self.limits.rotation_speed_rad_s:
             self.trip(
                 Cause.ROTATION_SPEED_LIMIT,
-                f"the end effector turns at {rotation_rad_s:.2f} rad/s, limit "
+                f"the end effector rotates at {rotation_rad_s:.2f} rad/s, limit "
                 f"{self.limits.rotation_speed_rad_s:g}",
             )
 
@@ -291,14 +340,14 @@ class SafetyMonitor:
             )
 
     def _is_slow(self, last: tuple[float, Pose], target: Pose, now_s: float) -> bool:
-        """Whether a step of the target stays below the speed limits, and trips when not.
+        """Check the step between two targets against the speed limits, and trip above them.
 
-        A late timer gives one large step; the time since the last one makes up for it.
+        A late timer causes one large step; dividing by the time since the last target allows it.
         """
         step_mm, step_rad = last[1].distance_to(target)
         elapsed_s = max(now_s - last[0], 1e-3)
-        if step_mm <= self.limits.speed_mm_s * elapsed_s + EXTENT_TOLERANCE_MM and (
-            step_rad <= self.limits.rotation_speed_rad_s * elapsed_s + EXTENT_TOLERANCE_MM
+        if step_mm <= self.limits.speed_mm_s * elapsed_s + STEP_TOLERANCE and (
+            step_rad <= self.limits.rotation_speed_rad_s * elapsed_s + STEP_TOLERANCE
         ):
             return True
         self.trip(

@@ -1,4 +1,4 @@
-"""Every image with the robot state and the command at its stamp."""
+"""Samples: images paired with the robot state and the command at their stamp."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from tacdiff_ros.acquisition.robot_state import RobotState
 from tacdiff_ros.acquisition.synchronisation import StateBuffer
 from tacdiff_ros.geometry.pose import Pose
 
-STATE_WAIT_S = 0.1  # an image waits so long for a robot state after its stamp
-STATE_GAP_LIMIT_S = 0.05  # a state farther away says nothing about the image
+STATE_WAIT_S = 0.1  # maximum time that an image waits for a robot state after its stamp
+STATE_GAP_LIMIT_S = 0.05  # maximum distance in time between an image and a robot state
 
 
 @dataclass(frozen=True)
 class Activity:
-    """What the run is doing while an image comes in.
+    """Activity of a run at the reception of an image.
 
     Attributes:
-        trial: from 0.
-        phase: of the protocol.
+        trial: number of the trial, from 0.
+        phase: phase of the protocol.
         step: name of the step.
         motion: "moving", "settling", "dwelling" or "stopped".
-        in_contact: contact was found in this trial.
-        commanded_gel: pose of the frame `gel` in the robot base as commanded.
-        indenter: pose of the indenter in the robot base, at depth 0 once contact was found.
+        in_contact: whether contact was detected in this trial.
+        commanded_gel: commanded pose of the frame `gel` in the robot base.
+        indenter: pose of the indenter in the robot base; after contact detection, shifted such
+            that the depth at contact is 0.
     """
 
     trial: int
@@ -43,18 +44,18 @@ class Activity:
 
 @dataclass(frozen=True)
 class Sample:
-    """One image's stamp with all that was known then.
+    """The stamp of one image with the robot state and the command at that time.
 
     Attributes:
-        index: from 0 within the run.
-        stamp_ns: of the image.
-        activity: what the run was doing when the image came in.
-        commanded: `gel_T_indenter` as commanded.
-        measured: `gel_T_indenter` from the robot states around the stamp.
-        gel: pose of the frame `gel` in the robot base from the same states.
-        force_n: (3,) in the robot base, bias removed.
-        torque_n_m: (3,) in the robot base, bias removed.
-        gap_s: distance in time to the farther of the two states.
+        index: number of the sample within the run, from 0.
+        stamp_ns: stamp of the image, ns.
+        activity: activity of the run at the reception of the image.
+        commanded: commanded pose `gel_T_indenter`.
+        measured: pose `gel_T_indenter` from the robot states around the stamp.
+        gel: pose of the frame `gel` in the robot base, from the same states.
+        force_n: (3,) external force in the robot base, bias removed, N.
+        torque_n_m: (3,) external torque in the robot base, bias removed, N m.
+        gap_s: distance in time to the farther of the two states, s.
     """
 
     index: int
@@ -69,7 +70,7 @@ class Sample:
 
     @property
     def depth_mm(self) -> float:
-        """Measured indentation since contact; 0 before contact."""
+        """Measured indentation after contact detection, mm; 0 before it."""
         return max(0.0, -float(self.measured.position_mm[2])) if self.activity.in_contact else 0.0
 
 
@@ -80,7 +81,14 @@ RemoveBias = Callable[
 
 
 class Sampler:
-    """Pairs images with robot states; an image waits until a state after its stamp is known."""
+    """Pairs images with robot states; an image waits until a state after its stamp has arrived.
+
+    Attributes:
+        states: buffer of the last robot states.
+        samples: number of samples so far.
+        images_without_state: number of images that could not be paired.
+        gap_max_s: maximum `Sample.gap_s` so far, s.
+    """
 
     def __init__(
         self,
@@ -88,7 +96,13 @@ class Sampler:
         remove_bias: RemoveBias,
         on_sample: Callable[[Sample], None],
     ) -> None:
-        """Hand every finished sample to `on_sample`, in the order of the images."""
+        """Start without states and images.
+
+        Args:
+            end_effector_to_gel: pose of the frame `gel` in the end effector.
+            remove_bias: function that subtracts the bias from force (3,) N and torque (3,) N m.
+            on_sample: callback for every finished sample, in the order of the images.
+        """
         self.states = StateBuffer()
         self.samples = 0
         self.images_without_state = 0
@@ -99,22 +113,22 @@ class Sampler:
         self._pending: deque[tuple[int, float, Activity]] = deque()
 
     def add_state(self, state: RobotState, now_s: float) -> None:
-        """Take in a robot state received at a monotonic time."""
+        """Add a robot state, received at the monotonic time `now_s`."""
         self.states.add(state)
         if self._pending:
             self._release(now_s)
 
     def add_image(self, stamp_ns: int, activity: Activity, now_s: float) -> None:
-        """Take in an image's stamp, received at a monotonic time."""
+        """Add an image by its stamp, received at the monotonic time `now_s` during an activity."""
         self._pending.append((stamp_ns, now_s, activity))
         self._release(now_s)
 
     def flush(self, now_s: float) -> None:
-        """Give up on images that have waited too long."""
+        """Count images that have waited longer than `STATE_WAIT_S` as images without a state."""
         self._release(now_s)
 
     def newest_gel(self) -> Pose:
-        """The frame `gel` in the robot base now.
+        """Return the pose of the frame `gel` in the robot base, from the newest robot state.
 
         Raises:
             LookupError: no robot state was received yet.
@@ -130,7 +144,7 @@ class Sampler:
             covered = self.states.covers(stamp_ns)
             if not covered and now_s - received_s <= STATE_WAIT_S:
                 return
-            self._pending.popleft()  # first: whatever a sample raises is not to come again
+            self._pending.popleft()  # before `_emit`: a sample that raises is not repeated
             if covered:
                 self._emit(stamp_ns, activity)
             else:

@@ -137,7 +137,7 @@ class AcquisitionSession:
         self.sampler = Sampler(rig.end_effector_to_gel, self.monitor.without_bias, on_sample)
         self.outcome: Outcome | None = None
         self.trial = 0
-        self._rig = rig
+        self.rig = rig
         self._protocol = protocol
         self._trials = trials
         self._settings = settings
@@ -258,7 +258,7 @@ class AcquisitionSession:
             yield
 
     def _run_trial(self, trial: Trial) -> Iterator[None]:
-        self._indenter = self._rig.base_to_indenter
+        self._indenter = self.rig.base_to_indenter
         yield from self._move_to_start(trial.start)
         yield from self._take_reference()
         yield from self._approach()
@@ -313,7 +313,7 @@ class AcquisitionSession:
         """Contact defines depth 0: shift the indenter along the approach to the measured gel."""
         gel = self.sampler.newest_gel()
         height_mm = float((gel.inverse() @ self._indenter).position_mm[2])
-        along_approach = gel.turn([0.0, 0.0, -height_mm])
+        along_approach = gel.rotate([0.0, 0.0, -height_mm])
         self._indenter = Pose(self._indenter.position_mm + along_approach, self._indenter.matrix)
         self._in_contact = True
 

@@ -1,1 +1,1 @@
-"""From images to the sensor unit."""
+"""Calibration of a sensor instance from images."""

@@ -1,8 +1,8 @@
-"""Folders of calibration images as users of gs_sdk have them.
+"""Reader of calibration image folders in the layout of gs_sdk.
 
 `catalog.csv` has the columns `experiment_reldir` and `diameter(mm)`; `background.png` is the
-untouched gel, `<experiment_reldir>/gelsight.png` a press of a ball of that diameter. Source of the
-layout: gs_sdk's calibration examples (Huang, MIT licence).
+reference image, `<experiment_reldir>/gelsight.png` is the image of a press with a ball of that
+diameter. Source of the layout: gs_sdk's calibration examples (Huang, MIT licence).
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ Image = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class FolderPress:
-    """A press of a folder.
+    """One press of a calibration folder.
 
     Attributes:
-        path: of the image.
-        diameter_mm: of the ball.
+        path: path of the image.
+        diameter_mm: diameter of the ball, mm.
     """
 
     path: Path
@@ -40,11 +40,11 @@ class FolderPress:
 
 @dataclass(frozen=True)
 class CalibrationFolder:
-    """What a folder holds.
+    """Contents of a calibration folder.
 
     Attributes:
-        reference: path of the image of the untouched gel.
-        presses: in the catalogue's order.
+        reference: path of the reference image.
+        presses: presses in the catalogue's order.
     """
 
     reference: Path
@@ -52,10 +52,13 @@ class CalibrationFolder:
 
 
 def read_folder(folder: Path) -> CalibrationFolder:
-    """Read a folder's catalogue; images are read later.
+    """Read a folder's catalogue; the images are not read.
+
+    Args:
+        folder: folder in the layout of gs_sdk.
 
     Raises:
-        InputError: a file is missing or the catalogue is not one.
+        InputError: a file is missing or the catalogue is invalid.
     """
     catalog = folder / CATALOG
     try:
@@ -79,6 +82,7 @@ def read_folder(folder: Path) -> CalibrationFolder:
 
 
 def _press(folder: Path, directory: str, size: str, line: int) -> FolderPress:
+    """Press of one catalogue line, whose image must be inside the folder."""
     origin = f"{printable(folder / CATALOG)} line {line}"
     try:
         diameter = float(size)
@@ -100,27 +104,31 @@ def _press(folder: Path, directory: str, size: str, line: int) -> FolderPress:
 
 
 def spread_presses(reference: Image, presses: list[Image], count: int) -> list[int]:
-    """Indices of presses that are far apart in the image: they tell lights best.
+    """Select presses that are far apart in the image, since they constrain lights best.
 
     Args:
-        reference: the untouched gel.
-        presses: of the same size.
-        count: how many to choose.
+        reference: (H, W, 3) uint8 RGB reference image.
+        presses: (H, W, 3) uint8 RGB images of presses.
+        count: number of presses to select.
+
+    Returns:
+        Indices of the selected presses; fewer than `count` if there are fewer presses.
     """
-    places = np.array([_place(reference, press) for press in presses])
+    centres = np.array([_press_centre(reference, press) for press in presses])
     middle = (np.array(reference.shape[1::-1]) - 1) / 2
-    reach = np.linalg.norm(places - middle, axis=1) / np.linalg.norm(middle)
-    usable = np.flatnonzero(reach < 0.6) if (reach < 0.6).sum() >= count else np.arange(len(places))
-    far = np.linalg.norm(places[usable, None] - places[usable], axis=-1)
-    first = int(np.unravel_index(int(far.argmax()), far.shape)[0])
+    reach = np.linalg.norm(centres - middle, axis=1) / np.linalg.norm(middle)
+    central = reach < 0.6
+    usable = np.flatnonzero(central) if central.sum() >= count else np.arange(len(centres))
+    distance = np.linalg.norm(centres[usable, None] - centres[usable], axis=-1)
+    first = int(np.unravel_index(int(distance.argmax()), distance.shape)[0])
     chosen = [first]
     while len(chosen) < min(count, len(usable)):
-        chosen.append(int(far[chosen].min(axis=0).argmax()))
+        chosen.append(int(distance[chosen].min(axis=0).argmax()))
     return [int(usable[k]) for k in chosen]
 
 
-def _place(reference: Image, press: Image) -> NDArray[np.float64]:
-    """(x, y) px, middle of what changed most."""
+def _press_centre(reference: Image, press: Image) -> NDArray[np.float64]:
+    """(x, y) px of the maximum of the smoothed image change."""
     change = np.abs(press.astype(np.float32) - reference.astype(np.float32)).max(axis=-1)
     smooth = cv2.GaussianBlur(change, (0, 0), 0.03 * reference.shape[1])
     row, column = np.unravel_index(int(smooth.argmax()), smooth.shape)

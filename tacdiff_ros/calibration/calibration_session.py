@@ -1,4 +1,4 @@
-"""A calibration step by step: take a reference and presses, compute, save inside one folder."""
+"""Calibration step by step: take a reference and presses, compute, save into one folder."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ MAX_SPEC = 500
 
 @dataclass(frozen=True)
 class CalibrationJob:
-    """Everything a computation needs, so that it can run beside what is taken next.
+    """Inputs of one computation, independent of what the session takes afterwards.
 
     Attributes:
-        model: sensor file to start from.
-        reference: (H, W, 3) uint8.
-        presses: images and what was pressed.
-        sensor_id: name of the unit.
+        model: initial sensor model.
+        reference: (H, W, 3) uint8 RGB reference image.
+        presses: images of presses and their indenters.
+        sensor_id: identifier of the sensor.
     """
 
     model: SensorModel
@@ -49,20 +49,24 @@ class CalibrationJob:
     sensor_id: str
 
     def run(self, progress: Progress) -> Calibration:
-        """Calibrate; see `calibrate`."""
+        """Calibrate the sensor; see `calibrate`.
+
+        Args:
+            progress: callback on the stage and the completed fraction.
+        """
         settings = CalibrationSettings(sensor_id=self.sensor_id)
         return calibrate(self.model, self.reference, list(self.presses), settings, progress)
 
 
 class CalibrationSession:
-    """What was taken so far, and where results go."""
+    """Images taken for a calibration, and the folder for its results."""
 
     def __init__(self, model: SensorModel, folder: Path) -> None:
-        """A session.
+        """Start a session without images.
 
         Args:
-            model: sensor file that calibrations start from.
-            folder: where sensor files are written, and nowhere else.
+            model: initial sensor model of calibrations.
+            folder: the only folder into which sensor files are written.
         """
         self._model = model
         self._folder = folder
@@ -71,14 +75,17 @@ class CalibrationSession:
 
     @property
     def press_count(self) -> int:
-        """Presses taken."""
+        """Number of presses taken."""
         return len(self._presses)
 
     def take_reference(self, image: Image) -> None:
-        """Keep the image of the untouched gel.
+        """Store the reference image.
+
+        Args:
+            image: (H, W, 3) uint8 RGB image of the untouched gel.
 
         Raises:
-            InputError: it cannot be calibrated from.
+            InputError: the image cannot be used for a calibration.
         """
         check_image(image, self._model, "the reference")
         self._reference = image.copy()
@@ -87,41 +94,43 @@ class CalibrationSession:
         """Add a press.
 
         Args:
-            image: (H, W, 3) uint8.
-            indenter: spec of what is pressed; files are not read.
+            image: (H, W, 3) uint8 RGB image of the press.
+            indenter: indenter specification; specifications that name files are refused.
 
         Raises:
-            InputError: too many presses, a bad image or a bad spec.
+            InputError: too many presses, an unusable image or an invalid specification.
         """
         if len(self._presses) >= MAX_PRESSES:
             raise InputError(f"{MAX_PRESSES} presses are taken already: compute, or clear them")
         name = f"press {len(self._presses) + 1}"
         check_image(image, self._model, name, MAX_SATURATED_PRESS)
         if len(indenter) > MAX_SPEC:
-            raise InputError(f"the indenter spec has over {MAX_SPEC} characters")
+            raise InputError(
+                f"the indenter spec has {len(indenter)} characters, expected at most {MAX_SPEC}"
+            )
         spec = parse_indenter(indenter)
         if spec.name in ("none", "mesh"):
             raise InputError(f"indenter '{spec.name}' cannot be calibrated with: give a shape")
         self._presses.append(PressImage(image.copy(), build_indenter(spec), name))
 
     def clear(self) -> None:
-        """Forget what was taken."""
+        """Delete the reference image and all presses."""
         self._reference = None
         self._presses.clear()
 
     def job(self, sensor_id: str) -> CalibrationJob:
-        """The computation for what was taken.
+        """Return the computation for the images taken so far.
 
         Args:
-            sensor_id: name of the unit; empty: the sensor file's.
+            sensor_id: identifier of the sensor; empty for that of the initial sensor model.
 
         Raises:
-            InputError: something is missing, or the name is none.
+            InputError: the reference or a press is missing, or the identifier is invalid.
         """
         name = sensor_id or re.sub(r"[^A-Za-z0-9_-]", "_", self._model.sensor_id)
         if not SENSOR_ID.fullmatch(name):
             raise InputError(
-                f"sensor_id '{name[:80]}' is no name: 1 to 80 letters, digits, _ and -"
+                f"sensor_id '{name[:80]}' is invalid, expected 1 to 80 letters, digits, _ and -"
             )
         if self._reference is None:
             raise InputError("no reference is taken: take an image of the untouched gel first")
@@ -130,30 +139,37 @@ class CalibrationSession:
         return CalibrationJob(self._model, self._reference, tuple(self._presses), name)
 
     def path(self, output: str, sensor_id: str) -> Path:
-        """Where a result goes.
+        """Return the path of a result's sensor file.
 
         Args:
-            output: file name; empty: the sensor's.
-            sensor_id: name of the unit.
+            output: file name; empty for the sensor's identifier.
+            sensor_id: identifier of the sensor.
 
         Raises:
-            InputError: it is no plain file name.
+            InputError: the name is not a plain file name.
         """
         name = output or sensor_id
         if not FILE_NAME.fullmatch(name):
             raise InputError(f"output '{name[:80]}' is no file name: letters, digits, _ . and -")
         return self._folder / (name if name.endswith(ENDING) else name + ENDING)
 
-    def save(self, found: Calibration, output: str) -> Path:
-        """Write a result's sensor file.
+    def save(self, calibration: Calibration, output: str) -> Path:
+        """Write the sensor file of a result.
+
+        Args:
+            calibration: result to save.
+            output: file name; empty for the sensor's identifier.
+
+        Returns:
+            Path of the written file.
 
         Raises:
-            InputError: the name is none, or the folder cannot be written.
+            InputError: the name is not a plain file name, or the folder cannot be written.
         """
-        path = self.path(output, found.model.sensor_id)
+        path = self.path(output, calibration.model.sensor_id)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"cannot make {self._folder}: {error.strerror}") from error
-        write_sensor(found.model, path)
+        write_sensor(calibration.model, path)
         return path

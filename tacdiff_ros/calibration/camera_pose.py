@@ -1,11 +1,12 @@
-"""Where the camera is, from the dots of the untouched gel: the paper's equation 2, through layers.
+"""Camera pose and lens from the markers of the reference image (paper, equation 2, with layers).
 
-The start needs no guess: a homography of the dots, robust to false ones, decomposed for the file's
-lens. From there the squared distances of projected and detected dots are minimised together with
-what the file says of the lens (priors), so that what a flat pattern cannot tell, the scale of
-focal length against distance foremost, stays at the file's values, and the deviations show it.
+No initial pose is needed: a homography of the markers, robust to false detections, is decomposed
+with the sensor file's lens. From there the squared distances of projected and detected markers are
+minimised together with priors of the lens around the file's values. So quantities that a flat
+pattern does not determine, above all the scale of focal length against distance, stay at the file's
+values, and their standard deviations stay at the priors'.
 
-Limits: the pattern's centre is the origin of the frame; index and thickness of layers are held.
+Limits: the pattern's centre is the origin of the frame; index and thickness of layers are fixed.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from tacdiff_ros.sensor.sensor_model import Markers, SensorModel
 
 MIN_MARKERS = 20
 OUTLIER_PX = 3.0
-CURVED_PX = 8.0  # how far lens and refraction bend a lattice off a homography
-PRINT_MM = 0.02  # how far printed dots of real Minis are from their lattice
+CURVED_PX = 8.0  # distance by which lens and refraction bend a lattice off a homography
+PRINT_MM = 0.02  # distance of printed markers of real Minis from their lattice
 MAX_RMS_PX, MIN_AGREEING = 2.0, 0.8
 
 Floats = NDArray[np.float64]
@@ -35,98 +36,112 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class CameraPriors:
-    """What is known of the lens beside the dots, as standard deviations around the file's values.
+    """Prior standard deviations of the lens around the sensor file's values.
 
     Attributes:
-        focal_share: of the focal length; None holds it.
-        distortion: of k1 and k2; None holds them.
-        pitch_share: of the pitches along x and y together; None holds them.
+        focal_fraction: standard deviation of the focal length, as a fraction of it; None fixes it.
+        distortion: standard deviation of k1 and k2; None fixes them.
+        pitch_fraction: standard deviation of a common scale of the pitches along x and y; None
+            fixes them.
     """
 
-    focal_share: float | None = 0.02
+    focal_fraction: float | None = 0.02
     distortion: float | None = 0.1
-    pitch_share: float | None = None
+    pitch_fraction: float | None = None
 
 
 @dataclass(frozen=True)
 class CameraFit:
-    """The camera of one sensor unit.
+    """Fitted camera of a sensor instance.
 
     Attributes:
-        model: with the fitted camera.
-        residual_px: (rows, columns, 2) projected less detected; NaN where a dot was not used.
-        used: (rows, columns) bool, dots that were found and are not outliers.
-        rms_px: root of the mean squared distance of the used dots.
-        deviation: standard deviations by parameter, as in `parameter_values`.
-        prior: the same before any dot was seen; infinite where nothing was known.
+        model: sensor model with the fitted camera.
+        residual_px: (rows, columns, 2) projected minus detected position, px; NaN for markers that
+            were not used.
+        used: (rows, columns) bool, detected markers that are not outliers.
+        rms_px: root mean square distance of the used markers, px.
+        stddev: standard deviations of the fitted parameters by name, as in `parameter_values`.
+        prior_stddev: prior standard deviations of the fitted parameters by name; infinite without
+            a prior.
     """
 
     model: SensorModel
     residual_px: Floats
     used: NDArray[np.bool_]
     rms_px: float
-    deviation: Values
-    prior: Values
+    stddev: Values
+    prior_stddev: Values
 
 
 def fit_camera(
-    model: SensorModel, dots: MarkerField, priors: CameraPriors | None = None, glass: bool = True
+    model: SensorModel, markers: MarkerField, priors: CameraPriors | None = None, glass: bool = True
 ) -> CameraFit:
-    """Fit the camera to detected dots.
+    """Fit the camera to detected markers.
 
     Args:
-        model: its lens, layers and pattern are what is known; its pose is not used.
-        dots: of the untouched gel, at the model's image size.
-        priors: of the lens.
-        glass: False sets all indices to 1, the paper's first stage.
+        model: sensor model with the initial lens, the layers and the marker pattern; its camera
+            pose is not used.
+        markers: markers of the reference image, at the model's image size.
+        priors: prior standard deviations of the lens.
+        glass: whether layers refract; False sets all indices to 1, the paper's first stage.
 
     Raises:
-        InputError: no dots in the model, too few dots found, or dots that are no flat pattern.
+        InputError: the model has no markers, too few markers are detected, or the detected markers
+            do not form a flat pattern.
     """
-    markers = _checked_markers(model, dots)
-    parts = CameraFreedom.of(model, priors or CameraPriors())
-    lattice = lattice_positions_mm(markers)
-    homography, used = _homography(lattice, dots)
+    pattern = _checked_pattern(model, markers)
+    camera = CameraVector.around(model, priors or CameraPriors())
+    lattice = lattice_positions_mm(pattern)
+    homography, used = _homography(lattice, markers)
     noise_px = PRINT_MM / model.mm_per_px
     fits = [
-        _refine(model, parts, start, lattice, dots.position_px, used, noise_px, glass)
-        for start in _start_poses(model, lattice, homography)
+        _refine(
+            camera,
+            pose=pose,
+            lattice=lattice,
+            detected=markers.position_px,
+            used=used,
+            noise_px=noise_px,
+            glass=glass,
+        )
+        for pose in _start_poses(model, lattice, homography)
     ]
-    best = min(fits, key=lambda found: float(found.cost))
-    values = parts.values(best.x, glass)
-    residual = project(values, _material(values, lattice)) - dots.position_px
+    best = min(fits, key=lambda fit: float(fit.cost))
+    values = camera.values(best.x, glass)
+    residual = project(values, _with_pitch(values, lattice)) - markers.position_px
     used = used & (np.hypot(residual[..., 0], residual[..., 1]) < OUTLIER_PX)
     residual[~used] = np.nan
     rms = float(np.sqrt(np.nanmean(np.sum(residual**2, axis=-1))))
-    _check_agreement(int(used.sum()), dots.found_count, rms)
-    kept = {name: values[name] for name in parts.names}
+    _check_agreement(int(used.sum()), markers.found_count, rms)
+    fitted = {name: values[name] for name in camera.names}
     return CameraFit(
-        model=with_parameter_values(model, kept),
+        model=with_parameter_values(model, fitted),
         residual_px=residual,
         used=used,
         rms_px=rms,
-        deviation=parts.named(_deviations(best)),
-        prior=parts.named(parts.prior),
+        stddev=camera.by_name(_stddev(best)),
+        prior_stddev=camera.by_name(camera.prior),
     )
 
 
-def _check_agreement(used: int, found: int, rms_px: float) -> None:
-    if used < MIN_AGREEING * found or used < MIN_MARKERS or not rms_px < MAX_RMS_PX:
+def _check_agreement(used: int, detected: int, rms_px: float) -> None:
+    """Raise InputError if too many markers are off the fitted pattern."""
+    if used < MIN_AGREEING * detected or used < MIN_MARKERS or not rms_px < MAX_RMS_PX:
         raise InputError(
-            f"{used} of {found} dots are within {OUTLIER_PX:g} px of where a camera would see a "
-            f"flat pattern, by {rms_px:.1f} px on average: check grid and pitch, and that the "
-            "sensor is untouched"
+            f"{used} of {detected} markers are within {OUTLIER_PX:g} px of the best fitting flat "
+            f"pattern, with an RMS of {rms_px:.1f} px: check grid and pitch, and that the sensor "
+            "is untouched"
         )
 
 
 @dataclass(frozen=True)
-class CameraFreedom:
-    """The vector that is fitted: the pose, then differences of the lens from the file's values.
+class CameraVector:
+    """Vector of fitted parameters: the pose, then differences of the lens from the file's values.
 
     Attributes:
-        start: values of the file.
-        names: of the fitted parameters, in the vector's order.
-        prior: deviations of the vector's entries; infinite for the pose.
+        start: parameters of the sensor file, as in `parameter_values`.
+        names: names of the fitted parameters, in the vector's order.
+        prior: prior standard deviations of the vector's entries; infinite for the pose.
     """
 
     start: Values
@@ -134,83 +149,98 @@ class CameraFreedom:
     prior: Floats
 
     @classmethod
-    def of(cls, model: SensorModel, priors: CameraPriors) -> CameraFreedom:
-        """What priors leave free."""
+    def around(cls, model: SensorModel, priors: CameraPriors) -> CameraVector:
+        """Return the parametrisation around a sensor model.
+
+        Args:
+            model: sensor model with the initial lens.
+            priors: prior standard deviations of the lens, which also select the fitted parameters.
+        """
         start = parameter_values(model)
         names, prior = ["camera.position_mm", "camera.rotation_rad"], [np.full(6, np.inf)]
-        if priors.focal_share is not None:
+        if priors.focal_fraction is not None:
             names.append("camera.focal_px")
-            prior.append(np.array([priors.focal_share * float(start["camera.focal_px"])]))
+            prior.append(np.array([priors.focal_fraction * float(start["camera.focal_px"])]))
         if priors.distortion is not None:
             names.append("camera.distortion")
             prior.append(np.full(2, priors.distortion))
-        if priors.pitch_share is not None:
+        if priors.pitch_fraction is not None:
             names.append("markers.pitch_mm")
-            prior.append(priors.pitch_share * start["markers.pitch_mm"])
+            prior.append(priors.pitch_fraction * start["markers.pitch_mm"])
         return cls(start, tuple(names), np.concatenate(prior))
 
     def values(self, vector: Floats, glass: bool) -> Values:
-        """All parameters; without glass all indices are 1."""
+        """Return all parameters of the sensor by name, as in `parameter_values`.
+
+        Args:
+            vector: fitted parameters: the pose, then differences of the lens.
+            glass: whether layers refract; False sets all indices to 1.
+        """
         values = dict(self.start)
-        for name, part in self.named(vector).items():
+        for name, part in self.by_name(vector).items():
             is_pose = name in ("camera.position_mm", "camera.rotation_rad")
             values[name] = part if is_pose else self.start[name] + part
         if not glass:
             values["layers.index"] = np.ones_like(values["layers.index"])
         return values
 
-    def named(self, vector: Floats) -> Values:
-        """The parts of a vector by name, in their parameters' shapes."""
-        found, place = {}, 0
+    def by_name(self, vector: Floats) -> Values:
+        """Return the parts of a vector by name, in their parameters' shapes."""
+        parts, first = {}, 0
         for name in self.names:
             size = self.start[name].size
-            found[name] = vector[place : place + size].reshape(self.start[name].shape)
-            place += size
-        return found
+            parts[name] = vector[first : first + size].reshape(self.start[name].shape)
+            first += size
+        return parts
 
 
-def _material(values: Values, lattice: Floats) -> Floats:
-    """The lattice with the pitch of the values."""
+def _with_pitch(values: Values, lattice: Floats) -> Floats:
+    """The lattice scaled about its centre to the pitch of the values."""
     centre = np.append(values["markers.centre_mm"], 0.0)
-    given = np.abs(lattice[1, 1] - lattice[0, 0])[:2]
+    pitch = np.abs(lattice[1, 1] - lattice[0, 0])[:2]
     return np.asarray(
-        (lattice - centre) * np.append(values["markers.pitch_mm"] / given, 1) + centre
+        (lattice - centre) * np.append(values["markers.pitch_mm"] / pitch, 1) + centre
     )
 
 
-def _checked_markers(model: SensorModel, dots: MarkerField) -> Markers:
-    markers = model.markers
-    if markers is None:
-        raise InputError("the sensor file has no markers: its camera cannot be fitted to dots")
-    if dots.found.shape != (markers.rows, markers.columns):
+def _checked_pattern(model: SensorModel, markers: MarkerField) -> Markers:
+    """The model's marker pattern.
+
+    Raises:
+        InputError: the model has none, its grid differs, or too few markers are detected.
+    """
+    pattern = model.markers
+    if pattern is None:
+        raise InputError("the sensor file has no markers: its camera cannot be fitted to markers")
+    if markers.found.shape != (pattern.rows, pattern.columns):
         raise InputError(
-            f"dots of a {dots.found.shape[0]} x {dots.found.shape[1]} grid were given, the sensor "
-            f"file has {markers.rows} x {markers.columns}"
+            f"markers of a {markers.found.shape[0]} x {markers.found.shape[1]} grid were given, "
+            f"the sensor file has {pattern.rows} x {pattern.columns}"
         )
-    if dots.found_count < MIN_MARKERS:
+    if markers.found_count < MIN_MARKERS:
         raise InputError(
-            f"{dots.found_count} dots were found, at least {MIN_MARKERS} are needed: take the "
-            "reference image again, untouched, in focus and lit"
+            f"{markers.found_count} markers were found, at least {MIN_MARKERS} are needed: take "
+            "the reference image again, untouched, in focus and lit"
         )
-    return markers
+    return pattern
 
 
-def _homography(lattice: Floats, dots: MarkerField) -> tuple[Floats, NDArray[np.bool_]]:
-    """From the plane in mm to pixels, and the dots that agree with it."""
-    plane, pixels = lattice[dots.found][:, :2], dots.position_px[dots.found]
-    found, agrees = cv2.findHomography(plane, pixels, cv2.RANSAC, CURVED_PX)
-    used = dots.found.copy()
-    used[dots.found] = agrees.ravel().astype(bool) if found is not None else False
+def _homography(lattice: Floats, markers: MarkerField) -> tuple[Floats, NDArray[np.bool_]]:
+    """Homography from the plane (mm) to pixels, and (rows, columns) bool, the inlier markers."""
+    plane, pixels = lattice[markers.found][:, :2], markers.position_px[markers.found]
+    homography, inliers = cv2.findHomography(plane, pixels, cv2.RANSAC, CURVED_PX)
+    used = markers.found.copy()
+    used[markers.found] = inliers.ravel().astype(bool) if homography is not None else False
     if used.sum() < MIN_MARKERS:
         raise InputError(
-            f"only {int(used.sum())} dots lie on a common flat pattern, at least {MIN_MARKERS} are "
-            "needed: check the grid (rows x columns) and that the sensor is untouched"
+            f"only {int(used.sum())} markers lie on a common flat pattern, at least {MIN_MARKERS} "
+            "are needed: check the grid (rows x columns) and that the sensor is untouched"
         )
-    return np.asarray(found, np.float64), used
+    return np.asarray(homography, np.float64), used
 
 
 def _start_poses(model: SensorModel, lattice: Floats, homography: Floats) -> list[Floats]:
-    """Poses (6,) of a pinhole that sees the plane as the homography does; tilts are ambiguous."""
+    """Poses (6,) of pinhole cameras that agree with the homography; the tilt is ambiguous."""
     camera = model.camera
     lens = np.array(
         [
@@ -221,56 +251,70 @@ def _start_poses(model: SensorModel, lattice: Floats, homography: Floats) -> lis
     )
     corners = lattice[[0, 0, -1, -1], [0, -1, -1, 0]] * [1.0, 1.0, 0.0]
     plane = np.concatenate([corners[:, :2], np.ones((4, 1))], axis=1)
-    seen = plane @ homography.T
-    count, turns, shifts, _ = cv2.solvePnPGeneric(
-        corners, seen[:, :2] / seen[:, 2:], lens, None, flags=cv2.SOLVEPNP_IPPE
+    pixels = plane @ homography.T
+    count, rotations, translations, _ = cv2.solvePnPGeneric(
+        corners, pixels[:, :2] / pixels[:, 2:], lens, None, flags=cv2.SOLVEPNP_IPPE
     )
     poses = []
-    for turn, shift in zip(turns[:count], shifts[:count], strict=True):
+    for rotation, translation in zip(rotations[:count], translations[:count], strict=True):
         # OpenCV gives gel to camera; the file has the camera in the frame gel.
-        matrix = cv2.Rodrigues(turn)[0].T
-        position = -matrix @ shift.ravel()
+        matrix = cv2.Rodrigues(rotation)[0].T
+        position = -matrix @ translation.ravel()
         position[2] -= sum((t.thickness_mm or 0) * (1 - 1 / t.index) for t in model.layers[1:])
         poses.append(np.concatenate([position, cv2.Rodrigues(matrix)[0].ravel()]))
     upright = [pose for pose in poses if pose[2] < -model.stack_mm]
     if not upright:
-        raise InputError("the dots are seen from no place above the layers: check pitch and lens")
+        raise InputError(
+            "no camera position above the layers agrees with the markers: check pitch and lens"
+        )
     return upright
 
 
 def _refine(
-    model: SensorModel,
-    parts: CameraFreedom,
+    camera: CameraVector,
+    *,
     pose: Floats,
     lattice: Floats,
-    seen: Floats,
+    detected: Floats,
     used: NDArray[np.bool_],
     noise_px: float,
     glass: bool,
 ) -> OptimizeResult:
-    """Levenberg-Marquardt on dots and priors, with a loss that forgives single bad dots."""
-    weight = np.where(np.isfinite(parts.prior), 1.0 / parts.prior, 0.0)[6:]
+    """Levenberg-Marquardt on markers and priors, with a loss that is robust to single outliers.
+
+    Args:
+        camera: parametrisation of the camera.
+        pose: (6,) initial pose, mm and rad.
+        lattice: (rows, columns, 3) marker positions at the file's pitch, mm.
+        detected: (rows, columns, 2) detected marker positions, px.
+        used: (rows, columns) bool, markers to fit.
+        noise_px: standard deviation of a marker's position, px.
+        glass: whether layers refract.
+    """
+    weight = np.where(np.isfinite(camera.prior), 1.0 / camera.prior, 0.0)[6:]
     limit = 10.0 * OUTLIER_PX / noise_px
 
     def residual(vector: Floats) -> Floats:
-        values = parts.values(vector, glass)
-        away = (project(values, _material(values, lattice)) - seen)[used].ravel() / noise_px
-        away = np.nan_to_num(away, nan=limit)
-        return np.concatenate([_forgiving(away, OUTLIER_PX / noise_px), vector[6:] * weight])
+        values = camera.values(vector, glass)
+        projected = project(values, _with_pitch(values, lattice))
+        distance = (projected - detected)[used].ravel() / noise_px
+        distance = np.nan_to_num(distance, nan=limit)
+        return np.concatenate([_robust(distance, OUTLIER_PX / noise_px), vector[6:] * weight])
 
-    start = np.concatenate([pose, np.zeros(len(parts.prior) - 6)])
+    start = np.concatenate([pose, np.zeros(len(camera.prior) - 6)])
     scale = np.concatenate(
-        [np.full(3, 1.0), np.full(3, 0.05), parts.prior[6:]],
+        [np.full(3, 1.0), np.full(3, 0.05), camera.prior[6:]],
     )
     return least_squares(residual, start, method="lm", x_scale=scale)
 
 
-def _forgiving(away: Floats, scale: float) -> Floats:
-    """Residuals that grow with the root beyond a scale, smooth in between."""
-    ratio = np.abs(away) / scale
-    beyond = np.sqrt(2.0 * np.sqrt(1.0 + ratio**2) - 2.0)
-    return np.asarray(np.sign(away) * scale * beyond)
+def _robust(residual: Floats, scale: float) -> Floats:
+    """Residuals that are linear below a scale and grow with the square root above it."""
+    ratio = np.abs(residual) / scale
+    compressed = np.sqrt(2.0 * np.sqrt(1.0 + ratio**2) - 2.0)
+    return np.asarray(np.sign(residual) * scale * compressed)
 
 
-def _deviations(found: OptimizeResult) -> Floats:
-    return np.asarray(np.sqrt(np.diag(np.linalg.pinv(found.jac.T @ found.jac))))
+def _stddev(fit: OptimizeResult) -> Floats:
+    """Standard deviations of the fitted vector, to first order."""
+    return np.asarray(np.sqrt(np.diag(np.linalg.pinv(fit.jac.T @ fit.jac))))

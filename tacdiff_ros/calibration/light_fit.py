@@ -1,12 +1,14 @@
-"""Lights, ambient light and gamma from a reference and presses (paper, equations 4 to 6).
+"""Lights, ambient light and gamma from a reference image and presses (paper, equations 4 to 6).
 
-A press is predicted as the reference times the ratio of the rendered press to the rendered
-untouched gel: what the model lacks of the reference (its flat field) drops out. Images are compared
-tone-mapped, T(x) = x / (x + 1), with `alpha` for the untouched gel and `beta` for the presses; the
-adaptive weights favour what still differs most, and what is lit. Where the indenter ended is
-fitted along with the lights. Levenberg-Marquardt, as the image is nearly linear in everything.
+A press is predicted as the reference image times the ratio of the rendered press to the rendered
+undeformed gel, so that differences between the model and the reference image (its flat field)
+cancel. Images are compared tone-mapped, T(x) = x / (x + 1), with weight `alpha` for the reference
+image and `beta` for the presses; the adaptive weights favour pixels with a large residual and
+bright pixels. The indenter's final pose is fitted along with the lights. Levenberg-Marquardt, since
+the image is nearly linear in all parameters.
 
-Limits: radiances, gains and the gel's colour show only as products: gains and colour are held.
+Limits: radiances, gains and the gel's colour can be identified only as products, so gains and
+colour are fixed.
 """
 
 from __future__ import annotations
@@ -28,28 +30,28 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 Floats = NDArray[np.float64]
 
 MAX_STEPS = 12
-NUDGE = 0.02  # of the vector's units, for differences
+STEP = 0.02  # of finite differences, in the units of the light vector
 STEP_MM, STEP_RAD = 0.02, 0.01
-DEEPER_TURNED = [IndenterPose(depth_mm=STEP_MM), IndenterPose(yaw_rad=STEP_RAD)]
-PLACE_MM, DEPTH_MM, YAW_RAD = 0.5, 0.3, 0.2  # usual errors of the poses that were found first
-REFERENCE_ERROR = 0.03  # how far lights alone explain the untouched gel, of white
-PRESS_ERROR = 0.008  # how far they explain a press with the reference
+DEPTH_AND_YAW_STEPS = [IndenterPose(depth_mm=STEP_MM), IndenterPose(yaw_rad=STEP_RAD)]
+POSITION_MM, DEPTH_MM, YAW_RAD = 0.5, 0.3, 0.2  # prior standard deviations around the initial press
+REFERENCE_ERROR = 0.03  # residual of the reference image under the best lights, of white
+PRESS_ERROR = 0.008  # residual of a press under the best lights, of white
 FIRST_DAMPING, MAX_DAMPING = 1e-2, 1e6
-MIN_GAIN = 2e-3  # of the cost, below which the fit ends
+MIN_GAIN = 2e-3  # relative decrease of the cost below which the fit ends
 DARKEST = 1e-4
-EFFECTIVE_PIXELS = 3000.0  # errors of neighbouring pixels go together
-SHALLOWEST_MM, MAX_DEPTH_FRACTION = 0.05, 0.48  # of the gel's thickness
+EFFECTIVE_PIXELS = 3000.0  # number of independent pixels: errors of neighbours are correlated
+MIN_DEPTH_MM, MAX_DEPTH_FRACTION = 0.05, 0.48  # the fraction is one of the gel's thickness
 
 
 @dataclass(frozen=True)
 class LightFitSettings:
-    """How the lights are fitted.
+    """Settings of the light fit.
 
     Attributes:
-        tone_mapping: compare T(x) = x / (x + 1) instead of x.
-        weight_map: favour what differs and what is lit.
-        alpha: share of the untouched gel.
-        beta: share of the presses.
+        tone_mapping: whether to compare T(x) = x / (x + 1) instead of x.
+        weight_map: whether to use adaptive weights.
+        alpha: weight of the reference image.
+        beta: weight of all presses together.
     """
 
     tone_mapping: bool = True
@@ -60,12 +62,12 @@ class LightFitSettings:
 
 @dataclass(frozen=True)
 class PressView:
-    """A press to fit.
+    """Image of a press, and what is known of the press.
 
     Attributes:
-        image: what was seen.
-        press: where the indenter is thought to be.
-        surfaces: the gel under that indenter.
+        image: image at the fit's size.
+        press: initial press, also the centre of its prior.
+        surfaces: gel surfaces under the indenter.
     """
 
     image: FitImage
@@ -75,18 +77,18 @@ class PressView:
 
 @dataclass(frozen=True)
 class LightFit:
-    """Lights of one sensor unit.
+    """Fitted lights of a sensor instance.
 
     Attributes:
-        vector: fitted lights.
-        deviation: standard deviations of the vector.
-        gels: the gel under the presses, whose poses were fitted along.
-        rms: root of the mean squared difference of predicted and seen presses, of white.
-        steps: Levenberg-Marquardt steps.
+        vector: fitted light vector.
+        vector_stddev: standard deviations of its entries.
+        gels: gel under the presses, with their fitted poses.
+        rms: root mean square difference of predicted and measured presses, as a fraction of white.
+        steps: number of Levenberg-Marquardt steps.
     """
 
     vector: Floats
-    deviation: Floats
+    vector_stddev: Floats
     gels: tuple[PressedGel, ...]
     rms: float
     steps: int
@@ -102,17 +104,17 @@ def fit_lights(
     steps: int = MAX_STEPS,
     start: Floats | None = None,
 ) -> LightFit:
-    """Fit the lights.
+    """Fit the lights to a reference image and presses.
 
     Args:
-        model: with its camera fitted; its lights are where `lights` starts.
-        lights: what is fitted.
-        reference: the untouched gel.
-        views: presses.
-        settings: of the fit.
-        progress: told the share that is done.
-        steps: at most.
-        start: vector to start from; the lights' start by default.
+        model: sensor model with a fitted camera, and with the initial lights of `lights`.
+        lights: parametrisation of the lights.
+        reference: reference image at the fit's size.
+        views: images of presses.
+        settings: settings of the fit.
+        progress: callback on the completed fraction.
+        steps: maximum number of Levenberg-Marquardt steps.
+        start: initial light vector; by default 0, the model's lights.
     """
     problem = _Problem(model, lights, reference, views, settings or LightFitSettings())
     return problem.solve(np.zeros(lights.size) if start is None else start, steps, progress)
@@ -120,15 +122,24 @@ def fit_lights(
 
 @dataclass(frozen=True)
 class _Point:
-    """A place of the search."""
+    """Light vector and presses with their renderings.
+
+    Attributes:
+        vector: light vector.
+        gels: gel under each press.
+        images: light images of the undeformed gel and of the presses, with cast shadows.
+        plain_images: the same without cast shadows, for derivatives.
+    """
 
     vector: Floats
     gels: tuple[PressedGel, ...]
-    units: tuple[LightImageSet, ...]  # of the untouched gel and of the presses
-    plain: tuple[LightImageSet, ...]  # the same without cast shadows, for derivatives
+    images: tuple[LightImageSet, ...]
+    plain_images: tuple[LightImageSet, ...]
 
 
 class _Problem:
+    """Least-squares problem of the lights and the presses' poses."""
+
     def __init__(
         self,
         model: SensorModel,
@@ -137,107 +148,128 @@ class _Problem:
         views: list[PressView],
         settings: LightFitSettings,
     ) -> None:
+        """Set up the renderers; the arguments are those of `fit_lights`."""
         height, width = reference.free.shape
         self._lights = lights
         self._views = views
         self._settings = settings
-        self._units = [LightImages(model, width, height) for _ in range(len(views) + 1)]
+        # One renderer per surface: it keeps the surface while the lights change.
+        self._renderers = [LightImages(model, width, height) for _ in range(len(views) + 1)]
         self._reference = reference.smooth
         self._free = reference.free
         self._weights = [np.ones((height, width))] * (len(views) + 1)
         self._flat: GelSurface | None = None
         self._thickness_mm = float(model.layers[-1].thickness_mm or 4.0)
-        self._yaws = [not view.surfaces.is_round for view in views]
+        self._has_yaw = [not view.surfaces.is_round for view in views]
 
     def solve(
-        self, start: Floats, most_steps: int, progress: Callable[[float], None] | None
+        self, start: Floats, max_steps: int, progress: Callable[[float], None] | None
     ) -> LightFit:
-        """Levenberg-Marquardt from a vector and the views' presses."""
-        point = self._at(start, tuple(view.press for view in self._views), None)
+        """Levenberg-Marquardt from a light vector and the views' presses.
+
+        Args:
+            start: initial light vector.
+            max_steps: maximum number of steps.
+            progress: callback on the completed fraction.
+        """
+        point = self._render(start, tuple(view.press for view in self._views), None)
         damping, steps = FIRST_DAMPING, 0
-        for steps in range(1, most_steps + 1):
+        for steps in range(1, max_steps + 1):
             if self._settings.weight_map:
-                self._weights = self._adapted(point)
+                self._weights = self._adaptive_weights(point)
             cost = self._cost(point)
-            matrix, gradient = self._normal(point)
+            matrix, gradient = self._normal_equations(point)
             gain = 0.0
             while damping < MAX_DAMPING:
-                trial = self._moved(point, matrix, gradient, damping)
+                trial = self._stepped(point, matrix, gradient, damping)
                 gain = cost - self._cost(trial)
                 if gain > 0:
                     point, damping = trial, damping / 5.0
                     break
                 damping *= 8.0
             if progress is not None:
-                progress(steps / most_steps)
+                progress(steps / max_steps)
             if gain < MIN_GAIN * cost:
                 break
-        matrix, _ = self._normal(point)
+        matrix, _ = self._normal_equations(point)
         return self._result(point, np.sqrt(np.diag(np.linalg.inv(matrix))), steps)
 
-    def _at(
+    def _render(
         self, vector: Floats, presses: tuple[Press, ...], near: tuple[PressedGel, ...] | None
     ) -> _Point:
-        """Rendered at a vector and presses; with gels of presses near them it goes faster."""
+        """Renderings of a light vector and presses.
+
+        Args:
+            vector: light vector.
+            presses: press of each view.
+            near: gels of presses nearby, from which contact is solved faster; None to solve it
+                from scratch.
+        """
         gels = []
         for k, (view, press) in enumerate(zip(self._views, presses, strict=True)):
-            moves = DEEPER_TURNED if self._yaws[k] else DEEPER_TURNED[:1]
+            moves = DEPTH_AND_YAW_STEPS if self._has_yaw[k] else DEPTH_AND_YAW_STEPS[:1]
             if near is None:
-                gels.append(view.surfaces.around(press, moves))
+                gels.append(view.surfaces.solve(press, moves))
             else:
-                gels.append(view.surfaces.near(near[k], press, moves))
+                gels.append(view.surfaces.solve_near(near[k], press, moves))
         self._flat = self._flat or gels[0].flat
         surfaces = [self._flat, *(gel.surface for gel in gels)]
         placement = self._lights.placement(vector)
-        units, plain = [], []
-        for unit, surface in zip(self._units, surfaces, strict=True):
-            unit.place(placement)
-            plain.append(unit.images(surface))
-            units.append(LightImageSet(unit.light_images(surface, shadows=True), plain[-1].ambient))
-        return _Point(vector, tuple(gels), tuple(units), tuple(plain))
+        images, plain = [], []
+        for renderer, surface in zip(self._renderers, surfaces, strict=True):
+            renderer.set_lights(placement)
+            plain.append(renderer.images(surface))
+            shadowed = renderer.light_images(surface, shadows=True)
+            images.append(LightImageSet(shadowed, plain[-1].ambient))
+        return _Point(vector, tuple(gels), tuple(images), tuple(plain))
+
+    def _measured(self) -> list[Floats]:
+        """Measured pixel values of the reference image and of the presses."""
+        return [self._reference, *(view.image.value for view in self._views)]
 
     def _residuals(self, point: _Point) -> list[Floats]:
-        """Of the untouched gel, of the presses, and of the priors."""
-        values = self._values(point.vector, point.units)
-        seen = [self._reference, *(view.image.value for view in self._views)]
+        """Residuals of the reference image, of the presses, and of the priors."""
+        predicted = self._predicted(point.vector, point.images)
         parts = [
-            self._scale(k) * (self._tone(value) - self._tone(image))
-            for k, (value, image) in enumerate(zip(values, seen, strict=True))
+            self._scale(k) * (self._tone_mapped(value) - self._tone_mapped(image))
+            for k, (value, image) in enumerate(zip(predicted, self._measured(), strict=True))
         ]
         return [*parts, self._prior(point)]
 
-    def _values(self, vector: Floats, units: tuple[LightImageSet, ...]) -> list[Floats]:
-        """Pixel values of the untouched gel by the lights alone, and of presses by the ratio."""
+    def _predicted(self, vector: Floats, images: tuple[LightImageSet, ...]) -> list[Floats]:
+        """Predicted pixel values of the reference image by the lights, of presses by the ratio."""
         radiance, ambient = self._lights.radiance(vector), self._lights.ambient(vector)
         inverse = 1.0 / self._lights.gamma(vector)
-        lit = [np.maximum(unit.lit(radiance, ambient), DARKEST) for unit in units]
-        ratios = [self._reference * (press / lit[0]) ** inverse for press in lit[1:]]
-        return [lit[0] ** inverse, *ratios]
+        rendered = [np.maximum(image.combined(radiance, ambient), DARKEST) for image in images]
+        flat = rendered[0]
+        presses = [self._reference * (press / flat) ** inverse for press in rendered[1:]]
+        return [flat**inverse, *presses]
 
     def _scale(self, k: int) -> Floats:
-        """(h, w, 1) factor of a residual: weights, the part's share, and its usual error."""
+        """(h, w, 1) factor of a residual: adaptive weight, the image's weight and usual error."""
         settings = self._settings
         free = self._free if k == 0 else self._free & self._views[k - 1].image.free
-        share = settings.alpha if k == 0 else settings.beta / len(self._views)
+        weight = settings.alpha if k == 0 else settings.beta / len(self._views)
         error = REFERENCE_ERROR if k == 0 else PRESS_ERROR
         count = max(int(free.sum()), 1) * COLOURS
-        strength = share * EFFECTIVE_PIXELS / count
+        strength = weight * EFFECTIVE_PIXELS / count
         return np.asarray(np.sqrt(strength * free * self._weights[k]) / error)[..., None]
 
-    def _tone(self, value: Floats) -> Floats:
+    def _tone_mapped(self, value: Floats) -> Floats:
         return value / (value + 1.0) if self._settings.tone_mapping else value
 
     def _prior(self, point: _Point) -> Floats:
+        """Residuals of the priors of the light vector and of the presses."""
         parts = [point.vector]
-        for view, gel, yaws in zip(self._views, point.gels, self._yaws, strict=True):
+        for view, gel, has_yaw in zip(self._views, point.gels, self._has_yaw, strict=True):
             first, press = view.press, gel.press
             parts.append(
                 np.array(
                     [
-                        (press.x_mm - first.x_mm) / PLACE_MM,
-                        (press.y_mm - first.y_mm) / PLACE_MM,
+                        (press.x_mm - first.x_mm) / POSITION_MM,
+                        (press.y_mm - first.y_mm) / POSITION_MM,
                         (press.depth_mm - first.depth_mm) / DEPTH_MM,
-                        *([(press.yaw_rad - first.yaw_rad) / YAW_RAD] if yaws else []),
+                        *([(press.yaw_rad - first.yaw_rad) / YAW_RAD] if has_yaw else []),
                     ]
                 )
             )
@@ -246,20 +278,19 @@ class _Problem:
     def _cost(self, point: _Point) -> float:
         return sum(float(np.sum(part**2)) for part in self._residuals(point))
 
-    def _adapted(self, point: _Point) -> list[Floats]:
-        """Weights (h, w), 1 on average: more where images differ, and where light is strong."""
-        values = self._values(point.vector, point.units)
-        seen = [self._reference, *(view.image.value for view in self._views)]
+    def _adaptive_weights(self, point: _Point) -> list[Floats]:
+        """(h, w) weights with mean 1, larger for large residuals, contacts and bright pixels."""
+        predicted = self._predicted(point.vector, point.images)
         weights = []
-        for k, (value, image) in enumerate(zip(values, seen, strict=True)):
+        for k, (value, image) in enumerate(zip(predicted, self._measured(), strict=True)):
             bright = image.mean(axis=-1) / max(float(image.mean()), 1e-6)
-            moved = np.abs(image - self._reference).mean(axis=-1) if k else np.zeros_like(bright)
+            change = np.abs(image - self._reference).mean(axis=-1) if k else np.zeros_like(bright)
             error = np.abs(value - image).mean(axis=-1)
-            weight = bright * (0.2 + _levelled(error) + 2.0 * _levelled(moved))
+            weight = bright * (0.2 + _normalised(error) + 2.0 * _normalised(change))
             weights.append(weight / weight.mean())
         return weights
 
-    def _normal(self, point: _Point) -> tuple[Floats, Floats]:
+    def _normal_equations(self, point: _Point) -> tuple[Floats, Floats]:
         """Gauss-Newton matrix and gradient of half the cost."""
         residuals = self._residuals(point)
         base = np.concatenate([part.ravel() for part in residuals])
@@ -270,119 +301,132 @@ class _Problem:
         return jacobian.T @ jacobian, jacobian.T @ base
 
     def _columns(self, point: _Point) -> list[list[Floats]]:
-        """Derivatives of the residuals by all unknowns, by differences.
+        """Derivatives of the residuals by all parameters, by finite differences.
 
-        Cast shadows are left out of them: their sampled borders would be all noise.
+        Cast shadows are left out: the derivatives of their sampled borders would be noise.
         """
-        point = replace(point, units=point.plain)
+        point = replace(point, images=point.plain_images)
         base = self._residuals(point)
         columns: list[list[Floats]] = []
 
-        def add(moved: _Point, size: float) -> None:
+        def add(perturbed: _Point, size: float) -> None:
             columns.append(
-                [(a - b) / size for a, b in zip(self._residuals(moved), base, strict=True)]
+                [(a - b) / size for a, b in zip(self._residuals(perturbed), base, strict=True)]
             )
 
         lights = self._lights
         for kind in range(KINDS):
-            perturbed = self._perturbed_sensors(point, kind)
-            for light in range(lights.lights):
-                add(self._with_light(point, perturbed, kind, light), NUDGE)
-        for number in range(KINDS * lights.lights, lights.size):
+            images = self._with_perturbed_kind(point, kind)
+            for light in range(lights.light_count):
+                add(self._with_light(point, images, kind, light), STEP)
+        for index in range(KINDS * lights.light_count, lights.size):
             vector = point.vector.copy()
-            vector[number] += NUDGE
-            add(replace(point, vector=vector), NUDGE)
+            vector[index] += STEP
+            add(replace(point, vector=vector), STEP)
         for k in range(len(self._views)):
-            self._units[k + 1].place(lights.placement(point.vector))
-            for press, surface, size in _perturbed(point.gels[k]):
+            self._renderers[k + 1].set_lights(lights.placement(point.vector))
+            for press, surface, size in _perturbed_presses(point.gels[k]):
                 add(self._with_press(point, k, press, surface), size)
         return columns
 
-    def _perturbed_sensors(self, point: _Point, kind: int) -> list[Floats]:
-        """(K, h, w) of the untouched gel and of the presses, one kind of placement perturbed."""
+    def _with_perturbed_kind(self, point: _Point, kind: int) -> list[Floats]:
+        """(K, h, w) light images of all surfaces, with one kind of placement perturbed."""
         vector = point.vector.copy()
-        vector[self._lights.kind(kind)] += NUDGE
+        vector[self._lights.placement_slice(kind)] += STEP
         placement = self._lights.placement(vector)
         surfaces = [self._flat or point.gels[0].flat, *(gel.surface for gel in point.gels)]
         images = []
-        for unit, surface in zip(self._units, surfaces, strict=True):
-            unit.place(placement)
-            images.append(unit.light_images(surface))
+        for renderer, surface in zip(self._renderers, surfaces, strict=True):
+            renderer.set_lights(placement)
+            images.append(renderer.light_images(surface))
         return images
 
     def _with_light(self, point: _Point, perturbed: list[Floats], kind: int, light: int) -> _Point:
-        units = []
-        for unit, moved in zip(point.units, perturbed, strict=True):
-            images = unit.light.copy()
-            images[light] = moved[light]
-            units.append(LightImageSet(images, unit.ambient))
+        """The point with one kind of placement of one light perturbed.
+
+        Args:
+            point: point without cast shadows.
+            perturbed: (K, h, w) light images of all surfaces, from `_with_perturbed_kind`.
+            kind: kind of placement.
+            light: index of the light.
+        """
+        sets = []
+        for image, other in zip(point.images, perturbed, strict=True):
+            images = image.light.copy()
+            images[light] = other[light]
+            sets.append(LightImageSet(images, image.ambient))
         vector = point.vector.copy()
-        vector[kind * self._lights.lights + light] += NUDGE
-        return replace(point, units=tuple(units), vector=vector)
+        vector[kind * self._lights.light_count + light] += STEP
+        return replace(point, images=tuple(sets), vector=vector)
 
     def _with_press(self, point: _Point, k: int, press: Press, surface: GelSurface) -> _Point:
-        units = list(point.units)
-        units[k + 1] = self._units[k + 1].images(surface)
+        """The point with another press, and its surface, in view k."""
+        images = list(point.images)
+        images[k + 1] = self._renderers[k + 1].images(surface)
         gels = list(point.gels)
         gels[k] = PressedGel(press, surface)
-        return replace(point, units=tuple(units), gels=tuple(gels))
+        return replace(point, images=tuple(images), gels=tuple(gels))
 
-    def _moved(self, point: _Point, matrix: Floats, gradient: Floats, damping: float) -> _Point:
+    def _stepped(self, point: _Point, matrix: Floats, gradient: Floats, damping: float) -> _Point:
+        """The point after a damped Gauss-Newton step."""
         damped = matrix + damping * np.diag(np.diag(matrix))
         step = np.asarray(-np.linalg.solve(damped, gradient), np.float64)
         size = self._lights.size
-        presses, place = [], size
-        for gel, yaws in zip(point.gels, self._yaws, strict=True):
-            count = 4 if yaws else 3
-            presses.append(self._stepped(gel.press, step[place : place + count]))
-            place += count
-        moved = point.vector + np.clip(step[:size], -1.5, 1.5)
-        return self._at(moved, tuple(presses), point.gels)
+        presses, first = [], size
+        for gel, has_yaw in zip(point.gels, self._has_yaw, strict=True):
+            count = 4 if has_yaw else 3
+            presses.append(self._stepped_press(gel.press, step[first : first + count]))
+            first += count
+        vector = point.vector + np.clip(step[:size], -1.5, 1.5)
+        return self._render(vector, tuple(presses), point.gels)
 
-    def _stepped(self, press: Press, step: Floats) -> Press:
-        """A press moved by (x, y, depth) or (x, y, depth, yaw), not too far at once."""
+    def _stepped_press(self, press: Press, step: Floats) -> Press:
+        """A press after a step (x, y, depth) or (x, y, depth, yaw), clipped."""
         x, y, depth = (float(np.clip(part, -1.0, 1.0)) for part in step[:3])
-        deepest = MAX_DEPTH_FRACTION * self._thickness_mm
+        max_depth_mm = MAX_DEPTH_FRACTION * self._thickness_mm
         return replace(
             press,
             x_mm=press.x_mm + x,
             y_mm=press.y_mm + y,
-            depth_mm=min(max(press.depth_mm + depth, SHALLOWEST_MM), deepest),
+            depth_mm=min(max(press.depth_mm + depth, MIN_DEPTH_MM), max_depth_mm),
             yaw_rad=press.yaw_rad + float(step[3:].sum()),
         )
 
-    def _result(self, point: _Point, deviation: Floats, steps: int) -> LightFit:
-        values = self._values(point.vector, point.units)
+    def _result(self, point: _Point, stddev: Floats, steps: int) -> LightFit:
+        predicted = self._predicted(point.vector, point.images)
         differences = [
             (value - view.image.value)[view.image.free & self._free]
-            for value, view in zip(values[1:], self._views, strict=True)
+            for value, view in zip(predicted[1:], self._views, strict=True)
         ]
-        rms = float(np.sqrt(np.mean(np.concatenate(differences) ** 2)))
         return LightFit(
-            point.vector,
-            deviation,
-            point.gels,
-            rms,
-            steps,
+            vector=point.vector,
+            vector_stddev=stddev,
+            gels=point.gels,
+            rms=float(np.sqrt(np.mean(np.concatenate(differences) ** 2))),
+            steps=steps,
         )
 
 
-def _perturbed(gel: PressedGel) -> list[tuple[Press, GelSurface, float]]:
-    """A press moved along x, y, depth and, where it counts, yaw; and by how much."""
+def _perturbed_presses(gel: PressedGel) -> list[tuple[Press, GelSurface, float]]:
+    """Presses perturbed in x, y, depth and, if it was solved for, yaw.
+
+    Returns:
+        Press, its surface, and the size of the perturbation, mm or rad.
+    """
     press, surface = gel.press, gel.surface
-    moved = [
+    perturbed = [
         (replace(press, x_mm=press.x_mm + STEP_MM), shifted(surface, STEP_MM, 0.0), STEP_MM),
         (replace(press, y_mm=press.y_mm + STEP_MM), shifted(surface, 0.0, STEP_MM), STEP_MM),
-        (replace(press, depth_mm=press.depth_mm + STEP_MM), gel.moved[0], STEP_MM),
+        (replace(press, depth_mm=press.depth_mm + STEP_MM), gel.moved_surfaces[0], STEP_MM),
     ]
-    if len(gel.moved) > 1:
-        turned = replace(press, yaw_rad=press.yaw_rad + STEP_RAD)
-        moved.append((turned, gel.moved[1], STEP_RAD))
-    return moved
+    if len(gel.moved_surfaces) > 1:
+        rotated = replace(press, yaw_rad=press.yaw_rad + STEP_RAD)
+        perturbed.append((rotated, gel.moved_surfaces[1], STEP_RAD))
+    return perturbed
 
 
-def _levelled(image: Floats) -> Floats:
-    """An image smoothed, in units of its largest value."""
+def _normalised(image: Floats) -> Floats:
+    """An image, smoothed and divided by its maximum."""
     import cv2
 
     smooth = cv2.GaussianBlur(image, (0, 0), 2.0)

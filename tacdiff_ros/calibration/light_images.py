@@ -1,9 +1,9 @@
-"""Images of single lights of unit radiance: what an image is linear in.
+"""Images of single lights of unit radiance: a rendered image is a linear combination of them.
 
-Every light has three colours, and so has an image: three lights are rendered at once, each in a
-channel of its own. Derivatives by one kind of placement (all heights, say) cost one image too,
-since the lights do not mix. Reflected light is included; the gel is grey for this, as the colours
-of gel and lights show only as their product.
+An image has three channels, so three lights are rendered at once, each in a channel of its own.
+Derivatives by one kind of placement parameter (all heights, for example) cost one image too, since
+lights do not mix. Reflected light is included; the gel is grey here, because the colours of gel and
+lights can be identified only as their product.
 """
 
 from __future__ import annotations
@@ -28,27 +28,41 @@ SHADOW_SAMPLES = 2
 
 @dataclass(frozen=True)
 class LightImageSet:
-    """What a surface shows under unit radiances: K lights, h x w pixels.
+    """Images of one surface under unit radiances: K lights, h x w pixels.
 
     Attributes:
-        light: (K, h, w).
-        ambient: (h, w).
+        light: (K, h, w) image of each light alone.
+        ambient: (h, w) image of the ambient light alone.
     """
 
     light: Floats
     ambient: Floats
 
-    def lit(self, radiance: Floats, ambient: Floats) -> Floats:
-        """(h, w, 3) radiance of the surface under radiances (K, 3) and ambient light (3,)."""
+    def combined(self, radiance: Floats, ambient: Floats) -> Floats:
+        """Return the image under given radiances.
+
+        Args:
+            radiance: (K, 3) radiance of each light.
+            ambient: (3,) radiance of the ambient light.
+
+        Returns:
+            (h, w, 3) radiance of the surface.
+        """
         lights = np.tensordot(self.light, radiance, axes=(0, 0))
         return np.asarray(lights + self.ambient[..., None] * ambient)
 
 
 class LightImages:
-    """Renders unit images of one sensor at a size."""
+    """Renders images of single lights of one sensor at one image size."""
 
     def __init__(self, model: SensorModel, width_px: int, height_px: int) -> None:
-        """A sensor; its dots, response, flat field and radiances are left out."""
+        """Create a renderer without markers, response, flat field and radiances of the sensor.
+
+        Args:
+            model: sensor model with a fitted camera.
+            width_px: width of the images, px.
+            height_px: height of the images, px.
+        """
         from tacdiff_ros.optics.renderer import Renderer, RenderSettings
 
         grey = float(np.mean(model.gel.base_color))
@@ -58,25 +72,39 @@ class LightImages:
         self._plain = RenderSettings(width_px, height_px, samples=1, shadows=False)
         self._shadowed = RenderSettings(width_px, height_px, samples=SHADOW_SAMPLES)
         self._count = len(model.lights)
-        self._shown: GelSurface | None = None
+        self._surface: GelSurface | None = None
 
-    def place(self, placement: Values) -> None:
-        """Move and shape the lights: values by names as in `parameter_values`, K rows."""
+    def set_lights(self, placement: Values) -> None:
+        """Set positions, directions and shapes of the lights.
+
+        Args:
+            placement: values of K lights by name, as in `parameter_values`.
+        """
         for name, value in placement.items():
             self._set(name, value)
 
     def images(self, surface: GelSurface, shadows: bool = False) -> LightImageSet:
-        """Unit images of a surface, on wish with the shadows that it casts."""
+        """Return the images of all lights and of the ambient light.
+
+        Args:
+            surface: gel surface.
+            shadows: whether the surface casts shadows.
+        """
         light = self.light_images(surface, shadows)
         self._set("lights.radiance", np.zeros((self._count, COLOURS)))
         self._set("gel.ambient", np.ones(COLOURS))
-        return LightImageSet(light, self._draw(self._plain)[..., 0])
+        return LightImageSet(light, self._render(self._plain)[..., 0])
 
     def light_images(self, surface: GelSurface, shadows: bool = False) -> Floats:
-        """(K, h, w) images of the lights alone."""
-        if surface is not self._shown:
-            self._renderer.show(surface)
-            self._shown = surface
+        """Return (K, h, w) images of the lights, without ambient light.
+
+        Args:
+            surface: gel surface.
+            shadows: whether the surface casts shadows.
+        """
+        if surface is not self._surface:
+            self._renderer.set_surface(surface)
+            self._surface = surface
         self._set("gel.ambient", np.zeros(COLOURS))
         images: list[Floats] = []
         for first in range(0, self._count, COLOURS):
@@ -84,11 +112,11 @@ class LightImages:
             together = min(COLOURS, self._count - first)
             radiance[first + np.arange(together), np.arange(together)] = 1.0
             self._set("lights.radiance", radiance)
-            drawn = self._draw(self._shadowed if shadows else self._plain)
-            images += list(np.moveaxis(drawn, -1, 0)[:together])
+            rendered = self._render(self._shadowed if shadows else self._plain)
+            images += list(np.moveaxis(rendered, -1, 0)[:together])
         return np.stack(images)
 
-    def _draw(self, settings: RenderSettings) -> Floats:
+    def _render(self, settings: RenderSettings) -> Floats:
         return self._renderer.image(settings).astype(np.float64)
 
     def _set(self, name: str, value: Floats) -> None:

@@ -1,8 +1,8 @@
-"""Where light comes from, by how a press is shaded: the start of the lights' fit.
+"""Azimuth of the lights from the shading of a press: the start of the light fit.
 
 A slope toward a light is brighter. So the change of each colour, regressed on the slopes under the
-press, points to the lights of that colour; the flat gel's tint would mislead, since narrow lamps
-leave the gel beside them dark.
+press, points to the lights of that colour. The colours of the flat gel would mislead, since narrow
+lamps leave the gel beside them dark.
 """
 
 from __future__ import annotations
@@ -15,18 +15,21 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 
 Floats = NDArray[np.float64]
 
-STEEP = 0.1  # slope from which a pixel counts
-TURNED_RAD = np.radians(25.0)  # start of the lights is turned when they are farther off
+STEEP = 0.1  # minimum slope of a pixel in the regression
+TURNED_RAD = np.radians(25.0)  # rotation from which on the initial lights are rotated
 MAX_RAD = np.radians(100.0)
 
 
 def shading_gradient(change: Floats, slope: Floats, free: NDArray[np.bool_]) -> Floats:
-    """(3, 2) relative brightening of each colour per slope toward x and y.
+    """Return the relative change of brightness per slope, by linear regression.
 
     Args:
-        change: (h, w, 3) of image / reference - 1.
-        slope: (h, w, 2) of the surface, positive where it faces that way.
+        change: (h, w, 3) image / reference - 1.
+        slope: (h, w, 2) slope of the surface along x and y, positive where it faces +x and +y.
         free: (h, w) bool, pixels to use.
+
+    Returns:
+        (3, 2) derivatives of each colour's relative brightness by the slopes along x and y.
     """
     chosen = free & (np.linalg.norm(slope, axis=-1) > STEEP)
     design = np.column_stack([slope[chosen], np.ones(int(chosen.sum()))])
@@ -35,40 +38,50 @@ def shading_gradient(change: Floats, slope: Floats, free: NDArray[np.bool_]) -> 
 
 
 def rotated_lights(model: SensorModel, gradients: list[Floats]) -> tuple[SensorModel, float]:
-    """The model with its lights turned about z to where shading says they are, and the turn in rad.
+    """Rotate the lights of a model about z so that they agree with the measured shading.
+
+    Rotations under 25 degrees are left to the light fit.
 
     Args:
-        model: its lights have an order and a colour each.
-        gradients: of the presses, from `shading_gradient`.
+        model: sensor model whose lights have known order and colours.
+        gradients: (3, 2) result of `shading_gradient` of each press.
+
+    Returns:
+        The model with rotated lights, and the measured rotation, rad.
 
     Raises:
-        InputError: light comes from about the opposite side of what the file says.
+        InputError: the light comes from about the opposite side of the model's lights.
     """
-    turn = _turn(model, np.mean(gradients, axis=0))
-    if abs(turn) > MAX_RAD:
+    rotation = _rotation(model, np.mean(gradients, axis=0))
+    if abs(rotation) > MAX_RAD:
         raise InputError(
-            f"light comes from elsewhere than the sensor file says, by {np.degrees(turn):.0f} "
-            "degrees: the images look rotated; rotate them, or the lights of the file"
+            f"the light's direction differs from the sensor file's by {np.degrees(rotation):.0f} "
+            "degrees: the images seem rotated; rotate them, or the lights in the sensor file"
         )
-    if abs(turn) < TURNED_RAD:
-        return model, turn
-    cosine, sine = float(np.cos(turn)), float(np.sin(turn))
+    if abs(rotation) < TURNED_RAD:
+        return model, rotation
+    cosine, sine = float(np.cos(rotation)), float(np.sin(rotation))
     lights = []
     for light in model.lights:
         x, y, z = light.centre_mm
         centre = (cosine * x - sine * y, sine * x + cosine * y, z)
-        azimuth = float((light.azimuth_deg + np.degrees(turn) + 180.0) % 360.0 - 180.0)
+        azimuth = float((light.azimuth_deg + np.degrees(rotation) + 180.0) % 360.0 - 180.0)
         lights.append(light.model_copy(update={"centre_mm": centre, "azimuth_deg": azimuth}))
-    return model.model_copy(update={"lights": tuple(lights)}), turn
+    return model.model_copy(update={"lights": tuple(lights)}), rotation
 
 
-def _turn(model: SensorModel, gradient: Floats) -> float:
-    """Mean turn from where the file has the lights of a colour to where they are, in rad."""
+def _rotation(model: SensorModel, gradient: Floats) -> float:
+    """Mean rotation from the model's to the measured directions of the lights of a colour, rad.
+
+    Args:
+        model: sensor model with the expected directions.
+        gradient: (3, 2) measured result of `shading_gradient`.
+    """
     expected = np.zeros((3, 2))
     for light in model.lights:
         x, y, z = light.centre_mm
         colour = np.array(light.radiance) / max(float(np.sum(light.radiance)), 1e-9)
         expected += colour[:, None] * np.array([x, y]) / np.linalg.norm([x, y, z])
-    complex_seen = gradient[:, 0] + 1j * gradient[:, 1]
+    complex_measured = gradient[:, 0] + 1j * gradient[:, 1]
     complex_expected = expected[:, 0] + 1j * expected[:, 1]
-    return float(np.angle(np.sum(complex_seen * complex_expected.conj())))
+    return float(np.angle(np.sum(complex_measured * complex_expected.conj())))

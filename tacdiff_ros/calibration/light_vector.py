@@ -1,7 +1,8 @@
-"""The lights, ambient light and gamma of a sensor as one vector to fit.
+"""Lights, ambient light and gamma of a sensor as one vector of unbounded parameters.
 
-Numbers are unbounded: lengths, radiances and exponents as logarithms of their ratio to the start,
-places and angles as differences in units of their usual spread. So priors and steps are alike.
+Heights, lengths, exponents, radiances and gamma are logarithms of the ratio to the initial value;
+positions and angles are differences from it. Each is in units of its usual spread between sensors,
+so that one prior and one step size suit all of them.
 """
 
 from __future__ import annotations
@@ -17,89 +18,104 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 Floats = NDArray[np.float64]
 MIN_HEIGHT_MM = 0.7
 
-# usual spread of real units around the start
-PLACE_MM, HEIGHT, ANGLE_RAD, LENGTH, EXPONENT = 2.0, 0.3, 0.17, 0.35, 0.4
+# Usual spread of real sensors around the initial model; logarithms where no unit is given.
+POSITION_MM, HEIGHT, ANGLE_RAD, LENGTH, EXPONENT = 2.0, 0.3, 0.17, 0.35, 0.4
 RADIANCE, AMBIENT, GAMMA = 0.7, 0.7, 0.04
 
-KINDS = 7  # numbers of a light's placement
+KINDS = 7  # placement parameters of a light: x, y, height, azimuth, tilt, length, exponent
 COLOURS = 3
 
 
 @dataclass(frozen=True)
 class LightVector:
-    """K lights around a start: (7 K placement, by kind, then 3 K + 3 + 3 colour numbers)."""
+    """Parameters of K lights around an initial model.
+
+    The vector has 7 K placement parameters, ordered by kind, then 3 K radiances, 3 values of the
+    ambient light and 3 of gamma; 0 is the initial model.
+
+    Attributes:
+        start: parameters of the initial model, as in `parameter_values`.
+        is_strip: (K,) bool, whether a light is a strip.
+    """
 
     start: Values
     is_strip: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, model: SensorModel) -> LightVector:
-        """Around a model."""
+    def around(cls, model: SensorModel) -> LightVector:
+        """Return the parametrisation around an initial sensor model."""
         strips = np.array([light.kind == "strip" for light in model.lights], bool)
         return cls(parameter_values(model), strips)
 
     @property
-    def lights(self) -> int:
+    def light_count(self) -> int:
         """Number of lights, K."""
         return len(self.is_strip)
 
     @property
     def size(self) -> int:
         """Length of the vector."""
-        return KINDS * self.lights + COLOURS * self.lights + 2 * COLOURS
+        return KINDS * self.light_count + COLOURS * self.light_count + 2 * COLOURS
 
-    def kind(self, number: int) -> slice:
-        """Where one kind of placement of all lights is."""
-        return slice(number * self.lights, (number + 1) * self.lights)
+    def placement_slice(self, kind: int) -> slice:
+        """Return the slice of one kind of placement parameter, light by light.
+
+        Args:
+            kind: index of the kind, 0 to 6: x, y, height, azimuth, tilt, length, exponent.
+        """
+        return slice(kind * self.light_count, (kind + 1) * self.light_count)
 
     @property
-    def radiance_part(self) -> slice:
-        """Where the radiances are, light by light."""
-        return slice(KINDS * self.lights, (KINDS + COLOURS) * self.lights)
+    def radiance_slice(self) -> slice:
+        """Slice of the radiances, light by light."""
+        return slice(KINDS * self.light_count, (KINDS + COLOURS) * self.light_count)
 
     @property
-    def ambient_part(self) -> slice:
-        """Where the ambient light is."""
+    def ambient_slice(self) -> slice:
+        """Slice of the ambient light."""
         return slice(self.size - 2 * COLOURS, self.size - COLOURS)
 
     @property
-    def gamma_part(self) -> slice:
-        """Where gamma is."""
+    def gamma_slice(self) -> slice:
+        """Slice of gamma."""
         return slice(self.size - COLOURS, self.size)
 
     def placement(self, vector: Floats) -> Values:
-        """Values of the lights' placement."""
-        x, y, height, azimuth, tilt, length, exponent = (vector[self.kind(k)] for k in range(KINDS))
+        """Return positions, directions and shapes of the lights by name."""
+        x, y, height, azimuth, tilt, length, exponent = (
+            vector[self.placement_slice(kind)] for kind in range(KINDS)
+        )
         centre = self.start["lights.centre_mm"]
-        high = np.maximum(-centre[:, 2] * np.exp(HEIGHT * height), MIN_HEIGHT_MM)
-        wide = np.maximum(self.start["lights.exponent"] * np.exp(EXPONENT * exponent), 1.0)
+        height_mm = np.maximum(-centre[:, 2] * np.exp(HEIGHT * height), MIN_HEIGHT_MM)
+        width = np.maximum(self.start["lights.exponent"] * np.exp(EXPONENT * exponent), 1.0)
         return {
             "lights.centre_mm": np.stack(
-                [centre[:, 0] + PLACE_MM * x, centre[:, 1] + PLACE_MM * y, -high], axis=-1
+                [centre[:, 0] + POSITION_MM * x, centre[:, 1] + POSITION_MM * y, -height_mm],
+                axis=-1,
             ),
             "lights.azimuth_rad": self.start["lights.azimuth_rad"] + ANGLE_RAD * azimuth,
             "lights.tilt_rad": self.start["lights.tilt_rad"] + ANGLE_RAD * np.clip(tilt, -4, 4),
             "lights.half_length_mm": self.start["lights.half_length_mm"] * np.exp(LENGTH * length),
-            "lights.exponent": np.where(self.is_strip, np.minimum(wide, 60.0), 1.0),
+            "lights.exponent": np.where(self.is_strip, np.minimum(width, 60.0), 1.0),
         }
 
     def radiance(self, vector: Floats) -> Floats:
-        """(K, 3)."""
+        """Return (K, 3) radiances of the lights."""
         start = self.start["lights.radiance"]
-        own = vector[self.radiance_part].reshape(start.shape)
+        own = vector[self.radiance_slice].reshape(start.shape)
         return np.asarray(np.maximum(start, 1e-3 * start.max()) * np.exp(RADIANCE * own))
 
     def ambient(self, vector: Floats) -> Floats:
-        """(3,) radiance from all around."""
+        """Return (3,) radiance of the ambient light, which comes from all directions."""
         start = np.maximum(self.start["gel.ambient"], 1e-3)
-        return np.asarray(start * np.exp(AMBIENT * vector[self.ambient_part]))
+        return np.asarray(start * np.exp(AMBIENT * vector[self.ambient_slice]))
 
     def gamma(self, vector: Floats) -> Floats:
-        """(3,)."""
-        return np.asarray(self.start["response.gamma"] * np.exp(GAMMA * vector[self.gamma_part]))
+        """Return (3,) gamma of the camera's response."""
+        return np.asarray(self.start["response.gamma"] * np.exp(GAMMA * vector[self.gamma_slice]))
 
     def values(self, vector: Floats) -> Values:
-        """All fitted values by name."""
+        """Return all fitted parameters by name, as in `parameter_values`."""
         return {
             **self.placement(vector),
             "lights.radiance": self.radiance(vector),
@@ -107,17 +123,27 @@ class LightVector:
             "response.gamma": self.gamma(vector),
         }
 
-    def deviations(self, vector: Floats, deviation: Floats) -> Values:
-        """Standard deviations by name, to first order."""
+    def stddevs(self, vector: Floats, vector_stddev: Floats) -> Values:
+        """Return the standard deviations of all fitted parameters by name, to first order.
+
+        Args:
+            vector: (size,) parameter vector.
+            vector_stddev: (size,) standard deviations of its entries.
+        """
         before = self.values(vector)
-        spread = {name: np.zeros_like(value) for name, value in before.items()}
-        for number in range(self.size):
-            moved = vector.copy()
-            moved[number] += 1e-4
-            for name, value in self.values(moved).items():
-                spread[name] += ((value - before[name]) / 1e-4 * deviation[number]) ** 2
-        return {name: np.sqrt(value) for name, value in spread.items()}
+        variance = {name: np.zeros_like(value) for name, value in before.items()}
+        for index in range(self.size):
+            perturbed = vector.copy()
+            perturbed[index] += 1e-4
+            for name, value in self.values(perturbed).items():
+                variance[name] += ((value - before[name]) / 1e-4 * vector_stddev[index]) ** 2
+        return {name: np.sqrt(value) for name, value in variance.items()}
 
     def model(self, model: SensorModel, vector: Floats) -> SensorModel:
-        """A model with the vector's lights."""
+        """Return a sensor model with the lights of a vector.
+
+        Args:
+            model: sensor model with the other parameters.
+            vector: (size,) parameter vector.
+        """
         return with_parameter_values(model, self.values(vector))

@@ -1,10 +1,11 @@
-"""Each dot's own place, size, darkness and shape, and the rim of all (paper, equation 7).
+"""Position, size, darkness and shape of each marker, and the common rim (paper, equation 7).
 
-Every dot is rendered with the whole model and compared with the image in a window of its own. One
-number of all dots at a time is changed for the derivatives, since windows do not overlap.
-Gauss-Newton with weak priors, so that a broken dot looks broken and a good one stays round.
+Every marker is rendered with the whole model and compared with the image in its own window. Since
+windows do not overlap, one rendering with the same parameter of all markers perturbed gives the
+derivatives of all markers by it. Gauss-Newton with weak priors, so that a broken marker is fitted
+as broken and an intact one stays round.
 
-Limits: ink is one darkness per dot, and its outline three harmonics.
+Limits: ink has one darkness per marker, and its outline has three harmonics.
 """
 
 from __future__ import annotations
@@ -21,15 +22,17 @@ from tacdiff_ros.sensor.parameters import Values, parameter_values, with_paramet
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
 STEPS = 4
-WINDOW = 0.46  # of the pitch, half the side
-ERROR = 0.015  # of an image explained as well as can be, of white
-OFFSET_MM, SCALE, DARKNESS, SHAPE = 0.05, 0.15, 0.05, 0.06  # how much dots differ
-EDGE, HEIGHT, SOFTNESS = 0.5, 0.4, 0.4  # logarithms; how much prints differ
-NUDGE = 0.05  # of these
+WINDOW = 0.46  # half side of a window, as a fraction of the pitch
+ERROR = 0.015  # residual of a perfectly fitted window, as a fraction of white
+# Usual differences between the markers of a sensor, and between sensors (logarithms).
+OFFSET_MM, SCALE, DARKNESS, SHAPE = 0.05, 0.15, 0.05, 0.06
+EDGE, HEIGHT, SOFTNESS = 0.5, 0.4, 0.4
+STEP = 0.05  # of finite differences, in units of these
 MAX_SHAPE = 0.19
 
 Floats = NDArray[np.float64]
 
+# Parameters of each marker: name, column, usual difference.
 OWN = (
     ("markers.offset_mm", 0, OFFSET_MM),
     ("markers.offset_mm", 1, OFFSET_MM),
@@ -37,6 +40,7 @@ OWN = (
     ("markers.darkness", None, DARKNESS),
     *(("markers.shape", k, SHAPE) for k in range(4)),
 )
+# Parameters common to all markers: name, usual difference, bounds in mm.
 SHARED = (
     ("markers.edge_mm", EDGE, (0.005, 0.4)),
     ("markers.height_mm", HEIGHT, (0.002, 0.08)),
@@ -46,19 +50,20 @@ SHARED = (
 
 @dataclass(frozen=True)
 class MarkerTexture:
-    """Dots of one sensor unit.
+    """Fitted markers of a sensor instance.
 
     Attributes:
-        model: with the fitted dots.
-        before_rms: root of the mean squared difference in the windows before, of white.
-        rms: the same after.
-        dot_rms: (rows, columns) of each dot after; NaN where it was not fitted.
+        model: sensor model with the fitted markers.
+        before_rms: root mean square residual in the windows before the fit, as a fraction of white.
+        rms: root mean square residual in the windows after the fit, as a fraction of white.
+        marker_rms: (rows, columns) root mean square residual of each marker after the fit; NaN for
+            markers that were not fitted.
     """
 
     model: SensorModel
     before_rms: float
     rms: float
-    dot_rms: Floats
+    marker_rms: Floats
 
 
 def fit_marker_texture(
@@ -67,42 +72,54 @@ def fit_marker_texture(
     used: NDArray[np.bool_],
     progress: Callable[[float], None] | None = None,
 ) -> MarkerTexture:
-    """Fit the dots of the untouched gel.
+    """Fit the markers of the reference image.
 
     Args:
-        model: with camera, lights and flat field, and the dots' places to some pixels.
-        image: (H, W, 3) uint8 at the model's size.
-        used: (rows, columns) bool, dots to fit.
-        progress: told the share that is done.
+        model: sensor model with fitted camera, lights and flat field, and marker positions that are
+            correct to some pixels.
+        image: (H, W, 3) uint8 RGB reference image at the model's size.
+        used: (rows, columns) bool, markers to fit.
+        progress: callback on the completed fraction.
     """
     problem = _Windows(model, image, used)
-    values = _kept(parameter_values(model))
+    values = _fitted_values(parameter_values(model))
     prior = {name: value.copy() for name, value in values.items()}
-    before = seen = problem.residual(values)
+    before = residual = problem.residual(values)
     for step in range(STEPS):
-        trial = problem.own_step(values, prior, seen)
+        trial = problem.own_step(values, prior, residual)
         after = problem.residual(trial)
-        better = np.sum(after**2, axis=(1, 2)) < np.sum(seen**2, axis=(1, 2))
-        values = _chosen(values, trial, problem.index[better])
-        values, seen = problem.shared_step(values, prior)
+        better = np.sum(after**2, axis=(1, 2)) < np.sum(residual**2, axis=(1, 2))
+        values = _with_markers_of(values, trial, problem.index[better])
+        values, residual = problem.shared_step(values, prior)
         if progress is not None:
             progress((step + 1) / STEPS)
-    rms = np.full(used.shape, np.nan)
-    rms.ravel()[problem.index] = np.sqrt(np.mean(seen**2, axis=(1, 2)))
+    marker_rms = np.full(used.shape, np.nan)
+    marker_rms.ravel()[problem.index] = np.sqrt(np.mean(residual**2, axis=(1, 2)))
     return MarkerTexture(
-        with_parameter_values(model, values),
-        float(np.sqrt(np.mean(before**2))),
-        float(np.sqrt(np.mean(seen**2))),
-        rms,
+        model=with_parameter_values(model, values),
+        before_rms=float(np.sqrt(np.mean(before**2))),
+        rms=float(np.sqrt(np.mean(residual**2))),
+        marker_rms=marker_rms,
     )
 
 
 class _Windows:
-    """Renders all dots and looks at each in its window."""
+    """Least-squares problem of K markers, each with its own window.
+
+    Attributes:
+        index: (K,) flat indices of the fitted markers.
+    """
 
     def __init__(
         self, model: SensorModel, image: NDArray[np.uint8], used: NDArray[np.bool_]
     ) -> None:
+        """Set up the renderer and the windows of markers that are wholly inside the image.
+
+        Args:
+            model: sensor model with the initial markers.
+            image: (H, W, 3) uint8 RGB reference image.
+            used: (rows, columns) bool, markers to fit.
+        """
         from tacdiff_ros.optics.renderer import Renderer, RenderSettings
 
         self._renderer = Renderer(model)
@@ -117,15 +134,15 @@ class _Windows:
         whole = ((pixel > radius) & (pixel < last - radius)).all(axis=1)
         self.index = np.flatnonzero(used.ravel() & whole)
         span = np.arange(-half, half + 1)
-        middle = np.rint(pixel[self.index]).astype(int)
-        columns = middle[:, 0, None, None] + span
-        rows = middle[:, 1, None, None] + span[:, None]
+        centre = np.rint(pixel[self.index]).astype(int)
+        columns = centre[:, 0, None, None] + span
+        rows = centre[:, 1, None, None] + span[:, None]
         inside = (columns >= 0) & (columns <= last[0]) & (rows >= 0) & (rows <= last[1])
         self._inside = inside.reshape(len(self.index), -1, 1)
         self._columns, self._rows = np.clip(columns, 0, last[0]), np.clip(rows, 0, last[1])
 
     def residual(self, values: Values) -> Floats:
-        """(dots, pixels, 3) rendered less seen; 0 beside the image."""
+        """(K, pixels, 3) rendered minus measured values, 1 for white; 0 outside the image."""
         import mitsuba as mi
 
         for name, value in values.items():
@@ -135,69 +152,86 @@ class _Windows:
         windows = image[self._rows, self._columns].reshape(len(self.index), -1, 3)
         return np.asarray(windows * self._inside)
 
-    def own_step(self, values: Values, prior: Values, seen: Floats) -> Values:
-        """A Gauss-Newton step of each dot's own numbers."""
-        columns, away = [], []
+    def own_step(self, values: Values, prior: Values, residual: Floats) -> Values:
+        """Values after a Gauss-Newton step of each marker's own parameters.
+
+        Args:
+            values: current values by name.
+            prior: values at the centre of the priors.
+            residual: residual of the current values.
+        """
+        columns, from_prior = [], []
         for name, part, spread in OWN:
             perturbed = {**values, name: values[name].copy()}
-            _part(perturbed[name], part)[...] += _inward(name, values[name], part) * NUDGE * spread
-            size = NUDGE * _inward(name, values[name], part)[self.index]
-            columns.append((self.residual(perturbed) - seen) / size[:, None, None])
-            off = _part(values[name], part) - _part(prior[name], part)
-            away.append(off[self.index] / spread)
+            direction = _inward(name, values[name], part)
+            _part(perturbed[name], part)[...] += direction * STEP * spread
+            size = STEP * direction[self.index]
+            columns.append((self.residual(perturbed) - residual) / size[:, None, None])
+            difference = _part(values[name], part) - _part(prior[name], part)
+            from_prior.append(difference[self.index] / spread)
         jacobian = np.stack(columns, axis=-1).reshape(len(self.index), -1, len(OWN)) / ERROR
-        strength = np.einsum("kpi,kpj->kij", jacobian, jacobian) + np.eye(len(OWN))
-        pull = np.einsum("kpi,kp->ki", jacobian, seen.reshape(len(self.index), -1) / ERROR)
-        step = -np.linalg.solve(strength, (pull + np.stack(away, axis=-1))[..., None])[..., 0]
-        moved = {name: value.copy() for name, value in values.items()}
+        normal = np.einsum("kpi,kpj->kij", jacobian, jacobian) + np.eye(len(OWN))
+        scaled = residual.reshape(len(self.index), -1) / ERROR
+        gradient = np.einsum("kpi,kp->ki", jacobian, scaled) + np.stack(from_prior, axis=-1)
+        step = -np.linalg.solve(normal, gradient[..., None])[..., 0]
+        trial = {name: value.copy() for name, value in values.items()}
         for number, (name, part, spread) in enumerate(OWN):
-            _part(moved[name], part)[self.index] += np.clip(step[:, number], -2, 2) * spread
-        return _possible(moved)
+            _part(trial[name], part)[self.index] += np.clip(step[:, number], -2, 2) * spread
+        return _clipped(trial)
 
     def shared_step(self, values: Values, prior: Values) -> tuple[Values, Floats]:
-        """A Gauss-Newton step of what all dots share, if it helps."""
-        seen = self.residual(values)
-        columns, away = [], []
+        """Values and residual after a Gauss-Newton step of the common parameters, if it helps.
+
+        Args:
+            values: current values by name.
+            prior: values at the centre of the priors.
+        """
+        residual = self.residual(values)
+        columns, from_prior = [], []
         for name, spread, _ in SHARED:
-            perturbed = {**values, name: values[name] * np.exp(NUDGE * spread)}
-            columns.append((self.residual(perturbed) - seen).ravel() / NUDGE / ERROR)
-            away.append(float(np.log(values[name] / prior[name])) / spread)
+            perturbed = {**values, name: values[name] * np.exp(STEP * spread)}
+            columns.append((self.residual(perturbed) - residual).ravel() / STEP / ERROR)
+            from_prior.append(float(np.log(values[name] / prior[name])) / spread)
         jacobian = np.stack(columns, axis=-1)
-        pull = jacobian.T @ (seen.ravel() / ERROR) + np.array(away)
-        step = -np.linalg.solve(jacobian.T @ jacobian + np.eye(len(SHARED)), pull)
-        moved = dict(values)
+        gradient = jacobian.T @ (residual.ravel() / ERROR) + np.array(from_prior)
+        step = -np.linalg.solve(jacobian.T @ jacobian + np.eye(len(SHARED)), gradient)
+        trial = dict(values)
         for (name, spread, bounds), part in zip(SHARED, np.clip(step, -1, 1), strict=True):
-            moved[name] = np.clip(values[name] * np.exp(spread * part), *bounds)
-        after = self.residual(moved)
-        return (moved, after) if np.sum(after**2) < np.sum(seen**2) else (values, seen)
+            trial[name] = np.clip(values[name] * np.exp(spread * part), *bounds)
+        after = self.residual(trial)
+        improved = np.sum(after**2) < np.sum(residual**2)
+        return (trial, after) if improved else (values, residual)
 
 
-def _kept(values: Values) -> Values:
+def _fitted_values(values: Values) -> Values:
+    """The values that are fitted here."""
     names = {name for name, *_ in (*OWN, *SHARED)}
     return {name: value for name, value in values.items() if name in names}
 
 
 def _part(value: Floats, part: int | None) -> Floats:
+    """View of one column of a parameter, or of all of it."""
     return value if part is None else value[:, part]
 
 
 def _inward(name: str, value: Floats, part: int | None) -> Floats:
-    """(dots,) 1 or -1: the way in which a number may be changed."""
+    """(markers,) 1 or -1: the direction of a perturbation that stays within bounds."""
     if name == "markers.darkness":
         return np.full(len(value), -1.0)
     return np.where(_part(value, part) > 0, -1.0, 1.0)
 
 
-def _possible(values: Values) -> Values:
+def _clipped(values: Values) -> Values:
+    """The values, with the markers' own parameters clipped to their bounds in place."""
     values["markers.scale"] = np.clip(values["markers.scale"], 0.05, 2.5)
     values["markers.darkness"] = np.clip(values["markers.darkness"], 0.05, 1.0)
     values["markers.shape"] = np.clip(values["markers.shape"], -MAX_SHAPE, MAX_SHAPE)
     return values
 
 
-def _chosen(values: Values, trial: Values, better: NDArray[np.int_]) -> Values:
-    """The trial's numbers of some dots."""
-    chosen = {name: value.copy() for name, value in values.items()}
+def _with_markers_of(values: Values, trial: Values, better: NDArray[np.int_]) -> Values:
+    """The values, with those of some markers (flat indices) taken from the trial."""
+    merged = {name: value.copy() for name, value in values.items()}
     for name in {name for name, *_ in OWN}:
-        chosen[name][better] = trial[name][better]
-    return chosen
+        merged[name][better] = trial[name][better]
+    return merged

@@ -1,8 +1,8 @@
-"""How an indenter was pressed, slid and turned, from one image: shading and the dots' motion.
+"""Pose, slide and twist of a press from one image: shading and marker motion.
 
-Shading tells where the indenter ended and how deep, the dots how far it slid and turned on the way.
-Gauss-Newton on all of it at once, with lights that are known already. Of a slide only the shear is
-seen that friction held; what slipped through leaves no trace.
+Shading determines position and depth of the indenter at the end, the marker motion its slide and
+twist after the press. Gauss-Newton on all of it at once, with known lights. Only the part of a
+slide that friction transmits to the gel is observed; slip leaves no trace.
 """
 
 from __future__ import annotations
@@ -26,31 +26,50 @@ Floats = NDArray[np.float64]
 
 MAX_STEPS = 5
 STEP_MM, STEP_RAD = 0.03, 0.02
-SLIDE_MM, TWIST_RAD, DEPTH_MM, PLACE_MM, YAW_RAD = 0.3, 0.1, 0.5, 1.0, 0.3
+# Prior standard deviations: slide and twist around 0, the others around the start.
+SLIDE_MM, TWIST_RAD, DEPTH_MM, POSITION_MM, YAW_RAD = 0.3, 0.1, 0.5, 1.0, 0.3
 SHADING_ERROR, MARKER_ERROR_PX = 0.008, 0.15
 EFFECTIVE_PIXELS = 100.0
-FAR_PX = 2.0  # dots that move farther off than this count less and less
-ENOUGH = 2e-3  # of the cost, below which the fit ends
+FAR_PX = 2.0  # residual above which a marker is down-weighted
+MIN_GAIN = 2e-3  # relative decrease of the cost below which the fit ends
 DARKEST = 1e-4
 SHADOW_SAMPLES = 2
 MAX_DEPTH_FRACTION = 0.48
+MIN_STEP_FRACTION = 0.1  # at which the line search of a Gauss-Newton step ends
 
 
 @dataclass(frozen=True)
 class PressFit:
-    """A press.
+    """Fitted press.
 
     Attributes:
         gel: the press and the gel under it.
-        predicted: (h, w, 3) pixel values without dots.
-        dots_px: (rows, columns, 2) where the dots are predicted; NaN where none was seen before.
-        dot_rms_px: root of the mean squared distance of predicted and seen dots; NaN without dots.
+        predicted: (h, w, 3) predicted pixel values without markers, 1 for white.
+        markers_px: (rows, columns, 2) predicted marker positions, px; NaN for markers that the
+            reference image does not show.
+        marker_rms_px: root mean square distance of predicted and detected markers, px; NaN without
+            markers.
     """
 
     gel: PressedGel
     predicted: Floats
-    dots_px: Floats
-    dot_rms_px: float
+    markers_px: Floats
+    marker_rms_px: float
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What a press is fitted to.
+
+    Attributes:
+        start: initial press, also the centre of the priors.
+        image: image of the press at the fit's size.
+        markers: markers of the image; None to fit shading only.
+    """
+
+    start: Press
+    image: FitImage
+    markers: MarkerField | None
 
 
 class PressFitter:
@@ -61,15 +80,15 @@ class PressFitter:
         model: SensorModel,
         surfaces: PressSurfaces,
         reference: FitImage,
-        dots: MarkerField | None = None,
+        markers: MarkerField | None = None,
     ) -> None:
-        """A sensor.
+        """Set up the renderer of a sensor.
 
         Args:
-            model: with camera and lights; its flat field is not used.
-            surfaces: the gel under the indenter.
-            reference: the untouched gel.
-            dots: of the untouched gel.
+            model: sensor model with fitted camera and lights; its flat field is not used.
+            surfaces: gel surfaces under the indenter.
+            reference: reference image at the fit's size.
+            markers: markers of the reference image; None for a gel without markers.
         """
         from tacdiff_ros.optics.renderer import Renderer, RenderSettings
 
@@ -84,142 +103,170 @@ class PressFitter:
         self._plain = RenderSettings(width, height, samples=1, shadows=False)
         self._reference, self._free = reference.smooth, reference.free
         self._flat: dict[bool, Floats] = {}
-        self._dots = dots
-        self._rest = None if dots is None else unproject(self._values, dots.position_px)
-        self._deepest_mm = MAX_DEPTH_FRACTION * float(model.layers[-1].thickness_mm or 4.0)
+        self._markers = markers
+        self._rest = None if markers is None else unproject(self._values, markers.position_px)
+        self._max_depth_mm = MAX_DEPTH_FRACTION * float(model.layers[-1].thickness_mm or 4.0)
 
     def fit(
         self,
         start: Press,
         image: FitImage,
-        dots: MarkerField | None = None,
+        markers: MarkerField | None = None,
         steps: int = MAX_STEPS,
     ) -> PressFit:
-        """Fit a press.
+        """Fit a press to an image.
 
         Args:
-            start: where the indenter is thought to be.
-            image: what was seen.
-            dots: in it.
-            steps: at most.
+            start: initial press.
+            image: image of the press at the fit's size.
+            markers: markers of the image; None to fit shading only.
+            steps: maximum number of Gauss-Newton steps.
 
         Raises:
             InputError: the indenter left the pad.
         """
-        gel, cost = self._gel(start), np.inf
+        target = _Target(start, image, markers)
+        gel = self._gel(start)
         for _ in range(steps):
-            residual = self._residual(gel, start, image, dots)
-            plain = self._residual(gel, start, image, dots, shadows=False)
-            jacobian = np.stack(
-                [
-                    (self._residual(moved, start, image, dots, shadows=False) - plain) / size
-                    for moved, size in self._perturbed(gel)
-                ],
-                axis=1,
-            )
+            residual = self._residual(gel, target)
+            jacobian = self._jacobian(gel, target)
             before = float(residual @ residual)
             step = -np.linalg.solve(jacobian.T @ jacobian, jacobian.T @ residual)
-            share, best = 1.0, before
-            while share > 0.1:
-                trial = self._gel(self._stepped(gel.press, share * step))
-                moved = self._residual(trial, start, image, dots)
-                cost = float(moved @ moved)
-                if cost < best:
-                    break
-                share /= 3.0
-            if cost >= best:
+            trial, cost = self._line_search(gel, target, step, before)
+            if cost >= before:
                 break
             gel = trial
-            if best - cost < ENOUGH * best:
+            if before - cost < MIN_GAIN * before:
                 break
-        return self.explained(gel, dots)
+        return self.evaluate(gel, markers)
 
-    def explained(self, gel: PressedGel, dots: MarkerField | None) -> PressFit:
-        """What a press of a known pose predicts, beside the dots that were seen."""
-        predicted = self.predicted(gel.surface)
-        return PressFit(gel, predicted, self._projected(gel.surface), self._dot_rms(gel, dots))
+    def _jacobian(self, gel: PressedGel, target: _Target) -> Floats:
+        """Derivatives of the residual by differences; without shadows, whose borders are noisy."""
+        plain = self._residual(gel, target, shadows=False)
+        columns = [
+            (self._residual(perturbed, target, shadows=False) - plain) / size
+            for perturbed, size in self._perturbed(gel)
+        ]
+        return np.stack(columns, axis=1)
 
-    def predicted(self, surface: GelSurface, shadows: bool = True) -> Floats:
-        """(h, w, 3) pixel values of a surface: the reference times the ratio of shading."""
+    def _line_search(
+        self, gel: PressedGel, target: _Target, step: Floats, before: float
+    ) -> tuple[PressedGel, float]:
+        """Shorten a step until the cost falls below the one before; the last trial and its cost."""
+        fraction = 1.0
+        while True:
+            trial = self._gel(self._stepped(gel.press, fraction * step))
+            residual = self._residual(trial, target)
+            cost = float(residual @ residual)
+            fraction /= 3.0
+            if cost < before or not fraction > MIN_STEP_FRACTION:
+                return trial, cost
+
+    def evaluate(self, gel: PressedGel, markers: MarkerField | None) -> PressFit:
+        """Predict image and markers of a known press, and compare the markers.
+
+        Args:
+            gel: press and gel under it.
+            markers: detected markers of the press; None without markers.
+        """
+        return PressFit(
+            gel=gel,
+            predicted=self.predict(gel.surface),
+            markers_px=self._projected(gel.surface),
+            marker_rms_px=self._marker_rms(gel, markers),
+        )
+
+    def predict(self, surface: GelSurface, shadows: bool = True) -> Floats:
+        """Predict an image: the reference image times the ratio of rendered shadings.
+
+        Args:
+            surface: deformed gel surface.
+            shadows: whether the surface casts shadows.
+
+        Returns:
+            (h, w, 3) pixel values without markers, 1 for white.
+        """
         if shadows not in self._flat:
             self._flat[shadows] = self._shaded(surface.moved(surface.rest), shadows)
         ratio = self._shaded(surface, shadows) / self._flat[shadows]
         return np.asarray(self._reference * ratio**self._inverse_gamma)
 
     def _shaded(self, surface: GelSurface, shadows: bool) -> Floats:
-        self._renderer.show(surface)
+        self._renderer.set_surface(surface)
         settings = self._shadowed if shadows else self._plain
         return np.maximum(self._renderer.image(settings).astype(np.float64), DARKEST)
 
     def _gel(self, press: Press) -> PressedGel:
+        """Gel under a press, with the motions that `_perturbed` needs."""
         moves = [
             IndenterPose(depth_mm=STEP_MM),
             IndenterPose(x_mm=STEP_MM),
             IndenterPose(y_mm=STEP_MM),
             IndenterPose(yaw_rad=STEP_RAD),
         ]
-        return self._surfaces.around(press, moves)
+        return self._surfaces.solve(press, moves)
 
     def _perturbed(self, gel: PressedGel) -> list[tuple[PressedGel, float]]:
-        """A press moved along its unknowns: x, y, depth, slide x and y, twist and yaw."""
-        press, (deeper, along_x, along_y, turned) = gel.press, gel.moved
+        """Presses with one parameter perturbed, and the sizes of the perturbations.
+
+        The parameters are x, y, depth, slide x and y, and twist, or twist with yaw for an indenter
+        that is not rotationally symmetric.
+        """
+        press, (deeper, along_x, along_y, twisted) = gel.press, gel.moved_surfaces
         dx, dy = press.slide_mm
-        there = {
-            "x": replace(press, x_mm=press.x_mm + STEP_MM),
-            "y": replace(press, y_mm=press.y_mm + STEP_MM),
-            "depth": replace(press, depth_mm=press.depth_mm + STEP_MM),
-            "slide x": replace(press, slide_mm=(dx + STEP_MM, dy)),
-            "slide y": replace(press, slide_mm=(dx, dy + STEP_MM)),
-            "twist": replace(press, twist_rad=press.twist_rad + STEP_RAD),
-        }
         surface = gel.surface
-        moved = [
-            (there["x"], shifted(surface, STEP_MM, 0.0), STEP_MM),
-            (there["y"], shifted(surface, 0.0, STEP_MM), STEP_MM),
-            (there["depth"], deeper, STEP_MM),
-            (there["slide x"], shifted(along_x, -STEP_MM, 0.0), STEP_MM),
-            (there["slide y"], shifted(along_y, 0.0, -STEP_MM), STEP_MM),
-        ]
+        twist_rad = press.twist_rad + STEP_RAD
         if self._surfaces.is_round:
-            moved.append((there["twist"], turned, STEP_RAD))
+            twist = replace(press, twist_rad=twist_rad)
         else:
-            yawed = replace(
-                press, yaw_rad=press.yaw_rad + STEP_RAD, twist_rad=press.twist_rad + STEP_RAD
-            )
-            moved.append((yawed, turned, STEP_RAD))
-        return [(PressedGel(to, there_), size) for to, there_, size in moved]
+            twist = replace(press, yaw_rad=press.yaw_rad + STEP_RAD, twist_rad=twist_rad)
+        perturbed = [
+            (replace(press, x_mm=press.x_mm + STEP_MM), shifted(surface, STEP_MM, 0.0), STEP_MM),
+            (replace(press, y_mm=press.y_mm + STEP_MM), shifted(surface, 0.0, STEP_MM), STEP_MM),
+            (replace(press, depth_mm=press.depth_mm + STEP_MM), deeper, STEP_MM),
+            # A longer slide to the same end: the gel moved on, then translated back.
+            (
+                replace(press, slide_mm=(dx + STEP_MM, dy)),
+                shifted(along_x, -STEP_MM, 0.0),
+                STEP_MM,
+            ),
+            (
+                replace(press, slide_mm=(dx, dy + STEP_MM)),
+                shifted(along_y, 0.0, -STEP_MM),
+                STEP_MM,
+            ),
+            (twist, twisted, STEP_RAD),
+        ]
+        return [(PressedGel(press_, surface_), size) for press_, surface_, size in perturbed]
 
     def _stepped(self, press: Press, step: Floats) -> Press:
-        x, y, depth, slide_x, slide_y, turn = np.clip(step, -0.5, 0.5).tolist()
+        """The press after a step (6,), with step, depth and slide clipped."""
+        x, y, depth, slide_x, slide_y, twist = np.clip(step, -0.5, 0.5).tolist()
         slide = (press.slide_mm[0] + slide_x, press.slide_mm[1] + slide_y)
         return replace(
             press,
             x_mm=press.x_mm + x,
             y_mm=press.y_mm + y,
-            depth_mm=min(max(press.depth_mm + depth, 0.05), self._deepest_mm),
-            yaw_rad=press.yaw_rad + (0.0 if self._surfaces.is_round else turn),
+            depth_mm=min(max(press.depth_mm + depth, 0.05), self._max_depth_mm),
+            yaw_rad=press.yaw_rad + (0.0 if self._surfaces.is_round else twist),
             slide_mm=(float(np.clip(slide[0], -1.5, 1.5)), float(np.clip(slide[1], -1.5, 1.5))),
-            twist_rad=press.twist_rad + turn,
+            twist_rad=press.twist_rad + twist,
         )
 
-    def _residual(
-        self,
-        gel: PressedGel,
-        start: Press,
-        image: FitImage,
-        dots: MarkerField | None,
-        shadows: bool = True,
-    ) -> Floats:
+    def _residual(self, gel: PressedGel, target: _Target, shadows: bool = True) -> Floats:
+        """Residuals of shading, priors and markers, in units of their standard deviations."""
+        image, start = target.image, target.start
         free = self._free & image.free
-        moved = np.abs(image.value - self._reference).mean(axis=-1)
-        weight = np.sqrt(free * EFFECTIVE_PIXELS / free.sum() * (0.3 + moved / moved[free].mean()))
+        change = np.abs(image.value - self._reference).mean(axis=-1)
+        relative = change / change[free].mean()
+        weight = np.sqrt(free * EFFECTIVE_PIXELS / free.sum() * (0.3 + relative))
         shading = weight[..., None] * (
-            (self.predicted(gel.surface, shadows) - image.value) / SHADING_ERROR
+            (self.predict(gel.surface, shadows) - image.value) / SHADING_ERROR
         )
         press = gel.press
         prior = [
-            (press.x_mm - start.x_mm) / PLACE_MM,
-            (press.y_mm - start.y_mm) / PLACE_MM,
+            (press.x_mm - start.x_mm) / POSITION_MM,
+            (press.y_mm - start.y_mm) / POSITION_MM,
             (press.depth_mm - start.depth_mm) / DEPTH_MM,
             press.slide_mm[0] / SLIDE_MM,
             press.slide_mm[1] / SLIDE_MM,
@@ -227,36 +274,47 @@ class PressFitter:
             (press.yaw_rad - start.yaw_rad) / YAW_RAD,
         ]
         parts = [shading.ravel(), np.array(prior)]
-        if dots is not None and self._dots is not None:
-            away = self._away_px(gel, dots)
-            size = np.linalg.norm(away, axis=-1, keepdims=True)
-            parts.append((away / np.sqrt(1.0 + (size / FAR_PX) ** 2) / MARKER_ERROR_PX).ravel())
+        if target.markers is not None and self._markers is not None:
+            error = self._marker_error_px(gel, target.markers)
+            size = np.linalg.norm(error, axis=-1, keepdims=True)
+            parts.append((error / np.sqrt(1.0 + (size / FAR_PX) ** 2) / MARKER_ERROR_PX).ravel())
         return np.concatenate(parts)
 
-    def _away_px(self, gel: PressedGel, dots: MarkerField) -> Floats:
-        """(dots, 2) predicted less seen, of the dots seen before and now."""
-        assert self._dots is not None  # noqa: S101
-        both = self._dots.found & dots.found
-        return np.asarray((self._projected(gel.surface) - dots.position_px)[both])
+    def _marker_error_px(self, gel: PressedGel, markers: MarkerField) -> Floats:
+        """(n, 2) predicted minus detected positions of markers that both images show, px."""
+        assert self._markers is not None  # noqa: S101
+        both = self._markers.found & markers.found
+        return np.asarray((self._projected(gel.surface) - markers.position_px)[both])
 
     def _projected(self, surface: GelSurface) -> Floats:
+        """(rows, columns, 2) marker positions on a surface, px; empty without markers."""
         if self._rest is None:
             return np.zeros((0, 0, 2))
         return project(self._values, self._rest + displacement_at(surface, self._rest))
 
-    def _dot_rms(self, gel: PressedGel, dots: MarkerField | None) -> float:
-        if dots is None or self._dots is None:
+    def _marker_rms(self, gel: PressedGel, markers: MarkerField | None) -> float:
+        if markers is None or self._markers is None:
             return float("nan")
-        return float(np.sqrt(np.mean(np.sum(self._away_px(gel, dots) ** 2, axis=-1))))
+        return float(np.sqrt(np.mean(np.sum(self._marker_error_px(gel, markers) ** 2, axis=-1))))
 
 
 def displacement_at(surface: GelSurface, rest_mm: Floats) -> Floats:
-    """Displacement (..., 3) mm of the gel at rest places (..., 3) or (..., 2); NaN stays NaN."""
-    moved = (surface.position.astype(np.float64) - surface.rest).reshape(
+    """Return the displacement of the gel at material points.
+
+    Args:
+        surface: deformed gel surface on a regular grid.
+        rest_mm: (..., 3) or (..., 2) positions of the points in the undeformed gel, mm; may be NaN.
+
+    Returns:
+        (..., 3) displacement, mm; NaN where the position is NaN.
+    """
+    motion = (surface.position.astype(np.float64) - surface.rest).reshape(
         surface.rows, surface.columns, 3
     )
     x, y = surface.x_mm.astype(np.float64), surface.y_mm.astype(np.float64)
     known = np.isfinite(rest_mm[..., 0])
     column, row = (np.where(known, rest_mm[..., k], 0.0) for k in range(2))
-    parts = [RectBivariateSpline(y, x, moved[..., k], kx=2, ky=2).ev(row, column) for k in range(3)]
+    parts = [
+        RectBivariateSpline(y, x, motion[..., k], kx=2, ky=2).ev(row, column) for k in range(3)
+    ]
     return np.where(known[..., None], np.stack(parts, axis=-1), np.nan)

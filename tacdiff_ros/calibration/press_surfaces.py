@@ -1,4 +1,4 @@
-"""Surfaces of the gel under a known indenter, for poses that are not known yet."""
+"""Gel surfaces under a known indenter, for presses whose pose is being fitted."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ from tacdiff_ros.mechanics.surface_refinement import refine_surface
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
-SOLVED_MM, DRAWN_MM = 0.28, 0.18  # spacing of the vertices that are solved for, and drawn
+SOLVED_MM, RENDERED_MM = 0.28, 0.18  # vertex spacing of the contact solver, and of surfaces
 ROUNDNESS_POINTS, ROUNDNESS_TURN_RAD = 9, 0.5
-CARRIED_MM, DEEPER_MM = 0.7, 0.5  # of a solved press; farther, another is solved for
-SETTLING = 3  # calls at one pose in which contact settles
+MAX_TRANSLATION_MM = 0.7  # from a solved press, beyond which contact is solved again
+MAX_DEPTH_CHANGE_MM = 0.5
+SETTLING = 3  # maximum calls of the live gel at one pose, until contact converges
 
 
 @dataclass(frozen=True)
 class Press:
-    """A press whose pose an image is to tell.
+    """Press of an indenter with a slide and a twist at the end, to be estimated from an image.
 
     Attributes:
-        x_mm: of the tip at the end.
-        y_mm: of the tip at the end.
-        depth_mm: of the tip.
-        yaw_rad: at the end.
-        slide_mm: (x, y) travel after the press.
-        twist_rad: turn after the press.
+        x_mm: x of the indenter's tip at the end, mm.
+        y_mm: y of the indenter's tip at the end, mm.
+        depth_mm: depth of the tip, mm.
+        yaw_rad: yaw of the indenter at the end, rad.
+        slide_mm: (x, y) translation after the vertical press, mm.
+        twist_rad: rotation about z after the vertical press, rad.
     """
 
     x_mm: float
@@ -46,8 +47,8 @@ class Press:
     twist_rad: float = 0.0
 
     @property
-    def met(self) -> IndenterPose:
-        """Pose after the press, before slide and twist."""
+    def pressed_pose(self) -> IndenterPose:
+        """Pose after the vertical press, before slide and twist."""
         return IndenterPose(
             self.x_mm - self.slide_mm[0],
             self.y_mm - self.slide_mm[1],
@@ -56,37 +57,38 @@ class Press:
         )
 
     @property
-    def end(self) -> IndenterPose:
+    def end_pose(self) -> IndenterPose:
         """Pose at the end."""
         return IndenterPose(self.x_mm, self.y_mm, self.depth_mm, self.yaw_rad)
 
 
 @dataclass(frozen=True)
 class PressedGel:
-    """The gel under a press.
+    """Gel under a press.
 
     Attributes:
-        press: where the indenter ended.
-        surface: there.
-        moved: where it moved on to.
-        solved: the press that contact was solved for, level with this one and near it.
-        state: of the contact there.
+        press: press of the indenter.
+        surface: gel surface at the end of the press.
+        moved_surfaces: gel surfaces after small further motions, one per motion.
+        solved_press: nearby press for which contact was solved; it differs from `press` in
+            position and depth at most.
+        state: contact state of the solved press.
     """
 
     press: Press
     surface: GelSurface
-    moved: tuple[GelSurface, ...] = ()
-    solved: Press | None = None
+    moved_surfaces: tuple[GelSurface, ...] = ()
+    solved_press: Press | None = None
     state: LiveState | None = None
 
     @property
     def flat(self) -> GelSurface:
-        """The untouched gel on the same grid."""
+        """Undeformed gel on the same grid."""
         return self.surface.moved(self.surface.rest)
 
 
 class PressSurfaces:
-    """The live gel under one indenter, asked for single presses."""
+    """Computes gel surfaces under single presses of one indenter, with the live gel."""
 
     def __init__(
         self,
@@ -95,7 +97,14 @@ class PressSurfaces:
         material: GelMaterial | None = None,
         solved_mm: float = SOLVED_MM,
     ) -> None:
-        """Tables of the gel, in about a second."""
+        """Compute the tables of the live gel, which takes about a second.
+
+        Args:
+            model: sensor model with the pad's size and thickness.
+            indenter: indenter of the presses.
+            material: gel material; the default one if None.
+            solved_mm: vertex spacing of the contact solver, mm.
+        """
         width, height = model.gel.width_mm, model.gel.height_mm
         pad = PadGrid(
             width,
@@ -107,66 +116,97 @@ class PressSurfaces:
         self.indenter = indenter
         self._gel = LiveGel(indenter, material, pad)
         self.is_round = _is_round(indenter)
-        self._grid = (math.ceil(height / DRAWN_MM) + 1, math.ceil(width / DRAWN_MM) + 1)
+        self._shape = (math.ceil(height / RENDERED_MM) + 1, math.ceil(width / RENDERED_MM) + 1)
 
     def surface(self, press: Press) -> GelSurface:
-        """The gel at the end of a press.
+        """Return the gel surface at the end of a press.
+
+        Args:
+            press: press of the indenter.
 
         Raises:
             InputError: the press is not on the pad or too deep.
         """
-        return self.around(press, []).surface
+        return self.solve(press, []).surface
 
-    def around(self, press: Press, moves: list[IndenterPose]) -> PressedGel:
-        """The gel at the end of a press, and after it moved on from there a little.
+    def solve(self, press: Press, moves: list[IndenterPose]) -> PressedGel:
+        """Solve contact at the end of a press, and after small further motions.
 
         Args:
-            press: where the indenter ends.
-            moves: (x, y, depth, yaw) that it moves on from there.
+            press: press of the indenter.
+            moves: small motions (x, y, depth, yaw) of the indenter, each from the press's end.
+
+        Raises:
+            InputError: the press is not on the pad or too deep.
         """
         self._gel.reset()
-        self._gel.follow(press.met)
-        return self._settled(press, press, moves)
+        self._gel.follow(press.pressed_pose)
+        return self._solve_from_here(press, press, moves)
 
-    def near(self, known: PressedGel, press: Press, moves: list[IndenterPose]) -> PressedGel:
-        """Like `around`, from a press nearby: deeper or less deep there, then carried over.
+    def solve_near(self, known: PressedGel, press: Press, moves: list[IndenterPose]) -> PressedGel:
+        """Like `solve`, but faster, from the solution of a press nearby.
 
-        The same touch elsewhere on the pad looks the same but for the pad's borders, and costs
-        no solution. A press that slides or turns otherwise, or is too far, is solved for anew.
+        The depth is changed at the known position, and the surface is then translated: this
+        neglects only the change of the distance to the pad's borders. A press with another slide,
+        yaw or twist, or one that is too far away, is solved from scratch.
+
+        Args:
+            known: solution of a press nearby.
+            press: press of the indenter.
+            moves: small motions of the indenter, as for `solve`.
+
+        Raises:
+            InputError: the press is not on the pad or too deep.
         """
-        solved = known.solved
-        if solved is None or not _is_level(solved, press):
-            return self.around(press, moves)
-        self._gel.come_back(known.state)
-        there = replace(solved, depth_mm=press.depth_mm)
-        return self._settled(there, press, moves)
+        solved = known.solved_press
+        if solved is None or not _is_near(solved, press):
+            return self.solve(press, moves)
+        self._gel.restore(known.state)
+        deeper = replace(solved, depth_mm=press.depth_mm)
+        return self._solve_from_here(deeper, press, moves)
 
-    def _settled(self, solved: Press, press: Press, moves: list[IndenterPose]) -> PressedGel:
-        """Solve for a press from where the gel is, and carry it over to one level with it."""
+    def _solve_from_here(
+        self, solved: Press, press: Press, moves: list[IndenterPose]
+    ) -> PressedGel:
+        """Solve contact for one press from the gel's present state, and translate it to another.
+
+        Args:
+            solved: press for which contact is solved.
+            press: press to return, which differs from the solved one in its position at most.
+            moves: small motions of the indenter, each from the press's end.
+        """
         gel = self._gel
         for _ in range(SETTLING):
-            answer = gel.follow(solved.end)
-            if answer.converged:
+            result = gel.follow(solved.end_pose)
+            if result.converged:
                 break
-        end, answers = gel.state, [answer]
+        end, results = gel.state, [result]
         for move in moves:
-            gel.come_back(end)
-            answers.append(gel.follow(_sum(solved.end, move)))
-        away = (press.x_mm - solved.x_mm, press.y_mm - solved.y_mm)
-        surface, *moved = [self._drawn(answer, away) for answer in answers]
-        return PressedGel(press, surface, tuple(moved), solved, end)
+            gel.restore(end)
+            results.append(gel.follow(_sum(solved.end_pose, move)))
+        translation = (press.x_mm - solved.x_mm, press.y_mm - solved.y_mm)
+        surface, *moved = [self._refined(result, translation) for result in results]
+        return PressedGel(
+            press=press,
+            surface=surface,
+            moved_surfaces=tuple(moved),
+            solved_press=solved,
+            state=end,
+        )
 
-    def _drawn(self, answer: LiveResult, away_mm: tuple[float, float]) -> GelSurface:
-        coarse = answer.surface()
-        surface = refine_surface(coarse, *self._grid)
-        return surface if away_mm == (0.0, 0.0) else shifted(surface, *away_mm)
+    def _refined(self, result: LiveResult, translation_mm: tuple[float, float]) -> GelSurface:
+        """Surface of a solution on the finer grid, translated."""
+        coarse = result.surface()
+        surface = refine_surface(coarse, *self._shape)
+        return surface if translation_mm == (0.0, 0.0) else shifted(surface, *translation_mm)
 
 
-def _is_level(solved: Press, press: Press) -> bool:
-    """Whether a press differs from a solved one by place and depth only, and by little."""
-    away = math.hypot(press.x_mm - solved.x_mm, press.y_mm - solved.y_mm)
+def _is_near(solved: Press, press: Press) -> bool:
+    """Whether a press differs from a solved one in position and depth only, and by little."""
+    distance = math.hypot(press.x_mm - solved.x_mm, press.y_mm - solved.y_mm)
     same = replace(press, x_mm=solved.x_mm, y_mm=solved.y_mm, depth_mm=solved.depth_mm) == solved
-    return same and away < CARRIED_MM and abs(press.depth_mm - solved.depth_mm) < DEEPER_MM
+    depth_change = abs(press.depth_mm - solved.depth_mm)
+    return same and distance < MAX_TRANSLATION_MM and depth_change < MAX_DEPTH_CHANGE_MM
 
 
 def _sum(pose: IndenterPose, move: IndenterPose) -> IndenterPose:
@@ -179,24 +219,30 @@ def _sum(pose: IndenterPose, move: IndenterPose) -> IndenterPose:
 
 
 def _is_round(indenter: Indenter) -> bool:
-    """Whether a turn about its axis changes nothing."""
+    """Whether the indenter is rotationally symmetric about z."""
     low, high = indenter.bounds
     grid = [np.linspace(a, b, ROUNDNESS_POINTS) for a, b in zip(low, high, strict=True)]
     points = np.stack(np.meshgrid(*grid), axis=-1).reshape(-1, 3)
     cosine, sine = math.cos(ROUNDNESS_TURN_RAD), math.sin(ROUNDNESS_TURN_RAD)
-    turned = points @ np.array([[cosine, sine, 0.0], [-sine, cosine, 0.0], [0.0, 0.0, 1.0]])
-    return bool(np.abs(indenter.distance(points) - indenter.distance(turned)).max() < 1e-3)
+    rotated = points @ np.array([[cosine, sine, 0.0], [-sine, cosine, 0.0], [0.0, 0.0, 1.0]])
+    return bool(np.abs(indenter.distance(points) - indenter.distance(rotated)).max() < 1e-3)
 
 
 def shifted(surface: GelSurface, x_mm: float, y_mm: float) -> GelSurface:
-    """The surface under the same touch a little farther along x and y, the pad's borders aside."""
+    """Return the surface under the same contact, translated; the pad's borders are neglected.
+
+    Args:
+        surface: deformed gel surface on a regular grid.
+        x_mm: translation of the contact along x, mm.
+        y_mm: translation of the contact along y, mm.
+    """
     shape = (surface.rows, surface.columns, 3)
-    moved = (surface.position.astype(np.float64) - surface.rest).reshape(shape)
-    columns = float(surface.x_mm[1] - surface.x_mm[0])
-    rows = float(surface.y_mm[1] - surface.y_mm[0])
-    offset = (y_mm / rows, x_mm / columns)
+    motion = (surface.position.astype(np.float64) - surface.rest).reshape(shape)
+    column_mm = float(surface.x_mm[1] - surface.x_mm[0])
+    row_mm = float(surface.y_mm[1] - surface.y_mm[0])
+    offset = (y_mm / row_mm, x_mm / column_mm)
     parts = (
-        ndimage.shift(part, offset, order=3, mode="nearest") for part in moved.T.swapaxes(1, 2)
+        ndimage.shift(part, offset, order=3, mode="nearest") for part in motion.T.swapaxes(1, 2)
     )
-    there = np.stack(list(parts), axis=-1)
-    return surface.moved(surface.rest + there.reshape(-1, 3), may_overhang=True)
+    translated = np.stack(list(parts), axis=-1)
+    return surface.moved(surface.rest + translated.reshape(-1, 3), may_overhang=True)

@@ -1,12 +1,13 @@
-"""Camera, dot size and each dot's own place from a rendered mask of the dots (paper, equation 3).
+"""Camera, marker diameter and marker offsets from a rendered marker mask (paper, equation 3).
 
-The mask is rendered through the layers: every pixel near a dot is traced back to the gel, and the
-dot covers it by the smooth rim of its print. It is compared with how dark the image is there.
-Gauss-Newton steps solve for all at once; what belongs to one dot alone (its place and contrast) is
-eliminated dot by dot. Printed dots are up to some hundredths of a millimetre off their lattice (as
-much as the first fit showed) and differ in size, so that single dots do not tilt the camera.
+The mask is rendered through the layers: every pixel near a marker is traced back to the gel, where
+the marker covers it with a smooth rim. The mask is compared with the darkness of the image there.
+Gauss-Newton steps solve for all parameters at once; the parameters of a single marker (position,
+diameter and contrast) are eliminated marker by marker. Printed markers are up to some hundredths of
+a millimetre off their lattice (the residual of the first fit is the prior) and differ in size, so
+single markers do not tilt the camera.
 
-Limits: dots are round here; the start must be within a dot's radius of the image.
+Limits: markers are round here; the start must be within a marker's radius of the image.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.calibration.camera_pose import CameraFit, CameraFreedom, CameraPriors
+from tacdiff_ros.calibration.camera_pose import CameraFit, CameraPriors, CameraVector
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.markers.blobs import darkness_map
 from tacdiff_ros.markers.marker_field import MarkerField
@@ -26,13 +27,13 @@ from tacdiff_ros.sensor.parameters import Values, with_parameter_values
 from tacdiff_ros.sensor.sensor_model import Markers
 
 MAX_STEPS = 15
-WINDOW = 0.40  # of the pitch, half the side of what is looked at around a dot
-SIZE_MM = 0.05  # how much the diameters of printed dots differ
-DARKNESS_NOISE = 0.03  # of the ink, its texture and fringes included
-FIRST_DAMPING = 1e-9  # small: place and tilt of the camera trade off along a narrow valley
-MIN_GAIN = 1e-5  # of the cost, below which the iteration ends
-SHAPE_PRIOR = (0.2, 0.15)  # mm, of diameter and rim around where they start
-RIM_PX = 4.0  # of a sharp dot in an image that was smoothed to be measured
+WINDOW = 0.40  # half side of the window around a marker, as a fraction of the pitch
+SIZE_MM = 0.05  # standard deviation of the diameters of printed markers
+DARKNESS_NOISE = 0.03  # of full ink, including the ink's texture and fringes
+FIRST_DAMPING = 1e-9  # small: position and tilt of the camera trade off along a narrow valley
+MIN_GAIN = 1e-5  # relative decrease of the cost below which the iteration ends
+SHAPE_PRIOR = (0.2, 0.15)  # mm, standard deviations of diameter and rim around their start
+RIM_PX = 4.0  # rim of a sharp marker in the smoothed darkness map
 DIFFERENCE = 1e-7
 BROKEN_PX = 0.3
 PRINT_RANGE_MM = (0.002, 0.05)
@@ -42,22 +43,24 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class MaskFit:
-    """Camera and dots of one sensor unit.
+    """Camera and markers of a sensor instance.
 
     Attributes:
-        camera: fit with the mask's camera; its residual is of the lattice, without the dots' own
-            offsets.
-        offset_mm: (rows, columns, 2) of each dot from the lattice; 0 where it was not used.
-        residual_px: (rows, columns, 2) projected less detected, with the offsets; NaN where not
-            used.
-        rms_px: root of the mean squared distance of sound dots, with the offsets.
-        broken: (rows, columns) bool, dots that look different enough from a round one that
-            detection and mask put them at different places; the mask's counts.
-        diameter_mm: of the dots.
-        rim_mm: width of their rim as the image shows it, blur included.
-        size_mm: (rows, columns) own diameter of each dot less that of all; 0 where not used.
-        mask_error: root of the mean squared difference of rendered and seen mask, of full ink.
-        steps: Gauss-Newton steps.
+        camera: fit of the camera; its residual is that of the lattice, without marker offsets.
+        offset_mm: (rows, columns, 2) offset of each marker from the lattice, mm; 0 for markers that
+            were not used.
+        residual_px: (rows, columns, 2) projected minus detected position with the offsets, px; NaN
+            for markers that were not used.
+        rms_px: root mean square distance of unbroken markers with the offsets, px.
+        broken: (rows, columns) bool, markers whose detected and fitted positions differ because
+            they are not round; the fitted position is the valid one.
+        diameter_mm: common diameter of the markers, mm.
+        rim_mm: width of the markers' rim in the image, including blur, mm.
+        size_mm: (rows, columns) diameter of each marker minus the common one, mm; 0 for markers
+            that were not used.
+        mask_error: root mean square difference of rendered and measured mask, as a fraction of
+            full ink.
+        steps: number of Gauss-Newton steps.
     """
 
     camera: CameraFit
@@ -75,90 +78,100 @@ class MaskFit:
 def refine_by_mask(
     fit: CameraFit,
     image: NDArray[np.uint8],
-    dots: MarkerField,
+    markers: MarkerField,
     priors: CameraPriors | None = None,
 ) -> MaskFit:
-    """Refine a camera that was fitted to dots.
+    """Refine a camera that was fitted to detected markers.
 
     Args:
-        fit: from `fit_camera`, with glass.
-        image: (H, W, 3) uint8 of the untouched gel.
-        dots: that were detected in it.
-        priors: of the lens, as for `fit_camera`.
+        fit: result of `fit_camera`, with glass.
+        image: (H, W, 3) uint8 RGB reference image.
+        markers: markers detected in the image.
+        priors: prior standard deviations of the lens, as for `fit_camera`.
 
     Raises:
-        InputError: the mask cannot be brought to the image.
+        InputError: the sensor model has no markers.
     """
-    markers = fit.model.markers
-    if markers is None:
+    pattern = fit.model.markers
+    if pattern is None:
         raise InputError("the sensor file has no markers: there is no mask to fit")
-    problem = _Problem.of(fit, markers, image, dots, priors or CameraPriors())
+    problem = _Problem.around(fit, pattern, image, markers, priors or CameraPriors())
     vector, local, steps = problem.solve()
-    return problem.result(fit, vector, local, dots.position_px, steps)
+    return problem.result(fit, vector, local, markers.position_px, steps)
 
 
 @dataclass(frozen=True)
 class _Problem:
-    """What is fitted: K dots of P pixels each."""
+    """Least-squares problem of K markers with P pixels each.
 
-    freedom: CameraFreedom
-    markers: Markers
+    The common vector has the camera's parameters, the diameter and the rim width, both mm. The
+    local parameters (K, 4) are the offset x and y, the own diameter minus the common one, all mm,
+    and the contrast.
+
+    Attributes:
+        camera: parametrisation of the camera.
+        pattern: marker pattern of the sensor model.
+        used: (rows, columns) bool, the K markers to fit.
+        pixels: (K, P, 2) pixel positions, px.
+        dark: (K, P) measured darkness.
+        lattice: (K, 2) lattice positions, mm.
+        start: initial common vector.
+        prior: prior standard deviations of the common vector.
+        local_prior: (3,) prior standard deviations of offset x, y and own diameter, mm.
+    """
+
+    camera: CameraVector
+    pattern: Markers
     used: NDArray[np.bool_]
-    pixels: Floats  # (K, P, 2)
-    dark: Floats  # (K, P)
-    lattice: Floats  # (K, 2)
+    pixels: Floats
+    dark: Floats
+    lattice: Floats
     start: Floats
     prior: Floats
-    own_prior: Floats  # of x and y offset and size
+    local_prior: Floats
 
     @classmethod
-    def of(
+    def around(
         cls,
         fit: CameraFit,
-        markers: Markers,
+        pattern: Markers,
         image: NDArray[np.uint8],
-        dots: MarkerField,
+        markers: MarkerField,
         priors: CameraPriors,
     ) -> _Problem:
-        freedom = CameraFreedom.of(fit.model, priors)
-        pitch_px = markers.pitch_mm[0] / fit.model.mm_per_px
-        half = int(WINDOW * pitch_px)
-        span = np.arange(-half, half + 1)
-        window = np.stack(np.meshgrid(span, span), axis=-1).reshape(-1, 2)
-        height, width = image.shape[:2]
-        corner = np.rint(np.where(fit.used[..., None], dots.position_px, 0.0)).astype(int)
-        room = np.array([width, height]) - 1 - half
-        used = fit.used & ((corner >= half) & (corner <= room)).all(axis=-1)
-        pixels = corner[used][:, None] + window
+        """Problem that starts at a fitted camera; the arguments are those of `refine_by_mask`."""
+        camera = CameraVector.around(fit.model, priors)
+        mm_per_px = fit.model.mm_per_px
+        pitch_px = pattern.pitch_mm[0] / mm_per_px
+        used, pixels = _pixel_windows(image.shape, fit.used, markers, int(WINDOW * pitch_px))
         darkness = darkness_map(image, pitch_px)
         pose = np.concatenate(
             [fit.model.camera.position_mm, np.radians(fit.model.camera.rotation_deg)]
         )
-        lens = np.zeros(len(freedom.prior) - 6)
-        mm_per_px = fit.model.mm_per_px
+        lens = np.zeros(len(camera.prior) - 6)
         print_mm = float(np.clip(fit.rms_px * mm_per_px / np.sqrt(2.0), *PRINT_RANGE_MM))
-        diameter_mm = float(np.median(dots.diameter_px[used])) * mm_per_px
-        shape = [diameter_mm, np.hypot(markers.edge_mm, RIM_PX * mm_per_px)]
+        diameter_mm = float(np.median(markers.diameter_px[used])) * mm_per_px
+        shape = [diameter_mm, np.hypot(pattern.edge_mm, RIM_PX * mm_per_px)]
         return cls(
-            freedom,
-            markers,
-            used,
-            pixels.astype(np.float64),
-            darkness[pixels[..., 1], pixels[..., 0]].astype(np.float64),
-            lattice_positions_mm(markers)[used][:, :2],
-            np.concatenate([pose, lens, shape]),
-            np.concatenate([freedom.prior, SHAPE_PRIOR]),
-            np.array([print_mm, print_mm, SIZE_MM]),
+            camera=camera,
+            pattern=pattern,
+            used=used,
+            pixels=pixels.astype(np.float64),
+            dark=darkness[pixels[..., 1], pixels[..., 0]].astype(np.float64),
+            lattice=lattice_positions_mm(pattern)[used][:, :2],
+            start=np.concatenate([pose, lens, shape]),
+            prior=np.concatenate([camera.prior, SHAPE_PRIOR]),
+            local_prior=np.array([print_mm, print_mm, SIZE_MM]),
         )
 
     def solve(self) -> tuple[Floats, Floats, int]:
-        """Parameters of all dots, (K, 4) offset, size and contrast of each, and steps taken."""
+        """Common vector, (K, 4) local parameters, and the number of steps."""
         vector, local = self.start.copy(), np.zeros((len(self.dark), 4))
         local[:, 3] = np.percentile(self.dark, 90.0, axis=1)
         damping, cost = FIRST_DAMPING, self._cost(vector, local)
         for step in range(1, MAX_STEPS + 1):
-            move, local_move = self._move(vector, local, damping)
-            trial, local_trial = vector + move, local + local_move
+            change, local_change = self._step(vector, local, damping)
+            trial, local_trial = vector + change, local + local_change
             before, after = cost, self._cost(trial, local_trial)
             damping = damping / 10.0 if after < before else 100.0 * damping
             if after < before:
@@ -168,102 +181,144 @@ class _Problem:
         return vector, local, MAX_STEPS
 
     def values(self, vector: Floats) -> Values:
-        return self.freedom.values(vector[:-2], glass=True)
+        """Parameters of the sensor by name, from the common vector."""
+        return self.camera.values(vector[:-2], glass=True)
 
     def _mask(self, vector: Floats, local: Floats) -> Floats:
-        """(K, P) share of ink at the pixels."""
-        rise = -0.5 * self.markers.height_mm
-        place = unproject(self.values(vector), self.pixels, rise)[..., :2]
-        away = place - (self.lattice + local[:, :2])[:, None]
+        """(K, P) fraction of ink at the pixels."""
+        rise = -0.5 * self.pattern.height_mm
+        position = unproject(self.values(vector), self.pixels, rise)[..., :2]
+        from_centre = position - (self.lattice + local[:, :2])[:, None]
         radius = 0.5 * (vector[-2] + local[:, 2:3])
-        outside = np.hypot(away[..., 0], away[..., 1]) - radius
+        outside = np.hypot(from_centre[..., 0], from_centre[..., 1]) - radius
         t = np.clip(0.5 - outside / max(float(vector[-1]), 1e-3), 0.0, 1.0)
         return np.asarray(t * t * (3.0 - 2.0 * t))
 
     def _residual(self, vector: Floats, local: Floats) -> Floats:
+        """(K, P) rendered minus measured darkness, in units of the noise."""
         mask = self._mask(vector, local)
         return np.asarray((local[:, 3:] * mask - self.dark) / DARKNESS_NOISE)
 
     def _cost(self, vector: Floats, local: Floats) -> float:
-        away = np.append(
-            (vector - self._centre())[6:] / self.prior[6:], local[:, :3] / self.own_prior
+        prior = np.append(
+            (vector - self._prior_centre())[6:] / self.prior[6:], local[:, :3] / self.local_prior
         )
-        return float(np.sum(self._residual(vector, local) ** 2) + away @ away)
+        return float(np.sum(self._residual(vector, local) ** 2) + prior @ prior)
 
-    def _centre(self) -> Floats:
-        """Where the priors are."""
+    def _prior_centre(self) -> Floats:
+        """Common vector at the centre of the priors; the pose has no prior."""
         centre = np.zeros(len(self.start))
         centre[-2:] = self.start[-2:]
         return centre
 
-    def _move(self, vector: Floats, local: Floats, damping: float) -> tuple[Floats, Floats]:
-        """A damped Gauss-Newton step, with the dots' own values eliminated."""
-        here = self._residual(vector, local)
-        slopes = [self._slope(vector, local, here, unit) for unit in np.eye(len(vector))]
-        common = np.stack(slopes, axis=-1)  # (K, P, n)
-        own = self._own_slopes(vector, local)  # (K, P, 4)
+    def _step(self, vector: Floats, local: Floats, damping: float) -> tuple[Floats, Floats]:
+        """Damped Gauss-Newton step, with the local parameters eliminated (Schur complement).
+
+        Returns:
+            Changes of the common vector and of the (K, 4) local parameters.
+        """
+        residual = self._residual(vector, local)
+        columns = [self._derivative(vector, local, residual, axis) for axis in np.eye(len(vector))]
+        common = np.stack(columns, axis=-1)  # (K, P, n)
+        own = self._local_jacobian(vector, local)  # (K, P, 4)
         inner = np.einsum("kpi,kpj->kij", own, own)
-        inner[:, range(3), range(3)] += self.own_prior**-2.0
+        inner[:, range(3), range(3)] += self.local_prior**-2.0
         inner[:, range(4), range(4)] *= 1.0 + damping
         mixed = np.einsum("kpi,kpn->kin", own, common)
-        pull = np.einsum("kpi,kp->ki", own, here)
-        pull[:, :3] += local[:, :3] / self.own_prior**2
+        local_gradient = np.einsum("kpi,kp->ki", own, residual)
+        local_gradient[:, :3] += local[:, :3] / self.local_prior**2
         weight = np.where(np.isfinite(self.prior), self.prior**-2.0, 0.0)
         curvature = np.einsum("kpn,kpm->nm", common, common) + np.diag(weight)
-        slope = np.einsum("kpn,kp->n", common, here) + weight * (vector - self._centre())
-        solved = np.linalg.solve(inner, np.concatenate([mixed, pull[..., None]], axis=-1))
+        gradient = np.einsum("kpn,kp->n", common, residual)
+        gradient = gradient + weight * (vector - self._prior_centre())
+        solved = np.linalg.solve(inner, np.concatenate([mixed, local_gradient[..., None]], axis=-1))
         curvature -= np.einsum("kin,kim->nm", mixed, solved[..., :-1])
-        slope -= np.einsum("kin,ki->n", mixed, solved[..., -1])
+        gradient -= np.einsum("kin,ki->n", mixed, solved[..., -1])
         normal = curvature + damping * np.diag(np.diag(curvature))
-        move = -np.linalg.solve(normal, slope)
-        return move, -solved[..., -1] - solved[..., :-1] @ move
+        change = -np.linalg.solve(normal, gradient)
+        return change, -solved[..., -1] - solved[..., :-1] @ change
 
-    def _slope(self, vector: Floats, local: Floats, here: Floats, unit: Floats) -> Floats:
-        return (self._residual(vector + DIFFERENCE * unit, local) - here) / DIFFERENCE
+    def _derivative(self, vector: Floats, local: Floats, residual: Floats, axis: Floats) -> Floats:
+        """(K, P) derivative of the residual along an axis of the common vector."""
+        return (self._residual(vector + DIFFERENCE * axis, local) - residual) / DIFFERENCE
 
-    def _own_slopes(self, vector: Floats, local: Floats) -> Floats:
+    def _local_jacobian(self, vector: Floats, local: Floats) -> Floats:
+        """(K, P, 4) derivatives of the residual by the local parameters."""
         mask = self._mask(vector, local)
         columns = []
-        for shift in np.eye(4)[:3] * DIFFERENCE:
-            moved = self._mask(vector, local + shift)
-            columns.append(local[:, 3:] * (moved - mask) / DIFFERENCE)
+        for step in np.eye(4)[:3] * DIFFERENCE:
+            perturbed = self._mask(vector, local + step)
+            columns.append(local[:, 3:] * (perturbed - mask) / DIFFERENCE)
         return np.stack([*columns, mask], axis=-1) / DARKNESS_NOISE
 
     def result(
-        self, fit: CameraFit, vector: Floats, local: Floats, seen_px: Floats, steps: int
+        self, fit: CameraFit, vector: Floats, local: Floats, detected_px: Floats, steps: int
     ) -> MaskFit:
+        """The fit, from the solution.
+
+        Args:
+            fit: fit of the camera before.
+            vector: common vector.
+            local: (K, 4) local parameters.
+            detected_px: (rows, columns, 2) detected marker positions, px.
+            steps: number of Gauss-Newton steps.
+        """
         values = self.values(vector)
-        everywhere = lattice_positions_mm(self.markers)
-        on_lattice = project(values, everywhere) - seen_px
+        lattice = lattice_positions_mm(self.pattern)
+        on_lattice = project(values, lattice) - detected_px
         offset = np.zeros((*self.used.shape, 2))
         offset[self.used] = local[:, :2]
         size = np.zeros(self.used.shape)
         size[self.used] = local[:, 2]
-        moved = everywhere.copy()
-        moved[..., :2] += offset
-        residual = np.where(self.used[..., None], project(values, moved) - seen_px, np.nan)
+        positions = lattice.copy()
+        positions[..., :2] += offset
+        residual = np.where(self.used[..., None], project(values, positions) - detected_px, np.nan)
         broken = np.linalg.norm(residual, axis=-1) > BROKEN_PX
         lattice_residual = np.where(fit.used[..., None], on_lattice, np.nan)
-        kept = {name: values[name] for name in self.freedom.names}
+        fitted = {name: values[name] for name in self.camera.names}
         error = self._residual(vector, local) * DARKNESS_NOISE / local[:, 3:]
         camera = replace(
             fit,
-            model=with_parameter_values(fit.model, kept),
+            model=with_parameter_values(fit.model, fitted),
             residual_px=lattice_residual,
             rms_px=_rms(lattice_residual),
         )
         return MaskFit(
-            camera,
-            offset,
-            residual,
-            _rms(residual[~broken]),
-            broken,
-            float(vector[-2]),
-            float(vector[-1]),
-            size,
-            float(np.sqrt(np.mean(error**2))),
-            steps,
+            camera=camera,
+            offset_mm=offset,
+            residual_px=residual,
+            rms_px=_rms(residual[~broken]),
+            broken=broken,
+            diameter_mm=float(vector[-2]),
+            rim_mm=float(vector[-1]),
+            size_mm=size,
+            mask_error=float(np.sqrt(np.mean(error**2))),
+            steps=steps,
         )
+
+
+def _pixel_windows(
+    shape: tuple[int, ...], used: NDArray[np.bool_], markers: MarkerField, half: int
+) -> tuple[NDArray[np.bool_], NDArray[np.int_]]:
+    """Square windows around markers.
+
+    Args:
+        shape: (H, W, ...) of the image, px.
+        used: (rows, columns) bool, candidate markers.
+        markers: markers with their positions.
+        half: half side of a window, px.
+
+    Returns:
+        (rows, columns) bool, the K candidates whose windows are inside the image, and (K, P, 2)
+        pixels (x, y) of their windows.
+    """
+    span = np.arange(-half, half + 1)
+    window = np.stack(np.meshgrid(span, span), axis=-1).reshape(-1, 2)
+    height, width = shape[:2]
+    centre = np.rint(np.where(used[..., None], markers.position_px, 0.0)).astype(int)
+    last = np.array([width, height]) - 1 - half
+    inside = used & ((centre >= half) & (centre <= last)).all(axis=-1)
+    return inside, centre[inside][:, None] + window
 
 
 def _rms(residual: Floats) -> float:

@@ -1,10 +1,10 @@
-"""The camera once more, from where the whole model sees the dots.
+"""Camera fitted again, to the marker positions of the fitted marker texture.
 
-Raised dots throw coloured shadows, which draw the dots' dark blobs and masks to one side by up to
-a third of a pixel. The dots' texture is fitted with those shadows, so that its dots are where they
-are; what their offsets from the lattice have in common is the camera's, not the print's.
+Raised markers cast coloured shadows, which shift the markers' dark blobs and masks by up to a third
+of a pixel. The marker texture is fitted with those shadows, so its marker positions are unbiased;
+the common part of their offsets from the lattice belongs to the camera, not to the print.
 
-Limits: lights and flat field are kept as they were fitted with the camera before.
+Limits: lights and flat field stay as they were fitted with the earlier camera.
 """
 
 from __future__ import annotations
@@ -22,34 +22,35 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 LENS = ("camera.focal_px", "camera.distortion", "markers.pitch_mm")
 
 
-def settled_camera(
+def refit_camera(
     model: SensorModel,
     before: SensorModel,
     used: NDArray[np.bool_],
     priors: CameraPriors | None = None,
 ) -> tuple[SensorModel, CameraFit]:
-    """Give the camera what the dots' offsets have in common; the image stays the same.
+    """Transfer the common part of the markers' offsets to the camera; the image stays the same.
 
     Args:
-        model: with fitted dots.
-        before: the file that the priors are around.
-        used: (rows, columns) bool, dots that were fitted; others go to their lattice points.
-        priors: of the lens.
+        model: sensor model with fitted marker texture.
+        before: sensor model with the lens around which the priors are centred.
+        used: (rows, columns) bool, markers that were fitted; others are set to their lattice
+            positions.
+        priors: prior standard deviations of the lens.
 
     Returns:
-        The sensor with camera and offsets changed, and the camera's fit.
+        The sensor model with new camera and marker offsets, and the fit of the camera.
 
     Raises:
-        InputError: as `fit_camera`.
+        InputError: see `fit_camera`.
     """
-    seen = project(parameter_values(model), marker_positions_mm(model))
+    measured = project(parameter_values(model), marker_positions_mm(model))
     markers = model.markers
     assert markers is not None  # noqa: S101
     diameter = np.full(used.shape, markers.diameter_mm / model.mm_per_px)
     lens = {name: parameter_values(before)[name] for name in LENS}
     start = with_parameter_values(model, lens)
-    fit = fit_camera(start, MarkerField.where(used, seen, diameter), priors)
+    fit = fit_camera(start, MarkerField.where(used, measured, diameter), priors)
     lattice = lattice_positions_mm(fit.model.markers or markers)
-    place = unproject(parameter_values(fit.model), seen, lattice[..., 2])
-    offset = np.where(used[..., None], (place - lattice)[..., :2], 0.0)
+    position = unproject(parameter_values(fit.model), measured, lattice[..., 2])
+    offset = np.where(used[..., None], (position - lattice)[..., :2], 0.0)
     return with_parameter_values(fit.model, {"markers.offset_mm": offset.reshape(-1, 2)}), fit

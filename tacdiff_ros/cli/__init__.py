@@ -8,7 +8,7 @@ from tacdiff_ros.shortages import shortage
 
 
 def main() -> int:
-    """Entry point: 0, or 2 with one clear line on bad input."""
+    """Run the `tacdiff` command and return its exit code: 0, or 2 with one line on bad input."""
     try:
         from tacdiff_ros.machine.process_setup import prepare_process
 
@@ -17,7 +17,7 @@ def main() -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except Exception as error:  # modules that find no memory or no file descriptors
+    except Exception as error:  # imports fail without memory or file descriptors
         line = shortage(error)
         if line is None:
             raise

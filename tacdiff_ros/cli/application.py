@@ -1,4 +1,4 @@
-"""All commands of `tacdiff`, and how their errors reach a person."""
+"""All commands of `tacdiff`, and the conversion of errors to one line and an exit code."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from tacdiff_ros.cli.sbom import sbom
 from tacdiff_ros.cli.simulate import simulate
 from tacdiff_ros.cli.train import train
 from tacdiff_ros.cli.translate import translate
-from tacdiff_ros.cli.virtual_sensors import units, virtual_sensors
+from tacdiff_ros.cli.virtual_sensors import deprecated_virtual_sensors, virtual_sensors
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.shortages import shortage
 
-# Click's, which recent versions of typer carry inside and older ones import.
+# Click's UsageError, which recent versions of typer bundle and older ones import.
 USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
 
 application = typer.Typer(
@@ -48,7 +48,7 @@ application.command()(simulate)
 application.command()(train)
 application.command()(translate)
 application.command()(virtual_sensors)
-application.command(hidden=True)(units)
+application.command("units", hidden=True)(deprecated_virtual_sensors)
 application.add_typer(dataset, name="dataset")
 
 
@@ -58,12 +58,19 @@ def _keep_command_names() -> None:
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Run a command line; bad input gives one line on stderr and exit code 2."""
+    """Run a command line; bad input prints one line to stderr and returns exit code 2.
+
+    Args:
+        arguments: command line arguments; None for those of this process.
+
+    Returns:
+        Exit code.
+    """
     with watch_interrupts() as interrupts:
         try:
             code = _run(arguments)
         except Exception:
-            if not interrupts.came:  # else some library made it of the interrupt
+            if not interrupts.received:  # else a library has converted the interrupt
                 raise
             code = EXIT_CODE
         except KeyboardInterrupt:
@@ -74,16 +81,19 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str] | None) -> int:
+    """Run a command line and convert its errors to a line on stderr and an exit code."""
     try:
         _check_text(sys.argv[1:] if arguments is None else arguments)
         code = application(args=arguments, standalone_mode=False)
         sys.stdout.flush()
     except InputError as error:
-        return _refuse(str(error))
-    except typer.Exit as ending:
-        return ending.exit_code
+        return _report_error(str(error))
+    except typer.Exit as exit_request:
+        return exit_request.exit_code
     except USAGE_ERROR as error:
-        return _refuse(f"{error.format_message().rstrip('.')}: see `{_page(error)} --help`.")
+        return _report_error(
+            f"{error.format_message().rstrip('.')}: see `{_failed_command(error)} --help`."
+        )
     except typer.Abort:
         return EXIT_CODE
     except BrokenPipeError:  # `tacdiff markers video.avi | head`
@@ -93,12 +103,12 @@ def _run(arguments: list[str] | None) -> int:
         line = shortage(error)
         if line is None:
             raise
-        return _refuse(line)
+        return _report_error(line)
     return code if isinstance(code, int) else 0
 
 
-def _page(error: Exception) -> str:
-    """The command whose help explains a wrong call."""
+def _failed_command(error: Exception) -> str:
+    """Return the command, such as "tacdiff dataset info", that raised a usage error."""
     names: list[str] = []
     context = getattr(error, "ctx", None)
     while context is not None and context.parent is not None:
@@ -108,27 +118,27 @@ def _page(error: Exception) -> str:
 
 
 def _check_text(arguments: list[str]) -> None:
-    """Refuse names that are no UTF-8 text: OpenCV and Mitsuba take no others.
+    """Check that all arguments are UTF-8 text, as OpenCV and Mitsuba require of file names.
 
     Raises:
-        InputError: a file is named in another encoding, as old Windows archives leave them.
+        InputError: a file name has another encoding, such as one from an old Windows archive.
     """
     for argument in arguments:
         try:
             argument.encode("utf-8")
         except UnicodeEncodeError as error:
             text = os.fsencode(argument).decode("utf-8", "replace")
-            raise InputError(f"{text} is no UTF-8 text: rename the file or folder") from error
+            raise InputError(f"{text} is not UTF-8 text: rename the file or folder") from error
 
 
-def _refuse(message: str) -> int:
-    _drop_unprinted()
+def _report_error(message: str) -> int:
+    _discard_unwritten_output()
     print("error: " + " ".join(message.split()), file=sys.stderr)
     return 2
 
 
-def _drop_unprinted() -> None:
-    """Forget what stdout does not take, or Python would report it again at its end."""
+def _discard_unwritten_output() -> None:
+    """Discard buffered output that stdout does not accept: Python would report it again at exit."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -1,4 +1,4 @@
-"""`tacdiff benchmark`: a recording beside its simulation, with a report."""
+"""`tacdiff benchmark`: replays a recording in simulation and reports the agreement."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tacdiff_ros.mechanics.material import GelMaterial
     from tacdiff_ros.replay.replay import PoseOffset, ReplayResult
     from tacdiff_ros.replay.replay_frames import Recording
-    from tacdiff_ros.twin.live_twin import Drawing
+    from tacdiff_ros.twin.live_twin import SurfaceRenderer
 
 FILES = ("report.html", "metrics.json", "frames.csv", "timing.json")
 MAX_OFFSET_MM = 10.0
@@ -45,33 +45,39 @@ def benchmark(
         Path | None, typer.Option(help="sensor file; default: config/sensors/gelsight_mini.yaml")
     ] = None,
     indenter: Annotated[
-        str | None, typer.Option(help="spec; default: what the recording says")
+        str | None, typer.Option(help="indenter spec; default: the spec in the recording")
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(help="folder of a network; default: the renderer")
+        Path | None,
+        typer.Option(help="folder of a network that renders; default: the physical renderer"),
     ] = None,
     offset: Annotated[
         tuple[float, float, float, float],
-        typer.Option(help="x, y, depth in mm and yaw in degrees, added to recorded poses"),
+        typer.Option(help="x, y, depth in mm and yaw in degrees, added to the recorded poses"),
     ] = (0.0, 0.0, 0.0, 0.0),
     reference: Annotated[
-        Path | None, typer.Option(help="untouched sensor; default: the recording's own frames")
+        Path | None,
+        typer.Option(help="image of the untouched gel; default: frames of the recording"),
     ] = None,
-    topic: Annotated[
-        str | None, typer.Option(help="of the images, where a bag has several")
-    ] = None,
+    topic: Annotated[str | None, typer.Option(help="image topic, if a bag has several")] = None,
     from_rig: Annotated[
         bool,
-        typer.Option("--from-rig", help="depths from the rig's places, not from felt contact"),
+        typer.Option(
+            "--from-rig", help="compute depths from the rig geometry, not from detected contact"
+        ),
     ] = False,
     inverted: Annotated[
         bool,
-        typer.Option("--inverted", help="simulate the gel that each image shows: needs no poses"),
+        typer.Option(
+            "--inverted", help="simulate the gel surface inverted from each image: needs no poses"
+        ),
     ] = False,
     every: Annotated[
-        int, typer.Option(min=1, max=1000, help="draw and compare one of so many frames")
+        int, typer.Option(min=1, max=1000, help="render and compare every n-th frame only")
     ] = 1,
-    friction: Annotated[float, typer.Option(min=0.0, max=2.0, help="Coulomb coefficient")] = 0.5,
+    friction: Annotated[
+        float, typer.Option(min=0.0, max=2.0, help="Coulomb friction coefficient")
+    ] = 0.5,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
     """Replay a recording: report.html, metrics.json, frames.csv, timing.json."""
@@ -80,42 +86,37 @@ def benchmark(
     from tacdiff_ros.replay.replay_frames import open_recording
 
     if not all(math.isfinite(v) and abs(v) <= MAX_OFFSET_MM for v in offset[:3]):
-        raise InputError(f"--offset {offset}: lengths up to {MAX_OFFSET_MM:g} mm")
+        raise InputError(
+            f"--offset {offset}: expected finite lengths of up to {MAX_OFFSET_MM:g} mm"
+        )
     sensor_model = default_sensor() if sensor is None else read_sensor(sensor)
-    found = replay_to(
+    outcome = replay_to(
         out,
-        open_recording(recording, topic, from_rig),
-        sensor_model,
-        indenter or "",
-        model,
-        PoseOffset(*offset[:3], yaw_rad=math.radians(offset[3])),
-        GelMaterial(friction=friction),
-        Console(stderr=True),
-        None if reference is None else read_image(reference),
-        inverted,
-        every,
+        recording=open_recording(recording, topic, from_rig),
+        sensor=sensor_model,
+        indenter=indenter or "",
+        network=model,
+        offset=PoseOffset(*offset[:3], yaw_rad=math.radians(offset[3])),
+        material=GelMaterial(friction=friction),
+        console=Console(stderr=True),
+        reference=None if reference is None else read_image(reference),
+        inverted=inverted,
+        every=every,
     )
     if as_json:
-        print(json.dumps({"out": str(out), **found.timing, "all": found.metrics["all"]}))
-        return
-    contact = found.metrics["all"]["contact_psnr_db"]
-    told = f"contact {contact['median']:.1f} dB in the median" if contact else "no contact"
-    reasons = found.result.skips.summary()
-    skipped = f"{found.result.skipped} left out" + (f" ({reasons})" if reasons else "")
-    print(
-        f"{out}: {len(found.result.frames)} frames, {skipped}, {told}, "
-        f"{found.timing['realtime_factor']} times real time"
-    )
+        print(json.dumps({"out": str(out), **outcome.timing, "all": outcome.metrics["all"]}))
+    else:
+        print(f"{out}: {_summary(outcome)}")
 
 
 @dataclass(frozen=True)
-class Replayed:
-    """What was written.
+class BenchmarkOutcome:
+    """Content of the files that a benchmark has written.
 
     Attributes:
-        metrics: of `metrics.json`.
-        timing: of `timing.json`.
-        result: the frames.
+        metrics: content of `metrics.json`.
+        timing: content of `timing.json`.
+        result: compared frames.
     """
 
     metrics: dict[str, Any]
@@ -135,11 +136,24 @@ def replay_to(
     reference: NDArray[np.uint8] | None = None,
     inverted: bool = False,
     every: int = 1,
-) -> Replayed:
-    """Replay a recording and write all files; an empty indenter is the recording's.
+) -> BenchmarkOutcome:
+    """Replay a recording, compare each frame with its simulation, and write all files.
+
+    Args:
+        out: output folder.
+        recording: open recording.
+        sensor: sensor model.
+        indenter: indenter spec; empty for the spec in the recording.
+        network: folder of the network that renders the images; None for the physical renderer.
+        offset: transformation from the recorded poses to the frame `gel` of the sensor file.
+        material: material of the gel.
+        console: console for the progress bar.
+        reference: (H, W, 3) uint8 RGB reference image; None for frames of the recording.
+        inverted: whether to simulate the surface inverted from each image instead of the poses.
+        every: step between rendered frames.
 
     Raises:
-        InputError: the recording, its indenter or the network cannot be used, and why.
+        InputError: the recording, its indenter or the network cannot be used.
     """
     from tacdiff_ros.replay.image_replay import replay_images
     from tacdiff_ros.replay.replay import replay
@@ -147,26 +161,49 @@ def replay_to(
 
     check_output_folder(out, FILES)
     spec = indenter or recording.indenter
-    if inverted and every != 1:
-        raise InputError("--every needs recorded poses: leave it out with --inverted")
-    if not recording.states and not inverted:
-        raise InputError(f"{recording.source} has no poses: give --inverted to do without")
-    if not spec and not inverted:
-        raise InputError("the recording does not name its indenter: give --indenter")
-    drawing = _drawing(sensor, network)
+    _check_replay(recording, spec, inverted, every)
+    renderer = _renderer(sensor, network)
     with Progress(console=console, disable=not sys.stderr.isatty(), transient=True) as bar:
         task = bar.add_task("replaying", total=len(recording.states) or None)
 
-        def told(count: int) -> None:
+        def progress(count: int) -> None:
             bar.update(task, completed=count)
 
         if inverted:
-            result = replay_images(recording, sensor, drawing, told, reference)
+            result = replay_images(recording, sensor, renderer, progress, reference)
         else:
-            twin = LiveTwin(sensor, spec, drawing, material)
-            result = replay(recording, sensor, twin, offset, told, reference, every)
+            twin = LiveTwin(sensor, spec, renderer, material)
+            result = replay(recording, sensor, twin, offset, progress, reference, every)
     metrics = _metrics(result, sensor, spec, "renderer" if network is None else "network")
-    timing = {
+    timing = _timing(result)
+    _write(out, recording.source, metrics, timing, result)
+    return BenchmarkOutcome(metrics=metrics, timing=timing, result=result)
+
+
+def _check_replay(recording: Recording, spec: str, inverted: bool, every: int) -> None:
+    if inverted and every != 1:
+        raise InputError("--every needs recorded poses: leave it out with --inverted")
+    if not recording.states and not inverted:
+        raise InputError(f"{recording.source} has no poses: give --inverted to replay without them")
+    if not spec and not inverted:
+        raise InputError("the recording does not name its indenter: give --indenter")
+
+
+def _summary(outcome: BenchmarkOutcome) -> str:
+    """Return the frame count, the contact score and the speed in one line."""
+    score = outcome.metrics["all"]["contact_psnr_db"]
+    contact = f"contact {score['median']:.1f} dB in the median" if score else "no contact"
+    reasons = outcome.result.skips.summary()
+    skipped = f"{outcome.result.skipped} skipped" + (f" ({reasons})" if reasons else "")
+    return (
+        f"{len(outcome.result.frames)} frames, {skipped}, {contact}, "
+        f"{outcome.timing['realtime_factor']} times real time"
+    )
+
+
+def _timing(result: ReplayResult) -> dict[str, Any]:
+    """Return the content of `timing.json`."""
+    return {
         "frames": len(result.frames),
         "skipped": result.skipped,
         "skipped_by_reason": result.skips.by_reason,
@@ -174,11 +211,9 @@ def replay_to(
         "recorded_s": round(result.recorded_s, 3),
         "realtime_factor": round(result.recorded_s / max(result.seconds, 1e-9), 3),
     }
-    _write(out, recording.source, metrics, timing, result)
-    return Replayed(metrics, timing, result)
 
 
-def _drawing(model: SensorModel, network: Path | None) -> Drawing:
+def _renderer(model: SensorModel, network: Path | None) -> SurfaceRenderer:
     if network is None:
         from tacdiff_ros.twin.physical_renderer import PhysicalRenderer
 
@@ -191,7 +226,7 @@ def _drawing(model: SensorModel, network: Path | None) -> Drawing:
 def _metrics(
     result: ReplayResult, model: SensorModel, indenter: str, simulator: str
 ) -> dict[str, Any]:
-    """Nothing in it depends on the machine or the time."""
+    """Return the content of `metrics.json`, which does not depend on the machine or the time."""
     from tacdiff_ros.replay.replay_scores import by_depth, by_phase, summarise
 
     return {
@@ -215,7 +250,7 @@ def _write(
     timing: dict[str, Any],
     result: ReplayResult,
 ) -> None:
-    """Write the report and the figures; the report first, it is the largest."""
+    """Write the report and the data files; the report first because it is the largest."""
     from tacdiff_ros.reports.replay_report import write_replay_report
 
     try:
@@ -233,7 +268,7 @@ def _write(
 
 
 def _table(result: ReplayResult) -> str:
-    """CSV text of the frames, a row each."""
+    """Return CSV text with one row per frame."""
     from tacdiff_ros.replay.replay_scores import values_of
 
     text = io.StringIO(newline="")

@@ -1,4 +1,4 @@
-"""`tacdiff calibrate`: a sensor file from an image of the untouched gel and some of presses."""
+"""`tacdiff calibrate`: a sensor file from a reference image and images of presses."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor, write_se
 if TYPE_CHECKING:
     from tacdiff_ros.calibration.calibrate import Calibration
     from tacdiff_ros.geometry.indenter_pose import IndenterPose
+    from tacdiff_ros.sensor.sensor_model import SensorModel
 
 Image = NDArray[np.uint8]
 MAX_PRESSES = 16
@@ -39,101 +40,124 @@ def calibrate(
     ] = None,
     indenter: Annotated[
         list[str] | None,
-        typer.Option(help="what was pressed; one for all presses, or one each (mm)"),
+        typer.Option(help="indenter spec (mm); one for all presses, or one each"),
     ] = None,
     folder: Annotated[
         Path | None, typer.Option(help="gs_sdk calibration folder, instead of images")
     ] = None,
     recording: Annotated[
-        Path | None, typer.Option("--run", help="recorded run of that indenter, instead of images")
+        Path | None,
+        typer.Option("--run", help="recorded run with that indenter, instead of images"),
     ] = None,
-    presses: Annotated[int, typer.Option(help="how many to take from a folder or run")] = 2,
+    presses: Annotated[int, typer.Option(help="number of presses to use from a folder or run")] = 2,
     sensor: Annotated[
-        Path | None, typer.Option(help="sensor file to start from; default: gelsight_mini.yaml")
+        Path | None, typer.Option(help="initial sensor file; default: gelsight_mini.yaml")
     ] = None,
-    sensor_id: Annotated[str | None, typer.Option(help="name of the unit")] = None,
-    plain: Annotated[bool, typer.Option("--plain", help="a gel without dots")] = False,
-    report: Annotated[Path | None, typer.Option(help="HTML file with pictures to write")] = None,
+    sensor_id: Annotated[str | None, typer.Option(help="name of the sensor")] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="the gel has no markers")] = False,
+    report: Annotated[Path | None, typer.Option(help="HTML report to write")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
-    """Calibrate a sensor unit from a reference image and presses of a known indenter."""
+    """Calibrate a sensor from a reference image and presses of a known indenter."""
     started = time.perf_counter()
     model = default_sensor() if sensor is None else read_sensor(sensor)
     if plain:
         model = model.model_copy(update={"markers": None})
     for path in (out, report):
         _check_target(path)
-    given = _given_images(reference, press or [], indenter or [], folder, recording, presses)
-    from tacdiff_ros.calibration.calibrate import (
-        CalibrationSettings,
-        PressImage,
-        residuals,
-    )
-    from tacdiff_ros.calibration.calibrate import calibrate as run
-    from tacdiff_ros.mechanics.indenters.build import build_indenter
+    data = _calibration_images(reference, press or [], indenter or [], folder, recording, presses)
+    from tacdiff_ros.calibration.calibrate import residuals
 
-    built = {spec: build_indenter(spec) for spec in given.specs}
-    inputs = [
-        PressImage(image, built[spec], name)
-        for image, spec, name in zip(given.presses, given.specs, given.names, strict=True)
-    ]
     console = Console(stderr=True)
-    with Progress(console=console, disable=not sys.stderr.isatty(), transient=True) as bar:
-        task = bar.add_task("pose", total=1.0)
-        found = run(
-            model,
-            given.reference,
-            inputs,
-            CalibrationSettings(sensor_id=sensor_id),
-            lambda stage, share: bar.update(task, description=stage, completed=share),
-        )
-    figures = residuals(found)
+    result = _run_calibration(model, data, sensor_id, console)
+    figures = residuals(result)
     if report is not None:
         from tacdiff_ros.reports.calibration_report import write_calibration_report
 
-        write_calibration_report(found, model, given.reference, given.presses, report)
-    write_sensor(found.model, out)
-    for line in found.warnings:
+        write_calibration_report(result, model, data.reference, data.presses, report)
+    write_sensor(result.model, out)
+    for line in result.warnings:
         console.print(f"warning: {line}", style="yellow", highlight=False, soft_wrap=True)
     seconds = round(time.perf_counter() - started, 1)
-    offset = _offset(given, found)
+    offset = _offset(data, result)
     if as_json:
         summary: dict[str, Any] = {
             "out": str(out),
             "report": None if report is None else str(report),
-            "sensor_id": found.model.sensor_id,
-            "sensor_checksum": found.model.checksum,
-            "presses": list(given.names),
+            "sensor_id": result.model.sensor_id,
+            "sensor_checksum": result.model.checksum,
+            "presses": list(data.names),
             "residuals": figures,
-            "warnings": list(found.warnings),
+            "warnings": list(result.warnings),
             "pose_offset": offset,
-            "seconds_by_stage": found.seconds,
+            "seconds_by_stage": result.seconds,
             "seconds": seconds,
         }
         print(json.dumps(summary))
         return
-    told = ", ".join(f"{name} {value:g}" for name, value in figures.items())
-    print(f"{out}: {told}; {seconds:.0f} s")
+    figure_text = ", ".join(f"{name} {value:g}" for name, value in figures.items())
+    print(f"{out}: {figure_text}; {seconds:.0f} s")
     if offset is not None:
         numbers = " ".join(f"{value:.3f}" for value in offset.values())
-        print(f"recorded poses, for this sensor file: --offset {numbers} (mm, degrees)")
+        print(
+            f"offset of the recorded poses for this sensor file: --offset {numbers} (mm, degrees)"
+        )
 
 
-def _offset(given: _GivenImages, found: Calibration) -> dict[str, float] | None:
-    """What `tacdiff benchmark --offset` takes, where the presses' poses were recorded."""
-    if given.poses is None:
+def _run_calibration(
+    model: SensorModel, data: _CalibrationImages, sensor_id: str | None, console: Console
+) -> Calibration:
+    """Calibrate with a progress bar.
+
+    Args:
+        model: initial sensor model.
+        data: reference image and presses.
+        sensor_id: name of the sensor; None for the name in the initial model.
+        console: console for the progress bar.
+    """
+    from tacdiff_ros.calibration.calibrate import CalibrationSettings, PressImage
+    from tacdiff_ros.calibration.calibrate import calibrate as run
+    from tacdiff_ros.mechanics.indenters.build import build_indenter
+
+    indenters = {spec: build_indenter(spec) for spec in data.specs}
+    inputs = [
+        PressImage(image, indenters[spec], name)
+        for image, spec, name in zip(data.presses, data.specs, data.names, strict=True)
+    ]
+    with Progress(console=console, disable=not sys.stderr.isatty(), transient=True) as bar:
+        task = bar.add_task("pose", total=1.0)
+        return run(
+            model,
+            data.reference,
+            inputs,
+            CalibrationSettings(sensor_id=sensor_id),
+            lambda stage, fraction: bar.update(task, description=stage, completed=fraction),
+        )
+
+
+def _offset(data: _CalibrationImages, result: Calibration) -> dict[str, float] | None:
+    """Return the values of `tacdiff benchmark --offset`; None if no poses were recorded."""
+    if data.poses is None:
         return None
     from tacdiff_ros.replay.recorded_presses import pose_offset
 
-    offset = pose_offset(given.poses, found)
+    offset = pose_offset(data.poses, result)
     values = (offset.x_mm, offset.y_mm, offset.depth_mm, math.degrees(offset.yaw_rad))
     names = ("x_mm", "y_mm", "depth_mm", "yaw_deg")
     return {name: round(value, 4) for name, value in zip(names, values, strict=True)}
 
 
 @dataclass(frozen=True)
-class _GivenImages:
-    """An untouched gel and presses, with what was pressed and a name each."""
+class _CalibrationImages:
+    """Images of a calibration.
+
+    Attributes:
+        reference: (H, W, 3) uint8 RGB reference image.
+        presses: (H, W, 3) uint8 RGB image of each press.
+        specs: indenter spec of each press.
+        names: name of each press.
+        poses: recorded pose of each press, if known.
+    """
 
     reference: Image
     presses: list[Image]
@@ -142,18 +166,19 @@ class _GivenImages:
     poses: list[IndenterPose] | None = None
 
 
-def _given_images(
+def _calibration_images(
     reference: Path | None,
     press: list[Path],
     indenters: list[str],
     folder: Path | None,
     recording: Path | None,
     count: int,
-) -> _GivenImages:
+) -> _CalibrationImages:
+    """Read the images from the source given on the command line: files, folder or run."""
     if (folder or recording) and (reference or press or (folder and (indenters or recording))):
         raise InputError(
-            "--folder and --run bring their own images: leave out --reference, --press and, with "
-            "--folder, --indenter; and give one of the two"
+            "--folder and --run contain their own images: give only one of them, and leave out "
+            "--reference, --press and, with --folder, --indenter"
         )
     if not 1 <= count <= MAX_PRESSES:
         raise InputError(f"--presses is {count}, expected 1 to {MAX_PRESSES}")
@@ -167,8 +192,12 @@ def _given_images(
             "all of them"
         )
     specs = _for_each(indenters, len(press))
-    names = [path.name for path in press]
-    return _GivenImages(read_image(reference), [read_image(p) for p in press], specs, names)
+    return _CalibrationImages(
+        reference=read_image(reference),
+        presses=[read_image(path) for path in press],
+        specs=specs,
+        names=[path.name for path in press],
+    )
 
 
 def _for_each(indenters: list[str], count: int) -> list[str]:
@@ -179,46 +208,63 @@ def _for_each(indenters: list[str], count: int) -> list[str]:
     return indenters * count if len(indenters) == 1 else indenters
 
 
-def _from_folder(folder: Path, count: int) -> _GivenImages:
-    """Reference and presses of a folder, those that are far apart; and their balls."""
-    listed = read_folder(folder)
-    first = read_image(listed.reference)
-    if len(listed.presses) * first.nbytes > MAX_FOLDER_BYTES:
+def _from_folder(folder: Path, count: int) -> _CalibrationImages:
+    """Return the reference image and presses of a gs_sdk calibration folder.
+
+    Args:
+        folder: calibration folder; its presses are made with balls.
+        count: number of presses to choose, with positions far apart.
+
+    Raises:
+        InputError: the folder is not valid, or its images take too much memory or differ in size.
+    """
+    listing = read_folder(folder)
+    reference = read_image(listing.reference)
+    if len(listing.presses) * reference.nbytes > MAX_FOLDER_BYTES:
         raise InputError(
-            f"the {len(listed.presses)} images of {folder} take over {MAX_FOLDER_BYTES} bytes in "
+            f"the {len(listing.presses)} images of {folder} take over {MAX_FOLDER_BYTES} bytes in "
             "memory: list fewer presses, or crop and resize the images"
         )
     images = []
-    for press in listed.presses:
+    for press in listing.presses:
         images.append(read_image(press.path))
-        if images[-1].shape != first.shape:
+        if images[-1].shape != reference.shape:
             raise InputError(f"the images of {folder} differ in size")
-    chosen = spread_presses(first, images, count)
-    found = [listed.presses[k] for k in chosen]
-    return _GivenImages(
-        first,
-        [images[k] for k in chosen],
-        [f"sphere:diameter={press.diameter_mm:g}" for press in found],
-        [f"press {press.path.parent.name}" for press in found],
+    chosen = spread_presses(reference, images, count)
+    presses = [listing.presses[k] for k in chosen]
+    return _CalibrationImages(
+        reference=reference,
+        presses=[images[k] for k in chosen],
+        specs=[f"sphere:diameter={press.diameter_mm:g}" for press in presses],
+        names=[f"press {press.path.parent.name}" for press in presses],
     )
 
 
-def _from_run(folder: Path, indenters: list[str], count: int) -> _GivenImages:
-    """An untouched frame of a run, and presses that are far apart; the run names its indenter."""
+def _from_run(folder: Path, indenters: list[str], count: int) -> _CalibrationImages:
+    """Return the reference image and presses of a recorded run.
+
+    Args:
+        folder: folder of the run.
+        indenters: indenter specs; empty for the spec in the run.
+        count: number of presses to choose, with positions far apart.
+
+    Raises:
+        InputError: the run is not valid or does not name its indenter.
+    """
     from tacdiff_ros.recording.bag_reading import open_run
     from tacdiff_ros.replay.recorded_presses import recorded_presses
 
-    found = recorded_presses(open_run(folder))
-    specs = indenters or [found.indenter]
+    recorded = recorded_presses(open_run(folder))
+    specs = indenters or [recorded.indenter]
     if not specs[0]:
         raise InputError(f"{folder} does not name its indenter: give --indenter")
-    chosen = found.spread(count)
-    return _GivenImages(
-        found.reference,
-        [press.image for press in chosen],
-        _for_each(specs, count),
-        [f"trial {press.trial}" for press in chosen],
-        [press.pose for press in chosen],
+    chosen = recorded.spread(count)
+    return _CalibrationImages(
+        reference=recorded.reference,
+        presses=[press.image for press in chosen],
+        specs=_for_each(specs, count),
+        names=[f"trial {press.trial}" for press in chosen],
+        poses=[press.pose for press in chosen],
     )
 
 
@@ -228,5 +274,5 @@ def _check_target(path: Path | None) -> None:
     if path.is_dir():
         raise InputError(f"{path} is a folder, expected a file to write")
     if not path.absolute().parent.is_dir():
-        raise InputError(f"{path.absolute().parent} does not exist: make it, or write elsewhere")
+        raise InputError(f"{path.absolute().parent} does not exist: create it, or write elsewhere")
     check_space(path.absolute().parent)

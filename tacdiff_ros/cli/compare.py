@@ -1,4 +1,4 @@
-"""`tacdiff compare`: all metrics of a simulated image against a real one."""
+"""`tacdiff compare`: agreement metrics of a simulated and a real image."""
 
 from __future__ import annotations
 
@@ -23,23 +23,26 @@ def compare(
     simulated: Annotated[Path, typer.Argument(help="simulated image")],
     real: Annotated[Path, typer.Argument(help="real image of the same size")],
     reference: Annotated[
-        Path | None, typer.Option(help="untouched gel: adds the contact and the baseline")
+        Path | None,
+        typer.Option(help="reference image (undeformed gel): adds contact scores and baseline"),
     ] = None,
     grid: Annotated[
-        str | None, typer.Option(help="rows x columns of dots, such as 7x9: adds their error")
+        str | None,
+        typer.Option(help="rows x columns of the markers, such as 7x9: adds their error"),
     ] = None,
     picture: Annotated[
-        Path | None, typer.Option(help="write real, simulated and difference side by side")
+        Path | None,
+        typer.Option(help="PNG file to write: real, simulated and difference side by side"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
-    """Compare two images: MSE, PSNR, SSIM, SMAPE, in the contact and whole, and dots."""
+    """Compare two images: MSE, PSNR, SSIM and SMAPE, whole and in the contact, and markers."""
     images = read_image(simulated), read_image(real)
-    untouched = None if reference is None else read_image(reference)
-    found = compare_images(*images, untouched, dots=_dots(images, grid))
+    reference_image = None if reference is None else read_image(reference)
+    agreement = compare_images(*images, reference_image, markers=_markers(images, grid))
     if picture is not None:
         write_file(picture, png_bytes(side_by_side(*images)))
-    figures = agreement_figures(found)
+    figures = agreement_figures(agreement)
     if as_json:
         print(json.dumps(figures))
         return
@@ -51,21 +54,21 @@ def compare(
             print(f"{part}: {values}")
 
 
-def agreement_figures(found: Agreement) -> dict[str, Any]:
-    """As JSON takes them: what is not there is null, infinite decibels are the text "inf"."""
+def agreement_figures(agreement: Agreement) -> dict[str, Any]:
+    """Return the metrics for JSON: missing values as None, infinite decibels as "inf"."""
     scores = {
-        "whole": found.whole,
-        "contact": found.contact,
-        "background_whole": found.background_whole,
-        "background_contact": found.background_contact,
+        "whole": agreement.whole,
+        "contact": agreement.contact,
+        "background_whole": agreement.background_whole,
+        "background_contact": agreement.background_contact,
     }
     parts = {name: None if score is None else _rounded(score) for name, score in scores.items()}
     return {
         **parts,
-        "contact_pixels": found.contact_pixels,
-        "contact_gain_db": _number(found.contact_gain_db),
-        "markers_compared": found.markers_compared,
-        "marker_rms_px": _number(found.marker_rms_px),
+        "contact_pixels": agreement.contact_pixels,
+        "contact_gain_db": _number(agreement.contact_gain_db),
+        "markers_compared": agreement.markers_compared,
+        "marker_rms_px": _number(agreement.marker_rms_px),
     }
 
 
@@ -79,7 +82,8 @@ def _number(value: float) -> float | str | None:
     return round(value, 5) if math.isfinite(value) else "inf"
 
 
-def _dots(images: tuple[Any, Any], grid: str | None) -> tuple[MarkerField, MarkerField] | None:
+def _markers(images: tuple[Any, Any], grid: str | None) -> tuple[MarkerField, MarkerField] | None:
+    """Return the markers of both images; None if no grid is given."""
     if grid is None:
         return None
     parsed = MarkerGrid.parse(grid)

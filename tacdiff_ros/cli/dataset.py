@@ -1,4 +1,4 @@
-"""`tacdiff dataset`: simulated touches by the thousand, and what such a folder holds."""
+"""`tacdiff dataset`: generates datasets of simulated touches and shows their content."""
 
 from __future__ import annotations
 
@@ -30,15 +30,16 @@ if TYPE_CHECKING:
 
     from tacdiff_ros.dataset.cluster import SlurmSettings
     from tacdiff_ros.dataset.cluster_security import TlsFiles
+    from tacdiff_ros.dataset.generate import GenerationReport
     from tacdiff_ros.dataset.plan import DatasetPlan
     from tacdiff_ros.dataset.store import Dataset
 
 NO_TLS_WARNING = (
-    "--no-tls: whoever reaches the scheduler's port can run programs as you, here and in all jobs"
+    "--no-tls: anyone who reaches the scheduler's port can run programs as you, here and in jobs"
 )
 
 dataset = typer.Typer(
-    help="Make or go on with a dataset of simulated touches; `dataset info DIR` shows one.",
+    help="Generate or resume a dataset of simulated touches; `dataset info DIR` describes one.",
     rich_markup_mode=None,
 )
 
@@ -51,64 +52,79 @@ def make(
         Path | None, typer.Option(help="sensor file; default: config/sensors/gelsight_mini.yaml")
     ] = None,
     trials: Annotated[
-        int | None, typer.Option(min=1, max=1_000_000, help="in all; default: the plan's 500")
+        int | None,
+        typer.Option(
+            min=1, max=1_000_000, help="total number of trials; default: 500, as in the plan"
+        ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="of the trials")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**32 - 1, help="seed of the trials")
+    ] = None,
     plan: Annotated[
         Path | None, typer.Option(help="YAML file of the plan; default: the paper's 56,000 samples")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, max=1024, help="processes; default: one a core")
+        int | None, typer.Option(min=1, max=1024, help="number of processes; default: one per core")
     ] = None,
     scheduler: Annotated[
         str | None, typer.Option(help="address of a Dask scheduler, such as tls://head:8786")
     ] = None,
     tls_ca: Annotated[
-        Path | None, typer.Option(help="PEM file of the authority of a tls:// scheduler")
+        Path | None,
+        typer.Option(help="PEM file of the certificate authority of a tls:// scheduler"),
     ] = None,
     tls_cert: Annotated[Path | None, typer.Option(help="PEM file of your certificate")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="PEM file of your private key")] = None,
     slurm: Annotated[Path | None, typer.Option(help="YAML file of Slurm settings")] = None,
     interface: Annotated[
         str | None,
-        typer.Option(help="with --slurm: network of scheduler and workers, such as ib0"),
+        typer.Option(help="with --slurm: network interface of scheduler and workers, such as ib0"),
     ] = None,
     no_tls: Annotated[
         bool,
-        typer.Option("--no-tls", help="with --slurm: let anybody on that network command the jobs"),
+        typer.Option(
+            "--no-tls", help="with --slurm: allow anyone on that network to control the jobs"
+        ),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="only say what would be done, with the Slurm script")
+        bool, typer.Option("--dry-run", help="only print what would be done, with the Slurm script")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
-    """Make or go on with a dataset of simulated touches; interrupt and repeat as you like."""
+    """Generate or resume a dataset of simulated touches; an interrupted command can be repeated."""
     if context.invoked_subcommand is not None:
         return
     if out is None:
         raise InputError("--out is missing: the folder of the dataset")
-    if sum(choice is not None for choice in (workers, scheduler, slurm)) > 1:
+    if sum(option is not None for option in (workers, scheduler, slurm)) > 1:
         raise InputError("--workers, --scheduler and --slurm exclude each other: give one")
     if slurm is None and (interface is not None or no_tls):
         raise InputError("--interface and --no-tls are for --slurm")
     tls_files = _tls_files(scheduler, tls_ca, tls_cert, tls_key)
     model = default_sensor() if sensor is None else read_sensor(sensor)
     _require_packages()
-    wanted = _plan(plan, trials, seed)
+    dataset_plan = _plan(plan, trials, seed)
     jobs = None if slurm is None else _slurm_settings(slurm, interface)
     if jobs is not None and no_tls and jobs.interface is None:
-        raise InputError("--no-tls opens ports to strangers: name their network with --interface")
+        raise InputError(
+            "--no-tls opens ports to others: restrict them to a network with --interface"
+        )
     if dry_run:
-        _print_dry_run(wanted, jobs, out, as_json, tls=not no_tls)
+        _print_dry_run(dataset_plan, jobs, out, as_json, tls=not no_tls)
         return
     from tacdiff_ros.dataset.generate import generate
 
-    chosen = _cluster(out, workers, scheduler, tls_files, jobs, tls=not no_tls)
-    with chosen as client, _progress() as advance:
-        report = generate(out, wanted, model, client, advance)
+    cluster = _cluster(out, workers, scheduler, tls_files, jobs, tls=not no_tls)
+    with cluster as client, _progress() as advance:
+        report = generate(out, dataset_plan, model, client, advance)
+    _print_report(out, model.checksum, report, as_json)
+
+
+def _print_report(out: Path, checksum: str, report: GenerationReport, as_json: bool) -> None:
+    """Print the outcome of the generation: one line, failed trials on stderr, or JSON."""
     figures = {
         "out": str(out),
-        "sensor_checksum": model.checksum,
+        "sensor_checksum": checksum,
         "trials": report.trials,
         "complete": report.complete,
         "samples": report.samples,
@@ -122,10 +138,10 @@ def make(
         print(json.dumps(figures))
         return
     for index, reason in report.failed.items():
-        print(f"trial {index} was given up: {reason}", file=sys.stderr)
+        print(f"trial {index} failed: {reason}", file=sys.stderr)
     print(
         f"{out}: {report.samples} samples of {report.complete} trials, {report.samples_made} of "
-        f"them made in {report.seconds:.0f} s; {len(report.failed)} trials given up"
+        f"them generated in {report.seconds:.0f} s; {len(report.failed)} trials failed"
     )
 
 
@@ -134,7 +150,7 @@ def info(
     folder: Annotated[Path, typer.Argument(help="folder of the dataset")],
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
-    """Size, splits and failures of a dataset; writes contact_sheet.png into it."""
+    """Print size, splits and failures of a dataset, and write contact_sheet.png into it."""
     _require_packages()
     from tacdiff_ros.dataset.contact_sheet import contact_sheet
     from tacdiff_ros.dataset.reader import sensor_checksums
@@ -164,7 +180,7 @@ def info(
         return
     print(
         f"{folder}: {plan.trials} trials of {plan.states_per_trial} states planned, "
-        f"{figures['failed']} given up, {figures['megabytes']} MB"
+        f"{figures['failed']} failed, {figures['megabytes']} MB"
     )
     for checksum, counts in sensors.items():
         parts = ", ".join(f"{count} {split}" for split, count in counts.items())
@@ -203,7 +219,7 @@ def _slurm_settings(path: Path, interface: str | None) -> SlurmSettings:
 def _tls_files(
     scheduler: str | None, authority: Path | None, certificate: Path | None, key: Path | None
 ) -> TlsFiles | None:
-    """All three files or none, and only for a scheduler's address."""
+    """Return the three TLS files, or None if no file is given."""
     if authority is None and certificate is None and key is None:
         return None
     if scheduler is None or authority is None or certificate is None or key is None:
@@ -237,7 +253,7 @@ def _cluster(
     jobs: SlurmSettings | None,
     tls: bool,
 ) -> AbstractContextManager[Client]:
-    """A client of what was asked for; says on stderr where strangers could command it."""
+    """Return the requested Dask client; warn on stderr if it is open to other users."""
     from tacdiff_ros.dataset import cluster
     from tacdiff_ros.dataset.cluster_security import address_warning
 
@@ -254,7 +270,7 @@ def _cluster(
 
 @contextmanager
 def _progress() -> Iterator[Any]:
-    """A bar of trials, with samples a second and the time left."""
+    """Show a progress bar of the trials with the sample rate and the time left."""
     columns = (
         TextColumn("{task.description}"),
         *(BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}")),
@@ -264,12 +280,12 @@ def _progress() -> Iterator[Any]:
     with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("trials", total=None, rate="")
         started = time.perf_counter()
-        made = 0
+        samples = 0
 
         def advance(done: int, missing: int, report: Any) -> None:
-            nonlocal made
-            made += report.samples
-            rate = f"{made / (time.perf_counter() - started):.2f} samples/s"
+            nonlocal samples
+            samples += report.samples
+            rate = f"{samples / (time.perf_counter() - started):.2f} samples/s"
             bar.update(task, completed=done, total=missing, rate=rate)
 
         yield advance

@@ -1,8 +1,9 @@
-"""Stages of the demonstration after recording: each gives a chapter of its report.
+"""Stages of the demonstration after recording; each one returns a chapter of the report.
 
-The truth is the virtual sensor's own: another unit, gel, mesh and noise than the model that is
-fitted, but the same kind of renderer, as it must keep up with a camera. How calibration and
-inversion do on path-traced images is for `benchmarks/calibration.py` and `inversion.py`.
+The ground truth is the virtual sensor. Its parameters, gel, mesh and noise differ from the fitted
+model; its renderer is of the same kind, because it must keep up with a camera. The accuracy of
+calibration and inversion on path-traced images is measured by `benchmarks/calibration.py` and
+`benchmarks/inversion.py`.
 """
 
 from __future__ import annotations
@@ -31,173 +32,218 @@ from tacdiff_ros.sensor.parameters import parameter_values
 from tacdiff_ros.sensor.sensor_file import default_sensor
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
-CALIBRATED_FROM = 2
-SHOWN_STEPS = ("indent", "translate_x+", "rotate_+")
+CALIBRATION_PRESSES = 2
+PICTURED_STEPS = ("indent", "translate_x+", "rotate_+")
 INVERTED_STEPS = ("indent", "translate_x+")
 Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Calibrated:
-    """The unit as it was found.
+class DemoCalibration:
+    """Calibration of the virtual sensor with its input images.
 
     Attributes:
-        found: the calibration.
-        reference: untouched image it was made from.
-        presses: likewise.
-        seconds: that it took.
+        result: calibration result.
+        reference: (H, W, 3) uint8 RGB reference image.
+        presses: presses used for the calibration.
+        seconds: duration of the calibration, s.
     """
 
-    found: Calibration
+    result: Calibration
     reference: Image
     presses: tuple[RecordedPress, ...]
     seconds: float
 
 
 @dataclass(frozen=True)
-class Inverted:
-    """One image turned back into the gel's surface.
+class DemoInversion:
+    """Inversion of one image, compared with the true gel surface.
 
     Attributes:
-        step: of the protocol.
-        image: (H, W, 3) uint8.
-        found: surface.
-        truth: surface.
-        height_rmse_mm: over what the camera sees.
-        in_plane_rmse_mm: likewise, per axis.
+        step: protocol step at which the image was taken.
+        image: (H, W, 3) uint8 RGB image.
+        estimate: inversion result.
+        truth: true gel surface.
+        height_rmse_mm: RMS error of the height over the visible area, mm.
+        in_plane_rmse_mm: RMS error per in-plane axis over the visible area, mm.
     """
 
     step: str
     image: Image
-    found: Inversion
+    estimate: Inversion
     truth: GelSurface
     height_rmse_mm: float
     in_plane_rmse_mm: float
 
 
-def calibrate_from(run: RecordedPresses) -> Calibrated:
-    """A unit from three images of a run, starting with the default sensor file."""
+def calibrate_from(run: RecordedPresses) -> DemoCalibration:
+    """Calibrate the sensor from three images of a run, starting from the default sensor file.
+
+    Args:
+        run: recorded presses with a reference image.
+    """
     started = time.perf_counter()
-    presses = run.spread(CALIBRATED_FROM)
+    presses = run.spread(CALIBRATION_PRESSES)
     ball = build_indenter(run.indenter)
     inputs = [PressImage(press.image, ball, f"trial {press.trial}") for press in presses]
-    found = calibrate(default_sensor(), run.reference, inputs)
-    return Calibrated(found, run.reference, presses, time.perf_counter() - started)
+    result = calibrate(default_sensor(), run.reference, inputs)
+    return DemoCalibration(
+        result=result,
+        reference=run.reference,
+        presses=presses,
+        seconds=time.perf_counter() - started,
+    )
 
 
-def calibration_chapter(done: Calibrated, truth: SensorModel) -> Chapter:
-    """Three images in, a sensor file out."""
-    fitted = project(parameter_values(done.found.model), marker_positions_mm(done.found.model))
+def calibration_chapter(calibrated: DemoCalibration, truth: SensorModel) -> Chapter:
+    """Return the report chapter about the calibration.
+
+    Args:
+        calibrated: calibration of the virtual sensor.
+        truth: true model of the virtual sensor.
+    """
+    model = calibrated.result.model
+    fitted = project(parameter_values(model), marker_positions_mm(model))
     true = project(parameter_values(truth), marker_positions_mm(truth))
-    away_px = np.linalg.norm(fitted - true, axis=-1)
-    figures = residuals(done.found)
+    error_px = np.linalg.norm(fitted - true, axis=-1)
+    figures = residuals(calibrated.result)
     return Chapter(
         "Calibrated from three images",
-        "The untouched gel and two presses of a 5 mm ball give camera, lights, colour and dots of "
-        "this unit, which differs from the default sensor file in all of them.",
+        "Camera, lights, colour and markers of this sensor are estimated from a reference image "
+        "and two presses of a 5 mm ball; all of them differ from the default sensor file.",
         {
-            "dots of the fitted model against the true ones, RMS": f"{_rms(away_px):.3f} px",
-            "presses, predicted against seen": f"{figures['press_rms_grey']:.2f} grey levels",
-            "seconds": f"{done.seconds:.0f}",
+            "marker positions, fitted against true, RMS": f"{_rms(error_px):.3f} px",
+            "press images, residual, RMS": f"{figures['press_rms_grey']:.2f} grey levels",
+            "seconds": f"{calibrated.seconds:.0f}",
         },
         [
             (
-                "untouched, and the two presses",
-                np.concatenate([done.reference, *(press.image for press in done.presses)], axis=1),
+                "reference image and two presses",
+                np.concatenate(
+                    [calibrated.reference, *(press.image for press in calibrated.presses)], axis=1
+                ),
             )
         ],
-        [("overlays, residuals, every number with its deviation", "calibration.html")],
+        [("overlays, residuals, parameters with standard deviations", "calibration.html")],
     )
 
 
 def live_figures(live: LiveComparisons) -> dict[str, float]:
-    """Medians over the frames that show a contact."""
-    touching = np.isfinite(live.contact_psnr_db)
+    """Return the medians of the live comparison over the frames in contact.
+
+    Args:
+        live: comparisons of a recorded run.
+    """
+    in_contact = np.isfinite(live.contact_psnr_db)
     return {
         "live_frames": len(live.stamp_ns),
         "live_contact_psnr_db": _median(live.contact_psnr_db),
-        "live_background_psnr_db": _median(live.background_psnr_db[touching]),
-        "live_marker_px": _median(live.marker_px[touching]),
-        "live_deformation_mm": _median(live.deformation_mm[touching]),
+        "live_background_psnr_db": _median(live.background_psnr_db[in_contact]),
+        "live_marker_px": _median(live.marker_px[in_contact]),
+        "live_deformation_mm": _median(live.deformation_mm[in_contact]),
     }
 
 
 def live_chapter(run: RecordedRun, live: LiveComparisons, simulator: str) -> Chapter:
-    """Real and simulated images side by side while the robot moved."""
+    """Return the report chapter about the live simulation.
+
+    Args:
+        run: recorded run.
+        live: comparisons of the run.
+        simulator: name of the renderer, for the text.
+    """
     figures = live_figures(live)
     pictures: list[tuple[str, Image | Figure]] = [
         (f"{step}: sensor, twin, difference x 4", picture)
-        for step, picture in _pairs(run, SHOWN_STEPS)
+        for step, picture in _pairs(run, PICTURED_STEPS)
     ]
     return Chapter(
         "Simulated live, and compared",
-        f"The robot's state moves the twin (live gel, {simulator}); the comparator pairs its "
-        "images with the sensor's by their stamps. The indenter is one that the calibration "
-        "never saw.",
+        f"The robot state drives the twin (live gel, {simulator}); the comparator pairs its "
+        "images with the sensor's images by time stamp. The calibration did not use this "
+        "indenter.",
         {
             "frames compared": figures["live_frames"],
             "PSNR in the contact, median": f"{figures['live_contact_psnr_db']:.1f} dB "
-            f"(nothing happened: {figures['live_background_psnr_db']:.1f} dB)",
-            "dots, RMS distance": f"{figures['live_marker_px']:.2f} px",
+            f"(reference image: {figures['live_background_psnr_db']:.1f} dB)",
+            "markers, RMS distance": f"{figures['live_marker_px']:.2f} px",
             "height of the gel, RMS error": f"{figures['live_deformation_mm']:.3f} mm",
         },
         [*pictures, ("agreement over time", _agreement_plot(live))],
     )
 
 
-def invert_stills(run: RecordedRun, calibrated: Calibrated, truth: SensorModel) -> list[Inverted]:
-    """Images of steps at rest, inverted and held against the true surfaces.
+def invert_stills(
+    run: RecordedRun, calibrated: DemoCalibration, truth: SensorModel
+) -> list[DemoInversion]:
+    """Invert the images of static steps and compare them with the true surfaces.
+
+    Args:
+        run: recorded run.
+        calibrated: calibration whose model is used.
+        truth: true model of the virtual sensor.
 
     Raises:
-        InputError: the bag lacks images or true surfaces.
+        InputError: the bag has no images or true surfaces.
     """
     stamps = still_stamps(run, INVERTED_STEPS)
     surfaces = true_surfaces(run.bag, truth, set(stamps.values()))
     pictures = _images(run, set(stamps.values()), None)
-    inverter = Inverter(calibrated.found.model, calibrated.reference)
-    done = []
+    inverter = Inverter(calibrated.result.model, calibrated.reference)
+    inversions = []
     for step, stamp in stamps.items():
         if stamp not in surfaces or stamp not in pictures:
             continue
-        found = inverter.invert(pictures[stamp])
-        error = surface_error(found.surface, surfaces[stamp], found.valid)
-        done.append(
-            Inverted(
-                step,
-                pictures[stamp],
-                found,
-                surfaces[stamp],
-                error.height_mm,
-                error.in_plane_mm,
+        estimate = inverter.invert(pictures[stamp])
+        error = surface_error(estimate.surface, surfaces[stamp], estimate.valid)
+        inversions.append(
+            DemoInversion(
+                step=step,
+                image=pictures[stamp],
+                estimate=estimate,
+                truth=surfaces[stamp],
+                height_rmse_mm=error.height_mm,
+                in_plane_rmse_mm=error.in_plane_mm,
             )
         )
-    return done
+    return inversions
 
 
-def inversion_chapter(inverted: list[Inverted]) -> Chapter:
-    """One image in, the deformed gel out."""
+def inversion_chapter(inversions: list[DemoInversion]) -> Chapter:
+    """Return the report chapter about the inversions."""
     return Chapter(
-        "Turned back into the deformed gel",
-        "One image and the calibrated model give the gel's surface, its shear and its deviation.",
+        "Inverted to the deformed gel",
+        "The gel surface, its shear and its standard deviation, estimated from one image.",
         {
             f"{entry.step}: height, in-plane RMS error; seconds": f"{entry.height_rmse_mm:.3f} mm, "
-            f"{entry.in_plane_rmse_mm:.3f} mm; {entry.found.seconds:.1f}"
-            for entry in inverted
+            f"{entry.in_plane_rmse_mm:.3f} mm; {entry.estimate.seconds:.1f}"
+            for entry in inversions
         },
-        [(f"{entry.step}: found, true, difference, mm", _height_plot(entry)) for entry in inverted],
+        [
+            (f"{entry.step}: estimated, true, difference, mm", _height_plot(entry))
+            for entry in inversions
+        ],
     )
 
 
 def still_stamps(run: RecordedRun, steps: tuple[str, ...]) -> dict[str, int]:
-    """The last image of each step of the first trial, when the arm had come to rest."""
+    """Return the stamp of the last image of each step of the first trial, with the arm at rest.
+
+    Args:
+        run: recorded run.
+        steps: names of protocol steps; steps that the run lacks are omitted.
+
+    Returns:
+        Image stamps by step, ns.
+    """
     columns = run.columns
     first = columns["trial"] == columns["trial"].min()
-    found: dict[str, int] = {}
+    stamps: dict[str, int] = {}
     for step in steps:
         rows = np.flatnonzero(first & (columns["step"] == step))
         if len(rows):
-            found[step] = int(columns["stamp_ns"][rows[-1]])
-    return found
+            stamps[step] = int(columns["stamp_ns"][rows[-1]])
+    return stamps
 
 
 def _pairs(run: RecordedRun, steps: tuple[str, ...]) -> list[tuple[str, Image]]:
@@ -220,7 +266,7 @@ def _agreement_plot(live: LiveComparisons) -> Figure:
     psnr, height = figure.subplots(2, 1, sharex=True)
     seconds = 1e-9 * (live.stamp_ns - live.stamp_ns[0])
     psnr.plot(seconds, live.contact_psnr_db, ".", label="twin")
-    psnr.plot(seconds, live.background_psnr_db, ".", color="C7", label="nothing happened")
+    psnr.plot(seconds, live.background_psnr_db, ".", color="C7", label="reference image")
     psnr.set_ylabel("PSNR in the\ncontact [dB]")
     psnr.legend()
     height.plot(seconds, live.deformation_mm, ".", color="C2")
@@ -228,30 +274,30 @@ def _agreement_plot(live: LiveComparisons) -> Figure:
     return figure
 
 
-def _height_plot(entry: Inverted) -> Figure:
+def _height_plot(entry: DemoInversion) -> Figure:
     figure = Figure(figsize=(11, 2.9), layout="constrained")
     axes = figure.subplots(1, 3)
-    surface = entry.found.surface
-    found = surface.position[:, 2].reshape(surface.rows, surface.columns)
+    surface = entry.estimate.surface
+    estimate = surface.position[:, 2].reshape(surface.rows, surface.columns)
     truth = entry.truth.position[:, 2].reshape(entry.truth.rows, entry.truth.columns)
-    away = _height_away(entry)
+    error = _height_error(entry)
     low = float(truth.min())
     half = [float(np.abs(line).max()) for line in (surface.x_mm, surface.y_mm)]
     extent = (-half[0], half[0], half[1], -half[1])
     for axis, values, limits, colours in (
-        (axes[0], found, (low, 0.1), "viridis"),
+        (axes[0], estimate, (low, 0.1), "viridis"),
         (axes[1], truth, (low, 0.1), "viridis"),
-        (axes[2], away, (-0.1, 0.1), "RdBu"),
+        (axes[2], error, (-0.1, 0.1), "RdBu"),
     ):
-        shown = axis.imshow(values, vmin=limits[0], vmax=limits[1], cmap=colours, extent=extent)
-        figure.colorbar(shown, ax=axis, shrink=0.8)
+        image = axis.imshow(values, vmin=limits[0], vmax=limits[1], cmap=colours, extent=extent)
+        figure.colorbar(image, ax=axis, shrink=0.8)
     return figure
 
 
-def _height_away(entry: Inverted) -> NDArray[np.float64]:
-    surface = entry.found.surface
-    away = motion_error_mm(surface, entry.truth)[:, 2].reshape(surface.rows, surface.columns)
-    return np.where(entry.found.valid, away, np.nan)
+def _height_error(entry: DemoInversion) -> NDArray[np.float64]:
+    surface = entry.estimate.surface
+    error = motion_error_mm(surface, entry.truth)[:, 2].reshape(surface.rows, surface.columns)
+    return np.where(entry.estimate.valid, error, np.nan)
 
 
 def _rms(values: NDArray[np.floating[Any]]) -> float:

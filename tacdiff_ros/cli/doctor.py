@@ -1,8 +1,7 @@
-"""`tacdiff doctor`: what works on this machine, what does not, and what to do."""
+"""`tacdiff doctor`: checks of this machine, with advice for each problem."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Annotated
@@ -17,10 +16,10 @@ COLOURS = {"good": "green", "warning": "yellow", "bad": "red"}
 
 
 def doctor(
-    out: Annotated[Path, typer.Option(help="folder that results will go to")] = Path(),
+    out: Annotated[Path, typer.Option(help="output folder of results, to check")] = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> int:
-    """Check this machine, a line a check; exit code 1 if something is bad."""
+    """Check this machine, one line per check; exit with code 1 if a check is bad."""
     console = Console(soft_wrap=True)
     checks = []
     for check in run_checks(out):
@@ -30,5 +29,5 @@ def doctor(
             console.print(state + Text(check.line))
     ok = all(check.state != "bad" for check in checks)
     if as_json:
-        print(json.dumps({"ok": ok, "checks": [dataclasses.asdict(check) for check in checks]}))
+        print(json.dumps({"ok": ok, "checks": [check.as_json() for check in checks]}))
     return 0 if ok else 1

@@ -1,4 +1,4 @@
-"""`tacdiff evaluate`: a trained network on trials that it has not seen."""
+"""`tacdiff evaluate`: scores of a trained network on trials excluded from training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -39,18 +39,20 @@ FILES = ("scores.csv", "sheet.png", "metrics.json")
 
 
 def evaluate(
-    dataset: Annotated[Path, typer.Argument(help="folder that `tacdiff dataset` made")],
-    model: Annotated[Path, typer.Option(help="folder of the model")],
+    dataset: Annotated[Path, typer.Argument(help="folder written by `tacdiff dataset`")],
+    model: Annotated[Path, typer.Option(help="folder of the network")],
     out: Annotated[Path, typer.Option(help="folder to write to")],
     split: Annotated[str, typer.Option(help="test, validation or train")] = "test",
     sensor: Annotated[
         str | None,
-        typer.Option(help="checksum (its beginning) of the sensor file, where there are several"),
+        typer.Option(help="beginning of the sensor file's checksum, if the dataset has several"),
     ] = None,
-    most: Annotated[int | None, typer.Option(min=1, help="so many samples, evenly spread")] = None,
+    max_samples: Annotated[
+        int | None, typer.Option("--most", min=1, help="maximum number of samples, evenly spread")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
-    """Score a model on unseen trials: metrics.json, scores.csv, sheet.png."""
+    """Score a network on unseen trials: metrics.json, scores.csv, sheet.png."""
     from tacdiff_ros.dataset.plan import SPLITS
     from tacdiff_ros.dataset.reader import stored_sensor
     from tacdiff_ros.translation.translator import Translator
@@ -64,14 +66,14 @@ def evaluate(
     translator = Translator(model)
     sensor_model = stored_sensor(reader.dataset, reader.checksum)
     translator.check_sensor(reader.checksum, sensor_model.gel.full_indentation_mm)
-    count = min(len(reader), most or len(reader))
+    count = min(len(reader), max_samples or len(reader))
     numbers = np.linspace(0, len(reader) - 1, count).round().astype(int)
     console = Console(stderr=True)
     with Progress(console=console, disable=not sys.stderr.isatty(), transient=True) as bar:
         task = bar.add_task("scoring", total=count)
         scores, typical = score_samples(
-            drawn_samples(reader, translator, numbers),
-            lambda done: bar.update(task, completed=done),
+            rendered_samples(reader, translator, numbers),
+            lambda count: bar.update(task, completed=count),
         )
     figures = {
         "images": len(scores),
@@ -86,7 +88,12 @@ def evaluate(
     write_files(out, contents)
     if as_json:
         print(json.dumps({"out": str(out), **figures}))
-        return
+    else:
+        _print_scores(out, scores, figures)
+
+
+def _print_scores(out: Path, scores: list[SampleScore], figures: dict[str, Any]) -> None:
+    """Print one line per indenter, and the means over all samples."""
     for row in rows_by_indenter(scores):
         print("  ".join(f"{name} {value}" for name, value in row.items()))
     print(
@@ -95,24 +102,32 @@ def evaluate(
     )
 
 
-def drawn_samples(
+def rendered_samples(
     reader: SampleReader, translator: Translator, numbers: NDArray[np.int_]
 ) -> Iterator[RenderedSample]:
-    """Samples by their numbers, drawn by a network."""
+    """Yield samples of a dataset together with the images that a network renders for them.
+
+    Args:
+        reader: samples of one split.
+        translator: network.
+        numbers: (N,) int sample indices.
+    """
     from tacdiff_ros.dataset.pairs import SamplePairs
     from tacdiff_ros.dataset.plan import plan_trial
 
-    pairs = SamplePairs(reader, translator.card.settings.kind, kept_bytes=0)
+    pairs = SamplePairs(reader, translator.card.settings.kind, cache_bytes=0)
     for number in numbers:
         maps, image = pairs[int(number)]
-        trial, step = reader.place(int(number))
+        trial, step = reader.trial_and_step(int(number))
         indenter = plan_trial(reader.dataset.plan, trial).indenter
         truth = np.ascontiguousarray(image.transpose(1, 2, 0))
-        yield RenderedSample(indenter, trial, step, _shown(maps), translator.translate(maps), truth)
+        yield RenderedSample(
+            indenter, trial, step, _map_picture(maps), translator.translate(maps), truth
+        )
 
 
-def _shown(maps: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """An input as a picture: NOCS in colours, depth in grey between its extremes."""
+def _map_picture(maps: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return a network input as a picture: NOCS in colour, depth in grey from its min to max."""
     if len(maps) >= 3:
         return np.rint(255.0 * maps[:3].transpose(1, 2, 0)).astype(np.uint8)
     low, high = float(maps.min()), float(maps.max())
@@ -121,7 +136,7 @@ def _shown(maps: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _table(scores: list[SampleScore]) -> str:
-    """CSV text of the scores, a row a sample."""
+    """Return CSV text of the scores with one row per sample."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(("indenter", "trial", "step", *METRICS))

@@ -1,4 +1,4 @@
-"""Says that a command compiles kernels on its first run, and notes when that is done."""
+"""Message for the first run of a command, which compiles kernels."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tacdiff_ros.preparation import is_warm, remember_warm
 
 @contextmanager
 def first_run(job: str, console: Console) -> Iterator[None]:
-    """Around the work of a command: a line where its kernels are not compiled yet.
+    """Print a message if the kernels of a job are not compiled, and record their compilation.
 
     Args:
-        job: name of `warm_up.JOBS`.
-        console: takes the line.
+        job: key of `warm_up.JOBS`.
+        console: console for the message.
     """
     if is_warm(job):
         yield
         return
     started_s = time.monotonic()
-    console.print("compiling kernels, first run only: up to a minute more", highlight=False)
+    console.print("compiling kernels, first run only: this takes up to a minute", highlight=False)
     yield
     remember_warm(job, time.monotonic() - started_s)

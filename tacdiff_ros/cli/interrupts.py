@@ -1,4 +1,4 @@
-"""Ctrl-C, a closed terminal and a request to end are one thing to a command: it is interrupted."""
+"""Converts SIGINT, SIGTERM and SIGHUP to KeyboardInterrupt while a command runs."""
 
 from __future__ import annotations
 
@@ -8,24 +8,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-EXIT_CODE = 130  # of a shell's command that was interrupted
+EXIT_CODE = 130  # shell convention for an interrupted command
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:
-    """Whether one came; libraries turn the exception into others of their own."""
+    """Signal handler that records interrupts: libraries may convert the exception to another.
 
-    came = False
+    Attributes:
+        received: whether a signal was received.
+    """
+
+    received = False
 
     def on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        """Raise in the main thread, so that all that was started is ended on the way out."""
-        self.came = True
+        """Raise KeyboardInterrupt in the main thread, so that all resources are released."""
+        self.received = True
         raise KeyboardInterrupt
 
 
 @contextmanager
 def watch_interrupts() -> Iterator[Interrupts]:
-    """Watch for signals while a command runs; in a thread other than the main one, for none."""
+    """Handle signals while a command runs; outside the main thread, no signals are handled."""
     interrupts = Interrupts()
     if threading.current_thread() is not threading.main_thread():
         yield interrupts

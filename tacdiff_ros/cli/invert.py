@@ -1,4 +1,4 @@
-"""`tacdiff invert`: the deformed gel surface behind one tactile image."""
+"""`tacdiff invert`: estimates the deformed gel surface from one tactile image."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ def invert(
         Path | None, typer.Option(help="sensor file; default: config/sensors/gelsight_mini.yaml")
     ] = None,
     reference: Annotated[
-        Path | None, typer.Option(help="image of the untouched gel, taken just before")
+        Path | None, typer.Option(help="image of the untouched gel, taken shortly before")
     ] = None,
-    prior: Annotated[str, typer.Option(help="elastic or smooth")] = "elastic",
-    spacing: Annotated[float, typer.Option(help="of the surface's vertices in mm")] = 0.2,
-    steps: Annotated[int, typer.Option(help="of Gauss-Newton")] = 10,
+    prior: Annotated[str, typer.Option(help="surface prior: elastic or smooth")] = "elastic",
+    spacing: Annotated[float, typer.Option(help="spacing of the surface vertices in mm")] = 0.2,
+    steps: Annotated[int, typer.Option(help="number of Gauss-Newton steps")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
-    """Invert an image: indentation.npy, shear.npy, mesh.ply, rgb.png (the fit), meta.json."""
+    """Invert an image: indentation.npy, shear.npy, mesh.ply, rgb.png (fit), meta.json."""
     started = time.perf_counter()
     model = default_sensor() if sensor is None else read_sensor(sensor)
     settings = _settings(prior=prior, spacing_mm=spacing, steps=steps)
     check_output_folder(out, FILES)
-    seen = read_image(image)
-    untouched = None if reference is None else read_image(reference)
+    measured = read_image(image)
+    reference_image = None if reference is None else read_image(reference)
     from tacdiff_ros.inversion.inverter import Inverter
     from tacdiff_ros.optics.renderer import Renderer
     from tacdiff_ros.optics.simulate import simulate_image
@@ -59,32 +59,37 @@ def invert(
     progress = Progress(console=console, disable=not sys.stderr.isatty(), transient=True)
     with first_run("inversion", console), progress as bar:
         task = bar.add_task("inverting", total=1.0)
-        found = Inverter(model, untouched, settings).invert(
-            seen, lambda share: bar.update(task, completed=share)
+        inversion = Inverter(model, reference_image, settings).invert(
+            measured, lambda fraction: bar.update(task, completed=fraction)
         )
-    shown = simulate_image(Renderer(model), found.surface)
+    rendered = simulate_image(Renderer(model), inversion.surface)
     meta = {
         "sensor_id": model.sensor_id,
         "sensor_checksum": model.checksum,
         "mm_per_px": model.mm_per_px,
-        **summary(found),
+        **summary(inversion),
         "seconds": round(time.perf_counter() - started, 3),
     }
-    _write(out, found, shown, meta)
-    for line in found.warnings:
+    _write(out, inversion, rendered, meta)
+    for line in inversion.warnings:
         console.print(f"warning: {line}", style="yellow", highlight=False, soft_wrap=True)
     if as_json:
         print(json.dumps({**meta, "out": str(out)}))
         return
     print(
-        f"{out}: {found.contact.depth_mm:.2f} mm deep, {found.contact.area_mm2:.1f} mm2 touched, "
+        f"{out}: depth {inversion.contact.depth_mm:.2f} mm, "
+        f"contact area {inversion.contact.area_mm2:.1f} mm2, "
         f"{meta['seconds']:.1f} s"
     )
 
 
-def summary(found: Inversion) -> dict[str, Any]:
-    """Figures of an inversion, units in their names."""
-    contact = found.contact
+def summary(inversion: Inversion) -> dict[str, Any]:
+    """Return the figures of an inversion for meta.json, with units in their names.
+
+    Args:
+        inversion: result of an inversion.
+    """
+    contact = inversion.contact
     return {
         "in_contact": contact.in_contact,
         "area_mm2": round(contact.area_mm2, 3),
@@ -93,15 +98,17 @@ def summary(found: Inversion) -> dict[str, Any]:
         "mean_shear_mm": [round(part, 4) for part in contact.shear_mm],
         "mean_twist_rad": round(contact.twist_rad, 5),
         "residuals": {
-            "image_rms_grey": round(found.image_rms, 3),
-            "explained_share": round(found.explained, 4),
-            "dots_found": None if found.dots is None else found.dots.found_count,
-            "dots_expected": None if found.dots is None else found.dots.expected,
-            "height_deviation_mm": round(float(np.median(found.deviation_mm[found.valid])), 5),
+            "image_rms_grey": round(inversion.image_rms, 3),
+            "explained_share": round(inversion.inlier_fraction, 4),
+            "dots_found": None if inversion.markers is None else inversion.markers.found_count,
+            "dots_expected": None if inversion.markers is None else inversion.markers.expected,
+            "height_deviation_mm": round(
+                float(np.median(inversion.height_stddev_mm[inversion.valid])), 5
+            ),
         },
-        "rows": found.surface.rows,
-        "columns": found.surface.columns,
-        "warnings": list(found.warnings),
+        "rows": inversion.surface.rows,
+        "columns": inversion.surface.columns,
+        "warnings": list(inversion.warnings),
     }
 
 
@@ -112,15 +119,15 @@ def _settings(**values: Any) -> InversionSettings:
         raise InputError(f"settings: {first_complaint(error)}") from error
 
 
-def _write(out: Path, found: Inversion, shown: SimulatedImage, meta: dict[str, Any]) -> None:
-    """Write all files of an inversion, or none."""
+def _write(out: Path, inversion: Inversion, rendered: SimulatedImage, meta: dict[str, Any]) -> None:
+    """Write either all files of an inversion or none."""
     import trimesh
 
-    mesh = trimesh.Trimesh(found.surface.position, found.surface.triangles, process=False)
+    mesh = trimesh.Trimesh(inversion.surface.position, inversion.surface.triangles, process=False)
     contents: dict[str, bytes | str] = {
-        "indentation.npy": npy_bytes(shown.maps.indentation_mm),
-        "shear.npy": npy_bytes(shown.maps.shear_mm),
-        "rgb.png": png_bytes(shown.image),
+        "indentation.npy": npy_bytes(rendered.maps.indentation_mm),
+        "shear.npy": npy_bytes(rendered.maps.shear_mm),
+        "rgb.png": png_bytes(rendered.image),
         "mesh.ply": cast(bytes, mesh.export(file_type="ply")),
         "meta.json": json_text(meta),
     }

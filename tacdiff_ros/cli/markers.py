@@ -1,4 +1,4 @@
-"""`tacdiff markers`: dots in an image, a video or a folder."""
+"""`tacdiff markers`: tracked markers in an image, a video or a folder of images."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def markers(
     source: Annotated[Path, typer.Argument(help="image, video file or folder of images")],
     grid: Annotated[str, typer.Option(help="rows x columns; older gels have 8x10")] = "7x9",
     reference: Annotated[
-        Path | None, typer.Option(help="image of the untouched sensor; default: the first frame")
+        Path | None, typer.Option(help="image of the untouched gel; default: the first frame")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
-    """Dots per frame: found, expected, grid index, position and displacement in pixels."""
+    """Track markers: number found and expected, grid index, position and displacement in px."""
     marker_grid = MarkerGrid.parse(grid)
     frames, count = _open(source)
     try:
         first_frame = next(frames, None)
         if first_frame is None:
-            raise InputError(f"{source} holds no frame that can be read")
-        rest_image = read_image(reference) if reference else first_frame
-        at_rest = detect_markers(rest_image, marker_grid)
-        tracker = MarkerTracker(marker_grid, at_rest)
+            raise InputError(f"{source} has no readable frame")
+        reference_image = read_image(reference) if reference else first_frame
+        reference_field = detect_markers(reference_image, marker_grid)
+        tracker = MarkerTracker(marker_grid, reference_field)
         fields = map(tracker.track, chain([first_frame], frames))
         steps = track(
             fields,
@@ -54,15 +54,19 @@ def markers(
             disable=not sys.stderr.isatty(),
         )
         if as_json:
-            _print_json(steps, at_rest)
+            _print_json(steps, reference_field)
         else:
-            _print_lines(steps, at_rest)
+            _print_lines(steps, reference_field)
     finally:
         frames.close()
 
 
 def _open(source: Path) -> tuple[Generator[NDArray[np.uint8], None, None], int | None]:
-    """Frames of an image, a video or a folder, one at a time, and how many there are if known."""
+    """Open an image, a video or a folder of images.
+
+    Returns:
+        Generator of (H, W, 3) uint8 RGB frames, and their number if it is known.
+    """
     if not source.exists():
         raise InputError(f"no file or folder at {source}: give an image, a video or a folder")
     if source.is_file() and source.suffix.lower() in IMAGE_ENDINGS:
@@ -73,7 +77,7 @@ def _open(source: Path) -> tuple[Generator[NDArray[np.uint8], None, None], int |
 
 
 def _frames(opened: FrameSource) -> Generator[NDArray[np.uint8], None, None]:
-    """Frames of a source, which is closed at the end."""
+    """Yield the frames of a source and close it at the end."""
     try:
         while (frame := opened.read()) is not None:
             yield frame
@@ -82,9 +86,9 @@ def _frames(opened: FrameSource) -> Generator[NDArray[np.uint8], None, None]:
 
 
 def _print_json(fields: Iterable[MarkerField], reference: MarkerField) -> None:
-    """One JSON object, once all frames are read: a source that breaks off prints nothing.
+    """Print one JSON object after all frames are read; a source that fails prints nothing.
 
-    Rows wait on the disk, not in memory.
+    The rows are buffered on disk because a long video would fill the memory.
     """
     with tempfile.TemporaryFile("w+", encoding="ascii") as rows:
         for index, field in enumerate(fields):
@@ -97,30 +101,30 @@ def _print_json(fields: Iterable[MarkerField], reference: MarkerField) -> None:
 
 def _print_lines(fields: Iterable[MarkerField], reference: MarkerField) -> None:
     for index, field in enumerate(fields):
-        moved = np.sqrt(np.nansum(field.displacement_px(reference) ** 2, axis=-1))
+        distance = np.sqrt(np.nansum(field.displacement_px(reference) ** 2, axis=-1))
         print(
-            f"frame {index}: {field.found_count} of {field.expected} dots, "
-            f"moved by up to {moved.max():.2f} px"
+            f"frame {index}: {field.found_count} of {field.expected} markers, "
+            f"displaced by up to {distance.max():.2f} px"
         )
 
 
 def _frame_row(index: int, field: MarkerField, reference: MarkerField) -> dict[str, Any]:
-    moved = field.displacement_px(reference)
-    dots = [
+    displacement = field.displacement_px(reference)
+    rows = [
         {
             "row": row,
             "column": column,
             "x_px": _number(field.position_px[row, column, 0]),
             "y_px": _number(field.position_px[row, column, 1]),
-            "dx_px": _number(moved[row, column, 0]),
-            "dy_px": _number(moved[row, column, 1]),
+            "dx_px": _number(displacement[row, column, 0]),
+            "dy_px": _number(displacement[row, column, 1]),
             "found": bool(field.found[row, column]),
         }
         for row, column in np.ndindex(field.found.shape)
     ]
-    return {"index": index, "found": field.found_count, "expected": field.expected, "dots": dots}
+    return {"index": index, "found": field.found_count, "expected": field.expected, "dots": rows}
 
 
 def _number(value: float) -> float | None:
-    """JSON has no NaN."""
+    """Return a rounded number, or None for NaN, which JSON does not have."""
     return None if math.isnan(value) else round(float(value), 4)

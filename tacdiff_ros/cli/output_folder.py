@@ -1,4 +1,4 @@
-"""Folders that commands write to."""
+"""Check of the output folder of a command."""
 
 from __future__ import annotations
 
@@ -10,10 +10,19 @@ from tacdiff_ros.output_files import check_space
 
 
 def check_output_folder(out: Path, names: Iterable[str]) -> None:
-    """Raise InputError where files of these names cannot be written in a folder."""
+    """Check that a command can write its files to a folder.
+
+    Args:
+        out: output folder, which need not exist.
+        names: names of the files that the command writes.
+
+    Raises:
+        InputError: the folder is a file, a file name is taken by a folder, or nothing can be
+            written.
+    """
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file, expected a folder to write to")
     for name in names:
         if (out / name).is_dir():
-            raise InputError(f"{out / name} is a folder, expected none or a file to replace")
+            raise InputError(f"{out / name} is a folder, expected a regular file or no file")
     check_space(out)

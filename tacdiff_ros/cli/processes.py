@@ -1,4 +1,4 @@
-"""ROS nodes as processes of their own, apart from every other ROS graph."""
+"""Runs ROS nodes as child processes, isolated from every other ROS graph."""
 
 from __future__ import annotations
 
@@ -26,15 +26,18 @@ STOP_TIMEOUT_S = 8.0
 def running_node(
     node: str, extra: list[str], log_file: Path, environment: dict[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A node with the shipped parameters for virtual hardware, interrupted at the end.
+    """Run a node with the shipped parameters for virtual hardware; interrupt it at the end.
 
-    It also ends when this process is killed.
+    The node also ends when this process is killed.
 
     Args:
-        node: name in `nodes.txt`.
-        extra: further ROS arguments, ["-p", "source:=generated"].
-        log_file: takes what the node prints.
-        environment: as from `isolated_environment`.
+        node: node name in `nodes.txt`.
+        extra: further ROS arguments, such as ["-p", "source:=generated"].
+        log_file: file to which the output of the node is appended.
+        environment: environment variables, see `isolated_environment`.
+
+    Yields:
+        Process of the node.
     """
     files = [config_path("tacdiff.yaml"), config_path("fake_hardware.yaml")]
     parameters = [part for file in files for part in ("--params-file", str(file))] + extra

@@ -1,4 +1,4 @@
-"""`tacdiff sbom`: which packages are installed here for this one, and under which licences."""
+"""`tacdiff sbom`: software bill of materials and licences of the installed dependencies."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from tacdiff_ros.output_files import write_file
 if TYPE_CHECKING:
     from tacdiff_ros.machine.packages import InstalledPackage
 
-FILE_WIDTH = 220  # characters of a table that is no terminal's
+FILE_WIDTH = 220  # characters per line of a table that is not printed on a terminal
 
 
 def sbom(
     out: Annotated[Path | None, typer.Option(help="file to write; default: stdout")] = None,
     licences: Annotated[
-        bool, typer.Option("--licences", help="a table of licences instead, with notes")
+        bool, typer.Option("--licences", help="print a table of licences with notes instead")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
-    """Software bill of materials of this installation: CycloneDX, JSON."""
+    """Write the software bill of materials of this installation in CycloneDX JSON."""
     from tacdiff_ros.machine.bill_of_materials import bill_of_materials
     from tacdiff_ros.machine.packages import needed_packages
 

@@ -1,4 +1,4 @@
-"""`tacdiff simulate`: one touch, as an image, maps, a mesh and numbers."""
+"""`tacdiff simulate`: simulates one touch as an image, maps, a mesh and numbers."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ from tacdiff_ros.settings_file import first_complaint
 
 if TYPE_CHECKING:
     from tacdiff_ros.mechanics.touch import SolverSettings, TouchState
+    from tacdiff_ros.optics.simulate import SimulatedImage
 
 FILES = ("rgb.png", "nocs.npy", "depth.npy", "indentation.npy", "mesh.ply", "meta.json")
 FINE_SPACING_MM = 0.15
@@ -47,19 +48,19 @@ def simulate(
         str, typer.Option(help="none, NAME:key=value,... or mesh:file=PART.stl; see docs")
     ] = "none",
     at_px: Annotated[
-        tuple[float, float] | None, typer.Option(help="pixel that is to see the deepest point")
+        tuple[float, float] | None, typer.Option(help="pixel at which the deepest point appears")
     ] = None,
     at_mm: Annotated[
-        tuple[float, float] | None, typer.Option(help="point of contact, frame gel")
+        tuple[float, float] | None, typer.Option(help="contact position in frame gel, mm")
     ] = None,
     depth: Annotated[float, typer.Option(help="indentation in mm")] = 0.0,
     shear: Annotated[
         tuple[float, float], typer.Option(help="in-plane travel after the press in mm")
     ] = (0.0, 0.0),
     twist: Annotated[float, typer.Option(help="rotation after the press in degrees")] = 0.0,
-    yaw: Annotated[float, typer.Option(help="of the indenter at contact in degrees")] = 0.0,
-    young_modulus: Annotated[float, typer.Option(help="of the gel in MPa")] = 0.2,
-    friction: Annotated[float, typer.Option(help="Coulomb coefficient")] = 0.5,
+    yaw: Annotated[float, typer.Option(help="yaw of the indenter at contact in degrees")] = 0.0,
+    young_modulus: Annotated[float, typer.Option(help="Young's modulus of the gel in MPa")] = 0.2,
+    friction: Annotated[float, typer.Option(help="Coulomb friction coefficient")] = 0.5,
     vertices: Annotated[
         str, typer.Option(help="surface vertices of the solver, rows x columns")
     ] = "49x61",
@@ -69,17 +70,17 @@ def simulate(
     start = time.perf_counter()
     model = default_sensor() if sensor is None else read_sensor(sensor)
     _check_numbers(*(at_px or ()), *(at_mm or ()), depth, *shear, twist, yaw)
-    place = _place(model, at_px, at_mm, depth)
+    position_mm = _contact_position(model, at_px, at_mm, depth)
     check_output_folder(out, FILES)
     state = _touch(
-        model,
-        indenter,
-        IndenterPose(*place, yaw_rad=math.radians(yaw)),
-        depth,
-        shear,
-        twist,
-        _material(young_modulus, friction),
-        vertices,
+        model=model,
+        indenter=indenter,
+        start=IndenterPose(*position_mm, yaw_rad=math.radians(yaw)),
+        depth=depth,
+        shear=shear,
+        twist=twist,
+        material=_material(young_modulus, friction),
+        vertices=vertices,
     )
     surface = _surface(model, state)
     from tacdiff_ros.optics.renderer import Renderer
@@ -87,18 +88,13 @@ def simulate(
 
     quiet = Console(stderr=True, quiet=not sys.stderr.isatty())
     with first_run("simulation", Console(stderr=True)), quiet.status("rendering"):
-        result = simulate_image(Renderer(model), surface)
-    arrays = {
-        "nocs": result.maps.nocs,
-        "depth": result.maps.depth_mm,
-        "indentation": result.maps.indentation_mm,
-    }
+        rendered = simulate_image(Renderer(model), surface)
     meta: dict[str, Any] = {
         "sensor_id": model.sensor_id,
         "sensor_checksum": model.checksum,
         "mm_per_px": model.mm_per_px,
         "indenter": indenter,
-        "at_mm": list(place),
+        "at_mm": list(position_mm),
         "depth_mm": depth,
         "shear_mm": list(shear),
         "twist_deg": twist,
@@ -107,17 +103,21 @@ def simulate(
         "friction": friction,
         "vertices": vertices,
         **_status(state),
-        "largest_indentation_mm": float(result.maps.indentation_mm.max()),
-        "pixels_off_gel": int(np.count_nonzero(~result.maps.hit)),
+        "largest_indentation_mm": float(rendered.maps.indentation_mm.max()),
+        "pixels_off_gel": int(np.count_nonzero(~rendered.maps.hit)),
         "seconds": round(time.perf_counter() - start, 3),
     }
-    _write(out, result.image, arrays, surface, meta)
+    _write(out, rendered, surface, meta)
     if as_json:
         print(json.dumps({**meta, "out": str(out)}))
-        return
+    else:
+        _print_summary(out, meta)
+
+
+def _print_summary(out: Path, meta: dict[str, Any]) -> None:
     force = math.hypot(*meta["force_n"])
     print(
-        f"{out}: {meta['largest_indentation_mm']:.2f} mm largest indentation, {force:.2f} N, "
+        f"{out}: {meta['largest_indentation_mm']:.2f} mm maximum indentation, {force:.2f} N, "
         f"{meta['seconds']:.1f} s"
     )
 
@@ -130,7 +130,7 @@ def _material(young_modulus: float, friction: float) -> GelMaterial:
 
 
 def _surface(model: SensorModel, state: TouchState | None) -> GelSurface:
-    """A surface as fine as the image."""
+    """Return the gel surface refined to about the pixel size; a flat one without a touch."""
     from tacdiff_ros.mechanics.surface_refinement import refine_surface
 
     gel = model.gel
@@ -143,16 +143,28 @@ def _surface(model: SensorModel, state: TouchState | None) -> GelSurface:
 
 def _check_numbers(*numbers: float) -> None:
     if not all(math.isfinite(value) for value in numbers):
-        raise InputError("a place, depth, shear, twist or yaw is not finite")
+        raise InputError(
+            "a position, depth, shear, twist or yaw is not finite: give finite numbers"
+        )
 
 
-def _place(
+def _contact_position(
     model: SensorModel,
     at_px: tuple[float, float] | None,
     at_mm: tuple[float, float] | None,
     depth_mm: float,
 ) -> tuple[float, float]:
-    """Where the indenter's axis meets the gel, mm, so that its tip is seen at the pixel."""
+    """Return the x, y position of the indenter's axis in frame `gel`, mm.
+
+    Args:
+        model: sensor model.
+        at_px: pixel at which the indenter's tip appears at full depth, if given.
+        at_mm: position in frame `gel`, mm, if given.
+        depth_mm: indentation depth, mm.
+
+    Raises:
+        InputError: both positions are given, or the pixel is outside the image.
+    """
     if at_px is not None and at_mm is not None:
         raise InputError("--at-px and --at-mm are both given: give one")
     if at_px is None:
@@ -177,7 +189,11 @@ def _touch(
     material: GelMaterial,
     vertices: str,
 ) -> TouchState | None:
-    """The gel at the end of the touch; None for the untouched sensor."""
+    """Return the state of the gel at the end of the touch; None for indenter `none`.
+
+    Raises:
+        InputError: the indenter or a number is not valid, or the solver does not converge.
+    """
     from tacdiff_ros.mechanics.indenters.build import build_indenter
     from tacdiff_ros.mechanics.touch import NotConvergedError, Touch
 
@@ -186,16 +202,9 @@ def _touch(
     if spec.name == "none":
         spec.sizes()
         if any((depth, *shear, twist)):
-            raise InputError("indenter 'none' leaves the sensor untouched: give no depth or motion")
+            raise InputError("indenter 'none' leaves the sensor untouched: omit depth and motion")
         return None
-    if not 0.0 < depth <= model.gel.full_indentation_mm:
-        raise InputError(
-            f"depth is {depth:g} mm, expected above 0 and at most {model.gel.full_indentation_mm:g}"
-        )
-    if math.hypot(*shear) > MAX_SHEAR_MM:
-        raise InputError(f"shear is {shear} mm, expected up to {MAX_SHEAR_MM:g} mm")
-    if abs(twist) > MAX_TWIST_DEG:
-        raise InputError(f"twist is {twist:g} deg, expected up to {MAX_TWIST_DEG:g} deg")
+    _check_motion(model, depth, shear, twist)
     steps = plan_touch(start, depth, shear, math.radians(twist))
     with Touch(model, build_indenter(spec), material, settings) as touch:
         for step in (steps[0], steps[-1]):
@@ -215,13 +224,25 @@ def _touch(
     return last
 
 
+def _check_motion(
+    model: SensorModel, depth: float, shear: tuple[float, float], twist: float
+) -> None:
+    maximum_mm = model.gel.full_indentation_mm
+    if not 0.0 < depth <= maximum_mm:
+        raise InputError(f"depth is {depth:g} mm, expected above 0 and at most {maximum_mm:g}")
+    if math.hypot(*shear) > MAX_SHEAR_MM:
+        raise InputError(f"shear is {shear} mm, expected up to {MAX_SHEAR_MM:g} mm")
+    if abs(twist) > MAX_TWIST_DEG:
+        raise InputError(f"twist is {twist:g} deg, expected up to {MAX_TWIST_DEG:g} deg")
+
+
 def _settings(vertices: str) -> SolverSettings:
     from tacdiff_ros.mechanics.touch import SolverSettings
 
     match = re.fullmatch(r"(\d{1,3})x(\d{1,3})", vertices)
     try:
         if match is None:
-            raise ValueError("not of that form")
+            raise ValueError("not of the form ROWSxCOLUMNS")
         return SolverSettings(rows=int(match[1]), columns=int(match[2]))
     except ValueError as error:
         raise InputError(
@@ -230,7 +251,7 @@ def _settings(vertices: str) -> SolverSettings:
 
 
 def _status(state: TouchState | None) -> dict[str, Any]:
-    """What meta.json says of the mechanics."""
+    """Return the mechanical results for meta.json."""
     if state is None:
         return {"force_n": [0.0] * 3, "torque_n_mm": [0.0] * 3, "solver_status": None}
     status = state.status
@@ -250,18 +271,19 @@ def _status(state: TouchState | None) -> dict[str, Any]:
 
 def _write(
     out: Path,
-    image: np.ndarray[Any, np.dtype[np.uint8]],
-    arrays: dict[str, np.ndarray[Any, np.dtype[np.float32]]],
+    rendered: SimulatedImage,
     surface: GelSurface,
     meta: dict[str, Any],
 ) -> None:
-    """Write all of a touch's files; those of the one before stay where that is not possible."""
+    """Write all files of a touch; if that fails, the files of a previous touch are unchanged."""
     import trimesh
 
     mesh = trimesh.Trimesh(surface.position, surface.triangles, process=False)
     contents: dict[str, bytes | str] = {
-        "rgb.png": png_bytes(image),
-        **{f"{title}.npy": npy_bytes(array) for title, array in arrays.items()},
+        "rgb.png": png_bytes(rendered.image),
+        "nocs.npy": npy_bytes(rendered.maps.nocs),
+        "depth.npy": npy_bytes(rendered.maps.depth_mm),
+        "indentation.npy": npy_bytes(rendered.maps.indentation_mm),
         "mesh.ply": cast(bytes, mesh.export(file_type="ply")),
         "meta.json": json_text(meta),
     }

@@ -1,4 +1,4 @@
-"""`tacdiff train`: a network that turns maps into tactile images, from a dataset."""
+"""`tacdiff train`: trains a network that converts maps to tactile images."""
 
 from __future__ import annotations
 
@@ -31,33 +31,37 @@ PIX2PIX_WEIGHT = 0.01
 
 
 def train(
-    dataset: Annotated[Path, typer.Argument(help="folder that `tacdiff dataset` made")],
-    out: Annotated[Path, typer.Option(help="folder of the model")],
-    kind: Annotated[str, typer.Option("--input", help="nocs, depth or nocs+light")] = "nocs",
+    dataset: Annotated[Path, typer.Argument(help="folder written by `tacdiff dataset`")],
+    out: Annotated[Path, typer.Option(help="output folder of the network")],
+    kind: Annotated[
+        str, typer.Option("--input", help="input maps: nocs, depth or nocs+light")
+    ] = "nocs",
     architecture: Annotated[
-        str, typer.Option(help="fast, for processors, or unet, that of Pix2Pix")
+        str, typer.Option(help="fast (for CPUs) or unet (as in Pix2Pix)")
     ] = "fast",
     width: Annotated[
-        int | None, typer.Option(help="channels of the finest level; default: 24, unet 64")
+        int | None, typer.Option(help="channels at full resolution; default: 24, unet 64")
     ] = None,
     sensor: Annotated[
         str | None,
-        typer.Option(help="checksum (its beginning) of the sensor file, where there are several"),
+        typer.Option(help="beginning of the sensor file's checksum, if the dataset has several"),
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="of the optimiser")] = None,
-    batch: Annotated[int | None, typer.Option(help="samples a step")] = None,
+    steps: Annotated[int | None, typer.Option(help="number of optimiser steps")] = None,
+    batch: Annotated[int | None, typer.Option(help="batch size, samples per step")] = None,
     adversarial: Annotated[
-        float | None, typer.Option(help="weight of the discriminator; default: 0, unet 0.01")
+        float | None, typer.Option(help="weight of the adversarial loss; default: 0, unet 0.01")
     ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda")] = None,
-    seed: Annotated[int | None, typer.Option(help="of weights and order")] = None,
+    device: Annotated[str | None, typer.Option(help="device: auto, cpu or cuda")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="seed of initial weights and sample order")
+    ] = None,
     settings: Annotated[
-        Path | None, typer.Option(help="YAML file of training settings; options go before it")
+        Path | None, typer.Option(help="YAML file of training settings; options override it")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
-    """Train a generator: weights.safetensors, network.onnx, curves.csv; resumes where it was."""
-    wanted = _settings(
+    """Train a generator or resume its training: weights.safetensors, network.onnx, curves.csv."""
+    training_settings = _settings(
         settings,
         steps=steps,
         batch=batch,
@@ -67,7 +71,7 @@ def train(
         if adversarial is None and architecture == "unet"
         else adversarial,
     )
-    require_learning()
+    require_training_packages()
     from tacdiff_ros.dataset.reader import stored_sensor
     from tacdiff_ros.translation.input_kinds import KINDS
 
@@ -83,33 +87,48 @@ def train(
         height_px=model.image.height_px,
         width_px=model.image.width_px,
     )
-    report = _train(readers, network, wanted, model.gel.full_indentation_mm, out)
+    report = _train(readers, network, training_settings, model.gel.full_indentation_mm, out)
     if as_json:
         print(json.dumps({"out": str(out), **report}))
         return
-    early = ", no better for a while" if report["stopped_early"] else ""
+    stopped = ", stopped without further improvement" if report["stopped_early"] else ""
     print(
         f"{out}: PSNR {report['validation_psnr_db']:.2f} dB on unseen trials after "
-        f"{report['best_step']} of {report['steps']} steps{early}"
+        f"{report['best_step']} of {report['steps']} steps{stopped}"
     )
 
 
 def split_reader(folder: Path, split: Any, sensor: str | None) -> SampleReader:
-    """Samples of a split; `sensor` is the beginning of a sensor file's checksum."""
+    """Return the reader of one split of a dataset.
+
+    Args:
+        folder: folder of the dataset.
+        split: "train", "validation" or "test".
+        sensor: beginning of the checksum of a sensor file; None if the dataset has only one.
+
+    Raises:
+        InputError: the dataset is not readable, or the checksum does not identify one sensor file.
+    """
     from tacdiff_ros.dataset.reader import SampleReader, sensor_checksums
     from tacdiff_ros.dataset.store import open_dataset
 
     opened = open_dataset(folder)
     if sensor is None:
         return SampleReader(opened, split)
-    found = [checksum for checksum in sensor_checksums(opened) if checksum.startswith(sensor)]
-    if len(found) != 1:
-        raise InputError(f"{folder} has images by {len(found)} sensor files of checksum {sensor!r}")
-    return SampleReader(opened, split, found[0])
+    matching = [checksum for checksum in sensor_checksums(opened) if checksum.startswith(sensor)]
+    if len(matching) != 1:
+        raise InputError(
+            f"{folder} has images of {len(matching)} sensor files with checksum {sensor!r}"
+        )
+    return SampleReader(opened, split, matching[0])
 
 
-def require_learning() -> None:
-    """InputError that says what to install, where torch or Zarr are missing."""
+def require_training_packages() -> None:
+    """Check that torch, ONNX and Zarr are installed.
+
+    Raises:
+        InputError: a package is missing; the message says what to install.
+    """
     try:
         import onnx
         import torch
@@ -125,12 +144,12 @@ def require_learning() -> None:
 def _settings(path: Path | None, **given: Any) -> TrainingSettings:
     from tacdiff_ros.translation.training_settings import TrainingSettings
 
-    read = TrainingSettings()
+    settings = TrainingSettings()
     if path is not None:
-        read = read_settings(path, TrainingSettings, "training settings", MAX_SETTINGS_BYTES)
+        settings = read_settings(path, TrainingSettings, "training settings", MAX_SETTINGS_BYTES)
     changes = {name: value for name, value in given.items() if value is not None}
     try:
-        return TrainingSettings.model_validate({**read.model_dump(), **changes})
+        return TrainingSettings.model_validate({**settings.model_dump(), **changes})
     except ValidationError as error:
         raise InputError(f"training: {first_complaint(error)}") from error
 
@@ -151,15 +170,16 @@ def _train(
     full_indentation_mm: float,
     out: Path,
 ) -> dict[str, Any]:
+    """Train a generator, save it, and return the figures of the training."""
     from tacdiff_ros.dataset.pairs import SamplePairs, reference_pair
     from tacdiff_ros.translation.model_file import ANY_SENSOR, ModelCard, save_model
-    from tacdiff_ros.translation.training import Untouched, train_generator
+    from tacdiff_ros.translation.training import ReferenceSample, train_generator
 
     pairs = {split: SamplePairs(reader, network.kind) for split, reader in readers.items()}
-    untouched = Untouched(*reference_pair(readers["train"], network.kind))
+    reference = ReferenceSample(*reference_pair(readers["train"], network.kind))
     with _progress(settings.steps) as advance:
         generator, report = train_generator(
-            network, settings, pairs["train"], pairs["validation"], untouched, out, advance
+            network, settings, pairs["train"], pairs["validation"], reference, out, advance
         )
     figures = {
         "best_step": report.step,
@@ -182,23 +202,23 @@ def _train(
 
 @contextmanager
 def _progress(steps: int) -> Iterator[Any]:
-    """A bar of steps with the last validation; without a terminal, a line a validation."""
+    """Show a progress bar with the last validation; without a terminal, a line per validation."""
     console = Console(stderr=True)
     columns = (
         *(TextColumn("training"), BarColumn(), MofNCompleteColumn()),
-        *(TextColumn("{task.fields[looked]}"), TimeRemainingColumn()),
+        *(TextColumn("{task.fields[validation]}"), TimeRemainingColumn()),
     )
     terminal = sys.stderr.isatty()
     with Progress(*columns, console=console, disable=not terminal) as bar:
-        task = bar.add_task("", total=steps, looked="")
+        task = bar.add_task("", total=steps, validation="")
 
-        def advance(step: int, looked: Validation | None) -> None:
+        def advance(step: int, validation: Validation | None) -> None:
             bar.update(task, completed=step)
-            if looked is None:
+            if validation is None:
                 return
-            text = f"{looked.psnr_db:.2f} dB, error {looked.l1_grey:.2f} grey levels"
-            bar.update(task, looked=text)
+            text = f"{validation.psnr_db:.2f} dB, error {validation.l1_grey:.2f} grey levels"
+            bar.update(task, validation=text)
             if not terminal:
-                print(f"step {looked.step}: {text}", file=sys.stderr, flush=True)
+                print(f"step {validation.step}: {text}", file=sys.stderr, flush=True)
 
         yield advance

@@ -1,4 +1,4 @@
-"""`tacdiff translate`: maps of deformed gels to tactile images, by a trained network."""
+"""`tacdiff translate`: tactile images of deformation maps, rendered by a trained network."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def translate(
     ],
     out: Annotated[Path, typer.Option(help="folder to write to")],
     model: Annotated[
-        Path | None, typer.Option(help="folder of the model; default: the shipped one")
+        Path | None, typer.Option(help="folder of the network; default: the shipped network")
     ] = None,
     light: Annotated[
         list[Path] | None,
-        typer.Option(help="for models of kind nocs+light: the light image of each map, in order"),
+        typer.Option(help="light image of each map, in order; for networks with input nocs+light"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
-    """Draw an image for every map: OUT/NAME.png."""
+    """Render an image for every map: OUT/NAME.png."""
     from tacdiff_ros.translation.translator import Translator
 
     names = _names(maps)
@@ -49,17 +49,17 @@ def translate(
     if kind == "nocs+light" and len(lights) != len(maps):
         raise InputError(f"{len(lights)} light images for {len(maps)} maps: give one --light each")
     inputs = zip(maps, lights or [None] * len(maps), strict=True)
-    read = [_read(kind, path, shade) for path, shade in inputs]
+    network_inputs = [_read(kind, path, light_path) for path, light_path in inputs]
     started = time.perf_counter()
-    shown = track(
-        translator.stream(read),
+    rendered = track(
+        translator.stream(network_inputs),
         "translating",
-        len(read),
+        len(network_inputs),
         console=Console(stderr=True),
         disable=not sys.stderr.isatty(),
         transient=True,
     )
-    images = list(shown)
+    images = list(rendered)
     seconds = time.perf_counter() - started
     write_files(out, {name: png_bytes(image) for name, image in zip(names, images, strict=True)})
     if as_json:
@@ -70,14 +70,14 @@ def translate(
 
 
 def _names(maps: list[Path]) -> list[str]:
-    """Of the images; a map called nocs.npy has its folder's name."""
+    """Return the image file names; images of nocs.npy and depth.npy are named by the folder."""
     stems = [
         path.absolute().parent.name if path.stem in ("nocs", "depth") else path.stem
         for path in maps
     ]
-    double = sorted({stem for stem in stems if stems.count(stem) > 1})
-    if double:
-        raise InputError(f"several maps would be written to {double[0]}.png: rename them")
+    duplicates = sorted({stem for stem in stems if stems.count(stem) > 1})
+    if duplicates:
+        raise InputError(f"several maps would be written to {duplicates[0]}.png: rename them")
     return [f"{stem}.png" for stem in stems]
 
 

@@ -1,4 +1,4 @@
-"""Runs of the acquisition graph on virtual hardware, as processes on a DDS domain of their own."""
+"""Runs the acquisition graph on virtual hardware, as processes on an isolated DDS domain."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tacdiff_ros.cli.processes import isolated_environment, running_node
 from tacdiff_ros.errors import InputError
 
 WATCH_PERIOD_S = 0.5
-PATIENCE_S = 1800  # for nodes that compile; one that ends or fails is noticed at once
+SERVER_TIMEOUT_S = 1800  # nodes may compile; a node that ends or fails is detected at once
 CLOCK = "virtual_clock"
 WORLD = ("virtual_panda", "virtual_gelsight", "gelsight_driver", "acquisition")
 FOLLOWERS = ("tactile_simulator", "comparator")
@@ -30,15 +30,15 @@ FOLLOWERS = ("tactile_simulator", "comparator")
 
 @dataclass(frozen=True)
 class GraphRun:
-    """Nodes to start and one goal to send.
+    """Nodes to start and one acquisition goal to send.
 
     Attributes:
-        name: of the recording.
-        protocol: file name.
-        indenter: spec, for the recording.
-        nodes: further ROS arguments of each; those of the virtual world wait for each other on
-            its clock, so that a slow machine makes the run longer and loses nothing.
-        trials: 0 for the protocol's.
+        name: name of the recording.
+        protocol: file name of the protocol.
+        indenter: indenter spec, stored in the recording.
+        nodes: further ROS arguments by node name. The nodes of the virtual world run in lock step
+            on its clock, so that a slow machine extends the run but loses no images.
+        trials: number of trials; 0 for the number in the protocol.
         awaited: topics that must be published before the goal is sent.
     """
 
@@ -51,17 +51,25 @@ class GraphRun:
 
 
 def require_ros() -> None:
-    """InputError where the nodes cannot run."""
+    """Check that the Python modules of the nodes are installed.
+
+    Raises:
+        InputError: a module is missing.
+    """
     for module in ("rclpy", "franka_msgs", "tacdiff_ros.msg"):
         if importlib.util.find_spec(module) is None:
             raise InputError(
-                f"the demo runs on ROS 2 and {module} is not installed: run `make setup` in the "
+                f"the demo needs ROS 2, but {module} is not installed: run `make setup` in the "
                 "repository, or source a ROS workspace with this package"
             )
 
 
 def parameters(**values: object) -> list[str]:
-    """ROS arguments that set parameters; a double underscore stands for a dot."""
+    """Return the ROS arguments that set parameters.
+
+    Args:
+        values: parameter values by name; a double underscore in a name becomes a period.
+    """
     return [
         part
         for name, value in values.items()
@@ -70,7 +78,13 @@ def parameters(**values: object) -> list[str]:
 
 
 def run_graph(run: GraphRun, logs: Path, console: Console) -> dict[str, Any]:
-    """Start the nodes, send the goal, end the nodes; the goal's result."""
+    """Start the nodes, send the goal, stop the nodes, and return the result of the goal.
+
+    Args:
+        run: nodes and goal.
+        logs: folder of the log files, one per node.
+        console: console for progress and messages.
+    """
     environment = isolated_environment()
     nodes = {}
     with ExitStack() as stack:
@@ -78,37 +92,43 @@ def run_graph(run: GraphRun, logs: Path, console: Console) -> dict[str, Any]:
             log = logs / f"{run.name}_{node}.log"
             nodes[log] = stack.enter_context(running_node(node, extra, log, environment))
         goal = ["--protocol", run.protocol, "--output", run.name, "--trials", str(run.trials)]
-        goal += ["--indenter", run.indenter, "--server-timeout", str(PATIENCE_S)]
+        goal += ["--indenter", run.indenter, "--server-timeout", str(SERVER_TIMEOUT_S)]
         goal += [part for topic in run.awaited for part in ("--await-topic", topic)]
         goal += [part for node in run.nodes for part in ("--await-ready", node)]
         result = _send_goal(goal, environment, console, nodes)
-        for process in nodes.values():  # all at once: the run has ended, nobody needs another
+        for process in nodes.values():  # all at once, to stop them in parallel
             process.send_signal(signal.SIGINT)
         return result
 
 
 def in_lock_step(nodes: dict[str, list[str]]) -> dict[str, list[str]]:
-    """The same nodes on the clock of the virtual world, which is started first.
+    """Return the nodes with arguments that synchronise them with the virtual clock.
 
-    Without a virtual arm there is no such world: the nodes stay on the wall clock.
+    The node of the virtual clock is added as the first one. Without a virtual arm there is no
+    virtual world: the nodes are returned unchanged and use the wall clock.
+
+    Args:
+        nodes: further ROS arguments by node name.
     """
     if "virtual_panda" not in nodes:
         return dict(nodes)
-    taking_part = [name for name in nodes if name in WORLD + FOLLOWERS]
-    shared = parameters(use_sim_time="true", lock_step="true", lock_step_nodes=_listed(taking_part))
+    synchronised = [name for name in nodes if name in WORLD + FOLLOWERS]
+    shared = parameters(
+        use_sim_time="true", lock_step="true", lock_step_nodes=_list_parameter(synchronised)
+    )
     clock = parameters(
-        participants=_listed(name for name in taking_part if name in WORLD),
-        followers=_listed(name for name in taking_part if name in FOLLOWERS),
+        participants=_list_parameter(name for name in synchronised if name in WORLD),
+        followers=_list_parameter(name for name in synchronised if name in FOLLOWERS),
     )
     others = parameters(use_sim_time="true")
     return {CLOCK: clock} | {
-        name: [*extra, *(shared if name in taking_part else others)]
+        name: [*extra, *(shared if name in synchronised else others)]
         for name, extra in nodes.items()
     }
 
 
-def _listed(names: Iterable[str]) -> str:
-    """Value of a parameter that is a list of names."""
+def _list_parameter(names: Iterable[str]) -> str:
+    """Return the value of a list parameter as ROS argument."""
     return "[" + ",".join(f"'{name}'" for name in list(names) or [""]) + "]"
 
 
@@ -118,9 +138,15 @@ def _send_goal(
     console: Console,
     nodes: dict[Path, subprocess.Popen[bytes]],
 ) -> dict[str, Any]:
-    """Send the goal from a process of its own and show its feedback; Ctrl-C cancels it.
+    """Send the goal from a client process, show its feedback, and return its result.
 
-    The end of a node, known by its log, ends the wait.
+    Ctrl-C cancels the goal. The end of a node ends the wait.
+
+    Args:
+        goal: command line arguments of the client.
+        environment: environment variables of the client.
+        console: console for progress and messages.
+        nodes: node processes by log file.
     """
     command = [sys.executable, "-m", "tacdiff_ros.nodes.acquire_client", *goal]
     client = subprocess.Popen(  # noqa: S603
@@ -132,24 +158,24 @@ def _send_goal(
         start_new_session=True,
     )
     assert client.stdout is not None  # noqa: S101
-    ended: list[str] = []
-    watch = threading.Thread(target=_watch, args=(nodes, client, ended), daemon=True)
+    failures: list[str] = []
+    watch = threading.Thread(target=_watch, args=(nodes, client, failures), daemon=True)
     watch.start()
     interrupted = _follow(client, console)
-    answer = client.stdout.read().strip()
+    output = client.stdout.read().strip()
     client.wait()
     watch.join()
-    nothing = ended[0] if ended else "the acquisition gave no result"
+    message = failures[0] if failures else "the acquisition returned no result"
     if interrupted:
-        nothing = "interrupted before the goal was sent"
-    result = _parse(answer) or {"success": False, "message": nothing}
-    if not result["success"] and (cause := _ended(nodes)):
-        result["message"] = cause  # the client only knows that a node is gone
+        message = "interrupted before the goal was sent"
+    result = _parse(output) or {"success": False, "message": message}
+    if not result["success"] and (cause := _ended_node(nodes)):
+        result["message"] = cause  # the client does not know why the node ended
     return result
 
 
 def _follow(client: subprocess.Popen[str], console: Console) -> bool:
-    """Show what the client says until it ends; whether Ctrl-C came, which is handed on to it."""
+    """Show the client's output until it ends; return whether Ctrl-C was pressed and forwarded."""
     assert client.stderr is not None  # noqa: S101
     interrupted = False
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
@@ -161,16 +187,16 @@ def _follow(client: subprocess.Popen[str], console: Console) -> bool:
             except KeyboardInterrupt:
                 interrupted = True
                 client.send_signal(signal.SIGINT)
-                console.print("interrupted: ending the run and its nodes")
+                console.print("interrupted: stopping the run and its nodes")
                 continue
             if not line:
                 return interrupted
             if _parse(line) is not None or not interrupted:
-                feedback.show(line)  # else what Python says of an interrupted import
+                feedback.show(line)  # else a traceback of an interrupted import
 
 
 class _FeedbackLines:
-    """Progress on a terminal, a line for each new step elsewhere."""
+    """Prints feedback: a progress bar on a terminal, else one line per new step."""
 
     def __init__(self, console: Console, progress: Progress) -> None:
         self._console, self._progress = console, progress
@@ -178,7 +204,7 @@ class _FeedbackLines:
         self._last = ""
 
     def show(self, line: str) -> None:
-        """One line of the client: feedback as JSON, or a message."""
+        """Print one line of the client, which is feedback as JSON or a message."""
         feedback = _parse(line)
         if feedback is None:
             self._console.print(line.rstrip(), markup=False)
@@ -194,23 +220,23 @@ class _FeedbackLines:
 
 
 def _watch(
-    nodes: dict[Path, subprocess.Popen[bytes]], client: subprocess.Popen[str], ended: list[str]
+    nodes: dict[Path, subprocess.Popen[bytes]], client: subprocess.Popen[str], failures: list[str]
 ) -> None:
-    """End the client when a node ends before it, and keep that node's last line."""
+    """Kill the client if a node ends first, and append the description of that node to failures."""
     while client.poll() is None:
-        if cause := _ended(nodes):
-            ended.append(cause)
+        if cause := _ended_node(nodes):
+            failures.append(cause)
             client.kill()
             return
         time.sleep(WATCH_PERIOD_S)
 
 
-def _ended(nodes: dict[Path, subprocess.Popen[bytes]]) -> str:
-    """Which node has ended, and its last line; empty while all run."""
+def _ended_node(nodes: dict[Path, subprocess.Popen[bytes]]) -> str:
+    """Return the name and the last output line of an ended node; empty while all nodes run."""
     for log, process in nodes.items():
         if process.poll() is not None:
             lines = _lines(log)
-            return f"{log.stem} ended: {lines[-1] if lines else 'without a word'}"
+            return f"{log.stem} ended: {lines[-1] if lines else 'without output'}"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""`tacdiff virtual-sensors`: random sensors with path-traced images and ground truth."""
+"""`tacdiff virtual-sensors`: random virtual sensors with path-traced images and ground truth."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ from tacdiff_ros.virtual.random_sensors import VirtualSensorSettings
 from tacdiff_ros.virtual.sensor_store import cache_folder, cached_sensor
 
 Count = Annotated[int, typer.Option(min=1, max=10_000, help="number of sensors")]
-Seed = Annotated[int, typer.Option(min=0, help="seed of the first sensor; the others count up")]
+Seed = Annotated[
+    int, typer.Option(min=0, help="seed of the first sensor; each further sensor adds one")
+]
 Presses = Annotated[int, typer.Option(min=0, max=100, help="images of presses per sensor")]
 Samples = Annotated[
-    int, typer.Option(min=16, max=65_536, help="path tracer's samples per pixel and light")
+    int, typer.Option(min=16, max=65_536, help="path tracer samples per pixel and light")
 ]
-Folder = Annotated[Path | None, typer.Option(help="folder; default: ~/.cache/tacdiff_ros/units")]
+Folder = Annotated[
+    Path | None, typer.Option(help="folder to write to; default: ~/.cache/tacdiff_ros/units")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout")]
 
 
@@ -33,15 +37,15 @@ def virtual_sensors(
     out: Folder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make random virtual sensors with path-traced images; existing ones are kept."""
+    """Create random virtual sensors with path-traced images; existing sensors are reused."""
     folder = out or cache_folder()
     settings = VirtualSensorSettings(presses=presses, samples=samples)
     console = Console(stderr=True)
     with Progress(console=console, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("sensors", total=count)
 
-        def advance(made: int, fraction: float) -> None:
-            progress.update(task, completed=made + fraction)
+        def advance(completed: int, fraction: float) -> None:
+            progress.update(task, completed=completed + fraction)
 
         for k in range(count):
             cached_sensor(seed + k, settings, folder, partial(advance, k))
@@ -53,7 +57,7 @@ def virtual_sensors(
         print(f"{count} sensors in {folder}")
 
 
-def units(
+def deprecated_virtual_sensors(
     count: Count = 3,
     seed: Seed = 0,
     presses: Presses = 2,
@@ -61,6 +65,6 @@ def units(
     out: Folder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Old name of `tacdiff virtual-sensors`."""
+    """Deprecated name of `tacdiff virtual-sensors`."""
     print("`tacdiff units` is now `tacdiff virtual-sensors`", file=sys.stderr)
     virtual_sensors(count, seed, presses, samples, out, as_json)

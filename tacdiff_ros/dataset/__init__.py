@@ -1,1 +1,1 @@
-"""Simulated touches by the thousand: planned, simulated, rendered, stored and read."""
+"""Datasets of simulated touches: planning, simulation, rendering, storage and reading."""

@@ -1,8 +1,9 @@
-"""What the arrays of a dataset look like on disk, checked before Zarr opens any of them.
+"""Layout of a dataset's arrays on disk, which is checked before Zarr opens any of them.
 
-Zarr takes its decoders, shapes and chunk sizes from JSON files beside the data. Those of format 2
-may name pickles, which are code, and any of them may ask for terabytes. Only arrays as
-`store.write_group` writes them are read: format 3, one shard a file, one Blosc chunk a sample.
+Zarr takes codecs, shapes and chunk sizes from JSON files next to the data. Those of format 2 may
+select pickle, which executes code, and files of either format may request terabytes of memory.
+Therefore only arrays as `store.write_group` writes them are read: format 3, one file (shard) per
+array, one Blosc chunk per sample.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from tacdiff_ros.input_files import open_input, printable, read_json
 
 MAX_METADATA_BYTES = 2**20
 MAX_FILE_BYTES = 2**40
-MAX_SIDE = 8192
-MAX_SAMPLES = 65_536  # of a trial
-MAX_SAMPLE_BYTES = 128 * 2**20  # of one array
-# Types and axes of every array: S samples, H rows, W columns; digits are lengths.
+MAX_SIDE = 8192  # pixels or vertices along one axis
+MAX_SAMPLES = 65_536  # samples of a trial
+MAX_SAMPLE_BYTES = 128 * 2**20  # size of one sample of one array
+# Types and axes of every array: S samples, H rows, W columns; a digit is a fixed length.
 LAYOUT: dict[str, tuple[str, str]] = {
     "rgb": ("uint8", "SHW3"),
     "light": ("uint8", "SHW3"),
@@ -47,7 +48,8 @@ LAYOUT: dict[str, tuple[str, str]] = {
 SHARDING, CHUNK_CODECS = "sharding_indexed", ["bytes", "blosc"]
 INDEX_CODECS = ["bytes", "crc32c"]
 INDEX_ENTRY_BYTES, CHECKSUM_BYTES = 16, 4
-BLOSC_HEADER = struct.Struct("<4BIII")  # versions, flags, type size; bytes, block, compressed bytes
+# Two versions, flags, type size; then decoded bytes, block bytes, compressed bytes.
+BLOSC_HEADER = struct.Struct("<4BIII")
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class ArrayFile:
     Attributes:
         folder: folder with the array's metadata.
         shape: samples along the first axis.
-        dtype: type of its values.
+        dtype: type of the values.
     """
 
     folder: Path
@@ -66,24 +68,27 @@ class ArrayFile:
 
     @property
     def sample_bytes(self) -> int:
-        """Size of one sample in memory."""
+        """Size of one sample in memory, bytes."""
         return math.prod(self.shape[1:]) * self.dtype.itemsize
 
     @property
     def shard(self) -> Path:
-        """File of all samples."""
+        """Path of the file that contains all samples."""
         return self.folder.joinpath("c", *["0"] * len(self.shape))
 
 
 def read_node(folder: Path, kind: str) -> dict[str, Any]:
-    """Metadata of a Zarr group or array of format 3.
+    """Return the metadata of a Zarr group or array of format 3.
 
     Args:
-        folder: folder with a `zarr.json`.
+        folder: folder that contains a `zarr.json`.
         kind: "group" or "array".
 
+    Returns:
+        Content of `zarr.json`.
+
     Raises:
-        InputError: missing, no JSON, or of another format or kind.
+        InputError: the file is missing, is no JSON, or describes another format or kind.
     """
     content = read_json(folder / "zarr.json", "metadata", MAX_METADATA_BYTES)
     if not isinstance(content, dict) or content.get("zarr_format") != 3:
@@ -98,14 +103,14 @@ def check_arrays(folder: Path, sizes: Any) -> None:
 
     Args:
         folder: folder of the group.
-        sizes: bytes of every array's file by its name, as the group states them.
+        sizes: file size in bytes of every array by its name, as the group's attributes state.
 
     Raises:
-        InputError: a name that no array has, another type, shape or codec than `store` writes, a
-            file of another size, or a chunk that would not decode to one sample.
+        InputError: an array has an unknown name, another type, shape or codec than `store` writes,
+            a file of another size, or a chunk that would not decode to one sample.
     """
     if not isinstance(sizes, Mapping) or not all(name in LAYOUT for name in sizes):
-        raise InputError(f"{printable(folder)} is missing or damaged (unknown arrays)")
+        raise InputError(f"{printable(folder)} is missing or damaged (unknown array names)")
     axes: dict[str, int] = {}
     for name, size in sizes.items():
         array = _array_file(folder, name, axes)
@@ -113,7 +118,7 @@ def check_arrays(folder: Path, sizes: Any) -> None:
 
 
 def _array_file(folder: Path, name: str, axes: dict[str, int]) -> ArrayFile:
-    """An array by its metadata; `axes` collects the lengths that all arrays share."""
+    """Read and check an array's metadata; `axes` collects the axis lengths common to all arrays."""
     path = folder / name
     try:
         content = read_node(path, "array")
@@ -129,12 +134,13 @@ def _array_file(folder: Path, name: str, axes: dict[str, int]) -> ArrayFile:
 
 
 def _checked_shape(shape: Any, letters: str, axes: dict[str, int]) -> tuple[int, ...]:
+    """Return a shape after comparing it with the layout and with the axes of other arrays."""
     if len(shape) != len(letters) or not all(type(length) is int for length in shape):
         raise ValueError(f"shape {str(shape)[:80]}, expected axes {letters}")
     for letter, length in zip(letters, shape, strict=True):
-        most = MAX_SAMPLES if letter == "S" else MAX_SIDE
-        if not 1 <= length <= most:
-            raise ValueError(f"shape {str(shape)[:80]}: {length}, expected 1 to {most}")
+        max_length = MAX_SAMPLES if letter == "S" else MAX_SIDE
+        if not 1 <= length <= max_length:
+            raise ValueError(f"shape {str(shape)[:80]}: {length}, expected 1 to {max_length}")
         expected = int(letter) if letter.isdigit() else axes.setdefault(letter, length)
         if length != expected:
             raise ValueError(f"shape {str(shape)[:80]}: {letter} is {length}, expected {expected}")
@@ -142,7 +148,7 @@ def _checked_shape(shape: Any, letters: str, axes: dict[str, int]) -> tuple[int,
 
 
 def _check_metadata(content: dict[str, Any], array: ArrayFile) -> None:
-    """ValueError unless decoding is that of `store.write_group`."""
+    """Raise a ValueError unless chunks and codecs are those that `store.write_group` writes."""
     (sharding,) = content["codecs"]
     inner = sharding["configuration"]
     keys = content["chunk_key_encoding"]
@@ -158,36 +164,38 @@ def _check_metadata(content: dict[str, Any], array: ArrayFile) -> None:
         "index": (inner.get("index_location", "end"), "end"),
         "storage transformers": (content.get("storage_transformers") or [], []),
     }
-    for name, (found, wanted) in expected.items():
-        if found != wanted:
-            raise ValueError(f"its {name} is {str(found)[:80]!r}, expected {wanted}")
+    for name, (actual, required) in expected.items():
+        if actual != required:
+            raise ValueError(f"its {name} is {str(actual)[:80]!r}, expected {required}")
     if array.sample_bytes > MAX_SAMPLE_BYTES:
-        raise ValueError(f"{array.sample_bytes} bytes a sample, over {MAX_SAMPLE_BYTES}")
+        raise ValueError(
+            f"a sample has {array.sample_bytes} bytes, expected up to {MAX_SAMPLE_BYTES}"
+        )
 
 
 def _names(codecs: Any) -> list[str]:
     return [codec["name"] for codec in codecs]
 
 
-def _check_shard(array: ArrayFile, stated: Any, folder: Path) -> None:
-    """Compare a shard's size, and every chunk's decoded size, with what they must be."""
-    found = 0
+def _check_shard(array: ArrayFile, stated_bytes: Any, folder: Path) -> None:
+    """Raise an InputError unless a shard's size and its chunks' decoded sizes are as expected."""
+    actual_bytes = 0
     if array.shard.exists():
         with open_input(array.shard, "array", MAX_FILE_BYTES) as opened:
-            found = opened.seek(0, 2)
-            if found == stated and _chunks_fit(opened, found, array):
+            actual_bytes = opened.seek(0, 2)
+            if actual_bytes == stated_bytes and _chunks_are_samples(opened, actual_bytes, array):
                 return
-    reason = f"{found} bytes, expected {str(stated)[:20]}"
-    if found and found == stated:
-        reason = "its chunks are none of samples"
+    reason = f"{actual_bytes} bytes, expected {str(stated_bytes)[:20]}"
+    if actual_bytes and actual_bytes == stated_bytes:
+        reason = "its chunks do not decode to one sample each"
     raise InputError(
         f"{printable(array.folder)} is missing or damaged: {reason}; delete {printable(folder)} "
         "and run `tacdiff dataset` again"
     )
 
 
-def _chunks_fit(opened: Any, size: int, array: ArrayFile) -> bool:
-    """Whether every chunk lies in the shard and says that it decodes to one sample."""
+def _chunks_are_samples(opened: Any, size: int, array: ArrayFile) -> bool:
+    """Whether every chunk lies inside the shard and states that it decodes to one sample."""
     samples = array.shape[0]
     index_bytes = samples * INDEX_ENTRY_BYTES + CHECKSUM_BYTES
     if size < index_bytes:

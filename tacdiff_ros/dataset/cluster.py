@@ -1,8 +1,9 @@
-"""Where trials run: processes of this machine, any Dask scheduler, or Slurm.
+"""Dask clients that run trials: on this machine, on an existing Dask scheduler, or on Slurm.
 
-What is started here talks TLS with credentials made for it. It listens on a loopback address, or
-with Slurm on one network; Slurm's workers, where none is named, on all of their node's. Dashboards,
-which have no protection of their own, stay on loopback addresses.
+Schedulers and workers that this module starts communicate by TLS with credentials created for them.
+On this machine they listen on a loopback address. With Slurm the scheduler listens on one network;
+the workers listen on the named network interface, or on all of their node's networks if none is
+named. Dashboards have no protection of their own and always listen on loopback addresses.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from tacdiff_ros.dataset.cluster_security import (
     client_security,
     is_loopback,
     temporary_security,
-    written_security,
+    write_security,
 )
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.settings_file import read_settings
@@ -30,8 +31,9 @@ from tacdiff_ros.settings_file import read_settings
 if TYPE_CHECKING:
     from distributed import Client
 
-# One process a core: their threads would only wait for each other. MKL_CBWR makes its results
-# independent of how arrays happen to be aligned, so that a trial is the same bit for bit.
+# There is one process per core, so that more threads would only compete for the cores. MKL_CBWR
+# makes the results of MKL independent of the memory alignment of arrays: a trial is bit-identical
+# on every run.
 ONE_THREAD = {
     **dict.fromkeys(
         ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
@@ -46,25 +48,37 @@ WORKER_PRELOAD = "tacdiff_ros.dataset.worker_threads"
 
 
 class SlurmSettings(BaseModel):
-    """How many jobs to ask Slurm for, and of what size; each core of a job runs one worker."""
+    """Number and size of the Slurm jobs; each core of a job runs one worker."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    queue: str | None = Field(None, description="partition; default: the cluster's own")
-    account: str | None = None
-    jobs: int = Field(4, ge=1, le=10_000)
-    cores: int = Field(16, ge=1, le=1024, description="of a job")
-    memory: str = Field("32GB", pattern=r"^\d+(\.\d+)?\s?[KMGT]i?B$", description="of a job")
-    walltime: str = Field("04:00:00", pattern=r"^(\d+-)?\d{1,3}:\d\d:\d\d$")
+    queue: str | None = Field(None, description="partition; default: that of the cluster")
+    account: str | None = Field(None, description="account that the jobs are charged to")
+    jobs: int = Field(4, ge=1, le=10_000, description="number of jobs")
+    cores: int = Field(16, ge=1, le=1024, description="cores per job")
+    memory: str = Field("32GB", pattern=r"^\d+(\.\d+)?\s?[KMGT]i?B$", description="memory per job")
+    walltime: str = Field(
+        "04:00:00", pattern=r"^(\d+-)?\d{1,3}:\d\d:\d\d$", description="time limit of a job"
+    )
     interface: str | None = Field(None, description="network interface, such as ib0")
-    python: str | None = Field(None, description="interpreter on the nodes; default: this one")
-    prologue: list[str] = Field([], description="shell lines before the worker starts")
-    extra_directives: list[str] = Field([], description="lines after #SBATCH")
+    python: str | None = Field(
+        None, description="Python interpreter on the nodes; default: the one that runs this program"
+    )
+    prologue: list[str] = Field([], description="shell lines that run before the worker starts")
+    extra_directives: list[str] = Field([], description="arguments of further #SBATCH lines")
 
 
 @contextmanager
 def local_client(workers: int) -> Iterator[Client]:
-    """Processes of this machine, one thread each, out of reach of its other users.
+    """Start worker processes on this machine, with one thread each.
+
+    Other users of the machine cannot access the cluster.
+
+    Args:
+        workers: number of worker processes.
+
+    Returns:
+        Context manager of a client; the processes end with its block.
 
     Raises:
         InputError: the package `cryptography` is missing.
@@ -90,14 +104,17 @@ def local_client(workers: int) -> Iterator[Client]:
 
 @contextmanager
 def remote_client(address: str, tls: TlsFiles | None = None) -> Iterator[Client]:
-    """A running scheduler, such as `tls://head:8786`; its workers must see the same folders.
+    """Connect to a running scheduler, whose workers must see the same folders.
 
     Args:
-        address: address of the scheduler.
+        address: address of the scheduler, such as `tls://head:8786`.
         tls: credentials for a `tls://` address; default: those of Dask's own configuration.
 
+    Returns:
+        Context manager of a client; the connection ends with its block.
+
     Raises:
-        InputError: nobody answers there, or the credentials do not fit the address.
+        InputError: the scheduler does not respond, or the credentials do not fit the address.
     """
     from distributed import Client
 
@@ -106,24 +123,31 @@ def remote_client(address: str, tls: TlsFiles | None = None) -> Iterator[Client]
         client = Client(address, timeout=CONNECT_S, security=security)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise InputError(f"no Dask scheduler at {address!r} ({reason})") from error
+        raise InputError(
+            f"no Dask scheduler responds at {address!r} ({reason}): check the address, or start one"
+        ) from error
     with client:
         yield client
 
 
 @contextmanager
 def slurm_client(settings: SlurmSettings, out: Path, tls: bool = True) -> Iterator[Client]:
-    """Jobs of a Slurm cluster; to be called where `sbatch` is.
+    """Start workers as jobs of a Slurm cluster; this machine must have `sbatch`.
 
     Args:
         settings: settings of the jobs.
-        out: folder of the dataset, seen by this machine and by all nodes. Until the cluster ends
-            a folder beside it, which only this user can read, holds the cluster's credentials.
-        tls: without it anybody who reaches the scheduler can run programs as this user.
+        out: folder of the dataset, accessible from this machine and from all nodes. Until the
+            cluster ends, a folder next to it, which only this user can read, contains the
+            cluster's credentials.
+        tls: True to encrypt; if False, anybody who can reach the scheduler's port can run programs
+            as this user.
+
+    Returns:
+        Context manager of a client; the jobs end with its block.
 
     Raises:
-        InputError: there is no `sbatch`, the network interface has no address, there is no room
-            for the credentials, or the package `cryptography` is missing.
+        InputError: there is no `sbatch`, the network interface has no address, the credentials
+            cannot be written, or the package `cryptography` is missing.
     """
     import shutil
 
@@ -141,7 +165,14 @@ def slurm_client(settings: SlurmSettings, out: Path, tls: bool = True) -> Iterat
 
 
 def slurm_script(settings: SlurmSettings, tls: bool = True) -> str:
-    """The script that every job would run; the credentials that it names are gone.
+    """Return the script that every job would run, for inspection.
+
+    Args:
+        settings: settings of the jobs.
+        tls: True for a cluster that uses TLS.
+
+    Returns:
+        Text of the script; the credentials' files that it names no longer exist.
 
     Raises:
         InputError: the network interface has no address, or `cryptography` is missing.
@@ -154,26 +185,32 @@ def slurm_script(settings: SlurmSettings, tls: bool = True) -> str:
 
 
 def read_slurm_settings(path: Path) -> SlurmSettings:
-    """Read a YAML file.
+    """Read Slurm settings from a YAML file.
+
+    Args:
+        path: YAML file.
+
+    Returns:
+        Validated settings.
 
     Raises:
-        InputError: missing, not YAML, or a value is unknown or out of range.
+        InputError: the file is missing or no YAML, or a value is unknown or out of range.
     """
     return read_settings(path, SlurmSettings, "Slurm settings", MAX_SLURM_BYTES)
 
 
 def usable_cores() -> int:
-    """That this process may run on."""
+    """Return the number of CPU cores that this process may run on."""
     return len(os.sched_getaffinity(0))
 
 
 def _scheduler_address(interface: str | None) -> str:
-    """The one address that the scheduler listens on: of an interface, or of the default route."""
+    """Address that the scheduler listens on: that of an interface, or of the default route."""
     from distributed.utils import get_ip, get_ip_interface
 
     try:
         address = str(get_ip_interface(interface) if interface else get_ip())
-    except ValueError as error:  # names the interfaces that there are
+    except ValueError as error:  # its message lists the available interfaces
         raise InputError(f"--interface: {' '.join(str(error).split())}") from error
     if interface is None and is_loopback(address):
         raise InputError("this machine has no default route: name a network with --interface")
@@ -182,25 +219,34 @@ def _scheduler_address(interface: str | None) -> str:
 
 @contextmanager
 def _credentials_folder(out: Path) -> Iterator[str]:
-    """A folder that only this user can read, beside a dataset, or in it where that is all there is.
+    """Create a temporary folder that only this user can read.
 
-    Dask writes the path into the jobs' script as it is.
+    The folder is next to the dataset, or inside it if the parent folder is not writable.
     """
     parent = out.parent if os.access(out.parent, os.W_OK) else out
+    # Dask writes the path into the jobs' script without quoting it.
     if shlex.quote(str(parent)) != str(parent):
         raise InputError(f"with --slurm a path without spaces and quotes is needed, not {parent}")
     try:
         folder = tempfile.TemporaryDirectory(prefix=".tls-", dir=parent)
     except OSError as error:
-        raise InputError(f"no folder for TLS credentials in {parent}: {error.strerror}") from error
+        raise InputError(
+            f"cannot create a folder for TLS credentials in {parent}: {error.strerror}"
+        ) from error
     with folder as path:
         yield path
 
 
 def _slurm_cluster(settings: SlurmSettings, credentials: str | None):  # type: ignore[no-untyped-def]
+    """Create a `SLURMCluster` without jobs.
+
+    Args:
+        settings: settings of the jobs.
+        credentials: folder that TLS credentials are written to; None for a cluster without TLS.
+    """
     from dask_jobqueue.slurm import SLURMCluster
 
-    security = None if credentials is None else written_security(Path(credentials))
+    security = None if credentials is None else write_security(Path(credentials))
     exports = [f"export {name}={value}" for name, value in ONE_THREAD.items()]
     return SLURMCluster(
         queue=settings.queue,

@@ -1,4 +1,4 @@
-"""Makes a dataset on a Dask cluster, or goes on with one."""
+"""Generation of a dataset on a Dask cluster; an unfinished dataset is resumed."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 if TYPE_CHECKING:
     from distributed import Client
 
-RETRIES = 2  # of a trial whose worker raised or was killed
+RETRIES = 2  # further attempts at a trial whose worker raised an exception or was killed
 
 
 @dataclass(frozen=True)
 class GenerationReport:
-    """What a run did.
+    """Result of one run of the generation.
 
     Attributes:
-        trials: of the plan.
-        complete: of them that are in the dataset now.
-        samples: of these.
-        failed: trials that were given up, with the reasons.
-        seconds: of this run.
-        samples_made: by this run.
-        touch_seconds: of this run's mechanics, summed over workers.
-        image_seconds: of this run's rendering, summed over workers.
+        trials: number of trials of the plan.
+        complete: number of trials whose images are in the dataset now.
+        samples: number of samples of the complete trials.
+        failed: reason of failure by trial index, for trials that are not tried again.
+        seconds: duration of this run, s.
+        samples_made: number of samples that this run added.
+        touch_seconds: time that this run's simulations took, summed over workers, s.
+        image_seconds: time that this run's rendering took, summed over workers, s.
     """
 
     trials: int
@@ -55,18 +55,23 @@ def generate(
 ) -> GenerationReport:
     """Simulate and render all trials of a plan that are missing in a folder.
 
-    Kill it at any moment and run it again: trials are there as a whole or not at all, and each
-    follows from the plan's seed and its number alone.
+    The process may be killed at any moment and started again: a trial is written completely or not
+    at all, and it depends only on the plan's seed and its own index.
 
     Args:
-        folder: of the dataset, seen by all workers.
-        plan: of the dataset.
-        model: sensor whose images are drawn.
-        client: of the cluster.
-        progress: told how many of how many missing trials are done, and of the last one.
+        folder: folder of the dataset, accessible from all workers.
+        plan: plan of the dataset.
+        model: sensor whose images are rendered.
+        client: client of the Dask cluster.
+        progress: callback after every trial; its arguments are the number of trials done, the
+            number of trials to do in this run, and the report of the last trial.
+
+    Returns:
+        Report of this run.
 
     Raises:
-        InputError: the folder holds another dataset, or cannot be written.
+        InputError: the folder contains another dataset or cannot be written, or a trial killed its
+            workers.
     """
     started = time.perf_counter()
     dataset = open_or_create(folder.absolute(), plan, gel_size(model))
@@ -93,7 +98,15 @@ def generate(
 
 
 def missing_trials(dataset: Dataset, checksum: str) -> list[int]:
-    """Trials without images by a sensor file, but for those that were given up."""
+    """Return the trials without images, except for those whose simulation has failed.
+
+    Args:
+        dataset: opened dataset.
+        checksum: checksum of the sensor file that the images belong to.
+
+    Returns:
+        Indices of the trials.
+    """
     return [
         index
         for index in range(dataset.plan.trials)
@@ -103,7 +116,14 @@ def missing_trials(dataset: Dataset, checksum: str) -> list[int]:
 
 
 def _run(dataset: Dataset, trials: list[int], sensor: str, client: Client) -> Iterator[TrialReport]:
-    """Reports as they come; what is still queued is cancelled when the caller stops."""
+    """Yield the reports of trials as they finish; queued trials are cancelled if the caller stops.
+
+    Args:
+        dataset: opened dataset.
+        trials: indices of the trials.
+        sensor: text of the sensor file.
+        client: client of the Dask cluster.
+    """
     from distributed import KilledWorker, as_completed
 
     futures = client.map(
@@ -114,15 +134,15 @@ def _run(dataset: Dataset, trials: list[int], sensor: str, client: Client) -> It
         retries=RETRIES,
         pure=False,
     )
-    number = {future.key: index for future, index in zip(futures, trials, strict=True)}
+    indices = {future.key: index for future, index in zip(futures, trials, strict=True)}
     try:
         for future in as_completed(futures):
             try:
                 yield future.result()
             except KilledWorker as error:
                 raise InputError(
-                    f"trial {number[future.key]} killed {RETRIES + 1} workers; do they have "
-                    f"enough memory? ({error})"
+                    f"trial {indices[future.key]} killed {RETRIES + 1} workers: give them more "
+                    f"memory, or use fewer workers ({error})"
                 ) from error
     finally:
         client.cancel(futures)

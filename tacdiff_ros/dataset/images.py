@@ -1,4 +1,4 @@
-"""A trial's images: every surface as one sensor sees it, and the maps beside it."""
+"""Rendering of a trial: the tactile image and the maps of every gel surface, for one sensor."""
 
 from __future__ import annotations
 
@@ -16,33 +16,41 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 if TYPE_CHECKING:
     from tacdiff_ros.optics.renderer import Renderer
 
-SPACING_MM = 0.15  # of the surface that is drawn
+SPACING_MM = 0.15  # largest vertex spacing of the surface that is rendered
 
 
 def render_touches(
     renderer: Renderer, positions: NDArray[np.float32], contact: NDArray[np.bool_]
 ) -> dict[str, NDArray[Any]]:
-    """Draw surfaces.
+    """Render the image and the maps of gel surfaces.
 
     Args:
-        renderer: of the sensor; kept between trials, as it compiles its kernels.
-        positions: (S, R, C, 3) mm.
-        contact: (S, R, C), vertices that are touched.
+        renderer: renderer of the sensor. It should be reused for all trials, because it compiles
+            its kernels once.
+        positions: (S, R, C, 3) float32 vertex positions of S surfaces, mm.
+        contact: (S, R, C) bool, True for vertices in contact with the indenter.
 
     Returns:
-        `rgb` (S, H, W, 3) uint8; `light` (S, H, W, 3) uint8, the same without cast shadows and at
-        one sample a pixel; `nocs` (S, H, W, 3), `depth` and `indentation` (S, H, W), `shear`
-        (S, H, W, 2) as `map_coding` codes them; `contact` (S, H, W) bool.
+        Arrays by name: `rgb` (S, H, W, 3) uint8; `light` (S, H, W, 3) uint8, the image without cast
+        shadows, rendered with one sample per pixel; `nocs` (S, H, W, 3), `depth` and `indentation`
+        (S, H, W), and `shear` (S, H, W, 2), encoded by `map_coding`; `contact` (S, H, W) bool.
     """
     samples = [
-        _draw(renderer, position, touched)
-        for position, touched in zip(positions, contact, strict=True)
+        _render_sample(renderer, position, vertex_contact)
+        for position, vertex_contact in zip(positions, contact, strict=True)
     ]
     return {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
 
 
 def render_reference(renderer: Renderer) -> dict[str, NDArray[Any]]:
-    """The sensor before any touch, as one sample."""
+    """Render the undeformed gel.
+
+    Args:
+        renderer: renderer of the sensor.
+
+    Returns:
+        Arrays by name as those of `render_touches`, with one sample.
+    """
     gel = renderer.model.gel
     rows, columns = _fine_grid(renderer.model)
     flat = GelSurface.flat(gel.width_mm, gel.height_mm, rows, columns)
@@ -50,9 +58,10 @@ def render_reference(renderer: Renderer) -> dict[str, NDArray[Any]]:
     return render_touches(renderer, positions, np.zeros((1, rows, columns), bool))
 
 
-def _draw(
-    renderer: Renderer, position: NDArray[np.float32], touched: NDArray[np.bool_]
+def _render_sample(
+    renderer: Renderer, position: NDArray[np.float32], vertex_contact: NDArray[np.bool_]
 ) -> dict[str, NDArray[Any]]:
+    """Image and maps of one surface, refined to `SPACING_MM` for rendering."""
     from tacdiff_ros.optics.simulate import light_image, simulate_image
 
     gel = renderer.model.gel
@@ -64,30 +73,31 @@ def _draw(
         max(rows, fine_rows),
         max(columns, fine_columns),
     )
-    seen = simulate_image(renderer, surface)
-    maps = seen.maps
+    rendered = simulate_image(renderer, surface)
+    maps = rendered.maps
     return {
-        "rgb": seen.image,
+        "rgb": rendered.image,
         "light": light_image(renderer),
         "nocs": encode_nocs(maps.nocs),
         "depth": encode_length(maps.depth_mm),
         "indentation": encode_length(maps.indentation_mm),
         "shear": encode_signed_length(maps.shear_mm),
-        "contact": _seen_contact(maps.nocs, maps.hit, touched),
+        "contact": _contact_pixels(maps.nocs, maps.hit, vertex_contact),
     }
 
 
-def _seen_contact(
-    nocs: NDArray[np.float32], hit: NDArray[np.bool_], touched: NDArray[np.bool_]
+def _contact_pixels(
+    nocs: NDArray[np.float32], hit: NDArray[np.bool_], vertex_contact: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """(H, W) pixels whose material point is touched, by the nearest vertex."""
-    rows, columns = touched.shape
+    """(H, W) pixels that show a point in contact, by the vertex nearest to that point."""
+    rows, columns = vertex_contact.shape
     column = np.rint(nocs[..., 0] * np.float32(columns - 1)).astype(int)
     row = np.rint(nocs[..., 1] * np.float32(rows - 1)).astype(int)
-    return np.asarray(touched[row, column] & hit)
+    return np.asarray(vertex_contact[row, column] & hit)
 
 
 def _fine_grid(model: SensorModel) -> tuple[int, int]:
+    """Rows and columns of a grid over the pad whose spacing is at most `SPACING_MM`."""
     rows, columns = (
         math.ceil(side / SPACING_MM) + 1 for side in (model.gel.height_mm, model.gel.width_mm)
     )

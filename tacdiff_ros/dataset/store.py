@@ -1,13 +1,13 @@
-"""A dataset on disk: a Zarr hierarchy in which a trial is there as a whole or not at all.
+"""Storage of a dataset: a Zarr hierarchy whose trials are written completely or not at all.
 
     DIR                         group; attributes: schema, plan, gel
-    DIR/touches/trial_00000     group a trial: surfaces, forces, poses, contact, phases
-    DIR/images_<checksum>       group a sensor file: attributes and its untouched image
-    DIR/images_<checksum>/trial_00000   group a trial: images and maps
-    DIR/failed/trial_00007.json what was given up, and why
+    DIR/touches/trial_00000     group of a trial: surfaces, forces, poses, contact, phases
+    DIR/images_<checksum>       group of a sensor file: attributes; subgroup of its reference image
+    DIR/images_<checksum>/trial_00000   group of a trial: images and maps
+    DIR/failed/trial_00007.json reason why the simulation of a trial failed
 
-A trial is written beside its place under a hidden name and then renamed. Arrays are sharded: one
-file an array, one compressed chunk a sample, so that single samples are read without the rest.
+A trial is written to a hidden folder that is then renamed. Arrays are sharded: one file per array,
+with one compressed chunk per sample, so that single samples can be read without the others.
 """
 
 from __future__ import annotations
@@ -36,15 +36,21 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.settings_file import first_complaint
 
 SCHEMA, SCHEMA_VERSION = "tacdiff_ros/dataset", 1
-PARTIAL = ".partial-"
-SIZES = "array_bytes"
+PARTIAL = ".partial-"  # prefix of files and folders that are being written
+SIZES = "array_bytes"  # attribute of a group: file size of every array
 CHECKSUM_DIGITS, MAX_INDEX_DIGITS = 16, 9
-MAX_ARRAY_BYTES = 400_000_000  # read as a whole
+MAX_ARRAY_BYTES = 400_000_000  # size of an array that may be read as a whole
 MAX_FAILURE_BYTES = 100_000
 
 
 class GelSize(BaseModel):
-    """What the touches of a dataset depend on in a sensor; all else is up to its images."""
+    """Size of a gel pad, the only property of a sensor that the simulated touches depend on.
+
+    Attributes:
+        width_mm: size along x, mm.
+        height_mm: size along y, mm.
+        thickness_mm: thickness, mm.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -58,9 +64,9 @@ class Dataset:
     """An opened dataset.
 
     Attributes:
-        folder: that it is in.
-        plan: of its trials.
-        gel: size of the pad.
+        folder: folder of the dataset.
+        plan: plan of the trials.
+        gel: size of the gel pad.
     """
 
     folder: Path
@@ -68,32 +74,41 @@ class Dataset:
     gel: GelSize
 
     def touch_folder(self, index: int) -> Path:
-        """Of a trial's surfaces."""
+        """Folder of a trial's surfaces and forces."""
         return self.folder / "touches" / trial_name(index)
 
     def image_folder(self, checksum: str, index: int) -> Path:
-        """Of a trial's images by a sensor file."""
+        """Folder of a trial's images.
+
+        Args:
+            checksum: checksum of the sensor file that the images were rendered with.
+            index: index of the trial.
+        """
         return self.sensor_folder(checksum) / trial_name(index)
 
     def sensor_folder(self, checksum: str) -> Path:
-        """Of all images by a sensor file."""
+        """Folder of all images that were rendered with the sensor file of a checksum."""
         return self.folder / f"images_{checksum[:CHECKSUM_DIGITS]}"
 
     def failure_file(self, index: int) -> Path:
-        """That says why a trial was given up."""
+        """Path of the JSON file that states why the simulation of a trial failed."""
         return self.folder / "failed" / f"{trial_name(index)}.json"
 
     def failures(self) -> dict[int, dict[str, Any]]:
-        """What was given up, by trial."""
-        found = sorted((self.folder / "failed").glob("trial_*.json"))
-        named = {trial_index(path.stem): path for path in found}
+        """Return the content of the failure files by trial index.
+
+        Raises:
+            InputError: a file is damaged, or its name is not that of a trial.
+        """
+        files = sorted((self.folder / "failed").glob("trial_*.json"))
+        paths = {trial_index(path.stem): path for path in files}
         return {
-            index: _read_failure(path) for index, path in named.items() if index < self.plan.trials
+            index: _read_failure(path) for index, path in paths.items() if index < self.plan.trials
         }
 
 
 def gel_size(model: SensorModel) -> GelSize:
-    """The pad of a sensor."""
+    """Return the size of a sensor's gel pad."""
     from tacdiff_ros.mechanics.touch import gel_thickness_mm
 
     return GelSize(
@@ -104,59 +119,80 @@ def gel_size(model: SensorModel) -> GelSize:
 
 
 def trial_name(index: int) -> str:
-    """Of a trial's group."""
+    """Return the name of a trial's group."""
     return f"trial_{index:05d}"
 
 
 def trial_index(name: str) -> int:
-    """Of a trial by its group's name.
+    """Return the index of a trial, given the name of its group.
 
     Raises:
-        InputError: no name of a trial.
+        InputError: the name is not that of a trial.
     """
     digits = name.removeprefix("trial_")
     if not (digits.isascii() and digits.isdecimal() and len(digits) <= MAX_INDEX_DIGITS):
-        raise InputError(f"{printable(name)[:80]!r} is no name of a trial: remove it")
+        raise InputError(
+            f"{printable(name)[:80]!r} is no name of a trial, expected 'trial_' and a number: "
+            "remove it"
+        )
     return int(digits)
 
 
 def open_or_create(folder: Path, plan: DatasetPlan, gel: GelSize) -> Dataset:
-    """A dataset to go on with: new, or one of the same plan, which may now have more trials.
+    """Create a dataset, or open an existing one of the same plan in order to resume it.
+
+    The plan may have more trials than that of the existing dataset.
+
+    Args:
+        folder: folder of the dataset.
+        plan: plan of the trials.
+        gel: size of the gel pad.
+
+    Returns:
+        Opened dataset.
 
     Raises:
-        InputError: the folder holds something else, or a dataset of another plan or pad.
+        InputError: the folder contains other files, or a dataset of another plan or pad, or cannot
+            be written.
     """
     if not (folder / "zarr.json").exists():
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InputError(f"{folder} is no dataset and not empty: give another folder")
         _write_header(folder, plan, gel)
         return Dataset(folder, plan, gel)
-    there = open_dataset(folder)
-    if there.gel != gel:
+    existing = open_dataset(folder)
+    if existing.gel != gel:
         raise InputError(
-            f"{folder} was made for a gel of {_size(there.gel)}, the sensor file says "
-            f"{_size(gel)}: give another folder"
+            f"{folder} was made for a gel of {_size_text(existing.gel)}, the sensor file has "
+            f"{_size_text(gel)}: give another folder"
         )
     changed = [
         name
         for name in DatasetPlan.model_fields
-        if name != "trials" and getattr(there.plan, name) != getattr(plan, name)
+        if name != "trials" and getattr(existing.plan, name) != getattr(plan, name)
     ]
     if changed:
+        name = changed[0]
         raise InputError(
-            f"{folder} has another plan ({changed[0]}: {getattr(there.plan, changed[0])!r}, asked "
-            f"for {getattr(plan, changed[0])!r}): give another folder"
+            f"{folder} has another plan ({name}: {getattr(existing.plan, name)!r}, requested "
+            f"{getattr(plan, name)!r}): give another folder"
         )
-    if plan.trials > there.plan.trials:
+    if plan.trials > existing.plan.trials:
         _write_header(folder, plan, gel)
     return Dataset(folder, plan, gel)
 
 
 def open_dataset(folder: Path) -> Dataset:
-    """A dataset that is there.
+    """Open an existing dataset.
+
+    Args:
+        folder: folder of the dataset.
+
+    Returns:
+        Opened dataset.
 
     Raises:
-        InputError: no dataset, a damaged one, or one of another schema version.
+        InputError: there is no dataset, or it is damaged or of another schema version.
     """
     header = folder / "zarr.json"
     try:
@@ -164,19 +200,21 @@ def open_dataset(folder: Path) -> Dataset:
         schema, version = attributes["schema"], attributes["schema_version"]
     except (InputError, KeyError) as error:
         raise InputError(
-            f"{printable(folder)} holds no dataset ({header.name} cannot be read)"
+            f"{printable(folder)} contains no dataset ({header.name} cannot be read)"
         ) from error
     if schema != SCHEMA or version != SCHEMA_VERSION:
         raise InputError(
             f"{folder} has schema {str(schema)[:80]!r} version {str(version)[:80]}, expected "
-            f"{SCHEMA!r} "
-            f"version {SCHEMA_VERSION}"
+            f"{SCHEMA!r} version {SCHEMA_VERSION}"
         )
     try:
         plan = DatasetPlan.model_validate(attributes["plan"])
         gel = GelSize.model_validate(attributes["gel"])
     except (KeyError, ValidationError) as error:
-        reason = first_complaint(error) if isinstance(error, ValidationError) else f"no {error}"
+        if isinstance(error, ValidationError):
+            reason = first_complaint(error)
+        else:
+            reason = f"{error} is missing"
         raise InputError(f"{header} is damaged: {reason}") from error
     return Dataset(folder, plan, gel)
 
@@ -184,45 +222,68 @@ def open_dataset(folder: Path) -> Dataset:
 def write_group(
     folder: Path, arrays: Mapping[str, NDArray[Any]], attributes: Mapping[str, Any]
 ) -> None:
-    """Write a group whose arrays have samples along their first axis; all of it or nothing.
+    """Write a group completely or not at all.
 
-    A group that is there already is kept: whoever wrote it wrote the same.
+    An existing group is not overwritten: groups are deterministic, so it has the same content.
+
+    Args:
+        folder: folder of the group.
+        arrays: arrays by name, with samples along their first axis.
+        attributes: attributes of the group, which must be JSON values.
 
     Raises:
-        InputError: the folder cannot be written, as on a full disk.
+        InputError: the folder cannot be written, for example on a full disk.
     """
-    with written_beside(folder) as beside:
-        group = zarr.open_group(beside, mode="w", zarr_format=3, attributes=dict(attributes))
+    with atomic_folder(folder) as temporary:
+        group = zarr.open_group(temporary, mode="w", zarr_format=3, attributes=dict(attributes))
         for name, values in arrays.items():
             _write_array(group, name, values)
-        group.attrs[SIZES] = {name: _array_bytes(beside / name) for name in arrays}
+        group.attrs[SIZES] = {name: _array_bytes(temporary / name) for name in arrays}
 
 
 @contextmanager
-def written_beside(folder: Path) -> Iterator[Path]:
-    """A hidden folder to write to; it takes its place when all went well."""
-    beside = folder.with_name(f"{PARTIAL}{folder.name}.{os.getpid()}")
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Provide a hidden temporary folder that is renamed when the block ends without an error.
+
+    Args:
+        folder: final folder; if it exists already, the temporary folder is deleted.
+
+    Returns:
+        Context manager of the temporary folder's path, which does not exist at first.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    temporary = folder.with_name(f"{PARTIAL}{folder.name}.{os.getpid()}")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        yield beside
-        beside.replace(folder)
+        yield temporary
+        temporary.replace(folder)
     except OSError as error:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
             return
         raise InputError(f"cannot write {folder}: {error.strerror or error}") from error
     except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
         raise
 
 
 def read_group(folder: Path) -> zarr.Group:
-    """A group that `write_group` wrote.
+    """Open a group that `write_group` wrote.
 
-    Zarr itself takes a missing file for zeros, so the sizes of all files are compared.
+    Zarr itself reads missing files as zeros; therefore the sizes of all files are compared with
+    those in the group's attributes.
+
+    Args:
+        folder: folder of the group.
+
+    Returns:
+        Group, opened for reading.
 
     Raises:
-        InputError: missing, cut short or damaged, or arrays of another layout (`array_layout`).
+        InputError: the group is missing, truncated or damaged, or has arrays of another layout
+            (`array_layout`).
     """
     try:
         attributes = read_node(folder, "group").get("attributes", {})
@@ -231,17 +292,25 @@ def read_group(folder: Path) -> zarr.Group:
     check_arrays(folder, attributes.get(SIZES))
     try:
         return zarr.open_group(folder, mode="r", zarr_format=3, use_consolidated=False)
-    except Exception as error:  # Zarr raises what it likes
+    except Exception as error:  # Zarr raises exceptions of many types
         raise InputError(
             f"{printable(folder)} is missing or damaged ({one_line(error)})"
         ) from error
 
 
 def read_array(group: zarr.Group, name: str, sample: int | None = None) -> NDArray[Any]:
-    """All samples of an array, or one.
+    """Read all samples of an array, or one of them.
+
+    Args:
+        group: group of `read_group`.
+        name: name of the array.
+        sample: index of the sample; None for all samples.
+
+    Returns:
+        Array in its stored type, with samples along the first axis unless one is selected.
 
     Raises:
-        InputError: missing, cut short or damaged.
+        InputError: the array is missing, truncated or damaged.
     """
     sizes = cast(Any, group.attrs.get(SIZES))
     if name not in sizes:
@@ -249,37 +318,49 @@ def read_array(group: zarr.Group, name: str, sample: int | None = None) -> NDArr
     try:
         array = cast(Any, group.get(name))
         if sample is None and array.nbytes > MAX_ARRAY_BYTES:
-            raise ValueError(f"{array.nbytes} bytes, over {MAX_ARRAY_BYTES}")
+            raise ValueError(f"{array.nbytes} bytes, expected up to {MAX_ARRAY_BYTES}")
         return np.asarray(array[:] if sample is None else array[sample])
-    except Exception as error:  # codecs raise what they like
+    except Exception as error:  # codecs raise exceptions of many types
         raise InputError(
             f"{group.store_path}/{name} is missing or damaged ({one_line(error)})"
         ) from error
 
 
 def remove_partial(folder: Path) -> int:
-    """Delete what killed processes left; the number of it.
+    """Delete the temporary folders that killed processes have left, and return their number.
 
-    Limits: only while no process writes to the dataset.
+    Limits: no other process may write to the dataset at the same time.
+
+    Args:
+        folder: folder of the dataset.
     """
-    left = [path for depth in ("", "*/") for path in folder.glob(f"{depth}{PARTIAL}*")]
-    for path in left:
+    leftovers = [path for depth in ("", "*/") for path in folder.glob(f"{depth}{PARTIAL}*")]
+    for path in leftovers:
         shutil.rmtree(path, ignore_errors=True)
-    return len(left)
+    return len(leftovers)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write beside, then rename."""
+    """Write a JSON file under a temporary name and rename it, creating its folder if necessary.
+
+    Args:
+        path: JSON file.
+        content: JSON values by name.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{PARTIAL}{path.name}.{os.getpid()}")
+    temporary = path.with_name(f"{PARTIAL}{path.name}.{os.getpid()}")
     try:
-        beside.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", "utf-8")
-        beside.replace(path)
+        temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", "utf-8")
+        temporary.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def _write_header(folder: Path, plan: DatasetPlan, gel: GelSize) -> None:
+    """Write the `zarr.json` of the dataset itself."""
     attributes = {
         "schema": SCHEMA,
         "schema_version": SCHEMA_VERSION,
@@ -294,6 +375,7 @@ def _write_header(folder: Path, plan: DatasetPlan, gel: GelSize) -> None:
 
 
 def _write_array(group: zarr.Group, name: str, values: NDArray[Any]) -> None:
+    """Write an array as one shard with one compressed chunk per sample."""
     array = group.create_array(
         name,
         shape=values.shape,
@@ -309,14 +391,14 @@ def _write_array(group: zarr.Group, name: str, values: NDArray[Any]) -> None:
 def _read_failure(path: Path) -> dict[str, Any]:
     content = read_json(path, "failure", MAX_FAILURE_BYTES)
     if not isinstance(content, dict):
-        raise InputError(f"failure {path} is no table of names: delete it")
+        raise InputError(f"failure file {path} is no JSON object: delete it")
     return content
 
 
 def _array_bytes(folder: Path) -> int:
-    """Of an array's data."""
+    """Size of an array's data files, bytes."""
     return sum(path.stat().st_size for path in (folder / "c").rglob("*") if path.is_file())
 
 
-def _size(gel: GelSize) -> str:
+def _size_text(gel: GelSize) -> str:
     return f"{gel.width_mm:g} x {gel.height_mm:g} x {gel.thickness_mm:g} mm"

@@ -1,4 +1,7 @@
-"""What a worker does for one trial; it finds everything in the dataset's folder."""
+"""Work of a Dask worker for one trial: simulation and rendering.
+
+Workers read and write the dataset's folder; only indices and the sensor file are sent to them.
+"""
 
 from __future__ import annotations
 
@@ -28,19 +31,19 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 if TYPE_CHECKING:
     from tacdiff_ros.optics.renderer import Renderer
 
-UNTOUCHED = "untouched"
+REFERENCE_GROUP = "untouched"  # name of the group of the reference image, part of the file format
 
 
 @dataclass(frozen=True)
 class TrialReport:
-    """What became of a trial.
+    """Result of one trial.
 
     Attributes:
-        index: of the trial.
-        samples: of it that are in the dataset now.
-        touch_seconds: that mechanics took; 0 where it was there.
-        image_seconds: that rendering took; 0 where it was there.
-        failure: why it was given up; None where it was not.
+        index: index of the trial.
+        samples: number of the trial's samples that are in the dataset now.
+        touch_seconds: duration of the simulation, s; 0 if it was done before.
+        image_seconds: duration of the rendering, s; 0 if it was done before.
+        failure: reason why the simulation failed; None if it did not.
     """
 
     index: int
@@ -51,12 +54,15 @@ class TrialReport:
 
 
 def make_trial(folder: Path, index: int, sensor: str) -> TrialReport:
-    """Simulate and render a trial, or what is missing of it.
+    """Simulate and render a trial, except for parts that are in the dataset already.
 
     Args:
-        folder: of the dataset.
-        index: of the trial.
+        folder: folder of the dataset.
+        index: index of the trial.
         sensor: text of the sensor file.
+
+    Returns:
+        Report of the trial.
 
     Raises:
         InputError: the dataset cannot be read or written.
@@ -74,31 +80,46 @@ def make_trial(folder: Path, index: int, sensor: str) -> TrialReport:
         except NotConvergedError as error:
             content = {"indenter": trial.indenter, "reason": str(error)}
             write_json(dataset.failure_file(index), content)
-            return TrialReport(index, 0, time.perf_counter() - started, 0.0, str(error))
+            return TrialReport(
+                index=index,
+                samples=0,
+                touch_seconds=time.perf_counter() - started,
+                failure=str(error),
+            )
         touch_seconds = time.perf_counter() - started
     if not images.exists():
         started = time.perf_counter()
         _write_images(dataset, sensor, trial)
         image_seconds = time.perf_counter() - started
-    return TrialReport(index, dataset.plan.states_per_trial, touch_seconds, image_seconds)
+    return TrialReport(
+        index=index,
+        samples=dataset.plan.states_per_trial,
+        touch_seconds=touch_seconds,
+        image_seconds=image_seconds,
+    )
 
 
 def write_sensor_group(dataset: Dataset, model: SensorModel) -> None:
-    """The group of a sensor's images, with the sensor file and the untouched image.
+    """Write the group of a sensor's images, with the sensor file and the reference image.
+
+    Args:
+        dataset: opened dataset.
+        model: sensor whose images are rendered.
 
     Raises:
         InputError: the dataset cannot be written.
     """
     folder = dataset.sensor_folder(model.checksum)
-    if (folder / UNTOUCHED).exists():
+    if (folder / REFERENCE_GROUP).exists():
         return
     sensor = format_sensor(model)
     if not folder.exists():
         write_group(folder, {}, {"sensor": sensor, "sensor_checksum": model.checksum})
-    write_group(folder / UNTOUCHED, render_reference(_renderer(sensor)), {})
+    write_group(folder / REFERENCE_GROUP, render_reference(_renderer(sensor)), {})
 
 
 def _write_touches(dataset: Dataset, model: SensorModel, trial: Trial) -> None:
+    """Simulate a trial and write its surfaces and forces."""
     attributes = {
         "indenter": trial.indenter,
         "start": [trial.start.x_mm, trial.start.y_mm, trial.start.yaw_rad],
@@ -112,6 +133,7 @@ def _write_touches(dataset: Dataset, model: SensorModel, trial: Trial) -> None:
 
 
 def _write_images(dataset: Dataset, sensor: str, trial: Trial) -> None:
+    """Render the stored surfaces of a trial and write its images and maps."""
     touches = read_group(dataset.touch_folder(trial.index))
     positions = np.asarray(read_array(touches, "position_mm"), np.float32)
     contact = np.asarray(read_array(touches, "contact"), np.bool_)
@@ -124,7 +146,7 @@ def _write_images(dataset: Dataset, sensor: str, trial: Trial) -> None:
 
 @functools.lru_cache(maxsize=1)
 def _renderer(sensor: str) -> Renderer:
-    """One in each process, as it compiles its kernels."""
+    """Renderer of a sensor file, cached in each process because it compiles its kernels."""
     from tacdiff_ros.optics.renderer import Renderer
 
     return Renderer(parse_sensor(sensor))

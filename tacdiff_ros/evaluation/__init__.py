@@ -1,1 +1,1 @@
-"""Measures and reports."""
+"""Comparison of simulated with real images and surfaces: metrics, pairing and limits."""

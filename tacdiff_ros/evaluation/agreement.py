@@ -1,4 +1,7 @@
-"""How well a simulated tactile image agrees with the real one, beside "nothing happened"."""
+"""Agreement of a simulated tactile image with the real one.
+
+The baseline is the reference image: a simulation that ignores the contact would render it.
+"""
 
 from __future__ import annotations
 
@@ -18,23 +21,25 @@ from tacdiff_ros.evaluation.image_metrics import (
 from tacdiff_ros.markers.marker_field import MarkerField
 
 Image = NDArray[np.uint8]
-CHANGED_GREY = 8.0  # mean over channels, above which a pixel is touched
-BLUR_PX = 2.0  # of the change; sensor noise is a grey level or two
-MIN_CONTACT_PX = 50
+CHANGED_GREY = 8.0  # change, mean over channels, above which a pixel belongs to the contact
+BLUR_PX = 2.0  # sigma of the blur of the change; sensor noise is one or two grey levels
+MIN_CONTACT_PX = 50  # number of changed pixels below which there is no contact
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """One simulated image beside the real one.
+    """Metrics of one simulated image, compared with the real one.
 
     Attributes:
-        whole: over all pixels.
-        contact: over the pixels that the touch changes; None where it changes none.
-        background_whole: of the untouched image in place of the simulated one; None without one.
-        background_contact: the same over the contact.
-        contact_pixels: number of pixels in the contact.
-        markers_compared: dots that are found in both images.
-        marker_rms_px: RMS distance of these; NaN where there are none.
+        whole: metrics over all pixels.
+        contact: metrics over the pixels of the contact; None without contact.
+        background_whole: metrics of the reference image in place of the simulated one, over all
+            pixels; None without a reference image.
+        background_contact: metrics of the reference image over the pixels of the contact; None
+            without contact.
+        contact_pixels: number of pixels of the contact; 0 without contact.
+        markers_compared: number of markers that are detected in both images.
+        marker_rms_px: RMS distance of these markers, px; NaN if there are none.
     """
 
     whole: ImageScore
@@ -47,7 +52,7 @@ class Agreement:
 
     @property
     def contact_gain_db(self) -> float:
-        """PSNR in the contact above that of "nothing happened"; NaN without contact."""
+        """PSNR in the contact minus that of the reference image, dB; NaN without contact."""
         if self.contact is None or self.background_contact is None:
             return float("nan")
         return self.contact.psnr_db - self.background_contact.psnr_db
@@ -58,69 +63,112 @@ def compare_images(
     real: Image,
     reference: Image | None = None,
     contact: NDArray[np.bool_] | None = None,
-    dots: tuple[MarkerField, MarkerField] | None = None,
+    markers: tuple[MarkerField, MarkerField] | None = None,
 ) -> Agreement:
-    """Compare.
+    """Compare a simulated with a real image.
 
     Args:
-        simulated: (H, W, 3) uint8.
-        real: (H, W, 3) uint8, the same size.
-        reference: the untouched sensor; without it there is no contact and no baseline.
-        contact: (H, W), where the touch is; default: where either image differs from the reference.
-        dots: of the simulated and the real image.
+        simulated: (H, W, 3) uint8 RGB.
+        real: (H, W, 3) uint8 RGB.
+        reference: (H, W, 3) uint8 reference image; without it there are no metrics of the contact
+            and no baseline.
+        contact: (H, W) bool, True for pixels of the contact; default: the pixels where either image
+            differs from the reference image.
+        markers: markers of the simulated and of the real image.
+
+    Returns:
+        Metrics of the simulated image.
 
     Raises:
-        InputError: images of different sizes or kinds, or dots of different grids.
+        InputError: images differ in size or type, or markers belong to different grids.
     """
     check_pair(simulated, real)
-    alike = ssim_map(simulated, real)
-    whole = score_images(simulated, real, alike=alike)
-    count, rms = (0, float("nan")) if dots is None else marker_error_px(*dots)
+    similarity = ssim_map(simulated, real)
+    whole = score_images(simulated, real, similarity=similarity)
+    count, rms_px = (0, float("nan")) if markers is None else marker_error_px(*markers)
     if reference is None:
-        return Agreement(whole, None, None, None, 0, count, rms)
+        return Agreement(
+            whole=whole,
+            contact=None,
+            background_whole=None,
+            background_contact=None,
+            contact_pixels=0,
+            markers_compared=count,
+            marker_rms_px=rms_px,
+        )
     check_pair(reference, real)
     if contact is None:
-        contact = touched_pixels(simulated, reference) | touched_pixels(real, reference)
+        contact = changed_pixels(simulated, reference) | changed_pixels(real, reference)
     pixels = int(np.count_nonzero(contact))
-    seen = pixels >= MIN_CONTACT_PX
-    still = ssim_map(reference, real)
+    has_contact = pixels >= MIN_CONTACT_PX
+    baseline = ssim_map(reference, real)
     return Agreement(
         whole=whole,
-        contact=score_images(simulated, real, contact, alike) if seen else None,
-        background_whole=score_images(reference, real, alike=still),
-        background_contact=score_images(reference, real, contact, still) if seen else None,
-        contact_pixels=pixels if seen else 0,
+        contact=score_images(simulated, real, contact, similarity) if has_contact else None,
+        background_whole=score_images(reference, real, similarity=baseline),
+        background_contact=(
+            score_images(reference, real, contact, baseline) if has_contact else None
+        ),
+        contact_pixels=pixels if has_contact else 0,
         markers_compared=count,
-        marker_rms_px=rms,
+        marker_rms_px=rms_px,
     )
 
 
-def touched_pixels(image: Image, reference: Image) -> NDArray[np.bool_]:
-    """(H, W) pixels that differ from the untouched sensor by more than noise."""
-    away = cv2.absdiff(image, reference).astype(np.float32)
-    change = cv2.transform(away, np.full((1, 3), 1 / 3, np.float32))
+def changed_pixels(image: Image, reference: Image) -> NDArray[np.bool_]:
+    """Return the pixels that differ from the reference image by more than noise.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        reference: (H, W, 3) uint8 RGB reference image.
+
+    Returns:
+        (H, W) bool.
+    """
+    difference = cv2.absdiff(image, reference).astype(np.float32)
+    change = cv2.transform(difference, np.full((1, 3), 1 / 3, np.float32))
     return np.asarray(cv2.GaussianBlur(change, (0, 0), BLUR_PX) > CHANGED_GREY)
 
 
 def marker_error_px(simulated: MarkerField, real: MarkerField) -> tuple[int, float]:
-    """Dots that both images show, and the RMS distance of their places; NaN for none.
+    """Compare the positions of the markers that are detected in both images.
+
+    Args:
+        simulated: markers of the simulated image.
+        real: markers of the real image.
+
+    Returns:
+        Number of compared markers, and the RMS distance of their positions, px; NaN if there are
+        none.
 
     Raises:
-        InputError: grids of different sizes.
+        InputError: the grids have different sizes.
     """
     if simulated.position_px.shape != real.position_px.shape:
         raise InputError(
-            f"dots of grids {simulated.found.shape} and {real.found.shape}: expected one size"
+            f"markers of grids {simulated.found.shape} and {real.found.shape}: expected one size"
         )
     both = simulated.found & real.found
     if not both.any():
         return 0, float("nan")
-    apart = simulated.position_px[both] - real.position_px[both]
-    return int(both.sum()), float(np.sqrt((apart**2).sum(axis=-1).mean()))
+    difference = simulated.position_px[both] - real.position_px[both]
+    return int(both.sum()), float(np.sqrt((difference**2).sum(axis=-1).mean()))
 
 
 def side_by_side(simulated: Image, real: Image, gain: int = 4) -> Image:
-    """(H, 3 W, 3) uint8: real, simulated, and the difference enlarged around mid-grey."""
+    """Join the real image, the simulated image and their amplified difference.
+
+    Args:
+        simulated: (H, W, 3) uint8 RGB.
+        real: (H, W, 3) uint8 RGB.
+        gain: factor of the difference; equal pixels are mid-grey.
+
+    Returns:
+        (H, 3 W, 3) uint8 RGB.
+
+    Raises:
+        InputError: images differ in size or type.
+    """
     check_pair(simulated, real)
     difference = gain * (simulated.astype(np.int16) - real) + 128
     return np.concatenate([real, simulated, np.clip(difference, 0, 255).astype(np.uint8)], axis=1)

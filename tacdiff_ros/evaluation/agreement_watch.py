@@ -1,4 +1,4 @@
-"""Says when simulation and reality drift apart, and what that may mean."""
+"""Monitoring of the agreement between simulation and reality over the latest images."""
 
 from __future__ import annotations
 
@@ -12,30 +12,42 @@ from tacdiff_ros.evaluation.agreement import Agreement
 
 
 class WatchLimits(BaseModel):
-    """Below what a calibration should be done again."""
+    """Limits of the agreement beyond which the sensor should be calibrated again.
+
+    The names of the fields are ROS parameters.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    window: int = Field(50, ge=5, le=10_000, description="comparisons that are looked at together")
+    window: int = Field(
+        50, ge=5, le=10_000, description="number of latest comparisons that medians are taken over"
+    )
     least_whole_psnr_db: float = Field(
-        25.0, ge=0, le=80, description="median over the window, whole image"
+        25.0, ge=0, le=80, description="minimum of the median PSNR of the whole image, dB"
     )
     least_contact_gain_db: float = Field(
-        3.0, ge=-20, le=60, description="median PSNR in the contact over 'nothing happened'"
+        3.0,
+        ge=-20,
+        le=60,
+        description="minimum of the median PSNR gain in the contact over the reference image, dB",
     )
-    most_marker_rms_px: float = Field(2.0, gt=0, le=100, description="median over the window")
+    most_marker_rms_px: float = Field(
+        2.0, gt=0, le=100, description="maximum of the median RMS distance of markers, px"
+    )
 
 
 @dataclass(frozen=True)
 class WatchReport:
-    """Where things stand.
+    """Medians over the window, and the limits that they violate.
 
     Attributes:
-        compared: comparisons in the window.
-        whole_psnr_db: median; NaN before the first.
-        contact_gain_db: median over those with contact; NaN without.
-        marker_rms_px: median over those with dots; NaN without.
-        complaints: what is beyond its limit and what to do; empty when all is well.
+        compared: number of comparisons in the window.
+        whole_psnr_db: median PSNR of the whole image, dB; NaN before the first comparison.
+        contact_gain_db: median PSNR gain in the contact over the reference image, dB; NaN if no
+            comparison has contact.
+        marker_rms_px: median RMS distance of markers, px; NaN if no comparison has markers.
+        complaints: one message per violated limit, with the value, the limit and what to do; empty
+            if no limit is violated.
     """
 
     compared: int
@@ -46,47 +58,66 @@ class WatchReport:
 
 
 class AgreementWatch:
-    """Medians over the last comparisons."""
+    """Compares the medians over the latest comparisons with limits."""
 
     def __init__(self, limits: WatchLimits | None = None) -> None:
-        """With limits."""
-        self._limits = limits or WatchLimits()
-        self._seen: deque[tuple[float, float, float]] = deque(maxlen=self._limits.window)
+        """Set the limits.
 
-    def add(self, found: Agreement) -> None:
-        """Take in a comparison."""
-        self._seen.append((found.whole.psnr_db, found.contact_gain_db, found.marker_rms_px))
+        Args:
+            limits: limits and window; default: those of `WatchLimits`.
+        """
+        self._limits = limits or WatchLimits()
+        self._latest: deque[tuple[float, float, float]] = deque(maxlen=self._limits.window)
+
+    def add(self, agreement: Agreement) -> None:
+        """Add a comparison; the oldest one leaves the window if it is full."""
+        self._latest.append(
+            (agreement.whole.psnr_db, agreement.contact_gain_db, agreement.marker_rms_px)
+        )
 
     def report(self) -> WatchReport:
-        """Of the window."""
-        whole, gain, dots = (
-            (_median(values) for values in zip(*self._seen, strict=True))
-            if (self._seen)
+        """Return the medians over the window and the violated limits."""
+        whole_psnr_db, contact_gain_db, marker_rms_px = (
+            (_median(values) for values in zip(*self._latest, strict=True))
+            if self._latest
             else (float("nan"),) * 3
         )
-        return WatchReport(len(self._seen), whole, gain, dots, self._complaints(whole, gain, dots))
+        return WatchReport(
+            compared=len(self._latest),
+            whole_psnr_db=whole_psnr_db,
+            contact_gain_db=contact_gain_db,
+            marker_rms_px=marker_rms_px,
+            complaints=self._complaints(whole_psnr_db, contact_gain_db, marker_rms_px),
+        )
 
-    def _complaints(self, whole: float, gain: float, dots: float) -> tuple[str, ...]:
+    def _complaints(
+        self, whole_psnr_db: float, contact_gain_db: float, marker_rms_px: float
+    ) -> tuple[str, ...]:
+        """One message per violated limit; comparisons with NaN violate none."""
         limits = self._limits
-        found = []
-        if whole < limits.least_whole_psnr_db:
-            found.append(
-                f"whole image {whole:.1f} dB, expected {limits.least_whole_psnr_db:g}: take a new "
-                "reference; if that does not help, the gel is worn or another one: calibrate"
+        complaints = []
+        if whole_psnr_db < limits.least_whole_psnr_db:
+            complaints.append(
+                f"PSNR of the whole image is {whole_psnr_db:.1f} dB, expected at least "
+                f"{limits.least_whole_psnr_db:g} dB: take a new reference; if that does not help, "
+                "the gel is worn or was replaced: calibrate"
             )
-        if gain < limits.least_contact_gain_db:
-            found.append(
-                f"contact {gain:.1f} dB better than nothing, expected "
-                f"{limits.least_contact_gain_db:g}: check the indenter and its pose, or calibrate"
+        if contact_gain_db < limits.least_contact_gain_db:
+            complaints.append(
+                f"PSNR in the contact is {contact_gain_db:.1f} dB above that of the reference "
+                f"image, expected at least {limits.least_contact_gain_db:g} dB: check the indenter "
+                "and its pose, or calibrate"
             )
-        if dots > limits.most_marker_rms_px:
-            found.append(
-                f"dots {dots:.1f} px off, expected {limits.most_marker_rms_px:g}: check the "
-                "indenter's pose and the friction, or calibrate"
+        if marker_rms_px > limits.most_marker_rms_px:
+            complaints.append(
+                f"RMS distance of the markers is {marker_rms_px:.1f} px, expected up to "
+                f"{limits.most_marker_rms_px:g} px: check the indenter's pose and the friction, or "
+                "calibrate"
             )
-        return tuple(found)
+        return tuple(complaints)
 
 
 def _median(values: tuple[float, ...]) -> float:
+    """Median of the values that are not NaN; NaN if there are none."""
     known = [value for value in values if not np.isnan(value)]
     return float(np.median(known)) if known else float("nan")

@@ -1,4 +1,7 @@
-"""Compares two streams of images as they come: what the node and the bag benchmark share."""
+"""Comparison of a stream of simulated images with a stream of real images.
+
+The comparator node and the replay of recordings both use it.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +24,11 @@ Image = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class ComparedImages:
-    """One pair and how well it agrees.
+    """A pair of images and its metrics.
 
     Attributes:
-        pair: both images with their stamps.
-        agreement: of the pair.
+        pair: simulated and real image with their stamps.
+        agreement: metrics of the pair.
     """
 
     pair: StampedPair[Image, Image]
@@ -33,7 +36,7 @@ class ComparedImages:
 
 
 class ImageComparison:
-    """Pairs by stamp, follows the dots of both streams, and compares."""
+    """Pairs images by their stamps, tracks the markers of both streams, and compares."""
 
     def __init__(
         self,
@@ -41,12 +44,12 @@ class ImageComparison:
         tolerance_s: float = 0.02,
         patience_s: float = 0.5,
     ) -> None:
-        """Begin.
+        """Set up the pairing; a reference image may follow.
 
         Args:
-            grid: of the dots; None for a gel without.
-            tolerance_s: largest distance of the stamps of a pair.
-            patience_s: a real image waits so long for a simulated one.
+            grid: grid of the markers; None for a gel without markers.
+            tolerance_s: largest difference of the stamps of a pair, s.
+            patience_s: time that a real image waits for a simulated one, s.
         """
         self.pairing: StampPairing[Image, Image] = StampPairing(
             round(1e9 * tolerance_s), round(1e9 * patience_s)
@@ -57,14 +60,17 @@ class ImageComparison:
 
     @property
     def reference(self) -> Image | None:
-        """Untouched sensor, where one was given."""
+        """(H, W, 3) uint8 reference image; None if none was taken."""
         return self._reference
 
     def take_reference(self, image: Image) -> None:
-        """The untouched sensor, for contact, baseline and the dots' first places.
+        """Set the reference image, for the contact, the baseline and the markers' first positions.
+
+        Args:
+            image: (H, W, 3) uint8 RGB image of the undeformed gel.
 
         Raises:
-            InputError: the grid of dots is not seen clearly.
+            InputError: the grid of markers is not detected completely.
         """
         if self._grid is not None:
             field = detect_markers(image, self._grid)
@@ -72,42 +78,62 @@ class ImageComparison:
         self._reference = np.array(image)
 
     def add_real(self, stamp_ns: int, image: Image) -> Iterator[ComparedImages]:
-        """Take in a real image; comparisons that are sure now.
+        """Add a real image, and yield the comparisons of pairs that are now final.
+
+        Args:
+            stamp_ns: time stamp of the image, ns.
+            image: (H, W, 3) uint8 RGB.
 
         Raises:
-            InputError: images of different sizes.
+            InputError: images differ in size.
         """
         return self._compare(self.pairing.add_real(stamp_ns, image))
 
     def add_simulated(self, stamp_ns: int, image: Image) -> Iterator[ComparedImages]:
-        """Take in a simulated image; comparisons that are sure now.
+        """Add a simulated image, and yield the comparisons of pairs that are now final.
+
+        Args:
+            stamp_ns: time stamp of the image, ns.
+            image: (H, W, 3) uint8 RGB.
 
         Raises:
-            InputError: images of different sizes.
+            InputError: images differ in size.
         """
         return self._compare(self.pairing.add_simulated(stamp_ns, image))
 
     def finish(self) -> Iterator[ComparedImages]:
-        """No more will come."""
+        """Yield the comparisons of the remaining pairs at the end of both streams."""
         return self._compare(self.pairing.finish())
 
     def compare(self, simulated: Image, real: Image) -> Agreement:
-        """Of two images that belong together; both streams' dots are followed in this order.
+        """Compare the images of a pair.
+
+        Markers are tracked from call to call, so that pairs must come in the order of time.
+
+        Args:
+            simulated: (H, W, 3) uint8 RGB.
+            real: (H, W, 3) uint8 RGB.
+
+        Returns:
+            Metrics of the simulated image.
 
         Raises:
-            InputError: images of different sizes.
+            InputError: images differ in size.
         """
-        dots = self._dots(simulated, real)
-        return compare_images(simulated, real, self._reference, dots=dots)
+        markers = self._track_markers(simulated, real)
+        return compare_images(simulated, real, self._reference, markers=markers)
 
     def _compare(self, pairs: Iterable[StampedPair[Image, Image]]) -> Iterator[ComparedImages]:
         for pair in pairs:
             yield ComparedImages(pair, self.compare(pair.simulated, pair.real))
 
-    def _dots(self, simulated: Image, real: Image) -> tuple[MarkerField, MarkerField] | None:
+    def _track_markers(
+        self, simulated: Image, real: Image
+    ) -> tuple[MarkerField, MarkerField] | None:
+        """Markers of both images; None for a gel without markers and before the reference."""
         if not self._trackers:
             return None
         try:
             return self._trackers[0].track(simulated), self._trackers[1].track(real)
-        except InputError:  # an image that shows no gel has no dots, and is compared all the same
+        except InputError:  # an image without visible markers is compared without them
             return None

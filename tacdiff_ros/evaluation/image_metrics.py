@@ -1,6 +1,7 @@
-"""How far a simulated image is from a real one; the one place where the metrics are defined.
+"""Metrics of the difference between a simulated and a real image.
 
-Images are (H, W, 3) uint8 RGB, data range 255, all three channels alike.
+All parts of the package use these definitions. Images are (H, W, 3) uint8 RGB with a data range of
+255; all three channels have the same weight.
 
 - MSE: mean of squared differences over pixels and channels, in grey levels squared.
 - PSNR: 10 log10(255^2 / MSE) in dB; infinite for equal images.
@@ -29,13 +30,13 @@ SSIM_FRACTIONS = (0.01, 0.03)  # K1, K2
 
 @dataclass(frozen=True)
 class ImageScore:
-    """Metrics of one pair of images, see the module.
+    """Metrics of one pair of images, as the module defines them.
 
     Attributes:
-        mse: grey levels squared.
-        psnr_db: dB.
-        ssim: 1 for equal images.
-        smape: a fraction, 0 to 2.
+        mse: mean squared error, grey levels squared.
+        psnr_db: peak signal-to-noise ratio, dB; infinite for equal images.
+        ssim: structural similarity; 1 for equal images.
+        smape: symmetric mean absolute percentage error as a ratio, 0 to 2.
     """
 
     mse: float
@@ -48,36 +49,59 @@ def score_images(
     image: NDArray[np.uint8],
     truth: NDArray[np.uint8],
     pixels: NDArray[np.bool_] | None = None,
-    alike: NDArray[np.float32] | None = None,
+    similarity: NDArray[np.float32] | None = None,
 ) -> ImageScore:
-    """Metrics over the whole image, or over some pixels of it.
+    """Compute all metrics over the whole image or over selected pixels.
 
     Args:
-        image: (H, W, 3) uint8.
-        truth: (H, W, 3) uint8.
-        pixels: (H, W), those that count. SSIM's windows look beyond them.
-        alike: the `ssim_map` of both, where it is known already.
+        image: (H, W, 3) uint8 RGB.
+        truth: (H, W, 3) uint8 RGB.
+        pixels: (H, W) bool mask of the selected pixels; None for all. The windows of SSIM extend
+            beyond the mask.
+        similarity: (H, W, 3) float32 result of `ssim_map`, if it was computed before.
+
+    Returns:
+        Metrics of the pair.
 
     Raises:
-        InputError: no two RGB images of one size, too small for SSIM, or no pixel counts.
+        InputError: the images are no RGB images of one size, are too small for SSIM, or no pixel is
+            selected.
     """
     check_pair(image, truth)
-    alike = ssim_map(image, truth) if alike is None else alike
+    similarity = ssim_map(image, truth) if similarity is None else similarity
     if pixels is None:
         error = mse(image, truth)
-        return ImageScore(error, psnr_db(error), _inner_mean(alike), smape(image, truth))
+        return ImageScore(
+            mse=error,
+            psnr_db=psnr_db(error),
+            ssim=_inner_mean(similarity),
+            smape=smape(image, truth),
+        )
     if pixels.shape != image.shape[:2] or not pixels.any():
         raise InputError(
-            f"mask of shape {pixels.shape} with {np.count_nonzero(pixels)} pixels, expected "
-            f"{image.shape[:2]} with some"
+            f"mask of shape {pixels.shape} with {np.count_nonzero(pixels)} pixels, expected shape "
+            f"{image.shape[:2]} with at least 1 pixel"
         )
     a, b = image[pixels], truth[pixels]
     error = mse(a, b)
-    return ImageScore(error, psnr_db(error), float(alike[pixels].mean()), smape(a, b))
+    return ImageScore(
+        mse=error,
+        psnr_db=psnr_db(error),
+        ssim=float(similarity[pixels].mean()),
+        smape=smape(a, b),
+    )
 
 
 def check_pair(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> None:
-    """InputError unless both are uint8 RGB images of one size, large enough for all metrics."""
+    """Check that two arrays are RGB images of one size that all metrics can be computed for.
+
+    Args:
+        image: array that should be (H, W, 3) uint8.
+        truth: array that should be (H, W, 3) uint8.
+
+    Raises:
+        InputError: shape or type differ, or a side has less than `WINDOW_PX` pixels.
+    """
     for name, values in (("image", image), ("truth", truth)):
         if values.ndim != 3 or values.shape[2] != 3 or values.dtype != np.uint8:
             raise InputError(
@@ -91,18 +115,34 @@ def check_pair(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> None:
 
 
 def mse(image: NDArray[Any], truth: NDArray[Any]) -> float:
-    """Over all values given; arrays of one shape."""
+    """Return the mean squared error over all values.
+
+    Args:
+        image: array of any shape, grey levels.
+        truth: array of the same shape, grey levels.
+
+    Returns:
+        Mean squared error, grey levels squared.
+    """
     difference = np.subtract(image, truth, dtype=np.float32).ravel()
     return float(np.dot(difference, difference)) / max(difference.size, 1)
 
 
 def psnr_db(error: float) -> float:
-    """From a mean squared error."""
+    """Return the peak signal-to-noise ratio, dB, of a mean squared error in grey levels squared."""
     return math.inf if error == 0 else 10.0 * math.log10(DATA_RANGE**2 / error)
 
 
 def smape(image: NDArray[Any], truth: NDArray[Any]) -> float:
-    """Over all values given; arrays of one shape."""
+    """Return the symmetric mean relative error over all values.
+
+    Args:
+        image: array of any shape, grey levels.
+        truth: array of the same shape, grey levels.
+
+    Returns:
+        Ratio from 0 to 2.
+    """
     a, b = (np.asarray(values, np.float32) for values in (image, truth))
     middle = 0.5 * (np.abs(a) + np.abs(b))
     relative = np.abs(a - b) / np.where(middle > 0, middle, np.float32(1.0))
@@ -110,30 +150,46 @@ def smape(image: NDArray[Any], truth: NDArray[Any]) -> float:
 
 
 def ssim(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
-    """Mean structural similarity, borders of half a window left out."""
+    """Return the mean structural similarity over the pixels whose window lies inside the image.
+
+    Args:
+        image: (H, W, 3) uint8.
+        truth: (H, W, 3) uint8.
+
+    Returns:
+        Mean similarity; 1 for equal images.
+    """
     return _inner_mean(ssim_map(image, truth))
 
 
 def ssim_map(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(H, W, 3) structural similarity of the windows around all pixels.
+    """Return the structural similarity of the windows around all pixels.
 
-    Wang et al. (2004), equation 13, in single precision, as the live comparison has not
-    got the time of double; the same as scikit-image's to 1e-5.
+    Wang et al. (2004), equation 13. It is computed in single precision, because double precision is
+    too slow for the live comparison; it equals the result of scikit-image to 1e-5.
+
+    Args:
+        image: (H, W, 3) uint8.
+        truth: (H, W, 3) uint8.
+
+    Returns:
+        (H, W, 3) float32.
     """
     x, y = image.astype(np.float32), truth.astype(np.float32)
     mean_x, mean_y = _windowed(x), _windowed(y)
     product, squares = mean_x * mean_y, mean_x**2 + mean_y**2
     covariance = _windowed(x * y) - product
     variances = _windowed(x * x) + _windowed(y * y) - squares
-    c1, c2 = (np.float32((share * DATA_RANGE) ** 2) for share in SSIM_FRACTIONS)
+    c1, c2 = (np.float32((fraction * DATA_RANGE) ** 2) for fraction in SSIM_FRACTIONS)
     return np.asarray(
         (2 * product + c1) * (2 * covariance + c2) / ((squares + c1) * (variances + c2))
     )
 
 
-def _inner_mean(alike: NDArray[np.float32]) -> float:
+def _inner_mean(similarity: NDArray[np.float32]) -> float:
+    """Mean over the pixels whose window lies inside the image."""
     edge = WINDOW_PX // 2
-    return float(alike[edge:-edge, edge:-edge].mean(dtype=np.float64))
+    return float(similarity[edge:-edge, edge:-edge].mean(dtype=np.float64))
 
 
 def _windowed(values: NDArray[np.float32]) -> NDArray[np.float32]:

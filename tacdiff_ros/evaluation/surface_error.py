@@ -1,4 +1,4 @@
-"""How far one gel surface is from another: height, and motion in the plane."""
+"""Difference of two gel surfaces: height, and motion in the plane of the pad."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tacdiff_ros.sensor.gel_surface import GelSurface
 
 @dataclass(frozen=True)
 class SurfaceError:
-    """Root of mean squared errors.
+    """Root mean squared errors of a gel surface.
 
     Attributes:
-        height_mm: of z.
-        in_plane_mm: of x and y, per axis.
+        height_mm: RMS error of z, mm.
+        in_plane_mm: RMS error of x and y, per axis, mm.
     """
 
     height_mm: float
@@ -25,36 +25,56 @@ class SurfaceError:
 
 
 def surface_error(
-    found: GelSurface, truth: GelSurface, valid: NDArray[np.bool_] | None = None
+    estimate: GelSurface, truth: GelSurface, valid: NDArray[np.bool_] | None = None
 ) -> SurfaceError:
-    """Over the found surface's material points; the truth is linear between its own.
+    """Compute the errors of a surface over its material points.
 
     Args:
-        found: (N vertices) surface.
-        truth: of the same pad and origin, on any grid.
-        valid: (N,) vertices that count; default: all.
+        estimate: surface of N vertices.
+        truth: true surface of the same pad in the same frame, on any grid; it is interpolated
+            linearly between its vertices.
+        valid: (N,) bool, True for vertices that count; default: all.
+
+    Returns:
+        RMS errors.
     """
-    away = motion_error_mm(found, truth)
-    away = away if valid is None else away[np.asarray(valid).ravel()]
+    error = motion_error_mm(estimate, truth)
+    error = error if valid is None else error[np.asarray(valid).ravel()]
     return SurfaceError(
-        height_mm=float(np.sqrt(np.mean(away[:, 2] ** 2))),
-        in_plane_mm=float(np.sqrt(np.mean(away[:, :2] ** 2))),
+        height_mm=float(np.sqrt(np.mean(error[:, 2] ** 2))),
+        in_plane_mm=float(np.sqrt(np.mean(error[:, :2] ** 2))),
     )
 
 
-def motion_error_mm(found: GelSurface, truth: GelSurface) -> NDArray[np.float64]:
-    """(N, 3) found motion of the found surface's material points less the true one."""
+def motion_error_mm(estimate: GelSurface, truth: GelSurface) -> NDArray[np.float64]:
+    """Compute the error of the displacement of every material point of a surface.
+
+    Args:
+        estimate: surface of N vertices.
+        truth: true surface of the same pad in the same frame, on any grid.
+
+    Returns:
+        (N, 3) estimated minus true displacement, mm.
+    """
     axes = (truth.y_mm.astype(np.float64), truth.x_mm.astype(np.float64))
     motion = (truth.position - truth.rest).astype(np.float64)
-    at = RegularGridInterpolator(
+    true_motion = RegularGridInterpolator(
         axes, motion.reshape(truth.rows, truth.columns, 3), bounds_error=False, fill_value=None
     )
-    rest = found.rest.astype(np.float64)
-    return np.asarray(found.position - rest - at(rest[:, 1::-1]))
+    rest = estimate.rest.astype(np.float64)
+    return np.asarray(estimate.position - rest - true_motion(rest[:, 1::-1]))
 
 
 def moved_origin(surface: GelSurface, origin_mm: NDArray[np.floating]) -> GelSurface:
-    """A surface as seen from another origin, (3,) in its own frame."""
+    """Express a surface in a frame with another origin and the same axes.
+
+    Args:
+        surface: gel surface.
+        origin_mm: (3,) position of the new origin in the surface's frame, mm.
+
+    Returns:
+        Surface in the new frame.
+    """
     shift = np.asarray(origin_mm, np.float32)
     return GelSurface(
         surface.rest - shift,

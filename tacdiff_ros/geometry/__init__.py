@@ -1,1 +1,1 @@
-"""Poses of frames and of the indenter."""
+"""Poses of frames and of the indenter, and the geometry of the rig."""

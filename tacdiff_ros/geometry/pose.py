@@ -1,7 +1,7 @@
 """Rigid poses in millimetres.
 
-Kept as matrices and plain arithmetic: a thousand robot states a second pass through here, where an
-object per rotation costs more than the algebra.
+Rotations are plain matrices: this code handles a thousand robot states per second, for which the
+construction of a rotation object would cost more time than the algebra.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a frame stands in another one.
+    """Pose of a frame, called the child frame below, in a parent frame.
 
     Attributes:
-        position_mm: (3,) float64, origin of the frame.
-        matrix: (3, 3) float64, turns vectors of the frame into the other one.
+        position_mm: (3,) float64 origin of the child frame in the parent frame, mm.
+        matrix: (3, 3) float64 rotation matrix from the child frame to the parent frame.
     """
 
     position_mm: Array
@@ -33,15 +33,25 @@ class Pose:
 
     @classmethod
     def from_quaternion(cls, position_mm: ArrayLike, quaternion_xyzw: ArrayLike) -> Pose:
-        """Pose from a position (3,) in mm and a quaternion (4,) in the order x, y, z, w.
+        """Builds a pose from a position and a quaternion.
+
+        Args:
+            position_mm: (3,) position, mm.
+            quaternion_xyzw: (4,) quaternion in the order x, y, z, w; it need not be normalized.
+
+        Returns:
+            The pose.
 
         Raises:
-            InputError: the quaternion has no length or is not finite.
+            InputError: the quaternion has length 0 or is not finite.
         """
         x, y, z, w = (float(part) for part in np.asarray(quaternion_xyzw, float))
         square = x * x + y * y + z * z + w * w
         if not sys.float_info.min < square < math.inf:
-            raise InputError(f"quaternion ({x}, {y}, {z}, {w}) has no usable length")
+            raise InputError(
+                f"quaternion ({x}, {y}, {z}, {w}) has no usable length: expected finite numbers "
+                "that are not all 0"
+            )
         s = 2.0 / square
         matrix = np.array(
             [
@@ -54,7 +64,15 @@ class Pose:
 
     @classmethod
     def from_euler(cls, position_mm: ArrayLike, roll_pitch_yaw_rad: ArrayLike) -> Pose:
-        """Pose from a position (3,) in mm and fixed-axis roll, pitch, yaw as URDF has them."""
+        """Builds a pose from a position and Euler angles in the convention of URDF.
+
+        Args:
+            position_mm: (3,) position, mm.
+            roll_pitch_yaw_rad: (3,) rotations about the fixed axes x, y and z in this order, rad.
+
+        Returns:
+            The pose.
+        """
         matrix = Rotation.from_euler("xyz", roll_pitch_yaw_rad).as_matrix()
         return cls(np.asarray(position_mm, float), matrix)
 
@@ -65,45 +83,64 @@ class Pose:
 
     @property
     def yaw_rad(self) -> float:
-        """Turn about the z axis of the other frame, the last one of roll, pitch and yaw."""
+        """Yaw in rad: the rotation about the z axis of the parent frame, after roll and pitch."""
         return math.atan2(self.matrix[1, 0], self.matrix[0, 0])
 
     def __matmul__(self, other: Pose) -> Pose:
-        """Chain: `a_T_b @ b_T_c` is `a_T_c`."""
+        """Composes two poses: `a_T_b @ b_T_c` is `a_T_c`."""
         return Pose(self.position_mm + self.matrix @ other.position_mm, self.matrix @ other.matrix)
 
     def inverse(self) -> Pose:
-        """The other frame as seen from this one."""
+        """Returns the pose of the parent frame in the child frame."""
         return Pose(-(self.matrix.T @ self.position_mm), self.matrix.T)
 
-    def turn(self, vector: ArrayLike) -> Array:
-        """A vector (3,) of the frame, in the axes of the other one."""
+    def rotate(self, vector: ArrayLike) -> Array:
+        """Rotates a vector (3,) from the axes of the child frame to those of the parent frame."""
         return self.matrix @ np.asarray(vector, float)
 
     def shifted(self, offset_mm: ArrayLike) -> Pose:
-        """The same orientation, moved by (3,) mm along the frame's own axes."""
-        return Pose(self.position_mm + self.turn(offset_mm), self.matrix)
+        """Returns this pose after a translation (3,) along the axes of the child frame, mm."""
+        return Pose(self.position_mm + self.rotate(offset_mm), self.matrix)
 
     def interpolate(self, other: Pose, fraction: float) -> Pose:
-        """Between this pose (0) and another (1): straight line, and constant turn (slerp)."""
+        """Interpolates between this pose and another one: linear position, slerp of rotations.
+
+        Args:
+            other: pose at fraction 1, in the same parent frame.
+            fraction: position on the way from this pose, 0, to the other one, 1.
+
+        Returns:
+            The interpolated pose.
+        """
         position = self.position_mm + fraction * (other.position_mm - self.position_mm)
-        turn = Rotation.from_matrix(self.matrix.T @ other.matrix).as_rotvec()
-        part = Rotation.from_rotvec(fraction * turn).as_matrix()
-        return Pose(position, self.matrix @ part)
+        rotation_vector = Rotation.from_matrix(self.matrix.T @ other.matrix).as_rotvec()
+        partial = Rotation.from_rotvec(fraction * rotation_vector).as_matrix()
+        return Pose(position, self.matrix @ partial)
 
     def distance_to(self, other: Pose) -> tuple[float, float]:
-        """Distance in mm and angle in rad between two poses."""
+        """Returns the distance in mm and the rotation angle in rad between two poses."""
         return math.dist(self.position_mm, other.position_mm), _angle(self.matrix.T @ other.matrix)
 
 
 def cross(a: Array, b: Array) -> Array:
-    """Cross product of two vectors (3,); numpy's own takes ten times as long for one pair."""
+    """Returns the cross product of two vectors, ten times as fast as `numpy.cross`.
+
+    Args:
+        a: (3,) first factor.
+        b: (3,) second factor.
+
+    Returns:
+        (3,) cross product a x b.
+    """
     (ax, ay, az), (bx, by, bz) = a, b
     return np.array([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx])
 
 
 def _quaternion(matrix: Array) -> Array:
-    """Unit quaternion x, y, z, w of a rotation matrix, from its largest part (Shepperd, 1978)."""
+    """Returns the normalized quaternion (4,) x, y, z, w of a rotation matrix (3, 3).
+
+    The component with the largest magnitude is computed first (Shepperd, 1978).
+    """
     (a, b, c), (d, e, f), (g, h, i) = matrix.tolist()
     squares = (1.0 + a - e - i, 1.0 - a + e - i, 1.0 - a - e + i, 1.0 + a + e + i)
     rows = (
@@ -112,12 +149,12 @@ def _quaternion(matrix: Array) -> Array:
         (c + g, f + h, squares[2], d - b),
         (h - f, c - g, d - b, squares[3]),
     )
-    largest = max(range(4), key=squares.__getitem__)
-    return np.array(rows[largest]) * (0.5 / math.sqrt(squares[largest]))
+    pivot = max(range(4), key=squares.__getitem__)
+    return np.array(rows[pivot]) * (0.5 / math.sqrt(squares[pivot]))
 
 
 def _angle(matrix: Array) -> float:
-    """Angle of a rotation matrix; the sine keeps small angles exact."""
+    """Returns the angle of a rotation matrix in rad; its sine keeps small angles accurate."""
     sine = math.hypot(
         matrix[2, 1] - matrix[1, 2], matrix[0, 2] - matrix[2, 0], matrix[1, 0] - matrix[0, 1]
     )

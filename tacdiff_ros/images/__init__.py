@@ -1,1 +1,1 @@
-"""Images of the sensor: read, cropped, checked and masked."""
+"""Reading, cropping, checking and masking of sensor images."""

@@ -1,4 +1,4 @@
-"""Images of touches as the fit of lights looks at them: smaller, and without the dots."""
+"""Reduced images without markers, on which lights and surfaces are fitted."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from tacdiff_ros.markers.marker_field import MarkerField
 Floats = NDArray[np.float64]
 
 FIT_WIDTH_PX = 160
-HALO = 1.45  # of a dot's diameter: fringes end there
-SMOOTHING = 0.012  # of the image's width, of the reference between the dots
-MIN_FRACTION = 0.5  # of a fit pixel that must be free of dots
+HALO = 1.45  # diameter of the excluded disc around a marker and its fringes, in marker diameters
+SMOOTHING = 0.012  # sigma of the smoothing between the markers, in image widths
+MIN_FRACTION = 0.5  # of a reduced pixel that must be free of markers
 SATURATED = 254
 WHITE = 255
-MIN_BRIGHTNESS = 0.02  # of white, of what changes are taken relative to
+MIN_BRIGHTNESS = 0.02  # of white; lower bound of the denominator of relative changes
+CENTRE_BITS = 4  # fractional bits of the discs' centres and radii in OpenCV
 
 
 @dataclass(frozen=True)
 class FitImage:
-    """An image without its dots, h x w pixels.
+    """A reduced image without markers, h x w pixels.
 
     Attributes:
-        value: (h, w, 3), 1 for white; the mean of the pixels that are free of dots.
-        free: (h, w) bool, where enough of them are, and none is saturated.
+        value: (h, w, 3) float64 mean over the usable image pixels of each reduced pixel, 1 for
+            white.
+        free: (h, w) bool, true where enough pixels are free of markers and not saturated.
     """
 
     value: Floats
@@ -35,7 +37,7 @@ class FitImage:
 
     @property
     def smooth(self) -> Floats:
-        """(h, w, 3) with gaps filled from around and noise taken out."""
+        """(h, w, 3) image after smoothing, with gaps filled from their surroundings."""
         weight = self.free.astype(np.float64)
         sigma = SMOOTHING * self.value.shape[1]
         total = cv2.GaussianBlur(weight, (0, 0), sigma)
@@ -45,12 +47,12 @@ class FitImage:
 
 @dataclass(frozen=True)
 class FitImageSettings:
-    """What is kept of an image.
+    """Size of the reduced images and criteria for usable pixels.
 
     Attributes:
-        width_px: about, of the fit's images.
-        halo: of a dot's diameter, within which pixels are left out.
-        saturated: value from which pixels are left out; 256 keeps all.
+        width_px: approximate width of the reduced images, px.
+        halo: diameter of the excluded disc around a marker, in marker diameters.
+        saturated: grey level from which pixels are excluded; 256 keeps all.
     """
 
     width_px: int = FIT_WIDTH_PX
@@ -59,51 +61,89 @@ class FitImageSettings:
 
 
 def fit_size(width_px: int, height_px: int, wanted_px: int = FIT_WIDTH_PX) -> tuple[int, int]:
-    """Width and height of the fit's images: a whole share of the image's, or all of it."""
-    share = _share(width_px, wanted_px)
-    return width_px // share, height_px // share
+    """Returns the size of the reduced images, a whole fraction of the image's size.
+
+    Args:
+        width_px: width of the image, px.
+        height_px: height of the image, px.
+        wanted_px: approximate width of the reduced image, px.
+
+    Returns:
+        Width and height of the reduced image, px.
+    """
+    reduction = _reduction(width_px, wanted_px)
+    return width_px // reduction, height_px // reduction
 
 
 def fit_image(
     image: NDArray[np.uint8],
-    dots: MarkerField | None,
+    markers: MarkerField | None,
     settings: FitImageSettings | None = None,
 ) -> FitImage:
-    """An image at the fit's size; dots None for a gel without them."""
+    """Reduces an image by averaging the pixels that are free of markers.
+
+    Args:
+        image: (H, W, 3) uint8 RGB image.
+        markers: markers in the image; None for a gel without markers.
+        settings: size and criteria; None for the defaults.
+
+    Returns:
+        The reduced image.
+    """
     settings = settings or FitImageSettings()
-    free = ~marker_mask(image.shape[:2], dots, settings.halo)
+    free = ~marker_mask(image.shape[:2], markers, settings.halo)
     if settings.saturated <= WHITE:
         free &= (image < settings.saturated).all(axis=-1)
-    share = _share(image.shape[1], settings.width_px)
-    height, width = (side // share for side in image.shape[:2])
-    inside = np.s_[: height * share, : width * share]
-    weight = free[inside].astype(np.float32)
-    masked = image[inside] * (weight / np.float32(WHITE))[..., None]
+    reduction = _reduction(image.shape[1], settings.width_px)
+    height, width = (side // reduction for side in image.shape[:2])
+    whole_blocks = np.s_[: height * reduction, : width * reduction]
+    weight = free[whole_blocks].astype(np.float32)
+    masked = image[whole_blocks] * (weight / np.float32(WHITE))[..., None]
     size = width, height
-    share_free = np.asarray(cv2.resize(weight, size, interpolation=cv2.INTER_AREA))  # of each block
+    free_fraction = np.asarray(cv2.resize(weight, size, interpolation=cv2.INTER_AREA))
     mean = np.asarray(cv2.resize(masked, size, interpolation=cv2.INTER_AREA))
-    value = mean / np.maximum(share_free, np.float32(1e-6))[..., None]
-    return FitImage(value.astype(np.float64), share_free >= MIN_FRACTION)
+    value = mean / np.maximum(free_fraction, np.float32(1e-6))[..., None]
+    return FitImage(value.astype(np.float64), free_fraction >= MIN_FRACTION)
 
 
 def value_change(before: Floats, after: Floats) -> Floats:
-    """(..., 3) change of pixel values, 1 for white, relative to those before."""
+    """Returns the relative change of pixel values.
+
+    Args:
+        before: (..., 3) pixel values of the reference, 1 for white.
+        after: (..., 3) pixel values, 1 for white.
+
+    Returns:
+        (..., 3) change divided by the values before; values below `MIN_BRIGHTNESS` count as that.
+    """
     return np.asarray(after / np.maximum(before, MIN_BRIGHTNESS) - 1.0)
 
 
 def marker_mask(
-    shape: tuple[int, ...], dots: MarkerField | None, halo: float = HALO
+    shape: tuple[int, ...], markers: MarkerField | None, halo: float = HALO
 ) -> NDArray[np.bool_]:
-    """(H, W) pixels of dots and their fringes."""
+    """Returns the mask of the pixels of markers and their fringes.
+
+    Args:
+        shape: shape of the image, (H, W) or (H, W, 3).
+        markers: markers in the image; None for a gel without markers.
+        halo: diameter of the masked disc around a marker, in marker diameters.
+
+    Returns:
+        (H, W) bool, true at markers.
+    """
     mask = np.zeros(shape[:2], np.uint8)
-    if dots is None:
+    if markers is None:
         return mask.astype(bool)
-    found = dots.found
-    for (x, y), size in zip(dots.position_px[found], dots.diameter_px[found], strict=True):
-        centre = (round(float(x) * 16), round(float(y) * 16))
-        cv2.circle(mask, centre, round(8.0 * halo * float(size)), 1, -1, cv2.LINE_8, 4)
+    centres, diameters = markers.position_px[markers.found], markers.diameter_px[markers.found]
+    scale = 2**CENTRE_BITS
+    for (x, y), diameter in zip(centres, diameters, strict=True):
+        centre = (round(float(x) * scale), round(float(y) * scale))
+        radius = round(0.5 * scale * halo * float(diameter))
+        cv2.circle(mask, centre, radius, 1, -1, cv2.LINE_8, CENTRE_BITS)
     return mask.astype(bool)
 
 
-def _share(width_px: int, wanted_px: int) -> int:
+def _reduction(width_px: int, wanted_px: int) -> int:
+    """Returns the side of the blocks of pixels that are averaged, px."""
     return max(width_px // wanted_px, 1)

@@ -1,8 +1,11 @@
-"""Where tactile images come from: a camera, a video file or a folder of images."""
+"""Sources of tactile images: a camera, a video file or a folder of images."""
 
 from __future__ import annotations
 
 import os
+import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,17 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.images.image_file import MAX_SIDE_PX, read_image
-from tacdiff_ros.input_files import one_line, open_input, printable
+from tacdiff_ros.images.image_file import read_image
+from tacdiff_ros.input_files import open_input, printable
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 VIDEO_DEVICES = Path("/sys/class/video4linux")
-# A GelSight Mini's camera sees its housing; the maker's software cuts a seventh off each side.
+# The housing is visible at the borders of a GelSight Mini's image; the manufacturer's software
+# crops a seventh of the image at each side.
 BORDER_FRACTION = 1.0 / 7.0
 IMAGE_SIZE = (320, 240)
-MAX_FRAME_COUNT = 1e8  # containers without a header give nonsense
+DECODER = Path(__file__).with_name("video_decoder.py")
+RECORD, DECODER_ERROR = struct.Struct("<II"), 0xFFFFFFFF  # as in `video_decoder`
 MAX_VIDEO_BYTES = 2**40
-# Position and bytes at which containers are known: AVI, MP4 and QuickTime, Matroska and WebM.
+# Offset and bytes that identify the containers AVI, MP4 and QuickTime, Matroska and WebM.
 VIDEO_MAGIC = (
     (8, b"AVI "),
     (4, b"ftyp"),
@@ -36,97 +41,139 @@ VIDEO_MAGIC = (
 
 
 class FrameSource(Protocol):
-    """Something that gives one image after another."""
+    """A source that returns one image after another."""
 
     def read(self) -> NDArray[np.uint8] | None:
-        """Next image (H, W, 3) uint8 RGB; None at the end of a source that ends.
+        """Returns the next image.
+
+        Returns:
+            (H, W, 3) uint8 RGB image, or None after the last image of a finite source.
 
         Raises:
-            CameraLostError: the camera does not answer any more.
+            CameraLostError: the camera does not respond any more.
         """
 
     def close(self) -> None:
-        """Let go of the device or file."""
+        """Releases the device or file."""
 
 
 class CameraLostError(RuntimeError):
-    """The camera was unplugged or does not answer."""
+    """The camera was unplugged or does not respond."""
 
 
 class VideoFrames:
-    """Frames of a video file."""
+    """Frames of a video file, decoded by `video_decoder` in a process of its own."""
 
     def __init__(self, path: Path, loop: bool) -> None:
-        """Open the file.
+        """Opens the file.
+
+        Args:
+            path: path of an AVI, MP4, QuickTime, Matroska or WebM file.
+            loop: whether to start again after the last frame.
 
         Raises:
-            InputError: the file is missing or no video.
+            InputError: the file is missing, no video, or its frames are too large.
         """
         if not path.exists():
             raise InputError(f"no video at {printable(path)}: give an existing file")
-        name = _utf8(path)
+        name = _utf8(path.absolute())
         _check_container(path)
-        self._name, self._loop = printable(path), loop
-        self._capture = cv2.VideoCapture(name)
-        if not self._capture.isOpened():
-            raise InputError(f"{printable(path)} is no video that OpenCV can read")
-        sides = cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT
-        width, height = (int(self._capture.get(side)) for side in sides)
-        if max(width, height) > MAX_SIDE_PX:
-            self._capture.release()
-            raise InputError(
-                f"{printable(path)} has frames of {width} x {height} pixels, expected up to "
-                f"{MAX_SIDE_PX} each way"
-            )
-        self._frames = 0
-        count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        #: Number of frames by the file's header; None where it has none.
-        self.frame_count: int | None = int(count) if 0 < count < MAX_FRAME_COUNT else None
+        self._name, self._frames, self._has_ended = printable(path), 0, False
+        command = [sys.executable, str(DECODER), name, "loop" if loop else "once"]
+        self._process = subprocess.Popen(  # noqa: S603
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+        )
+        count = self._next_record()[1]
+        #: Number of frames according to the file's header; None if the header lacks it.
+        self.frame_count: int | None = count or None
 
     def read(self) -> NDArray[np.uint8] | None:
-        """Next frame, from the start again when looping.
+        """Returns the next frame, which is the first one again after the end of a looped video.
+
+        Returns:
+            (H, W, 3) uint8 RGB image, or None after the last frame.
 
         Raises:
             InputError: the file is damaged.
         """
-        try:
-            good, frame = self._capture.read()
-            if not good and self._loop and self._frames > 0:
-                self._capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
-                good, frame = self._capture.read()
-        except cv2.error as error:
-            raise InputError(
-                f"{self._name} is damaged after {self._frames} frames ({one_line(error)})"
-            ) from error
-        if not good:
+        if self._has_ended:
             return None
+        height, width = self._next_record()
+        if height == 0:
+            self._has_ended = True
+            return None
+        content = self._received(3 * height * width)
         self._frames += 1
-        return _to_rgb(frame)
+        return np.frombuffer(content, np.uint8).reshape(height, width, 3)
 
     def close(self) -> None:
-        """Close the file."""
-        self._capture.release()
+        """Ends the decoder."""
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+    def _next_record(self) -> tuple[int, int]:
+        """Height and width of the next frame.
+
+        Raises:
+            InputError: the decoder refuses the file, or has crashed on it.
+        """
+        first, second = RECORD.unpack(self._received(RECORD.size))
+        if first == DECODER_ERROR:
+            message = self._received(second).decode(errors="replace")
+            self.close()
+            if self._frames:
+                message = f"is damaged after {self._frames} frames ({message})"
+            raise InputError(f"{self._name} {message}")
+        return first, second
+
+    def _received(self, size: int) -> bytes:
+        """Bytes from the decoder.
+
+        Raises:
+            InputError: it has crashed.
+        """
+        content = self._process.stdout.read(size) if self._process.stdout is not None else b""
+        if len(content) < size:
+            self.close()
+            raise InputError(
+                f"{self._name} is damaged after {self._frames} frames, expected a complete video "
+                f"(its decoder ended with code {self._process.returncode})"
+            )
+        return content
 
 
 class FolderFrames:
-    """Images of a folder in the order of their names, numbers in them counted as numbers."""
+    """Images of a folder, sorted by name with digits in names compared as numbers."""
 
     def __init__(self, folder: Path, loop: bool) -> None:
-        """List the images, in subfolders too.
+        """Lists the images of the folder and its subfolders.
+
+        Args:
+            folder: path of the folder.
+            loop: whether to start again after the last image.
 
         Raises:
             InputError: the folder has no image.
         """
-        found = [path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_ENDINGS]
-        if not found:
+        paths = [path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_ENDINGS]
+        if not paths:
             raise InputError(f"no image in {folder}: expected {', '.join(IMAGE_ENDINGS)}")
-        self._paths = sorted(found, key=_natural_order)
-        self.frame_count: int | None = len(found)
+        self._paths = sorted(paths, key=_natural_order)
+        self.frame_count: int | None = len(paths)
         self._loop = loop
         self._next = 0
 
     def read(self) -> NDArray[np.uint8] | None:
-        """Next image, from the start again when looping.
+        """Returns the next image, which is the first one again after the end of a looped folder.
+
+        Returns:
+            (H, W, 3) uint8 RGB image, or None after the last image.
 
         Raises:
             InputError: a file is no image.
@@ -138,11 +185,11 @@ class FolderFrames:
         return read_image(path)
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Does nothing, because images are closed after reading."""
 
 
 class CameraFrames:
-    """Images of a UVC camera, cropped and resized as a GelSight Mini needs."""
+    """Images of a UVC camera, cropped and resized as required for a GelSight Mini."""
 
     def __init__(
         self,
@@ -151,44 +198,54 @@ class CameraFrames:
         border_fraction: float = BORDER_FRACTION,
         open_capture: Callable[[int | str], Any] | None = None,
     ) -> None:
-        """Open a camera.
+        """Opens a camera.
 
         Args:
-            device: "/dev/video2", a number, or part of the camera's name ("GelSight Mini").
-            size: width and height of the images in pixels.
-            border_fraction: cut off each side.
-            open_capture: opens an OpenCV capture; None for OpenCV itself.
+            device: path such as "/dev/video2", number, or part of the name ("GelSight Mini").
+            size: width and height of the returned images, px.
+            border_fraction: fraction of the image that is cropped at each side.
+            open_capture: function that opens an OpenCV capture; None for `cv2.VideoCapture`.
 
         Raises:
-            CameraLostError: no such camera, or it does not open.
+            CameraLostError: there is no such camera, or it does not open.
         """
         self._size = size
         self._border = border_fraction
         self._capture = (open_capture or cv2.VideoCapture)(find_camera(device))
         if not self._capture.isOpened():
-            raise CameraLostError(f"camera '{device}' does not open: is it used by a program?")
+            raise CameraLostError(f"camera '{device}' does not open: is another program using it?")
 
     def read(self) -> NDArray[np.uint8]:
-        """Next image.
+        """Returns the next image.
+
+        Returns:
+            (H, W, 3) uint8 RGB image after cropping and resizing.
 
         Raises:
-            CameraLostError: the camera gives none.
+            CameraLostError: the camera returned no image.
         """
-        good, frame = self._capture.read()
-        if not good:
-            raise CameraLostError("the camera gives no images any more")
+        is_valid, frame = self._capture.read()
+        if not is_valid:
+            raise CameraLostError("the camera returns no images any more: check its cable")
         return crop_and_resize(_to_rgb(frame), self._size, self._border)
 
     def close(self) -> None:
-        """Let go of the device."""
+        """Releases the device."""
         self._capture.release()
 
 
 def find_camera(device: str, listing: Path = VIDEO_DEVICES) -> int | str:
-    """What OpenCV opens for a device path, a number or part of a camera's name.
+    """Returns the device that OpenCV opens for a camera.
+
+    Args:
+        device: device path, number, or part of the camera's name.
+        listing: folder in which the kernel lists the video devices.
+
+    Returns:
+        Number or device path.
 
     Raises:
-        CameraLostError: no camera has such a name; the message lists those that there are.
+        CameraLostError: no camera has such a name; the message lists the present cameras.
     """
     if device.isdecimal():
         return int(device)
@@ -196,7 +253,7 @@ def find_camera(device: str, listing: Path = VIDEO_DEVICES) -> int | str:
         return device
     names: dict[str, str] = {}
     for entry in sorted(listing.glob("video*"), key=_natural_order):
-        with suppress(OSError):  # unplugged meanwhile
+        with suppress(OSError):  # the camera was unplugged in the meantime
             names[entry.name] = (entry / "name").read_text(encoding="utf-8").strip()
     for node, name in names.items():
         if device.lower() in name.lower():
@@ -208,7 +265,16 @@ def find_camera(device: str, listing: Path = VIDEO_DEVICES) -> int | str:
 def crop_and_resize(
     image: NDArray[np.uint8], size: tuple[int, int], border_fraction: float
 ) -> NDArray[np.uint8]:
-    """Cut a fraction off each side of (H, W, 3) and resize to (width, height) by area."""
+    """Crops an image at each side and resizes it by area averaging.
+
+    Args:
+        image: (H, W, 3) uint8 image.
+        size: width and height of the result, px.
+        border_fraction: fraction of the image that is cropped at each side.
+
+    Returns:
+        (height, width, 3) uint8 image.
+    """
     height, width = image.shape[:2]
     x, y = int(width * border_fraction), int(height * border_fraction)
     inner = image[y : height - y, x : width - x]
@@ -216,10 +282,17 @@ def crop_and_resize(
 
 
 def open_frames(source: str, loop: bool) -> VideoFrames | FolderFrames:
-    """Video file or image folder by its path.
+    """Opens a video file or a folder of images.
+
+    Args:
+        source: path of the file or folder.
+        loop: whether to start again after the last image.
+
+    Returns:
+        The frame source.
 
     Raises:
-        InputError: the path does not exist or holds no images.
+        InputError: the path does not exist or contains no images.
     """
     try:
         path = Path(source).expanduser()
@@ -232,10 +305,10 @@ def open_frames(source: str, loop: bool) -> VideoFrames | FolderFrames:
 
 
 def _check_container(path: Path) -> None:
-    """Refuse what is no video file: FFmpeg would follow playlists to other files and hosts."""
+    """Raises an InputError for other files, as FFmpeg follows playlists to files and hosts."""
     with open_input(path, "video", MAX_VIDEO_BYTES) as opened:
         start = opened.read(12)
-    if not any(start[at : at + len(magic)] == magic for at, magic in VIDEO_MAGIC):
+    if not any(start[offset : offset + len(magic)] == magic for offset, magic in VIDEO_MAGIC):
         raise InputError(
             f"{printable(path)} is no video that OpenCV can read: expected AVI, MP4, QuickTime, "
             "Matroska or WebM"
@@ -243,12 +316,12 @@ def _check_container(path: Path) -> None:
 
 
 def _utf8(path: Path) -> str:
-    """A path for OpenCV, which opens videos by UTF-8 names alone."""
+    """Returns a path as text for OpenCV, which opens only videos with names in UTF-8."""
     try:
         str(path).encode("utf-8")
     except UnicodeEncodeError as error:
         name = os.fsencode(path).decode("utf-8", "replace")
-        raise InputError(f"the name of {name} is no UTF-8 text: rename the file") from error
+        raise InputError(f"the file name {name} is not UTF-8 text: rename the file") from error
     return str(path)
 
 
@@ -257,5 +330,6 @@ def _to_rgb(frame: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _natural_order(path: Path) -> list[tuple[int, str]]:
+    """Returns a sort key in which digits compare as numbers and precede other characters."""
     parts = "".join(c if c.isdecimal() else f" {c} " for c in str(path)).split()
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

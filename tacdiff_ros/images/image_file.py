@@ -1,7 +1,8 @@
-"""Reads image files; the size in their header is checked before anything is decoded.
+"""Reading of image files, whose header is checked before anything is decoded.
 
-PNG, JPEG, BMP and TIFF by their content, whatever the name says. OpenCV decodes only what its
-header keeps small: an image of 60 000 x 60 000 pixels fits into a few kilobytes of file.
+PNG, JPEG, BMP and TIFF are recognized by their content, not their name. Only images with a small
+size in their header are decoded, because a file of a few kilobytes can expand to 60 000 x 60 000
+pixels.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from tacdiff_ros.input_files import printable, read_bytes
 MAX_FILE_BYTES = 64 * 2**20
 MAX_SIDE_PX = 4096
 MAX_DECODED_BYTES = 8 * MAX_SIDE_PX**2  # four channels of 16 bits
-MAX_JPEG_SCANS = 64  # progressive files have about ten, each decoded over the whole image
+MAX_JPEG_SCANS = 64  # progressive files have about ten; decoding time grows with their number
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 PNG_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"eXIf", b"IEND")
-PNG_FRAME_BYTES = 12  # of a chunk: length, kind and checksum
+PNG_FRAME_BYTES = 12  # length, type and checksum of a chunk
 JPEG_MAGIC = b"\xff\xd8\xff"
 START_OF_SCAN = b"\xff\xda"
-# Markers of a JPEG file that tell its size (ITU-T T.81, table B.1), and those without a length.
+# Marker codes of JPEG segments that contain the image size, and of segments without a length field
+# (ITU-T T.81, table B.1).
 JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 JPEG_BARE = {0x01, *range(0xD0, 0xD8)}
 TIFF_ORDERS = {b"II*\x00": "<", b"MM\x00*": ">"}
@@ -39,12 +41,12 @@ MAX_TIFF_TAGS = 512
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What an image file says of itself.
+    """Size of an image according to the header of its file.
 
     Attributes:
-        width_px: columns of pixels.
-        height_px: rows of pixels.
-        bytes_per_pixel: as stored, all channels together.
+        width_px: number of columns.
+        height_px: number of rows.
+        bytes_per_pixel: size of a decoded pixel with all stored channels, bytes.
     """
 
     width_px: int
@@ -53,12 +55,18 @@ class ImageHeader:
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """An image file as (H, W, 3) uint8 RGB.
+    """Reads an image file.
 
-    Python reads the file: OpenCV 5 ends with a segmentation fault on a name that is no UTF-8 text.
+    Python reads the file, because OpenCV 5 crashes on file names that are not UTF-8 text.
+
+    Args:
+        path: path of the file.
+
+    Returns:
+        (H, W, 3) uint8 RGB image.
 
     Raises:
-        InputError: the file is missing, not a regular file, no PNG, JPEG, BMP or TIFF image, or has
+        InputError: the file is missing, no regular file, no PNG, JPEG, BMP or TIFF image, or has
             more than `MAX_SIDE_PX` pixels along a side.
     """
     encoded = read_bytes(path, "image", MAX_FILE_BYTES)
@@ -66,14 +74,18 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
 
 def decode_image(encoded: bytes, origin: str) -> NDArray[np.uint8]:
-    """The bytes of an image file as (H, W, 3) uint8 RGB.
+    """Decodes the content of an image file.
 
     Args:
         encoded: content of the file.
-        origin: name for messages.
+        origin: name of the file for messages.
+
+    Returns:
+        (H, W, 3) uint8 RGB image.
 
     Raises:
-        InputError: as in `read_image`.
+        InputError: the content is no PNG, JPEG, BMP or TIFF image, or has more than `MAX_SIDE_PX`
+            pixels along a side.
     """
     check_header(encoded, origin)
     if encoded.startswith(PNG_MAGIC):
@@ -83,12 +95,20 @@ def decode_image(encoded: bytes, origin: str) -> NDArray[np.uint8]:
     except (cv2.error, MemoryError):
         frame = None
     if frame is None:
-        raise InputError(f"{origin} is no image that OpenCV can read")
+        raise InputError(f"{origin} is no image that OpenCV can read: save it again, as PNG")
     return np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def check_header(encoded: bytes, origin: str) -> None:
-    """Raise an InputError unless an image's header promises a size that may be decoded."""
+    """Checks that the header of an image file states a size that is safe to decode.
+
+    Args:
+        encoded: content of the file.
+        origin: name of the file for messages.
+
+    Raises:
+        InputError: the header is invalid, or the image is too large.
+    """
     try:
         header = image_header(encoded)
     except (struct.error, IndexError, ValueError):
@@ -104,18 +124,26 @@ def check_header(encoded: bytes, origin: str) -> None:
         )
     if width * height * header.bytes_per_pixel > MAX_DECODED_BYTES:
         raise InputError(
-            f"{origin} has {header.bytes_per_pixel:g} bytes a pixel, over {MAX_DECODED_BYTES} in "
-            "all: save it with 8 bits a colour"
+            f"{origin} has {header.bytes_per_pixel:g} bytes per pixel, over {MAX_DECODED_BYTES} in "
+            "all: save it with 8 bits per channel"
         )
     if encoded.startswith(JPEG_MAGIC) and encoded.count(START_OF_SCAN) > MAX_JPEG_SCANS:
-        raise InputError(f"{origin} has over {MAX_JPEG_SCANS} scans: save it as PNG")
+        raise InputError(
+            f"{origin} has more than {MAX_JPEG_SCANS} progressive scans: save it as PNG"
+        )
 
 
 def image_header(encoded: bytes) -> ImageHeader | None:
-    """Size of a PNG, JPEG, BMP or TIFF image by its header; None for anything else.
+    """Parses the header of a PNG, JPEG, BMP or TIFF image.
+
+    Args:
+        encoded: content of the file.
+
+    Returns:
+        Size of the image, or None for other files.
 
     Raises:
-        struct.error, IndexError, ValueError: the header is cut short.
+        struct.error, IndexError, ValueError: the header is truncated.
     """
     if encoded.startswith(PNG_MAGIC):
         return _png_header(encoded)
@@ -128,7 +156,7 @@ def image_header(encoded: bytes) -> ImageHeader | None:
 
 
 def _png_header(encoded: bytes) -> ImageHeader | None:
-    """PNG specification, section 11.2.2."""
+    """Parses the header of a PNG file (PNG specification, section 11.2.2)."""
     if encoded[8:16] != b"\x00\x00\x00\rIHDR":
         return None
     width, height, depth, color = struct.unpack_from(">IIBB", encoded, 16)
@@ -137,48 +165,51 @@ def _png_header(encoded: bytes) -> ImageHeader | None:
 
 
 def _needed_chunks(encoded: bytes) -> bytes:
-    """A PNG file without chunks that its pixels do not need, and without what is cut short.
+    """Returns a PNG file reduced to the complete chunks that decoding requires.
 
-    OpenCV allocates what a chunk says to be its length before it reads any of it, and unpacks
+    OpenCV allocates the length that a chunk declares before it reads the chunk, and decompresses
     texts and colour profiles of any size.
     """
     parts = [PNG_MAGIC]
-    at = len(PNG_MAGIC)
-    while at + PNG_FRAME_BYTES <= len(encoded):
-        length, kind = struct.unpack_from(">I4s", encoded, at)
-        end = at + PNG_FRAME_BYTES + length
+    offset = len(PNG_MAGIC)
+    while offset + PNG_FRAME_BYTES <= len(encoded):
+        length, chunk_type = struct.unpack_from(">I4s", encoded, offset)
+        end = offset + PNG_FRAME_BYTES + length
         if end > len(encoded):
             break
-        if kind in PNG_CHUNKS:
-            parts.append(encoded[at:end])
-        at = end
+        if chunk_type in PNG_CHUNKS:
+            parts.append(encoded[offset:end])
+        offset = end
     return b"".join(parts)
 
 
 def _jpeg_header(encoded: bytes) -> ImageHeader | None:
-    """ITU-T T.81, annex B; the largest frame where a file has several."""
-    found = None
-    at = 2
-    while at + 4 <= len(encoded):
-        if encoded[at] != 0xFF:
-            return found
-        marker = encoded[at + 1]
-        if marker == 0xFF or marker in JPEG_BARE:
-            at += 1 if marker == 0xFF else 2
+    """Parses the segments of a JPEG file up to its first scan (ITU-T T.81, annex B).
+
+    Returns the largest frame of a file with several, or None for a file without any.
+    """
+    max_frame = None
+    offset = 2
+    while offset + 4 <= len(encoded):
+        if encoded[offset] != 0xFF:
+            return max_frame
+        code = encoded[offset + 1]
+        if code == 0xFF or code in JPEG_BARE:
+            offset += 1 if code == 0xFF else 2
             continue
-        if marker in JPEG_FRAMES:
-            bits, height, width, channels = struct.unpack_from(">BHHB", encoded, at + 4)
+        if code in JPEG_FRAMES:
+            bits, height, width, channels = struct.unpack_from(">BHHB", encoded, offset + 4)
             frame = ImageHeader(width, height, channels * bits / 8)
-            if found is None or width * height > found.width_px * found.height_px:
-                found = frame
-        if marker == START_OF_SCAN[1] or marker == 0xD9:
-            return found
-        at += 2 + struct.unpack_from(">H", encoded, at + 2)[0]
-    return found
+            if max_frame is None or width * height > max_frame.width_px * max_frame.height_px:
+                max_frame = frame
+        if code == START_OF_SCAN[1] or code == 0xD9:
+            return max_frame
+        offset += 2 + struct.unpack_from(">H", encoded, offset + 2)[0]
+    return max_frame
 
 
 def _bmp_header(encoded: bytes) -> ImageHeader:
-    """BITMAPCOREHEADER or one of its successors; rows from the top have a height below 0."""
+    """Parses a BITMAPCOREHEADER or a successor, whose height is negative for top-down rows."""
     (size,) = struct.unpack_from("<I", encoded, 14)
     if size == 12:
         width, height, _, bits = struct.unpack_from("<HHHH", encoded, 18)
@@ -188,7 +219,7 @@ def _bmp_header(encoded: bytes) -> ImageHeader:
 
 
 def _tiff_header(encoded: bytes, order: str) -> ImageHeader:
-    """TIFF 6.0, section 2; the first of its images, tiles included."""
+    """Parses the size of the first image of a TIFF file, or of its tiles (TIFF 6.0, section 2)."""
     (start,) = struct.unpack_from(f"{order}I", encoded, 4)
     tags = dict(_tiff_tags(encoded, order, start))
     width, height = tags.get(TIFF_WIDTH, 0), tags.get(TIFF_HEIGHT, 0)
@@ -200,15 +231,15 @@ def _tiff_header(encoded: bytes, order: str) -> ImageHeader:
 
 
 def _tiff_tags(encoded: bytes, order: str, start: int) -> Iterator[tuple[int, int]]:
-    """Numbers of an image file directory; of several values the largest."""
+    """Yields the numeric tags of an image file directory, with the largest of several values."""
     (count,) = struct.unpack_from(f"{order}H", encoded, start)
     if count > MAX_TIFF_TAGS:
-        raise ValueError(f"{count} tags")
+        raise ValueError(f"{count} tags, expected up to {MAX_TIFF_TAGS}")
     for entry in range(start + 2, start + 2 + 12 * count, 12):
         tag, kind, values = struct.unpack_from(f"{order}HHI", encoded, entry)
         if kind not in TIFF_NUMBERS or not 1 <= values <= 16:
             continue
         letter = TIFF_NUMBERS[kind]
-        inside = struct.calcsize(letter) * values <= 4
-        at = entry + 8 if inside else struct.unpack_from(f"{order}I", encoded, entry + 8)[0]
-        yield tag, max(struct.unpack_from(f"{order}{values}{letter}", encoded, at))
+        is_inline = struct.calcsize(letter) * values <= 4
+        offset = entry + 8 if is_inline else struct.unpack_from(f"{order}I", encoded, entry + 8)[0]
+        yield tag, max(struct.unpack_from(f"{order}{values}{letter}", encoded, offset))

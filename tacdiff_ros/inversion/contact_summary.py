@@ -1,4 +1,4 @@
-"""One contact in numbers, from the inverted surface."""
+"""Summary of one contact, computed from the inverted surface."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from tacdiff_ros.sensor.gel_surface import GelSurface
 Floats = NDArray[np.floating]
 
 MIN_DEPTH_MM = 0.03
-DEPTH_FRACTION = 0.15  # of the largest, which a touched vertex has at least
-MIN_PATCH_FRACTION = 0.1  # of the largest patch; smaller ones are noise at the view's border
-PRESSED_FRACTION = 0.15  # of the strongest pressure, from which on a vertex counts as touched
+DEPTH_FRACTION = 0.15  # minimum depth of a contact vertex, as a fraction of the maximum depth
+MIN_PATCH_FRACTION = 0.1  # of the largest patch's area; smaller patches are noise near the border
+PRESSED_FRACTION = 0.15  # minimum pressure of a contact vertex, as a fraction of the maximum
 MIN_PRESSURE = 0.02  # over Young's modulus
 
 
 @dataclass(frozen=True)
 class Contact:
-    """What touches the gel.
+    """Contact between an indenter and the gel.
 
     Attributes:
-        mask: (rows, columns) bool of the surface's vertices.
-        area_mm2: of the touched surface at rest.
-        centroid_mm: (x, y) at rest; (0, 0) without contact.
-        depth_mm: largest indentation.
-        shear_mm: (x, y) mean in-plane displacement of the touched surface.
-        twist_rad: mean rotation of the touched surface about z.
+        mask: (rows, columns) bool, surface vertices in contact.
+        area_mm2: area of the contact patch in the undeformed state.
+        centroid_mm: (x, y) centroid of the contact patch in the undeformed state; (0, 0) without
+            contact.
+        depth_mm: maximum indentation depth.
+        shear_mm: (x, y) mean in-plane displacement of the contact patch.
+        twist_rad: mean rotation of the contact patch about z.
     """
 
     mask: NDArray[np.bool_]
@@ -41,47 +42,63 @@ class Contact:
 
     @property
     def in_contact(self) -> bool:
-        """Whether anything touches."""
+        """Whether any vertex is in contact."""
         return bool(self.mask.any())
 
 
 def summarise(surface: GelSurface, pressure: Floats, valid: NDArray[np.bool_]) -> Contact:
-    """The contact of a surface.
+    """Return the contact that a deformed surface shows.
 
     Args:
-        surface: inverted.
-        pressure: (rows, columns) over Young's modulus, as a linear layer would need it.
-        valid: (rows, columns) vertices that count.
+        surface: deformed gel surface with rows x columns vertices.
+        pressure: (rows, columns) normal pressure on a linear elastic layer of this shape, over
+            Young's modulus.
+        valid: (rows, columns) bool, vertices to consider.
+
+    Returns:
+        The contact; its mask is empty if nothing touches the gel.
     """
     shape = (surface.rows, surface.columns)
-    moved = (surface.position.astype(np.float64) - surface.rest).reshape(*shape, 3)
-    depth = np.where(valid, -moved[..., 2], 0.0)
-    strongest = float(np.where(valid, pressure, 0.0).max())
+    motion = (surface.position.astype(np.float64) - surface.rest).reshape(*shape, 3)
+    depth = np.where(valid, -motion[..., 2], 0.0)
+    max_pressure = float(np.where(valid, pressure, 0.0).max())
     mask = valid & (depth > max(MIN_DEPTH_MM, DEPTH_FRACTION * float(depth.max())))
-    mask &= pressure > max(PRESSED_FRACTION * strongest, MIN_PRESSURE)
-    mask = _patches(mask)
+    mask &= pressure > max(PRESSED_FRACTION * max_pressure, MIN_PRESSURE)
+    mask = _without_small_patches(mask)
     if not mask.any():
-        return Contact(mask, 0.0, (0.0, 0.0), max(float(depth.max()), 0.0), (0.0, 0.0), 0.0)
+        return Contact(
+            mask=mask,
+            area_mm2=0.0,
+            centroid_mm=(0.0, 0.0),
+            depth_mm=max(float(depth.max()), 0.0),
+            shear_mm=(0.0, 0.0),
+            twist_rad=0.0,
+        )
     x, y = np.meshgrid(surface.x_mm.astype(np.float64), surface.y_mm.astype(np.float64))
-    cell = float(np.diff(surface.x_mm).mean() * np.diff(surface.y_mm).mean())
-    centre = float(x[mask].mean()), float(y[mask].mean())
-    shear = moved[mask][:, :2].mean(axis=0)
-    away_x, away_y = x[mask] - centre[0], y[mask] - centre[1]
-    turn_x, turn_y = (moved[mask][:, :2] - shear).T
-    inertia = float(np.sum(away_x**2 + away_y**2))
-    twist = float(np.sum(away_x * turn_y - away_y * turn_x)) / inertia if inertia > 0 else 0.0
+    cell_mm2 = float(np.diff(surface.x_mm).mean() * np.diff(surface.y_mm).mean())
+    centroid = float(x[mask].mean()), float(y[mask].mean())
+    shear = motion[mask][:, :2].mean(axis=0)
+    offset = np.stack([x[mask] - centroid[0], y[mask] - centroid[1]], axis=-1)
     return Contact(
-        mask,
-        cell * int(mask.sum()),
-        centre,
-        float(depth.max()),
-        (float(shear[0]), float(shear[1])),
-        twist,
+        mask=mask,
+        area_mm2=cell_mm2 * int(mask.sum()),
+        centroid_mm=centroid,
+        depth_mm=float(depth.max()),
+        shear_mm=(float(shear[0]), float(shear[1])),
+        twist_rad=_mean_rotation(offset, motion[mask][:, :2] - shear),
     )
 
 
-def _patches(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The mask without thin tails and without patches that are small beside the largest."""
+def _mean_rotation(offset: Floats, motion: Floats) -> float:
+    """Least-squares rotation (rad) of small motions (n, 2) at offsets (n, 2) from the centroid."""
+    x, y = offset.T
+    motion_x, motion_y = motion.T
+    inertia = float(np.sum(x**2 + y**2))
+    return float(np.sum(x * motion_y - y * motion_x)) / inertia if inertia > 0 else 0.0
+
+
+def _without_small_patches(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Mask without thin tails and without patches that are small compared to the largest one."""
     opened = ndimage.binary_opening(mask, np.ones((3, 3), bool))
     labels, count = ndimage.label(opened)
     if not count:

@@ -1,4 +1,4 @@
-"""The grid on which heights are found: places on the pad as they are seen now, not at rest."""
+"""Periodic grid of gel heights at current (spatial) positions, not at material points."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 
 Floats = NDArray[np.floating]
 
-MARGIN_MM = 3.0  # around the pad, where heights die away: the grid is periodic
+MARGIN_MM = 3.0  # around the pad, where heights decay to zero because the grid is periodic
 
 
 @dataclass(frozen=True)
 class HeightGrid:
-    """An even, periodic grid over the pad.
+    """Uniform, periodic grid over the pad.
 
     Attributes:
-        x_mm: (columns,) of the grid's vertices.
-        y_mm: (rows,).
-        spacing_mm: of both.
+        x_mm: (columns,) x coordinates of the vertices, mm.
+        y_mm: (rows,) y coordinates of the vertices, mm.
+        spacing_mm: vertex spacing along both axes, mm.
     """
 
     x_mm: Floats
@@ -32,12 +32,19 @@ class HeightGrid:
 
     @classmethod
     def over(cls, model: SensorModel, spacing_mm: float) -> HeightGrid:
-        """A grid over a sensor's pad and a margin."""
-        lines = [
+        """Return a grid over a sensor's pad and a margin.
+
+        The numbers of rows and columns are rounded up to sizes of fast Fourier transforms.
+
+        Args:
+            model: sensor model with the pad's size.
+            spacing_mm: vertex spacing, mm.
+        """
+        sizes = [
             fft.next_fast_len(round((side + 2.0 * MARGIN_MM) / spacing_mm), real=True)
             for side in (model.gel.width_mm, model.gel.height_mm)
         ]
-        x_mm, y_mm = ((np.arange(n) - 0.5 * (n - 1)) * spacing_mm for n in lines)
+        x_mm, y_mm = ((np.arange(n) - 0.5 * (n - 1)) * spacing_mm for n in sizes)
         return cls(x_mm, y_mm, spacing_mm)
 
     @property
@@ -46,7 +53,7 @@ class HeightGrid:
         return len(self.y_mm), len(self.x_mm)
 
     @property
-    def waves(self) -> tuple[Floats, Floats]:
+    def wave_numbers(self) -> tuple[Floats, Floats]:
         """Wave numbers (1, columns // 2 + 1) along x and (rows, 1) along y, rad/mm."""
         rows, columns = self.shape
         kx = 2.0 * np.pi * fft.rfftfreq(columns, self.spacing_mm)
@@ -54,7 +61,7 @@ class HeightGrid:
         return kx[None, :], ky[:, None]
 
     def surface(self, height_mm: Floats) -> GelSurface:
-        """The surface with heights (rows, columns) over the grid's places."""
+        """Return the surface with heights (rows, columns) mm at the grid's vertices."""
         rows, columns = self.shape
         x, y = np.meshgrid(self.x_mm, self.y_mm)
         rest = np.stack([x, y, np.zeros_like(x)], axis=-1).reshape(-1, 3)

@@ -1,8 +1,8 @@
-"""What is likely of a gel's heights before the image is seen, by wave number.
+"""Priors of the gel's heights, as weights by wave number.
 
-`smooth`: the curvature is small. `elastic`: the tractions that would press a linear layer into this
-shape are small (see `mechanics.layer_compliance`), which also makes the gel bulge beside a contact
-and settles the mean height, of which slopes say nothing.
+`smooth`: the curvature is small. `elastic`: the tractions that would press a linear elastic layer
+into this shape are small (see `mechanics.layer_compliance`). The elastic prior also makes the gel
+bulge beside a contact and determines the mean height, which slopes do not constrain.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ PriorKind = Literal["smooth", "elastic"]
 
 POISSON_RATIO = 0.48
 USUAL_CURVATURE_PER_MM = 2.0
-USUAL_HEIGHT_MM = 3.0  # of the smooth prior, which else would not hold the mean height
+USUAL_HEIGHT_MM = 3.0  # of the smooth prior, which would otherwise leave the mean height free
 MIN_SPACING_FRACTION = 0.5  # of the elastic prior's curvature term
 
 
 @dataclass(frozen=True)
 class HeightPrior:
-    """What is likely of heights, by wave number, each (rows, columns // 2 + 1).
+    """Quadratic prior of the heights in the Fourier domain.
 
     Attributes:
-        strength: per squared height (mm) of a vertex.
-        traction: over Young's modulus, per height (1/mm), of a linear layer; 0 without it.
+        strength: (rows, columns // 2 + 1) weight of the squared height (mm) of a vertex.
+        traction: (rows, columns // 2 + 1) traction on a linear elastic layer, over Young's modulus,
+            per height (1/mm); 0 for the smooth prior.
     """
 
     strength: Floats
@@ -39,14 +40,14 @@ class HeightPrior:
 
 
 def height_prior(kind: PriorKind, grid: HeightGrid, thickness_mm: float) -> HeightPrior:
-    """A prior.
+    """Return the prior of one kind on one grid.
 
     Args:
-        kind: of it.
-        grid: of the heights.
-        thickness_mm: of the gel.
+        kind: kind of prior, "smooth" or "elastic".
+        grid: grid of the heights.
+        thickness_mm: thickness of the gel, mm; used by the elastic prior.
     """
-    kx, ky = grid.waves
+    kx, ky = grid.wave_numbers
     area = grid.spacing_mm**2
     curvature = ((kx**2 + ky**2) / USUAL_CURVATURE_PER_MM) ** 2
     if kind == "smooth":

@@ -1,4 +1,4 @@
-"""How images are inverted: speed against accuracy."""
+"""Settings of the inversion, which trade speed against accuracy."""
 
 from __future__ import annotations
 
@@ -13,17 +13,26 @@ class InversionSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     prior: Literal["elastic", "smooth"] = Field(
-        "elastic", description="what settles what the image leaves open"
+        "elastic", description="prior of the heights, for what the image does not determine"
     )
-    spacing_mm: float = Field(0.2, ge=0.1, le=1.0, description="of the surface's vertices")
-    width_px: int = Field(320, ge=80, le=640, description="of the images that are compared")
-    steps: int = Field(10, ge=1, le=60, description="of Gauss-Newton, for a single image")
+    spacing_mm: float = Field(
+        0.2, ge=0.1, le=1.0, description="spacing of the surface's vertices, mm"
+    )
+    width_px: int = Field(
+        320, ge=80, le=640, description="width of the compared images, px (approximate)"
+    )
+    steps: int = Field(10, ge=1, le=60, description="Gauss-Newton steps for a single image")
     marker_rounds: int = Field(
-        2, ge=0, le=5, description="of laying the drawn dots over a single image's"
+        2,
+        ge=0,
+        le=5,
+        description="rounds of marker refinement against rendered markers, for a single image",
     )
-    steps_streaming: int = Field(1, ge=1, le=20, description="of Gauss-Newton, for each frame")
+    steps_streaming: int = Field(
+        1, ge=1, le=20, description="Gauss-Newton steps for each frame of a stream"
+    )
     local_interreflection: bool = Field(
-        True, description="draw the light that parts of the gel send to and hide from each other"
+        True, description="render light that parts of the gel reflect to and hide from each other"
     )
 
 

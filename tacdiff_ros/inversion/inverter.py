@@ -1,4 +1,4 @@
-"""Image in, deformed gel surface out: what the service, the command and streams call."""
+"""Inversion of tactile images into deformed gel surfaces, for single images and streams."""
 
 from __future__ import annotations
 
@@ -41,50 +41,59 @@ Image = NDArray[np.uint8]
 Progress = Callable[[float], None]
 
 REFIT_STEPS = 2
-HALO = 1.15  # of a dot's diameter, in which pixels are left out
-KEEP_ALL = 256  # white pixels too: they say that a slope is at least so steep
-QUIET_GREY = 4.0  # smoothed change under which nothing touches
+HALO = 1.15  # diameter of the disc that is excluded around a marker, in marker diameters
+KEEP_ALL = 256  # keeps white pixels too: they give a lower bound of the slope
+QUIET_GREY = 4.0  # smoothed change of the image below which nothing touches the gel
 QUIET_BLUR_PX = 4.0
-MAX_SATURATED = 0.2  # of the pixels; steep walls that face a light are white
-MAX_CHANGED = 0.2  # a deep ring changes half of the image by 0.17, another unit by 0.22 and more
+MAX_SATURATED = 0.2  # fraction of pixels; steep walls that face a light are white
+# Median relative change of the image: a deep ring reaches 0.17, images of other sensors 0.22 and
+# more.
+MAX_CHANGED = 0.2
 FOLD_STEPS, FOLD_SHRINK = 8, 0.8
 
 
 @dataclass(frozen=True)
 class Inversion:
-    """The gel behind one image.
+    """Deformed gel surface estimated from one image.
 
-    Frame `gel`, mm: the origin is in the middle of the undeformed surface, or of its dots where the
-    sensor was calibrated from them; z < 0 is indented toward the camera.
+    Frame `gel`, mm: the origin is the centre of the undeformed surface, or the centre of the marker
+    pattern if the sensor was calibrated from markers; z < 0 is indented toward the camera.
 
     Attributes:
-        surface: of the gel, on a regular grid of material points over the pad.
-        deviation_mm: (rows, columns) standard deviation of the height.
-        valid: (rows, columns) bool, vertices that the camera sees lit.
-        contact: in numbers.
-        dots: found in the image; None for a gel without.
-        image_rms: of the pixels that were explained, grey levels.
-        explained: share of the free pixels that were.
-        seconds: that it took.
-        warnings: what is doubtful.
+        surface: gel surface on a regular grid of material points over the pad.
+        height_stddev_mm: (rows, columns) standard deviation of the height, mm.
+        valid: (rows, columns) bool, vertices that are visible to the camera.
+        contact: summary of the contact.
+        markers: markers of the image; None for a gel without markers.
+        image_rms: weighted root mean square of the residuals, grey levels.
+        inlier_fraction: mean weight of the marker-free pixels, 0 to 1.
+        seconds: computation time, s.
+        warnings: reasons to doubt the result, one sentence each.
     """
 
     surface: GelSurface
-    deviation_mm: Floats
+    height_stddev_mm: Floats
     valid: NDArray[np.bool_]
     contact: Contact
-    dots: MarkerField | None
+    markers: MarkerField | None
     image_rms: float
-    explained: float
+    inlier_fraction: float
     seconds: float
     warnings: tuple[str, ...]
 
 
 def check_reference(model: SensorModel, reference: Image) -> MarkerField | None:
-    """The dots of an image of the untouched gel; None for a gel without.
+    """Detect the markers of a reference image.
+
+    Args:
+        model: sensor model.
+        reference: (H, W, 3) uint8 RGB image of the untouched gel.
+
+    Returns:
+        The detected markers; None for a gel without markers.
 
     Raises:
-        InputError: it is no image of this sensor, or its dots are not found.
+        InputError: the image is not from this sensor, or its markers are not detected.
     """
     check_image(reference, model, "the reference")
     return None if model.markers is None else detect_markers(reference, model.markers.grid)
@@ -99,28 +108,28 @@ class Inverter:
         reference: Image | None = None,
         settings: InversionSettings | None = None,
     ) -> None:
-        """A sensor.
+        """Prepare the renderer, the markers and the reference image of a sensor.
 
         Args:
-            model: calibrated.
-            reference: (H, W, 3) uint8 of the untouched gel, best taken just before; by default
-                what the model shows, which leaves its misfit in the result.
-            settings: speed against accuracy.
+            model: calibrated sensor model.
+            reference: (H, W, 3) uint8 RGB image of the untouched gel, ideally taken just before the
+                images to invert; by default the model's rendering, whose error against the real
+                sensor then remains in the result.
+            settings: settings of the inversion; by default those for single images.
 
         Raises:
-            InputError: the reference is none of this sensor.
+            InputError: the reference image is not from this sensor.
         """
         self.settings = settings or InversionSettings()
         start_mitsuba(job="stream" if self.settings == STREAMING else "inversion")
         from tacdiff_ros.inversion.height_fit import HeightFitter
-        from tacdiff_ros.inversion.marker_refinement import MarkerRefiner
 
         self.model = model
         self._values = parameter_values(model)
-        self._kept = FitImageSettings(self.settings.width_px, HALO, KEEP_ALL)
+        self._image_settings = FitImageSettings(self.settings.width_px, HALO, KEEP_ALL)
         size = fit_size(model.image.width_px, model.image.height_px, self.settings.width_px)
-        rest = self._model_dots() if reference is None else check_reference(model, reference)
-        seen = None if reference is None else fit_image(reference, rest, self._kept)
+        rest = self._model_markers() if reference is None else check_reference(model, reference)
+        given = None if reference is None else fit_image(reference, rest, self._image_settings)
         self.grid = HeightGrid.over(model, self.settings.spacing_mm)
         prior = height_prior(self.settings.prior, self.grid, model.layers[-1].thickness_mm or 4.0)
         self._fitter = HeightFitter(
@@ -128,130 +137,176 @@ class Inverter:
             self.grid,
             prior,
             size,
-            None if seen is None else seen.smooth,
-            self.settings.local_interreflection,
+            reference=None if given is None else given.smooth,
+            local_interreflection=self.settings.local_interreflection,
         )
         everywhere = np.ones(size[::-1], bool)
-        untouched = self._fitter.untouched()
-        self._untouched = seen or FitImage(untouched, everywhere)
-        self._material = _material(model, self.settings.spacing_mm)
-        self._motion = self._refined_motion = None
+        rendered = self._fitter.rendered_reference()
+        self._reference = given or FitImage(rendered, everywhere)
+        self._material = _material_points(model, self.settings.spacing_mm)
+        self._motion: MarkerMotion | None = None
+        self._refined_motion: MarkerMotion | None = None
         self._refiner: MarkerRefiner | None = None
-        self._tracker = None
-        if model.markers is not None and rest is not None:
-            self._motion = self._motion_from(rest)
-            if self.settings.marker_rounds:
-                self._refiner = MarkerRefiner(model)
-                at_rest = self._model_dots() or rest
-                if reference is not None:
-                    at_rest = self._refiner.refine(self._material, reference, rest)
-                self._refined_motion = self._motion_from(at_rest)
-            markers = model.markers
-            self._new_tracker = lambda: MarkerTracker(markers.grid, rest)
-            self._tracker = self._new_tracker()
-        self._last: Floats | None = None
+        self._tracker: MarkerTracker | None = None
+        self._prepare_markers(rest, reference)
+        self._last_height: Floats | None = None
+
+    def _prepare_markers(self, rest: MarkerField | None, reference: Image | None) -> None:
+        """Create the tracker, the motion and, if the settings ask for it, the refiner of markers.
+
+        Args:
+            rest: markers of the undeformed gel; None for a gel without markers.
+            reference: (H, W, 3) uint8 RGB image in which they were detected, if there is one.
+        """
+        from tacdiff_ros.inversion.marker_refinement import MarkerRefiner
+
+        markers = self.model.markers
+        if markers is None or rest is None:
+            return
+        self._motion = self._motion_from(rest)
+        if self.settings.marker_rounds:
+            self._refiner = MarkerRefiner(self.model)
+            refined = self._model_markers() or rest
+            if reference is not None:
+                refined = self._refiner.refine(self._material, reference, rest)
+            self._refined_motion = self._motion_from(refined)
+        self._new_tracker = lambda: MarkerTracker(markers.grid, rest)
+        self._tracker = self._new_tracker()
 
     @one_blas_thread
     def invert(self, image: Image, progress: Progress | None = None) -> Inversion:
-        """The surface behind an image, from nothing but it.
+        """Estimate the surface from a single image, independently of earlier images.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            progress: callback on the completed fraction; an exception from it aborts the inversion.
 
         Raises:
-            InputError: it is no image of this sensor.
+            InputError: the image is not from this sensor.
         """
         started = time.perf_counter()
         check_image(image, self.model, "the image", MAX_SATURATED)
         warnings: list[str] = []
-        dots = self._detected(image, warnings)
-        seen = self.compared(image, dots)
-        warnings += check_press(self._untouched, seen, 1.0, "the image", MAX_CHANGED)
+        markers = self._detected(image, warnings)
+        prepared = self.prepare_image(image, markers)
+        warnings += check_press(self._reference, prepared, 1.0, "the image", MAX_CHANGED)
         steps = self.settings.steps
         start = np.zeros(self.grid.shape)
-        if self._is_quiet(seen):
+        if self._is_quiet(prepared):
             steps = 0
-        refiner = self._refiner if steps and dots is not None else None
+        refiner = self._refiner if steps and markers is not None else None
         rounds = 0 if refiner is None else self.settings.marker_rounds
-        told = None if progress is None else _shares(progress, steps + rounds * REFIT_STEPS)
-        fit = self._fitter.fit(seen.value, seen.free, start, steps, progress=told)
+        on_step = (
+            None if progress is None else _step_counter(progress, steps + rounds * REFIT_STEPS)
+        )
+        fit = self._fitter.fit(prepared.value, prepared.free, start, steps, progress=on_step)
         motion = self._motion
         for _ in range(rounds):
-            surface, _ = self._surface(fit.height_mm, dots, motion)
-            if refiner is not None and dots is not None:
-                dots = refiner.refine(surface, image, dots)
+            surface, _ = self._surface(fit.height_mm, markers, motion)
+            if refiner is not None and markers is not None:
+                markers = refiner.refine(surface, image, markers)
             motion = self._refined_motion
-            seen = self.compared(image, dots)  # other pixels are free of dots now
+            # Refined markers hide other pixels than the detected ones.
+            prepared = self.prepare_image(image, markers)
             fit = self._fitter.fit(
-                seen.value, seen.free, fit.height_mm, REFIT_STEPS, settled=True, progress=told
+                prepared.value,
+                prepared.free,
+                fit.height_mm,
+                REFIT_STEPS,
+                start_is_close=True,
+                progress=on_step,
             )
-        return self._result(fit, dots, motion, seen, warnings, started)
+        return self._result(fit, markers, motion, prepared, warnings, started)
 
     @one_blas_thread
     def follow(self, image: Image) -> Inversion:
-        """The surface behind the next frame of a stream, from where the last frame's was.
+        """Estimate the surface from the next frame of a stream, starting at the last frame's.
 
-        Every frame is fitted to its own image, so nothing drifts; without contact the heights are
-        set to zero.
+        Every frame is fitted to its own image, so the result does not drift; without contact the
+        heights are set to zero.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
 
         Raises:
-            InputError: it is no image of this sensor.
+            InputError: the image is not from this sensor.
         """
         started = time.perf_counter()
         check_image(image, self.model, "the frame", MAX_SATURATED)
-        drawn = None
-        if self._last is not None and not self.settings.local_interreflection:
-            drawn = self._fitter.render_ahead(self._last)  # while dots are looked for
-        dots = None if self._tracker is None else self._tracker.track(image)
-        seen = self.compared(image, dots)
-        warnings = check_press(self._untouched, seen, 1.0, "the frame", MAX_CHANGED)
-        if self._is_quiet(seen):
+        pre_rendered = None
+        if self._last_height is not None and not self.settings.local_interreflection:
+            # The renderer works while the markers are tracked.
+            pre_rendered = self._fitter.render_ahead(self._last_height)
+        markers = None if self._tracker is None else self._tracker.track(image)
+        prepared = self.prepare_image(image, markers)
+        warnings = check_press(self._reference, prepared, 1.0, "the frame", MAX_CHANGED)
+        steps = self.settings.steps_streaming
+        if self._is_quiet(prepared):
             start, steps = np.zeros(self.grid.shape), 0
-            drawn = self._fitter.render_ahead(start)
-        elif self._last is None:
-            start, steps = self._fitter.guess(seen.value, seen.free), self.settings.steps_streaming
+            pre_rendered = self._fitter.render_ahead(start)
+        elif self._last_height is None:
+            start = self._fitter.guess(prepared.value, prepared.free)
         else:
-            start, steps = self._last, self.settings.steps_streaming
-        settled = self._last is not None
+            start = self._last_height
         fit = self._fitter.fit(
-            seen.value, seen.free, start, steps, settled, checked=False, drawn=drawn
+            prepared.value,
+            prepared.free,
+            start,
+            steps,
+            start_is_close=self._last_height is not None,
+            evaluate_final=False,
+            pre_rendered=pre_rendered,
         )
-        self._last = fit.height_mm if steps else None
-        return self._result(fit, dots, self._motion, seen, warnings, started)
+        self._last_height = fit.height_mm if steps else None
+        return self._result(fit, markers, self._motion, prepared, warnings, started)
 
     def first_guess(self, image: Image) -> Floats:
-        """(rows, columns) mm heights on `grid`, at once and without rendering.
+        """Estimate heights in one linear step, without rendering.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+
+        Returns:
+            (rows, columns) heights on `grid`, mm.
 
         Raises:
-            InputError: it is no image of this sensor.
+            InputError: the image is not from this sensor.
         """
         check_image(image, self.model, "the image", MAX_SATURATED)
-        dots = None if self._tracker is None else self._tracker.track(image)
-        seen = self.compared(image, dots)
-        return self._fitter.guess(seen.value, seen.free)
+        markers = None if self._tracker is None else self._tracker.track(image)
+        prepared = self.prepare_image(image, markers)
+        return self._fitter.guess(prepared.value, prepared.free)
 
     @property
-    def untouched(self) -> FitImage:
-        """The untouched gel, as images are compared with it."""
-        return self._untouched
+    def reference(self) -> FitImage:
+        """Reference image at the fit's size, with which images are compared."""
+        return self._reference
 
-    def compared(self, image: Image, dots: MarkerField | None) -> FitImage:
-        """What of an image is compared with the renderer's, off the dots."""
-        return fit_image(image, dots, self._kept)
+    def prepare_image(self, image: Image, markers: MarkerField | None) -> FitImage:
+        """Return an image at the fit's size, with its marker-free pixels.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            markers: markers of the image; None for a gel without markers.
+        """
+        return fit_image(image, markers, self._image_settings)
 
     def reset(self) -> None:
-        """Forget the last frame and where its dots were: the next one is the first."""
-        self._last = None
+        """Forget the last frame and its markers, so that the next frame starts a new stream."""
+        self._last_height = None
         if self._tracker is not None:
             self._tracker = self._new_tracker()
 
-    def _is_quiet(self, seen: FitImage) -> bool:
+    def _is_quiet(self, prepared: FitImage) -> bool:
         """Whether nothing touches the gel."""
-        both = (seen.free & self._untouched.free).astype(np.float32)
-        change = both[..., None] * (seen.value - self._untouched.value).astype(np.float32)
+        both = (prepared.free & self._reference.free).astype(np.float32)
+        change = both[..., None] * (prepared.value - self._reference.value).astype(np.float32)
         sums = [cv2.GaussianBlur(part, (0, 0), QUIET_BLUR_PX) for part in (change, both)]
         mean = np.abs(sums[0]).max(axis=-1) / np.maximum(sums[1], 0.1)
         return bool(255.0 * float(mean.max()) < QUIET_GREY)
 
-    def _model_dots(self) -> MarkerField | None:
-        """Where the model has its dots on the untouched gel."""
+    def _model_markers(self) -> MarkerField | None:
+        """Markers of the undeformed gel, projected by the sensor model."""
         markers = self.model.markers
         if markers is None:
             return None
@@ -262,81 +317,95 @@ class Inverter:
         return MarkerField.where(inside, pixels, diameter)
 
     def _detected(self, image: Image, warnings: list[str]) -> MarkerField | None:
+        """Markers of a single image; a warning is appended if none is detected."""
         if self._tracker is None:
             return None
-        dots = self._new_tracker().track(image)
-        if not dots.found.any():
-            warnings.append("no dots were found: the surface has no shear")
-        return dots
+        markers = self._new_tracker().track(image)
+        if not markers.found.any():
+            warnings.append("no markers were found: the surface has no shear")
+        return markers
 
     def _result(
         self,
         fit: HeightFit,
-        dots: MarkerField | None,
+        markers: MarkerField | None,
         motion: MarkerMotion | None,
-        seen: FitImage,
+        prepared: FitImage,
         warnings: list[str],
         started: float,
     ) -> Inversion:
-        surface, place = self._surface(fit.height_mm, dots, motion)
+        """Inversion at the material points, from heights on the spatial grid."""
+        surface, position = self._surface(fit.height_mm, markers, motion)
         shape = (surface.rows, surface.columns)
-        pressure, deviation, shown = (
-            self._at(np.asarray(part, np.float64), place).reshape(shape)
-            for part in (-fit.traction, fit.deviation_mm, fit.seen.astype(np.float64))
+        pressure, height_stddev_mm, visible = (
+            self._sampled(np.asarray(part, np.float64), position).reshape(shape)
+            for part in (-fit.traction, fit.height_stddev_mm, fit.visible.astype(np.float64))
         )
-        valid = shown > 0.5
-        free = float(seen.free.sum())
+        valid = visible > 0.5
+        free = float(prepared.free.sum())
         return Inversion(
-            surface,
-            deviation,
-            valid,
-            summarise(surface, pressure, valid),
-            dots,
-            255.0 * fit.rms,
-            float(fit.weight.sum()) / max(free, 1.0),
-            time.perf_counter() - started,
-            tuple(warnings),
+            surface=surface,
+            height_stddev_mm=height_stddev_mm,
+            valid=valid,
+            contact=summarise(surface, pressure, valid),
+            markers=markers,
+            image_rms=255.0 * fit.rms,
+            inlier_fraction=float(fit.weight.sum()) / max(free, 1.0),
+            seconds=time.perf_counter() - started,
+            warnings=tuple(warnings),
         )
 
     def _motion_from(self, rest: MarkerField) -> MarkerMotion:
-        """Of the material points, by dots that are at rest at given pixels."""
+        """Motion of the material points, relative to markers of the undeformed gel."""
         x_mm, y_mm = (self._material.x_mm.astype(float), self._material.y_mm.astype(float))
         return MarkerMotion(self._values, rest, x_mm, y_mm)
 
     def _surface(
-        self, height: Floats, dots: MarkerField | None, motion: MarkerMotion | None
+        self, height: Floats, markers: MarkerField | None, motion: MarkerMotion | None
     ) -> tuple[GelSurface, Floats]:
-        """Material points moved as the dots tell, at the heights of where they are now."""
-        rest = self._material.rest.astype(np.float64)
-        moved = np.zeros_like(rest[:, :2])
-        if motion is not None and dots is not None:
-            found = motion.displacement(dots, lambda place: self._at(height, place))
-            moved = found.reshape(-1, 2)
-        for _ in range(FOLD_STEPS):
-            place = rest[:, :2] + moved
-            position = np.column_stack([place, self._at(height, place)])
-            try:
-                return self._material.moved(position), place
-            except InputError:  # folded: dots that were mixed up
-                moved = FOLD_SHRINK * moved
-        return self._material.moved(np.column_stack([rest[:, :2], self._at(height, rest)])), rest
+        """Material points displaced in the plane by the markers' motion, at the fitted heights.
 
-    def _at(self, field: Floats, place: Floats) -> Floats:
-        """(n,) of a field on the grid at places (n, 2) mm."""
+        If mixed-up markers fold the surface, the displacements are scaled down until it is valid.
+
+        Args:
+            height: (rows, columns) heights on the spatial grid, mm.
+            markers: markers of the image; None for a gel without markers.
+            motion: motion of the material points from markers; None for a gel without markers.
+
+        Returns:
+            The surface, and (n, 2) current positions of its vertices in the plane, mm.
+        """
+        rest = self._material.rest.astype(np.float64)
+        displacement = np.zeros_like(rest[:, :2])
+        if motion is not None and markers is not None:
+            on_grid = motion.displacement(markers, lambda position: self._sampled(height, position))
+            displacement = on_grid.reshape(-1, 2)
+        for _ in range(FOLD_STEPS):
+            position = rest[:, :2] + displacement
+            points = np.column_stack([position, self._sampled(height, position)])
+            try:
+                return self._material.moved(points), position
+            except InputError:  # folded
+                displacement = FOLD_SHRINK * displacement
+        points = np.column_stack([rest[:, :2], self._sampled(height, rest)])
+        return self._material.moved(points), rest
+
+    def _sampled(self, field: Floats, position: Floats) -> Floats:
+        """(n,) values of a field on the grid at positions (n, 2) mm."""
         grid = self.grid
-        column = (place[:, 0] - grid.x_mm[0]) / grid.spacing_mm
-        row = (place[:, 1] - grid.y_mm[0]) / grid.spacing_mm
+        column = (position[:, 0] - grid.x_mm[0]) / grid.spacing_mm
+        row = (position[:, 1] - grid.y_mm[0]) / grid.spacing_mm
         return np.asarray(map_coordinates(field, [row, column], order=1, mode="grid-wrap"))
 
 
-def _shares(progress: Progress, steps: int) -> Progress:
-    """Progress over the steps of several fits, told one by one."""
+def _step_counter(progress: Progress, steps: int) -> Progress:
+    """Progress callback that counts the steps of several fits, one step per call."""
     done = itertools.count(1)
-    return lambda _share: progress(next(done) / steps)
+    return lambda _fraction: progress(next(done) / steps)
 
 
-def _material(model: SensorModel, spacing_mm: float) -> GelSurface:
-    """Material points over the pad."""
+def _material_points(model: SensorModel, spacing_mm: float) -> GelSurface:
+    """Undeformed surface on a regular grid of material points over the pad."""
     gel = model.gel
     columns, rows = (round(side / spacing_mm) + 1 for side in (gel.width_mm, gel.height_mm))
     return GelSurface.flat(gel.width_mm, gel.height_mm, rows, columns)

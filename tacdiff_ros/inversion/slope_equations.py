@@ -1,9 +1,9 @@
-"""Heights from what pixels say of slopes: a sparse least-squares problem on a periodic grid.
+"""Heights from linearised slope constraints: a sparse least-squares problem on a periodic grid.
 
-Every cell of the grid has a 2 x 2 matrix M and a vector b: the photometric error changes by
-s M s + 2 b s when its slope changes by s. Added is a prior, given by its strength per wave number.
-Conjugate gradients, preconditioned by the same problem with one M everywhere, which Fourier
-transforms solve at once.
+Every cell of the grid has a 2 x 2 matrix M and a vector b: if the cell's slope changes by s, the
+photometric error changes by s M s + 2 b s. A prior, given as weights by wave number, is added. The
+problem is solved by conjugate gradients. The preconditioner is the same problem with one M in all
+cells, which Fourier transforms solve directly.
 """
 
 from __future__ import annotations
@@ -22,120 +22,150 @@ from tacdiff_ros.inversion.height_prior import HeightPrior
 
 Floats = NDArray[np.floating]
 
-TABLE_STEP = 0.7  # of the logarithms of what deviations are tabulated over
-MIN_TOLERANCE_SINGLE = 1e-4  # from which on numbers of single precision are enough
-USUAL_CHECKS = 0.1  # slope of the chequered pattern, which neither cells nor the renderer see
+TABLE_STEP = 0.7  # of the table of standard deviations, in natural logarithms of its arguments
+MIN_TOLERANCE_SINGLE = 1e-4  # tolerance from which on single precision is enough
+USUAL_CHECKERBOARD_SLOPE = 0.1  # of the checkerboard pattern, which neither M nor images constrain
 
 
 @dataclass(frozen=True)
 class SlopeEquations:
-    """What one image says about slopes.
+    """Quadratic model of one image's photometric error in the slopes of all cells.
 
     Attributes:
-        matrix: (3, rows, columns): M_xx, M_xy, M_yy of the cell after each vertex.
-        pull: (2, rows, columns): b_x, b_y.
+        matrix: (3, rows, columns) M_xx, M_xy, M_yy of the cell after each vertex.
+        gradient: (2, rows, columns) b_x, b_y of the cell after each vertex.
     """
 
     matrix: Floats
-    pull: Floats
+    gradient: Floats
 
 
 class SlopeSolver:
     """Solves `SlopeEquations` with a prior on one grid."""
 
     def __init__(self, grid: HeightGrid, prior: HeightPrior) -> None:
-        """A grid and a prior."""
-        kx, ky = grid.waves
+        """Precompute the operators in the Fourier domain.
+
+        Args:
+            grid: grid of the heights.
+            prior: prior of the heights on that grid.
+        """
+        kx, ky = grid.wave_numbers
         half_x, half_y = 0.5 * kx * grid.spacing_mm, 0.5 * ky * grid.spacing_mm
         along_x = np.sin(half_x) * np.cos(half_y)
         along_y = np.cos(half_x) * np.sin(half_y)
-        self._bend = (along_x**2 + along_y**2) * (2.0 / grid.spacing_mm) ** 2
-        checks = (np.sin(half_x) * np.sin(half_y)) ** 2 * (2.0 / grid.spacing_mm) ** 2
-        self._smooth = prior.strength + (grid.spacing_mm / USUAL_CHECKS) ** 2 * checks
+        self._squared_slope = (along_x**2 + along_y**2) * (2.0 / grid.spacing_mm) ** 2
+        checkerboard = (np.sin(half_x) * np.sin(half_y)) ** 2 * (2.0 / grid.spacing_mm) ** 2
+        self._smoothness = (
+            prior.strength + (grid.spacing_mm / USUAL_CHECKERBOARD_SLOPE) ** 2 * checkerboard
+        )
         self._traction = prior.traction
         self._shape = grid.shape
         self._half_spacing = 0.5 / grid.spacing_mm
-        self._spread: dict[tuple[int, int], float] = {}
+        self._log_stddevs: dict[tuple[int, int], float] = {}
 
     def step(
         self,
         equations: SlopeEquations,
         height: Floats,
-        calm: Floats,
+        traction_weight: Floats,
         iterations: int,
         tolerance: float,
     ) -> Floats:
-        """(rows, columns) mm change of the heights that solves the equations.
+        """Return the change of the heights that solves the equations with the prior.
 
         Args:
-            equations: at the heights.
-            height: (rows, columns) mm, for the prior.
-            iterations: at most.
-            tolerance: of the residual's norm, over its first one.
-            calm: (rows, columns) weight of the squared traction at each vertex.
+            equations: slope equations at the current heights.
+            height: (rows, columns) current heights, mm.
+            traction_weight: (rows, columns) prior weight of the squared traction at each vertex.
+            iterations: maximum number of conjugate gradient iterations.
+            tolerance: residual norm at which to stop, relative to the initial one.
+
+        Returns:
+            (rows, columns) change of the heights, mm.
         """
         mean = 0.5 * float(equations.matrix[0].mean() + equations.matrix[2].mean())
-        held = float(calm.mean()) * self._traction**2 + self._smooth
-        inverse = 1.0 / (max(mean, 1e-12) * self._bend + held)
-        residual = -self._fall(equations.pull) - self._held(height, calm)
-        precise = np.float64 if tolerance < MIN_TOLERANCE_SINGLE else np.float32
-        operator = _Operator(
-            _crossed(equations.matrix, self._half_spacing).astype(precise),
-            np.asarray(calm, precise),
-            np.asarray(self._traction, precise),
-            np.asarray(self._smooth, precise),
-            self._shape,
+        prior = float(traction_weight.mean()) * self._traction**2 + self._smoothness
+        inverse = 1.0 / (max(mean, 1e-12) * self._squared_slope + prior)
+        residual = -self._transposed_slopes(equations.gradient) - self._prior_gradient(
+            height, traction_weight
         )
-        change = operator.solved(
-            residual.astype(precise), inverse.astype(precise), iterations, tolerance
+        precision = np.float64 if tolerance < MIN_TOLERANCE_SINGLE else np.float32
+        operator = _Operator(
+            diagonal_matrix=_along_diagonals(equations.matrix, self._half_spacing).astype(
+                precision
+            ),
+            traction_weight=np.asarray(traction_weight, precision),
+            traction=np.asarray(self._traction, precision),
+            smoothness=np.asarray(self._smoothness, precision),
+            shape=self._shape,
+        )
+        change = operator.solve(
+            residual.astype(precision), inverse.astype(precision), iterations, tolerance
         )
         return change.astype(np.float64)
 
     def slopes(self, height: Floats) -> Floats:
-        """(2, rows, columns) slopes dz/dx and dz/dy of the cell after each vertex."""
+        """Return the slopes of heights (rows, columns) mm.
+
+        Returns:
+            (2, rows, columns) slopes dz/dx and dz/dy of the cell after each vertex.
+        """
         right = np.roll(height, -1, axis=1)
         below, diagonal = np.roll(height, -1, axis=0), np.roll(right, -1, axis=0)
         falling, rising = diagonal - height, right - below
         return np.stack([falling + rising, falling - rising]) * self._half_spacing
 
     def traction(self, height: Floats) -> Floats:
-        """(rows, columns) what would press a linear layer so, over Young's modulus."""
+        """Return the tractions that press a linear elastic layer into heights (rows, columns) mm.
+
+        Returns:
+            (rows, columns) normal tractions over Young's modulus, times the grid spacing in mm.
+        """
         return self._filtered(height, self._traction)
 
-    def deviation(self, information: Floats, calm: Floats) -> Floats:
-        """(rows, columns) mm, standard deviation of heights, as if all were like each vertex.
+    def stddev(self, information: Floats, traction_weight: Floats) -> Floats:
+        """Return the standard deviations of the heights, by a local approximation.
 
-        The diagonal of the inverse of the equations' matrix, with one M and one calm everywhere,
-        tabulated over both.
+        The value of a vertex is the diagonal of the inverse of the equations' matrix with that
+        vertex's M and traction weight at all vertices; it is interpolated in a table over both.
 
         Args:
             information: (rows, columns) half the trace of M.
-            calm: as in `step`.
+            traction_weight: (rows, columns) prior weight of the squared traction, as in `step`.
+
+        Returns:
+            (rows, columns) standard deviations, mm.
         """
-        held, still = (_table_range(values) for values in (information, calm))
-        spread = [[self._log_spread(m, c) for c in range(*still)] for m in range(*held)]
-        place = [
+        ranges = [_table_range(values) for values in (information, traction_weight)]
+        table = [[self._log_stddev(m, c) for c in range(*ranges[1])] for m in range(*ranges[0])]
+        position = [
             np.log(np.clip(values, *np.exp(np.array([first, last - 1]) * TABLE_STEP))) / TABLE_STEP
             - first
-            for values, (first, last) in ((information, held), (calm, still))
+            for values, (first, last) in zip((information, traction_weight), ranges, strict=True)
         ]
-        return np.asarray(np.exp(map_coordinates(spread, place, order=1, mode="nearest")))
+        return np.asarray(np.exp(map_coordinates(table, position, order=1, mode="nearest")))
 
-    def _log_spread(self, held: int, still: int) -> float:
-        """Logarithm of the deviation where M is exp(held * TABLE_STEP), and calm likewise."""
-        if (held, still) not in self._spread:
-            strength = np.exp(held * TABLE_STEP) * self._bend + self._smooth
-            strength = strength + np.exp(still * TABLE_STEP) * self._traction**2
-            self._spread[held, still] = 0.5 * float(np.log(np.mean(1.0 / strength)))
-        return self._spread[held, still]
+    def _log_stddev(self, information: int, weight: int) -> float:
+        """Logarithm of the standard deviation (mm) at one entry of the table.
 
-    def _held(self, height: Floats, calm: Floats) -> Floats:
-        """The prior's pull."""
-        pressed = calm * self.traction(height)
-        return self._filtered(pressed, self._traction) + self._filtered(height, self._smooth)
+        Args:
+            information: logarithm of half the trace of M, in units of `TABLE_STEP`.
+            weight: logarithm of the traction weight, in units of `TABLE_STEP`.
+        """
+        if (information, weight) not in self._log_stddevs:
+            strength = np.exp(information * TABLE_STEP) * self._squared_slope + self._smoothness
+            strength = strength + np.exp(weight * TABLE_STEP) * self._traction**2
+            self._log_stddevs[information, weight] = 0.5 * float(np.log(np.mean(1.0 / strength)))
+        return self._log_stddevs[information, weight]
 
-    def _fall(self, slopes: Floats) -> Floats:
-        """The transpose of `slopes`."""
+    def _prior_gradient(self, height: Floats, traction_weight: Floats) -> Floats:
+        """Gradient of half the prior's cost by the heights."""
+        weighted = traction_weight * self.traction(height)
+        return self._filtered(weighted, self._traction) + self._filtered(height, self._smoothness)
+
+    def _transposed_slopes(self, slopes: Floats) -> Floats:
+        """Transpose of the linear operator `slopes`."""
         total, difference = slopes[0] + slopes[1], slopes[0] - slopes[1]
         up = np.roll(total, 1, axis=0)
         out = np.roll(up, 1, axis=1) - total
@@ -143,126 +173,147 @@ class SlopeSolver:
         return out * self._half_spacing
 
     def _filtered(self, height: Floats, strength: Floats) -> Floats:
+        """Heights filtered by a strength (rows, columns // 2 + 1) per wave number."""
         spectrum = fft.rfft2(height)
         spectrum *= strength
         return np.asarray(fft.irfft2(spectrum, self._shape, overwrite_x=True))
 
 
 class _Operator:
-    """The equations' matrix, and conjugate gradients with it.
+    """Matrix of the equations with the prior, and conjugate gradients with it.
 
-    Heights are kept beside their tractions, and the residual by wave number: so an iteration needs
-    two Fourier transforms each way, of two fields at once.
+    Search directions are kept as heights and tractions, and the residual as a spectrum: so an
+    iteration needs two Fourier transforms each way, of two fields at once.
     """
 
     def __init__(
         self,
-        crossed: Floats,
-        calm: Floats,
+        diagonal_matrix: Floats,
+        traction_weight: Floats,
         traction: Floats,
-        smooth: Floats,
+        smoothness: Floats,
         shape: tuple[int, int],
     ) -> None:
-        """See `SlopeSolver.step`; `crossed` by `_crossed`."""
-        self._crossed, self._calm = crossed, calm
-        self._traction, self._smooth = traction, smooth
+        """Store the terms of the operator.
+
+        Args:
+            diagonal_matrix: (3, rows, columns) M by differences along diagonals, from
+                `_along_diagonals`.
+            traction_weight: (rows, columns) prior weight of the squared traction.
+            traction: (rows, columns // 2 + 1) traction per height, by wave number.
+            smoothness: (rows, columns // 2 + 1) weight of the squared height, by wave number.
+            shape: rows and columns.
+        """
+        self._diagonal_matrix, self._traction_weight = diagonal_matrix, traction_weight
+        self._traction, self._smoothness = traction, smoothness
         self._shape = shape
         columns = shape[1]
-        weight = np.full(columns // 2 + 1, 2.0 / (shape[0] * columns), smooth.dtype)
+        # Weights of a half spectrum's columns in a sum over vertices (Parseval's theorem).
+        weight = np.full(columns // 2 + 1, 2.0 / (shape[0] * columns), smoothness.dtype)
         weight[0] *= 0.5
         if columns % 2 == 0:
             weight[-1] *= 0.5
-        self._weight = weight  # of a spectrum's columns in a sum over vertices
-        self._two = np.empty((2, *shape), smooth.dtype)
-        self._padded = np.empty((shape[0] + 1, columns + 1), smooth.dtype)
+        self._column_weight = weight
+        self._two_fields = np.empty((2, *shape), smoothness.dtype)
+        self._padded = np.empty((shape[0] + 1, columns + 1), smoothness.dtype)
 
-    def solved(
-        self, residual: Floats, inverse: Floats, iterations: int, tolerance: float
+    def solve(
+        self, right_side: Floats, inverse: Floats, iterations: int, tolerance: float
     ) -> Floats:
-        """(rows, columns) that the operator makes the residual of."""
-        change = np.zeros_like(residual)
-        left = fft.rfft2(residual)
-        better = inverse * left
-        fields = self._with_traction(better)
-        spectrum = better
-        size = self._sum(left, better)
-        enough = tolerance**2 * size
+        """Solution of the linear system by preconditioned conjugate gradients.
+
+        Args:
+            right_side: (rows, columns) right side of the system.
+            inverse: (rows, columns // 2 + 1) preconditioner, by wave number.
+            iterations: maximum number of iterations.
+            tolerance: preconditioned residual norm at which to stop, relative to the initial one.
+
+        Returns:
+            (rows, columns) solution.
+        """
+        change = np.zeros_like(right_side)
+        residual = fft.rfft2(right_side)
+        preconditioned = inverse * residual
+        fields = self._with_traction(preconditioned)
+        spectrum = preconditioned
+        squared_norm = self._inner_product(residual, preconditioned)
+        target = tolerance**2 * squared_norm
         for _ in range(iterations):
-            if size <= enough:
+            if squared_norm <= target:
                 break
-            image, curvature = self._applied(fields, spectrum)
-            share = size / curvature
-            change += share * fields[0]
-            left -= share * image
-            better = inverse * left
-            before, size = size, self._sum(left, better)
-            fields = self._with_traction(better) + (size / before) * fields
-            spectrum = better + (size / before) * spectrum
+            image, curvature = self._apply(fields, spectrum)
+            step_length = squared_norm / curvature
+            change += step_length * fields[0]
+            residual -= step_length * image
+            preconditioned = inverse * residual
+            before, squared_norm = squared_norm, self._inner_product(residual, preconditioned)
+            fields = self._with_traction(preconditioned) + (squared_norm / before) * fields
+            spectrum = preconditioned + (squared_norm / before) * spectrum
         return change
 
     def _with_traction(self, spectrum: Floats) -> Floats:
-        """(2, rows, columns) heights and their tractions."""
+        """(2, rows, columns) heights of a spectrum and their tractions."""
         both = np.stack([spectrum, spectrum * self._traction])
         return np.asarray(fft.irfft2(both, self._shape, overwrite_x=True))
 
-    def _applied(self, fields: Floats, spectrum: Floats) -> tuple[Floats, Any]:
-        """Spectrum of the operator on heights, and their product with it."""
+    def _apply(self, fields: Floats, spectrum: Floats) -> tuple[Floats, Any]:
+        """Spectrum of the operator applied to heights, and its scalar product with the heights."""
         height, traction = fields
-        self._two[0] = self._bent(height)
-        self._two[1] = self._calm * traction
-        product = np.vdot(height, self._two[0]) + np.vdot(traction, self._two[1])
-        smooth = self._smooth * spectrum
-        bent, pressed = fft.rfft2(self._two)
-        pressed *= self._traction
-        bent += pressed
-        bent += smooth
-        return bent, product + self._sum(spectrum, smooth)
+        self._two_fields[0] = self._apply_slope_matrix(height)
+        self._two_fields[1] = self._traction_weight * traction
+        product = np.vdot(height, self._two_fields[0]) + np.vdot(traction, self._two_fields[1])
+        smooth = self._smoothness * spectrum
+        image, weighted_traction = fft.rfft2(self._two_fields)
+        weighted_traction *= self._traction
+        image += weighted_traction
+        image += smooth
+        return image, product + self._inner_product(spectrum, smooth)
 
-    def _bent(self, height: Floats) -> Floats:
-        """What slopes of heights meet: transpose of `slopes`, matrix, `slopes`."""
-        above, below = self._wrapped_after(height)
+    def _apply_slope_matrix(self, height: Floats) -> Floats:
+        """Slopes of heights, times M, times the transpose of the slope operator."""
+        above, below = self._padded_after(height)
         falling, rising = below[:, 1:] - above[:, :-1], above[:, 1:] - below[:, :-1]
-        first, mixed, second = self._crossed
+        first, mixed, second = self._diagonal_matrix
         total = first * falling + mixed * rising
         difference = mixed * falling + second * rising
-        above, below = self._wrapped_before(total)
+        above, below = self._padded_before(total)
         out = above[:, :-1] - total
-        above, below = self._wrapped_before(difference)
+        above, below = self._padded_before(difference)
         out += below[:, :-1]
         out -= above[:, 1:]
         return np.asarray(out)
 
-    def _wrapped_after(self, field: Floats) -> tuple[Floats, Floats]:
-        """A periodic field with one more column, and the rows below it."""
+    def _padded_after(self, field: Floats) -> tuple[Floats, Floats]:
+        """A periodic field with one more column at the end, and the same one row further down."""
         padded = self._padded
         padded[:-1, :-1] = field
         padded[-1, :-1] = field[0]
         padded[:, -1] = padded[:, 0]
         return padded[:-1], padded[1:]
 
-    def _wrapped_before(self, field: Floats) -> tuple[Floats, Floats]:
-        """The rows above a periodic field, with one more column in front, and the field itself."""
+    def _padded_before(self, field: Floats) -> tuple[Floats, Floats]:
+        """A periodic field one row further up with one more column in front, and the field."""
         padded = self._padded
         padded[1:, 1:] = field
         padded[0, 1:] = field[-1]
         padded[:, 0] = padded[:, -1]
         return padded[:-1], padded[1:]
 
-    def _sum(self, a: Floats, b: Floats) -> Any:
-        """Of the product of two fields over vertices, by their spectra."""
+    def _inner_product(self, a: Floats, b: Floats) -> Any:
+        """Scalar product of two fields, from their spectra."""
         product = a.real * b.real
         product += a.imag * b.imag
-        return np.sum(product, axis=0) @ self._weight
+        return np.sum(product, axis=0) @ self._column_weight
 
 
-def _crossed(matrix: Floats, half_spacing: float) -> Floats:
-    """(3, rows, columns): the matrix for differences along the diagonals of cells, not the axes."""
+def _along_diagonals(matrix: Floats, half_spacing: float) -> Floats:
+    """(3, rows, columns) M by differences along the diagonals of cells instead of the axes."""
     xx, xy, yy = matrix
     return np.asarray(half_spacing**2 * np.stack([xx + 2.0 * xy + yy, xx - yy, xx - 2.0 * xy + yy]))
 
 
 def _table_range(values: Floats) -> tuple[int, int]:
-    """First entry of a table over logarithms of positive values, and one past the last."""
-    largest = max(float(values.max()), 1e-9)
-    least = max(float(values.min()), 1e-6 * largest)
-    return math.floor(math.log(least) / TABLE_STEP), math.ceil(math.log(largest) / TABLE_STEP) + 1
+    """First entry of a table over logarithms of positive values, and one past the last entry."""
+    high = max(float(values.max()), 1e-9)
+    low = max(float(values.min()), 1e-6 * high)
+    return math.floor(math.log(low) / TABLE_STEP), math.ceil(math.log(high) / TABLE_STEP) + 1

@@ -1,1 +1,1 @@
-"""This machine and this shell: what is checked by `tacdiff doctor`, and what processes inherit."""
+"""Checks of this machine for `tacdiff doctor`, and the environment of our processes."""

@@ -1,4 +1,4 @@
-"""A software bill of materials of the installed packages: CycloneDX 1.5, JSON.
+"""Software bill of materials of the installed packages in CycloneDX 1.5 JSON.
 
 https://cyclonedx.org/docs/1.5/json
 """
@@ -21,11 +21,11 @@ UNKNOWN_VERSION = "0"
 def bill_of_materials(
     packages: Sequence[InstalledPackage], now: datetime.datetime
 ) -> dict[str, Any]:
-    """The bill as a JSON object: this package, and below it what it needs.
+    """Return the bill of materials of this package and its dependencies as a JSON object.
 
     Args:
-        packages: installed packages that are needed.
-        now: time with zone, of the bill.
+        packages: installed packages that this package needs.
+        now: creation time of the bill, with time zone.
     """
     own = {
         "type": "application",
@@ -50,7 +50,7 @@ def bill_of_materials(
 
 
 def own_version() -> str:
-    """Version of this package; `0` where it is not installed."""
+    """Return the version of this package; `0` if it is not installed."""
     try:
         return metadata.version(OWN_NAME)
     except metadata.PackageNotFoundError:
@@ -70,7 +70,7 @@ def _component(package: InstalledPackage) -> dict[str, Any]:
     elif package.licence:
         component["licenses"] = [{"license": {"name": package.licence}}]
     properties = {
-        "tacdiff:record-sha256": package.record_sha256,  # of RECORD, not of the wheel
+        "tacdiff:record-sha256": package.record_sha256,  # hash of RECORD, not of the wheel
         "tacdiff:licence-note": note(package.name, package.licence),
     }
     listed = [{"name": name, "value": value} for name, value in properties.items() if value]

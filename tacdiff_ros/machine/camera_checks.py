@@ -1,4 +1,4 @@
-"""Checks of the cameras at this machine."""
+"""Checks of the cameras connected to this machine."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SENSOR_NAME = "gelsight"
 def check_cameras(
     listing: Path = VIDEO_DEVICES, modes_of: Callable[[Path], list[VideoMode]] = read_modes
 ) -> list[Check]:
-    """One check per camera, or one that says that there is none.
+    """Return one check per camera, or a single check if no camera is connected.
 
     Args:
-        listing: folder with an entry of every video device.
-        modes_of: reads the modes of a device by its path.
+        listing: folder with one entry per video device.
+        modes_of: function that returns the video modes of a device path.
     """
     checks = [
         check
@@ -28,16 +28,21 @@ def check_cameras(
         if (check := _check_camera(entry, modes_of)) is not None
     ]
     if not checks:
-        return [Check("camera", "good", "none connected: images come from files or are simulated")]
-    if not any(SENSOR_NAME in check.found.lower() for check in checks):
+        return [Check("camera", "good", "none connected: use image files or simulated images")]
+    if not any(SENSOR_NAME in check.detail.lower() for check in checks):
         checks.append(
-            Check("sensor", "warning", "no camera is a GelSight", "connect one, or use its device")
+            Check(
+                "sensor",
+                "warning",
+                "no camera is a GelSight",
+                "connect one, or give the camera's device path",
+            )
         )
     return checks
 
 
 def _check_camera(entry: Path, modes_of: Callable[[Path], list[VideoMode]]) -> Check | None:
-    """The check of one device; None for a device that gives no images."""
+    """Return the check of one device, or None if the device captures no images."""
     device = Path("/dev") / entry.name
     try:
         name = (entry / "name").read_text("utf-8", errors="replace").strip()
@@ -53,7 +58,7 @@ def _check_camera(entry: Path, modes_of: Callable[[Path], list[VideoMode]]) -> C
 
 
 def _describe(modes: list[VideoMode]) -> str:
-    """Modes in words: "MJPG 3280x2464 25 Hz, YUYV 640x480 30 Hz 15 Hz"."""
+    """Return a list of the modes: "MJPG 3280x2464 25 Hz, YUYV 640x480 30 Hz 15 Hz"."""
     return ", ".join(
         " ".join(
             [mode.pixel_format, f"{mode.width}x{mode.height}"]
@@ -65,10 +70,10 @@ def _describe(modes: list[VideoMode]) -> str:
 
 def _advice(error: OSError) -> str:
     if error.errno in (errno.ENOENT, errno.ENXIO, errno.ENODEV):
-        return "in a container, start it with `--device`; else connect the camera again"
+        return "in a container, start it with `--device`; otherwise reconnect the camera"
     if error.errno == errno.EBUSY:
-        return "close the program that uses it"
-    return "connect the camera again"
+        return "close the program that uses the camera"
+    return "reconnect the camera"
 
 
 def _number(entry: Path) -> int:

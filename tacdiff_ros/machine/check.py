@@ -1,4 +1,4 @@
-"""Result of one check of this machine."""
+"""Data type for the result of one check of this machine."""
 
 from __future__ import annotations
 
@@ -10,22 +10,31 @@ State = Literal["good", "warning", "bad"]
 
 @dataclass(frozen=True)
 class Check:
-    """What one check found.
+    """Result of one check of this machine.
 
     Attributes:
-        name: subject of the check ("LLVM").
-        state: "warning" for what works with limits, "bad" for what must be mended.
-        found: value found, in one line.
-        advice: what to do; empty where nothing is.
+        name: subject of the check, such as "LLVM".
+        state: "good"; "warning" if it works with limits; "bad" if it must be repaired.
+        detail: detected value or error, in one line.
+        advice: recommended action; empty if there is none.
     """
 
     name: str
     state: State
-    found: str
+    detail: str
     advice: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        """Return the JSON object that `tacdiff doctor --json` prints for this check."""
+        return {
+            "name": self.name,
+            "state": self.state,
+            "found": self.detail,
+            "advice": self.advice,
+        }
 
     @property
     def line(self) -> str:
-        """Finding and advice in one line, without the state."""
-        text = f"{self.name}: {self.found}" + (f"; {self.advice}" if self.advice else "")
+        """Name, detail and advice in one line, without the state."""
+        text = f"{self.name}: {self.detail}" + (f"; {self.advice}" if self.advice else "")
         return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""All checks of this machine, and those that a demonstration cannot do without."""
+"""All checks of this machine, and the subset that `tacdiff demo` requires."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tacdiff_ros.machine.storage_checks import (
     check_memory,
 )
 
-DEMO_TIMEOUT_S = 60.0  # a slow machine makes the demo longer and nothing else
+DEMO_TIMEOUT_S = 60.0  # generous: a slow machine only makes the demo take longer
 
 
 def run_checks(folder: Path) -> Iterator[Check]:
-    """Check after check, as each is done; under 20 s together.
+    """Run all checks and yield each result as soon as it is available; under 20 s in total.
 
     Args:
-        folder: where results will be written.
+        folder: output folder of results, which need not exist.
     """
     yield check_python()
     yield check_locale()
@@ -44,22 +44,23 @@ def run_checks(folder: Path) -> Iterator[Check]:
     packages = check_ros_packages()
     yield packages
     if packages.state == "warning":
-        yield Check("DDS", "warning", "not tried without ROS", "install ROS first")
+        yield Check("DDS", "warning", "not checked without ROS", "install ROS first")
     else:
         yield check_dds()
     yield from check_cameras()
 
 
 def require_demo(folder: Path) -> None:
-    """Refuse to start a demonstration on a machine on which it cannot end well.
+    """Check that this machine can run the demonstration.
 
-    Variables of another ROS do not count: the demonstration's processes do not inherit them.
+    Environment variables of another ROS installation are ignored: the processes of the
+    demonstration do not inherit them.
 
     Args:
-        folder: where the demonstration writes.
+        folder: output folder of the demonstration.
 
     Raises:
-        InputError: what does not work and what to do, in one line.
+        InputError: a requirement is not met; the message says which one and what to do.
     """
     checks = (
         check_python,

@@ -1,4 +1,4 @@
-"""Licences of installed packages, and what is worth knowing before passing them on."""
+"""Licences of installed packages, with notes for their redistribution."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-MAX_LICENCE_NAME = 80  # characters; longer fields hold the whole licence
+MAX_LICENCE_NAME = 80  # characters; longer fields contain the full licence text
 NO_LICENCE = ("", "UNKNOWN", "%LICENSE")
 
-INTEL = "Intel, binary only: may be passed on unchanged and with its terms; no reverse engineering"
-INTEL_TOOLS = "Intel, binary only: may be passed on as far as its agreement lists the files"
-NVIDIA = "NVIDIA, binary only: read its agreement before passing it on"
-FORTRAN = "its wheel holds libgfortran (GPL-3 with runtime exception) and libquadmath (LGPL-2.1)"
-# By the start of the name.
+INTEL = "Intel, binary only: redistributable unchanged with its terms; no reverse engineering"
+INTEL_TOOLS = "Intel, binary only: its agreement lists the redistributable files"
+NVIDIA = "NVIDIA, binary only: read its agreement before redistributing it"
+FORTRAN = "its wheel contains libgfortran (GPL-3 with runtime exception) and libquadmath (LGPL-2.1)"
+# Notes by the beginning of the package name.
 NOTES = {
     "cuda-": NVIDIA,
-    "empy": "copyleft (LGPL); only used to build the ROS interfaces",
+    "empy": "copyleft (LGPL); used only to build the ROS interfaces",
     "intel-": INTEL_TOOLS,
     "mkl": INTEL,
     "numpy": FORTRAN,
     "nvidia-": NVIDIA,
-    "opencv-python": "its wheel holds FFmpeg (LGPL-2.1) as shared libraries that can be replaced",
+    "opencv-python": "its wheel contains FFmpeg (LGPL-2.1) as replaceable shared libraries",
     "scipy": FORTRAN,
     "tbb": INTEL,
     "tcmlib": INTEL,
 }
-# Of packages whose metadata are silent; from the licence files in them.
-SILENT = {
+# Licences of packages without licence metadata, from the licence files in the packages.
+WITHOUT_METADATA = {
     "cmeel-qhull": "Qhull",
     "empy": "LGPL",
     "ros-fastcdr": "Apache-2.0",
@@ -40,10 +40,17 @@ PROPRIETARY = re.compile(r"proprietary|NVIDIA|End User|Intel Simplified", re.IGN
 
 
 def licence(name: str, distribution: metadata.Distribution) -> tuple[str, bool]:
-    """A package's licence in its own words, and whether these are an SPDX expression.
+    """Return the licence of a package, and whether it is an SPDX expression.
 
-    From its metadata: the expression, the short field, or the classifiers; for a ROS package from
-    its `package.xml`. Empty where it says nothing and is not one of the few that are known.
+    The sources are, in order: the licence expression, the short licence field and the classifiers
+    of the metadata; the `package.xml` of a ROS package; and the table `WITHOUT_METADATA`.
+
+    Args:
+        name: canonical name of the package.
+        distribution: installed distribution of the package.
+
+    Returns:
+        Licence text, empty if unknown, and whether it is an SPDX expression.
     """
     fields = distribution.metadata
     if expression := field(fields, "License-Expression"):
@@ -53,25 +60,26 @@ def licence(name: str, distribution: metadata.Distribution) -> tuple[str, bool]:
         return short, False
     classifiers = fields.get_all("Classifier") or []
     names = [entry.split(" :: ")[-1] for entry in classifiers if entry.startswith("License")]
-    return "; ".join(names) or _ros_licence(name) or SILENT.get(name, ""), False
+    return "; ".join(names) or _ros_licence(name) or WITHOUT_METADATA.get(name, ""), False
 
 
 def note(name: str, licence_text: str) -> str:
-    """What to know before passing a package on; empty for permissive licences."""
+    """Return a note for the redistribution of a package; empty for permissive licences."""
     for start, text in NOTES.items():
         if name.startswith(start):
             return text
     if COPYLEFT.search(licence_text):
-        return "copyleft: changes to it, when passed on, under the same licence"
+        return "copyleft: redistribute changes to it under the same licence"
     if PROPRIETARY.search(licence_text):
-        return "proprietary: read its agreement before passing it on"
+        return "proprietary: read its agreement before redistributing it"
     return "" if licence_text else "its metadata name no licence"
 
 
 def field(fields: metadata.PackageMetadata, name: str) -> str:
-    """A field of a package's metadata; empty where it is missing.
+    """Return a field of a package's metadata; empty if it is missing.
 
-    The backport importlib_metadata, once something imports it, raises KeyError there.
+    The membership test is needed because the backport importlib_metadata, once imported, raises
+    KeyError for a missing field.
     """
     return (fields[name] or "").strip() if name in fields else ""
 
@@ -81,5 +89,5 @@ def _ros_licence(name: str) -> str:
     path = Path(sys.prefix) / "share" / package / "package.xml"
     if not path.exists():
         return ""
-    found = re.findall(r"<license[^>]*>([^<]*)</license>", path.read_text("utf-8"))
-    return "; ".join(name.strip() for name in found)
+    licences = re.findall(r"<license[^>]*>([^<]*)</license>", path.read_text("utf-8"))
+    return "; ".join(name.strip() for name in licences)

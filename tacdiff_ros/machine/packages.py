@@ -1,4 +1,4 @@
-"""Which installed Python packages this one needs, directly and through others."""
+"""Installed Python packages that this package needs, directly or indirectly."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ ROS_WHEELS = "ros-"
 
 @dataclass(frozen=True)
 class InstalledPackage:
-    """One package as its own metadata describe it.
+    """Metadata of one installed package.
 
     Attributes:
-        name: as the package index compares it: lower case, hyphens.
+        name: canonical package name (lower case, hyphens).
         version: installed version.
-        licence: SPDX expression or the package's own words; empty where it says nothing.
+        licence: SPDX expression or other licence text; empty if unknown.
         is_spdx: whether the licence is an SPDX expression.
-        needs: names of the installed packages that it needs.
-        record_sha256: of its list of files and their hashes; empty where there is none.
+        needs: names of its installed dependencies.
+        record_sha256: SHA-256 of its RECORD file (file list with hashes); empty without one.
     """
 
     name: str
@@ -43,15 +43,16 @@ class InstalledPackage:
 
     @property
     def purl(self) -> str:
-        """Package URL, by which vulnerability databases know it."""
+        """Package URL (purl), the identifier used by vulnerability databases."""
         return f"pkg:pypi/{self.name}@{self.version.replace('+', '%2B')}"
 
 
 def needed_packages() -> list[InstalledPackage]:
-    """Packages that are installed and needed, by name, without those for development only.
+    """Return the installed runtime dependencies, sorted by name.
 
-    Optional packages count where they are installed, and so do all wheels of ROS. Where the own
-    requirements are unknown, as in a colcon workspace, these are all packages of the environment.
+    Installed optional dependencies and all wheels of ROS are included; development dependencies are
+    not. If the requirements of this package are unknown, as in a colcon workspace, all packages of
+    the environment are returned.
     """
     installed = _distributions()
     own = own_requirements()
@@ -59,12 +60,12 @@ def needed_packages() -> list[InstalledPackage]:
         names: set[str] = set(installed) - {OWN_NAME}
     else:
         wheels = [Requirement(name) for name in installed if name.startswith(ROS_WHEELS)]
-        names = _reached([*own, *wheels], installed)
+        names = _dependency_names([*own, *wheels], installed)
     return [_package(name, installed[name], names) for name in sorted(names)]
 
 
 def own_requirements() -> list[Requirement] | None:
-    """Of this package and its optional parts, from the installation or the checkout."""
+    """Return the requirements of this package and its extras; None if they are unknown."""
     try:
         lines = metadata.requires(OWN_NAME)
     except metadata.PackageNotFoundError:
@@ -75,7 +76,7 @@ def own_requirements() -> list[Requirement] | None:
 
 
 def checkout_requirements() -> list[str] | None:
-    """Of the checkout that this file is in, without those for development; None outside one."""
+    """Return the runtime requirements of the checkout of this file; None outside a checkout."""
     path = Path(__file__).resolve().parents[2] / "pyproject.toml"
     if not path.exists():
         return None
@@ -97,32 +98,34 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _distributions() -> dict[str, metadata.Distribution]:
-    """All packages of this environment; the first one on the path counts, as for imports."""
-    found: dict[str, metadata.Distribution] = {}
+    """Return the distributions of this environment by name, the first one on the path each."""
+    by_name: dict[str, metadata.Distribution] = {}
     for distribution in metadata.distributions():
         if name := field(distribution.metadata, "Name"):
-            found.setdefault(canonicalize_name(name), distribution)
-    return found
+            by_name.setdefault(canonicalize_name(name), distribution)
+    return by_name
 
 
-def _reached(start: Iterable[Requirement], installed: dict[str, metadata.Distribution]) -> set[str]:
-    """Names of what requirements lead to; a package counts with the extras that are asked for."""
-    waiting = list(start)
-    seen: set[tuple[str, frozenset[str]]] = set()
-    while waiting:
-        requirement = waiting.pop()
+def _dependency_names(
+    start: Iterable[Requirement], installed: dict[str, metadata.Distribution]
+) -> set[str]:
+    """Return the names of all direct and indirect dependencies, requested extras included."""
+    pending = list(start)
+    visited: set[tuple[str, frozenset[str]]] = set()
+    while pending:
+        requirement = pending.pop()
         name, extras = canonicalize_name(requirement.name), frozenset(requirement.extras)
-        if name not in installed or (name, extras) in seen:
+        if name not in installed or (name, extras) in visited:
             continue
-        seen.add((name, extras))
-        waiting += _requirements(installed[name], extras)
-    return {name for name, _ in seen} - {OWN_NAME}
+        visited.add((name, extras))
+        pending += _requirements(installed[name], extras)
+    return {name for name, _ in visited} - {OWN_NAME}
 
 
 def _requirements(
     distribution: metadata.Distribution, extras: Iterable[str]
 ) -> Iterator[Requirement]:
-    """What a package needs on this machine, with some of its extras."""
+    """Yield the requirements of a package on this machine with the given extras."""
     for requirement in _parsed(distribution.requires or []):
         marker = requirement.marker
         if marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *extras)):
@@ -133,7 +136,7 @@ def _parsed(lines: Iterable[str]) -> Iterator[Requirement]:
     for line in lines:
         try:
             requirement = Requirement(line)
-        except InvalidRequirement:  # of a package older than the rules
+        except InvalidRequirement:  # from a package older than PEP 508
             continue
         if DEVELOPMENT_EXTRA not in re.findall(r"\w+", str(requirement.marker or "")):
             yield requirement

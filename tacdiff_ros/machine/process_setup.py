@@ -1,6 +1,6 @@
-"""What a process of ours takes from the shell that started it, and what it leaves.
+"""Prepares the environment of a `tacdiff` process, whatever shell started it.
 
-Needs only Python's standard library, so that it can run before anything else is imported.
+This module needs only Python's standard library, so that it can run before all other imports.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import tempfile
 from tacdiff_ros.kernel_cache import cache_folder
 from tacdiff_ros.machine.ros_environment import bundled_ros, foreign_entries
 
-RESTARTED = "_TACDIFF_UTF8_RESTARTED"
-# OpenCV and FFmpeg print lines of their own about damaged files, beside our one line.
+RESTARTED = "_TACDIFF_UTF8_RESTARTED"  # set in a process restarted in UTF-8 mode
+# OpenCV and FFmpeg would print messages about damaged files in addition to ours.
 QUIET = {"OPENCV_LOG_LEVEL": "FATAL", "OPENCV_FFMPEG_LOGLEVEL": "-8"}
 
 
 def prepare_process() -> None:
-    """Make the `tacdiff` process, and those that it starts, independent of the shell.
+    """Make the `tacdiff` process and its child processes independent of the shell.
 
-    Paths are UTF-8 whatever the locale says, figures go to files whatever a notebook asks for,
-    and modules of another ROS are not imported in place of ours.
+    Paths are UTF-8 in every locale, Matplotlib draws to files even below a notebook, and modules of
+    another ROS installation are removed from the import path.
     """
     use_utf8()
-    os.environ["MPLBACKEND"] = "Agg"  # a notebook names one that only its own Python has
+    os.environ["MPLBACKEND"] = "Agg"  # a notebook sets one that only its own Python has
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     if not home_is_writable():
@@ -37,10 +37,10 @@ def prepare_process() -> None:
 
 
 def use_utf8() -> None:
-    """Start this program again in Python's UTF-8 mode where paths are not decoded as UTF-8.
+    """Restart this program in Python's UTF-8 mode if paths are not decoded as UTF-8.
 
-    With `LC_ALL=C` and `PYTHONUTF8=0`, and in Latin-1 locales, a path with an umlaut reaches
-    libraries in C++ as something else than the path; OpenCV 5 ends with a segmentation fault.
+    With `LC_ALL=C` and `PYTHONUTF8=0`, and in Latin-1 locales, C++ libraries receive a garbled path
+    for a path with an umlaut; OpenCV 5 ends with a segmentation fault.
     """
     if sys.getfilesystemencoding() == "utf-8" or os.environ.get(RESTARTED):
         return
@@ -51,7 +51,7 @@ def use_utf8() -> None:
 
 
 def home_is_writable() -> bool:
-    """Whether programs can keep settings in the folder that `HOME` names."""
+    """Return whether programs can write settings to the folder in `HOME`."""
     home = os.environ.get("HOME")
     if not home:
         return False

@@ -1,4 +1,4 @@
-"""Environment variables of ROS: those that fit this installation, and those that clash with it."""
+"""Environment variables of ROS: those of this installation, and those that conflict with it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.kernel_cache import cache_folder
 from tacdiff_ros.resources import config_path
 
-PARENT_VARIABLE = "TACDIFF_PARENT_PID"  # a node ends when this process, its parent, has ended
-LAST_DOMAIN = 100  # higher ones run into Linux's ephemeral ports
+PARENT_VARIABLE = "TACDIFF_PARENT_PID"  # a node ends when this process (its parent) ends
+LAST_DOMAIN = 100  # the ports of higher ones overlap Linux's ephemeral ports
 DDS_FIRST_PORT, DDS_PORTS_PER_DOMAIN = 7400, 250  # DDS-RTPS 2.2, section 9.6.1
 SEARCH_PATHS = ("PYTHONPATH", "LD_LIBRARY_PATH", "AMENT_PREFIX_PATH")
-# Of another ROS: they name its distribution, its prefixes or its middleware.
+# Variables of another ROS installation: its distribution, prefixes and middleware.
 OTHER_ROS = (
     "ROS_DISTRO",
     "ROS_ETC_DIR",
@@ -29,7 +29,7 @@ OTHER_ROS = (
     "COLCON_PREFIX_PATH",
     "RMW_IMPLEMENTATION",
 )
-# They decide whom a node can find, or how it talks; nodes on a domain of their own need none.
+# Variables of discovery and transport; nodes on an isolated domain need none of them.
 CONNECTION = (
     "CYCLONEDDS_URI",
     "FASTDDS_BUILTIN_TRANSPORTS",
@@ -45,17 +45,24 @@ CONNECTION = (
     "ROS_STATIC_PEERS",
     "ROS_SUPER_CLIENT",
 )
-WHEELS_BOOTSTRAPPED = "_ROS_WHEELS_BOOTSTRAP_COMPLETE"  # the ROS wheels have set library paths
+WHEELS_BOOTSTRAPPED = (
+    "_ROS_WHEELS_BOOTSTRAP_COMPLETE"  # set by the ROS wheels with the library paths
+)
 
 
 @functools.cache
 def bundled_ros() -> bool:
-    """Whether this Python environment has ROS 2 from wheels, as `make setup` installs it."""
+    """Return whether this Python environment has the ROS 2 wheels that `make setup` installs."""
     return (Path(sysconfig.get_path("purelib")) / "rclpy").is_dir()
 
 
 def is_foreign(entry: str, prefix: str = sys.prefix) -> bool:
-    """Whether an entry of a search path belongs to another ROS than that of a prefix."""
+    """Return whether an entry of a search path belongs to another ROS installation.
+
+    Args:
+        entry: folder in a search path.
+        prefix: installation prefix of our own ROS.
+    """
     path = Path(entry)
     if not entry or path.is_relative_to(prefix):
         return False
@@ -65,58 +72,61 @@ def is_foreign(entry: str, prefix: str = sys.prefix) -> bool:
 
 
 def foreign_entries(environment: Mapping[str, str]) -> dict[str, list[str]]:
-    """Entries of another ROS, by the name of their variable."""
-    found = {
+    """Return the search path entries of other ROS installations by variable name."""
+    entries_of = {
         name: [entry for entry in environment.get(name, "").split(os.pathsep) if is_foreign(entry)]
         for name in SEARCH_PATHS
     }
-    return {name: entries for name, entries in found.items() if entries}
+    return {name: entries for name, entries in entries_of.items() if entries}
 
 
 def own_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables for processes of this installation, without those of another ROS.
+    """Return the environment for processes of this installation, without that of another ROS.
 
-    Where ROS comes from a sourced installation, its variables stay, but for a middleware that it
-    does not have.
+    If ROS comes from a sourced installation, its variables are retained, except for a middleware
+    that it does not provide.
+
+    Args:
+        environment: environment variables of the shell.
     """
-    kept = {name: value for name, value in environment.items() if name not in CONNECTION}
-    kept["PYTHONUTF8"] = "1"
-    if "ROS_LOG_DIR" not in kept and not _can_log(kept):
-        kept["ROS_LOG_DIR"] = str(cache_folder() / "ros_log")
+    result = {name: value for name, value in environment.items() if name not in CONNECTION}
+    result["PYTHONUTF8"] = "1"
+    if "ROS_LOG_DIR" not in result and not _can_log(result):
+        result["ROS_LOG_DIR"] = str(cache_folder() / "ros_log")
     if not bundled_ros():
         if missing_middleware(environment):
-            del kept["RMW_IMPLEMENTATION"]
-        return kept
+            del result["RMW_IMPLEMENTATION"]
+        return result
     foreign = foreign_entries(environment)
     for name, entries in foreign.items():
-        rest = [e for e in kept[name].split(os.pathsep) if e and e not in entries]
-        kept[name] = os.pathsep.join(rest)
+        own = [e for e in result[name].split(os.pathsep) if e and e not in entries]
+        result[name] = os.pathsep.join(own)
     if foreign:
-        kept.pop(WHEELS_BOOTSTRAPPED, None)
-    kept = {name: value for name, value in kept.items() if name not in OTHER_ROS}
-    return {**kept, "AMENT_PREFIX_PATH": sys.prefix}
+        result.pop(WHEELS_BOOTSTRAPPED, None)
+    result = {name: value for name, value in result.items() if name not in OTHER_ROS}
+    return {**result, "AMENT_PREFIX_PATH": sys.prefix}
 
 
 def missing_middleware(environment: Mapping[str, str]) -> str | None:
-    """The middleware that `RMW_IMPLEMENTATION` asks for, where no prefix has it."""
+    """Return the middleware named by `RMW_IMPLEMENTATION` if no prefix provides it, else None."""
     name = environment.get("RMW_IMPLEMENTATION", "")
     prefixes = [p for p in environment.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
     if bundled_ros():
         prefixes = [sys.prefix]
     folders = [Path(p) / "share" / "ament_index" / "resource_index" for p in prefixes]
-    there = any((folder / "rmw_typesupport" / name).exists() for folder in folders)
-    return name if name and not there else None
+    is_installed = any((folder / "rmw_typesupport" / name).exists() for folder in folders)
+    return name if name and not is_installed else None
 
 
 def isolated_environment() -> dict[str, str]:
-    """Environment with a domain of its own on this machine only.
+    """Return an environment with an unused ROS domain that is restricted to this machine.
 
-    What is started for a demonstration must not command a robot on the network, and must run
-    whatever ROS, middleware or discovery server the shell was set up for. The discovery range
-    alone would leave ports open on all interfaces: the profile of Fast DDS binds them to loopback.
+    Nodes of a demonstration must not command a robot on the network, and must work with any ROS,
+    middleware or discovery server configured in the shell. The discovery range alone would leave
+    ports open on all interfaces, so a Fast DDS profile binds them to loopback.
 
     Raises:
-        InputError: every domain of this machine is in use, or the installation is not complete.
+        InputError: every domain of this machine is in use, or the installation is incomplete.
     """
     return {
         **own_environment(os.environ),
@@ -127,7 +137,7 @@ def isolated_environment() -> dict[str, str]:
 
 
 def free_domain() -> int:
-    """A ROS domain whose ports nobody on this machine has bound.
+    """Return a random ROS domain whose ports are not bound on this machine.
 
     Raises:
         InputError: every domain of this machine is in use.
@@ -140,7 +150,7 @@ def free_domain() -> int:
 
 
 def _can_log(environment: Mapping[str, str]) -> bool:
-    """Whether rcl can make its log folder; a node does not start without it."""
+    """Return whether rcl can create its log folder, without which a node does not start."""
     home = environment.get("HOME", "")
     folder = environment.get("ROS_HOME") or (f"{home}/.ros" if home and Path(home).is_dir() else "")
     if not Path(folder).is_absolute():

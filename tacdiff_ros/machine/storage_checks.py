@@ -1,4 +1,4 @@
-"""Checks of memory, disks and the folders that programs write to."""
+"""Checks of memory, disks and writable folders."""
 
 from __future__ import annotations
 
@@ -12,68 +12,75 @@ from tacdiff_ros.machine.check import Check, State
 from tacdiff_ros.machine.process_setup import home_is_writable
 
 GB = 1e9
-MINIMUM_DISK_GB, USUAL_DISK_GB = 0.5, 5.0
-MINIMUM_MEMORY_GB, USUAL_MEMORY_GB = 2.0, 4.0
+MINIMUM_DISK_GB, RECOMMENDED_DISK_GB = 0.5, 5.0
+MINIMUM_MEMORY_GB, RECOMMENDED_MEMORY_GB = 2.0, 4.0
 MEMORY = Path("/proc/meminfo")
 MEMORY_GROUP = Path("/sys/fs/cgroup")
 
 
 def check_disk(folder: Path) -> Check:
-    """Free space where results, kernels and temporary files go."""
-    there = _existing(folder.absolute())
-    if not there.is_dir():
-        return Check("disk", "bad", f"{there} is no folder", "choose another folder for results")
-    if not os.access(there, os.W_OK | os.X_OK):
-        return Check("disk", "bad", f"{there} cannot be written to", "choose another folder")
-    folders = [there, cache_folder(), Path(tempfile.gettempdir())]
+    """Check the free disk space for results, compiled kernels and temporary files.
+
+    Args:
+        folder: output folder of results, which need not exist.
+    """
+    target = _existing(folder.absolute())
+    if not target.is_dir():
+        return Check(
+            "disk", "bad", f"{target} is not a folder", "choose another folder for results"
+        )
+    if not os.access(target, os.W_OK | os.X_OK):
+        return Check("disk", "bad", f"{target} is not writable", "choose another folder")
+    folders = [target, cache_folder(), Path(tempfile.gettempdir())]
     free = {path: shutil.disk_usage(path).free / GB for path in folders}
-    least = min(free, key=lambda path: free[path])
-    found = f"{free[least]:.1f} GB free at {least}"
-    if free[least] < MINIMUM_DISK_GB:
-        return Check("disk", "bad", found, f"free at least {MINIMUM_DISK_GB:g} GB")
-    if free[least] < USUAL_DISK_GB:
-        return Check("disk", "warning", found, "recordings and datasets take gigabytes")
-    return Check("disk", "good", found)
+    fullest = min(free, key=lambda path: free[path])
+    detail = f"{free[fullest]:.1f} GB free at {fullest}"
+    if free[fullest] < MINIMUM_DISK_GB:
+        return Check("disk", "bad", detail, f"free at least {MINIMUM_DISK_GB:g} GB")
+    if free[fullest] < RECOMMENDED_DISK_GB:
+        return Check("disk", "warning", detail, "recordings and datasets take gigabytes")
+    return Check("disk", "good", detail)
 
 
 def check_memory() -> Check:
-    """Memory that is free, within the limit of a container."""
+    """Check the free memory, within the limit of a container."""
     available = _available_memory_gb(MEMORY.read_text(), MEMORY_GROUP)
-    found, state = f"{available:.1f} GB free", _memory_state(available)
+    detail, state = f"{available:.1f} GB free", _memory_state(available)
     if state == "good":
-        return Check("memory", state, found)
-    advice = f"close programs, or raise the container's limit: {USUAL_MEMORY_GB:g} GB are usual"
-    return Check("memory", state, found, advice)
+        return Check("memory", state, detail)
+    required = f"{RECOMMENDED_MEMORY_GB:g} GB are recommended"
+    advice = f"{required}: close programs, or raise the container's limit"
+    return Check("memory", state, detail, advice)
 
 
 def check_home() -> Check:
-    """Whether settings and logs can be kept in `HOME`."""
+    """Check that settings and logs can be written to `HOME`."""
     home = os.environ.get("HOME")
     if home_is_writable():
         return Check("home folder", "good", str(home))
     return Check(
         "home folder",
         "warning",
-        f"HOME={home} cannot be written to" if home else "HOME is not set",
-        "set HOME to a folder of yours; for ROS nodes set ROS_LOG_DIR",
+        f"HOME={home} is not writable" if home else "HOME is not set",
+        "set HOME to a writable folder; for ROS nodes set ROS_LOG_DIR",
     )
 
 
 def check_cache_folder() -> Check:
-    """Folder that keeps compiled kernels."""
+    """Check that the cache folder of compiled kernels is permanent."""
     folder = cache_folder()
     if folder.is_relative_to(tempfile.gettempdir()) and "TACDIFF_CACHE_DIR" not in os.environ:
         return Check(
             "cache folder",
             "warning",
-            f"{folder}, a temporary folder: lost when the machine restarts",
-            "set TACDIFF_CACHE_DIR to a folder of yours",
+            f"{folder}, a temporary folder, lost when the machine restarts",
+            "set TACDIFF_CACHE_DIR to a permanent folder",
         )
     return Check("cache folder", "good", str(folder))
 
 
 def check_kernels() -> Check:
-    """Whether the first run compiles."""
+    """Check whether the first run of a command has to compile kernels."""
     from tacdiff_ros.warm_up import cold_jobs
 
     cold = cold_jobs()
@@ -88,7 +95,7 @@ def check_kernels() -> Check:
 
 
 def _available_memory_gb(meminfo: str, group: Path) -> float:
-    """Free memory from the text of /proc/meminfo, bounded by the limit of a control group."""
+    """Return the free memory by /proc/meminfo, bounded by the limit of a control group, GB."""
     values = {line.split(":")[0]: line.split()[1] for line in meminfo.splitlines() if ":" in line}
     available = int(values.get("MemAvailable", values.get("MemFree", "0"))) * 1024
     try:
@@ -102,11 +109,11 @@ def _available_memory_gb(meminfo: str, group: Path) -> float:
 def _memory_state(available_gb: float) -> State:
     if available_gb < MINIMUM_MEMORY_GB:
         return "bad"
-    return "warning" if available_gb < USUAL_MEMORY_GB else "good"
+    return "warning" if available_gb < RECOMMENDED_MEMORY_GB else "good"
 
 
 def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that exists."""
+    """Return the folder, or its nearest existing parent."""
     while not folder.exists():
         folder = folder.parent
     return folder

@@ -1,6 +1,6 @@
-"""Formats and rates of cameras by Video4Linux, without a library.
+"""Lists the formats and frame rates of cameras by Video4Linux ioctls, without a library.
 
-Structures and numbers: Linux, include/uapi/linux/videodev2.h (API version 2, stable).
+Source of structures and numbers: Linux, include/uapi/linux/videodev2.h (API version 2, stable).
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ CAPABILITY, FORMAT, SIZE, INTERVAL = "16s32s32s6I", "3I32s5I", "11I", "13I"
 VIDEO_CAPTURE, DEVICE_CAPS = 0x1, 0x80000000
 BUFFER_TYPE_CAPTURE = 1
 DISCRETE = 1
-MAX_ENTRIES = 256  # of one list: a driver that never ends its list must not hang us
+MAX_ENTRIES = 256  # entries read per list: a driver may never end its list
 
-#: Fills a buffer in place as `fcntl.ioctl` does; raises OSError at the end of a list.
+#: Function like `fcntl.ioctl`: fills a buffer in place, raises OSError at the end of a list.
 Ioctl = Callable[[int, int, bytearray], int]
 
 
 @dataclass(frozen=True)
 class VideoMode:
-    """One way in which a camera gives images.
+    """One video mode of a camera.
 
     Attributes:
-        pixel_format: four letters ("MJPG").
-        width: in pixels.
-        height: in pixels.
-        rates_hz: images per second, highest first; empty where the driver lists none.
+        pixel_format: four-character code, such as "MJPG".
+        width: image width, px.
+        height: image height, px.
+        rates_hz: frame rates, Hz, highest first; empty if the driver lists none.
     """
 
     pixel_format: str
@@ -41,10 +41,13 @@ class VideoMode:
 
 
 def read_modes(device: Path) -> list[VideoMode]:
-    """Modes of a camera; none for a device that gives no images (metadata, radio).
+    """Return the modes of a camera; an empty list for a device without images (metadata, radio).
+
+    Args:
+        device: path of the device, such as /dev/video0.
 
     Raises:
-        OSError: the device cannot be opened or is no Video4Linux device.
+        OSError: the device cannot be opened or is not a Video4Linux device.
     """
     descriptor = os.open(device, os.O_RDWR | os.O_NONBLOCK)
     try:
@@ -54,7 +57,15 @@ def read_modes(device: Path) -> list[VideoMode]:
 
 
 def list_modes(descriptor: int, ioctl: Ioctl) -> list[VideoMode]:
-    """Modes of an open device."""
+    """Return the modes of an open device.
+
+    Args:
+        descriptor: file descriptor of the device.
+        ioctl: function that executes an ioctl on the descriptor.
+
+    Raises:
+        OSError: the device is not a Video4Linux device.
+    """
     if not _captures(descriptor, ioctl):
         return []
     return [
@@ -87,7 +98,7 @@ def _formats(descriptor: int, ioctl: Ioctl) -> Iterator[int]:
 
 
 def _sizes(descriptor: int, ioctl: Ioctl, pixel_format: int) -> Iterator[tuple[int, int]]:
-    """Every size of a list; of a range, the smallest and the largest."""
+    """Yield every size of a discrete list, or the smallest and the largest size of a range."""
     for index in range(MAX_ENTRIES):
         buffer = bytearray(struct.pack(SIZE, index, pixel_format, *[0] * 9))
         try:
@@ -106,7 +117,7 @@ def _sizes(descriptor: int, ioctl: Ioctl, pixel_format: int) -> Iterator[tuple[i
 def _rates(
     descriptor: int, ioctl: Ioctl, pixel_format: int, width: int, height: int
 ) -> Iterator[float]:
-    """Every rate of a list; of a range, the highest."""
+    """Yield every rate of a discrete list, or the highest rate of a range."""
     for index in range(MAX_ENTRIES):
         head = (index, pixel_format, width, height)
         buffer = bytearray(struct.pack(INTERVAL, *head, *[0] * 9))
@@ -122,6 +133,6 @@ def _rates(
 
 
 def _request(direction: str, number: int, layout: str) -> int:
-    """Number of an ioctl: Linux, include/uapi/asm-generic/ioctl.h."""
+    """Return the number of an ioctl (Linux, include/uapi/asm-generic/ioctl.h)."""
     bits = ("w" in direction) << 30 | ("r" in direction) << 31
     return bits | struct.calcsize(layout) << 16 | ord("V") << 8 | number

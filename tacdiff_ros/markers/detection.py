@@ -1,4 +1,4 @@
-"""Find the dots of a gel in one image, knowing nothing but how many there should be."""
+"""Detection of the markers of a gel in a single image, from their number alone."""
 
 from __future__ import annotations
 
@@ -13,53 +13,68 @@ from tacdiff_ros.markers.marker_field import MarkerField
 from tacdiff_ros.markers.measurement import measure_markers
 from tacdiff_ros.sensor.marker_grid import MarkerGrid
 
-#: Pitches tried, relative to a grid that fills the image: one that fills it (or is cropped a
-#: little), then smaller ones.
+#: Trial pitches, relative to that of a grid that fills the image: a grid that fills it (or is
+#: slightly cropped) first, then smaller ones.
 _SCALES = (0.95, 0.7, 0.5, 0.35)
-#: A lattice is believed when its pitch is within this factor of the pitch tried.
+#: Largest factor between the pitch of an accepted lattice and the trial pitch.
 _SCALE_GATE = 1.3
+_MIN_LATTICE_BLOBS = 12
 
 
 def detect_markers(image: NDArray[np.uint8], grid: MarkerGrid) -> MarkerField:
-    """Find each dot of the gel and number it by row and column.
+    """Detects the markers of the gel and assigns each its row and column.
 
-    image: (H, W, 3) uint8 RGB, sides from 64 to 4096 px, the gel's rows within about 30 degrees
-    of level and the grid at least a third of the image. Dots that are covered, too broken or
-    cut through their centre by the frame are not found. Raises InputError for a bad image, for
-    one without dots, and where the numbering is not certain (see `anchor_grid`).
+    Markers that are covered, too broken or cut through their centre by the frame are marked as not
+    found.
+
+    Limits: the rows of the gel are within about 30 degrees of horizontal, and the grid spans at
+    least a third of the image.
+
+    Args:
+        image: (H, W, 3) uint8 RGB image with sides from 64 to 4096 px.
+        grid: marker grid of the gel.
+
+    Returns:
+        Positions and diameters of the markers.
+
+    Raises:
+        InputError: the image is invalid, has no lattice of markers, or the assignment of rows and
+            columns is ambiguous (see `anchor_grid`).
     """
     check_image(image)
-    full = min(image.shape[1] / grid.columns, image.shape[0] / grid.rows)
+    full_pitch = min(image.shape[1] / grid.columns, image.shape[0] / grid.rows)
     for scale in _SCALES:
-        pitch = scale * full
-        spots, _ = find_blobs(darkness_map(image, pitch), pitch, grid.count)
-        lattice = index_lattice(spots)
-        if lattice is not None and _fits(lattice, pitch):
-            return _numbered(image, grid, spots, lattice)
+        pitch = scale * full_pitch
+        blobs, _ = find_blobs(darkness_map(image, pitch), pitch, grid.count)
+        lattice = index_lattice(blobs)
+        if lattice is not None and _is_plausible(lattice, pitch):
+            return _measured_field(image, grid, blobs, lattice)
     raise InputError(
-        f"no lattice of dots in the image where {grid.rows} x {grid.columns} dots were expected: "
-        "check that the gel has dots, that it is lit and in focus"
+        f"no lattice of markers in the image, expected {grid.rows} x {grid.columns}: check that "
+        "the gel has markers, is lit and in focus"
     )
 
 
-def _fits(lattice: Lattice, pitch_px: float) -> bool:
+def _is_plausible(lattice: Lattice, pitch_px: float) -> bool:
+    """Returns whether a lattice is large enough and has about the trial pitch."""
     ratio = lattice.pitch_px / pitch_px
-    return 1.0 / _SCALE_GATE < ratio < _SCALE_GATE and len(lattice.spot) >= 12
+    is_in_scale = 1.0 / _SCALE_GATE < ratio < _SCALE_GATE
+    return is_in_scale and len(lattice.blob) >= _MIN_LATTICE_BLOBS
 
 
-def _numbered(
-    image: NDArray[np.uint8], grid: MarkerGrid, spots: NDArray[np.float64], lattice: Lattice
+def _measured_field(
+    image: NDArray[np.uint8], grid: MarkerGrid, blobs: NDArray[np.float64], lattice: Lattice
 ) -> MarkerField:
-    """Put the dots of a lattice on the grid and measure them."""
+    """Assigns the blobs (N, 2) of a lattice, px, to the grid and measures the markers."""
     row0, column0 = anchor_grid(lattice.occupied, grid)
     row, column = lattice.row - row0, lattice.column - column0
     on_grid = (row >= 0) & (row < grid.rows) & (column >= 0) & (column < grid.columns)
-    row, column, spot = row[on_grid], column[on_grid], lattice.spot[on_grid]
+    row, column, blob = row[on_grid], column[on_grid], lattice.blob[on_grid]
     darkness = darkness_map(image, lattice.pitch_px)
-    dots = measure_markers(darkness, spots[spot], lattice.pitch_px)
+    markers = measure_markers(darkness, blobs[blob], lattice.pitch_px)
     shape = (grid.rows, grid.columns)
-    found = np.zeros(shape, bool)
-    found[row, column] = dots.good
+    is_valid = np.zeros(shape, bool)
+    is_valid[row, column] = markers.is_valid
     centre, diameter = np.zeros((*shape, 2)), np.zeros(shape)
-    centre[row, column], diameter[row, column] = dots.position_px, dots.diameter_px
-    return MarkerField.where(found, centre, diameter)
+    centre[row, column], diameter[row, column] = markers.position_px, markers.diameter_px
+    return MarkerField.where(is_valid, centre, diameter)

@@ -1,4 +1,4 @@
-"""Order of scattered spots on a bent, tilted, incomplete lattice."""
+"""Assignment of scattered blobs to rows and columns of a bent, tilted, incomplete lattice."""
 
 from __future__ import annotations
 
@@ -8,30 +8,32 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-#: A spot is the expected neighbour when it is this near to the prediction, in steps.
+#: Largest distance between a neighbour and its predicted position, in steps.
 _GATE = 0.38
-#: A spot beyond a gap belongs to the lattice when its index is this near to a whole number.
+#: Largest difference between the index of a blob across a gap and a whole number.
 _ISLAND_GATE = 0.25
-#: Fewest spots that give a direction, and that support a curved map.
+#: Largest distance of a blob across a gap from the extent of the lattice, in steps.
+_MAX_GAP = 2.5
+#: Minimum numbers of neighbour pairs for a lattice direction, and of blobs for a quadratic map.
 _MIN_STEPS, _MIN_FOR_CURVE = 4, 14
 
 
 @dataclass(frozen=True, eq=False)
 class Lattice:
-    """Spots that form a lattice; indices are relative, from 0 at the top left of what is seen."""
+    """K blobs on a lattice, with indices that begin at 0 at the top left of the visible part."""
 
-    spot: NDArray[np.int_]
-    """(K,) which of the given spots."""
+    blob: NDArray[np.int_]
+    """(K,) indices into the array of blobs."""
     row: NDArray[np.int_]
-    """(K,) row of each, 0 at the top."""
+    """(K,) rows, 0 at the top."""
     column: NDArray[np.int_]
-    """(K,) column of each, 0 at the left."""
+    """(K,) columns, 0 at the left."""
     pitch_px: float
     """Median distance between neighbours, px."""
 
     @property
     def occupied(self) -> NDArray[np.bool_]:
-        """Which nodes have a spot: (rows seen, columns seen)."""
+        """(visible rows, visible columns) bool, true for nodes with a blob."""
         nodes = np.zeros((self.row.max() + 1, self.column.max() + 1), bool)
         nodes[self.row, self.column] = True
         return nodes
@@ -39,75 +41,90 @@ class Lattice:
 
 @dataclass(frozen=True)
 class _Step:
-    """A node to be added to the lattice; the smallest misfit is added first."""
+    """Candidate of the region growing: a blob for a node, with the local lattice steps."""
 
-    spot: int
+    blob: int
     node: tuple[int, int]
+    """Row and column relative to the seed."""
     right: tuple[float, float]
+    """Local step to the next column (x, y), px."""
     down: tuple[float, float]
+    """Local step to the next row (x, y), px."""
 
 
 def index_lattice(position: NDArray[np.float64]) -> Lattice | None:
-    """Give each spot that belongs to the lattice its row and column; None without a lattice.
+    """Assigns a row and column to each blob that belongs to a lattice.
 
-    position: (N, 2) px (x, y). The lattice may be bent and sheared, its steps changing by up to
-    a third from node to node, and turned by up to about 30 degrees; spots may be missing or
-    foreign. It grows from the most regular spot, best fits first, each node taking its local
-    steps along. Spots beyond a gap join through a smooth map from position to index.
+    The lattice grows from the most regular blob, smallest misfits first, and each node passes its
+    local steps on to its neighbours. Blobs across a gap are added with a quadratic map from
+    position to index.
+
+    Limits: the lattice may be bent and sheared such that its steps change by up to a third from
+    node to node, and rotated by up to about 30 degrees. Blobs may be missing or foreign.
+
+    Args:
+        position: (N, 2) positions of the blobs (x, y), px.
+
+    Returns:
+        The lattice, or None if the blobs form none.
     """
     steps = _typical_steps(position)
     if steps is None:
         return None
     right, down = steps
     node_of: dict[int, tuple[int, int]] = {}
-    seed = _most_regular(position, right, down)
+    seed = _regular_seed(position, right, down)
     _grow(position, node_of, _Step(seed, (0, 0), tuple(right), tuple(down)))
     while (island := _next_island(position, node_of)) is not None:
         _grow(position, node_of, _Step(*island, tuple(right), tuple(down)))
-    spot = np.array(sorted(node_of))
-    node = np.array([node_of[s] for s in spot])
+    blob = np.array(sorted(node_of))
+    node = np.array([node_of[b] for b in blob])
     node -= node.min(axis=0)
     pitch = 0.5 * float(np.hypot(*right) + np.hypot(*down))
-    return Lattice(spot=spot, row=node[:, 0], column=node[:, 1], pitch_px=pitch)
+    return Lattice(blob=blob, row=node[:, 0], column=node[:, 1], pitch_px=pitch)
 
 
 def _typical_steps(
     position: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Median steps (2,) to the right and down between neighbours, px."""
+    """Returns the median steps (2,) to the next column and row, px.
+
+    Steps are taken from the four nearest neighbours of each blob, if their length is between 0.65
+    and 1.45 of the median distance of the two nearest ones. None if there are too few of either.
+    """
     if len(position) < 2 * _MIN_STEPS:
         return None
     step = position[None] - position[:, None]
     length = np.hypot(step[..., 0], step[..., 1])
     np.fill_diagonal(length, np.inf)
     near = np.argsort(length, axis=1)[:, :4]
-    usual = np.median(np.take_along_axis(length, near[:, :2], axis=1))
+    typical = np.median(np.take_along_axis(length, near[:, :2], axis=1))
     step = np.take_along_axis(step, near[..., None], axis=1).reshape(-1, 2)
     length = np.take_along_axis(length, near, axis=1).reshape(-1)
-    step = step[(length > 0.65 * usual) & (length < 1.45 * usual)]
-    across = np.abs(step[:, 0]) > np.abs(step[:, 1])
-    rights = step[across] * np.sign(step[across, :1])
-    downs = step[~across] * np.sign(step[~across, 1:])
-    if min(len(rights), len(downs)) < _MIN_STEPS:
+    step = step[(length > 0.65 * typical) & (length < 1.45 * typical)]
+    is_horizontal = np.abs(step[:, 0]) > np.abs(step[:, 1])
+    right = step[is_horizontal] * np.sign(step[is_horizontal, :1])
+    down = step[~is_horizontal] * np.sign(step[~is_horizontal, 1:])
+    if min(len(right), len(down)) < _MIN_STEPS:
         return None
-    return np.median(rights, axis=0), np.median(downs, axis=0)
+    return np.median(right, axis=0), np.median(down, axis=0)
 
 
 def _nearest(
     position: NDArray[np.float64], expected: NDArray[np.float64]
 ) -> tuple[NDArray[np.int_], NDArray[np.float64]]:
-    """Nearest spot to each of (M, 2) expected places, and its distance, px."""
+    """Returns the blob nearest to each of (M, 2) expected positions, and its distance, px."""
     distance = np.hypot(
         position[None, :, 0] - expected[:, None, 0], position[None, :, 1] - expected[:, None, 1]
     )
-    spot = np.argmin(distance, axis=1)
-    return spot, distance[np.arange(len(expected)), spot]
+    blob = np.argmin(distance, axis=1)
+    return blob, distance[np.arange(len(expected)), blob]
 
 
-def _most_regular(
+def _regular_seed(
     position: NDArray[np.float64], right: NDArray[np.float64], down: NDArray[np.float64]
 ) -> int:
-    """The spot whose four neighbours are nearest to where the typical steps say."""
+    """Returns the blob whose four neighbours are nearest to their predicted positions."""
     steps = np.stack([right, -right, down, -down])
     expected = (position[:, None] + steps).reshape(-1, 2)
     _, distance = _nearest(position, expected)
@@ -115,67 +132,71 @@ def _most_regular(
 
 
 def _grow(position: NDArray[np.float64], node_of: dict[int, tuple[int, int]], seed: _Step) -> None:
-    """Add to `node_of` every spot that can be reached from the seed, best fits first."""
-    taken = set(node_of.values())
+    """Adds all blobs that can be reached from the seed to `node_of`, smallest misfits first."""
+    occupied = set(node_of.values())
     queue: list[tuple[float, int, _Step]] = [(0.0, 0, seed)]
     order = 0
     while queue:
         _, _, step = heapq.heappop(queue)
-        if step.spot in node_of or step.node in taken:
+        if step.blob in node_of or step.node in occupied:
             continue
-        node_of[step.spot] = step.node
-        taken.add(step.node)
-        for misfit, following in _neighbours(position, step):
+        node_of[step.blob] = step.node
+        occupied.add(step.node)
+        for misfit, neighbour in _neighbours(position, step):
             order += 1
-            heapq.heappush(queue, (misfit, order, following))
+            heapq.heappush(queue, (misfit, order, neighbour))
 
 
 def _neighbours(position: NDArray[np.float64], step: _Step) -> list[tuple[float, _Step]]:
-    """The up to four spots next to a node, with their misfit in steps."""
-    here = position[step.spot]
+    """Returns the up to four neighbours of a node, each after its misfit in steps."""
+    centre = position[step.blob]
     right, down = np.array(step.right), np.array(step.down)
-    expected = here + np.stack([right, -right, down, -down])
-    spots, distance = _nearest(position, expected)
+    expected = centre + np.stack([right, -right, down, -down])
+    blobs, distance = _nearest(position, expected)
     row, column = step.node
     nodes = [(row, column + 1), (row, column - 1), (row + 1, column), (row - 1, column)]
-    found = []
-    for side, (spot, node) in enumerate(zip(spots, nodes, strict=True)):
-        along = right if side < 2 else down
-        misfit = float(distance[side] / np.hypot(*along))
-        if misfit > _GATE or spot == step.spot:
+    neighbours = []
+    for side, (blob, node) in enumerate(zip(blobs, nodes, strict=True)):
+        predicted = right if side < 2 else down
+        misfit = float(distance[side] / np.hypot(*predicted))
+        if misfit > _GATE or blob == step.blob:
             continue
-        seen = (position[spot] - here) * (1.0 if side % 2 == 0 else -1.0)
-        # Half of the step just seen: the lattice may bend, but one odd dot must not bend it.
-        blend = tuple(0.5 * (along + seen))
+        measured = (position[blob] - centre) * (1.0 if side % 2 == 0 else -1.0)
+        # The mean of both steps follows a bent lattice, but limits the effect of a single outlier.
+        blend = tuple(0.5 * (predicted + measured))
         steps = (blend, step.down) if side < 2 else (step.right, blend)
-        found.append((misfit, _Step(int(spot), node, *steps)))
-    return found
+        neighbours.append((misfit, _Step(int(blob), node, *steps)))
+    return neighbours
 
 
 def _next_island(
     position: NDArray[np.float64], node_of: dict[int, tuple[int, int]]
 ) -> tuple[int, tuple[int, int]] | None:
-    """A spot beyond a gap whose index is clear from the lattice so far, or None."""
+    """Returns a blob across a gap and its node, or None if no blob has an unambiguous node.
+
+    A quadratic map from position to index, fitted to the lattice so far, predicts the nodes of the
+    other blobs; the one nearest to a whole index is taken.
+    """
     if len(node_of) < _MIN_FOR_CURVE:
         return None
-    known = np.array(list(node_of))
-    node = np.array([node_of[s] for s in known], dtype=np.float64)
-    rest = np.setdiff1d(np.arange(len(position)), known)
-    if rest.size == 0:
+    assigned = np.array(list(node_of))
+    node = np.array([node_of[b] for b in assigned], dtype=np.float64)
+    others = np.setdiff1d(np.arange(len(position)), assigned)
+    if others.size == 0:
         return None
-    coefficients, *_ = np.linalg.lstsq(_curve(position[known]), node, rcond=None)
-    index = _curve(position[rest]) @ coefficients
+    coefficients, *_ = np.linalg.lstsq(_quadratic_terms(position[assigned]), node, rcond=None)
+    index = _quadratic_terms(position[others]) @ coefficients
     misfit = np.abs(index - np.rint(index)).max(axis=1)
-    taken = set(node_of.values())
-    beyond = np.maximum(node.min(axis=0) - index, index - node.max(axis=0)).max(axis=1)
+    occupied = set(node_of.values())
+    gap = np.maximum(node.min(axis=0) - index, index - node.max(axis=0)).max(axis=1)
     for i in np.argsort(misfit):
         candidate = (int(np.rint(index[i, 0])), int(np.rint(index[i, 1])))
-        if misfit[i] < _ISLAND_GATE and beyond[i] < 2.5 and candidate not in taken:
-            return int(rest[i]), candidate
+        if misfit[i] < _ISLAND_GATE and gap[i] < _MAX_GAP and candidate not in occupied:
+            return int(others[i]), candidate
     return None
 
 
-def _curve(position: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Terms of a quadratic in x and y, (N, 6)."""
+def _quadratic_terms(position: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns the terms (N, 6) of a quadratic polynomial in x and y, scaled to order 1."""
     x, y = 0.01 * position[:, 0], 0.01 * position[:, 1]
     return np.stack([np.ones_like(x), x, y, x * y, x * x, y * y], axis=1)

@@ -1,4 +1,4 @@
-"""Centres of discs of known diameter of which only a part can be seen."""
+"""Fit of circles with known diameter to the visible parts of markers."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from numpy.typing import NDArray
 _RAYS = 40
 _STEPS = 24
 _PASSES = 6
-#: An outline point lies on the circle when it is this near to it, in radii.
+_STARTS = 6  # starting points around the centre, besides the centre itself
+#: Radial distance within which an outline point counts as lying on the circle, in radii.
 _TOLERANCE = 0.14
-#: The centre is trusted when this fraction of the circle is seen, counted in sectors.
+#: Fraction of the circle's sectors that must have an outline point for a trusted centre.
 _MIN_ARC, _SECTORS = 0.4, 20
 
 
 @dataclass(frozen=True, eq=False)
 class _Outline:
-    """Points on the edges of D dots."""
+    """Outline points of D markers along K rays each."""
 
     point: NDArray[np.float64]
-    """(D, 1, K, 2) px."""
-    seen: NDArray[np.bool_]
-    """(D, 1, K) whether the ray met the edge inside the frame."""
+    """(D, 1, K, 2) positions (x, y), px."""
+    visible: NDArray[np.bool_]
+    """(D, 1, K) whether the ray crossed the outline inside the frame."""
 
 
 def fit_discs(
@@ -33,21 +34,30 @@ def fit_discs(
     level: NDArray[np.float64],
     diameter_px: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Fit a circle of known diameter to each dark spot's outline: centres (D, 2) px, trusted (D,).
+    """Fits a circle of known diameter to the outline of each of D dark blobs.
 
-    darkness: (H, W). start: (D, 2) px inside the visible parts. level: (D,) darkness at the
-    outline. diameter_px: (D,). The straight edge of a cover, a tail of ink or the frame's border
-    lies off the circle: fits begin on every side, the one with the most outline points on its
-    circle wins. Trusted when they span 0.4 of the circle.
+    The straight edge of a cover, a smear of ink and the border of the frame lie off the circle.
+    Therefore the fit starts at several positions around the blob, and the circle with the most
+    outline points wins.
+
+    Args:
+        darkness: (H, W) float32 darkness map.
+        start: (D, 2) positions inside the visible parts, px.
+        level: (D,) darkness at the outline.
+        diameter_px: (D,) diameters of the circles, px.
+
+    Returns:
+        Tuple of the centres (D, 2), px, and a mask (D,) of the trusted ones, whose outline points
+        span at least 0.4 of the circle.
     """
     outline = _outline(darkness, start, level, diameter_px)
     radius = 0.5 * diameter_px[:, None, None]
-    angle = np.arange(6) * (2.0 * np.pi / 6)
+    angle = np.arange(_STARTS) * (2.0 * np.pi / _STARTS)
     around = np.concatenate([np.zeros((1, 2)), np.stack([np.cos(angle), np.sin(angle)], axis=1)])
     fitted = _refine(outline, start[:, None] + 0.45 * radius * around, radius)
     best = np.argmax(_on_circle(outline, fitted, radius).sum(axis=-1), axis=1)
     centre = fitted[np.arange(len(start)), best][:, None]
-    return centre[:, 0], _arc(outline, centre, radius)[:, 0] >= _MIN_ARC
+    return centre[:, 0], _arc_fraction(outline, centre, radius)[:, 0] >= _MIN_ARC
 
 
 def _outline(
@@ -56,7 +66,11 @@ def _outline(
     level: NDArray[np.float64],
     diameter_px: NDArray[np.float64],
 ) -> _Outline:
-    """First crossing of the level along each ray from the start."""
+    """Returns the first crossing of the darkness level along each ray from the start positions.
+
+    The crossing is interpolated linearly between the two samples around it. Rays that start
+    outside the blob, do not cross the level or leave the frame are marked as not visible.
+    """
     angle = np.arange(_RAYS) * (2.0 * np.pi / _RAYS)
     ray = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     step_px = 1.1 * diameter_px[:, None] / (_STEPS - 1)
@@ -70,25 +84,25 @@ def _outline(
     crossing = np.argmax(profile < level[:, None, None], axis=-1)[..., None]
     outer = np.take_along_axis(profile, crossing, -1)[..., 0]
     inner = np.take_along_axis(profile, np.maximum(crossing - 1, 0), -1)[..., 0]
-    part = (inner - level[:, None]) / np.maximum(inner - outer, 1e-6)
-    point = start[:, None] + ((crossing[..., 0] - 1 + part) * step_px)[..., None] * ray
+    fraction = (inner - level[:, None]) / np.maximum(inner - outer, 1e-6)
+    point = start[:, None] + ((crossing[..., 0] - 1 + fraction) * step_px)[..., None] * ray
     limit = np.array([darkness.shape[1] - 1.0, darkness.shape[0] - 1.0])
-    seen = (crossing[..., 0] > 0) & np.all((point > 0.0) & (point < limit), axis=-1)
-    return _Outline(point[:, None], seen[:, None])
+    visible = (crossing[..., 0] > 0) & np.all((point > 0.0) & (point < limit), axis=-1)
+    return _Outline(point[:, None], visible[:, None])
 
 
 def _refine(
     outline: _Outline, centre: NDArray[np.float64], radius: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Gauss-Newton on the distances to circles at (D, S, 2), with Cauchy weights."""
+    """Fits the centres (D, S, 2) of circles to outline points by Gauss-Newton, Cauchy weights."""
     for _ in range(_PASSES):
-        away = outline.point - centre[:, :, None]
-        distance = np.maximum(np.hypot(away[..., 0], away[..., 1]), 1e-6)
-        off = distance - radius
-        weight = outline.seen / (1.0 + (off / (_TOLERANCE * radius)) ** 2)
-        nx, ny = away[..., 0] / distance, away[..., 1] / distance
+        offset = outline.point - centre[:, :, None]
+        distance = np.maximum(np.hypot(offset[..., 0], offset[..., 1]), 1e-6)
+        residual = distance - radius
+        weight = outline.visible / (1.0 + (residual / (_TOLERANCE * radius)) ** 2)
+        nx, ny = offset[..., 0] / distance, offset[..., 1] / distance
         xx, xy, yy = ((weight * a * b).sum(-1) for a, b in ((nx, nx), (nx, ny), (ny, ny)))
-        x, y = (weight * nx * off).sum(-1), (weight * ny * off).sum(-1)
+        x, y = (weight * nx * residual).sum(-1), (weight * ny * residual).sum(-1)
         determinant = np.maximum(xx * yy - xy * xy, 1e-9)
         step = np.stack([yy * x - xy * y, xx * y - xy * x], axis=-1) / determinant[..., None]
         centre = centre + np.clip(step, -0.3 * radius, 0.3 * radius)
@@ -98,19 +112,19 @@ def _refine(
 def _on_circle(
     outline: _Outline, centre: NDArray[np.float64], radius: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """Which outline points lie on the circles at (D, S, 2): (D, S, K)."""
-    away = outline.point - centre[:, :, None]
-    off = np.hypot(away[..., 0], away[..., 1]) - radius
-    return np.asarray(outline.seen & (np.abs(off) < _TOLERANCE * radius))
+    """Returns whether outline points lie on the circles with centres (D, S, 2), as (D, S, K)."""
+    offset = outline.point - centre[:, :, None]
+    residual = np.hypot(offset[..., 0], offset[..., 1]) - radius
+    return np.asarray(outline.visible & (np.abs(residual) < _TOLERANCE * radius))
 
 
-def _arc(
+def _arc_fraction(
     outline: _Outline, centre: NDArray[np.float64], radius: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Fraction of the sectors of the circles at (D, S, 2) that have an outline point: (D, S)."""
-    away = outline.point - centre[:, :, None]
-    turn = np.arctan2(away[..., 1], away[..., 0]) / (2.0 * np.pi) + 0.5
-    sector = np.minimum(np.floor(turn * _SECTORS), _SECTORS - 1)
+    """Returns the fraction (D, S) of the sectors of each circle that have an outline point."""
+    offset = outline.point - centre[:, :, None]
+    revolution = np.arctan2(offset[..., 1], offset[..., 0]) / (2.0 * np.pi) + 0.5
+    sector = np.minimum(np.floor(revolution * _SECTORS), _SECTORS - 1)
     on_circle = _on_circle(outline, centre, radius)
-    hit = (sector[..., None] == np.arange(_SECTORS)) & on_circle[..., None]
-    return np.asarray(hit.any(axis=-2).mean(axis=-1))
+    is_hit = (sector[..., None] == np.arange(_SECTORS)) & on_circle[..., None]
+    return np.asarray(is_hit.any(axis=-2).mean(axis=-1))

@@ -1,4 +1,4 @@
-"""What holds memory that Python does not see, and lets go of it at the end of a `with`."""
+"""Base class of objects that own native memory, which the garbage collector does not track."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import TypeVar
 
-Self = TypeVar("Self", bound="Closing")  # typing.Self comes with Python 3.11
+Self = TypeVar("Self", bound="Closing")  # typing.Self is available from Python 3.11 on
 
 
 class Closing(ABC):
-    """A context manager that closes itself."""
+    """Context manager whose `close` is called at the end of the `with` block."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go; may be called again."""
+        """Release the resources; further calls have no effect."""
 
     def __enter__(self: Self) -> Self:
         return self

@@ -1,13 +1,19 @@
-"""The contact problem on the surface alone, with the gel behind it condensed to a dense matrix.
+"""Contact problem on the surface alone, with the gel behind it condensed to a dense matrix.
 
-Unknown are the move v of the vertices that may touch and the forces l at the contact points on
-their faces, with  r + S v = N^T l  and  l = P(l, x + N v + e l):  r and S are residual and
-stiffness of the linearised gel, N interpolates from vertices to points, P is the projection of
-`contact_law`, and e is the softness of the points, which makes the forces of many points on one
-face determinate. Solved by a semismooth Newton method in (v, l) in which the points are eliminated
-one by one, so that systems are as large as the set of touching vertices (after Hueber & Wohlmuth,
-Comput. Methods Appl. Mech. Eng. 194, 2005). It need
-not converge where the gel snaps over an edge: see `energy_descent`.
+The unknowns are the displacement increment v of the candidate vertices (those that may come into
+contact) and the forces l at the contact points on their faces:
+
+    r + S v = N^T l,    l = P(l, x + N v + e l).
+
+r and S are the residual and the stiffness of the linearised gel, N interpolates from vertices to
+contact points, P is the projection of `contact_law`, and e is the compliance ("softness") of a
+contact point, without which the forces of the many points on one face would be indeterminate.
+
+The solver is a semismooth Newton method in (v, l). The point forces are eliminated point by point,
+so that the linear systems are only as large as the set of vertices in contact (after Hueber &
+Wohlmuth, Comput. Methods Appl. Mech. Eng. 194, 2005).
+
+Limits: the iteration may fail to converge where the gel snaps over an edge; see `energy_descent`.
 """
 
 from __future__ import annotations
@@ -23,17 +29,17 @@ from tacdiff_ros.mechanics.contact_law import ContactLaw, Projection
 from tacdiff_ros.mechanics.contact_points import ContactPoints
 
 MAX_NEWTON_STEPS = 30
-WATCHED_STEPS = 6
-MAX_MOVE_MM = 0.5
+STAGNATION_STEPS = 6  # steps without improvement before the steps are halved
+MAX_INCREMENT_MM = 0.5  # of any vertex in one Newton step
 
 
 @dataclass(frozen=True)
 class CondensedGel:
-    """The linearised gel as the candidates for contact feel it.
+    """Linearised gel, condensed to n candidate vertices.
 
     Attributes:
-        stiffness: (3 n, 3 n) N/mm, Schur complement S.
-        compliance: (3 n, 3 n) mm/N, its inverse.
+        stiffness: (3 n, 3 n) Schur complement S, N/mm.
+        compliance: (3 n, 3 n) inverse of S, mm/N.
     """
 
     stiffness: NDArray[np.float64]
@@ -41,24 +47,28 @@ class CondensedGel:
 
     @classmethod
     def from_stiffness(cls, stiffness: NDArray[np.float64]) -> CondensedGel:
-        """Invert once; all contact systems are made from the inverse."""
+        """Return the condensed gel for a Schur complement, which is inverted once, here.
+
+        Args:
+            stiffness: (3 n, 3 n) Schur complement S, N/mm.
+        """
         return cls(stiffness, np.asarray(linalg.inv(stiffness, check_finite=False)))
 
 
 @dataclass(frozen=True)
 class CondensedSolution:
-    """End of the iteration.
+    """Result of the Newton iteration.
 
     Attributes:
-        move: (n, 3) mm of the vertices.
-        force: (points, 3) N, l.
-        contact: the law at the end.
-        iterations: linear systems solved.
-        violation_n: largest component of l - P and of the imbalance of vertices.
-        converged: it is below the tolerance.
+        increment: (n, 3) displacement increment v of the vertices, mm.
+        force: (points, 3) contact forces l on the gel, N.
+        contact: contact law, evaluated at the solution.
+        iterations: number of linear systems solved.
+        violation_n: largest component of l - P and of the imbalance of the vertices, N.
+        converged: True if `violation_n` is at most the tolerance.
     """
 
-    move: NDArray[np.float64]
+    increment: NDArray[np.float64]
     force: NDArray[np.float64]
     contact: Projection
     iterations: int
@@ -68,16 +78,24 @@ class CondensedSolution:
 
 @dataclass(frozen=True)
 class _Iterate:
-    """On the way: (v, l), the law there, l - P and the imbalance r + S v - N^T l."""
+    """One Newton iterate.
 
-    move: NDArray[np.float64]
+    Attributes:
+        increment: (n, 3) displacement increment v, mm.
+        force: (points, 3) contact forces l, N.
+        contact: contact law, evaluated at this iterate.
+        violation: (points, 3) violation l - P of the contact law, N.
+        imbalance: (3 n,) imbalance r + S v - N^T l of the vertices, N.
+    """
+
+    increment: NDArray[np.float64]
     force: NDArray[np.float64]
     contact: Projection
     violation: NDArray[np.float64]
     imbalance: NDArray[np.float64]
 
     @property
-    def size(self) -> float:
+    def max_residual_n(self) -> float:
         return max(
             float(np.abs(self.violation).max(initial=0.0)),
             float(np.abs(self.imbalance).max(initial=0.0)),
@@ -86,16 +104,16 @@ class _Iterate:
 
 @dataclass(frozen=True)
 class CondensedProblem:
-    """One step's contact problem for n vertices.
+    """Contact problem of one step for n candidate vertices.
 
     Attributes:
-        gel: condensed.
-        residual: (3 n,) N, r.
-        law: of contact and friction.
-        points: where it holds.
-        position: (n, 3) mm at move 0.
-        softness: mm/N, e.
-        tolerance_n: largest violation of a converged solution.
+        gel: condensed gel.
+        residual: (3 n,) residual r at zero increment, N.
+        law: contact and friction law.
+        points: contact points on the candidate faces.
+        position: (n, 3) vertex positions at zero increment, mm.
+        softness: compliance e of a contact point, mm/N.
+        tolerance_n: largest violation of a converged solution, N.
     """
 
     gel: CondensedGel
@@ -107,79 +125,106 @@ class CondensedProblem:
     tolerance_n: float
 
     @functools.cached_property
-    def _scale(self) -> NDArray[np.float64]:
-        """(points,) N/mm: the number c of the law, the stiffness that a point feels."""
+    def _augmentation(self) -> NDArray[np.float64]:
+        """(points,) augmentation parameter c of the law, N/mm: the local stiffness of a point."""
         vertices, weights = self.points.vertices, self.points.weights
         blocks = self.gel.compliance.reshape(len(self.position), 3, len(self.position), 3)
         mean = np.einsum("aibi->ab", blocks) / 3.0
         of_face = mean[vertices[:, :, None], vertices[:, None, :]]
-        yielding = np.einsum("pa,fab,pb->fp", weights, of_face, weights, optimize=True)
-        return np.asarray(1.0 / (self.softness + np.abs(yielding).ravel()))
+        compliance = np.einsum("pa,fab,pb->fp", weights, of_face, weights, optimize=True)
+        return np.asarray(1.0 / (self.softness + np.abs(compliance).ravel()))
 
-    def _at(self, move: NDArray[np.float64], force: NDArray[np.float64]) -> _Iterate:
-        place = self.points.places(self.position + move) + self.softness * force
-        contact = self.law.project(force, place, self._scale)
-        held = self.points.gather(force)
-        imbalance = self.residual + self.gel.stiffness @ move.ravel() - held.ravel()
-        return _Iterate(move, force, contact, force - contact.force, imbalance)
+    def _evaluate(self, increment: NDArray[np.float64], force: NDArray[np.float64]) -> _Iterate:
+        position = self.points.interpolate(self.position + increment) + self.softness * force
+        contact = self.law.project(force, position, self._augmentation)
+        vertex_force = self.points.gather(force)
+        imbalance = self.residual + self.gel.stiffness @ increment.ravel() - vertex_force.ravel()
+        return _Iterate(
+            increment=increment,
+            force=force,
+            contact=contact,
+            violation=force - contact.force,
+            imbalance=imbalance,
+        )
 
-    def solve(self, move: NDArray[np.float64], force: NDArray[np.float64]) -> CondensedSolution:
-        """Solve from a first guess of the move (n, 3) and the forces (points, 3).
+    def solve(
+        self, increment: NDArray[np.float64], force: NDArray[np.float64]
+    ) -> CondensedSolution:
+        """Solve the contact problem from an initial guess.
 
-        Full steps while the violation falls at least every few of them, else shorter ones.
+        Full Newton steps are taken as long as the residual improves at least once in
+        `STAGNATION_STEPS` steps; after that the steps are halved.
+
+        Args:
+            increment: (n, 3) initial displacement increment, mm.
+            force: (points, 3) initial contact forces, N.
+
+        Returns:
+            The solution, or the best iterate with `converged` False.
         """
-        current = best = self._at(move, force)
-        since_best = 0
+        current = best = self._evaluate(increment, force)
+        steps_since_best = 0
         for iteration in range(MAX_NEWTON_STEPS):
-            if current.size <= self.tolerance_n:
-                return _ended(current, iteration, True)
+            if current.max_residual_n <= self.tolerance_n:
+                return _solution(current, iteration, True)
             try:
-                step, push = self._newton_step(current)
+                increment_step, force_step = self._newton_step(current)
             except linalg.LinAlgError:
                 break
-            if not (np.isfinite(step).all() and np.isfinite(push).all()):
+            if not (np.isfinite(increment_step).all() and np.isfinite(force_step).all()):
                 break
-            share = min(1.0, MAX_MOVE_MM / max(float(np.abs(step).max()), 1e-12))
-            if since_best >= WATCHED_STEPS:
-                share /= 2.0
-            current = self._at(current.move + share * step, current.force + share * push)
-            since_best += 1
-            if current.size < best.size:
-                best, since_best = current, 0
-            if since_best > 2 * WATCHED_STEPS:
+            length = min(1.0, MAX_INCREMENT_MM / max(float(np.abs(increment_step).max()), 1e-12))
+            if steps_since_best >= STAGNATION_STEPS:
+                length /= 2.0
+            current = self._evaluate(
+                current.increment + length * increment_step, current.force + length * force_step
+            )
+            steps_since_best += 1
+            if current.max_residual_n < best.max_residual_n:
+                best, steps_since_best = current, 0
+            if steps_since_best > 2 * STAGNATION_STEPS:
                 break
-        return _ended(best, MAX_NEWTON_STEPS, best.size <= self.tolerance_n)
+        return _solution(best, MAX_NEWTON_STEPS, best.max_residual_n <= self.tolerance_n)
 
     def _newton_step(self, at: _Iterate) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Steps of the move (n, 3) and of the forces (points, 3).
+        """Return the Newton steps of the increment (n, 3) in mm and of the forces (points, 3) in N.
 
         Each point gives dl = -T (l - P) + K N dv with T = (I - dP/dl - e dP/dx)^-1 and
         K = T dP/dx; a point out of contact loses its force. The vertices then solve
         (S - N^T K N) dv = -(imbalance) - N^T T (l - P).
         """
         compliance = self.gel.compliance
-        push = -at.violation
+        force_step = -at.violation
         touching = np.flatnonzero(at.contact.touches)
         if not len(touching):
-            right = -at.imbalance + self.points.gather(push).ravel()
-            return np.asarray(compliance @ right).reshape(-1, 3), push
-        by_place = at.contact.by_place[touching]
-        local = np.linalg.inv(np.eye(3) - at.contact.by_force[touching] - self.softness * by_place)
-        push[touching] = np.einsum("nij,nj->ni", local, push[touching])
-        slope = np.zeros((self.points.count, 3, 3))
-        slope[touching] = local @ by_place
+            right = -at.imbalance + self.points.gather(force_step).ravel()
+            return np.asarray(compliance @ right).reshape(-1, 3), force_step
+        by_position = at.contact.by_position[touching]
+        local = np.linalg.inv(
+            np.eye(3) - at.contact.by_force[touching] - self.softness * by_position
+        )
+        force_step[touching] = np.einsum("nij,nj->ni", local, force_step[touching])
+        stiffness = np.zeros((self.points.count, 3, 3))
+        stiffness[touching] = local @ by_position
         faces = np.unique(touching // len(self.points.weights))
-        used, coupling = self.points.gather_slopes(slope, faces)
+        used, coupling = self.points.assemble_jacobian(stiffness, faces)
         index = (3 * used[:, None] + np.arange(3)).ravel()
-        right = -at.imbalance + self.points.gather(push).ravel()
-        free = compliance @ right
+        right = -at.imbalance + self.points.gather(force_step).ravel()
+        contact_free = compliance @ right
         system = np.eye(len(index)) - compliance[np.ix_(index, index)] @ coupling
-        touched = np.asarray(linalg.solve(system, free[index], check_finite=False))
-        step = (free + compliance[:, index] @ (coupling @ touched)).reshape(-1, 3)
-        moved = self.points.places(step)
-        push[touching] += np.einsum("nij,nj->ni", slope[touching], moved[touching])
-        return step, push
+        solved = np.asarray(linalg.solve(system, contact_free[index], check_finite=False))
+        step = (contact_free + compliance[:, index] @ (coupling @ solved)).reshape(-1, 3)
+        point_step = self.points.interpolate(step)
+        force_step[touching] += np.einsum("nij,nj->ni", stiffness[touching], point_step[touching])
+        return step, force_step
 
 
-def _ended(at: _Iterate, iterations: int, converged: bool) -> CondensedSolution:
-    return CondensedSolution(at.move, at.force, at.contact, iterations, at.size, converged)
+def _solution(at: _Iterate, iterations: int, converged: bool) -> CondensedSolution:
+    return CondensedSolution(
+        increment=at.increment,
+        force=at.force,
+        contact=at.contact,
+        iterations=iterations,
+        violation_n=at.max_residual_n,
+        converged=converged,
+    )

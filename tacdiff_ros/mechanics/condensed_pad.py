@@ -1,4 +1,4 @@
-"""The pad's stiffness with all but the vertices that may touch eliminated."""
+"""Stiffness of the pad, condensed to the surface vertices that may come into contact."""
 
 from __future__ import annotations
 
@@ -13,19 +13,27 @@ from tacdiff_ros.mechanics.pardiso import CondensedFactor, FactorisationError
 
 
 class CondensedPad:
-    """A factor of the pad's stiffness that is kept until it is told to be stale.
+    """Factorised stiffness of the pad, reused until the caller marks it as stale.
 
-    The pattern is analysed once for the chosen faces; factors of it follow as the pad deforms.
-    Whoever makes one closes it.
+    The sparsity pattern is analysed once for the candidate faces; as the pad deforms, only the
+    numerical factorisation is repeated. The creator has to call `close`.
+
+    Attributes:
+        points: contact points on the candidate faces.
+        nodes: (n,) node numbers of the candidate vertices.
+        rest: (n, 3) rest positions of the candidate vertices, mm.
+        stale: True if the stiffness has to be factorised again before the next solution.
+        is_closed: True after `close`.
     """
 
     def __init__(self, pad: ElasticPad, points: ContactPoints, precise: bool = False) -> None:
-        """Analyse; no factor yet.
+        """Analyse the sparsity pattern; nothing is factorised yet.
 
         Args:
-            pad: elastic.
-            points: whose vertices are kept.
-            precise: in double precision; Newton's method needs no more than single.
+            pad: elastic pad.
+            points: contact points whose vertices remain as unknowns.
+            precise: True for a factor in double precision; single precision is enough for
+                Newton's method.
         """
         self.points = points
         self.nodes = pad.mesh.surface_nodes[points.chosen]
@@ -39,16 +47,24 @@ class CondensedPad:
 
     @property
     def gel(self) -> CondensedGel:
-        """The gel as the chosen vertices feel it, of the last factor."""
+        """Condensed stiffness and compliance of the candidate vertices, from the last factor.
+
+        Raises:
+            StepFailureError: nothing has been factorised yet.
+        """
         if self._gel is None:
             raise StepFailureError("the stiffness has not been factorised")
         return self._gel
 
     def factorise(self, displacement: NDArray[np.float64], damping: float = 0.0) -> None:
-        """Factorise the stiffness at a displacement, with springs (N/mm) added to all unknowns.
+        """Factorise the stiffness at a displacement.
+
+        Args:
+            displacement: (unknowns,) displacement of the pad, mm.
+            damping: stiffness of a spring added to every unknown, N/mm.
 
         Raises:
-            StepFailureError: it is singular or not finite.
+            StepFailureError: the stiffness is singular or not finite.
         """
         _, entries = self._pad.stiffness(displacement)
         if damping:
@@ -60,38 +76,63 @@ class CondensedPad:
         self.stale = damping > 0.0
 
     def close(self) -> None:
-        """Give the memory of the factor back; nothing can be solved afterwards."""
+        """Release the memory of the factor; nothing can be solved afterwards."""
         self._factor.close()
         self._gel = None
         self.stale = True
         self.is_closed = True
 
     def position(self, displacement: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(n, 3) mm of the chosen vertices."""
+        """Return the (n, 3) candidate vertex positions in mm for a (unknowns,) displacement."""
         return np.asarray(self.rest + displacement.reshape(-1, 3)[self.nodes])
 
     def condense(
         self, load: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Half of a solution for a load (unknowns,) N, and the load as the vertices feel it."""
+        """Condense a load to the candidate vertices (forward substitution).
+
+        Args:
+            load: (unknowns,) load on the pad, N.
+
+        Returns:
+            The (unknowns,) half solution, which `expand` completes, and the (3 n,) condensed load
+            on the candidate vertices, N.
+        """
         half = self._factor.forward(load)
         return half, half[self._factor.chosen]
 
-    def expand(self, half: NDArray[np.float64], move: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Move (unknowns,) mm of the whole pad for a half solution and the vertices' move.
+    def expand(
+        self, half: NDArray[np.float64], increment: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the displacement increment of the whole pad (back substitution).
+
+        Args:
+            half: (unknowns,) half solution from `condense`.
+            increment: (n, 3) displacement increment of the candidate vertices, mm.
+
+        Returns:
+            (unknowns,) displacement increment, mm.
 
         Raises:
-            StepFailureError: it is not finite.
+            StepFailureError: the increment is not finite.
         """
-        whole = self._factor.backward(half, move.ravel())
+        whole = self._factor.backward(half, increment.ravel())
         if not np.isfinite(whole).all():
-            raise StepFailureError("the move is not finite")
+            raise StepFailureError("the displacement increment is not finite")
         return whole
 
     def imbalance(
         self, force: NDArray[np.float64], point_force: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """(nodes, 3) N: internal force (unknowns,) that the points' forces do not balance."""
+        """Return the part of the internal force that the contact forces do not balance.
+
+        Args:
+            force: (unknowns,) internal force of the pad, N.
+            point_force: (points, 3) contact forces on the gel, N.
+
+        Returns:
+            (nodes, 3) imbalance, N.
+        """
         out = force.reshape(-1, 3).copy()
         out[self.nodes] -= self.points.gather(point_force)
         return out

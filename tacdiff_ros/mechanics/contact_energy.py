@@ -1,9 +1,11 @@
-"""Contact as an energy, for the way over an edge: friction bounds and directions are held fixed.
+"""Contact as a potential energy, for steps over an edge: friction bounds and directions are lagged.
 
-With the pressure that bounds friction taken from before, contact and friction have a potential, and
-an equilibrium is a minimum: it is reached by descent from any start, also where the gel snaps over
-an edge and no equilibrium is near (the lagged friction of Li et al., "Incremental Potential
-Contact", ACM Trans. Graph. 39, 2020, with springs in the place of barriers).
+If the normal pressure that bounds friction is taken from the previous iterate, contact and friction
+have a potential, and an equilibrium is a minimum of the total energy. A descent method reaches it
+from any start, also where the gel snaps over an edge and no equilibrium is near.
+
+Source: lagged friction of Li et al., "Incremental Potential Contact", ACM Trans. Graph. 39, 2020;
+here, linear springs replace the barrier functions.
 """
 
 from __future__ import annotations
@@ -23,30 +25,30 @@ MIN_STEP = 1.0 / 1024
 
 @dataclass(frozen=True)
 class PointEnergy:
-    """Energy of points with its derivatives.
+    """Contact energy of all points, and its derivatives.
 
     Attributes:
-        energy_mj: of all points, N mm.
-        force: (points, 3) N on the gel, minus the gradient.
-        slope: (points, 3, 3) N/mm, derivative of `force`.
-        gap_mm: (points,).
+        energy_mj: contact energy, summed over all points, N mm.
+        force: (points, 3) contact forces on the gel, N: the negative gradient of the energy.
+        jacobian: (points, 3, 3) derivative of `force` with respect to the position, N/mm.
+        gap_mm: (points,) distance from the indenter, allowance included, mm.
     """
 
     energy_mj: float
     force: NDArray[np.float64]
-    slope: NDArray[np.float64]
+    jacobian: NDArray[np.float64]
     gap_mm: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class ContactPotential:
-    """Springs of softness e against the indenter, and friction springs that yield at a bound.
+    """Potential of contact springs against the indenter, and of friction springs that yield.
 
     Attributes:
-        law: pose, indenter and anchors.
-        softness: mm/N, e.
-        bound_n: (points,) largest friction force.
-        normal: (points, 3), friction acts across it.
+        law: contact law, which holds the pose, the indenter and the anchors.
+        softness: compliance e of a contact point, mm/N.
+        bound_n: (points,) largest friction force, N.
+        normal: (points, 3) unit normals; friction acts in the plane across them.
     """
 
     law: ContactLaw
@@ -54,88 +56,117 @@ class ContactPotential:
     bound_n: NDArray[np.float64]
     normal: NDArray[np.float64]
 
-    def change_from(self, other: ContactPotential) -> float:
-        """Friction that sits elsewhere than in another potential, as a share of all friction."""
+    def friction_difference(self, other: ContactPotential) -> float:
+        """Return the difference of the friction bounds, as a fraction of all friction.
+
+        Args:
+            other: potential to compare with, at the same points.
+        """
         total = float(self.bound_n.sum())
         return float(np.abs(self.bound_n - other.bound_n).sum()) / max(total, 1e-12)
 
-    def toward(self, other: ContactPotential, share: float) -> ContactPotential:
-        """Friction a share of the way to another's."""
-        normal = (1.0 - share) * self.normal + share * other.normal
+    def toward(self, other: ContactPotential, fraction: float) -> ContactPotential:
+        """Return a potential with friction bounds and normals interpolated toward another one.
+
+        Args:
+            other: potential at fraction 1.
+            fraction: interpolation weight, 0 to 1.
+        """
+        normal = (1.0 - fraction) * self.normal + fraction * other.normal
         size = np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
-        bound = (1.0 - share) * self.bound_n + share * other.bound_n
+        bound = (1.0 - fraction) * self.bound_n + fraction * other.bound_n
         return replace(self, bound_n=bound, normal=normal / size)
 
-    def at(self, place: NDArray[np.float64], curved: bool = True) -> PointEnergy:
-        """Energy at places (points, 3); the slope without the indenter's curvature if asked."""
+    def at(self, position: NDArray[np.float64], curved: bool = True) -> PointEnergy:
+        """Return the contact energy and its derivatives.
+
+        Args:
+            position: (points, 3) positions of the contact points, mm.
+            curved: False to leave the curvature of the indenter out of the Jacobian, which makes
+                the contact part positive semi-definite.
+        """
         law = self.law
-        local = law.pose.to_indenter(place)
+        local = law.pose.to_indenter(position)
         gap = law.gap(local)
-        force, slope = np.zeros((len(place), 3)), np.zeros((len(place), 3, 3))
+        force, jacobian = np.zeros((len(position), 3)), np.zeros((len(position), 3, 3))
         energy = 0.0
         inside = np.flatnonzero(gap < 0.0)
         if len(inside):
             field = law.indenter.derivatives(local[inside])
             normal = field.gradient @ law.pose.matrix.T
-            pressing = -gap[inside] / self.softness
-            energy += 0.5 * self.softness * float(pressing @ pressing)
-            force[inside] = pressing[:, None] * normal
-            slope[inside] = -normal[:, :, None] * normal[:, None, :] / self.softness
+            normal_force = -gap[inside] / self.softness
+            energy += 0.5 * self.softness * float(normal_force @ normal_force)
+            force[inside] = normal_force[:, None] * normal
+            jacobian[inside] = -normal[:, :, None] * normal[:, None, :] / self.softness
             if curved:
-                bend = law.pose.matrix @ field.hessian @ law.pose.matrix.T
-                slope[inside] += pressing[:, None, None] * bend
-        return self._rub(place, energy, force, slope, gap)
+                hessian = law.pose.matrix @ field.hessian @ law.pose.matrix.T
+                jacobian[inside] += normal_force[:, None, None] * hessian
+        return self._add_friction(position, energy, force, jacobian, gap)
 
-    def _rub(
+    def _add_friction(
         self,
-        place: NDArray[np.float64],
+        position: NDArray[np.float64],
         energy: float,
         force: NDArray[np.float64],
-        slope: NDArray[np.float64],
+        jacobian: NDArray[np.float64],
         gap: NDArray[np.float64],
     ) -> PointEnergy:
-        rubs = np.flatnonzero((self.bound_n > 0.0) & self.law.anchors.valid)
-        if not len(rubs):
-            return PointEnergy(energy, force, slope, gap)
-        normal, bound = self.normal[rubs], self.bound_n[rubs]
-        slide = place[rubs] - self.law.pose.to_gel(self.law.anchors.place[rubs])
-        slide = slide - np.einsum("ni,ni->n", slide, normal)[:, None] * normal
-        length = np.maximum(np.linalg.norm(slide, axis=1), 1e-15)
-        across = np.eye(3) - normal[:, :, None] * normal[:, None, :]
+        """Add the friction springs to the energy, force and Jacobian (the arrays are modified).
+
+        A spring is linear up to the bound, and carries the constant bound beyond it (slip).
+        """
+        rubbing = np.flatnonzero((self.bound_n > 0.0) & self.law.anchors.valid)
+        if not len(rubbing):
+            return PointEnergy(energy, force, jacobian, gap)
+        normal, bound = self.normal[rubbing], self.bound_n[rubbing]
+        slip = position[rubbing] - self.law.pose.to_gel(self.law.anchors.position[rubbing])
+        slip = slip - np.einsum("ni,ni->n", slip, normal)[:, None] * normal
+        length = np.maximum(np.linalg.norm(slip, axis=1), 1e-15)
+        tangent_projection = np.eye(3) - normal[:, :, None] * normal[:, None, :]
         slips = length > bound * self.softness
         stiffness = np.where(slips, bound / length, 1.0 / self.softness)
-        way = slide / length[:, None]
+        direction = slip / length[:, None]
         energy += float(
             np.where(
                 slips, bound * length - 0.5 * self.softness * bound**2, 0.5 * stiffness * length**2
             ).sum()
         )
-        force[rubs] -= stiffness[:, None] * slide
+        force[rubbing] -= stiffness[:, None] * slip
         yielding = np.where(slips, stiffness, 0.0)[:, None, None] * (
-            way[:, :, None] * way[:, None, :]
+            direction[:, :, None] * direction[:, None, :]
         )
-        slope[rubs] -= stiffness[:, None, None] * across - yielding
-        return PointEnergy(energy, force, slope, gap)
+        jacobian[rubbing] -= stiffness[:, None, None] * tangent_projection - yielding
+        return PointEnergy(energy, force, jacobian, gap)
 
 
-def lagged(law: ContactLaw, softness: float, place: NDArray[np.float64]) -> ContactPotential:
-    """The potential whose friction bounds and directions belong to places (points, 3)."""
-    local = law.pose.to_indenter(place)
+def lagged_potential(
+    law: ContactLaw, softness: float, position: NDArray[np.float64]
+) -> ContactPotential:
+    """Return the potential whose friction bounds and normals belong to given positions.
+
+    Args:
+        law: contact law of the step.
+        softness: compliance e of a contact point, mm/N.
+        position: (points, 3) positions of the contact points, mm.
+    """
+    local = law.pose.to_indenter(position)
     field = law.indenter.derivatives(local)
     bound = law.friction * np.maximum(-law.gap(local), 0.0) / softness
-    return ContactPotential(law, softness, bound, field.gradient @ law.pose.matrix.T)
+    return ContactPotential(
+        law=law, softness=softness, bound_n=bound, normal=field.gradient @ law.pose.matrix.T
+    )
 
 
 @dataclass(frozen=True)
 class CondensedEnergy:
-    """Energy of the linearised gel and of its contact, as a function of the move of n vertices.
+    """Energy of the linearised gel and its contact, as a function of the increment of n vertices.
 
     Attributes:
-        gel: condensed, S.
-        residual: (3 n,) N, r.
-        potential: of the contact.
-        points: where it acts.
-        position: (n, 3) mm at move 0.
+        gel: condensed gel, which holds the stiffness S.
+        residual: (3 n,) residual r at zero increment, N.
+        potential: potential of contact and friction.
+        points: contact points on the candidate faces.
+        position: (n, 3) vertex positions at zero increment, mm.
     """
 
     gel: CondensedGel
@@ -144,68 +175,87 @@ class CondensedEnergy:
     points: ContactPoints
     position: NDArray[np.float64]
 
-    def at(self, move: NDArray[np.float64]) -> tuple[float, PointEnergy]:
-        """R v + v S v / 2 + contact in N mm, and the contact."""
-        contact = self.potential.at(self.points.places(self.position + move))
-        flat = move.ravel()
+    def at(self, increment: NDArray[np.float64]) -> tuple[float, PointEnergy]:
+        """Return the energy r v + v S v / 2 + contact.
+
+        Args:
+            increment: (n, 3) displacement increment v of the vertices, mm.
+
+        Returns:
+            The total energy in N mm, and the contact part with its derivatives.
+        """
+        contact = self.potential.at(self.points.interpolate(self.position + increment))
+        flat = increment.ravel()
         elastic = float(self.residual @ flat + 0.5 * flat @ (self.gel.stiffness @ flat))
         return elastic + contact.energy_mj, contact
 
     def minimise(
-        self, move: NDArray[np.float64], tolerance_n: float
+        self, increment: NDArray[np.float64], tolerance_n: float
     ) -> tuple[NDArray[np.float64], int] | None:
-        """The move (n, 3) of least energy and the linear systems it took.
+        """Minimise the energy by Newton's method with backtracking.
 
-        Newton steps with backtracking; None where a step leads uphill (S is not definite enough).
+        Args:
+            increment: (n, 3) initial displacement increment, mm.
+            tolerance_n: largest gradient component at the minimum, N.
+
+        Returns:
+            The (n, 3) increment of minimal energy in mm and the number of linear systems solved;
+            None if no descent direction exists (S is not positive definite enough).
         """
-        energy, contact = self.at(move)
+        energy, contact = self.at(increment)
         for iteration in range(MAX_STEPS):
-            pull = self.residual + self.gel.stiffness @ move.ravel()
-            gradient = pull - self.points.gather(contact.force).ravel()
+            elastic_gradient = self.residual + self.gel.stiffness @ increment.ravel()
+            gradient = elastic_gradient - self.points.gather(contact.force).ravel()
             if np.abs(gradient).max() <= tolerance_n:
-                return move, iteration
-            step = self._step_down(move, contact, gradient)
+                return increment, iteration
+            step = self._descent_step(increment, contact, gradient)
             if step is None:
                 return None
-            found = self._backtrack(move, energy, step, float(gradient @ step.ravel()))
-            if found is None:
-                return move, iteration + 1
-            move, energy, contact = found
-        return move, MAX_STEPS
+            accepted = self._backtrack(increment, energy, step, float(gradient @ step.ravel()))
+            if accepted is None:
+                return increment, iteration + 1
+            increment, energy, contact = accepted
+        return increment, MAX_STEPS
 
-    def _step_down(
-        self, move: NDArray[np.float64], contact: PointEnergy, gradient: NDArray[np.float64]
+    def _descent_step(
+        self, increment: NDArray[np.float64], contact: PointEnergy, gradient: NDArray[np.float64]
     ) -> NDArray[np.float64] | None:
-        """Newton step (n, 3), without the indenter's curvature where that leads uphill."""
-        step = self._newton_step(contact.slope, gradient)
+        """Newton step (n, 3), without the indenter's curvature if that makes it an ascent."""
+        step = self._newton_step(contact.jacobian, gradient)
         if gradient @ step >= 0.0:
-            places = self.points.places(self.position + move)
-            step = self._newton_step(self.potential.at(places, curved=False).slope, gradient)
+            position = self.points.interpolate(self.position + increment)
+            step = self._newton_step(self.potential.at(position, curved=False).jacobian, gradient)
         return step.reshape(-1, 3) if gradient @ step < 0.0 else None
 
     def _backtrack(
-        self, move: NDArray[np.float64], energy: float, step: NDArray[np.float64], fall: float
+        self,
+        increment: NDArray[np.float64],
+        energy: float,
+        step: NDArray[np.float64],
+        directional_derivative: float,
     ) -> tuple[NDArray[np.float64], float, PointEnergy] | None:
-        share = 1.0
-        while share >= MIN_STEP:
-            trial = move + share * step
-            there, contact = self.at(trial)
-            if there <= energy + 1e-4 * share * fall + 1e-14 * abs(energy):
-                return trial, there, contact
-            share /= 2.0
+        """Halve the step until the energy satisfies the Armijo condition; None if it never does."""
+        length = 1.0
+        while length >= MIN_STEP:
+            trial = increment + length * step
+            trial_energy, contact = self.at(trial)
+            bound = energy + 1e-4 * length * directional_derivative + 1e-14 * abs(energy)
+            if trial_energy <= bound:
+                return trial, trial_energy, contact
+            length /= 2.0
         return None
 
     def _newton_step(
-        self, slope: NDArray[np.float64], gradient: NDArray[np.float64]
+        self, jacobian: NDArray[np.float64], gradient: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """(3 n,) solution of (S - N^T slope N) d = -gradient."""
+        """(3 n,) solution d of (S - N^T J N) d = -gradient, with J the point Jacobians."""
         compliance = self.gel.compliance
-        free = -(compliance @ gradient)
-        faces = np.unique(np.flatnonzero(slope.any(axis=(1, 2))) // len(self.points.weights))
+        contact_free = -(compliance @ gradient)
+        faces = np.unique(np.flatnonzero(jacobian.any(axis=(1, 2))) // len(self.points.weights))
         if not len(faces):
-            return np.asarray(free)
-        used, coupling = self.points.gather_slopes(slope, faces)
+            return np.asarray(contact_free)
+        used, coupling = self.points.assemble_jacobian(jacobian, faces)
         index = (3 * used[:, None] + np.arange(3)).ravel()
         system = np.eye(len(index)) - compliance[np.ix_(index, index)] @ coupling
-        touched = np.linalg.solve(system, free[index])
-        return np.asarray(free + compliance[:, index] @ (coupling @ touched))
+        solved = np.linalg.solve(system, contact_free[index])
+        return np.asarray(contact_free + compliance[:, index] @ (coupling @ solved))

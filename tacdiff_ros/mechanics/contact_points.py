@@ -1,6 +1,7 @@
-"""Points on the pad's surface where contact is held: several on every face.
+"""Contact points on the pad's surface: several on every face.
 
-Vertices alone would let faces cut corners of sharp indenters, and fold the gel behind them.
+Contact at the vertices alone would let faces cut the corners of sharp indenters, and would fold the
+gel behind them.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ SPACING_MM = 0.16
 
 @dataclass(frozen=True)
 class ContactPoints:
-    """Evenly spread points of some faces, face by face.
+    """Evenly spaced contact points on f selected faces, face by face.
 
     Attributes:
-        faces: (f,) numbers of the faces, row-major.
-        vertices: (f, 4) vertices of each face, numbered within `chosen`.
-        chosen: (n,) sorted surface vertices of these faces.
-        weights: (p, 4) shape functions at the p points of every face.
+        faces: (f,) row-major face numbers.
+        vertices: (f, 4) vertices of each face, as indices into `chosen`.
+        chosen: (n,) sorted surface vertex numbers of these faces.
+        weights: (p, 4) bilinear shape functions at the p points of every face.
     """
 
     faces: NDArray[np.int64]
@@ -35,64 +36,91 @@ class ContactPoints:
 
     @property
     def count(self) -> int:
-        """Points in all, f p."""
+        """Total number of points, f p."""
         return len(self.faces) * len(self.weights)
 
     @property
     def numbers(self) -> NDArray[np.int64]:
-        """(f p,) numbers of the points among those of all faces."""
+        """(f p,) numbers of these points among the points of all faces of the pad."""
         per_face = len(self.weights)
         return np.asarray(self.faces[:, None] * per_face + np.arange(per_face)).ravel()
 
-    def places(self, position: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(f p, 3) places of the points for vertices (n, 3)."""
+    def interpolate(self, vertex_values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Interpolate a vector field bilinearly from the vertices to the points.
+
+        Args:
+            vertex_values: (n, 3) values at the vertices, such as positions in mm.
+
+        Returns:
+            (f p, 3) values at the points.
+        """
         return np.asarray(
-            np.einsum("pa,fai->fpi", self.weights, position[self.vertices], optimize=True)
+            np.einsum("pa,fai->fpi", self.weights, vertex_values[self.vertices], optimize=True)
         ).reshape(-1, 3)
 
     def sagitta(
-        self, position: NDArray[np.float64], bend: NDArray[np.float64]
+        self, position: NDArray[np.float64], hessian: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """(f p,) mm, how deep points of a face lie in a convex body that its vertices lie on.
+        """Return how deep the points of flat faces lie inside a convex body under the vertices.
 
-        A face is flat between its vertices, a smooth gel is not: to second order, an edge e at the
-        share t is t (1 - t) e H e / 2 deep, with H the Hessian of the body's distance.
+        A face is flat between its vertices, whereas a smooth gel would follow the body. To second
+        order, the point at fraction t of an edge e lies t (1 - t) e H e / 2 deep, with H the
+        Hessian of the body's distance.
 
         Args:
-            position: (n, 3) mm of the vertices.
-            bend: (f p, 3, 3) per mm, H at the points.
+            position: (n, 3) vertex positions, mm.
+            hessian: (f p, 3, 3) Hessian H at the points, 1/mm.
+
+        Returns:
+            (f p,) depth, mm.
         """
         corners = position[self.vertices]
-        bend = bend.reshape(len(self.faces), -1, 3, 3)
-        across = self.weights[:, 1] + self.weights[:, 3]
-        down = self.weights[:, 2] + self.weights[:, 3]
-        depth = np.zeros(bend.shape[:2])
-        for edge, share in (
-            (0.5 * (corners[:, 1] - corners[:, 0] + corners[:, 3] - corners[:, 2]), across),
-            (0.5 * (corners[:, 2] - corners[:, 0] + corners[:, 3] - corners[:, 1]), down),
+        hessian = hessian.reshape(len(self.faces), -1, 3, 3)
+        along_x = self.weights[:, 1] + self.weights[:, 3]
+        along_y = self.weights[:, 2] + self.weights[:, 3]
+        depth = np.zeros(hessian.shape[:2])
+        for edge, fraction in (
+            (0.5 * (corners[:, 1] - corners[:, 0] + corners[:, 3] - corners[:, 2]), along_x),
+            (0.5 * (corners[:, 2] - corners[:, 0] + corners[:, 3] - corners[:, 1]), along_y),
         ):
-            bow = np.einsum("fi,fpij,fj->fp", edge, bend, edge, optimize=True)
-            depth += 0.5 * share * (1.0 - share) * np.maximum(bow, 0.0)
+            curvature = np.einsum("fi,fpij,fj->fp", edge, hessian, edge, optimize=True)
+            depth += 0.5 * fraction * (1.0 - fraction) * np.maximum(curvature, 0.0)
         return np.asarray(depth.ravel())
 
     def gather(self, force: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(n, 3) forces of the vertices for forces (f p, 3) at the points."""
-        shares = np.einsum(
+        """Distribute point forces to the vertices (the transpose of `interpolate`).
+
+        Args:
+            force: (f p, 3) forces at the points, N.
+
+        Returns:
+            (n, 3) forces on the vertices, N.
+        """
+        corner_force = np.einsum(
             "pa,fpi->fai", self.weights, force.reshape(len(self.faces), -1, 3), optimize=True
         )
         total = np.zeros((len(self.chosen), 3))
         for corner in range(4):
-            np.add.at(total, self.vertices[:, corner], shares[:, corner])
+            np.add.at(total, self.vertices[:, corner], corner_force[:, corner])
         return total
 
-    def gather_slopes(
-        self, slope: NDArray[np.float64], faces: NDArray[np.integer]
+    def assemble_jacobian(
+        self, jacobian: NDArray[np.float64], faces: NDArray[np.integer]
     ) -> tuple[NDArray[Any], NDArray[np.float64]]:
-        """Vertices (m,) and dense matrix (3 m, 3 m) for slopes (f p, 3, 3) of some faces."""
+        """Assemble the derivative of the vertex forces, N^T J N, from the points of some faces.
+
+        Args:
+            jacobian: (f p, 3, 3) derivative of each point's force by its position, N/mm.
+            faces: (k,) indices into `faces` of the faces to assemble.
+
+        Returns:
+            The (m,) vertices of these faces, as indices into `chosen`, and the dense (3 m, 3 m)
+            matrix, N/mm.
+        """
         blocks = np.einsum(
             "pab,fpij->faibj",
             self.weights[:, :, None] * self.weights[:, None, :],
-            slope.reshape(len(self.faces), -1, 3, 3)[faces],
+            jacobian.reshape(len(self.faces), -1, 3, 3)[faces],
             optimize=True,
         ).reshape(len(faces), 12, 12)
         used, local = np.unique(self.vertices[faces], return_inverse=True)
@@ -104,10 +132,16 @@ class ContactPoints:
 
 
 class SurfaceFaces:
-    """All faces of the pad's surface and the points on them."""
+    """All faces of the pad's surface and the contact points on them.
+
+    Attributes:
+        vertices: (faces, 4) surface vertices of each face: (row, column) corners (0, 0), (0, 1),
+            (1, 0), (1, 1).
+        weights: (p, 4) bilinear shape functions at the p points of every face.
+    """
 
     def __init__(self, mesh: PadMesh) -> None:
-        """Number faces and vertices."""
+        """Number the faces of a mesh and place the points on them."""
         number = np.arange(mesh.rows * mesh.columns).reshape(mesh.rows, mesh.columns)
         corners = [number[:-1, :-1], number[:-1, 1:], number[1:, :-1], number[1:, 1:]]
         self.vertices = np.stack([corner.ravel() for corner in corners], axis=1)
@@ -116,19 +150,33 @@ class SurfaceFaces:
         y, x = (axis.ravel() for axis in np.meshgrid(along, along, indexing="ij"))
         self.weights = np.stack([(1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y], axis=1)
 
-    def some(self, faces: NDArray[np.integer]) -> ContactPoints:
-        """The points of chosen faces."""
+    def select(self, faces: NDArray[np.integer]) -> ContactPoints:
+        """Return the contact points of some faces.
+
+        Args:
+            faces: (f,) row-major face numbers.
+        """
         chosen, local = np.unique(self.vertices[faces], return_inverse=True)
         return ContactPoints(
-            np.asarray(faces, np.int64), local.reshape(-1, 4), chosen, self.weights
+            faces=np.asarray(faces, np.int64),
+            vertices=local.reshape(-1, 4),
+            chosen=chosen,
+            weights=self.weights,
         )
 
     def half_diagonals(self, position: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(faces,) mm, half of the longer diagonal of all faces for all surface vertices (n, 3)."""
+        """Return half of the longer diagonal of every face.
+
+        Args:
+            position: (n, 3) positions of all surface vertices, mm.
+
+        Returns:
+            (faces,) half diagonals, mm.
+        """
         corners = position[self.vertices]
         lengths = [np.linalg.norm(corners[:, 3 - i] - corners[:, i], axis=1) for i in (0, 1)]
         return np.asarray(0.5 * np.maximum(*lengths))
 
     def centres(self, position: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(faces, 3) middles of all faces for all surface vertices (n, 3)."""
+        """Return the (faces, 3) centres of all faces in mm for (n, 3) surface vertex positions."""
         return np.asarray(position[self.vertices].mean(axis=1))

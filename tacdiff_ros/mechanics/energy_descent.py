@@ -1,4 +1,4 @@
-"""Descent of the whole pad's energy: the way over an edge, where no equilibrium is near."""
+"""Descent of the energy of the whole pad, for steps over an edge with no equilibrium nearby."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.mechanics.condensed_pad import CondensedPad
-from tacdiff_ros.mechanics.contact_energy import CondensedEnergy, ContactPotential, lagged
+from tacdiff_ros.mechanics.contact_energy import (
+    CondensedEnergy,
+    ContactPotential,
+    lagged_potential,
+)
 from tacdiff_ros.mechanics.elasticity import ElasticForce, ElasticPad
 from tacdiff_ros.mechanics.gel_state import StepReport
 
@@ -22,12 +26,12 @@ RENEWAL_TOLERANCE_N = 1e-5
 
 @dataclass(frozen=True)
 class EnergyDescent:
-    """Newton's method with backtracking on the energy of pad and contact.
+    """Newton's method with backtracking on the energy of the pad and its contact.
 
     Attributes:
-        pad: elastic.
-        condensed: its condensation to the vertices that may touch.
-        potential: of the contact, with friction bounds held.
+        pad: elastic pad.
+        condensed: condensation of the pad to the candidate vertices.
+        potential: contact potential with fixed friction bounds.
     """
 
     pad: ElasticPad
@@ -40,90 +44,120 @@ class EnergyDescent:
         elastic: ElasticForce,
         guess: NDArray[np.float64],
         report: StepReport,
-        most: int = MAX_DESCENTS,
+        max_iterations: int = MAX_DESCENTS,
     ) -> tuple[NDArray[np.float64], ElasticForce, StepReport]:
-        """The displacement of least energy, from a displacement and a first move (n, 3).
+        """Minimise the energy of pad and contact.
 
-        Springs to where the pad is (damping, N/mm) are added while a step leads uphill.
+        While a Newton step is no descent direction, springs toward the current displacement
+        (damping, N/mm) are added.
+
+        Args:
+            displacement: (unknowns,) initial displacement, mm.
+            elastic: internal force of the pad at this displacement.
+            guess: (n, 3) initial increment of the candidate vertices, mm.
+            report: counters of the step so far.
+            max_iterations: largest number of Newton iterations.
+
+        Returns:
+            The (unknowns,) displacement of minimal energy in mm, the internal force there, and the
+            report with this descent added.
         """
         damping, imbalance = 0.0, np.inf
-        for _ in range(most):
+        for _ in range(max_iterations):
             if self.condensed.stale or damping:
                 self.condensed.factorise(displacement, damping)
                 report = replace(report, factorisations=report.factorisations + 1)
-            found = self._downhill(displacement, elastic, guess)
+            accepted = self._descent_step(displacement, elastic, guess)
             guess = np.zeros_like(guess)
             report = replace(report, iterations=report.iterations + 1)
             self.condensed.stale = True
-            if found is None:
+            if accepted is None:
                 damping = max(4.0 * damping, MIN_DAMPING)
                 continue
-            displacement, elastic, count = found
+            displacement, elastic, count = accepted
             report = replace(report, contact_iterations=report.contact_iterations + count)
-            held = self.potential.at(self._places(displacement)).force
+            contact_force = self.potential.at(self._point_positions(displacement)).force
             before = imbalance
-            imbalance = float(np.abs(self.condensed.imbalance(elastic.force, held)).max())
+            imbalance = float(np.abs(self.condensed.imbalance(elastic.force, contact_force)).max())
             self.condensed.stale = damping > 0.0 or imbalance > SLOW * before
             if imbalance <= DESCENT_TOLERANCE * np.abs(elastic.force).max():
                 break
             damping = damping / 4.0 if damping > MIN_DAMPING else 0.0
         return displacement, elastic, report
 
-    def settled(self, displacement: NDArray[np.float64], elastic: ElasticForce) -> ContactPotential:
-        """The potential with friction bounds renewed until they hold on the linearised gel.
+    def settle_friction(
+        self, displacement: NDArray[np.float64], elastic: ElasticForce
+    ) -> ContactPotential:
+        """Return the potential whose friction bounds are consistent with the linearised gel.
 
-        Bounds that swing between two values are averaged. What this leaves is for a descent of the
-        whole pad to tell; it costs a fraction of one.
+        The bounds are renewed until they change by less than `SETTLED_FRACTION` of all friction, or
+        `MAX_RENEWALS` times; bounds that oscillate are averaged. A descent of the whole pad has to
+        follow; this fixed-point iteration costs a fraction of one.
+
+        Args:
+            displacement: (unknowns,) displacement of the pad, mm.
+            elastic: internal force of the pad at this displacement.
         """
         condensed, potential = self.condensed, self.potential
         _, load = condensed.condense(-elastic.force)
         position = condensed.position(displacement)
-        move = np.zeros_like(position)
+        increment = np.zeros_like(position)
         for renewal in range(MAX_RENEWALS):
             energy = CondensedEnergy(condensed.gel, -load, potential, condensed.points, position)
-            found = energy.minimise(move, RENEWAL_TOLERANCE_N)
-            if found is None:
+            minimum = energy.minimise(increment, RENEWAL_TOLERANCE_N)
+            if minimum is None:
                 break
-            move = found[0]
-            places = condensed.points.places(position + move)
-            fresh = lagged(potential.law, potential.softness, places)
-            change = fresh.change_from(potential)
-            share = 1.0 if renewal < WHOLE_RENEWALS else 1.0 / (renewal - WHOLE_RENEWALS + 2)
-            potential = potential.toward(fresh, share)
+            increment = minimum[0]
+            point_position = condensed.points.interpolate(position + increment)
+            renewed = lagged_potential(potential.law, potential.softness, point_position)
+            change = renewed.friction_difference(potential)
+            weight = 1.0 if renewal < WHOLE_RENEWALS else 1.0 / (renewal - WHOLE_RENEWALS + 2)
+            potential = potential.toward(renewed, weight)
             if change <= SETTLED_FRACTION:
                 break
         return potential
 
-    def _downhill(
+    def _descent_step(
         self,
         displacement: NDArray[np.float64],
         elastic: ElasticForce,
         guess: NDArray[np.float64],
     ) -> tuple[NDArray[np.float64], ElasticForce, int] | None:
-        """One step of the descent and its contact iterations; None where it leads uphill."""
+        """Make one backtracking step of the whole pad.
+
+        Returns:
+            The new displacement, the internal force there and the number of contact iterations;
+            None if the step does not lower the energy.
+        """
         condensed = self.condensed
         half, load = condensed.condense(-elastic.force)
         energy = CondensedEnergy(
-            condensed.gel,
-            -load,
-            self.potential,
-            condensed.points,
-            condensed.position(displacement),
+            gel=condensed.gel,
+            residual=-load,
+            potential=self.potential,
+            points=condensed.points,
+            position=condensed.position(displacement),
         )
-        found = energy.minimise(guess, CONTACT_TOLERANCE_N)
-        if found is None:
+        minimum = energy.minimise(guess, CONTACT_TOLERANCE_N)
+        if minimum is None:
             return None
-        whole = condensed.expand(half, found[0])
-        before = elastic.energy_mj + self.potential.at(self._places(displacement)).energy_mj
-        share = 1.0
-        while share > MIN_LENGTH_FRACTION:
-            moved = displacement + share * whole
-            trial = self.pad.force(moved)
-            after = trial.energy_mj + self.potential.at(self._places(moved)).energy_mj
-            if trial.smallest_volume_ratio > MIN_VOLUME_RATIO and after < before:
-                return moved, trial, found[1]
-            share /= 2.0
+        increment, contact_iterations = minimum
+        step = condensed.expand(half, increment)
+        before = self._total_energy(displacement, elastic)
+        length = 1.0
+        while length > MIN_LENGTH_FRACTION:
+            trial = displacement + length * step
+            trial_elastic = self.pad.force(trial)
+            after = self._total_energy(trial, trial_elastic)
+            if trial_elastic.smallest_volume_ratio > MIN_VOLUME_RATIO and after < before:
+                return trial, trial_elastic, contact_iterations
+            length /= 2.0
         return None
 
-    def _places(self, displacement: NDArray[np.float64]) -> NDArray[np.float64]:
-        return self.condensed.points.places(self.condensed.position(displacement))
+    def _total_energy(self, displacement: NDArray[np.float64], elastic: ElasticForce) -> float:
+        """Energy of pad and contact at a displacement, N mm."""
+        return elastic.energy_mj + self.potential.at(self._point_positions(displacement)).energy_mj
+
+    def _point_positions(self, displacement: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(points, 3) positions of the contact points at a displacement of the pad, mm."""
+        return self.condensed.points.interpolate(self.condensed.position(displacement))

@@ -21,8 +21,8 @@ from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.closing import Closing
 from tacdiff_ros.mechanics.condensed_contact import CondensedProblem, CondensedSolution
 from tacdiff_ros.mechanics.condensed_pad import CondensedPad
-from tacdiff_ros.mechanics.contact_energy import ContactPotential, lagged
-from tacdiff_ros.mechanics.contact_law import Anchors, ContactLaw, Projection, begin_step
+from tacdiff_ros.mechanics.contact_energy import ContactPotential, lagged_potential
+from tacdiff_ros.mechanics.contact_law import Anchors, ContactLaw, Projection, step_anchors
 from tacdiff_ros.mechanics.contact_points import ContactPoints, SurfaceFaces
 from tacdiff_ros.mechanics.elasticity import ElasticForce, ElasticPad
 from tacdiff_ros.mechanics.energy_descent import (
@@ -140,13 +140,13 @@ class GelSolver(Closing):
         self._nodes = mesh.surface_nodes
         self._rest = mesh.nodes()[self._nodes]
         self._faces = SurfaceFaces(mesh)
-        self._everywhere = self._faces.some(np.arange(len(self._faces.vertices)))
+        self._everywhere = self._faces.select(np.arange(len(self._faces.vertices)))
         stiffness = material.young_modulus_mpa * math.sqrt(math.prod(mesh.spacing_mm))
         self._precise = precise
         self._softest = SOFTNESS / stiffness
         self._softness = self._softest
         self._scale = stiffness
-        self._condensed = self._condensed_to(self._faces.some(np.zeros(0, np.int64)))
+        self._condensed = self._condensed_to(self._faces.select(np.zeros(0, np.int64)))
 
     def close(self) -> None:
         """Release the factor; states stay valid, and a further step would make a new factor."""
@@ -210,9 +210,9 @@ class GelSolver(Closing):
             StepFailureError: its stiffness cannot be factorised.
         """
         touched = np.flatnonzero(state.point_force.any(axis=(1, 2)))
-        points = self._faces.some(touched)
+        points = self._faces.select(touched)
         index = points.numbers
-        anchors = Anchors(state.anchors.place[index], state.anchors.valid[index])
+        anchors = Anchors(state.anchors.position[index], state.anchors.valid[index])
         law = ContactLaw(
             self.indenter,
             state.pose,
@@ -221,7 +221,7 @@ class GelSolver(Closing):
             state.allowance_mm[touched].ravel(),
         )
         force = state.point_force[touched].reshape(-1, 3)
-        places = points.places(self.position(state)[points.chosen]) + state.softness * force
+        places = points.interpolate(self.position(state)[points.chosen]) + state.softness * force
         contact = law.project(force, places, np.full(len(places), self._scale))
         condensed = CondensedPad(self.pad, points, precise=True)
         try:
@@ -273,7 +273,7 @@ class GelSolver(Closing):
         points = self._condensed.points
         before = self.position(state)[points.chosen]
         force = state.point_force[points.faces].reshape(-1, 3)
-        anchors = begin_step(self.indenter, state.pose, goal, points.places(before), _loaded(force))
+        anchors = step_anchors(self.indenter, state.pose, goal, points.interpolate(before), _loaded(force))
         law = ContactLaw(
             self.indenter, goal, anchors, self.material.friction, self._allowance(goal, before)
         )
@@ -303,9 +303,9 @@ class GelSolver(Closing):
         kept = self._condensed
         if len(needed) and not kept.is_closed and np.isin(needed, kept.points.faces).all():
             return
-        points = self._faces.some(np.flatnonzero((gap < REACH_MM) | touches))
+        points = self._faces.select(np.flatnonzero((gap < REACH_MM) | touches))
         if len(points.chosen) > MAX_VERTICES:
-            points = self._faces.some(needed)
+            points = self._faces.select(needed)
         if len(points.chosen) > MAX_VERTICES:
             raise InputError(
                 f"the contact covers {len(points.chosen)} surface vertices, at most "
@@ -324,7 +324,7 @@ class GelSolver(Closing):
         off the sphere everywhere stand for a larger one.
         """
         points = self._condensed.points
-        local = goal.to_indenter(points.places(position))
+        local = goal.to_indenter(points.interpolate(position))
         bend = goal.matrix @ self.indenter.derivatives(local).hessian @ goal.matrix.T
         smooth = np.linalg.norm(bend, axis=(1, 2)) < SHARPEST_PER_MM
         depth = np.minimum(points.sagitta(position, bend), MAX_ALLOWANCE_MM) * smooth
@@ -380,7 +380,7 @@ class GelSolver(Closing):
         solution = problem.solve(guess, trial.point_force)
         if not solution.converged:
             raise StepFailureError("the contact of the linearised gel did not converge")
-        move = condensed.expand(half, solution.move)
+        move = condensed.expand(half, solution.increment)
         return solution, self._moved(trial.displacement, move, solution.force)
 
     def _moved(
@@ -417,25 +417,25 @@ class GelSolver(Closing):
         condensed = self._condensed
         report = replace(report, descents=report.descents + 1)
         displacement, elastic = start.displacement, start.elastic
-        places = condensed.points.places(condensed.position(displacement))
+        places = condensed.points.interpolate(condensed.position(displacement))
         bound = law.friction * np.linalg.norm(start.point_force, axis=1)
         first = 0.0 if attempt.ramps else 1.0
-        potential = replace(lagged(law, self._softness, places), bound_n=first * bound)
+        potential = replace(lagged_potential(law, self._softness, places), bound_n=first * bound)
         best: tuple[_Trial, StepReport] | None = None
         share, last = CAUTIOUS, math.inf
         for lag in range(attempt.lags):
             descent = EnergyDescent(self.pad, condensed, potential)
             if 0 < lag < WHOLE_LAGS and not attempt.ramps:
-                potential = descent.settled(displacement, elastic)
+                potential = descent.settle_friction(displacement, elastic)
                 descent = EnergyDescent(self.pad, condensed, potential)
             passing = attempt.ramps and lag < RAMP_LAGS
             most = PASSING_DESCENTS if passing else MAX_DESCENTS
             displacement, elastic, report = descent.run(displacement, elastic, guess, report, most)
             guess = np.zeros_like(guess)
-            places = condensed.points.places(condensed.position(displacement))
+            places = condensed.points.interpolate(condensed.position(displacement))
             trial = _Trial(displacement, potential.at(places).force, elastic)
-            fresh = lagged(law, self._softness, places)
-            unsettled = fresh.change_from(potential)
+            fresh = lagged_potential(law, self._softness, places)
+            unsettled = fresh.friction_difference(potential)
             early = lag < WHOLE_LAGS and not attempt.ramps
             if early or unsettled <= NEARLY_SETTLED:
                 try:
@@ -460,7 +460,7 @@ class GelSolver(Closing):
     def _imbalance(self, trial: _Trial, law: ContactLaw) -> tuple[Projection, float]:
         """The law at the points, and the largest violation of it and of equilibrium in N."""
         condensed, force = self._condensed, trial.point_force
-        places = condensed.points.places(condensed.position(trial.displacement))
+        places = condensed.points.interpolate(condensed.position(trial.displacement))
         places = places + self._softness * force
         contact = law.project(force, places, np.full(len(places), self._scale))
         violation = float(np.abs(force - contact.force).max(initial=0.0))
@@ -473,14 +473,14 @@ class GelSolver(Closing):
         points = self._condensed.points
         shape = (len(self._faces.vertices), len(self._faces.weights))
         position = self._rest + trial.displacement.reshape(-1, 3)[self._nodes]
-        gap = self.indenter.distance(law.pose.to_indenter(self._everywhere.places(position)))
+        gap = self.indenter.distance(law.pose.to_indenter(self._everywhere.interpolate(position)))
         point_force = np.zeros((math.prod(shape), 3))
         kept = np.where(contact.touches[:, None], trial.point_force, 0.0)
         point_force[points.numbers] = kept
         force = np.zeros((len(position), 3))
         force[points.chosen] = points.gather(kept)
         anchors = Anchors(np.zeros_like(point_force), np.zeros(len(point_force), bool))
-        anchors.place[points.numbers] = law.anchors.place
+        anchors.position[points.numbers] = law.anchors.position
         anchors.valid[points.numbers] = law.anchors.valid
         allowance = np.zeros(len(point_force))
         allowance[points.numbers] = law.allowance_mm

@@ -1,4 +1,4 @@
-"""The gel in equilibrium, and what it cost to get there."""
+"""Equilibrium state of the gel, and the computational cost of the step that led to it."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from tacdiff_ros.mechanics.elasticity import ElasticForce
 
 
 class StepFailureError(RuntimeError):
-    """A step did not converge; the message says how."""
+    """A step did not converge; the message gives the reason."""
 
 
 @dataclass(frozen=True)
 class StepReport:
-    """What a step cost.
+    """Computational cost and residual of one step.
 
     Attributes:
-        substeps: converged parts of it.
-        cuts: attempts that were given up and repeated in halves.
-        descents: parts that were solved as a descent of the energy.
-        iterations: residual evaluations of the whole pad.
-        contact_iterations: linear systems of the condensed contact problem.
-        factorisations: of the stiffness.
-        residual_n: largest imbalance of a force at the end.
-        friction_unsettled: share of all friction that sat at other points than the law puts it;
-            0 where the law itself was solved.
+        substeps: number of converged substeps.
+        cuts: number of failed attempts that were repeated with half the step.
+        descents: number of substeps that were solved by energy descent.
+        iterations: number of residual evaluations of the whole pad.
+        contact_iterations: number of linear systems of the condensed contact problem.
+        factorisations: number of factorisations of the stiffness.
+        residual_n: largest force imbalance at the end, N.
+        friction_unsettled: fraction of all friction that acts at other points than the friction
+            law requires; 0 if the law itself was solved.
     """
 
     substeps: int = 0
@@ -42,34 +42,34 @@ class StepReport:
     friction_unsettled: float = 0.0
 
     def plus(self, part: StepReport) -> StepReport:
-        """Of this and a part that followed."""
+        """Return the report of this part of a step and the part that followed it."""
         return StepReport(
-            self.substeps + part.substeps,
-            self.cuts + part.cuts,
-            self.descents + part.descents,
-            self.iterations + part.iterations,
-            self.contact_iterations + part.contact_iterations,
-            self.factorisations + part.factorisations,
-            part.residual_n,
-            max(self.friction_unsettled, part.friction_unsettled),
+            substeps=self.substeps + part.substeps,
+            cuts=self.cuts + part.cuts,
+            descents=self.descents + part.descents,
+            iterations=self.iterations + part.iterations,
+            contact_iterations=self.contact_iterations + part.contact_iterations,
+            factorisations=self.factorisations + part.factorisations,
+            residual_n=part.residual_n,
+            friction_unsettled=max(self.friction_unsettled, part.friction_unsettled),
         )
 
 
 @dataclass(frozen=True)
 class GelState:
-    """The pad in equilibrium, F faces with p contact points each.
+    """Pad in equilibrium, with F surface faces and p contact points on each.
 
     Attributes:
-        displacement: (unknowns,) mm.
-        pose: of the indenter.
-        point_force: (F, p, 3) N on the gel.
-        anchors: of the last step, F p points.
-        allowance_mm: (F, p), of the last step, see `ContactLaw`.
-        softness: of the contact points in the last step, mm/N.
-        force: (vertices, 3) N on the gel.
-        penetration_mm: how deep the deepest contact point is inside the indenter, 0 or more.
-        elastic: internal forces.
-        report: what the step to here cost.
+        displacement: (unknowns,) displacement of the free nodes, mm.
+        pose: indenter pose in frame `gel`.
+        point_force: (F, p, 3) contact forces on the gel, N.
+        anchors: friction anchors of the last step, for the F p points.
+        allowance_mm: (F, p) penetration allowance of the last step, mm; see `ContactLaw`.
+        softness: compliance of a contact point in the last step, mm/N.
+        force: (vertices, 3) contact forces on the surface vertices, N.
+        penetration_mm: depth of the deepest contact point inside the indenter, mm, 0 or more.
+        elastic: internal force of the pad.
+        report: cost of the step that led to this state.
     """
 
     displacement: NDArray[np.float64]
@@ -85,5 +85,5 @@ class GelState:
 
     @property
     def touches(self) -> NDArray[np.bool_]:
-        """(vertices,) bool, with a loaded contact point on a face beside them."""
+        """(vertices,) bool, vertices of a face with a loaded contact point."""
         return np.asarray(self.force.any(axis=1))

@@ -1,4 +1,4 @@
-"""Indenters as text: `name:key=value,...` with lengths in mm and angles in degrees."""
+"""Text format of indenters: `name:key=value,...`, with lengths in mm and angles in degrees."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ TEXT_KEYS = ("word", "file")
 
 @dataclass(frozen=True)
 class IndenterSpec:
-    """An indenter's name and sizes, as given; what they mean is up to the shape.
+    """Parsed indenter text; the shape decides which sizes and texts are valid.
 
     Attributes:
-        name: of the shape, such as `sphere`.
-        sizes_mm: sizes in mm, angles in degrees.
-        texts: values of the keys that are no numbers, `word` and `file`.
+        name: name of the shape, such as `sphere`.
+        sizes_mm: numeric values by key: lengths in mm, angles in degrees.
+        texts: values of the text keys, `word` and `file`.
     """
 
     name: str
@@ -29,31 +29,49 @@ class IndenterSpec:
     texts: dict[str, str] = field(default_factory=dict)
 
     def sizes(self, **defaults: float) -> dict[str, float]:
-        """Sizes with defaults filled in; InputError for a size that is not among them."""
+        """Return the sizes, completed by defaults.
+
+        Args:
+            **defaults: default value of every size that the shape has.
+
+        Raises:
+            InputError: the spec has a text, or a size that is not among the defaults.
+        """
         return self.values(defaults, {})[0]
 
     def values(
         self, sizes: dict[str, float], texts: dict[str, str]
     ) -> tuple[dict[str, float], dict[str, str]]:
-        """Sizes and texts with defaults filled in; InputError for a key that is not among them."""
+        """Return the sizes and the texts, completed by defaults.
+
+        Args:
+            sizes: default value of every size that the shape has.
+            texts: default value of every text that the shape has.
+
+        Raises:
+            InputError: the spec has a key that is not among the defaults.
+        """
         for kind, given, known in (("size", self.sizes_mm, sizes), ("text", self.texts, texts)):
             for key in given:
                 if key not in known:
-                    takes = ", ".join((*texts, *sizes)) or "none"
+                    accepted = ", ".join((*texts, *sizes)) or "none"
                     raise InputError(
-                        f"indenter '{self.name}' has no {kind} '{key}'; it takes {takes}"
+                        f"indenter '{self.name}' has no {kind} '{key}'; it takes {accepted}"
                     )
         return {**sizes, **self.sizes_mm}, {**texts, **self.texts}
 
 
 def parse_indenter(text: str) -> IndenterSpec:
-    """Read a spec such as `none`, `sphere:diameter=5.0` or `text:word=GEL,size=4`.
+    """Parse an indenter text such as `none`, `sphere:diameter=5.0` or `text:word=GEL,size=4`.
 
-    Limits: texts cannot have commas in them.
+    Limits: text values cannot contain commas.
+
+    Args:
+        text: indenter text, at most `MAX_SPEC` characters.
 
     Raises:
-        InputError: not of that form, a size that is not a number above 0, or a text that is
-            empty, longer than `MAX_TEXT` or not printable.
+        InputError: the text does not have that form, a size is not a number above 0, or a text
+            value is empty, longer than `MAX_TEXT` characters or not printable.
     """
     match = re.fullmatch(r"\s*([a-z_]+)\s*(?::(.*))?", text[:MAX_SPEC])
     if match is None or len(text) > MAX_SPEC:
@@ -72,14 +90,16 @@ def parse_indenter(text: str) -> IndenterSpec:
 
 
 def confine_files(spec: IndenterSpec, folder: Path) -> IndenterSpec:
-    """The same spec with its file inside a folder: for specs that come over the network.
+    """Return the spec with the absolute path of its file, which must lie inside a folder.
+
+    Specs that arrive over the network pass through here, so that they can name no other file.
 
     Args:
-        spec: whose file is relative to the folder, or inside it.
+        spec: indenter spec; a relative file path is relative to the folder.
         folder: folder of the readable files.
 
     Raises:
-        InputError: the file lies elsewhere, links followed.
+        InputError: the file, with links resolved, lies outside the folder.
     """
     if "file" not in spec.texts:
         return spec
@@ -91,13 +111,20 @@ def confine_files(spec: IndenterSpec, folder: Path) -> IndenterSpec:
 
 
 def format_indenter(name: str, sizes: dict[str, float], texts: dict[str, str] | None = None) -> str:
-    """The text that `parse_indenter` reads back to the same values, bit for bit."""
+    """Return the text from which `parse_indenter` restores the same values, bit for bit.
+
+    Args:
+        name: name of the shape.
+        sizes: lengths in mm and angles in degrees by key.
+        texts: values of the text keys.
+    """
     parts = [f"{key}={value}" for key, value in (texts or {}).items()]
     parts += [f"{key}={repr(float(value)).removesuffix('.0')}" for key, value in sizes.items()]
     return f"{name}:{','.join(parts)}" if parts else name
 
 
 def _size(text: str, key: str, value: str) -> float:
+    """Parse one size; `text` is the whole spec, for the error message."""
     try:
         number = float(value)
     except ValueError:
@@ -108,6 +135,7 @@ def _size(text: str, key: str, value: str) -> float:
 
 
 def _text(text: str, key: str, value: str) -> str:
+    """Check one text value; `text` is the whole spec, for the error message."""
     if not (0 < len(value) <= MAX_TEXT and value.isprintable()):
         raise InputError(
             f"indenter {text!r}: '{key}' is {value!r}, expected 1 to {MAX_TEXT} "

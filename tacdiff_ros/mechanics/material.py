@@ -1,4 +1,4 @@
-"""What the gel is made of."""
+"""Material constants of the gel."""
 
 from __future__ import annotations
 
@@ -6,24 +6,31 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class GelMaterial(BaseModel):
-    """A nearly incompressible neo-Hookean gel with Coulomb friction.
+    """Nearly incompressible neo-Hookean gel with Coulomb friction.
 
-    The defaults are typical of a GelSight Mini's pad; `identification.identify_material` finds
-    those of one unit.
+    The defaults are typical of a GelSight Mini's pad; `identification.identify_material` estimates
+    the constants of one sensor.
+
+    Attributes:
+        young_modulus_mpa: Young's modulus E at small strain, MPa.
+        poisson_ratio: Poisson's ratio nu.
+        friction: Coulomb friction coefficient mu between gel and indenter.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    young_modulus_mpa: float = Field(0.2, ge=0.001, le=100, description="at small strain")
-    poisson_ratio: float = Field(0.48, ge=0.0, le=0.499)
-    friction: float = Field(0.5, ge=0.0, le=2.0, description="Coulomb coefficient")
+    young_modulus_mpa: float = Field(
+        0.2, ge=0.001, le=100, description="Young's modulus at small strain, MPa"
+    )
+    poisson_ratio: float = Field(0.48, ge=0.0, le=0.499, description="Poisson's ratio")
+    friction: float = Field(0.5, ge=0.0, le=2.0, description="Coulomb friction coefficient")
 
     @property
     def shear_modulus_mpa(self) -> float:
-        """G = E / (2 (1 + nu))."""
+        """Shear modulus G = E / (2 (1 + nu)), MPa."""
         return self.young_modulus_mpa / (2.0 * (1.0 + self.poisson_ratio))
 
     @property
     def bulk_modulus_mpa(self) -> float:
-        """K = E / (3 (1 - 2 nu))."""
+        """Bulk modulus K = E / (3 (1 - 2 nu)), MPa."""
         return self.young_modulus_mpa / (3.0 * (1.0 - 2.0 * self.poisson_ratio))

@@ -1,4 +1,4 @@
-"""Hexahedra of the gel pad, the numbering of its unknowns and the pattern of its stiffness."""
+"""Hexahedral mesh of the gel pad, numbering of its unknowns and sparsity of its stiffness."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ CORNERS = np.array([[x, y, z] for z in (-1.0, 1.0) for y in (-1.0, 1.0) for x in
 
 @dataclass(frozen=True)
 class PadMesh:
-    """A box of `rows - 1` x `columns - 1` x `layers` hexahedra, glued at its bottom (the glass).
+    """Box of `rows - 1` x `columns - 1` x `layers` hexahedra, glued to the glass at its bottom.
 
-    Nodes are numbered with the height running fastest, then the columns (x), then the rows (y), so
-    that every column of the pad is `layers` free nodes in a row; node 0 of a column, on the glass,
-    is fixed and has no number. Degree of freedom 3 n + i is the displacement of node n along i.
+    Nodes are numbered with the height running fastest, then the columns (x), then the rows (y): the
+    `layers` free nodes above one point of the glass have consecutive numbers. The nodes on the
+    glass are fixed and have no number. Degree of freedom 3 n + i is the displacement of node n
+    along axis i.
 
     Attributes:
-        x_mm: (columns,) rising x of the surface's grid lines.
-        y_mm: (rows,) rising y of its grid lines.
-        heights_mm: (layers + 1,) z of the node planes, from the glass (lowest) to 0.
+        x_mm: (columns,) rising x coordinates of the surface's grid lines, mm.
+        y_mm: (rows,) rising y coordinates of the surface's grid lines, mm.
+        heights_mm: (layers + 1,) z coordinates of the node planes, from the glass (lowest) to 0,
+            mm.
     """
 
     x_mm: NDArray[np.float64]
@@ -37,46 +39,46 @@ class PadMesh:
 
     @property
     def columns(self) -> int:
-        """Surface vertices along x."""
+        """Number of surface vertices along x."""
         return len(self.x_mm)
 
     @property
     def rows(self) -> int:
-        """Surface vertices along y."""
+        """Number of surface vertices along y."""
         return len(self.y_mm)
 
     @property
     def layers(self) -> int:
-        """Elements through the thickness."""
+        """Number of elements through the thickness."""
         return len(self.heights_mm) - 1
 
     @property
     def node_count(self) -> int:
-        """Free nodes."""
+        """Number of free nodes."""
         return self.rows * self.columns * self.layers
 
     @property
     def unknown_count(self) -> int:
-        """Degrees of freedom."""
+        """Number of degrees of freedom."""
         return 3 * self.node_count
 
     @property
     def spacing_mm(self) -> tuple[float, float]:
-        """Least distance of neighbouring vertices along x and along y."""
+        """Smallest distance of neighbouring vertices along x and along y, mm."""
         return float(np.diff(self.x_mm).min()), float(np.diff(self.y_mm).min())
 
     @property
     def surface_nodes(self) -> NDArray[np.int64]:
-        """(rows * columns,) node numbers of the coated surface, row-major as in `GelSurface`."""
+        """(rows * columns,) node numbers of the coated surface, row-major like `GelSurface`."""
         return np.arange(self.rows * self.columns) * self.layers + self.layers - 1
 
     def nodes(self) -> NDArray[np.float64]:
-        """(node_count, 3) rest positions of the free nodes, mm."""
+        """Return the (node_count, 3) rest positions of the free nodes in mm."""
         grid = np.meshgrid(self.y_mm, self.x_mm, self.heights_mm[1:], indexing="ij")
         return np.stack([grid[1], grid[0], grid[2]], axis=-1).reshape(-1, 3)
 
     def elements(self) -> NDArray[np.int32]:
-        """(elements, 8) node numbers, -1 on the glass; the layer runs fastest."""
+        """Return the (elements, 8) node numbers, -1 on the glass; the layer index runs fastest."""
         number = np.full((self.rows, self.columns, self.layers + 1), -1, np.int32)
         number[:, :, 1:] = np.arange(self.node_count).reshape(self.rows, self.columns, self.layers)
         corners = [
@@ -88,11 +90,11 @@ class PadMesh:
         return np.stack(corners, axis=1)
 
     def tributary_area_mm2(self) -> NDArray[np.float64]:
-        """(rows * columns,) rest area that belongs to each surface vertex."""
-        return np.outer(_shares(self.y_mm), _shares(self.x_mm)).ravel()
+        """Return the (rows * columns,) rest area of the surface around each vertex in mm^2."""
+        return np.outer(_tributary_lengths(self.y_mm), _tributary_lengths(self.x_mm)).ravel()
 
     def element_sizes(self) -> NDArray[np.float64]:
-        """(elements, 3) mm, in the order of `elements`."""
+        """Return the (elements, 3) edge lengths in mm, in the order of `elements`."""
         steps = (np.diff(self.y_mm), np.diff(self.x_mm), np.diff(self.heights_mm))
         along_y, along_x, along_z = np.meshgrid(*steps, indexing="ij")
         return np.stack([along_x, along_y, along_z], axis=-1).reshape(-1, 3)
@@ -107,11 +109,20 @@ def build_pad_mesh(
     layers: int = 6,
     grading: float = 1.25,
 ) -> PadMesh:
-    """A mesh whose layers grow by a factor from the coated surface down to the glass.
+    """Build a mesh whose layers grow by a constant factor from the coated surface to the glass.
+
+    Args:
+        width_mm: pad size along x, mm.
+        height_mm: pad size along y, mm.
+        thickness_mm: pad size along z, mm.
+        rows: number of surface vertices along y.
+        columns: number of surface vertices along x.
+        layers: number of elements through the thickness.
+        grading: thickness ratio of successive layers.
 
     Raises:
-        InputError: fewer than 5 or more than 257 vertices a side, layers not 2 to 64, grading not
-            1 to 2, or a length that is not 0.5 to 200 mm.
+        InputError: rows or columns are not 5 to 257, layers not 2 to 64, grading not 1 to 2, or a
+            length is not 0.5 to 200 mm.
     """
     for name, lines in (("rows", rows), ("columns", columns)):
         if not MIN_LINES <= lines <= MAX_LINES:
@@ -129,17 +140,20 @@ def build_pad_mesh(
     depth = np.concatenate([[0.0], np.cumsum(steps)]) * (thickness_mm / steps.sum())
     x = np.linspace(-width_mm / 2, width_mm / 2, columns)
     y = np.linspace(-height_mm / 2, height_mm / 2, rows)
-    return PadMesh(x, y, -depth[::-1])
+    return PadMesh(x_mm=x, y_mm=y, heights_mm=-depth[::-1])
 
 
-def _shares(lines: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Half of the distance to both neighbours."""
+def _tributary_lengths(lines: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N,) tributary length of each grid line: half of the distance to both neighbours."""
     half = 0.5 * np.diff(lines)
     return np.concatenate([half, [0.0]]) + np.concatenate([[0.0], half])
 
 
 def shape_gradients() -> NDArray[np.float64]:
-    """(8 Gauss points, 8 corners, 3) gradients of the trilinear shape functions in [-1, 1]^3.
+    """Return the gradients of the trilinear shape functions in [-1, 1]^3.
+
+    Returns:
+        (8, 8, 3) gradients: Gauss point, corner, axis.
 
     Source: Hughes, The Finite Element Method, 3.5.
     """
@@ -155,13 +169,13 @@ def shape_gradients() -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class StiffnessPattern:
-    """Upper triangle of the stiffness in compressed rows, and where elements add to it.
+    """Sparsity pattern of the stiffness: upper triangle in compressed sparse rows (CSR).
 
     Attributes:
-        indptr: (unknowns + 1,) int32.
-        indices: (entries,) int32 columns, sorted in each row.
-        targets: (elements, 300) int32, entry that each pair of element unknowns (upper triangle,
-            row by row) adds to; `entries` for pairs with a fixed node.
+        indptr: (unknowns + 1,) int32 row pointers.
+        indices: (entries,) int32 column numbers, sorted within each row.
+        targets: (elements, 300) int32 entry numbers to which each pair of element unknowns (upper
+            triangle, row by row) is added; the number of entries for pairs with a fixed node.
     """
 
     indptr: NDArray[np.int32]
@@ -170,7 +184,7 @@ class StiffnessPattern:
 
 
 def stiffness_pattern(mesh: PadMesh) -> StiffnessPattern:
-    """Pattern of the pad's stiffness matrix."""
+    """Return the sparsity pattern of the pad's stiffness matrix."""
     elements = mesh.elements()
     unknowns = np.where(elements[:, :, None] >= 0, 3 * elements[:, :, None] + np.arange(3), -1)
     unknowns = unknowns.reshape(-1, 24)
@@ -184,11 +198,20 @@ def stiffness_pattern(mesh: PadMesh) -> StiffnessPattern:
     targets[free] = inverse
     rows = (entries // mesh.unknown_count).astype(np.int64)
     indptr = np.searchsorted(rows, np.arange(mesh.unknown_count + 1)).astype(np.int32)
-    return StiffnessPattern(indptr, (entries % mesh.unknown_count).astype(np.int32), targets)
+    return StiffnessPattern(
+        indptr=indptr,
+        indices=(entries % mesh.unknown_count).astype(np.int32),
+        targets=targets,
+    )
 
 
 def full_matrix(pattern: StiffnessPattern, entries: NDArray[np.float64]) -> sparse.csr_matrix:
-    """The symmetric matrix with both triangles."""
+    """Return the symmetric matrix with both triangles.
+
+    Args:
+        pattern: sparsity pattern of the upper triangle.
+        entries: (entries,) values in the order of the pattern, N/mm.
+    """
     size = len(pattern.indptr) - 1
     upper = sparse.csr_matrix((entries, pattern.indices, pattern.indptr), shape=(size, size))
     return upper + sparse.triu(upper, 1).T

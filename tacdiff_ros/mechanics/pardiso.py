@@ -1,8 +1,11 @@
-"""oneMKL PARDISO, as far as the gel needs it: symmetric factors with a dense Schur complement.
+"""Binding to oneMKL PARDISO: symmetric factors with a dense Schur complement.
 
-The library comes as the plain wheel `mkl`. Numbers of options (`iparm`) and phases are those of the
-oneMKL reference, "Intel oneMKL PARDISO Parameters"; iparm(36) = 2 gives the Schur complement of
-marked unknowns together with partial solves (phases 331 and 333), iparm(28) = 1 single precision.
+The library is part of the Python package `mkl`. Option numbers (`iparm`) and phases are those of
+the oneMKL reference, "Intel oneMKL PARDISO Parameters"; iparm(36) = 2 requests the Schur complement
+of marked unknowns together with partial solves (phases 331 and 333), iparm(28) = 1 single
+precision.
+
+Limits: only the options that the gel solver needs; real symmetric indefinite matrices.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ class FactorisationError(RuntimeError):
 
 @functools.cache
 def _library() -> Any:
-    """The oneMKL runtime; one thread, because several processes share the cores."""
+    """Load the oneMKL runtime, limited to one thread because several processes share the cores."""
     names = [
         str(file.locate())
         for file in importlib.metadata.files("mkl") or []
@@ -39,22 +42,28 @@ def _library() -> Any:
     ]
     name = names[0] if names else find_library("mkl_rt")
     if name is None:
-        raise InputError("the sparse solver needs oneMKL: run `pip install mkl`")
+        raise InputError(
+            "the sparse solver needs oneMKL, not installed here: run `pip install mkl`"
+        )
     library = ctypes.CDLL(name)
     library.MKL_Set_Threading_Layer(ctypes.c_int(1))  # sequential
     return library
 
 
 class CondensedFactor(Closing):
-    """Factor of a symmetric matrix whose last pivots are a few chosen unknowns, left dense.
+    """Factor of a symmetric matrix, with a dense Schur complement on a few chosen unknowns.
 
-    With the chosen unknowns c and the rest i, `schur` is S = K_cc - K_ci K_ii^-1 K_ic. A system
-    K x = b is solved as `y = forward(b)`, then S x_c = y_c by the caller (who may add what acts on
-    c only), then `x = backward(y, x_c)`. The analysis of the pattern is kept: `factorise` again
-    for every new matrix of the same pattern and choice.
+    With the chosen unknowns c and the others i, the Schur complement is
+    S = K_cc - K_ci K_ii^-1 K_ic. A system K x = b is solved in three steps: `y = forward(b)`; then
+    the caller solves S x_c = y_c (and may add stiffness that acts on c only); then
+    `x = backward(y, x_c)`. The analysis of the pattern is reused: call `factorise` for every new
+    matrix of the same pattern and choice of unknowns.
 
-    PARDISO holds the factor in memory that Python does not see, so that the garbage collector has
-    no reason to run: whoever makes a factor releases it, with `close` or as a context manager.
+    PARDISO keeps the factor in native memory, which gives the garbage collector no reason to run.
+    The creator has to release a factor, with `close` or by using it as a context manager.
+
+    Attributes:
+        chosen: (c,) int64 sorted numbers of the chosen unknowns.
     """
 
     _open: ClassVar[set[int]] = set()
@@ -62,13 +71,16 @@ class CondensedFactor(Closing):
     def __init__(
         self, pattern: StiffnessPattern, chosen: NDArray[np.integer], precise: bool = True
     ) -> None:
-        """Analyse a pattern.
+        """Analyse a sparsity pattern.
 
         Args:
-            pattern: upper triangle of the matrix.
-            chosen: sorted unknowns that stay dense.
-            precise: factor in double precision; in single precision it takes about half the time,
-                and solutions are right to some 1e-5.
+            pattern: sparsity pattern of the upper triangle.
+            chosen: (c,) sorted numbers of the unknowns of the Schur complement.
+            precise: True for double precision; single precision takes about half the time, with
+                relative errors of about 1e-5.
+
+        Raises:
+            FactorisationError: PARDISO failed to analyse the pattern.
         """
         self._type = np.float64 if precise else np.float32
         self.chosen = np.asarray(chosen, np.int64)
@@ -78,7 +90,8 @@ class CondensedFactor(Closing):
         self._values = np.ones(len(pattern.indices), self._type)
         self._handle = np.zeros(64, np.int64)
         self._options = np.zeros(64, np.int32)
-        self._options[[0, 1, 9, 35]] = 1, 2, 8, 2  # own options, METIS, pivot shift 1e-8, Schur
+        # No default options; METIS ordering; pivot perturbation 1e-8; Schur complement.
+        self._options[[0, 1, 9, 35]] = 1, 2, 8, 2
         self._options[27] = 0 if precise else 1
         self._marked = np.zeros(self._size, np.int32)
         self._marked[self.chosen] = 1
@@ -90,10 +103,16 @@ class CondensedFactor(Closing):
         self._open.add(id(self))
 
     def factorise(self, entries: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Factorise a matrix given by its entries; returns its Schur complement (c, c).
+        """Factorise a matrix and return its Schur complement.
+
+        Args:
+            entries: (entries,) values of the upper triangle in the order of the pattern.
+
+        Returns:
+            (c, c) Schur complement S.
 
         Raises:
-            FactorisationError: an entry is not finite, or PARDISO gave up.
+            FactorisationError: an entry is not finite, or PARDISO failed.
             RuntimeError: the factor was released.
         """
         if not self._handle.any():
@@ -104,10 +123,17 @@ class CondensedFactor(Closing):
         schur = np.zeros((len(self.chosen), len(self.chosen)), self._type)
         self._call(FACTORISE, self._zeros(), schur)
         whole = schur.astype(np.float64)
-        return 0.5 * (whole + whole.T)  # rounding leaves it a little unsymmetric
+        return 0.5 * (whole + whole.T)  # rounding errors make it slightly unsymmetric
 
     def forward(self, right: NDArray[np.float64]) -> NDArray[np.float64]:
-        """First half of a solution (unknowns,); its chosen part is b_c - K_ci K_ii^-1 b_i."""
+        """Return the half solution y of a system (forward substitution).
+
+        Args:
+            right: (unknowns,) right-hand side b.
+
+        Returns:
+            (unknowns,) half solution; its chosen part is b_c - K_ci K_ii^-1 b_i.
+        """
         half = self._zeros()
         self._call(FORWARD, np.ascontiguousarray(right, self._type), half)
         return half.astype(np.float64)
@@ -115,7 +141,15 @@ class CondensedFactor(Closing):
     def backward(
         self, half: NDArray[np.float64], chosen_values: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Whole solution (unknowns,) from the first half and the values of the chosen unknowns."""
+        """Return the full solution of a system (diagonal and backward substitution).
+
+        Args:
+            half: (unknowns,) half solution from `forward`.
+            chosen_values: (c,) solution for the chosen unknowns.
+
+        Returns:
+            (unknowns,) solution x.
+        """
         solution = half.astype(self._type)
         for phase in (DIAGONAL, BACKWARD):
             right, solution = solution, self._zeros()
@@ -125,16 +159,16 @@ class CondensedFactor(Closing):
 
     @property
     def negative_pivots(self) -> int:
-        """Negative pivots of the last factor outside of the chosen unknowns."""
+        """Number of negative pivots of the last factor, outside the chosen unknowns."""
         return int(self._options[22])
 
     @classmethod
     def open_count(cls) -> int:
-        """Number of factors in this process that have not been released."""
+        """Return the number of factors in this process that have not been released."""
         return len(cls._open)
 
     def close(self) -> None:
-        """Give the factor's memory back; may be called again."""
+        """Release the memory of the factor; further calls have no effect."""
         self._open.discard(id(self))
         if self._handle.any():
             self._call(RELEASE, np.zeros(1), np.zeros(1))
@@ -143,11 +177,16 @@ class CondensedFactor(Closing):
     def _zeros(self) -> NDArray[Any]:
         return np.zeros(self._size, self._type)
 
-    def __del__(self) -> None:  # for owners that forget; late where they are in a reference cycle
-        with contextlib.suppress(Exception):  # at the interpreter's end ctypes may be gone
+    def __del__(self) -> None:  # fallback; runs late for objects in a reference cycle
+        with contextlib.suppress(Exception):  # at interpreter shutdown ctypes may be gone
             self.close()
 
     def _call(self, phase: int, right: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+        """Run one phase of PARDISO; `out` receives its result.
+
+        Raises:
+            FactorisationError: PARDISO returned an error code.
+        """
         error = ctypes.c_int32(0)
         _library().pardiso(
             _pointer(self._handle),
@@ -168,7 +207,7 @@ class CondensedFactor(Closing):
             ctypes.byref(error),
         )
         if error.value:
-            raise FactorisationError(f"PARDISO stopped in phase {phase} with error {error.value}")
+            raise FactorisationError(f"PARDISO failed in phase {phase} with error {error.value}")
 
 
 def _integer(value: int) -> Any:

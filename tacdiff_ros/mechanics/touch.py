@@ -1,4 +1,4 @@
-"""The gel under one indenter, from settings to surfaces: what the rest of the package calls."""
+"""Interface of the full gel solver: one pad under one indenter, from settings to surfaces."""
 
 from __future__ import annotations
 
@@ -23,34 +23,44 @@ from tacdiff_ros.mechanics.trajectory import TrajectoryStep
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
-MAX_DEPTH_FRACTION = 0.65  # of the pad's thickness
+MAX_DEPTH_FRACTION = 0.65  # largest depth over the pad's thickness
 
 
 class SolverSettings(BaseModel):
-    """How finely the pad is divided."""
+    """Resolution of the pad's mesh.
+
+    Attributes:
+        rows: number of surface vertices along y.
+        columns: number of surface vertices along x.
+        layers: number of elements through the thickness.
+        grading: thickness ratio of successive layers, growing toward the glass.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    rows: int = Field(49, ge=9, le=MAX_LINES, description="surface vertices along y")
-    columns: int = Field(61, ge=9, le=MAX_LINES, description="surface vertices along x")
-    layers: int = Field(6, ge=2, le=32, description="elements through the thickness")
-    grading: float = Field(1.25, ge=1.0, le=2.0, description="growth of a layer toward the glass")
+    rows: int = Field(49, ge=9, le=MAX_LINES, description="number of surface vertices along y")
+    columns: int = Field(61, ge=9, le=MAX_LINES, description="number of surface vertices along x")
+    layers: int = Field(6, ge=2, le=32, description="number of elements through the thickness")
+    grading: float = Field(
+        1.25, ge=1.0, le=2.0, description="thickness ratio of successive layers toward the glass"
+    )
 
 
 class NotConvergedError(RuntimeError):
-    """No equilibrium was found; the message says where and how."""
+    """The solver did not converge; the message gives the pose and the reason."""
 
 
 @dataclass(frozen=True)
 class SolverStatus:
-    """How a state was reached; states that did not converge are never handed out.
+    """Accuracy and cost of a state; only converged states are returned.
 
     Attributes:
-        report: substeps, cuts, descents, iterations and the imbalance that is left.
-        penetration_mm: how deep the deepest point of the surface is inside the indenter.
-        smallest_volume_ratio: least det F in the pad; all are above 0.
-        imbalance: relative difference of contact force and what the glue holds.
-        seconds: wall time.
+        report: substeps, cuts, descents, iterations and remaining imbalance of the step.
+        penetration_mm: depth of the deepest surface point inside the indenter, mm, 0 or more.
+        smallest_volume_ratio: minimum of det F in the pad, above 0.
+        imbalance: difference of the contact force and the reaction at the glass, over the contact
+            force.
+        seconds: wall time of the step, s.
     """
 
     report: StepReport
@@ -62,17 +72,17 @@ class SolverStatus:
 
 @dataclass(frozen=True)
 class TouchState:
-    """The gel in equilibrium under the indenter.
+    """Gel in equilibrium under the indenter.
 
     Attributes:
-        pose: of the indenter.
-        surface: of the gel, rows x columns vertices.
+        pose: indenter pose in frame `gel`.
+        surface: deformed surface of the gel, rows x columns vertices.
         contact: (rows, columns) bool, vertices that carry contact forces.
-        pressure_mpa: (rows, columns), along -z per rest area, 0 or more where the gel is pressed.
-        traction_mpa: (rows, columns, 2), force of the indenter along x and y per rest area.
-        force_n: (3,) of the indenter on the gel, frame gel.
-        torque_n_mm: (3,) of the indenter on the gel about its tip, frame gel.
-        status: how it was reached.
+        pressure_mpa: (rows, columns) force along -z per rest area, MPa; positive in compression.
+        traction_mpa: (rows, columns, 2) force on the gel along x and y per rest area, MPa.
+        force_n: (3,) force of the indenter on the gel in frame `gel`, N.
+        torque_n_mm: (3,) torque of the indenter on the gel about the tip in frame `gel`, N mm.
+        status: accuracy and cost of the step.
     """
 
     pose: IndenterPose
@@ -86,15 +96,22 @@ class TouchState:
 
 
 class Touch(Closing):
-    """A pad and an indenter that moves on it, step by step.
+    """Simulation of one pad under one indenter that moves step by step.
 
-    It owns a solver with the factor of the pad's stiffness: use it as a context manager, or `close`
-    it. Example:
+    The object owns a solver with a factor of the pad's stiffness: use it as a context manager, or
+    call `close`. Example:
 
         with Touch(model, indenter) as touch:
             for state in touch.run(plan_trajectory(Trajectory(), start)): ...
 
-    Limits: those of `GelSolver`; the indenter turns about z only, and stays within the pad.
+    Limits: those of `GelSolver`; the indenter rotates about z only, and its tip stays over the pad.
+
+    Attributes:
+        model: sensor model.
+        indenter: rigid indenter.
+        thickness_mm: thickness of the gel, mm.
+        solver: solver of the pad under this indenter.
+        state: last equilibrium; None before the first step.
     """
 
     def __init__(
@@ -104,7 +121,17 @@ class Touch(Closing):
         material: GelMaterial | None = None,
         settings: SolverSettings | None = None,
     ) -> None:
-        """An untouched pad of a sensor (its gel's width, height and thickness)."""
+        """Create the undeformed pad of a sensor.
+
+        Args:
+            model: sensor model, which gives the width, height and thickness of the gel.
+            indenter: rigid indenter.
+            material: gel material; None for the default.
+            settings: resolution of the mesh; None for the default.
+
+        Raises:
+            InputError: the last layer of the sensor has no thickness.
+        """
         settings = settings or SolverSettings()
         self.model = model
         self.indenter = indenter
@@ -125,25 +152,32 @@ class Touch(Closing):
         )
 
     def close(self) -> None:
-        """Release the solver's factor; states stay valid, and a move would make a new factor."""
+        """Release the solver's factor; states stay valid, and a further step makes a new one."""
         self.solver.close()
 
     def run(self, steps: Iterable[TrajectoryStep]) -> Iterator[TouchState]:
-        """All states of a trajectory, one by one.
+        """Yield the state after each step of a trajectory.
+
+        Args:
+            steps: steps of the trajectory, in order.
 
         Raises:
-            InputError: a pose is beside or too deep in the pad.
-            NotConvergedError: a step found no equilibrium; states before it are good.
+            InputError: a pose is beside the pad or too deep.
+            NotConvergedError: a step did not converge; the states before it are valid.
         """
         for step in steps:
             yield self.move_to(step.pose, step.name)
 
     def move_to(self, pose: IndenterPose, name: str = "step") -> TouchState:
-        """The state after the indenter moved in a straight line from where it is to a pose.
+        """Move the indenter in a straight line to a pose and return the resulting state.
+
+        Args:
+            pose: goal pose in frame `gel`.
+            name: name of the step for the error message.
 
         Raises:
-            InputError: the pose is beside or too deep in the pad, or not finite.
-            NotConvergedError: the solver finds no equilibrium; the state stays as it was.
+            InputError: the pose is not finite, beside the pad or too deep.
+            NotConvergedError: the solver did not converge; `state` is unchanged.
         """
         self.check_pose(pose)
         started = time.perf_counter()
@@ -162,28 +196,36 @@ class Touch(Closing):
         return self._describe(self.state, time.perf_counter() - started)
 
     def check_pose(self, pose: IndenterPose) -> None:
-        """InputError for a pose that is not finite, beside the pad, or too deep in it."""
+        """Check that a pose is finite, over the pad and not too deep.
+
+        Args:
+            pose: indenter pose in frame `gel`.
+
+        Raises:
+            InputError: the pose is not finite, beside the pad or too deep.
+        """
         numbers = (pose.x_mm, pose.y_mm, pose.depth_mm, pose.yaw_rad)
         if not all(math.isfinite(number) for number in numbers):
-            raise InputError(f"indenter pose {numbers} is not finite")
+            raise InputError(f"indenter pose {numbers} is not finite, expected finite numbers")
         gel = self.model.gel
         if abs(pose.x_mm) > gel.width_mm / 2 or abs(pose.y_mm) > gel.height_mm / 2:
             raise InputError(
-                f"indenter at ({pose.x_mm:g}, {pose.y_mm:g}) mm is beside the pad of "
-                f"{gel.width_mm:g} x {gel.height_mm:g} mm"
+                f"indenter at ({pose.x_mm:g}, {pose.y_mm:g}) mm is beside the pad, expected a "
+                f"position within {gel.width_mm:g} x {gel.height_mm:g} mm"
             )
-        deepest = min(MAX_DEPTH_FRACTION * self.thickness_mm, self._height_mm)
-        if pose.depth_mm > deepest:
+        max_depth = min(MAX_DEPTH_FRACTION * self.thickness_mm, self._indenter_height_mm)
+        if pose.depth_mm > max_depth:
             raise InputError(
-                f"depth is {pose.depth_mm:g} mm, expected at most {deepest:g} mm for a pad of "
-                f"{self.thickness_mm:g} mm and an indenter of {self._height_mm:g} mm"
+                f"depth is {pose.depth_mm:g} mm, expected at most {max_depth:g} mm for a pad of "
+                f"{self.thickness_mm:g} mm and an indenter of {self._indenter_height_mm:g} mm"
             )
 
     @property
-    def _height_mm(self) -> float:
+    def _indenter_height_mm(self) -> float:
         return float(np.ptp(self.indenter.bounds[:, 2]))
 
     def _describe(self, state: GelState, seconds: float) -> TouchState:
+        """Convert a solver state to a `TouchState`."""
         mesh = self.solver.mesh
         position = self.solver.position(state)
         shape = (mesh.rows, mesh.columns)
@@ -191,29 +233,35 @@ class Touch(Closing):
         per_area = state.force / area
         force = state.force.sum(axis=0)
         lever = position - state.pose.tip_mm
-        held = state.elastic.base_force_n
+        reaction = state.elastic.base_force_n
         scale = max(float(np.linalg.norm(force)), 1e-9)
         return TouchState(
-            state.pose,
-            self._flat.moved(position, may_overhang=True),
-            state.touches.reshape(shape),
-            -per_area[:, 2].reshape(shape),
-            per_area[:, :2].reshape(*shape, 2),
-            force,
-            np.cross(lever, state.force).sum(axis=0),
-            SolverStatus(
-                state.report,
-                state.penetration_mm,
-                state.elastic.smallest_volume_ratio,
-                float(np.linalg.norm(force + held)) / scale,
-                seconds,
+            pose=state.pose,
+            surface=self._flat.moved(position, may_overhang=True),
+            contact=state.touches.reshape(shape),
+            pressure_mpa=-per_area[:, 2].reshape(shape),
+            traction_mpa=per_area[:, :2].reshape(*shape, 2),
+            force_n=force,
+            torque_n_mm=np.cross(lever, state.force).sum(axis=0),
+            status=SolverStatus(
+                report=state.report,
+                penetration_mm=state.penetration_mm,
+                smallest_volume_ratio=state.elastic.smallest_volume_ratio,
+                imbalance=float(np.linalg.norm(force + reaction)) / scale,
+                seconds=seconds,
             ),
         )
 
 
 def gel_thickness_mm(model: SensorModel) -> float:
-    """Thickness of the gel: that of the sensor's last layer."""
+    """Return the thickness of the gel, the sensor's last layer, in mm.
+
+    Raises:
+        InputError: the last layer has no thickness.
+    """
     thickness = model.layers[-1].thickness_mm
     if thickness is None:
-        raise InputError(f"sensor '{model.sensor_id}': the last layer has no thickness")
+        raise InputError(
+            f"sensor '{model.sensor_id}': the last layer has no thickness, expected thickness_mm"
+        )
     return thickness

@@ -1,8 +1,8 @@
-"""Press, four translations and a rotation as data: the paper's protocol for the simulated indenter.
+"""Trajectories of the simulated indenter: a press, translations and a rotation, in small steps.
 
-Section IV of the paper: from a random start pose, a press, four translations and a rotation; each
-phase goes on from where the last one ended ("forward only"). `returning` brings the indenter back
-to the middle after each of them instead, as the protocol on the robot can.
+Protocol of section IV of the paper: a press at a random start pose, then four translations and a
+rotation, where each phase starts where the previous one ended ("forward only"). With `returning`,
+the indenter returns to the centre after each phase instead, as the protocol on the robot can.
 """
 
 from __future__ import annotations
@@ -19,35 +19,46 @@ from tacdiff_ros.geometry.indenter_pose import IndenterPose
 PhaseName = Literal["press", "translate", "rotate", "release"]
 DIRECTIONS = {"x+": (1.0, 0.0), "x-": (-1.0, 0.0), "y+": (0.0, 1.0), "y-": (0.0, -1.0)}
 LIFT_MM = -0.5
-MAX_SHEAR_MM, MAX_TWIST_DEG = 4.0, 30.0  # of a single touch
-MAX_STEPS = 10_000  # of one motion
+MAX_SHEAR_MM, MAX_TWIST_DEG = 4.0, 30.0  # limits of a single press
+MAX_STEPS = 10_000  # largest number of steps of one motion
 
 
 class Trajectory(BaseModel):
-    """What one touch does after contact."""
+    """Motion of the indenter during one press event.
+
+    Attributes:
+        depth_mm: indentation depth of the press, mm.
+        translation_mm: length of each translation, mm.
+        directions: directions of the translations in order: along +x, -x, +y or -y.
+        rotation_deg: rotation to each side, deg; 0 for no rotation.
+        returning: True to return to the centre after each phase.
+        releasing: True to lift off at the end.
+        step_mm: largest translation per step, mm.
+        step_deg: largest rotation per step, deg.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    depth_mm: float = Field(1.0, gt=0, le=3.0, description="of the press")
-    translation_mm: float = Field(1.0, ge=0, le=4.0, description="of each translation")
+    depth_mm: float = Field(1.0, gt=0, le=3.0, description="indentation depth of the press, mm")
+    translation_mm: float = Field(1.0, ge=0, le=4.0, description="length of each translation, mm")
     directions: tuple[Literal["x+", "x-", "y+", "y-"], ...] = Field(
-        ("x+", "x-", "y+", "y-"), max_length=16
+        ("x+", "x-", "y+", "y-"), max_length=16, description="directions of the translations"
     )
-    rotation_deg: float = Field(6.0, ge=0, le=30, description="to both sides; 0: no rotation")
-    returning: bool = Field(False, description="back to the middle after each phase")
+    rotation_deg: float = Field(6.0, ge=0, le=30, description="rotation to each side, deg; 0: none")
+    returning: bool = Field(False, description="return to the centre after each phase")
     releasing: bool = Field(False, description="lift off at the end")
-    step_mm: float = Field(0.125, ge=0.01, le=0.5, description="longest step")
-    step_deg: float = Field(1.5, ge=0.1, le=5, description="largest step")
+    step_mm: float = Field(0.125, ge=0.01, le=0.5, description="largest translation per step, mm")
+    step_deg: float = Field(1.5, ge=0.1, le=5, description="largest rotation per step, deg")
 
 
 @dataclass(frozen=True)
 class TrajectoryStep:
-    """One pose on the way.
+    """One step of a trajectory.
 
     Attributes:
-        phase: of the touch.
-        name: of the motion, such as `translate x+`.
-        pose: to be reached.
+        phase: phase of the press event.
+        name: name of the motion, such as `translate x+`.
+        pose: indenter pose at the end of the step.
     """
 
     phase: PhaseName
@@ -57,7 +68,13 @@ class TrajectoryStep:
 
 @dataclass(frozen=True)
 class Motion:
-    """A straight motion to a pose."""
+    """Straight motion to a pose.
+
+    Attributes:
+        phase: phase of the press event.
+        name: name of the motion, such as `translate x+`.
+        goal: indenter pose at the end of the motion.
+    """
 
     phase: PhaseName
     name: str
@@ -65,7 +82,15 @@ class Motion:
 
 
 def plan_trajectory(trajectory: Trajectory, start: IndenterPose) -> list[TrajectoryStep]:
-    """All poses of a touch that begins at a start pose at depth 0, the start itself left out."""
+    """Return the steps of a press event, without the start pose.
+
+    Args:
+        trajectory: phases and step sizes.
+        start: indenter pose at the beginning, at depth 0.
+
+    Raises:
+        InputError: a motion takes more than `MAX_STEPS`, or a number is not finite.
+    """
     return divide_motions(start, _motions(trajectory, start), trajectory)
 
 
@@ -76,7 +101,18 @@ def plan_touch(
     twist_rad: float = 0.0,
     trajectory: Trajectory | None = None,
 ) -> list[TrajectoryStep]:
-    """A press, then a slide, then a rotation, in the steps of a trajectory."""
+    """Return the steps of a press, a shift and a rotation.
+
+    Args:
+        start: indenter pose at the beginning, at depth 0.
+        depth_mm: indentation depth of the press, mm.
+        shear_mm: (x, y) shift after the press, mm.
+        twist_rad: rotation about z after the shift, rad.
+        trajectory: trajectory whose step sizes are used; None for the default.
+
+    Raises:
+        InputError: a motion takes more than `MAX_STEPS`, or a number is not finite.
+    """
     pressed = IndenterPose(start.x_mm, start.y_mm, depth_mm, start.yaw_rad)
     slid = pressed.moved(*shear_mm)
     motions = [
@@ -90,7 +126,12 @@ def plan_touch(
 def divide_motions(
     start: IndenterPose, motions: list[Motion], trajectory: Trajectory
 ) -> list[TrajectoryStep]:
-    """Motions one after the other, in steps no longer than the trajectory's.
+    """Divide consecutive motions into steps that are no larger than those of the trajectory.
+
+    Args:
+        start: indenter pose before the first motion.
+        motions: motions in order.
+        trajectory: trajectory whose step sizes are used.
 
     Raises:
         InputError: a motion takes more than `MAX_STEPS`, or a number is not finite.
@@ -102,11 +143,14 @@ def divide_motions(
         distance = math.dist(
             (here.x_mm, here.y_mm, here.depth_mm), (goal.x_mm, goal.y_mm, goal.depth_mm)
         )
-        turn = math.degrees(abs(goal.yaw_rad - here.yaw_rad))
-        share = max(distance / trajectory.step_mm, turn / trajectory.step_deg)
-        if not share <= MAX_STEPS:
-            raise InputError(f"motion '{motion.name}' takes {share:.3g} steps, at most {MAX_STEPS}")
-        count = math.ceil(share - 1e-9)
+        rotation = math.degrees(abs(goal.yaw_rad - here.yaw_rad))
+        steps_needed = max(distance / trajectory.step_mm, rotation / trajectory.step_deg)
+        if not steps_needed <= MAX_STEPS:
+            raise InputError(
+                f"motion '{motion.name}' takes {steps_needed:.3g} steps, "
+                f"expected at most {MAX_STEPS}"
+            )
+        count = math.ceil(steps_needed - 1e-9)
         steps += [
             TrajectoryStep(motion.phase, motion.name, here.toward(goal, (i + 1) / count))
             for i in range(count)
@@ -116,22 +160,22 @@ def divide_motions(
 
 
 def _motions(trajectory: Trajectory, start: IndenterPose) -> list[Motion]:
-    """Goals of the phases, one after the other."""
-    middle = here = IndenterPose(start.x_mm, start.y_mm, trajectory.depth_mm, start.yaw_rad)
+    """Return the motions of all phases in order."""
+    centre = here = IndenterPose(start.x_mm, start.y_mm, trajectory.depth_mm, start.yaw_rad)
     motions = [Motion("press", "press", here)]
     for direction in trajectory.directions:
-        x, y = (trajectory.translation_mm * share for share in DIRECTIONS[direction])
+        x, y = (trajectory.translation_mm * component for component in DIRECTIONS[direction])
         here = here.moved(x, y)
         motions.append(Motion("translate", f"translate {direction}", here))
         if trajectory.returning:
-            here = middle
+            here = centre
             motions.append(Motion("translate", f"back from {direction}", here))
     angle = math.radians(trajectory.rotation_deg)
     for name, yaw in (("rotate +", angle), ("rotate -", -angle)):
         here = IndenterPose(here.x_mm, here.y_mm, here.depth_mm, start.yaw_rad + yaw)
         motions.append(Motion("rotate", name, here))
     if trajectory.returning:
-        here = middle
+        here = centre
         motions.append(Motion("rotate", "rotate back", here))
     if trajectory.releasing:
         lifted = IndenterPose(here.x_mm, here.y_mm, LIFT_MM, here.yaw_rad)

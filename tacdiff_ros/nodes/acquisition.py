@@ -22,7 +22,7 @@ from tacdiff_ros.acquisition.sampling import Sample
 from tacdiff_ros.acquisition.session import AcquisitionSession, Outcome, SessionSettings
 from tacdiff_ros.action import Acquire
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.geometry.pose import Pose
+from tacdiff_ros.geometry.pose import Pose, cross
 from tacdiff_ros.msg import AcquisitionState
 from tacdiff_ros.nodes.conversion.geometry import to_nanoseconds, to_pose, to_time, to_wrench
 from tacdiff_ros.nodes.conversion.images import from_image, stamp_ns_of
@@ -32,7 +32,8 @@ from tacdiff_ros.nodes.further_topics import FurtherTopics
 from tacdiff_ros.nodes.goals import SingleGoal
 from tacdiff_ros.nodes.guarded_node import GuardedNode, decode, refusal
 from tacdiff_ros.nodes.lock_step import SECOND_NS, LockStep
-from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
+from tacdiff_ros.nodes.node_settings import AcquisitionNodeSettings
+from tacdiff_ros.nodes.parameters import declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import LATEST_COMMAND, SENSOR_IMAGES, SENSOR_STATES
 from tacdiff_ros.nodes.rig_parameters import declare_rig
 from tacdiff_ros.nodes.spinning import run
@@ -64,14 +65,12 @@ class AcquisitionNode(GuardedNode):
         self._rig = declare_rig(self)
         self._limits = declare_model(self, "limits", SafetyLimits)
         self._settings = declare_model(self, "motion", SessionSettings)
-        self._data = Path(
-            declare(self, "data_folder", "~/tacdiff_data", "recordings go here")
-        ).expanduser()
-        folder = declare(self, "protocol_folder", "", "protocols; empty: those of the package")
+        given = declare_model(self, "", AcquisitionNodeSettings)
+        self._data = Path(given.data_folder).expanduser()
+        folder = given.protocol_folder
         self._protocols = Path(folder).expanduser() if folder else config_path("protocols")
-        self._default_protocol = declare(self, "protocol", "default.yaml", "for empty goals")
-        self._base_frame = declare(self, "base_frame", "fr3_link0", "frame of the robot base")
-        further = declare(self, "also_record", [""], "further topics for the recordings")
+        self._default_protocol = given.protocol
+        self._base_frame = given.base_frame
         self._lock_step = LockStep(
             self,
             {"virtual_panda": [ROBOT_STATE], **{name: ["image_raw"] for name in IMAGE_SOURCES}},
@@ -80,7 +79,7 @@ class AcquisitionNode(GuardedNode):
             on_lost=self._on_world_lost,
         )
         refuse_unknown(self)
-        self._further = [name for name in further if name]
+        self._further = [name for name in given.also_record if name]
         self._load_protocol(self._default_protocol)
         self._definitions = read_definitions(["franka_msgs", "tacdiff_ros"])
         self._decoder = RobotStateDecoder()
@@ -374,6 +373,9 @@ class _Run:
 def to_message(sample: Sample, session: AcquisitionSession, base_frame: str) -> AcquisitionState:
     """A sample as a message in SI units."""
     activity = sample.activity
+    end_effector = sample.gel @ session.rig.end_effector_to_gel.inverse()
+    lever_m = 1e-3 * (end_effector.position_mm - sample.gel.position_mm)
+    torque_n_m = sample.torque_n_m + cross(lever_m, sample.force_n)  # about the origin of `gel`
     message = AcquisitionState(
         phase=int(activity.phase),
         step=activity.step,
@@ -385,7 +387,7 @@ def to_message(sample: Sample, session: AcquisitionSession, base_frame: str) -> 
         commanded_indenter=to_pose(sample.commanded),
         measured_indenter=to_pose(sample.measured),
         measured_gel=to_pose(sample.gel),
-        wrench=to_wrench(sample.force_n, sample.torque_n_m),
+        wrench=to_wrench(sample.force_n, torque_n_m),
         depth=1e-3 * sample.depth_mm,
         pose_gap=sample.gap_s,
     )

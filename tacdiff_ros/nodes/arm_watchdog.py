@@ -16,7 +16,8 @@ from tacdiff_ros.msg import AcquisitionState
 from tacdiff_ros.nodes.conversion.geometry import from_pose, to_pose
 from tacdiff_ros.nodes.conversion.robot_state import RobotStateDecoder
 from tacdiff_ros.nodes.guarded_node import GuardedNode
-from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
+from tacdiff_ros.nodes.node_settings import ArmWatchdogSettings
+from tacdiff_ros.nodes.parameters import declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import LATEST_COMMAND, SENSOR_STATES
 from tacdiff_ros.nodes.rig_parameters import declare_rig
 from tacdiff_ros.nodes.spinning import run
@@ -48,7 +49,7 @@ class ArmWatchdogNode(GuardedNode):
         super().__init__("arm_watchdog")
         rig = declare_rig(self)
         limits = declare_model(self, "limits", SafetyLimits)
-        self._base_frame = declare(self, "base_frame", "fr3_link0", "frame of the robot base")
+        self._base_frame = declare_model(self, "", ArmWatchdogSettings).base_frame
         refuse_unknown(self)
         self._watchdog = ArmWatchdog(rig.end_effector_to_gel, limits)
         self._decoder = RobotStateDecoder()

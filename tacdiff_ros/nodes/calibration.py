@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,12 @@ from tacdiff_ros.nodes.deferred_service import DeferredService, Ticket
 from tacdiff_ros.nodes.goals import SingleGoal
 from tacdiff_ros.nodes.guarded_node import GuardedNode
 from tacdiff_ros.nodes.newest_frame import NewestFrame
-from tacdiff_ros.nodes.parameters import declare, refuse_unknown
+from tacdiff_ros.nodes.node_settings import CalibrationNodeSettings
+from tacdiff_ros.nodes.parameters import declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import LATCHED
+from tacdiff_ros.nodes.sensor_parameter import sensor_from
 from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.nodes.worker import Worker
-from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
 from tacdiff_ros.srv import Calibrate as CalibrateService
 
 TICK_S = 0.05
@@ -37,13 +39,12 @@ class CalibrationNode(GuardedNode):
     def __init__(self) -> None:
         """Read the parameters and offer service and action."""
         super().__init__("calibration")
-        file = declare(self, "sensor_file", "", "to start from; empty: the package's default")
-        folder = declare(self, "data_folder", "~/tacdiff_data", "sensor files are written here")
-        self._frame = declare(self, "frame_id", "gelsight_optical_frame", "of the sensor's camera")
+        given = declare_model(self, "", CalibrationNodeSettings)
         refuse_unknown(self)
-        model = read_sensor(Path(file).expanduser()) if file else default_sensor()
-        self._session = CalibrationSession(model, Path(folder).expanduser())
-        self._new_session = lambda: CalibrationSession(model, Path(folder).expanduser())
+        self._frame = given.frame_id
+        model = sensor_from(given.sensor_file)
+        self._new_session = partial(CalibrationSession, model, Path(given.data_folder).expanduser())
+        self._session = self._new_session()
         self._newest = NewestFrame(self)
         self._worker: Worker | None = None
         self._finish: Any = None
@@ -54,7 +55,7 @@ class CalibrationNode(GuardedNode):
         self._service = DeferredService(self, CalibrateService, "calibrate", self._on_request)
         self._goal = SingleGoal(self, Calibrate, "calibrate", self._begin, self._cancel)
         self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        if file:
+        if given.sensor_file:
             self._publish(to_sensor_model(model, {}, self.get_clock().now().to_msg(), self._frame))
 
     def request_stop(self, _reason: str) -> None:

@@ -12,7 +12,6 @@ from rclpy.time import Time
 from sensor_msgs.msg import Image, PointCloud2
 from std_srvs.srv import Trigger
 
-from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.agreement import side_by_side
 from tacdiff_ros.evaluation.agreement_watch import AgreementWatch, WatchLimits
 from tacdiff_ros.evaluation.image_comparison import ComparedImages, ImageComparison
@@ -26,12 +25,13 @@ from tacdiff_ros.nodes.conversion.surface import METRES
 from tacdiff_ros.nodes.guarded_node import GuardedNode
 from tacdiff_ros.nodes.lock_step import LockStep
 from tacdiff_ros.nodes.newest_frame import NewestFrame
-from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
+from tacdiff_ros.nodes.node_settings import ComparatorSettings
+from tacdiff_ros.nodes.parameters import declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import RELIABLE_IMAGES, SENSOR_IMAGES, SENSOR_STATES
+from tacdiff_ros.nodes.sensor_parameter import sensor_from
 from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.nodes.topics import IMAGE_SOURCES
 from tacdiff_ros.sensor.gel_surface import GelSurface
-from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
 from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.sensor.surface_points import surface_of_points
 
@@ -46,13 +46,8 @@ class ComparatorNode(GuardedNode):
     def __init__(self) -> None:
         """Read the parameters and subscribe."""
         super().__init__("comparator")
-        file = declare(self, "sensor_file", "", "of the unit; empty: the package's default")
-        reference = declare(
-            self, "reference_image", "", "untouched gel; empty: see ~/take_reference"
-        )
-        self._simulator = declare(self, "simulator", "pix2pix", "pix2pix or renderer, for messages")
-        tolerance = declare(self, "tolerance_s", 0.02, "largest distance of two stamps of a pair")
-        patience = declare(self, "patience_s", 0.5, "a real image waits so long for its pair")
+        given = declare_model(self, "", ComparatorSettings)
+        self._simulator, reference = given.simulator, given.reference_image
         limits = declare_model(self, "watch", WatchLimits)
         self._lock_step = LockStep(
             self,
@@ -63,15 +58,10 @@ class ComparatorNode(GuardedNode):
             may_lag=True,
         )
         refuse_unknown(self)
-        if not 0 < tolerance <= 1 or not 0 < patience <= 60:
-            raise InputError(
-                f"parameters 'tolerance_s' {tolerance:g} and 'patience_s' {patience:g}: expected "
-                "above 0 and at most 1 and 60"
-            )
-        self._model = read_sensor(Path(file).expanduser()) if file else default_sensor()
+        self._model = sensor_from(given.sensor_file)
         markers = self._model.markers
         grid = None if markers is None else markers.grid
-        self._comparison = ImageComparison(grid, tolerance, patience)
+        self._comparison = ImageComparison(grid, given.tolerance_s, given.patience_s)
         if not reference:
             self.create_subscription(
                 AcquisitionState, "acquisition_state", self._on_state, SENSOR_STATES

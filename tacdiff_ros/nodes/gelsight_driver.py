@@ -15,7 +15,6 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.exception_log import log_exception
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.images.frame_sources import (
-    BORDER_FRACTION,
     CameraFrames,
     CameraLostError,
     FrameSource,
@@ -30,7 +29,8 @@ from tacdiff_ros.nodes.conversion.geometry import (
 from tacdiff_ros.nodes.conversion.images import to_image
 from tacdiff_ros.nodes.guarded_node import GuardedNode
 from tacdiff_ros.nodes.lock_step import LockStep
-from tacdiff_ros.nodes.parameters import declare, refuse_unknown
+from tacdiff_ros.nodes.node_settings import GelsightDriverSettings
+from tacdiff_ros.nodes.parameters import declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import LATEST_COMMAND, RELIABLE_IMAGES
 from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.virtual.frames import GeneratedFrames, cycle_pose
@@ -87,34 +87,11 @@ class GelSightDriver(GuardedNode):
         super().destroy_node()
 
     def _declare(self) -> None:
-        self._source = declare(
-            self, "source", "camera", "camera, generated, or the path of a video or image folder"
-        )
-        self._device = declare(
-            self, "device", "GelSight Mini", "/dev/videoN, a number, or part of the camera's name"
-        )
-        self._rate_hz = float(declare(self, "rate_hz", 25.0, "images per second"))
-        self._loop = declare(self, "loop", True, "begin a video or folder again at its end")
-        self._frame_id = declare(
-            self, "frame_id", "gelsight_optical_frame", "frame of the images (REP-103 optical)"
-        )
-        self._border = float(
-            declare(self, "border_fraction", BORDER_FRACTION, "cut off each side of a camera image")
-        )
-        self._delay_s = float(
-            declare(self, "capture_delay_s", 0.0, "from exposure to arrival, taken off the stamps")
-        )
-        self._size = (
-            int(declare(self, "width", 320, "image width in pixels, for the camera")),
-            int(declare(self, "height", 240, "image height in pixels, for the camera")),
-        )
-        self._focal_px = float(
-            declare(self, "focal_length_px", 0.0, "for camera_info; 0: not calibrated")
-        )
-        if not 1.0 <= self._rate_hz <= 120.0:
-            raise InputError(f"parameter 'rate_hz' is {self._rate_hz:g}; expected 1 to 120")
-        if not 0.0 <= self._border < 0.45:
-            raise InputError(f"parameter 'border_fraction' is {self._border:g}; expected 0 to 0.45")
+        given = declare_model(self, "", GelsightDriverSettings)
+        self._source, self._device, self._loop = given.source, given.device, given.loop
+        self._rate_hz, self._delay_s = given.rate_hz, given.capture_delay_s
+        self._frame_id, self._focal_px = given.frame_id, given.focal_length_px
+        self._border, self._size = given.border_fraction, (given.width, given.height)
 
     def _open(self) -> FrameSource | None:
         """The source; None while a camera is missing, which is tried again."""

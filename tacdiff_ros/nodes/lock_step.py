@@ -18,7 +18,8 @@ from rosgraph_msgs.msg import Clock as ClockMessage
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.msg import StepDone
 from tacdiff_ros.nodes.conversion.geometry import to_nanoseconds, to_time
-from tacdiff_ros.nodes.parameters import declare
+from tacdiff_ros.nodes.node_settings import LockStepSettings
+from tacdiff_ros.nodes.parameters import declare_model
 from tacdiff_ros.nodes.qos import LOCK_STEP
 from tacdiff_ros.virtual.lock_step import NEVER_NS, StepLedger
 
@@ -58,17 +59,8 @@ class LockStep:
         Raises:
             InputError: `lock_step` without `use_sim_time`, or without a required node.
         """
-        self.is_on = bool(
-            declare(
-                node,
-                "lock_step",
-                False,
-                "wait for each other on the clock of virtual_clock; virtual hardware only",
-            )
-        )
-        others = declare(
-            node, "lock_step_nodes", [""], "names of the nodes that take part in lock step"
-        )
+        given = declare_model(node, "", LockStepSettings)
+        self.is_on, others = given.lock_step, given.lock_step_nodes
         self._node, self._on_step = node, on_step
         if not self.is_on:
             return
@@ -193,6 +185,6 @@ class LockStep:
             elif still_s > SILENCE_S:
                 logger.warning(f"waiting for {name}", throttle_duration_sec=SILENCE_S)
         if time.monotonic() - self._stalled_since_s > LOST_S:
-            for topic in self._ledger.forgive():
+            for topic in self._ledger.skip_missing():
                 self._node.get_logger().warning(f"a message of {topic} was lost in lock step")
         self._proceed()

@@ -13,7 +13,8 @@ from tacdiff_ros.markers.tracking import MarkerTracker
 from tacdiff_ros.msg import MarkerField as MarkerFieldMessage
 from tacdiff_ros.nodes.conversion.images import from_image
 from tacdiff_ros.nodes.guarded_node import GuardedNode
-from tacdiff_ros.nodes.parameters import declare, refuse_unknown
+from tacdiff_ros.nodes.node_settings import MarkerTrackerSettings
+from tacdiff_ros.nodes.parameters import declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import SENSOR_IMAGES
 from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.sensor.marker_grid import MarkerGrid
@@ -25,9 +26,9 @@ class MarkerTrackerNode(GuardedNode):
     def __init__(self) -> None:
         """Subscribe and publish."""
         super().__init__("marker_tracker")
-        text = declare(self, "grid", "7x9", "rows x columns of dots; older gels have 8x10")
+        given = declare_model(self, "", MarkerTrackerSettings)
         refuse_unknown(self)
-        self._grid = MarkerGrid.parse(text)
+        self._grid = MarkerGrid.parse(given.grid)
         self._reference: MarkerField | None = None
         self._tracker = MarkerTracker(self._grid)
         self._publisher = self.create_publisher(MarkerFieldMessage, "markers", 10)

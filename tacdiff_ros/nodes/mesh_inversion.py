@@ -1,8 +1,7 @@
-"""Inverts images to meshes: service and action `invert_mesh`, topics `gel_mesh` and marker."""
+"""Inverts images to surfaces: service and action `invert_mesh`, topics `gel_points` and more."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.clock import Clock, ClockType
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import Image, PointCloud2
 from shape_msgs.msg import Mesh
 from std_srvs.srv import Trigger
 from visualization_msgs.msg import Marker
@@ -19,31 +18,40 @@ from visualization_msgs.msg import Marker
 from tacdiff_ros.action import InvertMesh
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.images.image_file import read_image
-from tacdiff_ros.inversion.inversion_settings import STREAMING, InversionSettings
-from tacdiff_ros.inversion.inverter import Inversion, Inverter, check_reference
+from tacdiff_ros.inversion.inversion_settings import InversionSettings
+from tacdiff_ros.inversion.inverter import Inversion, check_reference
+from tacdiff_ros.inversion.sensor_inverters import SensorInverters
 from tacdiff_ros.msg import ContactSummary
 from tacdiff_ros.msg import SensorModel as SensorModelMessage
 from tacdiff_ros.nodes.conversion.geometry import to_nanoseconds
 from tacdiff_ros.nodes.conversion.images import from_image
 from tacdiff_ros.nodes.conversion.sensor_model import to_residuals
-from tacdiff_ros.nodes.conversion.surface import fill_inversion, to_contact, to_marker, to_mesh
+from tacdiff_ros.nodes.conversion.surface import (
+    fill_inversion,
+    to_contact,
+    to_inverted_points,
+    to_marker,
+    to_mesh,
+)
 from tacdiff_ros.nodes.deferred_service import DeferredService, Ticket
 from tacdiff_ros.nodes.goals import SingleGoal
 from tacdiff_ros.nodes.guarded_node import GuardedNode
 from tacdiff_ros.nodes.newest_frame import NewestFrame
-from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
+from tacdiff_ros.nodes.node_settings import MeshInversionSettings
+from tacdiff_ros.nodes.parameters import declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import LATCHED
+from tacdiff_ros.nodes.sensor_parameter import sensor_from
 from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.nodes.worker import Progress, Worker
-from tacdiff_ros.preparation import Preparation, Stage
-from tacdiff_ros.sensor.sensor_file import default_sensor, parse_sensor, read_sensor
-from tacdiff_ros.sensor.sensor_model import SensorModel
+from tacdiff_ros.preparation import Preparation
+from tacdiff_ros.sensor.sensor_file import parse_sensor
 from tacdiff_ros.srv import InvertMesh as InvertMeshService
 from tacdiff_ros.warm_up import inversion_stages, kernel_structure
 
 TICK_S = 0.02
 MAX_TIMEOUT_S = 3600.0
-PAUSE_NS = 1_000_000_000  # between frames, after which dots may be anywhere
+PAUSE_NS = 1_000_000_000  # after such a pause markers may be anywhere
+OLD_MESH = "topic gel_mesh has no stamp and will go: subscribe to gel_points instead"
 Finish = Callable[[Worker], None]
 
 
@@ -53,20 +61,17 @@ class MeshInversionNode(GuardedNode):
     def __init__(self) -> None:
         """Read the parameters and offer service, action and topics."""
         super().__init__("mesh_inversion")
-        file = declare(self, "sensor_file", "", "of the unit; empty: the package's default")
-        reference = declare(self, "reference_image", "", "untouched gel; empty: the model's own")
-        self._frame = declare(self, "frame_id", "gel", "frame of meshes: the gel's, see docs")
-        self._timeout_s = declare(
-            self, "timeout", 30.0, "seconds after which a request is given up"
-        )
-        self._streaming = declare(self, "streaming", False, "invert every frame and publish it")
+        given = declare_model(self, "", MeshInversionSettings)
+        self._frame, self._timeout_s = given.frame_id, given.timeout_s
+        self._streaming = given.streaming
         self._settings = declare_model(self, "", InversionSettings)
         refuse_unknown(self)
-        model = read_sensor(Path(file).expanduser()) if file else default_sensor()
-        untouched = read_image(Path(reference).expanduser()) if reference else None
-        if untouched is not None:
-            check_reference(model, untouched)
-        self._gel = _Gel(model, untouched, self._settings)
+        model = sensor_from(given.sensor_file)
+        reference = None
+        if given.reference_image:
+            reference = read_image(Path(given.reference_image).expanduser())
+            check_reference(model, reference)
+        self._gel = SensorInverters(model, reference, self._settings)
         self._notice = ""  # goes into the next response
         self._newest = NewestFrame(self)
         self._worker: Worker | None = None
@@ -74,6 +79,7 @@ class MeshInversionNode(GuardedNode):
         self._give_up_s = 0.0
         self._followed: Any = None
         self._stopping = False
+        self._points = self.create_publisher(PointCloud2, "gel_points", 1)
         self._meshes = self.create_publisher(Mesh, "gel_mesh", 1)
         self._markers = self.create_publisher(Marker, "gel_mesh/marker", 1)
         self._contacts = self.create_publisher(ContactSummary, "gel_mesh/contact", 10)
@@ -86,7 +92,20 @@ class MeshInversionNode(GuardedNode):
 
     def _prepare(self) -> Preparation:
         """Compile what images of the present sensor need, before requests are taken."""
-        return Preparation("inversion", self._gel.stages(self._streaming))
+        gel = self._gel
+
+        def rehearse(image: NDArray[np.uint8]) -> None:
+            gel.invert(image, lambda _fraction: None)
+            if not self._streaming:
+                return
+            try:
+                for after_pause in (False, True):
+                    gel.follow(image, after_pause)
+            finally:  # the first real frame has nothing to do with this one
+                gel.reset_stream()
+
+        stages = inversion_stages(gel.model, gel.reference, rehearse)
+        return Preparation("inversion", stages)
 
     def request_stop(self, _reason: str) -> None:
         """End a computation before the process ends."""
@@ -108,7 +127,7 @@ class MeshInversionNode(GuardedNode):
             return
         had_reference = self._gel.has_reference
         needs_other_kernels = kernel_structure(model) != kernel_structure(self._gel.model)
-        self._gel = _Gel(model, None, self._settings)
+        self._gel = SensorInverters(model, None, self._settings)
         if needs_other_kernels:
             self.preparation = self._prepare()
         self.get_logger().info(f"sensor model '{message.sensor_id}' is used from now on")
@@ -125,7 +144,7 @@ class MeshInversionNode(GuardedNode):
         """The newest frame becomes the image of the untouched gel."""
         image = from_image(self._newest.unless(Image()))
         check_reference(self._gel.model, image)
-        self._gel = _Gel(self._gel.model, image, self._settings)
+        self._gel = SensorInverters(self._gel.model, image, self._settings)
         self._notice = ""
         response.success, response.message = True, "the newest frame is the reference"
         return response
@@ -169,7 +188,11 @@ class MeshInversionNode(GuardedNode):
             self._worker.cancel()  # a frame of the stream gives way
         self._finish = partial(finish, stamp=message.header.stamp)
         self._give_up_s = request.timeout or self._timeout_s
-        self._worker = Worker(partial(gel.invert, image), "the inversion")
+
+        def work(progress: Progress) -> Inversion:
+            return gel.invert(image, partial(progress, "inverting"))
+
+        self._worker = Worker(work, "the inversion")
 
     def _fill(self, response: Any, worker: Worker, stamp: Any) -> None:
         response.duration = worker.seconds
@@ -203,12 +226,11 @@ class MeshInversionNode(GuardedNode):
             self._watch(worker)
 
     def _watch(self, worker: Worker) -> None:
-        """Tell how far a request is, and give it up in time."""
+        """Report the progress of a request, and give it up in time."""
         if worker.seconds > self._give_up_s and not worker.is_cancelled:
             worker.cancel(f"given up after {self._give_up_s:g} s")
         if not worker.is_cancelled:
-            steps = round(worker.share * self._settings.steps)
-            self._goal.feedback(InvertMesh.Feedback(iteration=steps, progress=float(worker.share)))
+            self._goal.feedback(InvertMesh.Feedback(progress=float(worker.share)))
 
     def _follow(self) -> None:
         """Start with the newest frame of the stream; those that came meanwhile are left out."""
@@ -224,7 +246,7 @@ class MeshInversionNode(GuardedNode):
         self._followed = message
         gel = self._gel
         self._worker = Worker(
-            lambda _told: gel.follow(from_image(message), paused), "the inversion"
+            lambda _progress: gel.follow(from_image(message), paused), "the inversion"
         )
 
     def _publish(self, worker: Worker) -> None:
@@ -232,68 +254,15 @@ class MeshInversionNode(GuardedNode):
         if worker.found is None:
             self.get_logger().warning(worker.failure, throttle_duration_sec=5.0)
             return
-        found: Inversion = worker.found
-        self._meshes.publish(to_mesh(found.surface))
-        self._contacts.publish(to_contact(found.contact))
+        result: Inversion = worker.found
+        stamp = self._followed.header.stamp
+        self._points.publish(to_inverted_points(result, stamp, self._frame))
+        self._contacts.publish(to_contact(result.contact, stamp, self._frame))
         if self._markers.get_subscription_count():
-            stamp = self._followed.header.stamp
-            self._markers.publish(to_marker(found.surface, stamp, self._frame))
-
-
-class _Gel:
-    """Inverters of one sensor, made when they are first needed, in the thread that needs them."""
-
-    def __init__(
-        self,
-        model: SensorModel,
-        reference: NDArray[np.uint8] | None,
-        settings: InversionSettings,
-    ) -> None:
-        self.model = model
-        self._reference = reference
-        self._settings = settings
-        self._lock = threading.Lock()
-        self._single: Inverter | None = None
-        self._stream: Inverter | None = None
-
-    @property
-    def has_reference(self) -> bool:
-        """Whether images are compared with a reference image instead of the model's own."""
-        return self._reference is not None
-
-    def stages(self, streaming: bool) -> list[Stage]:
-        """What single images, and frames where they are streamed, need to be compiled."""
-
-        def work(image: NDArray[np.uint8]) -> None:
-            self.invert(image, lambda _stage, _fraction: None)
-            if not streaming:
-                return
-            try:
-                for paused in (False, True):
-                    self.follow(image, paused)
-            finally:  # the first real frame has nothing to do with this one
-                with self._lock:
-                    if self._stream is not None:
-                        self._stream.reset()
-
-        return inversion_stages(self.model, self._reference, work)
-
-    def invert(self, image: NDArray[np.uint8], told: Progress) -> Inversion:
-        """One image."""
-        with self._lock:
-            self._single = self._single or Inverter(self.model, self._reference, self._settings)
-            return self._single.invert(image, lambda share: told("inverting", share))
-
-    def follow(self, image: NDArray[np.uint8], paused: bool) -> Inversion:
-        """The next frame; after a pause nothing is taken from the last one."""
-        with self._lock:
-            if self._stream is None:
-                steps = self._settings.steps_streaming
-                settings = STREAMING.model_copy(update={"steps_streaming": steps})
-                self._stream = Inverter(self.model, self._reference, settings)
-            if paused:
-                self._stream.reset()
-            return self._stream.follow(image)
+            self._markers.publish(to_marker(result.surface, stamp, self._frame))
+        if self._meshes.get_subscription_count():
+            self.get_logger().warning(OLD_MESH, once=True)
+            self._meshes.publish(to_mesh(result.surface))
 
 
 def _warnings(lines: tuple[str, ...]) -> str:
@@ -303,9 +272,9 @@ def _warnings(lines: tuple[str, ...]) -> str:
 
 def _figures(found: Inversion) -> dict[str, float]:
     """What tells how well a fit went."""
-    figures = {"image_rms_grey": found.image_rms, "explained_share": found.explained}
-    if found.dots is not None:
-        figures["dots_found_share"] = found.dots.found_count / found.dots.expected
+    figures = {"image_rms_grey": found.image_rms, "explained_share": found.inlier_fraction}
+    if found.markers is not None:
+        figures["dots_found_share"] = found.markers.found_count / found.markers.expected
     return figures
 
 

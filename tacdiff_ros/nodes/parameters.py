@@ -35,10 +35,26 @@ def declare_model(node: Node, prefix: str, model: type[Model]) -> Model:
         if field.is_required():
             values[name] = _declare_required(node, f"{prefix}.{name}", field)
             continue
+        whole = f"{prefix}.{name}" if prefix else name
+        _take_old_name(node, whole, field)
         default = list(field.default) if isinstance(field.default, tuple) else field.default
         descriptor = _descriptor(field.description or name.replace("_", " "), default, field)
-        values[name] = declare(node, f"{prefix}.{name}" if prefix else name, default, descriptor)
+        values[name] = declare(node, whole, default, descriptor)
     return validate(model, values, prefix)
+
+
+def _take_old_name(node: Node, name: str, field: Any) -> None:
+    """Let a value that was given under a parameter's former name count, with a warning."""
+    former = (field.json_schema_extra or {}).get("renamed_from")
+    if not former:
+        return
+    old = name.removesuffix(name.rpartition(".")[2]) + former
+    given = node._parameter_overrides.pop(old, None)
+    if given is None:
+        return
+    node.get_logger().warning(f"parameter '{old}' is now called '{name}': use the new name")
+    value = Parameter(name, given.type_, given.value)
+    node._parameter_overrides.setdefault(name, value)
 
 
 def _declare_required(node: Node, name: str, field: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -32,7 +31,8 @@ from tacdiff_ros.nodes.conversion.touch import fill_response, from_request
 from tacdiff_ros.nodes.deferred_service import DeferredService, Ticket
 from tacdiff_ros.nodes.guarded_node import GuardedNode
 from tacdiff_ros.nodes.lock_step import LockStep
-from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
+from tacdiff_ros.nodes.node_settings import TactileSimulatorSettings
+from tacdiff_ros.nodes.parameters import declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import (
     LATEST_COMMAND,
     RELIABLE_IMAGES,
@@ -40,6 +40,7 @@ from tacdiff_ros.nodes.qos import (
     SENSOR_STATES,
 )
 from tacdiff_ros.nodes.rig_parameters import declare_rig
+from tacdiff_ros.nodes.sensor_parameter import sensor_from
 from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.nodes.topics import IMAGE_SOURCES, ROBOT_STATE
 from tacdiff_ros.nodes.worker import Progress, Worker
@@ -47,15 +48,13 @@ from tacdiff_ros.optics.renderer import RenderSettings
 from tacdiff_ros.optics.variant import limit_threads
 from tacdiff_ros.preparation import Preparation
 from tacdiff_ros.resources import shipped_model
-from tacdiff_ros.sensor.gel_surface import GelSurface
-from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
-from tacdiff_ros.sensor.sensor_model import SensorModel
+from tacdiff_ros.sensor.surface_points import surface_of_points
 from tacdiff_ros.srv import SimulateTouch
 from tacdiff_ros.twin.frame_pacing import DueFrame, FramePacing
 from tacdiff_ros.twin.live_twin import LiveTwin
 from tacdiff_ros.twin.network_renderer import NetworkRenderer, RenderedSurface
 from tacdiff_ros.twin.newest_worker import NewestWorker
-from tacdiff_ros.twin.physical_renderer import PhysicalRenderer
+from tacdiff_ros.twin.shared_renderer import SharedRenderer
 from tacdiff_ros.twin.touch_simulation import TouchRequest, simulate_touch
 from tacdiff_ros.warm_up import touch_stages, twin_stages
 
@@ -69,7 +68,6 @@ SWITCH_S = 5e-4  # states at 1 kHz must not wait for the threads that calculate
 STATE_PERIOD_NS = 4_000_000  # the arm moves 20 micrometres meanwhile
 PATH_PERIOD_NS = 20_000_000  # of way-points between frames
 OUTPUTS = ("image_raw", "nocs", "depth")
-SIMULATORS = ("pix2pix", "renderer")
 
 
 class TactileSimulatorNode(GuardedNode):
@@ -78,42 +76,24 @@ class TactileSimulatorNode(GuardedNode):
     def __init__(self) -> None:
         """Read the parameters, load the network and the gel."""
         super().__init__("tactile_simulator")
-        sensor = declare(self, "sensor_file", "", "of the unit; empty: the package's default")
-        folder = declare(
-            self,
-            "model",
-            "",
-            "folder of the network; empty: the shipped one",
-        )
-        self._data = Path(
-            declare(self, "data_folder", "~/tacdiff_data", "meshes of requests are read here only")
-        ).expanduser()
-        simulator = declare(self, "simulator", "pix2pix", "what draws: pix2pix or renderer")
-        threads = declare(self, "threads", 2, "of the processor for drawing; 0: all")
-        fast = declare(self, "half_precision", False, "bfloat16 where the processor can")
-        indenter = declare(self, "indenter", "", "spec, to follow the robot; empty: it is not")
-        rate_hz = declare(self, "rate_hz", 25.0, "frames a second where there is no camera")
-        self._frame = declare(self, "frame_id", "gelsight_optical_frame", "of simulated images")
+        given = declare_model(self, "", TactileSimulatorSettings)
+        self._data = Path(given.data_folder).expanduser()
+        self._frame, self._gel_frame = given.frame_id, given.gel_frame_id
         images = {name: ["image_raw"] for name in IMAGE_SOURCES}
         sources = {"virtual_panda": [ROBOT_STATE], **images}
-        self._lock_step = LockStep(self, sources if indenter else {}, may_lag=True)
+        self._lock_step = LockStep(self, sources if given.indenter else {}, may_lag=True)
         self._rig = declare_rig(self)
         self._material = declare_model(self, "material", GelMaterial)
         refuse_unknown(self)
-        if simulator not in SIMULATORS or not 0 <= threads <= 256 or not 0.1 <= rate_hz <= 200:
-            raise InputError(
-                f"parameters 'simulator' {simulator!r}, 'threads' {threads}, 'rate_hz' {rate_hz}: "
-                f"expected {' or '.join(SIMULATORS)}, 0 to 256, 0.1 to 200"
-            )
-        self._model = read_sensor(Path(sensor).expanduser()) if sensor else default_sensor()
+        self._model = sensor_from(given.sensor_file)
         network = None
-        if simulator == "renderer" and threads:
-            limit_threads(threads)
-        if simulator == "pix2pix":
-            place = Path(folder).expanduser() if folder else shipped_model()
-            precision = "fast" if fast else "exact"
-            network = NetworkRenderer(self._model, place, threads or None, precision)
-        self._drawing = _Drawing(self._model, network, LIVE_RENDERING)
+        if given.simulator == "renderer" and given.threads:
+            limit_threads(given.threads)
+        if given.simulator == "pix2pix":
+            folder = Path(given.model).expanduser() if given.model else shipped_model()
+            precision = "fast" if given.half_precision else "exact"
+            network = NetworkRenderer(self._model, folder, given.threads or None, precision)
+        self._drawing = SharedRenderer(self._model, network, LIVE_RENDERING)
         self._images = {
             name: self.create_publisher(Image, f"simulated/{name}", RELIABLE_IMAGES)
             for name in OUTPUTS
@@ -129,12 +109,13 @@ class TactileSimulatorNode(GuardedNode):
         self._touch: tuple[Worker, Any, Any, Ticket] | None = None
         self._stopping = False
         self.create_subscription(Image, "nocs", self._on_nocs, LATEST_COMMAND)
+        self.create_subscription(PointCloud2, "gel_points", self._on_points, LATEST_COMMAND)
         self.create_subscription(Mesh, "gel_mesh", self._on_mesh, LATEST_COMMAND)
         self._service = DeferredService(self, SimulateTouch, "simulate_touch", self._on_request)
         self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
         stages = touch_stages(self._rehearse)
-        if indenter:
-            self._follow(indenter, 1.0 / rate_hz)
+        if given.indenter:
+            self._follow(given.indenter, 1.0 / given.rate_hz)
             stages = [*twin_stages(self._twin), *stages]
         self.preparation = Preparation("simulation", stages)
 
@@ -217,8 +198,8 @@ class TactileSimulatorNode(GuardedNode):
         stamp = Time(nanoseconds=stamp_ns).to_msg()
         try:
             if self._points.get_subscription_count() and not self._stopping:
-                self._points.publish(to_points(answer.surface(), stamp, "gel"))
-            self._publish(self._twin.draw(answer, self._wants_maps()), stamp)
+                self._points.publish(to_points(answer.surface(), stamp, self._gel_frame))
+            self._publish(self._twin.render(answer, self._wants_maps()), stamp)
             self._lock_step.published(stamp_ns)
         finally:
             self._lock_step.end(stamp_ns)
@@ -231,8 +212,17 @@ class TactileSimulatorNode(GuardedNode):
 
     def _on_nocs(self, message: Image) -> None:
         def draw() -> None:
-            image = self._drawing.draw_nocs(from_map(message, 3))
+            image = self._drawing.render_nocs(from_map(message, 3))
             self._send("image_raw", image, message.header.stamp)
+
+        self._drawings.offer(draw)
+
+    def _on_points(self, message: PointCloud2) -> None:
+        """Render a stamped surface, as `mesh_inversion` publishes it."""
+
+        def draw() -> None:
+            surface = surface_of_points(message, self._model.gel)
+            self._publish(self._drawing.draw_surface(surface), message.header.stamp)
 
         self._drawings.offer(draw)
 
@@ -242,7 +232,7 @@ class TactileSimulatorNode(GuardedNode):
 
         def draw() -> None:
             surface = from_mesh(message, self._model.gel)
-            self._publish(self._drawing.draw_surface(surface), stamp)
+            self._publish(self._drawing.render_surface(surface), stamp)
 
         self._drawings.offer(draw)
 
@@ -291,49 +281,9 @@ class TactileSimulatorNode(GuardedNode):
             if worker.found is None:
                 raise InputError(worker.failure)
             stamp = self.get_clock().now().to_msg()
-            fill_response(response, worker.found, request.with_maps, stamp, self._frame)
+            frames = self._frame, self._gel_frame
+            fill_response(response, worker.found, request.with_maps, stamp, *frames)
         self._service.answer(ticket, response)
-
-
-class _Drawing:
-    """The node's drawing, one picture at a time; the renderer is made when it is first needed."""
-
-    def __init__(
-        self,
-        model: SensorModel,
-        network: NetworkRenderer | None,
-        settings: RenderSettings | None = None,
-    ) -> None:
-        self._model, self._network, self._settings = model, network, settings
-        self._renderer: PhysicalRenderer | None = None
-        self._rendered: _Drawing | None = None
-        self._lock = threading.RLock()
-
-    def rendered(self) -> _Drawing:
-        """The same by the renderer at its full quality, under the same lock."""
-        if self._rendered is None:
-            self._rendered = _Drawing(self._model, None)
-            self._rendered._lock = self._lock
-        return self._rendered
-
-    def for_requests(self, use_renderer: bool) -> _Drawing:
-        """What draws single touches: nothing is left out to be fast."""
-        return self.rendered() if use_renderer or self._network is None else self
-
-    def draw_surface(self, surface: GelSurface, with_maps: bool = True) -> RenderedSurface:
-        """The image of a surface, and its maps where they are wanted."""
-        with self._lock:
-            if self._network is not None:
-                return self._network.draw_surface(surface)
-            self._renderer = self._renderer or PhysicalRenderer(self._model, self._settings)
-            return self._renderer.draw_surface(surface, with_maps)
-
-    def draw_nocs(self, nocs: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Image of a NOCS map."""
-        with self._lock:
-            if self._network is None:
-                raise InputError("the renderer needs surfaces: use simulator:=pix2pix for maps")
-            return self._network.draw_nocs(nocs)
 
 
 def main() -> int:

@@ -12,7 +12,8 @@ from tacdiff_ros.msg import Readiness, StepDone
 from tacdiff_ros.nodes.conversion.geometry import to_nanoseconds, to_time
 from tacdiff_ros.nodes.guarded_node import GuardedNode
 from tacdiff_ros.nodes.lock_step import DONE_TOPIC, SECOND_NS
-from tacdiff_ros.nodes.parameters import declare, refuse_unknown
+from tacdiff_ros.nodes.node_settings import VirtualClockSettings
+from tacdiff_ros.nodes.parameters import declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import LATCHED_FROM_MANY, LOCK_STEP
 from tacdiff_ros.nodes.readiness import READINESS_TOPIC
 from tacdiff_ros.nodes.spinning import run
@@ -32,25 +33,15 @@ class VirtualClockNode(GuardedNode):
     def __init__(self) -> None:
         """Wait for the participants."""
         super().__init__("virtual_clock")
-        step_ms = declare(self, "step_ms", 10, "the clock advances by this, ms, 1 to 50")
-        names = declare(self, "participants", [""], "names of the nodes that hold the clock")
-        followers = declare(
-            self, "followers", [""], "names of participants that may be behind: nobody needs them"
-        )
-        lag = float(declare(self, "follower_lag_s", 0.12, "so far, s, 0 to 10"))
-        self._speed = float(
-            declare(self, "speed_limit", 0.0, "virtual seconds a second, 0: as fast as it goes")
-        )
+        given = declare_model(self, "", VirtualClockSettings)
         refuse_unknown(self)
-        everybody = [name for name in (*names, *followers) if name]
-        if not everybody or not (1 <= step_ms <= 50 and 0 <= lag <= 10 and self._speed >= 0):
-            raise InputError(
-                f"parameters 'participants' {names}, 'step_ms' {step_ms}, 'follower_lag_s' {lag:g}"
-                f", 'speed_limit' {self._speed:g}: expected a name or more, 1 to 50, 0 to 10, "
-                "0 or more"
-            )
-        step_ns = 1_000_000 * step_ms
-        lags = {name: round(1e9 * lag) if name in followers else 0 for name in everybody}
+        self._speed = given.speed_limit
+        everybody = [name for name in (*given.participants, *given.followers) if name]
+        if not everybody:
+            raise InputError("parameter 'participants' is empty: give the names of the nodes")
+        step_ns = 1_000_000 * given.step_ms
+        lag_ns = round(1e9 * given.follower_lag_s)
+        lags = {name: lag_ns if name in given.followers else 0 for name in everybody}
         start_ns = time.time_ns() // SECOND_NS * SECOND_NS
         self._conductor = StepConductor(start_ns, step_ns, lags)
         self._start_ns, self._unready = start_ns, set(everybody)
@@ -64,7 +55,7 @@ class VirtualClockNode(GuardedNode):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(WATCH_PERIOD_S, self._watch, clock=steady)
         if self._speed > 0:
-            self.create_timer(1e-3 * step_ms / self._speed, self._advance, clock=steady)
+            self.create_timer(1e-3 * given.step_ms / self._speed, self._advance, clock=steady)
 
     def request_stop(self, _reason: str) -> None:
         """Go on while others need the time to end."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped, WrenchStamped
@@ -29,12 +28,13 @@ from tacdiff_ros.nodes.conversion.sensor_model import to_sensor_model
 from tacdiff_ros.nodes.conversion.surface import METRES, to_mesh, to_points
 from tacdiff_ros.nodes.guarded_node import GuardedNode
 from tacdiff_ros.nodes.lock_step import LockStep
-from tacdiff_ros.nodes.parameters import declare, refuse_unknown
+from tacdiff_ros.nodes.node_settings import VirtualGelsightSettings
+from tacdiff_ros.nodes.parameters import declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import LATCHED, LATEST_COMMAND, RELIABLE_IMAGES
+from tacdiff_ros.nodes.sensor_parameter import sensor_from
 from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.optics.variant import limit_threads
 from tacdiff_ros.preparation import Preparation
-from tacdiff_ros.sensor.sensor_file import read_sensor
 from tacdiff_ros.twin.newest_worker import NewestWorker
 from tacdiff_ros.virtual.virtual_sensor import SensedPress, VirtualSensor, virtual_sensor_model
 from tacdiff_ros.warm_up import REST, virtual_sensor_stages
@@ -51,25 +51,15 @@ class VirtualGelsightNode(GuardedNode):
     def __init__(self) -> None:
         """Read the parameters and begin."""
         super().__init__("virtual_gelsight")
-        file = declare(self, "sensor_file", "", "the true unit; empty: a random one by `seed`")
-        seed = declare(self, "seed", 0, "of unit, gel and noise")
-        indenter = declare(self, "indenter", "sphere:diameter=5", "spec of what is touched")
-        noise = float(declare(self, "noise_grey", 1.0, "standard deviation, grey levels"))
-        self._rate_hz = float(declare(self, "rate_hz", 25.0, "images per second"))
-        self._frame = declare(self, "frame_id", "gelsight_optical_frame", "of the images")
-        threads = declare(self, "threads", 2, "of the processor for drawing")
+        given = declare_model(self, "", VirtualGelsightSettings)
+        self._rate_hz = given.rate_hz
+        self._frame, self._gel_frame = given.frame_id, given.gel_frame_id
         self._lock_step = LockStep(self, {"virtual_panda": [INDENTER_TOPIC]}, self._on_step)
         refuse_unknown(self)
-        if not 1 <= threads <= 256:
-            raise InputError(f"parameter 'threads' is {threads}, expected 1 to 256")
-        limit_threads(threads)
-        if not (0 <= seed < 2**31 and 0 <= noise <= 50 and 1 <= self._rate_hz <= 120):
-            raise InputError(
-                f"parameters 'seed' {seed}, 'noise_grey' {noise:g}, 'rate_hz' {self._rate_hz:g}: "
-                "expected 0 or more, 0 to 50, 1 to 120"
-            )
-        model = read_sensor(Path(file).expanduser()) if file else virtual_sensor_model(seed)
-        self._sensor = VirtualSensor(model, indenter, seed, noise)
+        limit_threads(given.threads)
+        file, seed = given.sensor_file, given.seed
+        model = sensor_from(file) if file else virtual_sensor_model(seed)
+        self._sensor = VirtualSensor(model, given.indenter, seed, given.noise_grey)
         self._images = self.create_publisher(Image, "image_raw", RELIABLE_IMAGES)
         self._infos = self.create_publisher(CameraInfo, "camera_info", RELIABLE_IMAGES)
         self._wrenches = self.create_publisher(WrenchStamped, "contact_wrench", LATEST_COMMAND)
@@ -155,7 +145,7 @@ class VirtualGelsightNode(GuardedNode):
         try:
             for point in self._path.take(stamp_ns, pose):
                 self._sensor.move(point)
-            self._publish(self._sensor.see(pose), to_time(stamp_ns))
+            self._publish(self._sensor.sense(pose), to_time(stamp_ns))
             self._lock_step.published(stamp_ns)
         finally:
             self._lock_step.end(stamp_ns)
@@ -168,10 +158,10 @@ class VirtualGelsightNode(GuardedNode):
             return
         self._info.header.stamp, self._info.header.frame_id = stamp, self._frame
         wrench = WrenchStamped(wrench=to_wrench(seen.force_n, METRES * seen.torque_n_mm))
-        wrench.header.stamp, wrench.header.frame_id = stamp, "gel"
+        wrench.header.stamp, wrench.header.frame_id = stamp, self._gel_frame
         self._wrenches.publish(wrench)
         if self._points.get_subscription_count():
-            self._points.publish(to_points(seen.surface, stamp, "gel"))
+            self._points.publish(to_points(seen.surface, stamp, self._gel_frame))
         self._images.publish(to_image(seen.image, stamp, self._frame))
         self._infos.publish(self._info)
         if self._meshes.get_subscription_count():

@@ -22,7 +22,8 @@ from tacdiff_ros.nodes.conversion.geometry import (
 )
 from tacdiff_ros.nodes.guarded_node import GuardedNode
 from tacdiff_ros.nodes.lock_step import LockStep
-from tacdiff_ros.nodes.parameters import declare, refuse_unknown
+from tacdiff_ros.nodes.node_settings import VirtualPandaSettings
+from tacdiff_ros.nodes.parameters import declare, declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import (
     FRANKA_CONVENIENCE,
     LATEST_COMMAND,
@@ -49,33 +50,27 @@ class VirtualPandaNode(GuardedNode):
         """Place the arm above the indenter and start."""
         super().__init__("virtual_panda")
         rig = declare_rig(self)
-        start_gap_mm = float(
-            declare(self, "start_gap_mm", 40.0, "sensor above the indenter at the start")
-        )
-        self._arm_id = declare(self, "arm_id", "fr3", "prefix of joint and link names")
-        contact = declare(self, "contact", "plane", "plane, topic (contact_wrench) or none")
-        every = int(declare(self, "convenience_every", 10, "states per convenience message"))
+        given = declare_model(self, "", VirtualPandaSettings)
+        self._arm_id, self._gel_frame = given.arm_id, given.gel_frame_id
         impedance = self._declare_floats("impedance", ImpedanceParameters)
         plane = self._declare_floats("plane", StiffContactParameters)
         self._lock_step = LockStep(
             self, {"acquisition": ["target_pose"]}, self._advance_to, feedback=["acquisition"]
         )
         refuse_unknown(self)
-        if contact not in ("plane", "topic", "none"):
-            raise InputError(f"parameter 'contact' is '{contact}'; expected plane, topic or none")
-        start = rig.base_to_indenter.shifted([0.0, 0.0, -start_gap_mm])
+        start = rig.base_to_indenter.shifted([0.0, 0.0, -given.start_gap_mm])
         self._rig = VirtualRig(
             rig,
             start @ rig.end_effector_to_gel.inverse(),
             ImpedanceParameters(**impedance),
-            StiffContactParameters(**plane) if contact == "plane" else None,
+            StiffContactParameters(**plane) if given.contact == "plane" else None,
         )
-        self._every = max(1, every)
+        self._every = given.convenience_every
         self._stop_asked_s = 0.0
         self._targets = self.resolve_topic_name("target_pose")  # graph queries do not remap
         self._messages = _Messages(self._arm_id)
         self._create_topics()
-        if contact == "topic":
+        if given.contact == "topic":
             self.create_subscription(WrenchStamped, "contact_wrench", self._on_wrench, 1)
         self.create_subscription(
             PoseStamped, "target_pose", self._on_target, self._lock_step.qos(LATEST_COMMAND)
@@ -156,7 +151,7 @@ class VirtualPandaNode(GuardedNode):
         """The true pose of the indenter in the frame `gel`, and the true external wrench."""
         stamp = to_time(reading.stamp_ns)
         pose = PoseStamped(pose=to_pose(reading.gel_to_indenter))
-        pose.header.stamp, pose.header.frame_id = stamp, "gel"
+        pose.header.stamp, pose.header.frame_id = stamp, self._gel_frame
         self._true_indenter.publish(pose)
         wrench = WrenchStamped(wrench=to_wrench(reading.arm.force_n, reading.arm.torque_n_m))
         wrench.header.stamp, wrench.header.frame_id = stamp, f"{self._arm_id}_link0"

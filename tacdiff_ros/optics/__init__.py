@@ -1,1 +1,1 @@
-"""How light makes the tactile image."""
+"""Optical model of the sensor: from a gel surface to the tactile image and its gradients."""

@@ -1,12 +1,13 @@
-"""Irradiance of rectangles in closed form, and of strips with a lobe by a fixed quadrature.
+"""Irradiance from area lights: rectangles in closed form, strips with a lobe by quadrature.
 
-A rectangle of constant radiance: Lambert's polygon formula (1760; e.g. Arvo, "Analytic methods for
-simulated light transport", 1995, section 3), clipped at the receiver's horizon. A strip whose
-radiance falls as cos^(m - 1) from its aim: an integral over the angle u under which a receiver sees
-its length, in which 1 / r^2 cancels and cos^m u is left (equiangular, as Kulla and Fajardo, 2012);
-eight Gauss-Legendre points are within 0.05 % for lights 2 mm away.
+A rectangle of constant radiance uses Lambert's polygon formula (1760; e.g. Arvo, "Analytic methods
+for simulated light transport", 1995, section 3), clipped at the receiver's horizon. The radiance of
+a strip decreases as cos^(m - 1) of the angle to its aim. Its irradiance is an integral over the
+angle u along the strip as seen from the receiver, in which 1 / r^2 cancels and cos^m u remains
+(equiangular sampling, as in Kulla and Fajardo, 2012); eight Gauss-Legendre points are within 0.05 %
+for lights 2 mm away.
 
-Limits: across its width a strip is taken as a line, which must be narrow against its distance.
+Limits: a strip is treated as a line, so its width must be small compared with its distance.
 """
 
 from __future__ import annotations
@@ -21,14 +22,24 @@ import mitsuba as mi
 from tacdiff_ros.optics.parameters import View
 
 PANELS = 4
-TINY = 1e-12
-NEAREST_MM = 1e-3
-GAUSS_POINT = 3.0**-0.5  # of two, in [-1, 1]
+MIN_SQUARED_NORM = 1e-12
+MIN_DISTANCE_MM = 1e-3
+GAUSS_POINT = 3.0**-0.5  # two-point Gauss-Legendre rule, in [-1, 1]
 
 
 @dataclass(frozen=True)
 class LightFrame:
-    """A light's placement: centre and unit axes along its length, across, and of its aim."""
+    """Pose and shape of one light, in the frame `gel`.
+
+    Attributes:
+        centre: centre, mm.
+        along: unit vector along the length.
+        across: unit vector along the width.
+        aim: unit vector along which the light shines, normal to its plane.
+        half_length: half of the length, mm.
+        half_width: half of the width, mm.
+        exponent: exponent m of the lobe; the radiance is proportional to cos^(m - 1).
+    """
 
     centre: Any
     along: Any
@@ -41,17 +52,17 @@ class LightFrame:
 
 @dataclass(frozen=True)
 class Panels:
-    """A light in pieces that a receiver sees under equal angles along its length.
+    """A light divided along its length into panels that subtend equal angles at the receiver.
 
     Attributes:
-        irradiance: of each piece at the receivers, for unit radiance; for a rectangle an estimate
-            that only weighs the pieces.
-        direction: unit vectors from the receivers to the pieces' middles.
-        total: irradiance of the whole light, for unit radiance.
-        away: unit vectors from the receivers to the light's line, normal to it.
-        distance: to that line, mm.
-        start: angle at which the first piece begins.
-        step: angle of a piece.
+        irradiance: irradiance from each panel, for unit radiance; an approximation for a rectangle,
+            used only to weight the panels.
+        direction: unit vectors from the receivers to the centres of the panels.
+        total: irradiance from the whole light, for unit radiance.
+        away: unit vectors from the receivers to the light's centre line, normal to the line.
+        distance: distance from the receivers to the centre line, mm.
+        start: angle at which the first panel begins, rad.
+        step: angle that each panel subtends, rad.
     """
 
     irradiance: list[Any]
@@ -64,87 +75,149 @@ class Panels:
 
 
 def light_frame(view: View, light: int) -> LightFrame:
-    """Placement of one light."""
+    """Return the frame of one light.
+
+    Args:
+        view: sensor parameters.
+        light: index of the light.
+    """
     return _frame(lambda name, part, parts: view.scalar(name, parts * light + part))
 
 
 def light_frames(view: View, light: Any) -> LightFrame:
-    """Placement of a different light in each lane."""
+    """Return the frames of different lights, one per lane.
+
+    Args:
+        view: sensor parameters.
+        light: (lanes,) indices of the lights.
+    """
     return _frame(lambda name, part, parts: view.gather(name, parts * light + part))
 
 
 def _frame(read: Callable[[str, int, int], Any]) -> LightFrame:
-    """Axes from azimuth, tilt and roll; `read` takes a name, which of its parts, of how many."""
+    """Compute the axes of a light from its azimuth, tilt and roll.
+
+    Args:
+        read: function of a parameter name, a component and the number of components per light,
+            which returns the value of that component.
+    """
     sin_a, cos_a = dr.sincos(read("lights.azimuth_rad", 0, 1))
     sin_t, cos_t = dr.sincos(read("lights.tilt_rad", 0, 1))
     sin_r, cos_r = dr.sincos(read("lights.roll_rad", 0, 1))
     aim = mi.Vector3f(cos_t * cos_a, cos_t * sin_a, sin_t)
-    level = mi.Vector3f(-sin_a, cos_a, 0.0)
-    upright = dr.cross(aim, level)
+    horizontal = mi.Vector3f(-sin_a, cos_a, 0.0)
+    vertical = dr.cross(aim, horizontal)
     return LightFrame(
-        mi.Point3f(*(read("lights.centre_mm", k, 3) for k in range(3))),
-        cos_r * level + sin_r * upright,
-        cos_r * upright - sin_r * level,
-        aim,
-        read("lights.half_length_mm", 0, 1),
-        read("lights.half_width_mm", 0, 1),
-        read("lights.exponent", 0, 1),
+        centre=mi.Point3f(*(read("lights.centre_mm", k, 3) for k in range(3))),
+        along=cos_r * horizontal + sin_r * vertical,
+        across=cos_r * vertical - sin_r * horizontal,
+        aim=aim,
+        half_length=read("lights.half_length_mm", 0, 1),
+        half_width=read("lights.half_width_mm", 0, 1),
+        exponent=read("lights.exponent", 0, 1),
     )
 
 
 def rectangle_panels(frame: LightFrame, position: Any, normal: Any) -> Panels:
-    """Irradiance of a rectangle of unit radiance on points with normals."""
-    pieces = strip_panels(frame, position, normal)
-    return replace(pieces, total=rectangle_irradiance(frame, position, normal))
+    """Return the irradiance of a rectangle of unit radiance, divided into panels.
+
+    Args:
+        frame: frame of the light.
+        position: receiver points, mm.
+        normal: unit normals of the receivers.
+
+    Returns:
+        Panels whose `total` is exact and whose `irradiance` is that of a strip.
+    """
+    panels = strip_panels(frame, position, normal)
+    return replace(panels, total=rectangle_irradiance(frame, position, normal))
 
 
 def strip_panels(frame: LightFrame, position: Any, normal: Any) -> Panels:
-    """Irradiance of a strip of unit radiance along its aim on points with normals."""
-    middle = frame.centre - position
-    offset = dr.dot(middle, frame.along)
-    across = middle - offset * frame.along
-    distance = dr.sqrt(dr.maximum(dr.squared_norm(across), NEAREST_MM**2))
-    away = across / distance
+    """Return the irradiance of a strip of unit radiance along its aim, divided into panels.
+
+    Args:
+        frame: frame of the light.
+        position: receiver points, mm.
+        normal: unit normals of the receivers.
+
+    Returns:
+        Panels whose `total` is the sum of their `irradiance`.
+    """
+    to_centre = frame.centre - position
+    offset = dr.dot(to_centre, frame.along)
+    perpendicular = to_centre - offset * frame.along
+    distance = dr.sqrt(dr.maximum(dr.squared_norm(perpendicular), MIN_DISTANCE_MM**2))
+    away = perpendicular / distance
     start = dr.atan((offset - frame.half_length) / distance)
     step = (dr.atan((offset + frame.half_length) / distance) - start) / PANELS
     sine, cosine = dr.sincos(start + 0.5 * step)
-    turn_sine, turn_cosine = dr.sincos(step)
-    side_sine, side_cosine = dr.sincos(0.5 * GAUSS_POINT * step)
+    step_sine, step_cosine = dr.sincos(step)
+    gauss_sine, gauss_cosine = dr.sincos(0.5 * GAUSS_POINT * step)
     emitted = -dr.dot(frame.aim, away)  # the aim is normal to the length
     lobe = dr.exp2(frame.exponent * dr.log2(dr.maximum(emitted, 1e-6)))
     scale = dr.select(emitted > 0.0, lobe, 0.0) * frame.half_width * step / distance
-    level, upright = dr.dot(normal, frame.along), dr.dot(normal, away)
+    normal_along, normal_away = dr.dot(normal, frame.along), dr.dot(normal, away)
     irradiance, direction = [], []
     for _ in range(PANELS):
-        part = mi.Float(0.0)
+        integral = mi.Float(0.0)
         for sign in (-1.0, 1.0):
-            c = cosine * side_cosine - sign * sine * side_sine
-            s = sine * side_cosine + sign * cosine * side_sine
+            c = cosine * gauss_cosine - sign * sine * gauss_sine
+            s = sine * gauss_cosine + sign * cosine * gauss_sine
             falloff = dr.exp2(frame.exponent * dr.log2(dr.maximum(c, 1e-6)))
-            part += falloff * dr.maximum(level * s + upright * c, 0.0)
-        irradiance.append(scale * part)
+            integral += falloff * dr.maximum(normal_along * s + normal_away * c, 0.0)
+        irradiance.append(scale * integral)
         direction.append(sine * frame.along + cosine * away)
         sine, cosine = (
-            sine * turn_cosine + cosine * turn_sine,
-            cosine * turn_cosine - sine * turn_sine,
+            sine * step_cosine + cosine * step_sine,
+            cosine * step_cosine - sine * step_sine,
         )
-    return Panels(irradiance, direction, sum(irradiance), away, distance, start, step)
+    return Panels(
+        irradiance=irradiance,
+        direction=direction,
+        total=sum(irradiance),
+        away=away,
+        distance=distance,
+        start=start,
+        step=step,
+    )
 
 
-def point_at(frame: LightFrame, panels: Panels, position: Any, place: Any, across: Any) -> Any:
-    """A point of the light: `place` counts panels from its start, `across` is in [-1, 1]."""
-    sine, cosine = dr.sincos(panels.start + place * panels.step)
+def point_on_panels(
+    frame: LightFrame, panels: Panels, position: Any, panel: Any, across: Any
+) -> Any:
+    """Return points of a light, given by their position on its panels.
+
+    Args:
+        frame: frame of the light.
+        panels: panels of the light as seen from `position`.
+        position: receiver points, mm.
+        panel: fractional panel index in [0, PANELS], 0 at the start of the light.
+        across: coordinate along the width, in [-1, 1].
+
+    Returns:
+        Points, mm.
+    """
+    sine, cosine = dr.sincos(panels.start + panel * panels.step)
     along = panels.distance * sine / dr.maximum(cosine, 1e-4)
-    foot = position + panels.distance * panels.away + along * frame.along
-    return foot + frame.across * (frame.half_width * across)
+    centre_line_point = position + panels.distance * panels.away + along * frame.along
+    return centre_line_point + frame.across * (frame.half_width * across)
 
 
 def rectangle_irradiance(frame: LightFrame, position: Any, normal: Any) -> Any:
-    """Lambert's formula with horizon clipping, for unit radiance."""
+    """Return the irradiance of a rectangle of unit radiance by Lambert's polygon formula.
+
+    The part of the rectangle below the receiver's horizon is clipped.
+
+    Args:
+        frame: frame of the light.
+        position: receiver points, mm.
+        normal: unit normals of the receivers.
+    """
     length, width = frame.half_length * frame.along, frame.half_width * frame.across
-    middle = frame.centre - position
-    corners = [middle + length + width, middle + length - width]  # clockwise, seen from the front
-    corners += [middle - length - width, middle - length + width]
+    to_centre = frame.centre - position
+    corners = [to_centre + length + width, to_centre + length - width]  # clockwise from the front
+    corners += [to_centre - length - width, to_centre - length + width]
     heights = [dr.dot(normal, corner) for corner in corners]
     total = mi.Float(0.0)
     leaving = entering = mi.Vector3f(1.0, 0.0, 0.0)
@@ -154,20 +227,29 @@ def rectangle_irradiance(frame: LightFrame, position: Any, normal: Any) -> Any:
         height_a, height_b = heights[k], heights[(k + 1) % 4]
         above_a, above_b = height_a > 0.0, height_b > 0.0
         change = height_a - height_b
-        share = height_a / dr.select(above_a ^ above_b, change, 1.0)
-        horizon = a + share * (b - a)
+        fraction = height_a / dr.select(above_a ^ above_b, change, 1.0)
+        horizon = a + fraction * (b - a)
         start, end = dr.select(above_a, a, horizon), dr.select(above_b, b, horizon)
-        total += dr.select(above_a | above_b, _edge(start, end, normal), 0.0)
+        total += dr.select(above_a | above_b, _edge_term(start, end, normal), 0.0)
         leaving = dr.select(above_a & ~above_b, horizon, leaving)
         entering = dr.select(~above_a & above_b, horizon, entering)
         crosses |= above_a ^ above_b
-    total += dr.select(crosses, _edge(leaving, entering, normal), 0.0)
-    in_front = dr.dot(frame.aim, middle) < 0.0
+    total += dr.select(crosses, _edge_term(leaving, entering, normal), 0.0)
+    in_front = dr.dot(frame.aim, to_centre) < 0.0
     return dr.select(in_front, dr.maximum(0.5 * total, 0.0), 0.0)
 
 
-def point_on(frame: LightFrame, along: Any, across: Any) -> Any:
-    """A point of the light; `along` and `across` in [-1, 1]."""
+def point_on_light(frame: LightFrame, along: Any, across: Any) -> Any:
+    """Return points of a light.
+
+    Args:
+        frame: frame of the light.
+        along: coordinate along the length, in [-1, 1].
+        across: coordinate along the width, in [-1, 1].
+
+    Returns:
+        Points, mm.
+    """
     return (
         frame.centre
         + frame.along * (frame.half_length * along)
@@ -175,8 +257,12 @@ def point_on(frame: LightFrame, along: Any, across: Any) -> Any:
     )
 
 
-def _edge(a: Any, b: Any, normal: Any) -> Any:
-    """Angle that an edge subtends times the cosine of its plane's normal."""
+def _edge_term(a: Any, b: Any, normal: Any) -> Any:
+    """Return an edge's term of Lambert's formula: the subtended angle times a cosine.
+
+    The cosine is that of the angle between `normal` and the normal of the plane through the
+    receiver and the edge from `a` to `b`.
+    """
     cross = dr.cross(a, b)
-    size = dr.sqrt(dr.maximum(dr.squared_norm(cross), TINY))
-    return dr.atan2(size, dr.dot(a, b)) * dr.dot(normal, cross) / size
+    norm = dr.sqrt(dr.maximum(dr.squared_norm(cross), MIN_SQUARED_NORM))
+    return dr.atan2(norm, dr.dot(a, b)) * dr.dot(normal, cross) / norm

@@ -1,12 +1,13 @@
-"""Kernels launched again without tracing them anew, which costs more than they do on a card.
+"""Methods whose kernels are recorded once and replayed without tracing them again.
 
-Dr.Jit's frozen functions record the kernels that a function launches and replay them with other
-arrays of the same kind. What a function reads beside its arguments must be listed: an entry of the
-list that is no array is compared, and another one records anew.
+On a GPU, tracing takes longer than running the kernels. Dr.Jit's frozen functions record the
+kernels that a function launches and replay them with other arrays of the same types and shapes. All
+data that a function reads besides its arguments must be listed. Dr.Jit compares the list entries
+that are not arrays, and records again when one of them has changed.
 
-Limits: nothing that is listed may have gradients; near light cannot be recorded on a processor
-(Dr.Jit 1.5 ends the process: "this function cannot be recorded"); a recording is kept for each
-image size and kind of surface, the last `RECORDINGS` of them.
+Limits: nothing in the list may have gradients. Local inter-reflection cannot be recorded on a CPU
+(Dr.Jit 1.5 ends the process: "this function cannot be recorded"). Each image size and kind of
+surface has its own recording, of which the latest `MAX_RECORDINGS` are kept.
 """
 
 from __future__ import annotations
@@ -17,45 +18,56 @@ from typing import Any, Protocol
 
 import drjit as dr
 
-RECORDINGS = 12  # of one method
-NEVER = 2**31 - 1  # recordings after which Dr.Jit warns
+MAX_RECORDINGS = 12  # per method
+NO_WARNING = 2**31 - 1  # number of recordings after which Dr.Jit warns
 
 
-class Readable(Protocol):
-    """Something whose methods read arrays."""
+class HasKernelInputs(Protocol):
+    """An object whose methods read arrays in their kernels."""
 
-    def read_arrays(self) -> Any:
-        """All arrays that its methods read beside their arguments (a PyTree)."""
+    def kernel_inputs(self) -> Any:
+        """Return all data that the methods read besides their arguments (a Dr.Jit PyTree)."""
         ...
 
 
 class FrozenCalls:
-    """Frozen methods of an object, which it may own: it is not kept alive."""
+    """Frozen methods of one object, which is referenced weakly so that it may own this one."""
 
-    def __init__(self, owner: Readable) -> None:
-        """Methods of an owner."""
+    def __init__(self, owner: HasKernelInputs) -> None:
+        """Prepare frozen calls.
+
+        Args:
+            owner: object whose methods are called.
+        """
         self._owner = weakref.ref(owner)
         self._frozen: dict[str, Any] = {}
 
     def call(self, method: str, *arguments: Any) -> Any:
-        """What a method returns, evaluated; its arguments are arrays, tuples and numbers."""
+        """Call a method of the owner, recorded or replayed, and return its evaluated result.
+
+        Args:
+            method: name of the method.
+            *arguments: arrays, tuples and numbers passed to the method.
+        """
         if method not in self._frozen:
             self._frozen[method] = self._freeze(method)
-        collects = gc.isenabled()
-        gc.disable()  # a scene that is released while Dr.Jit records ends the process
+        gc_enabled = gc.isenabled()
+        gc.disable()  # releasing a scene while Dr.Jit records ends the process
         try:
             return self._frozen[method](*arguments)
         finally:
-            if collects:
+            if gc_enabled:
                 gc.enable()
 
     def _freeze(self, method: str) -> Any:
         owner = self._owner
 
-        def read_arrays(*_: Any) -> Any:
-            return owner().read_arrays()  # type: ignore[union-attr]
+        def kernel_inputs(*_: Any) -> Any:
+            return owner().kernel_inputs()  # type: ignore[union-attr]
 
         def traced(*arguments: Any) -> Any:
             return getattr(owner(), method)(*arguments)
 
-        return dr.freeze(traced, state_fn=read_arrays, limit=RECORDINGS, warn_after=NEVER)
+        return dr.freeze(
+            traced, state_fn=kernel_inputs, limit=MAX_RECORDINGS, warn_after=NO_WARNING
+        )

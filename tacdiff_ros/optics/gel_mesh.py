@@ -1,11 +1,12 @@
-"""The gel's surface in Mitsuba's scene: found by ray tracing, measured with gradients.
+"""The gel surface in a Mitsuba scene: ray-traced, and differentiable in its vertices.
 
-Which triangle a ray meets comes from `ray_intersect_preliminary`; where it meets it is computed
-again from the triangle's corners, so that gradients reach ray and vertices. Normals are
-interpolated from those of the regular grid (fourth-order central differences).
+`ray_intersect_preliminary` gives the triangle that a ray hits. The intersection point is then
+computed again from the triangle's corners, so that gradients reach the ray and the vertices.
+Normals are interpolated from the vertex normals of the regular grid (fourth-order central
+differences).
 
-Limits: no gradient for what an edge of the surface hides from the camera; a gel under contact has
-no such edge in view.
+Limits: occlusion of one part of the surface by another has no gradient; a gel in contact has no
+occluding edge in the camera's view.
 """
 
 from __future__ import annotations
@@ -25,24 +26,26 @@ from tacdiff_ros.optics.camera_rays import GelRays
 from tacdiff_ros.sensor.gel_surface import GelSurface
 
 SHADOW_OFFSET_MM = 1e-3
-MAX_TILTED_SLOPE = 0.05  # least cosine to the axis with which a tilt counts
-Weights = tuple[tuple[int, float], ...]  # of a difference: steps along the grid, weight
-NEIGHBOURS: Weights = ((1, 0.5),)
-FOURTH_ORDER: Weights = ((1, 8.0), (2, -1.0))
-CRACK_STEP_MM = 1e-3  # a ray that slips between two triangles is tried again so far beside
+MIN_OFFSET_COSINE = 0.05  # smallest cosine to the sensor axis by which a slope offset is scaled
+DifferenceWeights = tuple[tuple[int, float], ...]  # pairs of a distance in grid steps and a weight
+SECOND_ORDER: DifferenceWeights = ((1, 0.5),)
+FOURTH_ORDER: DifferenceWeights = ((1, 8.0), (2, -1.0))  # not scaled, for directions only
+CRACK_STEP_MM = 1e-3  # shift of the second try for a ray that passes between two triangles
 
 
 @dataclass(frozen=True)
 class SurfaceHit:
-    """Where rays meet the surface; positions in mm, frame `gel`.
+    """Intersections of rays with the surface, in the frame `gel`.
 
     Attributes:
-        valid: the ray meets the surface.
-        position: of the hit.
-        normal: unit, interpolated, toward the camera.
-        rest: (x, y) of the material point at rest.
-        local_interreflection: RGB irradiance from the gel around; None where it was not gathered.
-        triangle: that is met.
+        valid: mask of the rays that hit the surface.
+        position: intersection points, mm.
+        normal: interpolated unit normals, toward the camera.
+        rest: (x, y) rest positions of the material points that are hit, mm.
+        local_interreflection: RGB irradiance from the surrounding gel; None where it was not
+            computed.
+        triangle: indices of the triangles that are hit; None for points
+            that do not come from ray tracing.
     """
 
     valid: Any
@@ -54,20 +57,25 @@ class SurfaceHit:
 
 
 class GelMesh:
-    """A `GelSurface` for rendering; `move` gives it other positions without rebuilding the rest.
+    """A `GelSurface` for rendering, whose vertices can be replaced without rebuilding the scene.
 
     Attributes:
-        vertices: flat `mi.Float` (3 N) mm; replaced by `move` only.
-        tilt: `mi.Vector2f` added to the slopes (dz/dx, dz/dy) of all normals, for derivatives of
-            the image by slope; None for none.
-        local_interreflection: flat (3 N) RGB irradiance at the vertices; None for none.
-        rows: of vertices.
-        columns: of vertices.
-        spacing_mm: of the vertices at rest.
+        vertices: flat `mi.Float` (3 N) vertex positions, mm; replaced by `set_vertices` only.
+        slope_offset: `mi.Vector2f` added to the slopes (dz/dx, dz/dy) of all normals, for slope
+            derivatives of the image; None for no offset.
+        local_interreflection: flat (3 N) RGB irradiance at the vertices; None for no local
+            inter-reflection.
+        rows: number of vertex rows.
+        columns: number of vertex columns.
+        spacing_mm: distance between neighbouring vertices at rest, mm.
     """
 
     def __init__(self, surface: GelSurface) -> None:
-        """Builds the ray tracing structure."""
+        """Build the ray tracing structure.
+
+        Args:
+            surface: gel surface.
+        """
         self.rows, self.columns = surface.rows, surface.columns
         self._rest = surface.rest
         self._rest_xy = mi.Float(np.ascontiguousarray(surface.rest[:, :2]).ravel())
@@ -81,45 +89,64 @@ class GelMesh:
         self.scene = mi.load_dict({"type": "scene", "gel": mesh})
         self._fields = mi.traverse(self.scene)
         self.vertices = _flat(surface.position)
-        self.tilt: Any = None
+        self.slope_offset: Any = None
         self.local_interreflection: Any = None
-        self._normals: Any = None  # of the present vertices
-        self._own_normals: Any = None  # while `attached`
+        self._normals: Any = None  # cached normals of the current vertices
+        self._separate_normals: Any = None  # set inside `separate_gradients` only
         self.spacing_mm = float(surface.x_mm[1] - surface.x_mm[0])
 
-    def fits(self, surface: GelSurface) -> bool:
-        """Whether the surface has this mesh's grid, so that `move` is enough."""
+    def has_same_grid(self, surface: GelSurface) -> bool:
+        """Return whether a surface has this mesh's grid, so that `set_surface` can take it.
+
+        Args:
+            surface: gel surface to compare.
+        """
         if (surface.rows, surface.columns) != (self.rows, self.columns):
             return False
         return bool(np.array_equal(surface.rest, self._rest))
 
-    def move(self, vertices: Any) -> None:
-        """Other positions: flat `mi.Float` (3 N) mm, with or without gradients."""
+    def set_vertices(self, vertices: Any) -> None:
+        """Replace the vertex positions.
+
+        Args:
+            vertices: flat `mi.Float` (3 N) positions, mm, with or without gradients.
+
+        Raises:
+            InputError: the number of coordinates is wrong, or a coordinate is not finite.
+        """
         if dr.width(vertices) != dr.width(self.vertices):
             raise InputError(
                 f"gel mesh: {dr.width(vertices)} coordinates, expected {dr.width(self.vertices)}"
             )
         if not dr.all(dr.isfinite(dr.detach(vertices))):
             raise InputError("gel mesh: a coordinate is not finite; take a smaller step")
-        self._move(vertices)
+        self._set_vertices(vertices)
 
-    def _move(self, vertices: Any) -> None:
+    def _set_vertices(self, vertices: Any) -> None:
         dr.make_opaque(vertices)
         self.vertices = vertices
         self._normals = None
         self._fields["gel.vertex_positions"] = mi.Float(dr.detach(vertices))
         self._fields.update()
 
-    def show(self, surface: GelSurface) -> None:
-        """The positions of a surface on the same grid."""
-        self.show_positions(surface.position)
+    def set_surface(self, surface: GelSurface) -> None:
+        """Replace the vertex positions by those of a surface on the same grid.
 
-    def show_positions(self, position: NDArray[np.floating]) -> None:
-        """Positions (N, 3) mm that are known to be finite and not folded."""
-        self._move(_flat(position))
+        Args:
+            surface: gel surface for which `has_same_grid` is true.
+        """
+        self.set_positions(surface.position)
 
-    def read_arrays(self) -> list[Any]:
-        """All arrays that a kernel reads of a mesh without gradients, and what it is built for."""
+    def set_positions(self, position: NDArray[np.floating]) -> None:
+        """Replace the vertex positions without checks.
+
+        Args:
+            position: (N, 3) positions, mm; finite, and without folds of the surface.
+        """
+        self._set_vertices(_flat(position))
+
+    def kernel_inputs(self) -> list[Any]:
+        """Return all data that kernels read of a mesh without gradients (see `frozen_calls`)."""
         arrays = [
             self.vertices,
             self._rest_xy,
@@ -130,9 +157,9 @@ class GelMesh:
         return [self.scene, self.rows, self.columns, *arrays]
 
     def normals(self) -> Any:
-        """Flat unit normals (3 N) toward the camera, from differences of fourth order."""
-        if self._own_normals is not None:
-            return self._own_normals
+        """Return flat (3 N) unit vertex normals toward the camera, by fourth-order differences."""
+        if self._separate_normals is not None:
+            return self._separate_normals
         if self._normals is None or dr.grad_enabled(self.vertices):
             normals = self._vertex_normals(self.vertices)
             dr.eval(normals)
@@ -142,94 +169,135 @@ class GelMesh:
         return self._normals
 
     @contextmanager
-    def attached(self) -> Iterator[tuple[Any, Any]]:
-        """Vertices and normals with gradients that do not know of each other.
+    def separate_gradients(self) -> Iterator[tuple[Any, Any]]:
+        """Give vertices and normals gradients that are independent of each other.
 
-        What is drawn meanwhile is differentiated in one kernel; `normals_backward` does the rest.
+        An image rendered inside this context is differentiated in one kernel. Afterwards
+        `normals_backward` propagates the gradient of the normals to the vertices.
+
+        Yields:
+            Flat (3 N) vertices and flat (3 N) normals, both with gradients enabled.
         """
-        still, normals = self.vertices, self.normals()
-        self.vertices, self._own_normals = mi.Float(still), mi.Float(normals)
-        dr.enable_grad(self.vertices, self._own_normals)
+        detached, normals = self.vertices, self.normals()
+        self.vertices, self._separate_normals = mi.Float(detached), mi.Float(normals)
+        dr.enable_grad(self.vertices, self._separate_normals)
         try:
-            yield self.vertices, self._own_normals
+            yield self.vertices, self._separate_normals
         finally:
-            self.vertices, self._own_normals = still, None
+            self.vertices, self._separate_normals = detached, None
 
-    def normals_backward(self, by_normal: Any) -> Any:
-        """Flat gradient (3 N) by the vertices, from that by the normals."""
+    def normals_backward(self, normal_gradient: Any) -> Any:
+        """Propagate a gradient from the normals to the vertices.
+
+        Args:
+            normal_gradient: flat (3 N) gradient with respect to the normals.
+
+        Returns:
+            Flat (3 N) gradient with respect to the vertices.
+        """
         vertices = mi.Float(self.vertices)
         dr.enable_grad(vertices)
         normals = self._vertex_normals(vertices)
-        dr.set_grad(normals, by_normal)
+        dr.set_grad(normals, normal_gradient)
         dr.enqueue(dr.ADMode.Backward, normals)
         dr.traverse(dr.ADMode.Backward)
         return dr.grad(vertices)
 
     def intersect(self, rays: GelRays) -> SurfaceHit:
-        """Where rays in the gel meet the surface."""
-        with dr.suspend_grad():
-            ray = mi.Ray3f(dr.detach(rays.origin), dr.detach(rays.direction))
-            found = self.scene.ray_intersect_preliminary(ray, coherent=True, active=rays.valid)
-            ray.o += mi.Vector3f(CRACK_STEP_MM, 0.7 * CRACK_STEP_MM, 0.0)
-            slipped = rays.valid & ~found.is_valid()
-            again = self.scene.ray_intersect_preliminary(ray, coherent=True, active=slipped)
-            valid = found.is_valid() | again.is_valid()
-            triangle = dr.select(found.is_valid(), found.prim_index, again.prim_index)
+        """Return the intersections of rays in the gel with the surface.
+
+        Args:
+            rays: rays in the gel.
+        """
+        triangle, valid = self._find_triangles(rays)
         corners = [dr.gather(mi.UInt32, self._faces, 3 * triangle + k, valid) for k in range(3)]
         p0, p1, p2 = (dr.gather(mi.Point3f, self.vertices, corner, valid) for corner in corners)
         b1, b2, distance = _barycentric(rays, p0, p1, p2)
-        shares = (1.0 - b1 - b2, b1, b2)
-        normals = self.normals()
-        normal = sum(
-            share * dr.gather(mi.Vector3f, normals, corner, valid)
-            for share, corner in zip(shares, corners, strict=True)
-        )
-        rest = sum(
-            share * dr.gather(mi.Vector2f, self._rest_xy, corner, valid)
-            for share, corner in zip(shares, corners, strict=True)
-        )
-        near = None
-        if self.local_interreflection is not None:
-            near = sum(
-                share * dr.gather(mi.Color3f, self.local_interreflection, corner, valid)
-                for share, corner in zip(shares, corners, strict=True)
+        weights = (1.0 - b1 - b2, b1, b2)
+
+        def interpolate(kind: Any, values: Any) -> Any:
+            return sum(
+                weight * dr.gather(kind, values, corner, valid)
+                for weight, corner in zip(weights, corners, strict=True)
             )
+
+        normal = interpolate(mi.Vector3f, self.normals())
+        rest = interpolate(mi.Vector2f, self._rest_xy)
+        local_interreflection = None
+        if self.local_interreflection is not None:
+            local_interreflection = interpolate(mi.Color3f, self.local_interreflection)
         position = rays.origin + rays.direction * distance
         normal = dr.select(valid, normal, mi.Vector3f(0.0, 0.0, -1.0))
-        if self.tilt is not None:
-            steep = dr.maximum(-normal.z, MAX_TILTED_SLOPE)
-            normal.x += steep * self.tilt.x
-            normal.y += steep * self.tilt.y
-        return SurfaceHit(valid, position, dr.normalize(normal), rest, near, triangle)
+        if self.slope_offset is not None:
+            cosine = dr.maximum(-normal.z, MIN_OFFSET_COSINE)
+            normal.x += cosine * self.slope_offset.x
+            normal.y += cosine * self.slope_offset.y
+        return SurfaceHit(
+            valid=valid,
+            position=position,
+            normal=dr.normalize(normal),
+            rest=rest,
+            local_interreflection=local_interreflection,
+            triangle=triangle,
+        )
+
+    def _find_triangles(self, rays: GelRays) -> tuple[Any, Any]:
+        """Return the triangle index and the hit mask of each ray, without gradients."""
+        with dr.suspend_grad():
+            ray = mi.Ray3f(dr.detach(rays.origin), dr.detach(rays.direction))
+            first = self.scene.ray_intersect_preliminary(ray, coherent=True, active=rays.valid)
+            ray.o += mi.Vector3f(CRACK_STEP_MM, 0.7 * CRACK_STEP_MM, 0.0)
+            missed = rays.valid & ~first.is_valid()
+            second = self.scene.ray_intersect_preliminary(ray, coherent=True, active=missed)
+            valid = first.is_valid() | second.is_valid()
+            triangle = dr.select(first.is_valid(), first.prim_index, second.prim_index)
+        return triangle, valid
 
     def visible(self, position: Any, normal: Any, target: Any, active: Any) -> Any:
-        """Whether the straight way from the surface to points is free; without gradients.
+        """Return whether the surface leaves the line from its points to targets free.
+
+        The result has no gradients.
 
         Args:
-            position: on the surface.
-            normal: of the surface there.
-            target: points in the gel.
-            active: lanes to be answered.
+            position: points on the surface, mm.
+            normal: unit normals of the surface at these points.
+            target: points in the gel, mm.
+            active: mask of the lanes to test.
         """
         with dr.suspend_grad():
             origin = dr.detach(position) + SHADOW_OFFSET_MM * dr.detach(normal)
-            way = dr.detach(target) - origin
-            distance = dr.norm(way)
-            ray = mi.Ray3f(origin, way / distance, 0.999 * distance, 0.0, [])
+            to_target = dr.detach(target) - origin
+            distance = dr.norm(to_target)
+            ray = mi.Ray3f(origin, to_target / distance, 0.999 * distance, 0.0, [])
             return ~self.scene.ray_test(ray, active=active)
 
     def vertex_areas(self, vertex: Any) -> Any:
-        """Vectors toward the camera, as long as the area that a vertex stands for, mm^2."""
-        along_x, along_y = self._along_grid(self.vertices, vertex, NEIGHBOURS)
+        """Return area vectors of vertices: normals toward the camera with the length of an area.
+
+        Args:
+            vertex: vertex indices.
+
+        Returns:
+            Vectors whose length is the area that the vertex represents, mm^2.
+        """
+        along_x, along_y = self._grid_differences(self.vertices, vertex, SECOND_ORDER)
         return dr.cross(along_y, along_x)
 
     def _vertex_normals(self, vertices: Any) -> Any:
         vertex = dr.arange(mi.UInt32, self.rows * self.columns)
-        along_x, along_y = self._along_grid(vertices, vertex, FOURTH_ORDER)
+        along_x, along_y = self._grid_differences(vertices, vertex, FOURTH_ORDER)
         return dr.ravel(dr.normalize(dr.cross(along_y, along_x)))
 
-    def _along_grid(self, vertices: Any, index: Any, weights: Weights) -> tuple[Any, Any]:
-        """Differences of vertices along x and y, at those with given numbers."""
+    def _grid_differences(
+        self, vertices: Any, index: Any, weights: DifferenceWeights
+    ) -> tuple[Any, Any]:
+        """Return differences of the vertex positions along the grid's x and y axes.
+
+        Args:
+            vertices: flat (3 N) vertex positions, mm.
+            index: indices of the vertices at which the differences are taken.
+            weights: weights of the difference formula.
+        """
         row, column = index // self.columns, index % self.columns
         return (
             _difference(vertices, index, column, self.columns, 1, weights),
@@ -237,18 +305,27 @@ class GelMesh:
         )
 
 
-def rays_apart() -> bool:
-    """Whether rays and derivatives need kernels of their own.
+def separate_ray_kernels() -> bool:
+    """Return whether ray tracing and derivatives should run in separate kernels.
 
-    For a graphics card both in one take minutes to compile; on a processor one kernel is quicker.
+    On a GPU a kernel that contains both takes minutes to compile; on a CPU one kernel is faster.
     """
     return bool(dr.backend_v(mi.Float) == dr.JitBackend.CUDA)
 
 
 def _difference(
-    vertices: Any, index: Any, line: Any, lines: int, stride: int, weights: Weights
+    vertices: Any, index: Any, line: Any, lines: int, stride: int, weights: DifferenceWeights
 ) -> Any:
-    """Central difference of vertices along a grid line; one-sided at the pad's border."""
+    """Return central differences along one grid axis, one-sided at the border of the pad.
+
+    Args:
+        vertices: flat (3 N) vertex positions, mm.
+        index: vertex indices.
+        line: row or column of each vertex, along the axis.
+        lines: number of rows or columns.
+        stride: difference of the vertex indices of two neighbours along the axis.
+        weights: weights of the difference formula.
+    """
     total = mi.Vector3f(0.0)
     for step, weight in weights:
         ahead = dr.minimum(line + step, lines - 1) - line
@@ -265,7 +342,7 @@ def _flat(points: Any) -> Any:
 
 
 def _barycentric(rays: GelRays, p0: Any, p1: Any, p2: Any) -> tuple[Any, Any, Any]:
-    """Weights of p1 and p2 and the distance along the ray (Moeller and Trumbore 1997)."""
+    """Return the weights of p1 and p2 and the distance along the ray (Moeller, Trumbore 1997)."""
     edge1, edge2 = p1 - p0, p2 - p0
     p = dr.cross(rays.direction, edge2)
     determinant = dr.dot(edge1, p)

@@ -1,7 +1,7 @@
-"""Find an LLVM that Dr.Jit can use, before importing it could end the process.
+"""Search for an LLVM library that Dr.Jit can use, before importing Dr.Jit could end the process.
 
-Limits: Dr.Jit 1.5 aborts without a Python exception at the first render with LLVM 15 and 16, and
-cannot start with 14; 19 and newer work. Needs only Python's standard library.
+Limits: Dr.Jit 1.5 aborts without a Python exception at the first rendering with LLVM 15 and 16, and
+cannot start with 14; 19 and newer work. This module needs only Python's standard library.
 """
 
 from __future__ import annotations
@@ -23,7 +23,11 @@ INSTALL_ADVICE = "run `sudo apt-get install libllvm19`, or point DRJIT_LIBLLVM_P
 
 
 def major_version(library: Path) -> int | None:
-    """Major version of an LLVM shared library, or None where it cannot say (LLVM 15 and older)."""
+    """Return the major version of an LLVM library; None if it reports none (LLVM 15 and older).
+
+    Args:
+        library: path of the shared library.
+    """
     try:
         get_version = ctypes.CDLL(str(library)).LLVMGetVersion
     except (OSError, AttributeError):
@@ -34,32 +38,36 @@ def major_version(library: Path) -> int | None:
 
 
 def find_library() -> Path | None:
-    """Path of a usable LLVM: the one in `DRJIT_LIBLLVM_PATH`, else the newest installed."""
-    chosen = os.environ.get("DRJIT_LIBLLVM_PATH")
-    candidates = [Path(chosen)] if chosen else _installed_libraries()
+    """Return a usable LLVM library: that of `DRJIT_LIBLLVM_PATH`, else the newest installed one.
+
+    Returns:
+        Path of the shared library; None if there is no usable one.
+    """
+    configured = os.environ.get("DRJIT_LIBLLVM_PATH")
+    candidates = [Path(configured)] if configured else _installed_libraries()
     return next((path for path in candidates if (major_version(path) or 0) >= MINIMUM_MAJOR), None)
 
 
 def require_library() -> Path:
-    """Set `DRJIT_LIBLLVM_PATH` to a usable LLVM.
+    """Set `DRJIT_LIBLLVM_PATH` to a usable LLVM library and return its path.
 
     Raises:
-        RuntimeError: none is installed; the message says what to type.
+        RuntimeError: no usable library is installed; the message says what to type.
     """
     library = find_library()
     if library is None:
-        chosen = os.environ.get("DRJIT_LIBLLVM_PATH")
-        found = f"DRJIT_LIBLLVM_PATH={chosen}" if chosen else "this machine"
-        raise RuntimeError(f"no LLVM >= {MINIMUM_MAJOR} at {found}: {INSTALL_ADVICE}")
+        configured = os.environ.get("DRJIT_LIBLLVM_PATH")
+        searched = f"at DRJIT_LIBLLVM_PATH={configured}" if configured else "on this machine"
+        raise RuntimeError(f"no LLVM >= {MINIMUM_MAJOR} {searched}: {INSTALL_ADVICE}")
     os.environ["DRJIT_LIBLLVM_PATH"] = str(library)
     return library
 
 
 def _installed_libraries() -> list[Path]:
-    """Installed LLVM libraries, newest first by file name."""
-    found = [p for folder in SEARCH_FOLDERS for p in Path(folder).glob("libLLVM*.so*")]
-    found += list(Path("/usr/lib").glob("llvm-*/lib/libLLVM*.so*"))
-    return sorted({p.resolve() for p in found}, key=_version_in_name, reverse=True)
+    """Return the installed LLVM libraries, newest first according to their file names."""
+    paths = [p for folder in SEARCH_FOLDERS for p in Path(folder).glob("libLLVM*.so*")]
+    paths += list(Path("/usr/lib").glob("llvm-*/lib/libLLVM*.so*"))
+    return sorted({p.resolve() for p in paths}, key=_version_in_name, reverse=True)
 
 
 def _version_in_name(library: Path) -> int:

@@ -1,7 +1,7 @@
-"""A Mitsuba emitter for surfaces that shine in a lobe, for the path-traced reference.
+"""A Mitsuba emitter for surfaces that emit in a lobe, for the path-traced reference.
 
-Radiance falls as cos^(exponent - 1) of the angle to the surface's normal; exponent 1 is Mitsuba's
-own `area` emitter.
+The radiance is proportional to cos^(exponent - 1) of the angle to the surface normal; exponent 1
+is Mitsuba's own `area` emitter.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ MIN_COSINE = 1e-6
 
 
 class LobeEmitter(mi.Emitter):
-    """Parameters: `exponent` >= 1; `radiance` along the normal, RGB, default 1.
+    """Area emitter with a cosine lobe, registered as `tacdiff_lobe`.
 
-    Samples directions for light that is received, not emitted.
+    Its properties are `exponent` >= 1 (default 1) and `radiance` along the normal, RGB (default 1).
+    It samples directions for received light only, not for emitted light.
     """
 
     def __init__(self, properties: Any) -> None:
@@ -31,32 +32,36 @@ class LobeEmitter(mi.Emitter):
         return self._color * dr.select(cosine > 0.0, lobe, 0.0)
 
     def eval(self, si: Any, active: Any = True) -> Any:
-        """Radiance toward `si.wi`."""
+        """Return the radiance emitted in the direction `si.wi` (interface of Mitsuba)."""
         return self._radiance(mi.Frame3f.cos_theta(si.wi)) & active
 
     def sample_direction(self, it: Any, sample: Any, active: Any = True) -> tuple[Any, Any]:
-        """A point of the surface as seen from a reference point, and radiance over density."""
-        found = self.get_shape().sample_direction(it, sample, active)
-        cosine = -dr.dot(found.d, found.n)
-        valid = active & (cosine > 0.0) & (found.pdf > 0.0)
-        found.emitter = mi.EmitterPtr(self)
-        return found, self._radiance(cosine) / dr.maximum(found.pdf, 1e-12) & valid
+        """Sample a point of the emitter, as seen from a reference point (interface of Mitsuba).
+
+        Returns:
+            Direction sample, and the ratio of radiance to probability density.
+        """
+        ds = self.get_shape().sample_direction(it, sample, active)
+        cosine = -dr.dot(ds.d, ds.n)
+        valid = active & (cosine > 0.0) & (ds.pdf > 0.0)
+        ds.emitter = mi.EmitterPtr(self)
+        return ds, self._radiance(cosine) / dr.maximum(ds.pdf, 1e-12) & valid
 
     def pdf_direction(self, it: Any, ds: Any, active: Any = True) -> Any:
-        """Density of `sample_direction` per solid angle."""
+        """Return the density of `sample_direction` per solid angle (interface of Mitsuba)."""
         density = self.get_shape().pdf_direction(it, ds, active)
         return dr.select(dr.dot(ds.d, ds.n) < 0.0, density, 0.0)
 
     def eval_direction(self, it: Any, ds: Any, active: Any = True) -> Any:
-        """Radiance of a sampled direction."""
+        """Return the radiance of a sampled direction (interface of Mitsuba)."""
         return self._radiance(-dr.dot(ds.d, ds.n)) & active
 
     def to_string(self) -> str:
-        """For Mitsuba's log."""
+        """Return a description for Mitsuba's log."""
         return f"LobeEmitter[exponent={self._exponent}]"
 
     def traverse(self, callback: Any) -> None:
-        """No parameters for Mitsuba."""
+        """Expose no parameters to Mitsuba."""
 
 
 mi.register_emitter("tacdiff_lobe", LobeEmitter)

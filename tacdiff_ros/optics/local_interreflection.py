@@ -1,12 +1,13 @@
-"""Light that parts of the gel throw onto each other and hide from each other.
+"""Local inter-reflection: light between parts of the deformed gel, and its occlusion.
 
-A wall lights the floor at its foot and hides from it what the layers above return from its side.
-One bounce, gathered at the vertices of the surface from all others within reach; what
-`interreflection` says of a flat pad in their place is taken off.
+A wall scatters light onto the floor at its foot, and occludes the light that the layers reflect
+from its side. One bounce is computed: each vertex gathers the light of all other vertices within
+reach. The contribution of the flat pad that `interreflection` assumes around each point is
+subtracted.
 
-Limits: of two vertices only counts whether they face each other, not what stands between them; of
-returned light, that of the flat pad; on grids finer than 0.2 mm the reach is shorter than 4 mm;
-without gradients.
+Limits: light between two vertices depends on whether they face each other, not on what is between
+them; the reflected light is that of the flat pad; on grids finer than 0.2 mm the reach is shorter
+than 4 mm; the result has no gradients.
 """
 
 from __future__ import annotations
@@ -19,29 +20,35 @@ import numpy as np
 
 from tacdiff_ros.optics.gel_mesh import GelMesh, SurfaceHit
 from tacdiff_ros.optics.illumination import ShadowSamples, irradiance
-from tacdiff_ros.optics.interreflection import SECTORS, Indirect
+from tacdiff_ros.optics.interreflection import SECTORS, IndirectLight
 from tacdiff_ros.optics.parameters import Parameters
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
-REACH_MM, MAX_REACH = 4.0, 20  # vertices; what is farther sends too little to be worth its time
-SINES_SQUARED = (0.45, 0.57, 0.69, 0.81, 0.93)  # of rays; beyond the critical angle
-AZIMUTHS = 3  # of rays in a sector
-SPREAD = 0.2  # of sin^2 around its mean
+# Reach of the exchange in mm, and its limit in vertices; the light from farther away is too small
+# to justify its time.
+REACH_MM, MAX_REACH = 4.0, 20
+SINES_SQUARED = (0.45, 0.57, 0.69, 0.81, 0.93)  # of the rays' angles, above the critical angle
+AZIMUTHS = 3  # rays per sector and angle
+SPREAD = 0.2  # width in sin^2 of the assumed angular distribution around its mean
 FAR_MM = 10.0
 
 
 def local_interreflection(
-    parameters: Parameters, model: SensorModel, mesh: GelMesh, indirect: Indirect
+    parameters: Parameters, model: SensorModel, mesh: GelMesh, indirect: IndirectLight
 ) -> Any:
-    """Flat RGB irradiance (3 N) at a surface's vertices, on top of that of a flat pad.
+    """Return the irradiance at the vertices of a surface in excess of that of a flat pad.
 
-    What parts of the surface send to each other, less what they hide from each other.
+    It is the light that parts of the surface scatter onto each other, minus the reflected light
+    that they occlude.
 
     Args:
-        parameters: of the sensor.
-        model: of the sensor.
-        mesh: the surface.
-        indirect: light that comes back from the layers above.
+        parameters: sensor parameters.
+        model: sensor model.
+        mesh: gel surface.
+        indirect: light reflected by the layers.
+
+    Returns:
+        Flat (3 N) RGB irradiance at the N vertices, without gradients; it may be negative.
     """
     with dr.suspend_grad():
         vertex = dr.arange(mi.UInt32, mesh.rows * mesh.columns)
@@ -49,36 +56,59 @@ def local_interreflection(
         position = dr.gather(mi.Point3f, dr.detach(mesh.vertices), vertex)
         area = mesh.vertex_areas(vertex)
         hit = SurfaceHit(
-            mi.Bool(True), position, dr.normalize(area), mi.Vector2f(position.x, position.y)
+            valid=mi.Bool(True),
+            position=position,
+            normal=dr.normalize(area),
+            rest=mi.Vector2f(position.x, position.y),
         )
         shadows = ShadowSamples(
-            mi.Float(0.0), mi.sample_tea_float32(vertex, 0, 4), mi.sample_tea_float32(vertex, 1, 4)
+            stratum=mi.Float(0.0),
+            rotation=mi.sample_tea_float32(vertex, 0, 4),
+            across=mi.sample_tea_float32(vertex, 1, 4),
         )
         arriving = irradiance(view, model, mesh, hit, None, indirect, shadows)
-        sent = arriving * view.triple("gel.base_color") / dr.pi
-        total = _gathered(mesh, position, area, sent)
+        scattered = arriving * view.triple("gel.base_color") / dr.pi
+        total = _gathered(mesh, position, area, scattered)
         total -= indirect.from_flat_pad(position, hit.normal)
-        total -= _hidden(mesh, indirect)
+        total -= _occluded(mesh, indirect)
         flat = dr.ravel(mi.Vector3f(total))
         dr.eval(flat)
         return flat
 
 
-def _gathered(mesh: GelMesh, position: Any, area: Any, sent: Any) -> Any:
-    """RGB irradiance at each vertex of what those within reach send."""
-    arrays = [dr.ravel(part) for part in (position, area, mi.Vector3f(sent))]
+def _gathered(mesh: GelMesh, position: Any, area: Any, scattered: Any) -> Any:
+    """Return the RGB irradiance of each vertex from the vertices within reach.
+
+    Args:
+        mesh: gel surface.
+        position: vertex positions, mm.
+        area: area vectors of the vertices, mm^2.
+        scattered: RGB radiance that the vertices scatter.
+    """
+    arrays = [dr.ravel(part) for part in (position, area, mi.Vector3f(scattered))]
     dr.eval(arrays)
     reach = min(max(1, round(REACH_MM / mesh.spacing_mm)), MAX_REACH)
     counts = [dr.opaque(mi.Int32, value) for value in (mesh.columns, mesh.rows, reach)]
-    return _summed(*arrays, *counts)
+    return _sum_over_neighbours(*arrays, *counts)
 
 
 @dr.syntax
-def _summed(position: Any, area: Any, sent: Any, columns: Any, rows: Any, reach: Any) -> Any:
-    """RGB irradiance at each vertex of what those around send."""
+def _sum_over_neighbours(
+    position: Any, area: Any, scattered: Any, columns: Any, rows: Any, reach: Any
+) -> Any:
+    """Return the RGB irradiance of each vertex, summed in a loop over its neighbours.
+
+    Args:
+        position: flat (3 N) vertex positions, mm.
+        area: flat (3 N) area vectors of the vertices, mm^2.
+        scattered: flat (3 N) RGB radiance that the vertices scatter.
+        columns: number of vertex columns.
+        rows: number of vertex rows.
+        reach: number of neighbours on each side, along x and along y.
+    """
     vertex = dr.arange(mi.Int32, dr.width(position) // 3)
     column, row = vertex % columns, vertex // columns
-    here = dr.gather(mi.Point3f, position, vertex)
+    receiver = dr.gather(mi.Point3f, position, vertex)
     normal = dr.normalize(dr.gather(mi.Vector3f, area, vertex))
     total = mi.Color3f(0.0)
     side = 2 * reach + 1
@@ -88,21 +118,27 @@ def _summed(position: Any, area: Any, sent: Any, columns: Any, rows: Any, reach:
         y = row + step // side - reach
         inside = (x >= 0) & (x < columns) & (y >= 0) & (y < rows)
         other = y * columns + x
-        way = dr.gather(mi.Point3f, position, other, inside) - here
-        facing = dr.gather(mi.Vector3f, area, other, inside)
-        light = dr.gather(mi.Color3f, sent, other, inside)
-        apart = dr.squared_norm(way) + dr.norm(facing) / dr.pi
-        share = dr.maximum(dr.dot(normal, way), 0.0) * dr.maximum(-dr.dot(facing, way), 0.0)
-        total += dr.select(inside, share / dr.square(apart), 0.0) * light
+        to_source = dr.gather(mi.Point3f, position, other, inside) - receiver
+        source_area = dr.gather(mi.Vector3f, area, other, inside)
+        radiance = dr.gather(mi.Color3f, scattered, other, inside)
+        squared_distance = dr.squared_norm(to_source) + dr.norm(source_area) / dr.pi
+        cosines = dr.maximum(dr.dot(normal, to_source), 0.0) * dr.maximum(
+            -dr.dot(source_area, to_source), 0.0
+        )
+        total += dr.select(inside, cosines / dr.square(squared_distance), 0.0) * radiance
         step += 1
     return total
 
 
-def _hidden(mesh: GelMesh, indirect: Indirect) -> Any:
-    """RGB irradiance from the layers above that the gel around keeps from each vertex.
+def _occluded(mesh: GelMesh, indirect: IndirectLight) -> Any:
+    """Return the RGB irradiance from the layers that the gel occludes at each vertex.
 
-    One lane a vertex and sector. The rays of a lane are a loop in the kernel: sixty of them in one
-    piece take minutes to compile for a graphics card.
+    Each lane computes one vertex and sector. The rays of a lane are a loop in the kernel, because
+    a kernel with sixty unrolled rays takes minutes to compile for a GPU.
+
+    Args:
+        mesh: gel surface.
+        indirect: light reflected by the layers.
     """
     lane = dr.arange(mi.UInt32, mesh.rows * mesh.columns * SECTORS)
     vertex, sector = lane // SECTORS, lane % SECTORS
@@ -111,26 +147,37 @@ def _hidden(mesh: GelMesh, indirect: Indirect) -> Any:
     light, sine_squared = indirect.from_sector(position, normal, sector)
     directions, squares = _sector_rays()
     rays = dr.opaque(mi.UInt32, len(SINES_SQUARED) * AZIMUTHS)
-    share = _hidden_share(mesh, position, normal, sector, sine_squared, directions, squares, rays)
-    hidden = [light[c] * share[c] for c in range(3)]
-    dr.eval(hidden)
-    return mi.Color3f(*(dr.block_sum(part, SECTORS) for part in hidden))
+    fraction = _occluded_fraction(
+        mesh, position, normal, sector, sine_squared, directions, squares, rays
+    )
+    occluded = [light[c] * fraction[c] for c in range(3)]
+    dr.eval(occluded)
+    return mi.Color3f(*(dr.block_sum(channel, SECTORS) for channel in occluded))
 
 
 def _sector_rays() -> tuple[Any, Any]:
-    """Directions, flat (sectors x rays x 3), and sin^2 of a sector's rays to the sensor's axis."""
+    """Return the test rays of the sectors.
+
+    Returns:
+        Flat (sectors x rays x 3) unit directions, and (rays,) sin^2 of their angles to the sensor
+        axis.
+    """
     squares = np.repeat(SINES_SQUARED, AZIMUTHS)
     step = np.tile(np.arange(AZIMUTHS), len(SINES_SQUARED))
-    turn = np.arange(SECTORS)[:, None] + (step + 0.5) / AZIMUTHS - 0.5
+    azimuth = np.arange(SECTORS)[:, None] + (step + 0.5) / AZIMUTHS - 0.5
     sine, cosine = np.sqrt(squares), np.sqrt(1.0 - squares)
-    turn = 0.5 * np.pi * turn
-    parts = [sine * np.cos(turn), sine * np.sin(turn), np.broadcast_to(-cosine, turn.shape)]
-    directions = np.stack(parts, axis=-1).astype(np.float32)
+    azimuth = 0.5 * np.pi * azimuth
+    components = [
+        sine * np.cos(azimuth),
+        sine * np.sin(azimuth),
+        np.broadcast_to(-cosine, azimuth.shape),
+    ]
+    directions = np.stack(components, axis=-1).astype(np.float32)
     return mi.Float(directions.ravel()), mi.Float(squares.astype(np.float32))
 
 
 @dr.syntax
-def _hidden_share(
+def _occluded_fraction(
     mesh: GelMesh,
     position: Any,
     normal: Any,
@@ -140,15 +187,26 @@ def _hidden_share(
     squares: Any,
     rays: Any,
 ) -> Any:
-    """Share of a sector's light, RGB of mean sin^2, that the gel around keeps from points."""
-    hidden, whole = mi.Color3f(0.0), mi.Color3f(1e-6)
+    """Return the RGB fraction of a sector's reflected light that the gel occludes at points.
+
+    Args:
+        mesh: gel surface.
+        position: points on the surface, mm.
+        normal: unit normals of the surface at these points.
+        sector: sector indices.
+        mean: RGB sin^2 of the mean angle at which the light arrives.
+        directions: flat (sectors x rays x 3) unit directions of the test rays.
+        squares: (rays,) sin^2 of the test rays' angles.
+        rays: number of test rays per sector.
+    """
+    occluded, whole = mi.Color3f(0.0), mi.Color3f(1e-6)
     ray = mi.UInt32(0)
     while ray < rays:
-        way = dr.gather(mi.Vector3f, directions, sector * rays + ray)
-        usual = dr.exp(-dr.square((mean - dr.gather(mi.Float, squares, ray)) / SPREAD))
-        facing = dr.maximum(dr.dot(normal, way), 0.0)
-        free = mesh.visible(position, normal, position + FAR_MM * way, facing > 0.0)
-        hidden += usual * dr.select(free, 0.0, facing)
-        whole += usual * facing
+        direction = dr.gather(mi.Vector3f, directions, sector * rays + ray)
+        weight = dr.exp(-dr.square((mean - dr.gather(mi.Float, squares, ray)) / SPREAD))
+        facing = dr.maximum(dr.dot(normal, direction), 0.0)
+        free = mesh.visible(position, normal, position + FAR_MM * direction, facing > 0.0)
+        occluded += weight * dr.select(free, 0.0, facing)
+        whole += weight * facing
         ray += 1
-    return hidden / whole
+    return occluded / whole

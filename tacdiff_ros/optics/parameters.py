@@ -1,4 +1,4 @@
-"""A sensor's parameters as Dr.Jit arrays, read inside kernels so that nothing is compiled twice."""
+"""Sensor parameters as Dr.Jit arrays that kernels read, so that new values need no compilation."""
 
 from __future__ import annotations
 
@@ -15,17 +15,22 @@ from tacdiff_ros.sensor.parameters import Values
 
 
 class Parameters:
-    """Named arrays; enable gradients on any of them and render.
+    """Named parameter arrays, each of which may have gradients enabled.
 
-    A parameter without gradients is read as a scalar that the kernel loads, one with gradients by
-    a gather of full width: Dr.Jit would else trace the reverse mode once per use (25 times slower).
+    A parameter without gradients is read as a scalar that the kernel loads. One with gradients is
+    read by a gather of full width: otherwise Dr.Jit would trace the reverse mode once per use,
+    which is 25 times slower.
 
     Attributes:
-        version: rises with every parameter that is replaced.
+        version: number that increases whenever a parameter is replaced.
     """
 
     def __init__(self, values: Values) -> None:
-        """Values of `sensor.parameters.parameter_values`."""
+        """Upload parameter values.
+
+        Args:
+            values: result of `sensor.parameters.parameter_values`.
+        """
         self.version = 0
         self._shapes = {name: value.shape for name, value in values.items()}
         self._arrays: dict[str, Any] = {}
@@ -40,7 +45,7 @@ class Parameters:
         return iter(self._arrays)
 
     def __getitem__(self, name: str) -> Any:
-        """Flat `mi.Float` of a parameter, in row-major order."""
+        """Return the flat `mi.Float` of a parameter, in row-major order."""
         if name not in self._arrays:
             raise InputError(f"sensor parameter '{name}' does not exist in this model")
         return self._arrays[name]
@@ -58,41 +63,65 @@ class Parameters:
         self._scalars.pop(name, None)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Shape that `sensor.parameters.parameter_values` gives the parameter."""
+        """Return the shape of a parameter in `sensor.parameters.parameter_values`.
+
+        Args:
+            name: name of the parameter.
+        """
         return self._shapes[name]
 
     def numpy(self) -> Values:
-        """Current values."""
+        """Return the current values, in the format of `sensor.parameters.parameter_values`."""
         return {
             name: np.array(dr.detach(array), np.float64).reshape(self._shapes[name])
             for name, array in self._arrays.items()
         }
 
-    def attached(self) -> bool:
-        """Whether any parameter has gradients enabled."""
+    def has_gradients(self) -> bool:
+        """Return whether any parameter has gradients enabled."""
         return any(dr.grad_enabled(array) for array in self._arrays.values())
 
     def scalars(self, name: str) -> list[Any]:
-        """Width-1 arrays, evaluated, of a parameter without gradients."""
+        """Return the values of a parameter without gradients as evaluated arrays of width 1.
+
+        Args:
+            name: name of the parameter.
+        """
         if name not in self._scalars:
             values: NDArray[np.float32] = np.array(dr.detach(self._arrays[name]))
             self._scalars[name] = [dr.opaque(mi.Float, float(value)) for value in values]
         return self._scalars[name]
 
-    def read_arrays(self) -> list[Any]:
-        """All arrays that a kernel may read of parameters without gradients, in a fixed order."""
+    def kernel_inputs(self) -> list[Any]:
+        """Return all arrays that a kernel may read of parameters without gradients.
+
+        The order is fixed (see `frozen_calls`).
+        """
         return [[array, self.scalars(name)] for name, array in self._arrays.items()]
 
     def view(self, lanes: int) -> View:
-        """For reading inside a computation with so many lanes."""
+        """Return a view for reading the parameters in a computation.
+
+        Args:
+            lanes: number of lanes of the computation.
+        """
         return View(self, lanes)
 
 
 class View:
-    """Reads parameters in a computation of a given width."""
+    """Access to the parameters in a computation of a given width.
+
+    Attributes:
+        lanes: number of lanes of the computation.
+    """
 
     def __init__(self, parameters: Parameters, lanes: int) -> None:
-        """See `Parameters.view`."""
+        """Create a view; see `Parameters.view`.
+
+        Args:
+            parameters: parameters to read.
+            lanes: number of lanes of the computation.
+        """
         self._parameters = parameters
         self._cache: dict[tuple[str, int], Any] = {}
         self.lanes = lanes
@@ -100,34 +129,62 @@ class View:
     def __contains__(self, name: str) -> bool:
         return name in self._parameters
 
-    def attached(self, *arrays: Any) -> bool:
-        """Whether any of the parameters or of other arrays has gradients."""
-        return self._parameters.attached() or bool(dr.grad_enabled(*arrays))
+    def has_gradients(self, *arrays: Any) -> bool:
+        """Return whether any parameter or any of the given arrays has gradients enabled.
+
+        Args:
+            *arrays: other arrays to test.
+        """
+        return self._parameters.has_gradients() or bool(dr.grad_enabled(*arrays))
 
     def count(self, name: str) -> int:
-        """Number of values of a parameter."""
+        """Return the number of values of a parameter.
+
+        Args:
+            name: name of the parameter.
+        """
         return dr.width(self._parameters[name])
 
     def scalar(self, name: str, index: int = 0) -> Any:
-        """One value of a parameter."""
+        """Return one value of a parameter.
+
+        Args:
+            name: name of the parameter.
+            index: index of the value, in row-major order.
+        """
         key = (name, index)
         if key not in self._cache:
             array = self._parameters[name]
             if dr.grad_enabled(array):
-                place = dr.full(mi.UInt32, index, self.lanes)
-                self._cache[key] = dr.gather(mi.Float, array, place)
+                indices = dr.full(mi.UInt32, index, self.lanes)
+                self._cache[key] = dr.gather(mi.Float, array, indices)
             else:
                 self._cache[key] = self._parameters.scalars(name)[index]
         return self._cache[key]
 
     def pair(self, name: str, first: int = 0) -> Any:
-        """Two consecutive values."""
+        """Return two consecutive values of a parameter as a `mi.Vector2f`.
+
+        Args:
+            name: name of the parameter.
+            first: index of the first value, in row-major order.
+        """
         return mi.Vector2f(self.scalar(name, first), self.scalar(name, first + 1))
 
     def triple(self, name: str, first: int = 0) -> Any:
-        """Three consecutive values."""
+        """Return three consecutive values of a parameter as a `mi.Vector3f`.
+
+        Args:
+            name: name of the parameter.
+            first: index of the first value, in row-major order.
+        """
         return mi.Vector3f(*(self.scalar(name, first + k) for k in range(3)))
 
     def gather(self, name: str, index: Any) -> Any:
-        """The value at a different index in each lane."""
+        """Return a different value of a parameter in each lane.
+
+        Args:
+            name: name of the parameter.
+            index: (lanes,) indices of the values, in row-major order.
+        """
         return dr.gather(mi.Float, self._parameters[name], index)

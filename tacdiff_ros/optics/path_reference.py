@@ -1,11 +1,11 @@
-"""Reference images by Mitsuba's own path tracer, to validate the fast renderer against.
+"""Path-traced images by Mitsuba's own integrator, as a reference for the fast renderer.
 
-The sensor is built from real parts: dielectric interfaces, area emitters, a fine mesh on which the
-dots are raised and painted. Nothing of the fast renderer is used. One light is rendered at a time,
-because the path tracer would else waste two samples of three per colour.
+The sensor is built from physical parts: dielectric interfaces, area emitters, and a fine mesh on
+which the markers are raised and painted. Nothing of the fast renderer is used. Each light is
+rendered alone, because the path tracer would otherwise waste two of three samples per colour.
 
-Limits: slow (about a minute per image at 1 % noise); the lights must lie inside the gel's layer,
-where the path tracer can connect to them.
+Limits: rendering is slow (about a minute per image at 1 % noise); the lights must lie inside the
+gel layer, where the path tracer can connect to them.
 """
 
 from __future__ import annotations
@@ -34,33 +34,34 @@ import drjit as dr  # noqa: E402
 import mitsuba as mi  # noqa: E402
 
 from tacdiff_ros.optics import (  # noqa: E402
-    lobe_emitter,  # noqa: F401  (makes the emitter known)
-    passing_interface,  # noqa: F401  (makes the interface known)
+    lobe_emitter,  # noqa: F401  (registers the emitter)
+    passing_interface,  # noqa: F401  (registers the interface)
 )
 
 INTERFACE_HALF_MM = 60.0
 GUIDE_SAMPLES = 16
-AMBIENT_FRACTION = 1 / 16  # of the samples, as its noise is so small
-REFLECTED_FACTOR = 4  # more samples for the coarse image of what the layers throw back
+AMBIENT_FRACTION = 1 / 16  # fraction of the samples that ambient light gets, as it has little noise
+REFLECTED_FACTOR = 4  # factor on the samples of the coarse image of reflected light
 MAX_LANES = 5_000_000
-MARGIN_STEP = 1 / 16  # by which the undistorted view is drawn wider than the distorted one
-SAFETY = 0.01  # of the width, kept around what is needed
-FINER = 2  # and is drawn with so many times the pixels, so that warping does not blur
-NEVER = 1000  # depth from which paths may end at random
+MARGIN_STEP = 1 / 16  # step in which the undistorted view is made wider than the distorted one
+SAFETY_MARGIN = 0.01  # margin around the needed view, relative to the width
+SUPERSAMPLING = 2  # pixels per side and image pixel in the undistorted view; avoids blur by warping
+NEVER = 1000  # depth from which Russian roulette may end paths
 
 
 @dataclass(frozen=True)
 class PathSettings:
-    """How a reference is drawn.
+    """Size and quality of a path-traced image.
 
     Attributes:
-        width_px: columns of the image; rows follow from the sensor's.
-        samples: per pixel, for each light; the gel's own glow takes `AMBIENT_FRACTION` of them.
-        bounces: returns from the layers, as `Interreflection.bounces`; 0 is direct light only.
-        seed: of all samples.
-        smooth_reflected: draw what the layers throw back at half the size, and take out its
+        width_px: columns of the image; the rows follow from the sensor's aspect ratio.
+        samples: samples per pixel for each light; ambient light gets `AMBIENT_FRACTION` of them.
+        bounces: number of returns from the layers, as `Interreflection.bounces`; 0 for direct
+            light only.
+        seed: seed of all samples.
+        smooth_reflected: whether to render the reflected light at half the size and remove its
             noise; the standard error is then that of the direct light.
-        spacing_mm: of the mesh.
+        spacing_mm: vertex spacing of the mesh, mm.
     """
 
     width_px: int = 320
@@ -72,35 +73,62 @@ class PathSettings:
 
 
 @dataclass(frozen=True)
-class Reference:
-    """A reference image and how sure it is.
+class PathTracedImage:
+    """A path-traced image and its noise.
 
     Attributes:
-        image: (H, W, 3) float32 pixel values, 1 for white, not clipped.
-        standard_error: (H, W, 3) float32 of the image.
+        image: (H, W, 3) float32 RGB pixel values, 1 for white, not clipped.
+        standard_error: (H, W, 3) float32 standard error of the image.
     """
 
     image: NDArray[np.float32]
     standard_error: NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class _Source:
+    """A light source that is rendered alone.
+
+    Attributes:
+        parts: emitter for the scene; empty for the ambient light.
+        color: RGB radiance of the source.
+    """
+
+    parts: dict[str, Any]
+    color: tuple[float, ...]
+
+
 def path_depth(model: SensorModel, bounces: int) -> int:
-    """Mitsuba's `max_depth` for returns: with two interfaces 4 is direct light, 8 one return."""
+    """Return Mitsuba's `max_depth` for a number of returns from the layers.
+
+    With two interfaces it is 4 for direct light and 8 for one return.
+
+    Args:
+        model: sensor model.
+        bounces: number of returns from the layers.
+    """
     interfaces = len(model.layers) - 1
     return interfaces + 2 + 2 * interfaces * bounces
 
 
-def scene_of(model: SensorModel, settings: PathSettings) -> dict[str, Any]:
-    """Mitsuba's scene of a sensor with all its lights, for other integrators; without a gel.
+def mitsuba_scene(model: SensorModel, settings: PathSettings) -> dict[str, Any]:
+    """Return the scene of a sensor with all its lights but no gel, for other integrators.
+
+    Args:
+        model: sensor model.
+        settings: size and quality of the image.
+
+    Returns:
+        Scene dictionary for `mi.load_dict`.
 
     Raises:
-        InputError: a light lies above the gel's layer.
+        InputError: a light lies above the gel layer.
     """
     check_lights(model)
     lights = {f"light_{k}": _emitter(light) for k, light in enumerate(model.lights)}
-    for part, light in zip(lights.values(), model.lights, strict=True):
-        part["emitter"]["radiance"] = mi.ScalarVector3f(light.radiance)
-    return {**_camera_and_layers(model, settings, _interface(settings)), **lights}
+    for emitter, light in zip(lights.values(), model.lights, strict=True):
+        emitter["emitter"]["radiance"] = mi.ScalarVector3f(light.radiance)
+    return {**_camera_and_layers(model, settings, _interface_plugin(settings)), **lights}
 
 
 def path_reference(
@@ -108,123 +136,161 @@ def path_reference(
     surface: GelSurface,
     settings: PathSettings | None = None,
     progress: Callable[[float], None] | None = None,
-) -> Reference:
-    """Path-traced image of a sensor.
+) -> PathTracedImage:
+    """Render a sensor's image of a surface by path tracing.
 
     Args:
-        model: the sensor.
-        surface: the gel; interpolated smoothly to a finer mesh.
-        settings: size and effort.
-        progress: told the share that is done.
+        model: sensor model.
+        surface: gel surface, interpolated smoothly to a finer mesh.
+        settings: size and quality of the image; None for the defaults.
+        progress: callback with the finished fraction of the work, in (0, 1].
 
     Raises:
-        InputError: a light lies above the gel's layer.
+        InputError: a light lies above the gel layer.
     """
     settings = settings or PathSettings()
     check_lights(model)
     mesh = reference_mesh(model, surface, settings.spacing_mm)
-    sources = [({"light": _emitter(light)}, light.radiance) for light in model.lights]
+    sources = [_Source({"light": _emitter(light)}, light.radiance) for light in model.lights]
     if any(model.gel.ambient):
-        sources.append(({}, (1.0, 1.0, 1.0)))
-    bare = replace(settings, bounces=0) if settings.smooth_reflected else settings
+        sources.append(_Source({}, (1.0, 1.0, 1.0)))
+    base = replace(settings, bounces=0) if settings.smooth_reflected else settings
     radiance, variance = np.zeros(3), np.zeros(3)
-    for k, (light, color) in enumerate(sources):
-        gel = _gel(model, mesh, None if light else mesh.paint[..., None] * model.gel.ambient)
-        effort = bare if light else _fewer(bare)
-        mean, error = _accumulate(model, {"gel": gel, **light}, effort, k, _interface(bare))
-        radiance = radiance + mean * np.array(color)
-        variance = variance + (error * np.array(color)) ** 2
+    for k, source in enumerate(sources):
+        scene = _lit_gel(model, mesh, source)
+        quality = _quality(base, source)
+        mean, error = _accumulate(model, scene, quality, k, _interface_plugin(base))
+        radiance = radiance + mean * np.array(source.color)
+        variance = variance + (error * np.array(source.color)) ** 2
         if progress is not None:
             progress((k + 1) / len(sources))
     if settings.smooth_reflected and settings.bounces:
         radiance = radiance + _reflected(model, mesh, sources, settings)
-    return _as_seen(model, settings, radiance, variance)
+    return _camera_image(model, settings, radiance, variance)
 
 
 def _reflected(
-    model: SensorModel,
-    mesh: ReferenceMesh,
-    sources: list[tuple[dict[str, Any], tuple[float, ...]]],
-    settings: PathSettings,
+    model: SensorModel, mesh: ReferenceMesh, sources: list[_Source], settings: PathSettings
 ) -> NDArray[np.float64]:
-    """What the layers throw back, from a coarse image with the noise taken out."""
+    """Render the light that the layers reflect, from a coarse image with the noise removed.
+
+    Args:
+        model: sensor model.
+        mesh: gel geometry and paint.
+        sources: light sources.
+        settings: size and quality of the result.
+
+    Returns:
+        (H, W, 3) RGB radiance.
+    """
     coarse = replace(
         settings, width_px=settings.width_px // 2, samples=REFLECTED_FACTOR * settings.samples
     )
     total = np.zeros(3)
-    for k, (light, color) in enumerate(sources):
-        gel = _gel(model, mesh, None if light else mesh.paint[..., None] * model.gel.ambient)
-        parts = {"gel": gel, **light}
-        # The same seed: what is direct light is the same in both, and falls out.
-        effort = coarse if light else _fewer(coarse)
-        whole, _ = _accumulate(model, parts, effort, k)
-        direct, _ = _accumulate(model, parts, replace(effort, bounces=0), k)
-        total = total + (whole - direct) * np.array(color)
+    for k, source in enumerate(sources):
+        scene = _lit_gel(model, mesh, source)
+        # With the same seed both images have the same direct light, which cancels.
+        quality = _quality(coarse, source)
+        whole, _ = _accumulate(model, scene, quality, k)
+        direct, _ = _accumulate(model, scene, replace(quality, bounces=0), k)
+        total = total + (whole - direct) * np.array(source.color)
+    return smooth_reflected(total, _guides(model, mesh, coarse), _guides(model, mesh, settings))
+
+
+def _guides(model: SensorModel, mesh: ReferenceMesh, settings: PathSettings) -> NDArray[np.float64]:
+    """Render the guides of `smooth_reflected`.
+
+    Args:
+        model: sensor model.
+        mesh: gel geometry and paint.
+        settings: size of the image.
+
+    Returns:
+        (H, W, 3) paint, and paint times the normal's x and y.
+    """
     normal = mesh_normals(mesh.position)[..., :2]
+    # Emission cannot be negative, so the normals are rendered with an offset of 1.
     glow = mesh.paint[..., None] * np.concatenate([np.ones_like(normal[..., :1]), 1 + normal], -1)
-    views = []
-    for size in (coarse, settings):
-        effort = replace(size, bounces=0, samples=GUIDE_SAMPLES)
-        gel = _gel(model, mesh, glow, black=True)
-        seen, _ = _accumulate(model, {"gel": gel}, effort, 0, _interface(effort))
-        seen[..., 1:] -= seen[..., :1]
-        views.append(seen)
-    return smooth_reflected(total, *views)
+    quality = replace(settings, bounces=0, samples=GUIDE_SAMPLES)
+    gel = _gel(model, mesh, glow, black=True)
+    guides, _ = _accumulate(model, {"gel": gel}, quality, 0, _interface_plugin(quality))
+    guides[..., 1:] -= guides[..., :1]
+    return guides
 
 
-def _fewer(settings: PathSettings) -> PathSettings:
-    """For the gel's own glow, which is all but free of noise."""
+def _lit_gel(model: SensorModel, mesh: ReferenceMesh, source: _Source) -> dict[str, Any]:
+    """Return the gel and a source; the gel emits the ambient light itself."""
+    glow = None if source.parts else mesh.paint[..., None] * model.gel.ambient
+    return {"gel": _gel(model, mesh, glow), **source.parts}
+
+
+def _quality(settings: PathSettings, source: _Source) -> PathSettings:
+    """Return the settings for a source, with fewer samples for the ambient light."""
+    if source.parts:
+        return settings
     return replace(settings, samples=max(1, round(AMBIENT_FRACTION * settings.samples)))
 
 
 def check_lights(model: SensorModel) -> None:
-    """Raise InputError where a light is not inside the gel's layer."""
+    """Check that all lights are inside the gel layer.
+
+    Args:
+        model: sensor model.
+
+    Raises:
+        InputError: a light lies above the gel layer.
+    """
     thickness = model.layers[-1].thickness_mm or 0.0
     for light in model.lights:
         if light.centre_mm[2] - light.half_width_mm < -thickness:
             raise InputError(
                 f"path reference: light '{light.name}' at z = {light.centre_mm[2]:g} mm is not "
-                f"inside the gel's layer of {thickness:g} mm; only the fast renderer takes "
+                f"inside the gel layer of {thickness:g} mm; only the fast renderer accepts "
                 "effective light positions above it"
             )
 
 
 def _size(model: SensorModel, settings: PathSettings) -> tuple[int, int]:
+    """Return the width and the height of the image, px."""
     return settings.width_px, round(
         settings.width_px * model.image.height_px / model.image.width_px
     )
 
 
-def _drawn_larger(model: SensorModel) -> tuple[float, int]:
-    """How much wider, and how much finer, the view is drawn before it is distorted."""
+def _undistorted_view(model: SensorModel) -> tuple[float, int]:
+    """Return the size of the undistorted view that is rendered before the lens distortion.
+
+    Returns:
+        Width of the view relative to the image's, and pixels per side and image pixel.
+    """
     if not any(model.camera.distortion):
         return 1.0, 1
     size = np.array([model.image.width_px, model.image.height_px])
     border = np.stack(np.meshgrid(*(np.linspace(-0.5, n - 0.5, 33) for n in size)), axis=-1)
-    straight = _undistorted(model, border.reshape(-1, 2), 1.0)
-    reach = np.abs(straight - (size - 1) / 2) / (size / 2)
-    steps = math.ceil((reach.max() + SAFETY - 1.0) / MARGIN_STEP)
-    return 1.0 + MARGIN_STEP * max(steps, 1), FINER
+    undistorted = _undistorted(model, border.reshape(-1, 2), 1.0)
+    extent = np.abs(undistorted - (size - 1) / 2) / (size / 2)
+    steps = math.ceil((extent.max() + SAFETY_MARGIN - 1.0) / MARGIN_STEP)
+    return 1.0 + MARGIN_STEP * max(steps, 1), SUPERSAMPLING
 
 
-def _interface(settings: PathSettings) -> str:
-    """Mitsuba's plugin for interfaces; where nothing is thrown back they need not roll dice."""
+def _interface_plugin(settings: PathSettings) -> str:
+    """Return Mitsuba's plugin for the interfaces; without reflections a deterministic one."""
     return "dielectric" if settings.bounces else "tacdiff_passing"
 
 
 def _camera_and_layers(
     model: SensorModel, settings: PathSettings, interface: str
 ) -> dict[str, Any]:
-    width, height = _size(model, settings)
-    margin, finer = _drawn_larger(model)
-    camera = model.camera
-    # Mitsuba's camera has x to the left and y up: a half turn about its axis.
-    pose = np.eye(4)
-    turn = Rotation.from_rotvec(np.radians(camera.rotation_deg)).as_matrix()
-    pose[:3, :3] = turn @ np.diag([-1.0, -1.0, 1.0])
-    pose[:3, 3] = camera.position_mm
-    film = [round(side * margin * finer) for side in (width, height)]
-    columns, rows = (side / finer * model.image.width_px / width for side in film)
+    """Return the scene of a sensor without gel and lights.
+
+    Args:
+        model: sensor model.
+        settings: size and quality of the image.
+        interface: Mitsuba's plugin for the interfaces.
+
+    Returns:
+        Scene dictionary for `mi.load_dict`.
+    """
     parts: dict[str, Any] = {
         "type": "scene",
         "integrator": {
@@ -232,27 +298,7 @@ def _camera_and_layers(
             "max_depth": path_depth(model, settings.bounces),
             "rr_depth": NEVER,
         },
-        "camera": {
-            "type": "perspective",
-            "to_world": mi.ScalarTransform4f(pose),
-            "fov_axis": "x",
-            "fov": math.degrees(2 * math.atan(0.5 * columns / camera.focal_px)),
-            "principal_point_offset_x": -(camera.centre_px[0] + 0.5 - model.image.width_px / 2)
-            / columns,
-            "principal_point_offset_y": -(camera.centre_px[1] + 0.5 - model.image.height_px / 2)
-            / rows,
-            "sampler": {"type": "multijitter"},
-            "near_clip": 0.1,
-            "far_clip": 1000.0,
-            "film": {
-                "type": "hdrfilm",
-                "width": film[0],
-                "height": film[1],
-                "rfilter": {"type": "box"},
-                "pixel_format": "rgb",
-                "component_format": "float32",
-            },
-        },
+        "camera": _camera(model, settings),
     }
     z = -model.stack_mm
     for above, below in zip(model.layers[:-1], model.layers[1:], strict=True):
@@ -268,16 +314,50 @@ def _camera_and_layers(
     return parts
 
 
+def _camera(model: SensorModel, settings: PathSettings) -> dict[str, Any]:
+    """Return the camera without lens distortion, with the size of `_undistorted_view`."""
+    width, height = _size(model, settings)
+    margin, supersampling = _undistorted_view(model)
+    camera = model.camera
+    # Mitsuba's camera has x to the left and y up: a half turn about the optical axis.
+    pose = np.eye(4)
+    rotation = Rotation.from_rotvec(np.radians(camera.rotation_deg)).as_matrix()
+    pose[:3, :3] = rotation @ np.diag([-1.0, -1.0, 1.0])
+    pose[:3, 3] = camera.position_mm
+    film = [round(side * margin * supersampling) for side in (width, height)]
+    columns, rows = (side / supersampling * model.image.width_px / width for side in film)
+    return {
+        "type": "perspective",
+        "to_world": mi.ScalarTransform4f(pose),
+        "fov_axis": "x",
+        "fov": math.degrees(2 * math.atan(0.5 * columns / camera.focal_px)),
+        "principal_point_offset_x": -(camera.centre_px[0] + 0.5 - model.image.width_px / 2)
+        / columns,
+        "principal_point_offset_y": -(camera.centre_px[1] + 0.5 - model.image.height_px / 2) / rows,
+        "sampler": {"type": "multijitter"},
+        "near_clip": 0.1,
+        "far_clip": 1000.0,
+        "film": {
+            "type": "hdrfilm",
+            "width": film[0],
+            "height": film[1],
+            "rfilter": {"type": "box"},
+            "pixel_format": "rgb",
+            "component_format": "float32",
+        },
+    }
+
+
 def _emitter(light: Light) -> dict[str, Any]:
-    """A black rectangle that shines white along its aim."""
+    """Return a light as a black rectangle that emits white light along its aim."""
     azimuth, tilt, roll = (
         math.radians(angle) for angle in (light.azimuth_deg, light.tilt_deg, light.roll_deg)
     )
     aim = np.array(
         [math.cos(tilt) * math.cos(azimuth), math.cos(tilt) * math.sin(azimuth), math.sin(tilt)]
     )
-    level = np.array([-math.sin(azimuth), math.cos(azimuth), 0.0])
-    along = Rotation.from_rotvec(roll * aim).apply(level)
+    horizontal = np.array([-math.sin(azimuth), math.cos(azimuth), 0.0])
+    along = Rotation.from_rotvec(roll * aim).apply(horizontal)
     pose = np.eye(4)
     pose[:3, 0] = along * light.half_length_mm
     pose[:3, 1] = np.cross(aim, along) * light.half_width_mm
@@ -297,14 +377,17 @@ def _gel(
     glow: NDArray[np.float64] | None = None,
     black: bool = False,
 ) -> Any:
-    """The coated surface.
+    """Return the coated gel surface.
 
     Args:
-        model: the sensor.
-        mesh: its geometry and paint.
-        glow: (rows, columns, 3) radiance that would be given off by a white surface; with it the
-            surface shines by itself, as under light from all around.
-        black: reflects nothing.
+        model: sensor model.
+        mesh: gel geometry and paint.
+        glow: (rows, columns, 3) RGB radiance that a white surface would emit; the surface emits it
+            as under uniform ambient light. None for a surface that does not emit.
+        black: whether the surface reflects nothing.
+
+    Returns:
+        Mitsuba mesh.
     """
     rows, columns = mesh.paint.shape
     base = np.zeros(3) if black else np.array(model.gel.base_color)
@@ -312,8 +395,8 @@ def _gel(
     properties = mi.Properties()
     properties["bsdf"] = mi.load_dict({"type": "diffuse", "reflectance": _texture(color)})
     if glow is not None:
-        given = glow if black else glow * base
-        properties["emitter"] = mi.load_dict({"type": "area", "radiance": _texture(given)})
+        emitted = glow if black else glow * base
+        properties["emitter"] = mi.load_dict({"type": "area", "radiance": _texture(emitted)})
     faces = grid_triangles(rows, columns).astype(np.uint32)
     gel = mi.Mesh("gel", rows * columns, len(faces), has_vertex_texcoords=True, props=properties)
     u, v = np.meshgrid((np.arange(columns) + 0.5) / columns, (np.arange(rows) + 0.5) / rows)
@@ -337,66 +420,108 @@ def _accumulate(
     light: int,
     interface: str = "dielectric",
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean radiance and its standard error, in passes that fit into memory."""
+    """Render a scene in several passes, each of which fits into memory.
+
+    Args:
+        model: sensor model.
+        parts: gel and emitter of the scene.
+        settings: size and quality of the image.
+        light: index of the light source, for the seed.
+        interface: Mitsuba's plugin for the interfaces.
+
+    Returns:
+        (H, W, 3) mean radiance and (H, W, 3) standard error of the mean, of the undistorted view.
+    """
     scene = mi.load_dict({**_camera_and_layers(model, settings, interface), **parts})
     film = scene.sensors()[0].film().size()
-    wanted = settings.samples / _drawn_larger(model)[1] ** 2
+    wanted = settings.samples / _undistorted_view(model)[1] ** 2
     passes = max(4, math.ceil(wanted * film[0] * film[1] / MAX_LANES))
-    samples = max(1, round(math.sqrt(wanted / passes))) ** 2  # multijitter's liking
+    samples = max(1, round(math.sqrt(wanted / passes))) ** 2  # multijitter needs a square number
     total, squares = np.zeros((film[1], film[0], 3)), np.zeros((film[1], film[0], 3))
     for k in range(passes):
         seed = (settings.seed * 64 + light) * 4096 + k
-        part = np.array(mi.render(scene, spp=samples, seed=dr.opaque(mi.UInt32, seed)), np.float64)
-        total, squares = total + part, squares + part**2
+        image = np.array(mi.render(scene, spp=samples, seed=dr.opaque(mi.UInt32, seed)), np.float64)
+        total, squares = total + image, squares + image**2
     mean = total / passes
-    spread = np.maximum(squares / passes - mean**2, 0.0) / (passes - 1)
-    return mean, np.sqrt(spread)
+    variance = np.maximum(squares / passes - mean**2, 0.0) / (passes - 1)
+    return mean, np.sqrt(variance)
 
 
-def _as_seen(
+def _camera_image(
     model: SensorModel,
     settings: PathSettings,
     radiance: NDArray[np.float64],
     variance: NDArray[np.float64],
-) -> Reference:
-    """Distort and let the camera respond."""
-    image = _respond(model, _distort(model, settings, radiance))
-    error = np.sqrt(_distort(model, settings, variance).clip(0.0)) / _drawn_larger(model)[1]
-    brighter = _respond(model, _distort(model, settings, radiance) + error)
-    return Reference(image.astype(np.float32), np.abs(brighter - image).astype(np.float32))
+) -> PathTracedImage:
+    """Apply the lens distortion and the camera response.
+
+    Args:
+        model: sensor model.
+        settings: size of the image.
+        radiance: (H, W, 3) RGB radiance of the undistorted view.
+        variance: (H, W, 3) variance of the radiance.
+    """
+    distorted = _distort(model, settings, radiance)
+    image = _respond(model, distorted)
+    error = np.sqrt(_distort(model, settings, variance).clip(0.0)) / _undistorted_view(model)[1]
+    brighter = _respond(model, distorted + error)
+    return PathTracedImage(
+        image=image.astype(np.float32),
+        standard_error=np.abs(brighter - image).astype(np.float32),
+    )
 
 
 def _distort(
     model: SensorModel, settings: PathSettings, view: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Warp the wider, finer view as the lens does, then average to the image's pixels."""
-    _, finer = _drawn_larger(model)
-    if finer == 1:
+    """Warp the undistorted view as the lens does, and average it to the image's pixels.
+
+    Args:
+        model: sensor model.
+        settings: size of the image.
+        view: (H', W', 3) undistorted view, wider and finer than the image.
+
+    Returns:
+        (H, W, 3) distorted image.
+    """
+    _, supersampling = _undistorted_view(model)
+    if supersampling == 1:
         return view
-    width, height = (finer * side for side in _size(model, settings))
+    width, height = (supersampling * side for side in _size(model, settings))
     pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1, dtype=np.float64)
-    straight = _undistorted(model, pixels.reshape(-1, 2), width / model.image.width_px)
+    undistorted = _undistorted(model, pixels.reshape(-1, 2), width / model.image.width_px)
     shift = (np.array(view.shape[1::-1]) - (width, height)) / 2
-    x, y = (straight.reshape(height, width, 2) + shift).transpose(2, 0, 1)
+    x, y = (undistorted.reshape(height, width, 2) + shift).transpose(2, 0, 1)
     warped = np.stack([map_coordinates(view[..., c], [y, x], order=3) for c in range(3)], axis=-1)
-    return np.asarray(
-        warped.reshape(height // finer, finer, width // finer, finer, 3).mean(axis=(1, 3))
+    blocks = warped.reshape(
+        height // supersampling, supersampling, width // supersampling, supersampling, 3
     )
+    return np.asarray(blocks.mean(axis=(1, 3)))
 
 
 def _undistorted(
     model: SensorModel, pixels: NDArray[np.float64], scale: float
 ) -> NDArray[np.float64]:
-    """Pixels (N, 2) of an image that is `scale` times the sensor's, as a straight lens has them."""
+    """Return the pixels at which a lens without distortion would show the same points.
+
+    Args:
+        model: sensor model.
+        pixels: (N, 2) pixels (x, y) of the distorted image.
+        scale: size of the image, relative to the sensor's.
+
+    Returns:
+        (N, 2) float64 undistorted pixels (x, y).
+    """
     camera = model.camera
     matrix = np.diag([camera.focal_px * scale, camera.focal_px * scale, 1.0])
     matrix[:2, 2] = (np.array(camera.centre_px) + 0.5) * scale - 0.5
     lens = np.array([*camera.distortion, 0.0, 0.0])
-    straight = cv2.undistortPoints(pixels.reshape(-1, 1, 2), matrix, lens, P=matrix)
-    return np.asarray(straight.reshape(-1, 2))
+    undistorted = cv2.undistortPoints(pixels.reshape(-1, 1, 2), matrix, lens, P=matrix)
+    return np.asarray(undistorted.reshape(-1, 2))
 
 
 def _respond(model: SensorModel, radiance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the pixel values of (H, W, 3) radiance, written independently of `camera_response`."""
     height, width = radiance.shape[:2]
     y = (np.arange(height) + 0.5) / height
     x = (np.arange(width) + 0.5) / width
@@ -413,19 +538,37 @@ def _respond(model: SensorModel, radiance: NDArray[np.float64]) -> NDArray[np.fl
 def _flat_field(
     grid: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Catmull-Rom interpolation from a matrix of weights per axis."""
-    down, across = _catmull_rom(y, grid.shape[0]), _catmull_rom(x, grid.shape[1])
-    return np.asarray(np.einsum("hr,rkc,wk->hwc", down, grid, across))
+    """Interpolate the flat field grid (Catmull-Rom), by a matrix of weights per axis.
+
+    Args:
+        grid: (rows, columns, 3) values that span the image from edge to edge.
+        x: (W,) image coordinates in [0, 1].
+        y: (H,) image coordinates in [0, 1].
+
+    Returns:
+        (H, W, 3) values.
+    """
+    row_weights = _catmull_rom(y, grid.shape[0])
+    column_weights = _catmull_rom(x, grid.shape[1])
+    return np.asarray(np.einsum("hr,rkc,wk->hwc", row_weights, grid, column_weights))
 
 
-def _catmull_rom(share: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """(places, nodes) weights of a cubic Hermite spline with central slopes."""
-    place = share * (count - 1)
-    cell = np.clip(np.floor(place), 0, count - 2).astype(int)
-    t = place - cell
+def _catmull_rom(position: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """Return the weights of a cubic Hermite spline with central slopes.
+
+    Args:
+        position: (N,) coordinates in [0, 1].
+        count: number of nodes, which are equally spaced from 0 to 1.
+
+    Returns:
+        (N, count) weights.
+    """
+    node_position = position * (count - 1)
+    cell = np.clip(np.floor(node_position), 0, count - 2).astype(int)
+    t = node_position - cell
     hermite = [2 * t**3 - 3 * t**2 + 1, t**3 - 2 * t**2 + t, 3 * t**2 - 2 * t**3, t**3 - t**2]
-    weights = np.zeros((len(share), count))
-    rows = np.arange(len(share))
+    weights = np.zeros((len(position), count))
+    rows = np.arange(len(position))
     for value, slope, node in ((hermite[0], hermite[1], cell), (hermite[2], hermite[3], cell + 1)):
         np.add.at(weights, (rows, node), value)
         np.add.at(weights, (rows, np.minimum(node + 1, count - 1)), 0.5 * slope)

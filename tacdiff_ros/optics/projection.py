@@ -1,11 +1,13 @@
-"""Points of the gel to pixels and back, through the layers.
+"""Projection of gel points to pixels and back, through the refracting layers.
 
-A point's ray stays in the plane through the camera's axis normal to the layers; where it leaves is
-the root of r = sum t_i tan(theta_i) with n_i sin(theta_i) constant (Snell), found by Newton steps
-on n sin(theta). The sum is convex and rising in it, so the steps converge from any start in reach.
+The ray of a point stays in the plane that contains the point and the layers' normal through the
+camera. Its angle is the root of r = sum t_i tan(theta_i) with constant n_i sin(theta_i) (Snell's
+law), computed by Newton steps on n sin(theta). The sum is convex and increasing in this variable,
+so the steps converge from any start within its range.
 
-Limits: `project` gives NaN for points above the last layer (toward the camera), behind the camera,
-and where only grazing rays would get; `unproject` takes any height for one inside the gel's layer.
+Limits: `project` returns NaN for points above the last layer (toward the camera), for points behind
+the camera, and for points that only grazing rays could reach; `unproject` assumes that every height
+is inside the gel layer.
 """
 
 from __future__ import annotations
@@ -19,51 +21,68 @@ from tacdiff_ros.sensor.parameters import Values
 NEWTON_STEPS = 12
 UNDISTORTION_STEPS = 8
 MAX_SINE = 0.9999
-REACHED_MM = 1e-6
+MAX_RESIDUAL_MM = 1e-6  # above it, no ray connects the point and the camera
 
 
 def project(values: Values, points_mm: ArrayLike) -> NDArray[np.float64]:
-    """Pixels (..., 2) of points (..., 3) mm in the frame `gel`.
+    """Project points to pixels.
 
     Args:
-        values: of `sensor.parameters.parameter_values`; only camera and layers are used.
-        points_mm: inside the gel's layer, or below the untouched surface.
+        values: result of `sensor.parameters.parameter_values`; only camera and layers are used.
+        points_mm: (..., 3) points in the frame `gel`, mm, inside the gel layer or below the
+            undeformed surface.
 
     Returns:
-        (x, y) with (0, 0) in the middle of the first pixel; NaN where no ray gets there.
+        (..., 2) float64 pixels (x, y), with (0, 0) at the centre of the first pixel; NaN where no
+        ray connects the point and the camera.
     """
     points = np.asarray(points_mm, np.float64)
     camera = values["camera.position_mm"]
     index = values["layers.index"]
-    paths = _paths(values, points[..., 2])
+    thickness = _crossed_thickness(values, points[..., 2])
     offset = points[..., :2] - camera[:2]
     radius = np.hypot(offset[..., 0], offset[..., 1])
-    sine = _optical_sine(index, paths, radius) / index[0]
+    sine = _optical_sine(index, thickness, radius) / index[0]
     heading = offset / np.maximum(radius, 1e-12)[..., None]
     direction = np.concatenate(
         [heading * sine[..., None], np.sqrt(1.0 - sine**2)[..., None]], axis=-1
     )
-    seen = direction @ Rotation.from_rotvec(values["camera.rotation_rad"]).as_matrix()
+    in_camera = direction @ Rotation.from_rotvec(values["camera.rotation_rad"]).as_matrix()
     with np.errstate(invalid="ignore", divide="ignore"):
-        plane = seen[..., :2] / seen[..., 2:]
+        plane = in_camera[..., :2] / in_camera[..., 2:]
     r2 = np.sum(plane**2, axis=-1, keepdims=True)
     k1, k2 = values["camera.distortion"]
     pixels = plane * (1.0 + r2 * (k1 + k2 * r2)) * values["camera.focal_px"]
-    reached = (paths > 0).all(axis=0) & (seen[..., 2] > 0)
-    reached &= np.abs(_covered(index, paths, sine * index[0]) - radius) < REACHED_MM
-    return np.where(reached[..., None], pixels + values["camera.centre_px"], np.nan)
+    residual = np.abs(_horizontal_distance(index, thickness, sine * index[0]) - radius)
+    valid = (thickness > 0).all(axis=0) & (in_camera[..., 2] > 0)
+    valid &= residual < MAX_RESIDUAL_MM
+    return np.where(valid[..., None], pixels + values["camera.centre_px"], np.nan)
 
 
 def unproject(values: Values, pixels: ArrayLike, z_mm: ArrayLike = 0.0) -> NDArray[np.float64]:
-    """Points (..., 3) mm at heights where the rays of pixels (..., 2) meet planes z = `z_mm`.
+    """Return the points at given heights that pixels see.
 
-    NaN where the camera does not look toward the gel.
+    Args:
+        values: result of `sensor.parameters.parameter_values`; only camera and layers are used.
+        pixels: (..., 2) pixels (x, y), with (0, 0) at the centre of the first pixel.
+        z_mm: (...) heights z in the frame `gel`, or one height, mm.
+
+    Returns:
+        (..., 3) float64 points, mm; NaN where the ray does not point toward the gel.
     """
-    return reach(values, pixel_rays(values, pixels), z_mm)
+    return intersect_planes(values, pixel_rays(values, pixels), z_mm)
 
 
 def pixel_rays(values: Values, pixels: ArrayLike) -> NDArray[np.float64]:
-    """Unit directions (..., 3) in the frame `gel` of the rays of pixels (..., 2), in air."""
+    """Return the directions of the rays of pixels, in air.
+
+    Args:
+        values: result of `sensor.parameters.parameter_values`; only the camera is used.
+        pixels: (..., 2) pixels (x, y), with (0, 0) at the centre of the first pixel.
+
+    Returns:
+        (..., 3) float64 unit directions in the frame `gel`.
+    """
     pixels = np.asarray(pixels, np.float64)
     plane = (pixels - values["camera.centre_px"]) / values["camera.focal_px"]
     plane = plane * _undistortion(values, np.sum(plane**2, axis=-1))[..., None]
@@ -72,61 +91,86 @@ def pixel_rays(values: Values, pixels: ArrayLike) -> NDArray[np.float64]:
     return direction @ Rotation.from_rotvec(values["camera.rotation_rad"]).as_matrix().T
 
 
-def reach(
+def intersect_planes(
     values: Values, direction: NDArray[np.float64], z_mm: ArrayLike = 0.0
 ) -> NDArray[np.float64]:
-    """Points (..., 3) mm where rays of `pixel_rays` meet planes z = `z_mm`, as in `unproject`."""
+    """Return the points where camera rays meet horizontal planes inside the gel layer.
+
+    Args:
+        values: result of `sensor.parameters.parameter_values`; only camera and layers are used.
+        direction: (..., 3) unit directions in air, from `pixel_rays`.
+        z_mm: (...) heights z of the planes in the frame `gel`, or one height, mm.
+
+    Returns:
+        (..., 3) float64 points, mm; NaN where the ray does not point toward the gel.
+    """
     height = np.broadcast_to(np.asarray(z_mm, np.float64), direction.shape[:-1])
     transverse = direction[..., :2] * values["layers.index"][0]
     point = np.broadcast_to(values["camera.position_mm"][:2], (*direction.shape[:-1], 2)).copy()
-    for index, path in zip(values["layers.index"], _paths(values, height), strict=True):
+    layers = zip(values["layers.index"], _crossed_thickness(values, height), strict=True)
+    for index, thickness in layers:
         sine = transverse / index
         cosine = np.sqrt(1.0 - np.sum(sine**2, axis=-1))
-        point += sine * (path / cosine)[..., None]
+        point += sine * (thickness / cosine)[..., None]
     point = np.concatenate([point, height[..., None]], axis=-1)
     return np.where(direction[..., 2:] > 0, point, np.nan)
 
 
-def _paths(values: Values, z_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(layers, ...) thickness that a ray to height z crosses in each layer."""
+def _crossed_thickness(values: Values, z_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the (layers, ...) thickness of each layer that a ray to height z crosses, mm."""
     thickness = values["layers.thickness_mm"]
     first = -values["camera.position_mm"][2] - thickness.sum()
-    paths = [np.full(np.shape(z_mm), value) for value in (first, *thickness)]
-    paths[-1] = paths[-1] + z_mm
-    return np.stack(paths)
+    crossed = [np.full(np.shape(z_mm), value) for value in (first, *thickness)]
+    crossed[-1] = crossed[-1] + z_mm
+    return np.stack(crossed)
 
 
-def _covered(
-    index: NDArray[np.float64], paths: NDArray[np.float64], sine: NDArray[np.float64]
+def _horizontal_distance(
+    index: NDArray[np.float64], thickness: NDArray[np.float64], sine: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Level distance that a ray of n sin(theta) covers."""
-    shares = [sine / n for n in index]
-    return np.asarray(sum(p * s / np.sqrt(1.0 - s**2) for p, s in zip(paths, shares, strict=True)))
+    """Return the horizontal distance that a ray covers, mm.
+
+    Args:
+        index: (layers,) refractive indices.
+        thickness: (layers, ...) thickness that the ray crosses in each layer, mm.
+        sine: (...) optical sine n sin(theta) of the ray.
+    """
+    sines = [sine / n for n in index]
+    return np.asarray(
+        sum(t * s / np.sqrt(1.0 - s**2) for t, s in zip(thickness, sines, strict=True))
+    )
 
 
 def _optical_sine(
-    index: NDArray[np.float64], paths: NDArray[np.float64], radius: NDArray[np.float64]
+    index: NDArray[np.float64], thickness: NDArray[np.float64], radius: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """N sin(theta) of the ray that covers a level distance."""
-    largest = MAX_SINE * index.min()
-    total = np.maximum(np.sum(paths, axis=0), 1e-9)
-    sine = np.minimum(radius / np.hypot(radius, total) * index[0], largest)
+    """Return the optical sine n sin(theta) of the ray that covers a horizontal distance.
+
+    Args:
+        index: (layers,) refractive indices.
+        thickness: (layers, ...) thickness that the ray crosses in each layer, mm.
+        radius: (...) horizontal distance, mm.
+    """
+    max_sine = MAX_SINE * index.min()
+    total = np.maximum(np.sum(thickness, axis=0), 1e-9)
+    sine = np.minimum(radius / np.hypot(radius, total) * index[0], max_sine)
     for _ in range(NEWTON_STEPS):
-        covered, slope = np.zeros_like(radius), np.zeros_like(radius)
-        for n, path in zip(index, paths, strict=True):
+        distance, derivative = np.zeros_like(radius), np.zeros_like(radius)
+        for n, t in zip(index, thickness, strict=True):
             cosine = np.sqrt(1.0 - (sine / n) ** 2)
-            covered += path * sine / n / cosine
-            slope += path / n / cosine**3
-        sine = np.clip(sine - (covered - radius) / np.maximum(slope, 1e-12), 0.0, largest)
+            distance += t * sine / n / cosine
+            derivative += t / n / cosine**3
+        step = (distance - radius) / np.maximum(derivative, 1e-12)
+        sine = np.clip(sine - step, 0.0, max_sine)
     return sine
 
 
-def _undistortion(values: Values, distorted: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Factor from distorted to straight image points, by their squared distorted radius."""
+def _undistortion(values: Values, distorted_r2: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the factors from distorted to undistorted image points, by their squared radius."""
     k1, k2 = values["camera.distortion"]
-    ratio = np.ones_like(distorted)
+    ratio = np.ones_like(distorted_r2)
     for _ in range(UNDISTORTION_STEPS):
-        r2 = distorted * ratio**2
-        value = ratio * (1.0 + r2 * (k1 + k2 * r2)) - 1.0
-        ratio = ratio - value / np.maximum(1.0 + r2 * (3.0 * k1 + 5.0 * k2 * r2), 0.1)
+        r2 = distorted_r2 * ratio**2
+        residual = ratio * (1.0 + r2 * (k1 + k2 * r2)) - 1.0
+        ratio = ratio - residual / np.maximum(1.0 + r2 * (3.0 * k1 + 5.0 * k2 * r2), 0.1)
     return ratio

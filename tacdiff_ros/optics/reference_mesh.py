@@ -1,7 +1,8 @@
 """Fine geometry and paint of the gel for the path-traced reference.
 
-Written apart from `printed_markers`, in NumPy and on real geometry, so that the reference stays
-independent: dots are bumps of the mesh and a bitmap, and their shadows fall by themselves.
+This module is written independently of `printed_markers`, in NumPy and with real geometry, so that
+the reference is independent of the renderer: markers are bumps of the mesh and painted discs in a
+bitmap, and their shadows result from path tracing.
 """
 
 from __future__ import annotations
@@ -16,16 +17,17 @@ from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.parameters import Values, parameter_values
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
-BLOB_REACH = 2.0  # radii within which a dot of any allowed shape lies
+MAX_RELATIVE_RADIUS = 2.0  # radius of a marker of any allowed shape, over its nominal radius
 
 
 @dataclass(frozen=True)
 class ReferenceMesh:
-    """The gel's surface on a fine grid.
+    """The gel surface on a fine grid.
 
     Attributes:
-        position: (rows, columns, 3) mm, dots raised.
-        paint: (rows, columns) share of light that is left by the print, 1 off the dots.
+        position: (rows, columns, 3) float64 vertex positions with raised markers, mm.
+        paint: (rows, columns) float64 fraction of light that the print reflects, 1 outside the
+            markers.
     """
 
     position: NDArray[np.float64]
@@ -33,50 +35,61 @@ class ReferenceMesh:
 
 
 def reference_mesh(model: SensorModel, surface: GelSurface, spacing_mm: float) -> ReferenceMesh:
-    """Interpolate a surface smoothly to a spacing, raise the dots and paint them."""
+    """Interpolate a surface smoothly to a fine grid, and raise and paint its markers.
+
+    Args:
+        model: sensor model.
+        surface: gel surface.
+        spacing_mm: approximate spacing of the fine grid, mm.
+    """
     x = np.linspace(surface.x_mm[0], surface.x_mm[-1], round(model.gel.width_mm / spacing_mm) + 1)
     y = np.linspace(surface.y_mm[0], surface.y_mm[-1], round(model.gel.height_mm / spacing_mm) + 1)
     position = np.stack([*np.meshgrid(x, y), np.zeros((len(y), len(x)))], axis=-1)
-    moved = (surface.position - surface.rest).reshape(surface.rows, surface.columns, 3)
+    displacement = surface.position - surface.rest
+    displacement = displacement.reshape(surface.rows, surface.columns, 3)
     lines = surface.y_mm.astype(float), surface.x_mm.astype(float)
     for axis in range(3):
-        position[..., axis] += RectBivariateSpline(*lines, moved[..., axis])(y, x)
+        position[..., axis] += RectBivariateSpline(*lines, displacement[..., axis])(y, x)
     if model.markers is None:
         return ReferenceMesh(position, np.ones((len(y), len(x))))
     values = parameter_values(model)
     columns = model.markers.columns
-    raised = marker_cover(values, columns, x, y, model.markers.softness_mm)
-    darkness = values["markers.darkness"]
-    paint = 1.0 - marker_cover(values, columns, x, y, model.markers.edge_mm, darkness)
+    raised = marker_coverage(values, columns, x, y, rim_mm=model.markers.softness_mm)
+    paint = 1.0 - marker_coverage(
+        values, columns, x, y, rim_mm=model.markers.edge_mm, strength=values["markers.darkness"]
+    )
     position += mesh_normals(position) * (model.markers.height_mm * raised)[..., None]
     return ReferenceMesh(position, paint)
 
 
-def marker_cover(
+def marker_coverage(
     values: Values,
-    dot_columns: int,
+    marker_columns: int,
     x_mm: NDArray[np.float64],
     y_mm: NDArray[np.float64],
     rim_mm: float,
     strength: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """Dots drawn on material coordinates: (y, x) in [0, 1], with rims of a width.
+    """Rasterise the markers in material coordinates.
 
     Args:
-        values: parameters of the sensor.
-        dot_columns: dots in a row.
-        x_mm: (W,) material coordinates along x.
-        y_mm: (H,) along y.
-        rim_mm: width over which a dot ends.
-        strength: (dots,) value inside of each dot; 1 by default.
+        values: result of `sensor.parameters.parameter_values`.
+        marker_columns: number of markers in a row.
+        x_mm: (W,) material coordinates along x, mm.
+        y_mm: (H,) material coordinates along y, mm.
+        rim_mm: width of the transition at a marker's rim, mm.
+        strength: (markers,) value inside each marker, in [0, 1]; None for 1.
+
+    Returns:
+        (H, W) float64 coverage in [0, 1].
     """
-    cover = np.zeros((len(y_mm), len(x_mm)))
+    coverage = np.zeros((len(y_mm), len(x_mm)))
     for index in range(len(values["markers.scale"])):
-        center, radius = _dot(values, dot_columns, index)
-        reach = BLOB_REACH * radius + rim_mm
-        columns = np.flatnonzero(np.abs(x_mm - center[0]) < reach)
-        rows = np.flatnonzero(np.abs(y_mm - center[1]) < reach)
-        dx, dy = np.meshgrid(x_mm[columns] - center[0], y_mm[rows] - center[1])
+        centre, radius = _marker_circle(values, marker_columns, index)
+        reach = MAX_RELATIVE_RADIUS * radius + rim_mm
+        columns = np.flatnonzero(np.abs(x_mm - centre[0]) < reach)
+        rows = np.flatnonzero(np.abs(y_mm - centre[1]) < reach)
+        dx, dy = np.meshgrid(x_mm[columns] - centre[0], y_mm[rows] - centre[1])
         angle = np.arctan2(dy, dx)
         a2, b2, a3, b3 = values["markers.shape"][index]
         wave = a2 * np.cos(2 * angle) + b2 * np.sin(2 * angle)
@@ -84,21 +97,28 @@ def marker_cover(
         t = np.clip(0.5 - (np.hypot(dx, dy) - radius * (1 + wave)) / rim_mm, 0, 1)
         inside = (1.0 if strength is None else strength[index]) * t * t * (3 - 2 * t)
         window = np.ix_(rows, columns)
-        cover[window] = np.maximum(cover[window], inside)
-    return cover
+        coverage[window] = np.maximum(coverage[window], inside)
+    return coverage
 
 
-def _dot(values: Values, columns: int, index: int) -> tuple[NDArray[np.float64], float]:
-    """Centre and radius of a dot in material coordinates."""
+def _marker_circle(values: Values, columns: int, index: int) -> tuple[NDArray[np.float64], float]:
+    """Return the (2,) centre and the radius of a marker in material coordinates, mm."""
     rows = len(values["markers.scale"]) // columns
     row, column = divmod(index, columns)
     steps = np.array([column - (columns - 1) / 2, row - (rows - 1) / 2])
-    center = values["markers.centre_mm"] + steps * values["markers.pitch_mm"]
+    centre = values["markers.centre_mm"] + steps * values["markers.pitch_mm"]
     radius = 0.5 * float(values["markers.diameter_mm"]) * float(values["markers.scale"][index])
-    return center + values["markers.offset_mm"][index], radius
+    return centre + values["markers.offset_mm"][index], radius
 
 
 def mesh_normals(grid: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(rows, columns, 3) unit normals toward the camera of a grid of points."""
+    """Return the normals of a grid of points.
+
+    Args:
+        grid: (rows, columns, 3) points.
+
+    Returns:
+        (rows, columns, 3) float64 unit normals toward the camera.
+    """
     normal = np.cross(np.gradient(grid, axis=0), np.gradient(grid, axis=1))
     return np.asarray(normal / np.linalg.norm(normal, axis=-1, keepdims=True))

@@ -1,12 +1,13 @@
-"""The differentiable renderer: a sensor model and a gel surface give the tactile image.
+"""The differentiable renderer: the tactile image of a sensor model and a gel surface.
 
-Camera rays are refracted through the layers in closed form, meet the surface by Mitsuba's ray
-tracing with gradients attached, and are lit in closed form or by a fixed quadrature; only shadows
-are sampled. So one sample per pixel has hardly any noise, and all parameters have exact gradients.
+Camera rays are refracted through the layers in closed form and intersect the surface by Mitsuba's
+ray tracing with gradients attached. Illumination is computed in closed form or by a fixed
+quadrature; only shadows are sampled. One sample per pixel therefore has very little noise, and all
+parameters have exact gradients.
 
-Limits: the gradient of a cast shadow's border is left out (shadows are sampled visibility); light
-between parts of a deformed surface is simplified (see `interreflection`) unless it is gathered (see
-`local_interreflection`).
+Limits: the gradient of a cast shadow's border is neglected (shadows are sampled visibility). Light
+between parts of a deformed surface is simplified (see `interreflection`) unless local
+inter-reflection is computed (see `local_interreflection`).
 """
 
 from __future__ import annotations
@@ -34,29 +35,33 @@ from tacdiff_ros.optics.camera_response import pixel_values  # noqa: E402
 from tacdiff_ros.optics.frozen_calls import FrozenCalls  # noqa: E402
 from tacdiff_ros.optics.gel_mesh import GelMesh  # noqa: E402
 from tacdiff_ros.optics.illumination import ShadowSamples, irradiance  # noqa: E402
-from tacdiff_ros.optics.interreflection import Indirect, indirect_light  # noqa: E402
+from tacdiff_ros.optics.interreflection import IndirectLight, indirect_light  # noqa: E402
 from tacdiff_ros.optics.local_interreflection import local_interreflection  # noqa: E402
 from tacdiff_ros.optics.parameters import Parameters, View  # noqa: E402
-from tacdiff_ros.optics.printed_markers import nearest_marker, shade, visible_rest  # noqa: E402
+from tacdiff_ros.optics.printed_markers import (  # noqa: E402
+    marker_reflectance,
+    nearest_marker,
+    visible_rest,
+)
 from tacdiff_ros.optics.surface_maps import (  # noqa: E402
     SurfaceMaps,
-    packed_maps,
-    unpacked_maps,
+    pack_maps,
+    unpack_maps,
 )
 
-TILT = 0.05  # slope by which derivatives are taken
+SLOPE_STEP = 0.05  # step of the finite differences of `slope_derivatives`
 
 
 @dataclass(frozen=True)
 class RenderSettings:
-    """How an image is drawn.
+    """Size and quality of a rendered image.
 
     Attributes:
-        width_px: columns; the model's own by default.
-        height_px: rows; the model's own by default.
-        samples: per pixel and side: 2 draws four points of each pixel.
+        width_px: columns of the image; None for the sensor's.
+        height_px: rows of the image; None for the sensor's.
+        samples: samples per pixel and side: 2 gives four samples per pixel.
         shadows: whether the surface casts shadows.
-        seed: of the shadow rays.
+        seed: seed of the shadow rays.
     """
 
     width_px: int | None = None
@@ -66,8 +71,8 @@ class RenderSettings:
     seed: int = 0
 
 
-class _Frame(NamedTuple):
-    """What makes a kernel another one; see `RenderSettings`."""
+class _KernelSettings(NamedTuple):
+    """The settings that need kernels of their own; see `RenderSettings` for the fields."""
 
     width_px: int
     height_px: int
@@ -77,11 +82,11 @@ class _Frame(NamedTuple):
 
 @dataclass(frozen=True)
 class SlopeDerivatives:
-    """An image and its derivatives by slope.
+    """An image and its derivatives with respect to the slope of the surface at each pixel.
 
     Attributes:
-        value: (H, W, 3) float32 pixel values.
-        by_slope: (H, W, 3, 2) float32, per unit of dz/dx and dz/dy.
+        value: (H, W, 3) float32 RGB pixel values, 1 for white.
+        by_slope: (H, W, 3, 2) float32 derivatives of the pixel values by dz/dx and dz/dy.
     """
 
     value: NDArray[np.float32]
@@ -89,41 +94,55 @@ class SlopeDerivatives:
 
 
 class Renderer:
-    """Draws one sensor; change `parameters` or `mesh.vertices` for gradients.
+    """Renderer of one sensor.
 
-    Example of a gradient, by the camera's position:
+    Enable gradients on arrays of `parameters` or on `mesh.vertices` to differentiate the image. The
+    following example computes the gradient of a loss with respect to the camera's position:
 
         renderer = Renderer(model)
-        renderer.show(surface)
+        renderer.set_surface(surface)
         position = mi.Float(renderer.parameters["camera.position_mm"])
         dr.enable_grad(position)
         renderer.parameters["camera.position_mm"] = position
-        image = renderer.draw()          # mi.Color3f, one lane a pixel, rows first
+        image = renderer.render()        # mi.Color3f, one lane per pixel, in row-major order
         dr.backward(dr.sum(dr.squared_norm(image - target)))
         dr.grad(position)
+
+    Attributes:
+        model: sensor model.
+        parameters: sensor parameters, which may be replaced.
+        mesh: gel surface.
     """
 
     def __init__(self, model: SensorModel) -> None:
-        """A sensor, with its untouched surface."""
+        """Create a renderer with an undeformed surface.
+
+        Args:
+            model: sensor model.
+        """
         self.model = model
         self.parameters = Parameters(parameter_values(model))
         gel = model.gel
         self.mesh = GelMesh(GelSurface.flat(gel.width_mm, gel.height_mm, 9, 11))
-        self._indirect: tuple[int, Indirect | None] | None = None
+        self._indirect: tuple[int, IndirectLight | None] | None = None
         self._frozen = FrozenCalls(self)
 
-    def show(self, surface: GelSurface) -> None:
-        """Draw this surface from now on; surfaces on one grid are changed quickly."""
-        if self.mesh.fits(surface):
-            self.mesh.show(surface)
+    def set_surface(self, surface: GelSurface) -> None:
+        """Set the gel surface to render; this is fast if it has the grid of the previous one.
+
+        Args:
+            surface: gel surface.
+        """
+        if self.mesh.has_same_grid(surface):
+            self.mesh.set_surface(surface)
         else:
             self.mesh = GelMesh(surface)
 
     def gather_local_interreflection(self) -> None:
-        """Draw what parts of the surface that is shown send to and hide from each other.
+        """Compute the local inter-reflection of the current surface for the following images.
 
-        It stays as it is when another surface on the same grid is shown, until it is gathered
-        anew or dropped. Without gradients.
+        The result has no gradients. It stays in use for other surfaces on the same grid until it is
+        computed again or dropped.
         """
         indirect = self._indirect_light()
         if indirect is not None:
@@ -132,55 +151,81 @@ class Renderer:
             )
 
     def drop_local_interreflection(self) -> None:
-        """Draw as if the surface were the only part of itself."""
+        """Render the following images without local inter-reflection."""
         self.mesh.local_interreflection = None
 
-    def draw(self, settings: RenderSettings | None = None) -> Any:
-        """Pixel values (`mi.Color3f`, one lane a pixel), 1 for white, not clipped.
+    def render(self, settings: RenderSettings | None = None) -> Any:
+        """Render the image, differentiable by all `parameters` and `mesh.vertices` with gradients.
 
-        Gradients flow to all attached `parameters` and to attached `mesh.vertices`.
+        Args:
+            settings: size and quality of the image; None for the defaults.
+
+        Returns:
+            `mi.Color3f` pixel values, one lane per pixel in row-major order, 1 for white, not
+            clipped.
         """
-        frame, seed = self._frame(settings)
-        return self._drawn(frame, seed)
+        kernel, seed = self._kernel_settings(settings)
+        return self._rendered(kernel, seed)
 
     def image(self, settings: RenderSettings | None = None) -> NDArray[np.float32]:
-        """Pixel values (H, W, 3) float32 RGB, 1 for white, not clipped."""
-        frame, seed = self._frame(settings)
-        values = self._called("_flat_image", frame, seed)
-        return _on_host(values).reshape(frame.height_px, frame.width_px, 3)
+        """Render the image without gradients.
+
+        Args:
+            settings: size and quality of the image; None for the defaults.
+
+        Returns:
+            (H, W, 3) float32 RGB pixel values, 1 for white, not clipped.
+        """
+        kernel, seed = self._kernel_settings(settings)
+        values = self._evaluate("_flat_image", kernel, seed)
+        return _to_host(values).reshape(kernel.height_px, kernel.width_px, 3)
 
     def slope_derivatives(self, settings: RenderSettings | None = None) -> SlopeDerivatives:
-        """The image and how its pixels change with the slope of what they see.
+        """Render the image and its derivatives by the slope of the surface at each pixel.
 
-        One sample a pixel. By differences: one lane is drawn as it is, one tilted along x and one
-        along y. What a slope does elsewhere (shadows, reflected light) is left out.
+        The image has one sample per pixel. The derivatives are finite differences: three images are
+        rendered, the first unchanged, the others with a slope added along x and along y. The effect
+        of a slope on other pixels (shadows, reflected light) is neglected.
+
+        Args:
+            settings: size and quality of the image; None for the defaults.
         """
         return self.begin_slope_derivatives(settings)()
 
     def begin_slope_derivatives(
         self, settings: RenderSettings | None = None
     ) -> Callable[[], SlopeDerivatives]:
-        """Begin to draw `slope_derivatives`; what is returned waits for them.
+        """Start to compute `slope_derivatives` asynchronously.
 
-        Other work can be done in between. The surface may be changed: what was begun stays.
+        The surface may be changed before the result is complete; the result is not affected.
+
+        Args:
+            settings: size and quality of the image; None for the defaults.
+
+        Returns:
+            Function that waits for the result and returns it.
         """
-        frame, seed = self._frame(settings)
-        values = self._called("_flat_slopes", frame._replace(samples=1), seed)
+        kernel, seed = self._kernel_settings(settings)
+        values = self._evaluate("_flat_slopes", kernel._replace(samples=1), seed)
         dr.eval(values)
 
         def finish() -> SlopeDerivatives:
-            parts = _on_host(values).reshape(3, frame.height_px, frame.width_px, 3)
-            value, along_x, along_y = parts
-            by_slope = np.stack([along_x - value, along_y - value], axis=-1) / np.float32(TILT)
-            return SlopeDerivatives(value, by_slope)
+            images = _to_host(values).reshape(3, kernel.height_px, kernel.width_px, 3)
+            value, offset_x, offset_y = images
+            by_slope = np.stack([offset_x - value, offset_y - value], axis=-1)
+            return SlopeDerivatives(value, by_slope / np.float32(SLOPE_STEP))
 
         return finish
 
     def maps(self, settings: RenderSettings | None = None) -> SurfaceMaps:
-        """Surface maps at the pixels' middles."""
-        frame, _ = self._frame(settings)
-        values = self._called("_flat_maps", frame._replace(samples=1, shadows=False))
-        return unpacked_maps(_on_host(values), (frame.height_px, frame.width_px))
+        """Return the surface maps at the centres of the pixels.
+
+        Args:
+            settings: size of the image; None for the sensor's.
+        """
+        kernel, _ = self._kernel_settings(settings)
+        values = self._evaluate("_flat_maps", kernel._replace(samples=1, shadows=False))
+        return unpack_maps(_to_host(values), (kernel.height_px, kernel.width_px))
 
     def vertex_gradient(
         self,
@@ -188,135 +233,157 @@ class Renderer:
         *arrays: Any,
         settings: RenderSettings | None = None,
     ) -> tuple[Any, Any]:
-        """A loss of the image, and its gradient by the surface's vertices.
+        """Return a loss of the image and its gradient with respect to the surface's vertices.
 
-        The same as drawing with attached `mesh.vertices` and calling `dr.backward`, but in one
-        large kernel instead of three, and traced once only.
+        The result is that of `render` with gradients enabled on `mesh.vertices` and of
+        `dr.backward`, but it needs one large kernel instead of three and is traced only once.
 
         Args:
-            loss: takes the image (`mi.Color3f`, one lane a pixel) and the arrays, returns what each
-                pixel adds to the loss (`mi.Float`); the same function each time, which reads no
-                other arrays.
-            arrays: of Dr.Jit, for the loss; without gradients.
-            settings: how the image is drawn.
+            loss: function of the image (`mi.Color3f`, one lane per pixel) and the arrays that
+                returns the loss of each pixel (`mi.Float`). It must be the same function in each
+                call and read no other arrays.
+            *arrays: Dr.Jit arrays without gradients, passed to the loss.
+            settings: size and quality of the image; None for the defaults.
 
         Returns:
-            Loss (`mi.Float` of width 1) and gradient (flat `mi.Float` (3 N)).
+            Sum of the loss (`mi.Float` of width 1), and its gradient (flat `mi.Float` (3 N)).
 
         Raises:
             InputError: `parameters` or `mesh.vertices` have gradients.
         """
-        if self._attached():
-            raise InputError("vertex_gradient: detach the parameters and vertices, or use draw()")
-        frame, seed = self._frame(settings)
-        value, gradient = self._frozen.call("_loss_gradient", frame, seed, loss, list(arrays))
+        if self._has_gradients():
+            raise InputError("vertex_gradient: detach the parameters and vertices, or use render()")
+        kernel, seed = self._kernel_settings(settings)
+        value, gradient = self._frozen.call("_loss_gradient", kernel, seed, loss, list(arrays))
         return value, gradient
 
-    def read_arrays(self) -> list[Any]:
-        """What kernels read beside their arguments, for a renderer without gradients."""
+    def kernel_inputs(self) -> list[Any]:
+        """Return all data that kernels read besides their arguments, if nothing has gradients."""
         indirect = self._indirect_light()
         table = [] if indirect is None else [indirect.table, indirect.tangent]
-        return [self.mesh.read_arrays(), self.parameters.read_arrays(), table]
+        return [self.mesh.kernel_inputs(), self.parameters.kernel_inputs(), table]
 
-    def _attached(self) -> bool:
-        return self.parameters.attached() or dr.grad_enabled(self.mesh.vertices)
+    def _has_gradients(self) -> bool:
+        return self.parameters.has_gradients() or dr.grad_enabled(self.mesh.vertices)
 
-    def _called(self, method: str, *arguments: Any) -> Any:
-        """What a method returns, without gradients."""
-        attached = self._attached()
+    def _evaluate(self, method: str, *arguments: Any) -> Any:
+        """Return the evaluated result of a method, without gradients."""
+        has_gradients = self._has_gradients()
         with dr.suspend_grad():
-            if not attached:
+            if not has_gradients:
                 return self._frozen.call(method, *arguments)
             values = getattr(self, method)(*arguments)
             dr.eval(values)
             return values
 
     def _loss_gradient(
-        self, frame: _Frame, seed: Any, loss: Callable[..., Any], arrays: list[Any]
+        self, kernel: _KernelSettings, seed: Any, loss: Callable[..., Any], arrays: list[Any]
     ) -> tuple[Any, Any]:
-        with self.mesh.attached() as (vertices, normals):
-            values = loss(self._drawn(frame, seed), *arrays)
+        with self.mesh.separate_gradients() as (vertices, normals):
+            values = loss(self._rendered(kernel, seed), *arrays)
             dr.backward(values)
-            direct, by_normal = dr.grad(vertices), dr.grad(normals)
-            dr.eval(values, direct, by_normal)
-        return dr.sum(dr.detach(values)), direct + self.mesh.normals_backward(by_normal)
+            vertex_gradient, normal_gradient = dr.grad(vertices), dr.grad(normals)
+            dr.eval(values, vertex_gradient, normal_gradient)
+        gradient = vertex_gradient + self.mesh.normals_backward(normal_gradient)
+        return dr.sum(dr.detach(values)), gradient
 
-    def _flat_image(self, frame: _Frame, seed: Any) -> Any:
-        return dr.ravel(self._drawn(frame, seed))
+    def _flat_image(self, kernel: _KernelSettings, seed: Any) -> Any:
+        return dr.ravel(self._rendered(kernel, seed))
 
-    def _flat_slopes(self, frame: _Frame, seed: Any) -> Any:
-        """Images as they are, tilted along x and tilted along y."""
-        width, height = frame.width_px, frame.height_px
-        count = width * height
+    def _flat_slopes(self, kernel: _KernelSettings, seed: Any) -> Any:
+        """Render three images: unchanged, with a slope added along x, and along y."""
+        count = kernel.width_px * kernel.height_px
         lane = dr.arange(mi.UInt32, 3 * count)
-        kind, pixel = lane // count, lane % count
-        self.mesh.tilt = TILT * mi.Vector2f(mi.Float(kind == 1), mi.Float(kind == 2))
+        variation, pixel = lane // count, lane % count
+        axes = mi.Vector2f(mi.Float(variation == 1), mi.Float(variation == 2))
+        self.mesh.slope_offset = SLOPE_STEP * axes
         try:
-            return dr.ravel(self._pixels(pixel, frame, seed))
+            return dr.ravel(self._pixels(pixel, kernel, seed))
         finally:
-            self.mesh.tilt = None
+            self.mesh.slope_offset = None
 
-    def _flat_maps(self, frame: _Frame) -> Any:
-        width, height = frame.width_px, frame.height_px
+    def _flat_maps(self, kernel: _KernelSettings) -> Any:
+        width, height = kernel.width_px, kernel.height_px
         lane = dr.arange(mi.UInt32, width * height)
-        place = _sample_places(lane, mi.UInt32(0), width, height, 1)
-        x_px, y_px = self._model_pixels(place)
+        position = _sample_positions(lane, mi.UInt32(0), width, height, 1)
+        x_px, y_px = self._model_pixels(position)
         view = self.parameters.view(width * height)
-        return packed_maps(view, self.model, self.mesh, x_px, y_px)
+        return pack_maps(view, self.model, self.mesh, x_px, y_px)
 
-    def _drawn(self, frame: _Frame, seed: Any) -> Any:
-        """Pixel values of all pixels."""
-        width, height = frame.width_px, frame.height_px
-        return self._pixels(dr.arange(mi.UInt32, width * height), frame, seed)
+    def _rendered(self, kernel: _KernelSettings, seed: Any) -> Any:
+        """Return the values of all pixels."""
+        width, height = kernel.width_px, kernel.height_px
+        return self._pixels(dr.arange(mi.UInt32, width * height), kernel, seed)
 
-    def _pixels(self, pixel: Any, frame: _Frame, seed: Any) -> Any:
-        """Pixel values of pixels by their numbers; the seed is an array."""
-        width, height = frame.width_px, frame.height_px
-        samples = frame.samples**2
+    def _pixels(self, pixel: Any, kernel: _KernelSettings, seed: Any) -> Any:
+        """Return the values of pixels.
+
+        Args:
+            pixel: indices of the pixels, in row-major order.
+            kernel: size and quality of the image.
+            seed: seed of the shadow rays, as an array.
+        """
+        width, height = kernel.width_px, kernel.height_px
+        samples = kernel.samples**2
         lane = dr.arange(mi.UInt32, dr.width(pixel) * samples)
         sampled = pixel if samples == 1 else dr.gather(mi.UInt32, pixel, lane // samples)
         view = self.parameters.view(dr.width(lane))
-        place = _sample_places(sampled, lane % samples, width, height, frame.samples)
+        position = _sample_positions(sampled, lane % samples, width, height, kernel.samples)
         shadows = _shadow_samples(sampled, lane, samples, seed)
-        radiance = self._radiance(view, place, shadows if frame.shadows else None, frame)
+        radiance = self._radiance(view, position, shadows if kernel.shadows else None, kernel)
         if samples > 1:
             dr.eval(radiance)
-            radiance = mi.Color3f(*(dr.block_sum(part, samples) for part in radiance)) / samples
-        middle = mi.Point2f(
+            radiance = (
+                mi.Color3f(*(dr.block_sum(channel, samples) for channel in radiance)) / samples
+            )
+        centre = mi.Point2f(
             (mi.Float(pixel % width) + 0.5) / width, (mi.Float(pixel // width) + 0.5) / height
         )
         return pixel_values(
-            self.parameters.view(dr.width(pixel)),
-            self._flat_field_shape(),
-            radiance,
-            middle,
-            width / height,
+            view=self.parameters.view(dr.width(pixel)),
+            flat_field=self._flat_field_shape(),
+            radiance=radiance,
+            position=centre,
+            aspect=width / height,
         )
 
     def _radiance(
-        self, view: View, place: Any, shadows: ShadowSamples | None, frame: _Frame
+        self, view: View, position: Any, shadows: ShadowSamples | None, kernel: _KernelSettings
     ) -> Any:
-        """RGB radiance at the camera of points of the image."""
-        rays = gel_rays(view, *self._model_pixels(place))
+        """Return the RGB radiance at the camera of points of the image.
+
+        Args:
+            view: sensor parameters, one lane per point.
+            position: (x, y) image coordinates of the points, in [0, 1].
+            shadows: sample numbers of the shadow rays; None for no cast shadows.
+            kernel: size and quality of the image.
+        """
+        rays = gel_rays(view, *self._model_pixels(position))
         hit = self.mesh.intersect(rays)
         markers = self.model.markers
-        dot = None
+        marker = None
         if markers is not None:
-            seen = visible_rest(view, hit.rest, rays.direction, hit.normal)
-            dot = nearest_marker(view, markers, seen)
+            rest = visible_rest(view, hit.rest, rays.direction, hit.normal)
+            marker = nearest_marker(view, markers, rest)
         arriving = irradiance(
-            view, self.model, self.mesh, hit, dot, self._indirect_light(), shadows
+            view=view,
+            model=self.model,
+            mesh=self.mesh,
+            hit=hit,
+            marker=marker,
+            indirect=self._indirect_light(),
+            shadows=shadows,
         )
         color = arriving * view.triple("gel.base_color") * (rays.weight / dr.pi)
-        if dot is not None:
+        if marker is not None:
             footprint = self._footprint(view) * self.model.image.width_px
-            footprint /= frame.width_px * frame.samples
-            color *= shade(view, dot, footprint)
+            footprint /= kernel.width_px * kernel.samples
+            color *= marker_reflectance(view, marker, footprint)
         return mi.Color3f(dr.select(hit.valid & dr.all(dr.isfinite(color)), color, 0.0))
 
-    def _indirect_light(self) -> Indirect | None:
-        """Reflected light; computed again only when a parameter changed or has gradients."""
-        if self.parameters.attached():
+    def _indirect_light(self) -> IndirectLight | None:
+        """Return the indirect light, cached until a parameter changes or has gradients."""
+        if self.parameters.has_gradients():
             return indirect_light(self.parameters, self.model)
         version = self.parameters.version
         if self._indirect is None or self._indirect[0] != version:
@@ -324,42 +391,57 @@ class Renderer:
         return self._indirect[1]
 
     def _footprint(self, view: View) -> Any:
-        """Size in mm of a pixel of the model's own image on the untouched surface."""
+        """Return the size of a pixel of the sensor's own image on the undeformed surface, mm."""
         count = view.count("layers.thickness_mm")
-        apparent = -view.scalar("camera.position_mm", 2)
+        apparent_depth = -view.scalar("camera.position_mm", 2)
         for k in range(count):
             thickness, index = (
                 view.scalar("layers.thickness_mm", k),
                 view.scalar("layers.index", k + 1),
             )
-            apparent = apparent - thickness + thickness / index
-        return apparent / view.scalar("camera.focal_px")
+            apparent_depth = apparent_depth - thickness + thickness / index
+        return apparent_depth / view.scalar("camera.focal_px")
 
-    def _model_pixels(self, place: Any) -> tuple[Any, Any]:
-        """Pixels of the model's own image size at places in [0, 1] across the image."""
+    def _model_pixels(self, position: Any) -> tuple[Any, Any]:
+        """Return pixels of the sensor's own image size for image coordinates in [0, 1]."""
         image = self.model.image
-        return place.x * image.width_px - 0.5, place.y * image.height_px - 0.5
+        return position.x * image.width_px - 0.5, position.y * image.height_px - 0.5
 
     def _flat_field_shape(self) -> tuple[int, int] | None:
         field = self.model.flat_field
         return None if field is None else (len(field.values), len(field.values[0]))
 
-    def _frame(self, settings: RenderSettings | None) -> tuple[_Frame, Any]:
-        """What makes a kernel another one, and the seed as an array, which does not."""
+    def _kernel_settings(self, settings: RenderSettings | None) -> tuple[_KernelSettings, Any]:
+        """Return the settings that choose a kernel, and the seed as an array that it reads."""
         settings, image = settings or RenderSettings(), self.model.image
-        width, height = settings.width_px or image.width_px, settings.height_px or image.height_px
-        frame = _Frame(width, height, settings.samples, settings.shadows)
-        return frame, dr.opaque(mi.UInt32, settings.seed)
+        kernel = _KernelSettings(
+            width_px=settings.width_px or image.width_px,
+            height_px=settings.height_px or image.height_px,
+            samples=settings.samples,
+            shadows=settings.shadows,
+        )
+        return kernel, dr.opaque(mi.UInt32, settings.seed)
 
 
-def _on_host(values: Any) -> NDArray[np.float32]:
-    """A flat array of this process; one copy from a card, its own memory from a processor."""
+def _to_host(values: Any) -> NDArray[np.float32]:
+    """Copy a flat array to NumPy; the array of a CPU would otherwise share Dr.Jit's memory."""
     host: NDArray[np.float32] = values.numpy()
     return host if dr.backend_v(mi.Float) == dr.JitBackend.CUDA else host.copy()
 
 
-def _sample_places(pixel: Any, sample: Any, width: int, height: int, side: int) -> Any:
-    """Places in [0, 1] across the image, a regular grid in each pixel."""
+def _sample_positions(pixel: Any, sample: Any, width: int, height: int, side: int) -> Any:
+    """Return the image coordinates of samples, which form a regular grid in each pixel.
+
+    Args:
+        pixel: indices of the pixels, in row-major order.
+        sample: indices of the samples in their pixel.
+        width: columns of the image.
+        height: rows of the image.
+        side: samples per pixel and side.
+
+    Returns:
+        (x, y) coordinates in [0, 1].
+    """
     x = mi.Float(pixel % width) + (mi.Float(sample % side) + 0.5) / side
     y = mi.Float(pixel // width) + (mi.Float(sample // side) + 0.5) / side
     return mi.Point2f(x / width, y / height)
@@ -367,7 +449,7 @@ def _sample_places(pixel: Any, sample: Any, width: int, height: int, side: int) 
 
 def _shadow_samples(pixel: Any, lane: Any, samples: int, seed: Any) -> ShadowSamples:
     return ShadowSamples(
-        mi.Float(lane % samples) / samples,
-        mi.sample_tea_float32(pixel, 2 * seed, 4),
-        mi.sample_tea_float32(lane, 2 * seed + 1, 4),
+        stratum=mi.Float(lane % samples) / samples,
+        rotation=mi.sample_tea_float32(pixel, 2 * seed, 4),
+        across=mi.sample_tea_float32(lane, 2 * seed + 1, 4),
     )

@@ -1,4 +1,4 @@
-"""A surface in, the tactile image and its maps out: what `SimulateTouch` and the CLI call."""
+"""The simulated tactile image of a surface and its maps, for `SimulateTouch` and the CLI."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tacdiff_ros.sensor.gel_surface import GelSurface
 
 @dataclass(frozen=True)
 class SimulatedImage:
-    """What the sensor sees of a surface.
+    """A rendered image of a surface, with its maps.
 
     Attributes:
-        image: (H, W, 3) uint8 RGB; black where the camera looks past the gel.
-        maps: of the surface, on the same pixels.
-        seconds: that rendering took.
+        image: (H, W, 3) uint8 RGB; black where the camera's rays miss the gel.
+        maps: maps of the surface, at the same pixels.
+        seconds: rendering time, s.
     """
 
     image: NDArray[np.uint8]
@@ -31,22 +31,41 @@ class SimulatedImage:
 def simulate_image(
     renderer: Renderer, surface: GelSurface, settings: RenderSettings | None = None
 ) -> SimulatedImage:
-    """Render a surface; keep the renderer between calls, the first one compiles its kernels."""
+    """Render a surface and its maps.
+
+    Args:
+        renderer: renderer of the sensor; reuse it, because its first images compile kernels.
+        surface: gel surface.
+        settings: size and quality of the image; None for the defaults.
+    """
     start = time.perf_counter()
-    renderer.show(surface)
+    renderer.set_surface(surface)
     values = renderer.image(settings)
     maps = renderer.maps(settings)
-    return SimulatedImage(to_uint8(values), maps, time.perf_counter() - start)
+    return SimulatedImage(image=to_uint8(values), maps=maps, seconds=time.perf_counter() - start)
 
 
 def light_image(renderer: Renderer) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 of the renderer's surface without cast shadows, at one sample a pixel.
+    """Render the current surface without cast shadows, at one sample per pixel.
 
-    What a network of kind `nocs+light` is given.
+    This image is an input of networks of kind `nocs+light`.
+
+    Args:
+        renderer: renderer of the sensor.
+
+    Returns:
+        (H, W, 3) uint8 RGB image.
     """
     return to_uint8(renderer.image(RenderSettings(samples=1, shadows=False)))
 
 
 def to_uint8(values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Pixel values, 1 for white, as a camera stores them."""
+    """Convert pixel values to the format of a camera image.
+
+    Args:
+        values: float pixel values, 1 for white; values outside [0, 1] are clipped.
+
+    Returns:
+        uint8 pixel values, of the same shape.
+    """
     return np.asarray(np.rint(255.0 * np.clip(values, 0.0, 1.0)), np.uint8)

@@ -1,6 +1,6 @@
-"""Maps of the surface as seen through the layers: NOCS, depth, indentation, shear, normals.
+"""Maps of the surface as visible through the layers: NOCS, depth, indentation, shear, normals.
 
-NOCS after Wang et al., "Normalized Object Coordinate Space" (CVPR 2019), with the current height
+NOCS follows Wang et al., "Normalized Object Coordinate Space" (CVPR 2019), with the current height
 in the third channel (the paper, section IV-A).
 """
 
@@ -31,16 +31,16 @@ CHANNELS = {
 
 @dataclass(frozen=True)
 class SurfaceMaps:
-    """What each pixel's middle sees; 0 where it misses the surface.
+    """Properties of the surface at the centre of each pixel; 0 where the pixel misses the surface.
 
     Attributes:
-        nocs: (H, W, 3) float32 in [0, 1]: rest x over the pad's width, rest y over its height, and
-            current height, 1 at rest and 0 at full indentation.
-        depth_mm: (H, W) float32, from the camera along its optical axis.
-        indentation_mm: (H, W) float32 >= 0, toward the camera.
-        shear_mm: (H, W, 2) float32, in-plane displacement of the material point.
-        normal: (H, W, 3) float32 unit normals, frame `gel`, toward the camera.
-        hit: (H, W) bool, the pixel sees the surface.
+        nocs: (H, W, 3) float32 coordinates in [0, 1]: rest x over the pad's width, rest y over its
+            height, and current height, 1 at rest and 0 at full indentation.
+        depth_mm: (H, W) float32 distance from the camera along its optical axis, mm.
+        indentation_mm: (H, W) float32 indentation toward the camera, >= 0, mm.
+        shear_mm: (H, W, 2) float32 in-plane displacement of the material point, mm.
+        normal: (H, W, 3) float32 unit normals in the frame `gel`, toward the camera.
+        hit: (H, W) bool mask of the pixels whose rays hit the surface.
     """
 
     nocs: NDArray[np.float32]
@@ -51,11 +51,19 @@ class SurfaceMaps:
     hit: NDArray[np.bool_]
 
 
-def packed_maps(view: View, model: SensorModel, mesh: GelMesh, x_px: Any, y_px: Any) -> Any:
-    """All maps in one flat array, as one download is quicker than many.
+def pack_maps(view: View, model: SensorModel, mesh: GelMesh, x_px: Any, y_px: Any) -> Any:
+    """Compute all maps in one flat array, because one download is faster than several.
 
-    At image points of the model's own image size; one map after the other, in the order of
-    `CHANNELS`, its channels interleaved.
+    Args:
+        view: sensor parameters, one lane per pixel.
+        model: sensor model.
+        mesh: gel surface.
+        x_px: column coordinates in the sensor's own image size, px.
+        y_px: row coordinates in the sensor's own image size, px.
+
+    Returns:
+        Flat `mi.Float`: the maps one after the other in the order of `CHANNELS`, each with
+        interleaved channels.
     """
     hit = mesh.intersect(gel_rays(view, x_px, y_px))
     maps = [
@@ -72,16 +80,21 @@ def packed_maps(view: View, model: SensorModel, mesh: GelMesh, x_px: Any, y_px: 
     start = 0
     for channels in maps:
         for k, channel in enumerate(channels):
-            place = start + lane * len(channels) + k
+            index = start + lane * len(channels) + k
             dr.scatter(
-                packed, dr.select(hit.valid, channel, 0.0), place, mode=dr.ReduceMode.Permute
+                packed, dr.select(hit.valid, channel, 0.0), index, mode=dr.ReduceMode.Permute
             )
         start += count * len(channels)
     return packed
 
 
-def unpacked_maps(packed: NDArray[np.float32], shape: tuple[int, int]) -> SurfaceMaps:
-    """Maps from what `packed_maps` made, laid out in an image of a shape."""
+def unpack_maps(packed: NDArray[np.float32], shape: tuple[int, int]) -> SurfaceMaps:
+    """Split the result of `pack_maps` into maps.
+
+    Args:
+        packed: flat float32 result of `pack_maps`.
+        shape: rows and columns of the image.
+    """
     sizes = [shape[0] * shape[1] * channels for channels in CHANNELS.values()]
     parts = np.split(packed, np.cumsum(sizes)[:-1])
     maps = {
@@ -101,6 +114,6 @@ def _nocs(model: SensorModel, hit: SurfaceHit) -> list[Any]:
 
 
 def _depth(view: View, hit: SurfaceHit) -> Any:
-    """Third coordinate in the camera's frame."""
+    """Return the third coordinate of points in the camera frame, mm."""
     axis = rotate(view.triple("camera.rotation_rad"), mi.Vector3f(0.0, 0.0, 1.0))
     return dr.dot(axis, hit.position - view.triple("camera.position_mm"))

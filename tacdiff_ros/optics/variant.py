@@ -1,4 +1,4 @@
-"""Starts Mitsuba once, on the graphics card where that is faster and else on the processor."""
+"""Selection and start of the Mitsuba variant of a process: on the GPU or on the CPU."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tacdiff_ros.optics import llvm
 Job = Literal["images", "gradients", "calibration", "inversion", "stream"]
 CUDA, LLVM = "cuda_ad_rgb", "llvm_ad_rgb"
 VARIANTS = (CUDA, LLVM)
-# What is faster for a job on a machine with a card; measured, see docs/graphics_card.md.
-FASTER_WITH_CARD: dict[Job, str] = {
+# The faster variant for each job on a machine with a GPU; measured, see docs/graphics_card.md.
+FASTER_WITH_GPU: dict[Job, str] = {
     "images": CUDA,
     "gradients": CUDA,
     "calibration": CUDA,
@@ -30,83 +30,87 @@ _warned: set[Job] = set()
 
 
 def start_mitsuba(variant: str = "auto", job: Job = "images") -> str:
-    """Choose Mitsuba's variant for this process; must come before any other use of Mitsuba.
+    """Select and start Mitsuba's variant for this process, before any other use of Mitsuba.
 
-    A process has one variant: the first job that starts Mitsuba chooses it. Which one was chosen is
-    logged; that a later job would be faster by the other one is a warning.
+    A process has only one variant, selected by the first job that starts Mitsuba. The selection is
+    logged. A warning is logged if a later job would be faster with the other variant.
 
     Args:
-        variant: `auto` (what the process uses already, else `TACDIFF_VARIANT`, else what is faster
-            for the job on this machine), `llvm_ad_rgb` or `cuda_ad_rgb`.
-        job: what this process does mostly.
+        variant: `llvm_ad_rgb`, `cuda_ad_rgb`, or `auto`: the variant that the process uses already,
+            else that of `TACDIFF_VARIANT`, else the faster one for the job on this machine.
+        job: main task of this process.
 
     Returns:
-        The variant in use.
+        Name of the variant in use.
 
     Raises:
-        InputError: mitsuba, a usable LLVM or the asked variant is missing, or the process uses
-            another one already.
+        InputError: Mitsuba, a usable LLVM or the requested variant is not available, or the process
+            uses another variant already.
     """
     current = sys.modules["mitsuba"].variant() if "mitsuba" in sys.modules else None
-    asked = os.environ.get("TACDIFF_VARIANT") if variant == "auto" else variant
-    if asked is not None and asked not in VARIANTS:
-        raise InputError(f"Mitsuba variant '{asked}': expected one of {', '.join(VARIANTS)}")
+    requested = os.environ.get("TACDIFF_VARIANT") if variant == "auto" else variant
+    if requested is not None and requested not in VARIANTS:
+        raise InputError(f"Mitsuba variant '{requested}': expected one of {', '.join(VARIANTS)}")
     if current is not None:
         if variant not in ("auto", current):
             raise InputError(
                 f"Mitsuba runs as {current} in this process and cannot change to {variant}"
             )
-        if asked is None:
-            _warn_of_slower(current, job)
+        if requested is None:
+            _warn_if_slower(current, job)
         return str(current)
-    if asked is not None:
-        _start(asked)
-        _log.info("rendering with %s, as asked", asked)
-        return asked
+    if requested is not None:
+        _start(requested)
+        _log.info("rendering with %s, as requested", requested)
+        return requested
     return _start_faster(job)
 
 
 def _start_faster(job: Job) -> str:
-    """Start what is faster for a job; the other one, with a warning, where that cannot run."""
-    wanted = faster_variant(job)
+    """Start the faster variant for a job, or the other one with a warning if it cannot run."""
+    faster = faster_variant(job)
     try:
-        _start(wanted)
+        _start(faster)
     except InputError as error:
-        if _graphics_cards() == 0:
+        if _gpu_count() == 0:
             raise
-        other = LLVM if wanted == CUDA else CUDA
+        other = LLVM if faster == CUDA else CUDA
         _log.warning("%s; rendering with %s, which is slower for %s", error, other, job)
         _warned.add(job)
         _start(other)
         return other
-    _log.info("rendering with %s, the faster one for %s on this machine", wanted, job)
-    return wanted
+    _log.info("rendering with %s, the faster variant for %s on this machine", faster, job)
+    return faster
 
 
 def faster_variant(job: Job) -> str:
-    """The variant that is faster for a job on this machine."""
-    return FASTER_WITH_CARD[job] if _graphics_cards() > 0 else LLVM
+    """Return the variant that is faster for a job on this machine.
+
+    Args:
+        job: main task of the process.
+    """
+    return FASTER_WITH_GPU[job] if _gpu_count() > 0 else LLVM
 
 
-def _warn_of_slower(current: str, job: Job) -> None:
-    """Say once that a job would be faster by the other variant."""
-    wanted = faster_variant(job)
-    if current == wanted or job in _warned:
+def _warn_if_slower(current: str, job: Job) -> None:
+    """Warn once if a job would be faster with the other variant."""
+    faster = faster_variant(job)
+    if current == faster or job in _warned:
         return
     _warned.add(job)
     _log.warning(
-        "this process renders with %s already; %s would be faster with %s: use a process of its "
-        "own, or set TACDIFF_VARIANT",
+        "this process already renders with %s; %s would be faster with %s: run it in its own "
+        "process, or set TACDIFF_VARIANT",
         current,
         job,
-        wanted,
+        faster,
     )
 
 
 def _start(variant: str) -> None:
     if variant.startswith("llvm"):
         try:
-            llvm.require_library()  # before drjit is imported, which would print of its own
+            llvm.require_library()  # before importing drjit, which prints its own error
         except RuntimeError as error:
             raise InputError(f"rendering: {error}") from error
     use_for_drjit()
@@ -127,8 +131,8 @@ def _start(variant: str) -> None:
 
 
 @functools.cache
-def _graphics_cards() -> int:
-    """Number of cards that an NVIDIA driver reports; 0 without one."""
+def _gpu_count() -> int:
+    """Return the number of GPUs that the NVIDIA driver reports, 0 without a driver."""
     count = ctypes.c_int(0)
     try:
         driver = ctypes.CDLL("libcuda.so.1")
@@ -139,20 +143,24 @@ def _graphics_cards() -> int:
     return count.value
 
 
-def card_names() -> list[str]:
-    """Of the graphics cards that an NVIDIA driver reports."""
+def gpu_names() -> list[str]:
+    """Return the names of the GPUs that the NVIDIA driver reports."""
     names = []
-    for card in range(_graphics_cards()):
+    for gpu in range(_gpu_count()):
         name = ctypes.create_string_buffer(256)
-        ctypes.CDLL("libcuda.so.1").cuDeviceGetName(name, len(name), card)
+        ctypes.CDLL("libcuda.so.1").cuDeviceGetName(name, len(name), gpu)
         names.append(name.value.decode())
     return names
 
 
 def limit_threads(count: int) -> None:
-    """Let Dr.Jit compute on so many threads of this process.
+    """Set the number of threads that Dr.Jit uses in this process.
 
-    Two for small images wait for each other more than they work, where other processes run too.
+    For small images two threads spend more time waiting for each other than computing if other
+    processes run on the machine.
+
+    Args:
+        count: number of threads.
     """
     start_mitsuba()
     import drjit

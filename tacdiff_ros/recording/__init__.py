@@ -1,1 +1,1 @@
-"""Recorded runs: bags and run folders, written, repaired and read."""
+"""Recorded runs: writing, repairing and reading of bags and run folders."""

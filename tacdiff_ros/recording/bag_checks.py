@@ -1,8 +1,8 @@
-"""What a bag from outside must satisfy before rosbags reads it, and message types that are safe.
+"""Checks of an untrusted bag before rosbags reads it, and safe message types.
 
-rosbags trusts a bag in four ways that a stranger's bag must not be trusted in: it runs Python code
+rosbags trusts a bag in four ways that are unsafe for a bag of unknown origin: it runs Python code
 generated from the names in the bag's message definitions, decompresses chunks of any size, follows
-whatever SQL views a database defines, and opens any kind of file.
+any SQL view that a database defines, and opens any kind of file.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from tacdiff_ros.settings_file import parse_yaml
 MAX_BAG_BYTES = 2**42
 MAX_METADATA_BYTES = 2**22
 MAX_CHUNK_BYTES = 64 * 2**20  # decompressed; rosbag2 writes chunks of a few MB
-MAX_EXPANSION = 1000  # of a chunk; images reach 100 where they are black
+MAX_EXPANSION = 1000  # decompressed over compressed size of a chunk; black images reach 100
 SMALL_CHUNK_BYTES = 1024
-MAX_FILE_EXPANSION, READ_BYTES = 200, 2**20
-MAX_OPEN_BYTES = 4 * MAX_CHUNK_BYTES  # of chunks that overlap in time, decompressed
+MAX_FILE_EXPANSION, READ_BYTES = 200, 2**20  # compressed files, read in parts of this size
+MAX_OPEN_BYTES = 4 * MAX_CHUNK_BYTES  # decompressed chunks that overlap in time
 MAX_DEFINITION_CHARACTERS = 200_000
-MAX_ARRAY_LENGTH = 100_000  # of a field of fixed length
+MAX_ARRAY_LENGTH = 100_000  # elements of a field of fixed length
 MAX_STATEMENTS = 64  # tables and indices of a database
 TYPE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*/msg/[A-Za-z][A-Za-z0-9_]*")
 FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -44,8 +44,8 @@ def check_bag_files(bag: Path) -> None:
         bag: folder of a rosbag2, or its .mcap or .db3 file.
 
     Raises:
-        InputError: a file is missing, not a regular file, a database with views or triggers, or
-            compressed to far less than images can be.
+        InputError: a file is missing, is not a regular file, is a database with views or
+            triggers, or is compressed more than images can be.
     """
     files, compressed = _files_of(bag) if bag.is_dir() else ([bag], False)
     for file in files:
@@ -57,7 +57,7 @@ def check_bag_files(bag: Path) -> None:
 
 
 def check_chunks(storage: Any) -> None:
-    """Refuse chunks that overlap in time without end: they would be open at the same time.
+    """Check the total size of chunks that overlap in time, as they are open at the same time.
 
     Args:
         storage: opened rosbags storage.
@@ -71,20 +71,26 @@ def check_chunks(storage: Any) -> None:
             (chunk.message_start_time, 0, chunk.uncompressed_size),
             (chunk.message_end_time, 1, -chunk.uncompressed_size),
         ]
-    most = max(accumulate(size for _, _, size in sorted(events)), default=0)
-    if most > MAX_OPEN_BYTES:
+    max_bytes = max(accumulate(size for _, _, size in sorted(events)), default=0)
+    if max_bytes > MAX_OPEN_BYTES:
         raise InputError(
-            f"its chunks hold {most} bytes of the same time, expected up to {MAX_OPEN_BYTES}"
+            f"its chunks hold {max_bytes} bytes at the same time, expected up to {MAX_OPEN_BYTES}"
         )
 
 
 def typestore_of(connection: Connection) -> Any:
-    """Types to deserialize a connection's messages with.
+    """Return the types for the deserialization of a connection's messages.
 
-    A type of ROS 2 itself has the fields that ROS 2 gives it, whatever the bag says.
+    A standard type of ROS 2 has its standard fields, whatever the bag defines.
+
+    Args:
+        connection: connection of an opened bag.
+
+    Returns:
+        rosbags typestore.
 
     Raises:
-        InputError: the bag does not define the type, or in a form that no message has.
+        InputError: the bag does not define the type, or its definition is invalid.
     """
     known = ros_types()
     if connection.msgtype in known.fielddefs:
@@ -93,7 +99,10 @@ def typestore_of(connection: Connection) -> Any:
     if definition.format != MessageDefinitionFormat.MSG:
         raise InputError(f"the bag does not define the messages of type {connection.msgtype}")
     if len(definition.data) > MAX_DEFINITION_CHARACTERS:
-        raise InputError(f"the definition of {connection.msgtype} is too long")
+        raise InputError(
+            f"the definition of {connection.msgtype} has {len(definition.data)} characters, "
+            f"expected up to {MAX_DEFINITION_CHARACTERS}"
+        )
     types = get_types_from_msg(definition.data, connection.msgtype)
     own = {name: fields for name, fields in types.items() if name not in known.fielddefs}
     for name, (_, fields) in own.items():
@@ -105,12 +114,12 @@ def typestore_of(connection: Connection) -> Any:
 
 @lru_cache(maxsize=1)
 def ros_types() -> Any:
-    """Typestore of ROS 2 Jazzy."""
+    """Return the rosbags typestore of ROS 2 Jazzy."""
     return get_typestore(Stores.ROS2_JAZZY)
 
 
 def bound_decompression() -> None:
-    """Let rosbags decompress no chunk beyond the size that it states, nor beyond the limits."""
+    """Limit rosbags' decompression of a chunk to its stated size and to this module's limits."""
     decompressors: dict[str, Callable[[bytes, int], bytes]] | None
     decompressors = getattr(storage_mcap, "DECOMPRESSORS", None)
     if decompressors is not None:
@@ -119,16 +128,26 @@ def bound_decompression() -> None:
 
 
 def decompress_message(data: bytes) -> bytes:
-    """A message of a bag that is compressed message by message, with zstd."""
+    """Decompress one message of a bag that is compressed message by message with zstd.
+
+    Args:
+        data: compressed message.
+
+    Returns:
+        Serialized message.
+
+    Raises:
+        InputError: the message would be decompressed beyond the limits.
+    """
     limit = min(MAX_CHUNK_BYTES, MAX_EXPANSION * (len(data) + SMALL_CHUNK_BYTES))
     raw = _zstd().ZstdDecompressor().decompress(data, max_length=limit + 1)
     if len(raw) > limit:
-        raise InputError(f"a message of {len(data)} bytes is decompressed to over {limit} bytes")
+        raise InputError(f"a message of {len(data)} bytes decompresses to more than {limit} bytes")
     return bytes(raw)
 
 
 def _files_of(bag: Path) -> tuple[list[Path], bool]:
-    """Files of a bag by its metadata, and whether they are compressed as a whole."""
+    """Return the files of a bag by its metadata, and whether the files are compressed."""
     origin = f"bag metadata {printable(bag / 'metadata.yaml')}"
     text = read_text(bag / "metadata.yaml", "bag metadata", MAX_METADATA_BYTES)
     content = parse_yaml(text, origin)
@@ -147,33 +166,34 @@ def _files_of(bag: Path) -> tuple[list[Path], bool]:
 
 
 def _check_compressed(file: Path, size: int) -> None:
-    """Refuse a file that is decompressed to far more than a recording would be."""
+    """Refuse a file that decompresses to far more than a recording would."""
     limit = MAX_FILE_EXPANSION * size + MAX_CHUNK_BYTES
     count = 0
-    with _zstd().open(file, "rb") as opened:
-        while part := opened.read(READ_BYTES):
+    with _zstd().open(file, "rb") as stream:
+        while part := stream.read(READ_BYTES):
             count += len(part)
             if count > limit:
-                raise InputError(f"{printable(file)} is decompressed to over {limit} bytes")
+                raise InputError(f"{printable(file)} decompresses to more than {limit} bytes")
 
 
 def _check_database(file: Path) -> None:
-    """Refuse what makes a query do something else than read rows, and messages of any size."""
+    """Refuse a database whose queries do more than read rows, or with too large messages."""
     try:
         database = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
         try:
             database.execute("PRAGMA trusted_schema = OFF")
             _check_schema(database, file)
-            longest = database.execute("SELECT max(length(data)) FROM messages").fetchone()[0]
+            max_length = database.execute("SELECT max(length(data)) FROM messages").fetchone()[0]
         finally:
             database.close()
     except (sqlite3.Error, UnicodeError) as error:
         raise InputError(
             f"{printable(file)} is no database of a rosbag2 ({one_line(error)})"
         ) from error
-    if (longest or 0) > MAX_CHUNK_BYTES:
+    if (max_length or 0) > MAX_CHUNK_BYTES:
         raise InputError(
-            f"{printable(file)} has a message of {longest} bytes, expected up to {MAX_CHUNK_BYTES}"
+            f"{printable(file)} has a message of {max_length} bytes, expected up to "
+            f"{MAX_CHUNK_BYTES}"
         )
 
 
@@ -182,20 +202,20 @@ def _check_schema(database: sqlite3.Connection, file: Path) -> None:
     rows = database.execute(query, (MAX_STATEMENTS + 1,)).fetchall()
     for kind, statement in rows:
         words = str(statement or "").upper().split()
-        plain = kind in ("table", "index") and "VIRTUAL" not in words[:2] and "AS" not in words
-        if not plain or len(rows) > MAX_STATEMENTS:
+        is_plain = kind in ("table", "index") and "VIRTUAL" not in words[:2] and "AS" not in words
+        if not is_plain or len(rows) > MAX_STATEMENTS:
             raise InputError(
-                f"{printable(file)} has views, triggers or computed columns: no database that "
-                "rosbag2 wrote"
+                f"{printable(file)} has views, triggers or computed columns: it was not written by "
+                "rosbag2"
             )
 
 
 def _check_fields(name: str, fields: Any) -> None:
     names = [field for field, _ in fields]
-    good = TYPE_NAME.fullmatch(name) and all(FIELD_NAME.fullmatch(field) for field in names)
+    is_valid = TYPE_NAME.fullmatch(name) and all(FIELD_NAME.fullmatch(field) for field in names)
     lengths = [kind[1][1] for _, kind in fields if kind[0] == Nodetype.ARRAY]
-    if not good or not fields or max(lengths, default=0) > MAX_ARRAY_LENGTH:
-        raise InputError(f"the definition of {printable(name)[:80]!r} is none of a message")
+    if not is_valid or not fields or max(lengths, default=0) > MAX_ARRAY_LENGTH:
+        raise InputError(f"{printable(name)[:80]!r} has no valid message definition")
 
 
 def _decompress_lz4(data: bytes, size: int) -> bytes:
@@ -212,10 +232,10 @@ def _decompress_zstd(data: bytes, size: int) -> bytes:
 
 
 def _zstd() -> Any:
-    """The module that rosbags uses: the standard library's, or its backport."""
+    """Return the zstd module that rosbags uses: the standard library's, or its backport."""
     return vars(storage_mcap)["zstd"]
 
 
 def _check_expansion(compressed: int, size: int) -> None:
     if size > MAX_CHUNK_BYTES or size > MAX_EXPANSION * (compressed + SMALL_CHUNK_BYTES):
-        raise InputError(f"a chunk of {compressed} bytes states {size} bytes: it is damaged")
+        raise InputError(f"a chunk of {compressed} bytes states {size} bytes: the chunk is damaged")

@@ -1,4 +1,4 @@
-"""Read a recorded run back."""
+"""Reading of recorded runs and bags."""
 
 from __future__ import annotations
 
@@ -34,24 +34,25 @@ from tacdiff_ros.recording.run_recorder import INDEX_COLUMNS
 from tacdiff_ros.settings_file import parse_yaml
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
-SIMULATED = "simulated/"
+SIMULATED = "simulated/"  # part of the names of simulated topics
 MAX_RUN_FILE_BYTES = 1024 * 1024
 MAX_INDEX_BYTES = 64 * 1024 * 1024
 MAX_LABEL_CHARACTERS = 64
-MAX_WHOLE = 1e9
+MAX_INTEGER = 1e9
 TEXT_COLUMNS = {"phase", "step", "motion"}
-WHOLE_COLUMNS = {"sample", "trial", "in_contact"}
+INTEGER_COLUMNS = {"sample", "trial", "in_contact"}
 
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """What a run left on disk.
+    """A recorded run on disk.
 
     Attributes:
-        folder: of the run.
-        columns: the index: column name to (N,) array, numbers as float64, names as str.
+        folder: folder of the run.
+        columns: columns of the index by name: (N,) arrays, stamps as int64, other numbers as
+            float64, texts as str.
         run: content of run.yaml.
-        repaired: the bag had not been closed and was repaired.
+        repaired: whether the bag had not been closed and was repaired.
     """
 
     folder: Path
@@ -66,12 +67,18 @@ class RecordedRun:
 
     @property
     def sample_count(self) -> int:
-        """Rows of the index."""
+        """Number of rows of the index."""
         return len(self.columns["sample"])
 
 
 def open_run(folder: Path) -> RecordedRun:
-    """Read the index of a run, and repair its bag when its writer was killed.
+    """Read the index of a run, and repair its bag if the writer was killed.
+
+    Args:
+        folder: folder of the run.
+
+    Returns:
+        The recorded run.
 
     Raises:
         InputError: the folder holds no run, or its bag cannot be read.
@@ -80,15 +87,23 @@ def open_run(folder: Path) -> RecordedRun:
     if not index.is_file():
         raise InputError(f"{folder} holds no recorded run: {index.name} is missing")
     repaired = not is_finished(folder / "bag") and repair_bag(folder / "bag")
-    return RecordedRun(folder, _read_index(index), _read_run(folder / "run.yaml"), repaired)
+    return RecordedRun(
+        folder=folder,
+        columns=_read_index(index),
+        run=_read_run(folder / "run.yaml"),
+        repaired=repaired,
+    )
 
 
 def images(bag: Path, topic: str | None = None) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Stamps in ns and images (H, W, 3) uint8 RGB of a bag, in the order of recording.
+    """Iterate over the images of a bag, in the order of recording.
 
     Args:
         bag: rosbag2 folder, mcap or sqlite3.
-        topic: None for `image_raw`, or the only image topic.
+        topic: image topic; None for `image_raw`, or the only image topic.
+
+    Yields:
+        Stamp in ns, and (H, W, 3) uint8 RGB image.
 
     Raises:
         InputError: the bag cannot be read, or has no such images.
@@ -105,17 +120,28 @@ def images(bag: Path, topic: str | None = None) -> Iterator[tuple[int, NDArray[n
                 f"expected 1 to {MAX_SIDE_PX} each way"
             )
         if message.data.size != message.height * message.step or message.step < 3 * message.width:
-            raise InputError(f"{bag} holds an image whose size and number of bytes do not agree")
+            raise InputError(
+                f"{printable(bag)} holds an image of {message.width} x {message.height} pixels "
+                f"with {message.data.size} bytes: the message is damaged"
+            )
         rows = message.data.reshape(message.height, message.step)[:, : 3 * message.width]
         image = rows.reshape(message.height, message.width, 3)
         yield stamp_ns, image if message.encoding == "rgb8" else image[..., ::-1]
 
 
 def messages(bag: Path, type_name: str, topic: str | None = None) -> Iterator[tuple[int, Any]]:
-    """Header stamps in ns and messages of one type, in the order of recording.
+    """Iterate over the messages of one type, in the order of recording.
+
+    Args:
+        bag: rosbag2 folder, mcap or sqlite3.
+        type_name: message type, such as "sensor_msgs/msg/Image".
+        topic: topic of the messages; None for the only topic of the type.
+
+    Yields:
+        Header stamp in ns, and message.
 
     Raises:
-        InputError: the bag cannot be read, or holds nothing of that type on that topic.
+        InputError: the bag cannot be read, or has no messages of this type on this topic.
     """
     try:
         bound_decompression()
@@ -129,24 +155,24 @@ def messages(bag: Path, type_name: str, topic: str | None = None) -> Iterator[tu
                 yield stamp.sec * 1_000_000_000 + stamp.nanosec, message
     except InputError as error:
         raise InputError(f"cannot read the bag {printable(bag)}: {error}") from error
-    except Exception as error:  # damaged bytes leave rosbags as nearly any exception
+    except Exception as error:  # on damaged bytes, rosbags raises nearly any exception
         raise InputError(f"cannot read the bag {printable(bag)}: {one_line(error)}") from error
 
 
 def _connection(reader: Reader, type_name: str, topic: str | None) -> Connection:
-    """The only topic of a type, or the one of that name."""
-    found = [
+    """Return the connection of a type, and of a topic if one is given."""
+    candidates = [
         connection
         for connection in reader.connections
         if connection.msgtype == type_name and topic in (None, connection.topic)
     ]
-    if not found:
+    if not candidates:
         raise InputError(f"it has no topic with {type_name}" + (f" named {topic}" if topic else ""))
-    return _recorded(found)
+    return _prefer_real(candidates)
 
 
 def _raw_messages(reader: Reader, connection: Connection) -> Iterator[bytes]:
-    """Serialized messages of a topic, in the order of recording."""
+    """Iterate over the serialized messages of a topic, in the order of recording."""
     storage: Any = reader.storage
     by_message = reader.compression_mode == "message"
     if by_message:  # rosbags itself would decompress without a limit
@@ -157,13 +183,13 @@ def _raw_messages(reader: Reader, connection: Connection) -> Iterator[bytes]:
         yield decompress_message(data) if by_message else data
 
 
-def _recorded(connections: list[Connection]) -> Connection:
-    """The sensor's own topic, where simulated ones were recorded beside it."""
+def _prefer_real(connections: list[Connection]) -> Connection:
+    """Return the topic of the real sensor if simulated topics were recorded as well."""
     return min(connections, key=lambda c: (SIMULATED in c.topic, not c.topic.endswith("image_raw")))
 
 
 def _read_index(path: Path) -> dict[str, NDArray[Any]]:
-    """Columns of the index without a last row that its writer did not finish."""
+    """Read the columns of the index, without an incomplete last row."""
     content = read_text(path, "index", MAX_INDEX_BYTES)
     origin = f"{printable(path)} is no index of a run"
     rows = table_rows(content[: content.rfind("\n") + 1], origin)
@@ -180,20 +206,20 @@ def _read_index(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _columns(names: list[str], rows: Iterator[list[str]]) -> dict[str, NDArray[Any]]:
-    """Arrays of the index; its numbers are kept as such from the start, as texts take more room."""
-    stores: list[Any] = [_store(name) for name in names]
-    known: dict[str, str] = {}
+    """Parse the rows of the index row by row: numbers take less memory than their texts."""
+    stores: list[Any] = [_empty_store(name) for name in names]
+    interned: dict[str, str] = {}  # equal texts share one object
     for row in rows:
         for name, store, value in zip(names, stores, row, strict=True):
             if name in TEXT_COLUMNS:
-                store.append(known.setdefault(value, value))
+                store.append(interned.setdefault(value, value))
             else:
                 store.append(int(value) if name == "stamp_ns" else float(value))
-    found = dict(zip(names, stores, strict=True))
-    return {name: _column(name, found[name]) for name in INDEX_COLUMNS}
+    store_of = dict(zip(names, stores, strict=True))
+    return {name: _column(name, store_of[name]) for name in INDEX_COLUMNS}
 
 
-def _store(name: str) -> Any:
+def _empty_store(name: str) -> Any:
     if name in TEXT_COLUMNS:
         return []
     return array("q" if name == "stamp_ns" else "d")
@@ -202,11 +228,11 @@ def _store(name: str) -> Any:
 def _column(name: str, values: Any) -> NDArray[Any]:
     if name in TEXT_COLUMNS:
         if any(len(value) > MAX_LABEL_CHARACTERS for value in set(values)):
-            raise ValueError(f"a {name} has over {MAX_LABEL_CHARACTERS} characters")
+            raise ValueError(f"a {name} has more than {MAX_LABEL_CHARACTERS} characters")
         return np.array(values, np.str_)
     numbers = np.array(values)
-    if name in WHOLE_COLUMNS and not (np.abs(numbers) <= MAX_WHOLE).all():
-        raise ValueError(f"a {name} is no whole number up to {MAX_WHOLE:g}")
+    if name in INTEGER_COLUMNS and not (np.abs(numbers) <= MAX_INTEGER).all():
+        raise ValueError(f"a {name} is no integer up to {MAX_INTEGER:g}")
     return numbers
 
 

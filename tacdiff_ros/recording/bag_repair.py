@@ -1,4 +1,4 @@
-"""Close a bag whose writer was killed."""
+"""Repair of a bag whose writer was killed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.input_files import check_file, one_line
 from tacdiff_ros.recording.bag_checks import MAX_BAG_BYTES, bound_decompression
 
-BAG_VERSION: Final = 9  # of rosbag2's metadata.yaml in Jazzy
+BAG_VERSION: Final = 9  # version of rosbag2's metadata.yaml in Jazzy
 MCAP_MAGIC = b"\x89MCAP0\r\n"
 DATA_END, FOOTER = 0x0F, 0x02
-# DataEnd with no checksum, then a footer without summary: readers scan the data section.
+# DataEnd without a checksum, and a footer without a summary: readers then scan the data section.
 MCAP_END = (
     bytes([DATA_END])
     + struct.pack("<QI", 4, 0)
@@ -30,18 +30,23 @@ MCAP_END = (
 
 
 def is_finished(bag: Path) -> bool:
-    """Whether a bag was closed by its writer."""
+    """Return whether a bag was closed by its writer."""
     return (bag / "metadata.yaml").exists()
 
 
 def repair_bag(bag: Path) -> bool:
-    """Close a bag whose writer was killed; what was flushed becomes readable.
+    """Close a bag whose writer was killed, so that all flushed messages become readable.
 
-    The incomplete last record is cut off and an end is written. True when there was something to
-    repair.
+    The incomplete last record is removed, and the end of the file and its metadata are written.
+
+    Args:
+        bag: folder of the rosbag2.
+
+    Returns:
+        Whether the bag needed a repair.
 
     Raises:
-        InputError: it is no bag, or it is being written right now.
+        InputError: the folder is no bag, or the bag is being written right now.
     """
     if is_finished(bag):
         return False
@@ -50,7 +55,7 @@ def repair_bag(bag: Path) -> bool:
         raise InputError(f"{bag} is no rosbag2: it has neither metadata.yaml nor {file.name}")
     lock = lock_bag(bag)
     try:
-        _cut_off(file)
+        _truncate(file)
         _write_metadata(bag, file)
     except OSError as error:
         raise InputError(f"{bag} cannot be repaired: {error.strerror or error}") from error
@@ -60,7 +65,17 @@ def repair_bag(bag: Path) -> bool:
 
 
 def lock_bag(bag: Path) -> int:
-    """Take the bag for this process."""
+    """Lock a bag for this process.
+
+    Args:
+        bag: folder of the rosbag2.
+
+    Returns:
+        File descriptor that holds the lock; closing it releases the lock.
+
+    Raises:
+        InputError: the folder cannot be opened, or another process holds the lock.
+    """
     try:
         descriptor = os.open(bag, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
@@ -73,46 +88,47 @@ def lock_bag(bag: Path) -> int:
     return descriptor
 
 
-def _cut_off(file: Path) -> None:
-    """Cut an incomplete last record off an mcap file, and write an end."""
+def _truncate(file: Path) -> None:
+    """Remove the incomplete last record of an mcap file, and write the end of the file."""
     check_file(file, "bag", MAX_BAG_BYTES)
     with file.open("r+b") as stream:
-        stream.truncate(_end_of_whole_records(stream, file))
+        stream.truncate(_end_of_complete_records(stream, file))
         stream.seek(0, os.SEEK_END)
         stream.write(MCAP_END)
 
 
-def _end_of_whole_records(stream: Any, file: Path) -> int:
-    """Byte after the last complete record of an mcap file."""
+def _end_of_complete_records(stream: Any, file: Path) -> int:
+    """Return the offset in bytes behind the last complete record of an mcap file."""
     if stream.read(len(MCAP_MAGIC)) != MCAP_MAGIC:
-        raise InputError(f"{file} does not begin like an mcap file")
+        raise InputError(f"{file} does not start with the mcap signature: it is no mcap file")
     size = file.stat().st_size
-    at = len(MCAP_MAGIC)
+    offset = len(MCAP_MAGIC)
     while True:
-        stream.seek(at)
-        head = stream.read(9)
-        if len(head) < 9 or head[0] in (FOOTER, DATA_END):  # cut off, or an end that was begun
-            return at
-        after = at + 9 + struct.unpack("<Q", head[1:])[0]
-        if after > size:
-            return at
-        at = after
+        stream.seek(offset)
+        header = stream.read(9)
+        if len(header) < 9 or header[0] in (FOOTER, DATA_END):  # truncated, or a partial end
+            return offset
+        next_offset = offset + 9 + struct.unpack("<Q", header[1:])[0]
+        if next_offset > size:
+            return offset
+        offset = next_offset
 
 
 def _write_metadata(bag: Path, file: Path) -> None:
-    """The metadata.yaml that the writer would have left, from what the file holds."""
+    """Write the metadata.yaml that the writer would have written, from the mcap file."""
     bound_decompression()
     reader = McapReader(file)
     try:
         reader.open()
         information = _information(reader, file)
         reader.close()
-    except Exception as error:  # damaged bytes leave rosbags as nearly any exception
+    except Exception as error:  # on damaged bytes, rosbags raises nearly any exception
         raise InputError(f"{bag} cannot be repaired: {one_line(error)}") from error
     write_yaml(bag / "metadata.yaml", {"rosbag2_bagfile_information": information})
 
 
 def _information(reader: McapReader, file: Path) -> dict[str, Any]:
+    """Return the entry `rosbag2_bagfile_information` of metadata.yaml."""
     topics = [
         {
             "topic_metadata": {
@@ -150,10 +166,15 @@ def _span(reader: McapReader) -> dict[str, Any]:
 
 
 def write_yaml(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a YAML file beside, then rename, so that no half file is ever seen."""
-    beside = path.with_suffix(path.suffix + ".part")
+    """Write a YAML file under a temporary name and rename it, so that it is never incomplete.
+
+    Args:
+        path: file to write.
+        content: mapping of plain values.
+    """
+    temporary = path.with_suffix(path.suffix + ".part")
     try:
-        beside.write_text(yaml.safe_dump(dict(content), sort_keys=False), encoding="utf-8")
-        beside.replace(path)
+        temporary.write_text(yaml.safe_dump(dict(content), sort_keys=False), encoding="utf-8")
+        temporary.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)

@@ -1,13 +1,13 @@
-"""One run on disk: a rosbag2, an index that a person can read, and what was asked for.
+"""Recorder of one run: a rosbag2, an index in plain text, the protocol and the outcome.
 
     NAME/
       bag/            rosbag2 (mcap): `ros2 bag play NAME/bag`
-      index.csv       one row a sample
-      protocol.yaml   the protocol as it was run
+      index.csv       one row per sample
+      protocol.yaml   protocol of the run
       run.yaml        indenter, seed, poses of sensor and indenter, version, outcome
 
-A killed process costs at most the last half second: chunks and rows are flushed that often, and
-`repair_bag` closes a bag that its writer could not.
+Chunks and rows are flushed twice per second, so that a killed process loses at most the last half
+second. `repair_bag` closes a bag that its writer did not close.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ from tacdiff_ros.recording.bag_repair import (
 
 LOGGER = logging.getLogger(__name__)
 FLUSH_PERIOD_S = 0.4
-CLOSE_TIMEOUT_S = 20.0  # for the backlog and the index of the bag
-MAX_BACKLOG = 4000  # messages; at 25 images/s and 1 kHz of states about four seconds
+CLOSE_TIMEOUT_S = 20.0  # maximum time to write the backlog and the index of the bag
+MAX_BACKLOG = 4000  # messages; about four seconds at 25 images/s and 1,000 states/s
 FREE_SPACE_BYTES = 200 * 1024 * 1024
 POSE_COLUMNS = ["x_mm", "y_mm", "depth_mm", "yaw_rad"]
 INDEX_COLUMNS = [
@@ -65,8 +65,8 @@ class Topic:
     """A topic to record.
 
     Attributes:
-        name: as subscribed, "/image_raw".
-        type_name: "sensor_msgs/msg/Image".
+        name: resolved name, such as "/image_raw".
+        type_name: message type, such as "sensor_msgs/msg/Image".
     """
 
     name: str
@@ -74,15 +74,15 @@ class Topic:
 
 
 class RunRecorder:
-    """Writes one run; messages come in serialised and are written by a thread of their own.
+    """Writes one run; a separate thread writes the serialised messages.
 
-    Whatever is raised in that thread ends up in `failure`, the first cause in one line; an
-    unexpected exception leaves its traceback in the log. What comes after a failure is discarded.
+    The first exception in that thread becomes `failure`, in one line; an unexpected exception also
+    leaves its traceback in the log. Messages after a failure are discarded.
 
     Attributes:
         folder: folder of the run.
-        bag: rosbag2 in it.
-        failure: why the recording is incomplete; None as long as it is complete.
+        bag: folder of the rosbag2 inside it.
+        failure: reason for an incomplete recording; None while the recording is complete.
     """
 
     def __init__(
@@ -96,11 +96,11 @@ class RunRecorder:
         """Create the folder and start writing.
 
         Args:
-            folder: must not exist.
-            topics: what will be written.
-            definitions: text of the .msg file of every type that ROS itself does not have, by name.
-            protocol: goes to protocol.yaml.
-            run: goes to run.yaml; `close` adds the outcome.
+            folder: folder of the run; it must not exist.
+            topics: topics to record.
+            definitions: text of the .msg file of every non-standard type, by type name.
+            protocol: content of protocol.yaml.
+            run: content of run.yaml; `close` adds the outcome.
 
         Raises:
             InputError: the folder exists or cannot be written, or a definition is missing.
@@ -111,8 +111,8 @@ class RunRecorder:
         self._run = dict(run)
         self._outcome: dict[str, Any] = {}
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
-        self._storage_damaged = False  # the bag may end in half a record
-        self._abandoned = False  # `close` gave up waiting
+        self._storage_damaged = False  # the bag may end with an incomplete record
+        self._abandoned = False  # `close` stopped waiting for the thread
         self._flushed_s = time.monotonic()
         store = _make_complete_typestore(definitions, topics)
         try:
@@ -124,10 +124,10 @@ class RunRecorder:
             self._writer.open()
         except FileExistsError as error:
             raise InputError(
-                f"{folder} exists already: choose another name; nothing was overwritten"
+                f"{folder} exists already, and nothing was overwritten: choose another name"
             ) from error
         except (OSError, WriterError) as error:
-            shutil.rmtree(folder, ignore_errors=True)  # it was made here, and blocks the name
+            shutil.rmtree(folder, ignore_errors=True)  # created above: it would block the name
             raise InputError(f"cannot record to {folder}: {error}") from error
         self._index = csv.writer(self._index_file)
         self._index.writerow(INDEX_COLUMNS)
@@ -141,20 +141,29 @@ class RunRecorder:
         self._thread.start()
 
     def write(self, topic: str, time_ns: int, data: bytes) -> None:
-        """Queue a serialised message; a full queue is a failure, not a silent loss."""
+        """Queue a serialised message; a full queue is a failure of the recording.
+
+        Args:
+            topic: name of the topic.
+            time_ns: time of reception, ns.
+            data: serialised message.
+        """
         self._put((topic, time_ns, data))
 
     def write_sample(self, sample: Sample) -> None:
-        """Queue a row of the index."""
+        """Queue the row of a sample for the index."""
         self._put(index_row(sample))
 
     def close(self, outcome: Mapping[str, Any]) -> None:
-        """Write what is queued, close the bag and note the outcome, within `CLOSE_TIMEOUT_S`.
+        """Write the queued messages, close the bag and write the outcome.
 
-        Nothing is raised: what went wrong is in `failure`, and in run.yaml in place of a success.
-        A bag that its writer cannot close is repaired. Where the disk does not respond in time the
-        recording is abandoned: the thread writes nothing after the call that blocks, the bag is
-        unlocked and remains to be repaired by its reader.
+        It takes at most `CLOSE_TIMEOUT_S` and raises nothing: an error is stored in `failure`, and
+        in run.yaml instead of a success. A bag that its writer cannot close is repaired. If the
+        disk does not respond in time, the recording is abandoned: the thread writes nothing after
+        the blocked call, the bag is unlocked, and its next reader repairs it.
+
+        Args:
+            outcome: entry `outcome` of run.yaml.
         """
         self._outcome = dict(outcome)
         self._queue.put(None)
@@ -175,18 +184,18 @@ class RunRecorder:
         self._queue.put(item)
 
     def _fail(self, cause: str) -> None:
-        """Keep the first cause."""
+        """Record a failure, unless one is recorded already."""
         self.failure = self.failure or cause
 
     def _fail_with(self, task: str, error: BaseException) -> None:
-        """Keep an exception as the cause; an unexpected one leaves its traceback in the log."""
+        """Record an exception as failure; log the traceback of an unexpected one."""
         if isinstance(error, (OSError, WriterError, InputError)):
             self._fail(f"{task}: {error}")
             return
         self._fail(log_exception(LOGGER, task, error))
 
     def _work(self) -> None:
-        """Body of the writing thread; it ends with the bag closed and unlocked."""
+        """Run the writing thread; at its end, the bag is closed and unlocked."""
         try:
             while (item := self._queue.get()) is not None:
                 if self.failure is None:
@@ -195,7 +204,7 @@ class RunRecorder:
                 self._discard_buffers()
             else:
                 self._close_files()
-        except BaseException as error:  # nobody else could tell that the thread ended
+        except BaseException as error:  # no other code would notice the end of the thread
             self._fail_with("the recorder's thread ended", error)
         finally:
             self._unlock()
@@ -209,12 +218,12 @@ class RunRecorder:
                 self._writer.write(self._connections[topic], time_ns, data)
             if self.failure is None and time.monotonic() - self._flushed_s > FLUSH_PERIOD_S:
                 self._flush()
-        except BaseException as error:  # the run must end with its cause, whatever it is
+        except BaseException as error:  # any exception must become the failure of the run
             self._storage_damaged = isinstance(error, (OSError, MemoryError))
             self._fail_with("cannot record", error)
 
     def _close_files(self) -> None:
-        """Close index and bag and write the outcome; a step that fails does not stop the others."""
+        """Close index and bag and write the outcome, continuing after a step that fails."""
         steps = [self._index_file.close, self._writer.close, self._repair, self._write_outcome]
         if self._storage_damaged:
             steps.remove(self._writer.close)
@@ -225,17 +234,17 @@ class RunRecorder:
                 self._fail_with("cannot close the recording", error)
 
     def _discard_buffers(self) -> None:
-        """Close the files without what is buffered: others may have repaired the bag meanwhile."""
+        """Close the files without writing their buffers: a reader may have repaired the bag."""
         storage: Any = self._writer.storage
         storage.bio.raw.close()
         index_buffer: Any = self._index_file.buffer
         index_buffer.raw.close()
 
     def _repair(self) -> None:
-        """Close the bag where its writer did not."""
+        """Repair the bag if its writer could not close it."""
         if is_finished(self.bag):
             return
-        with contextlib.suppress(Exception):  # the cause is known already
+        with contextlib.suppress(Exception):  # `failure` has the cause already
             self._writer.abort()
         self._unlock()
         repair_bag(self.bag)
@@ -248,14 +257,14 @@ class RunRecorder:
         write_yaml(self.folder / "run.yaml", {**self._run, "outcome": outcome})
 
     def _unlock(self) -> None:
-        """Let others read or repair the bag; may be called again."""
+        """Release the lock of the bag; more than one call is allowed."""
         with self._release:
             bag_lock, self._bag_lock = self._bag_lock, None
         if bag_lock is not None:
             os.close(bag_lock)
 
     def _flush(self) -> None:
-        """Hand everything to the operating system, and look ahead for a full disk."""
+        """Flush all buffers to the operating system, and check the free space of the disk."""
         storage: Any = self._writer.storage
         storage.close_chunk()
         storage.bio.flush()
@@ -267,7 +276,7 @@ class RunRecorder:
 
 
 def index_row(sample: Sample) -> list[Any]:
-    """Values of one sample in the order of `INDEX_COLUMNS`."""
+    """Return the row of one sample, in the order of `INDEX_COLUMNS`."""
     activity = sample.activity
     poses = [
         value
@@ -289,12 +298,19 @@ def index_row(sample: Sample) -> list[Any]:
 
 
 def is_standard(type_name: str) -> bool:
-    """Whether a type, "sensor_msgs/msg/Image", comes with ROS 2 itself."""
+    """Return whether a type, such as "sensor_msgs/msg/Image", is a standard type of ROS 2."""
     return type_name in get_typestore(Stores.ROS2_JAZZY).types
 
 
 def make_typestore(definitions: Mapping[str, str]) -> Any:
-    """Typestore of ROS 2 Jazzy with further types by the text of their .msg files."""
+    """Return the typestore of ROS 2 Jazzy with additional types.
+
+    Args:
+        definitions: text of the .msg file of each additional type, by type name.
+
+    Returns:
+        rosbags typestore.
+    """
     store = get_typestore(Stores.ROS2_JAZZY)
     types: dict[str, Any] = {}
     for name, text in definitions.items():
@@ -304,6 +320,7 @@ def make_typestore(definitions: Mapping[str, str]) -> Any:
 
 
 def _make_complete_typestore(definitions: Mapping[str, str], topics: list[Topic]) -> Any:
+    """Return the typestore of all topics; InputError if a definition is missing."""
     try:
         store = make_typestore(definitions)
         for topic in topics:

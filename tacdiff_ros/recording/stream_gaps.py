@@ -1,28 +1,31 @@
-"""How many images a stream has lost, from the stamps of those that came."""
+"""Count of the lost images of a stream, from the stamps of the received ones."""
 
 from __future__ import annotations
 
 from collections import deque
 from statistics import median
 
-WINDOW = 25
+WINDOW = 25  # intervals in the median
 
 
 class StreamGaps:
-    """Counts missing images of a stream with a steady rate.
+    """Counts the missing images of a stream with a steady rate.
 
     The period is the median of the last intervals; an interval of n periods has lost n - 1 images.
-    Limits: a camera that changes its rate by itself looks like a lossy one for a window's length.
+    Limits: if a camera changes its own rate, images are counted as lost for the length of a window.
+
+    Attributes:
+        lost: number of lost images so far.
     """
 
     def __init__(self) -> None:
-        """Nothing seen yet."""
+        """Start before the first image."""
         self.lost = 0
         self._last_ns: int | None = None
         self._intervals_ns: deque[int] = deque(maxlen=WINDOW)
 
     def add(self, stamp_ns: int) -> None:
-        """Take in the stamp of the next image."""
+        """Add the stamp of the next image, ns."""
         if self._last_ns is not None and stamp_ns > self._last_ns:
             interval_ns = stamp_ns - self._last_ns
             self._intervals_ns.append(interval_ns)

@@ -1,1 +1,1 @@
-"""A recording, simulated again and compared."""
+"""Replay: simulation of a recording and comparison with its images."""

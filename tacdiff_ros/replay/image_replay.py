@@ -1,6 +1,7 @@
-"""Replay without poses: each image beside what the model shows of the gel found in that image.
+"""Replay without recorded poses: each image is inverted, and the estimated surface is rendered.
 
-It tells how much of a recording the calibrated model can explain, not how well it foresees touches.
+The comparison shows how well the calibrated model reproduces the images of a recording, but not how
+well it predicts the images of presses.
 """
 
 from __future__ import annotations
@@ -19,41 +20,45 @@ from tacdiff_ros.replay.replay import ReplayResult
 from tacdiff_ros.replay.replay_frames import Recording
 from tacdiff_ros.replay.replay_scores import ComparedFrame, SkippedFrames, WorstFrames
 from tacdiff_ros.sensor.sensor_model import SensorModel
-from tacdiff_ros.twin.live_twin import Drawing
+from tacdiff_ros.twin.live_twin import SurfaceRenderer
 
 REFUSED_IMAGE = "image that cannot be inverted"
-SEEN = "seen"  # in place of a phase, which nobody recorded
+INVERTED_PHASE = "seen"  # name of the phase of all frames, because no phases are recorded
 
 
 def replay_images(
     recording: Recording,
     model: SensorModel,
-    drawing: Drawing,
+    renderer: SurfaceRenderer,
     progress: Callable[[int], None] | None = None,
     reference: NDArray[np.uint8] | None = None,
 ) -> ReplayResult:
     """Invert, simulate and compare all frames of a recording.
 
     Args:
-        recording: opened; its poses are not used.
-        model: sensor file.
-        drawing: of that sensor.
-        progress: told the number of frames that were read.
-        reference: (H, W, 3) uint8 of the untouched sensor; default: the first frame.
+        recording: opened recording; its poses are not used.
+        model: sensor model.
+        renderer: renderer of the same sensor.
+        progress: callback with the number of frames read.
+        reference: (H, W, 3) uint8 reference image; None for the first frame.
+
+    Returns:
+        Comparison of all frames that could be inverted.
 
     Raises:
-        InputError: no frame, images of another sensor, or a damaged recording.
+        InputError: no frame can be inverted, the images are from another sensor, or the recording
+            is damaged.
     """
-    started = time.perf_counter()
+    started_s = time.perf_counter()
     comparison = ImageComparison(None if model.markers is None else model.markers.grid)
     inverter: Inverter | None = None
     frames: list[ComparedFrame] = []
     worst, skips, stamps = WorstFrames(), SkippedFrames(), []
     for count, frame in enumerate(recording.frames(), start=1):
         if inverter is None:
-            untouched = frame.image if reference is None else reference
-            inverter = Inverter(model, untouched, STREAMING)
-            comparison.take_reference(untouched)
+            reference = frame.image if reference is None else reference
+            inverter = Inverter(model, reference, STREAMING)
+            comparison.take_reference(reference)
         stamps.append(frame.stamp_ns)
         if progress is not None:
             progress(count)
@@ -62,20 +67,27 @@ def replay_images(
         except InputError as error:
             skips.add(REFUSED_IMAGE, str(error))
             continue
-        simulated = drawing.draw_surface(surface, with_maps=False).image
+        simulated = renderer.render_surface(surface, with_maps=False).image
         depth_mm = max(0.0, -float(surface.position[:, 2].min()))
-        found = comparison.compare(simulated, frame.image)
-        entry = ComparedFrame(frame.stamp_ns, 0, SEEN, depth_mm, found)
+        entry = ComparedFrame(
+            stamp_ns=frame.stamp_ns,
+            trial=0,
+            phase=INVERTED_PHASE,
+            depth_mm=depth_mm,
+            agreement=comparison.compare(simulated, frame.image),
+        )
         frames.append(entry)
         worst.add(entry, simulated, frame.image)
     if not frames:
-        why = f" ({skips.summary()})" if skips.total else ""
-        raise InputError(f"{recording.source}: none of {len(stamps)} frames could be inverted{why}")
+        reasons = f" ({skips.summary()})" if skips.total else ""
+        raise InputError(
+            f"{recording.source}: none of {len(stamps)} frames could be inverted{reasons}"
+        )
     return ReplayResult(
-        tuple(frames),
-        worst.pictures(),
-        skips.total,
-        1e-9 * (max(stamps) - min(stamps)),
-        time.perf_counter() - started,
-        skips,
+        frames=tuple(frames),
+        worst=worst.pictures(),
+        skipped=skips.total,
+        recorded_s=1e-9 * (max(stamps) - min(stamps)),
+        seconds=time.perf_counter() - started_s,
+        skips=skips,
     )

@@ -1,4 +1,4 @@
-"""What to calibrate from, out of recorded runs: an untouched frame, and presses far apart."""
+"""Calibration images from recorded runs: a reference image, and presses at distant positions."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from tacdiff_ros.recording.bag_reading import RecordedRun, images
 from tacdiff_ros.replay.replay import PoseOffset
 
 Image = NDArray[np.uint8]
-PRESS, UNTOUCHED, STILL = "indent", "reference", "dwelling"
+PRESS_PHASE, REFERENCE_PHASE, DWELL = "indent", "reference", "dwelling"
 
 
 @dataclass(frozen=True)
 class RecordedPress:
-    """The last frame of a press, when the arm stood still.
+    """The last frame of the dwell after a press.
 
     Attributes:
-        trial: of the run.
-        stamp_ns: of the image.
-        image: (H, W, 3) uint8.
-        pose: of the indenter, as the robot measured it.
+        trial: number of the trial.
+        stamp_ns: stamp of the image, ns.
+        image: (H, W, 3) uint8 RGB image.
+        pose: indenter pose in the frame `gel`, measured by the robot.
     """
 
     trial: int
@@ -39,13 +39,13 @@ class RecordedPress:
 
 @dataclass(frozen=True)
 class RecordedPresses:
-    """Images of a run that a calibration needs.
+    """Images of a run for a calibration.
 
     Attributes:
         source: folder of the run.
-        indenter: spec, as the run was told.
-        reference: (H, W, 3) uint8, the last frame before the first touch.
-        presses: one a trial.
+        indenter: indenter spec of the run; empty if the run does not name it.
+        reference: (H, W, 3) uint8 reference image: the last one before the first press.
+        presses: one press per trial.
     """
 
     source: Path
@@ -54,79 +54,104 @@ class RecordedPresses:
     presses: tuple[RecordedPress, ...]
 
     def spread(self, count: int) -> tuple[RecordedPress, ...]:
-        """Those that are far apart in the image, as lights are told best by them.
+        """Select presses that are far apart in the image, because they determine the lights best.
+
+        Args:
+            count: number of presses to select.
+
+        Returns:
+            Selected presses.
 
         Raises:
-            InputError: there are fewer.
+            InputError: the run has fewer presses.
         """
         if not 1 <= count <= len(self.presses):
             raise InputError(
-                f"{count} presses asked for, {self.source} has {len(self.presses)} trials that "
-                "ended a press"
+                f"{count} presses requested, but {self.source} has {len(self.presses)} trials with "
+                "a complete press"
             )
         chosen = spread_presses(self.reference, [press.image for press in self.presses], count)
         return tuple(self.presses[k] for k in chosen)
 
 
 def recorded_presses(run: RecordedRun) -> RecordedPresses:
-    """Find them.
+    """Extract the images for a calibration from a run.
+
+    Args:
+        run: recorded run.
+
+    Returns:
+        Reference image and presses.
 
     Raises:
-        InputError: the run has no frame before the first touch, or no press that was held.
+        InputError: the run has no reference image before the first press, or no press with a
+            dwell.
     """
     columns = run.columns
     if not run.sample_count:
         raise InputError(f"{run.folder} holds no samples: nothing was recorded")
-    untouched = np.flatnonzero(columns["phase"] == UNTOUCHED)
-    held = (columns["phase"] == PRESS) & (columns["motion"] == STILL)
-    trials = np.unique(columns["trial"][held])
-    rows = [int(np.flatnonzero(held & (columns["trial"] == trial))[-1]) for trial in trials]
-    if not rows or not (untouched < rows[0]).any():
+    reference_rows = np.flatnonzero(columns["phase"] == REFERENCE_PHASE)
+    is_dwell = (columns["phase"] == PRESS_PHASE) & (columns["motion"] == DWELL)
+    trials = np.unique(columns["trial"][is_dwell])
+    rows = [int(np.flatnonzero(is_dwell & (columns["trial"] == trial))[-1]) for trial in trials]
+    if not rows or not (reference_rows < rows[0]).any():
         raise InputError(
-            f"{run.folder} shows no press to calibrate from: expected frames of phase "
-            f"'{UNTOUCHED}', and then '{PRESS}' with a dwell"
+            f"{run.folder} has no press to calibrate from: expected frames of phase "
+            f"'{REFERENCE_PHASE}', and then of phase '{PRESS_PHASE}' with a dwell"
         )
-    first = int(untouched[untouched < rows[0]][-1])
-    found = _images_at(run, [first, *rows])
+    reference_row = int(reference_rows[reference_rows < rows[0]][-1])
+    image_of_row = _images_at(run, [reference_row, *rows])
     return RecordedPresses(
-        run.folder,
-        str(run.run.get("indenter") or ""),
-        found[first],
-        tuple(
+        source=run.folder,
+        indenter=str(run.run.get("indenter") or ""),
+        reference=image_of_row[reference_row],
+        presses=tuple(
             RecordedPress(
-                int(columns["trial"][row]),
-                int(columns["stamp_ns"][row]),
-                found[row],
-                _measured_pose(run, row),
+                trial=int(columns["trial"][row]),
+                stamp_ns=int(columns["stamp_ns"][row]),
+                image=image_of_row[row],
+                pose=_measured_pose(run, row),
             )
             for row in rows
         ),
     )
 
 
-def pose_offset(recorded: Sequence[IndenterPose], found: Calibration) -> PoseOffset:
-    """From recorded poses to those in which a calibration from the same presses saw them.
+def pose_offset(recorded: Sequence[IndenterPose], calibration: Calibration) -> PoseOffset:
+    """Return the mean offset between recorded and calibrated poses of the same presses.
 
-    Recorded depths count from where contact was felt, places from where the robot was told that
-    sensor and indenter are; the images know better. The turn is left as it was recorded.
+    Recorded depths are relative to the detected contact, and recorded positions depend on the
+    configured poses of sensor and indenter; the calibration estimates both from the images. The yaw
+    is not corrected.
+
+    Args:
+        recorded: recorded indenter poses of the presses, in the order of the calibration.
+        calibration: calibration from these presses.
+
+    Returns:
+        Offset from the recorded poses to the sensor file's frame `gel`.
     """
-    seen = [press.fit.gel.press for press in found.presses]
-    away = np.array(
+    calibrated = [press.fit.gel.press for press in calibration.presses]
+    differences = np.array(
         [
             (press.x_mm - pose.x_mm, press.y_mm - pose.y_mm, press.depth_mm - pose.depth_mm)
-            for press, pose in zip(seen, recorded, strict=True)
+            for press, pose in zip(calibrated, recorded, strict=True)
         ]
     )
-    x, y, depth = away.mean(axis=0)
-    return PoseOffset(float(x), float(y), float(depth))
+    x, y, depth = differences.mean(axis=0)
+    return PoseOffset(x_mm=float(x), y_mm=float(y), depth_mm=float(depth))
 
 
 def _images_at(run: RecordedRun, rows: list[int]) -> dict[int, Image]:
-    wanted = {int(run.columns["stamp_ns"][row]): row for row in rows}
-    found = {wanted[stamp]: np.array(image) for stamp, image in images(run.bag) if stamp in wanted}
-    if len(found) < len(rows):
-        raise InputError(f"{run.bag} lacks images that its index names: is the recording whole?")
-    return found
+    row_of_stamp = {int(run.columns["stamp_ns"][row]): row for row in rows}
+    image_of_row = {
+        row_of_stamp[stamp]: np.array(image)
+        for stamp, image in images(run.bag)
+        if stamp in row_of_stamp
+    }
+    if len(image_of_row) < len(rows):
+        raise InputError(f"{run.bag} lacks images that its index names: is the recording complete?")
+    return image_of_row
 
 
 def _measured_pose(run: RecordedRun, row: int) -> IndenterPose:

@@ -1,4 +1,4 @@
-"""What virtual hardware recorded beside its images: true surfaces, and live comparisons."""
+"""Ground truth that virtual hardware records with its images, and live comparisons."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ TRUE_POINTS = "/ground_truth/gel_points"
 
 @dataclass(frozen=True)
 class LiveComparisons:
-    """What `comparator` said while a run was recorded; NaN where it could not tell.
+    """Messages of `comparator` in a recorded run; NaN for unavailable values.
 
     Attributes:
-        stamp_ns: (N,) of the real images.
-        contact_psnr_db: (N,).
-        background_psnr_db: (N,) the same of "nothing happened".
-        marker_px: (N,) RMS distance of dots.
-        deformation_mm: (N,) RMS error of the gel's height.
-        latency_s: (N,) from the real image's stamp to the message.
+        stamp_ns: (N,) int64 stamps of the real images, ns.
+        contact_psnr_db: (N,) PSNR inside the contact, dB.
+        background_psnr_db: (N,) PSNR of the reference image inside the contact, dB.
+        marker_px: (N,) RMS distance of markers, px.
+        deformation_mm: (N,) RMS error of the surface height, mm.
+        latency_s: (N,) time from the real image's stamp to the message, s.
     """
 
     stamp_ns: NDArray[np.int64]
@@ -41,10 +41,16 @@ class LiveComparisons:
 
 
 def read_comparisons(bag: Path) -> LiveComparisons:
-    """All comparisons of a bag.
+    """Read all comparisons of a bag.
+
+    Args:
+        bag: rosbag2 folder, mcap or sqlite3.
+
+    Returns:
+        Comparisons in the order of recording.
 
     Raises:
-        InputError: the bag cannot be read or has none.
+        InputError: the bag cannot be read or has no comparisons.
     """
     try:
         rows = [
@@ -61,12 +67,20 @@ def read_comparisons(bag: Path) -> LiveComparisons:
         stamps = np.array([row[0] for row in rows], np.int64)
         columns = np.array([row[1:] for row in rows], np.float64).reshape(-1, 5).T
     except (AttributeError, TypeError, OverflowError) as error:
-        raise InputError(f"{bag}: a message is none of type {METRICS_TYPE} ({error})") from error
+        raise InputError(f"{bag}: a message is not of type {METRICS_TYPE} ({error})") from error
     return LiveComparisons(stamps, *columns)
 
 
 def true_surfaces(bag: Path, model: SensorModel, stamps: set[int]) -> dict[int, GelSurface]:
-    """True surfaces of some images, by their stamps.
+    """Read the true surfaces of some images.
+
+    Args:
+        bag: rosbag2 folder, mcap or sqlite3.
+        model: sensor model.
+        stamps: stamps of the images, ns.
+
+    Returns:
+        True surfaces by stamp.
 
     Raises:
         InputError: the bag cannot be read or has no true surfaces.

@@ -1,4 +1,4 @@
-"""Simulates what a recording shows and compares, frame by frame; the same every time."""
+"""Deterministic replay: simulates the frames of a recording and compares the images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.image_comparison import ImageComparison
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.live.live_result import LiveResult
-from tacdiff_ros.replay.replay_frames import UNTOUCHED, FrameState, Recording, ReplayFrame
+from tacdiff_ros.replay.replay_frames import REFERENCE_PHASE, FrameState, Recording, ReplayFrame
 from tacdiff_ros.replay.replay_scores import (
     ComparedFrame,
     SkippedFrames,
@@ -25,8 +25,8 @@ from tacdiff_ros.replay.replay_scores import (
 from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.twin.live_twin import LiveTwin
 
-MAX_REFERENCES = 20
-MAX_WAITING = 4  # frames that are not drawn yet
+MAX_REFERENCES = 20  # frames averaged into the reference image
+MAX_WAITING = 4  # simulated frames that wait for rendering
 SIMULATED_PHASES = ("approach", "indent", "translate", "rotate", "retract")
 NO_POSE = "no recorded pose"
 NO_REFERENCE = "before the first reference image"
@@ -36,15 +36,22 @@ REFUSED_POSE = "pose that cannot be simulated"
 
 @dataclass(frozen=True)
 class PoseOffset:
-    """From the frame that poses were recorded in to the sensor file's frame `gel`."""
+    """Offset from the frame of the recorded poses to the sensor file's frame `gel`.
+
+    Attributes:
+        x_mm: translation along x, mm.
+        y_mm: translation along y, mm.
+        depth_mm: offset of the depth, mm.
+        yaw_rad: rotation about the z axis, applied before the translation, rad.
+    """
 
     x_mm: float = 0.0
     y_mm: float = 0.0
     depth_mm: float = 0.0
     yaw_rad: float = 0.0
 
-    def applied(self, pose: IndenterPose) -> IndenterPose:
-        """The pose in the sensor file's frame."""
+    def apply(self, pose: IndenterPose) -> IndenterPose:
+        """Return a recorded pose in the sensor file's frame `gel`."""
         c, s = np.cos(self.yaw_rad), np.sin(self.yaw_rad)
         x = c * pose.x_mm - s * pose.y_mm + self.x_mm
         y = s * pose.x_mm + c * pose.y_mm + self.y_mm
@@ -54,15 +61,15 @@ class PoseOffset:
 
 @dataclass(frozen=True)
 class ReplayResult:
-    """A recording beside its simulation.
+    """Comparison of a recording with its simulation.
 
     Attributes:
-        frames: compared ones, in their order.
-        worst: pictures of the frames that agree least in the contact.
-        skipped: number of frames that were not compared; reference images are not among them.
-        recorded_s: from the first to the last stamp.
-        seconds: that the replay took.
-        skips: reasons of the skipped frames.
+        frames: compared frames, in their order.
+        worst: frames with the lowest agreement in the contact.
+        skipped: number of frames that were not compared, without the reference images.
+        recorded_s: time from the first to the last stamp, s.
+        seconds: computing time of the replay, s.
+        skips: skipped frames by reason.
     """
 
     frames: tuple[ComparedFrame, ...]
@@ -84,26 +91,28 @@ def replay(
 ) -> ReplayResult:
     """Simulate and compare all frames of a recording.
 
-    The untouched image is the one that is given, or the mean of the frames of phase `reference`,
-    the first twenty.
-
     Args:
-        recording: opened.
-        model: sensor file.
-        twin: of that sensor, under the indenter of the recording.
-        offset: of the recorded poses.
-        progress: told the number of frames that were read.
-        reference: (H, W, 3) uint8 of the untouched sensor.
-        every: draw and compare one of so many frames; the gel meets the poses of all.
+        recording: opened recording.
+        model: sensor model.
+        twin: twin of the same sensor, under the indenter of the recording.
+        offset: offset of the recorded poses; None for no offset.
+        progress: callback with the number of frames read.
+        reference: (H, W, 3) uint8 reference image; None for the mean of the first
+            `MAX_REFERENCES` frames of phase `reference`.
+        every: interval of the rendered and compared frames; the gel follows the poses of all
+            frames.
+
+    Returns:
+        Comparison of all rendered frames.
 
     Raises:
-        InputError: no untouched frame, images of another size, dots that are not seen, or a
-            damaged recording.
+        InputError: there is no reference image, the images have another size, the markers are not
+            detected, or the recording is damaged.
     """
-    started = time.perf_counter()
+    started_s = time.perf_counter()
     stamps: list[int] = []
-    with ThreadPoolExecutor(1, "drawing") as drawing, ThreadPoolExecutor(1, "score") as scoring:
-        run = _Replay(model, twin, offset or PoseOffset(), reference, (drawing, scoring), every)
+    with ThreadPoolExecutor(1, "rendering") as rendering, ThreadPoolExecutor(1, "score") as scoring:
+        run = _Replay(model, twin, offset or PoseOffset(), reference, (rendering, scoring), every)
         for count, frame in enumerate(recording.frames(), start=1):
             stamps.append(frame.stamp_ns)
             run.take(frame)
@@ -111,25 +120,25 @@ def replay(
                 progress(count)
         run.finish()
     if not run.frames:
-        skipped = f" ({run.skips.summary()})" if run.skips.total else ""
+        reasons = f" ({run.skips.summary()})" if run.skips.total else ""
         raise InputError(
-            f"{recording.source}: none of {len(stamps)} frames could be compared{skipped}; it "
-            f"needs untouched frames (phase {UNTOUCHED}) and then frames with an indenter pose"
+            f"{recording.source}: none of {len(stamps)} frames could be compared{reasons}; it "
+            f"needs frames of phase '{REFERENCE_PHASE}' and then frames with an indenter pose"
         )
     return ReplayResult(
-        tuple(run.frames),
-        run.worst.pictures(),
-        run.skips.total,
-        1e-9 * (max(stamps) - min(stamps)),
-        time.perf_counter() - started,
-        run.skips,
+        frames=tuple(run.frames),
+        worst=run.worst.pictures(),
+        skipped=run.skips.total,
+        recorded_s=1e-9 * (max(stamps) - min(stamps)),
+        seconds=time.perf_counter() - started_s,
+        skips=run.skips,
     )
 
 
 class _Replay:
-    """A replay under way: a frame is drawn while the gel meets the next one, and then compared.
+    """State of a replay: simulation, rendering and comparison run in three threads.
 
-    Each of the three is done in the order of the frames, so the result is the same every time.
+    Each of the three processes the frames in their order, so that the result is deterministic.
     """
 
     def __init__(
@@ -150,7 +159,7 @@ class _Replay:
         if reference is not None:
             self._comparison.take_reference(reference)
         self._trial: int | None = None
-        self._drawing, self._scoring = threads
+        self._rendering, self._scoring = threads
         self._every, self._count = every, 0
         self._waiting = deque[Future[Future[None]]]()
         self.frames: list[ComparedFrame] = []
@@ -158,30 +167,30 @@ class _Replay:
         self.skips = SkippedFrames()
 
     def take(self, frame: ReplayFrame) -> None:
-        """The next frame."""
+        """Process the next frame."""
         if frame.image.shape[:2] != self._size:
             raise InputError(
-                f"images of {frame.image.shape[1]} x {frame.image.shape[0]} pixels, the sensor "
-                f"file says {self._size[1]} x {self._size[0]}: another sensor?"
+                f"images of {frame.image.shape[1]} x {frame.image.shape[0]} pixels, expected "
+                f"{self._size[1]} x {self._size[0]} as in the sensor file: another sensor?"
             )
         state = frame.state
         if state is None:
             self.skips.add(NO_POSE)
-        elif state.phase == UNTOUCHED:
-            self._untouched(frame)
+        elif state.phase == REFERENCE_PHASE:
+            self._add_reference(frame)
         elif state.phase not in SIMULATED_PHASES:
             self.skips.add(f"phase {state.phase[:40]}")
-        elif not self._ready():
+        elif not self._ensure_reference():
             self.skips.add(NO_REFERENCE)
         else:
             self._compare(frame)
 
-    def _untouched(self, frame: ReplayFrame) -> None:
+    def _add_reference(self, frame: ReplayFrame) -> None:
         if len(self._references) < MAX_REFERENCES:
             self._references.append(frame.image)
 
-    def _ready(self) -> bool:
-        """Take the mean of the untouched frames when the first touch comes."""
+    def _ensure_reference(self) -> bool:
+        """Compute the reference image at the first press; return whether there is one."""
         if not self._has_reference and self._references:
             mean = np.mean(self._references, axis=0)
             self._comparison.take_reference(np.rint(mean).astype(np.uint8))
@@ -189,14 +198,15 @@ class _Replay:
         return self._has_reference
 
     def _compare(self, frame: ReplayFrame) -> None:
+        """Simulate the gel under a frame's pose, and submit the frame for rendering."""
         state = frame.state
         assert state is not None  # noqa: S101
-        pose = self._offset.applied(state.pose)
+        pose = self._offset.apply(state.pose)
         if state.trial != self._trial:
             self._twin.reset()
             self._trial = state.trial
         try:
-            answer = self._twin.move(pose)
+            result = self._twin.move(pose)
         except InputError as error:
             self.skips.add(REFUSED_POSE, str(error))
             return
@@ -204,21 +214,26 @@ class _Replay:
         if (self._count - 1) % self._every:
             self.skips.add(NOT_ASKED_FOR)
             return
-        self._waiting.append(self._drawing.submit(self._draw, frame, state, answer))
+        self._waiting.append(self._rendering.submit(self._render, frame, state, result))
         if len(self._waiting) > MAX_WAITING:
             self._waiting.popleft().result().result()
 
     def finish(self) -> None:
-        """Wait for the frames that are still drawn."""
+        """Wait for the frames that are not rendered and compared yet."""
         while self._waiting:
             self._waiting.popleft().result().result()
 
-    def _draw(self, frame: ReplayFrame, state: FrameState, answer: LiveResult) -> Future[None]:
-        image = self._twin.draw(answer, with_maps=False).image
+    def _render(self, frame: ReplayFrame, state: FrameState, result: LiveResult) -> Future[None]:
+        image = self._twin.render(result, with_maps=False).image
         return self._scoring.submit(self._score, frame, state, image)
 
     def _score(self, frame: ReplayFrame, state: FrameState, image: NDArray[np.uint8]) -> None:
-        found = self._comparison.compare(image, frame.image)
-        entry = ComparedFrame(frame.stamp_ns, state.trial, state.phase, state.pose.depth_mm, found)
+        entry = ComparedFrame(
+            stamp_ns=frame.stamp_ns,
+            trial=state.trial,
+            phase=state.phase,
+            depth_mm=state.pose.depth_mm,
+            agreement=self._comparison.compare(image, frame.image),
+        )
         self.frames.append(entry)
         self.worst.add(entry, image, frame.image)

@@ -1,4 +1,4 @@
-"""Recorded touches, frame by frame: from a run, any rosbag2, or a folder of images and poses."""
+"""Frames of a recording: from a run, any rosbag2, a video, or a folder of images and poses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tacdiff_ros.input_files import one_line, printable, read_table, require_col
 from tacdiff_ros.recording.bag_reading import RecordedRun, images, messages, open_run
 
 STATE_TYPE = "tacdiff_ros/msg/AcquisitionState"
-PHASES = (  # of AcquisitionState, by their numbers
+PHASES = (  # phases of AcquisitionState, in the order of their numbers
     *("idle", "move_to_start", "reference", "approach"),
     *("indent", "translate", "rotate", "retract", "stopped"),
 )
@@ -29,18 +29,18 @@ POSES = "poses.csv"
 POSE_COLUMNS = ("image", "x_mm", "y_mm", "depth_mm", "yaw_rad")
 MAX_POSES_BYTES = 16 * 1024 * 1024
 MAX_TRIAL, MAX_PHASE_CHARACTERS = 1_000_000_000, 64
-UNTOUCHED = "reference"
-PERIOD_NS = 40_000_000  # of images without stamps
+REFERENCE_PHASE = "reference"
+PERIOD_NS = 40_000_000  # assumed period of images without stamps
 
 
 @dataclass(frozen=True)
 class FrameState:
-    """What a recording knows of one image.
+    """Recorded state at one image.
 
     Attributes:
-        pose: of the indenter in the frame `gel`.
-        trial: number.
-        phase: of the protocol.
+        pose: indenter pose in the frame `gel`.
+        trial: number of the trial.
+        phase: phase of the protocol.
     """
 
     pose: IndenterPose
@@ -50,12 +50,12 @@ class FrameState:
 
 @dataclass(frozen=True)
 class ReplayFrame:
-    """One image and where the indenter was.
+    """One image with its recorded state.
 
     Attributes:
-        stamp_ns: of the image.
-        image: (H, W, 3) uint8.
-        state: None where the recording has no pose for it.
+        stamp_ns: stamp of the image, ns.
+        image: (H, W, 3) uint8 RGB image.
+        state: recorded state; None if the recording has no pose for the image.
     """
 
     stamp_ns: int
@@ -65,13 +65,13 @@ class ReplayFrame:
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording that can be read again and again.
+    """An opened recording, which can be read more than once.
 
     Attributes:
-        source: run folder, bag or image folder.
-        indenter: spec, where the recording says it; else empty.
-        states: by stamp.
-        topic: of the images; None for `image_raw`, or the only one.
+        source: run folder, bag, video or image folder.
+        indenter: indenter spec; empty if the recording does not name it.
+        states: recorded states by stamp, ns.
+        topic: image topic; None for `image_raw`, or the only image topic.
     """
 
     source: Path
@@ -80,10 +80,10 @@ class Recording:
     topic: str | None = None
 
     def frames(self) -> Iterator[ReplayFrame]:
-        """All images in the order of recording.
+        """Iterate over all frames in the order of recording.
 
         Raises:
-            InputError: the recording is cut short or damaged.
+            InputError: the recording is truncated or damaged.
         """
         for stamp_ns, image in _images(self.source, self.topic):
             yield ReplayFrame(stamp_ns, image, self.states.get(stamp_ns))
@@ -94,14 +94,17 @@ def open_recording(source: Path, topic: str | None = None, from_rig: bool = Fals
 
     Args:
         source: folder of a run of this package (`index.csv`), a rosbag2 with images and
-            `acquisition_state`, or a folder with images and `poses.csv` (columns image, x_mm,
-            y_mm, depth_mm, yaw_rad; optional trial, phase), or a video, which has no poses.
-        topic: of the images in a bag; None for `image_raw`, or the only one.
-        from_rig: depths count from where the run was told that the indenter is, not from where
-            contact was felt. For runs.
+            `acquisition_state`, a folder with images and `poses.csv` (columns image, x_mm, y_mm,
+            depth_mm, yaw_rad; optional trial, phase), or a video, which has no poses.
+        topic: image topic of a bag; None for `image_raw`, or the only image topic.
+        from_rig: whether depths are relative to the configured pose of the indenter instead of the
+            detected contact; for runs only.
+
+    Returns:
+        The opened recording.
 
     Raises:
-        InputError: none of these, or damaged.
+        InputError: the source is none of these, or damaged.
     """
     if (source / "index.csv").is_file():
         run = open_run(source)
@@ -109,7 +112,9 @@ def open_recording(source: Path, topic: str | None = None, from_rig: bool = Fals
         states = _states_of_rig(run) if from_rig else _states_of_index(run.columns)
         return Recording(source, indenter, states, topic)
     if from_rig:
-        raise InputError(f"{source} is no run of this package: only these say where the rig was")
+        raise InputError(
+            f"{source} is no run of this package: only runs record the configured indenter pose"
+        )
     if (source / POSES).is_file():
         return Recording(source, "", _states_of_poses(source / POSES))
     if not source.exists():
@@ -161,14 +166,14 @@ def _states_of_index(columns: dict[str, NDArray[Any]]) -> dict[int, FrameState]:
 
 
 def _states_of_rig(run: RecordedRun) -> dict[int, FrameState]:
-    """The same frames, with the indenter where run.yaml has it in the robot base."""
-    told: Any = run.run.get("base_to_indenter")
+    """Return the states by stamp, with the indenter at its configured pose from run.yaml."""
+    configured: Any = run.run.get("base_to_indenter")
     try:
         indenter = Pose.from_quaternion(
-            _numbers(told["position_mm"], 3), _numbers(told["quaternion_xyzw"], 4)
+            _numbers(configured["position_mm"], 3), _numbers(configured["quaternion_xyzw"], 4)
         )
     except (TypeError, KeyError, ValueError, OverflowError) as error:
-        raise InputError(f"{run.folder}: run.yaml does not say where the indenter was") from error
+        raise InputError(f"{run.folder}: run.yaml has no valid pose of the indenter") from error
     states = _states_of_index(run.columns)
     names = ("x_mm", "y_mm", "z_mm", "qx", "qy", "qz", "qw")
     gels = np.stack([run.columns[f"gel_{name}"] for name in names], axis=1)
@@ -176,15 +181,17 @@ def _states_of_rig(run: RecordedRun) -> dict[int, FrameState]:
         try:
             pose = Pose.from_quaternion(gel[:3], gel[3:]).inverse() @ indenter
         except ValueError as error:
-            raise InputError(f"{run.folder}: index.csv has no pose of the gel ({error})") from error
+            raise InputError(
+                f"{run.folder}: index.csv has an invalid pose of the gel ({error})"
+            ) from error
         x, y, z = (float(value) for value in pose.position_mm)
-        place = IndenterPose(x, y, -z, float(pose.yaw_rad))
-        states[int(stamp)] = replace(states[int(stamp)], pose=place)
+        indenter_pose = IndenterPose(x, y, -z, float(pose.yaw_rad))
+        states[int(stamp)] = replace(states[int(stamp)], pose=indenter_pose)
     return states
 
 
 def _numbers(values: Any, count: int) -> NDArray[np.float64]:
-    """(count,) finite numbers of a file; ValueError for anything else."""
+    """Return (count,) finite numbers of a file; ValueError for any other value."""
     numbers = np.array(values, np.float64)
     if numbers.shape != (count,) or not np.isfinite(numbers).all():
         raise ValueError(f"expected {count} finite numbers")
@@ -198,23 +205,23 @@ def _states_of_bag(bag: Path) -> dict[int, FrameState]:
         if "has no topic" not in str(error):
             raise
         raise InputError(
-            f"{bag} has no acquisition_state, so where the indenter was is not known: record that "
-            "topic as well, or give a folder with images and poses.csv"
+            f"{bag} has no acquisition_state, so the indenter poses are unknown: record that topic "
+            "as well, or give a folder with images and poses.csv"
         ) from error
 
 
 def _state_of_message(message: Any) -> FrameState:
-    """State of a message whose definition came with the bag; it may lack any field."""
+    """Return the state of a message; its definition comes from the bag and may lack any field."""
     try:
         pose = message.measured_indenter
         q = pose.orientation
         yaw = math.atan2(2.0 * (q.w * q.z + q.x * q.y), 1.0 - 2.0 * (q.y * q.y + q.z * q.z))
         p = pose.position
         phase = PHASES[message.phase] if 0 <= message.phase < len(PHASES) else "stopped"
-        place = IndenterPose(1e3 * p.x, 1e3 * p.y, -1e3 * p.z, yaw)
-        return FrameState(place, int(message.trial), phase)
+        indenter_pose = IndenterPose(1e3 * p.x, 1e3 * p.y, -1e3 * p.z, yaw)
+        return FrameState(indenter_pose, int(message.trial), phase)
     except (AttributeError, TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"a message is none of type {STATE_TYPE} ({one_line(error)})") from error
+        raise InputError(f"a message is not of type {STATE_TYPE} ({one_line(error)})") from error
 
 
 def _states_of_poses(path: Path) -> dict[int, FrameState]:
@@ -229,6 +236,7 @@ def _states_of_poses(path: Path) -> dict[int, FrameState]:
 
 
 def _state_of_row(row: dict[str, str], origin: str) -> FrameState:
+    """Return the state of one row of poses.csv; InputError, starting with `origin`, if invalid."""
     try:
         numbers = [float(row[name]) for name in POSE_COLUMNS[1:]]
         trial = int(row.get("trial") or 0)
@@ -236,7 +244,7 @@ def _state_of_row(row: dict[str, str], origin: str) -> FrameState:
         raise InputError(f"{origin}: {one_line(error)}") from error
     if not all(math.isfinite(value) for value in numbers):
         raise InputError(f"{origin}: a number is not finite")
-    phase = row.get("phase") or ("indent" if numbers[2] > 0 else UNTOUCHED)
+    phase = row.get("phase") or ("indent" if numbers[2] > 0 else REFERENCE_PHASE)
     if not 0 <= trial <= MAX_TRIAL or len(phase) > MAX_PHASE_CHARACTERS:
         raise InputError(
             f"{origin}: expected a trial of 0 to {MAX_TRIAL} and a phase of up to "

@@ -1,4 +1,4 @@
-"""What a replayed recording comes to: tables by phase and depth, with honest intervals."""
+"""Scores of a replayed recording by phase and depth, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from tacdiff_ros.evaluation.agreement import Agreement, side_by_side
 
 Image = NDArray[np.uint8]
 DEPTH_EDGES_MM = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
-MIN_TRIALS = 5  # below, frames are drawn again in blocks of a second
+MIN_TRIALS = 5  # minimum to resample trials; with fewer trials, blocks of a second are resampled
 BLOCK_NS = 1_000_000_000
-DRAWS, CONFIDENCE, SEED = 1000, 0.95, 0x7ACD
-KEPT_PICTURES = 6
+RESAMPLES, INTERVAL_PROBABILITY, SEED = 1000, 0.95, 0x7ACD
+MAX_WORST_FRAMES = 6
 
 
 @dataclass(frozen=True)
 class ComparedFrame:
-    """One frame of a recording beside its simulation.
+    """Comparison of one frame of a recording with its simulation.
 
     Attributes:
-        stamp_ns: of the real image.
-        trial: number.
-        phase: of the protocol.
-        depth_mm: of the indenter.
-        agreement: of both images.
+        stamp_ns: stamp of the real image, ns.
+        trial: number of the trial.
+        phase: phase of the protocol.
+        depth_mm: indentation depth, mm.
+        agreement: agreement of the real and the simulated image.
     """
 
     stamp_ns: int
@@ -42,11 +42,11 @@ class ComparedFrame:
 
 @dataclass(frozen=True)
 class WorstFrame:
-    """A frame that agrees badly.
+    """A frame with low agreement.
 
     Attributes:
-        frame: which.
-        picture: (H, 3 W, 3) uint8: real, simulated, difference.
+        frame: comparison of the frame.
+        picture: (H, 3 W, 3) uint8 real image, simulated image and difference, side by side.
     """
 
     frame: ComparedFrame
@@ -58,15 +58,15 @@ class SkippedFrames:
     """Frames of a recording that were read and not compared, by reason.
 
     Attributes:
-        counts: number of frames of each reason.
-        examples: message of the first frame of a reason, where there is one.
+        counts: number of frames by reason.
+        examples: message of the first frame with a message, by reason.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)
 
     def add(self, reason: str, message: str = "") -> None:
-        """Count one frame.
+        """Count one skipped frame.
 
         Args:
             reason: short text that is the same for all frames of this kind.
@@ -83,56 +83,77 @@ class SkippedFrames:
 
     @property
     def by_reason(self) -> dict[str, int]:
-        """Number of frames of each reason, most frequent first."""
+        """Number of frames by reason, most frequent first."""
         return dict(sorted(self.counts.items(), key=lambda entry: (-entry[1], entry[0])))
 
     def summary(self) -> str:
-        """Counts in one line, "12 no recorded pose, 6 phase move_to_start"; empty for no frame."""
+        """Return the counts in one line ("12 no recorded pose, 6 phase move_to_start"), or ""."""
         return ", ".join(f"{count} {reason}" for reason, count in self.by_reason.items())
 
 
 class WorstFrames:
-    """Keeps the frames of the lowest PSNR in the contact."""
+    """Collects the frames with the lowest PSNR in the contact."""
 
-    def __init__(self, kept: int = KEPT_PICTURES) -> None:
-        """Keep so many."""
-        self._kept = kept
-        self._found: list[tuple[float, int, WorstFrame]] = []
+    def __init__(self, count: int = MAX_WORST_FRAMES) -> None:
+        """Start empty; at most `count` frames are collected."""
+        self._count = count
+        self._entries: list[tuple[float, int, WorstFrame]] = []
 
     def add(self, frame: ComparedFrame, simulated: Image, real: Image) -> None:
-        """Look at a frame; those without contact are no candidates."""
+        """Add a frame if its PSNR is among the lowest; frames without contact are ignored.
+
+        Args:
+            frame: comparison of the frame.
+            simulated: (H, W, 3) uint8 simulated image.
+            real: (H, W, 3) uint8 real image.
+        """
         contact = frame.agreement.contact
         if contact is None:
             return
-        if len(self._found) == self._kept and contact.psnr_db >= self._found[-1][0]:
+        if len(self._entries) == self._count and contact.psnr_db >= self._entries[-1][0]:
             return
-        entry = WorstFrame(frame, side_by_side(simulated, real))
-        self._found.append((contact.psnr_db, frame.stamp_ns, entry))
-        self._found = sorted(self._found, key=lambda found: found[:2])[: self._kept]
+        worst = WorstFrame(frame, side_by_side(simulated, real))
+        self._entries.append((contact.psnr_db, frame.stamp_ns, worst))
+        self._entries = sorted(self._entries, key=lambda entry: entry[:2])[: self._count]
 
     def pictures(self) -> tuple[WorstFrame, ...]:
-        """The worst first."""
-        return tuple(entry for _, _, entry in self._found)
+        """Return the collected frames, lowest PSNR first."""
+        return tuple(worst for _, _, worst in self._entries)
 
 
 def values_of(frame: ComparedFrame) -> dict[str, float]:
-    """All numbers of a frame; NaN where there is none."""
-    found = frame.agreement
+    """Return all scores of a frame by name.
+
+    Args:
+        frame: comparison of the frame.
+
+    Returns:
+        Scores; NaN for a score that is not available.
+    """
+    agreement = frame.agreement
     numbers: dict[str, float] = {}
     for part in ("whole", "contact", "background_whole", "background_contact"):
-        score = getattr(found, part)
+        score = getattr(agreement, part)
         for name in ("mse", "psnr_db", "ssim", "smape"):
             numbers[f"{part}_{name}"] = math.nan if score is None else getattr(score, name)
     return {
         **numbers,
-        "contact_gain_db": found.contact_gain_db,
-        "contact_pixels": float(found.contact_pixels),
-        "marker_rms_px": found.marker_rms_px,
+        "contact_gain_db": agreement.contact_gain_db,
+        "contact_pixels": float(agreement.contact_pixels),
+        "marker_rms_px": agreement.marker_rms_px,
     }
 
 
 def summarise(frames: Sequence[ComparedFrame]) -> dict[str, Any]:
-    """For each figure: number of frames, median with its interval, and the worst."""
+    """Summarise the scores of frames.
+
+    Args:
+        frames: compared frames.
+
+    Returns:
+        Number of frames and, for each score, the number of frames with the score, the median with
+        its confidence interval, and the worst value.
+    """
     columns: dict[str, list[float]] = {name: [] for name in values_of(frames[0])} if frames else {}
     for frame in frames:
         for name, value in values_of(frame).items():
@@ -144,42 +165,43 @@ def summarise(frames: Sequence[ComparedFrame]) -> dict[str, Any]:
 
 
 def by_phase(frames: Sequence[ComparedFrame]) -> dict[str, dict[str, Any]]:
-    """A summary for each phase."""
+    """Return the summary of the frames of each phase, see `summarise`."""
     phases = sorted({frame.phase for frame in frames})
     return {phase: summarise([f for f in frames if f.phase == phase]) for phase in phases}
 
 
 def by_depth(frames: Sequence[ComparedFrame]) -> dict[str, dict[str, Any]]:
-    """A summary for each range of depths that has frames."""
-    found = {}
+    """Return the summary of the frames of each range of depths with frames, see `summarise`."""
+    summaries = {}
     for low, high in itertools.pairwise(DEPTH_EDGES_MM):
         inside = [frame for frame in frames if low < frame.depth_mm <= high]
         if inside:
-            found[f"{low:g}-{high:g} mm"] = summarise(inside)
-    return found
+            summaries[f"{low:g}-{high:g} mm"] = summarise(inside)
+    return summaries
 
 
 def _figure(
     name: str, values: NDArray[np.float64], frames: Sequence[ComparedFrame]
 ) -> dict[str, Any] | None:
-    known = np.isfinite(values)
-    if not known.any():
+    """Return the summary of one score; None if no frame has it."""
+    is_finite = np.isfinite(values)
+    if not is_finite.any():
         return None
-    chosen = [frame for frame, good in zip(frames, known, strict=True) if good]
-    good = values[known]
-    falling = name.endswith(("mse", "smape", "rms_px"))
-    low, high = _interval(good, _groups(chosen)) or (None, None)
+    frames_with_value = [frame for frame, valid in zip(frames, is_finite, strict=True) if valid]
+    finite = values[is_finite]
+    smaller_is_better = name.endswith(("mse", "smape", "rms_px"))
+    low, high = _interval(finite, _groups(frames_with_value)) or (None, None)
     return {
-        "frames": int(known.sum()),
-        "median": _rounded(float(np.median(good))),
+        "frames": int(is_finite.sum()),
+        "median": _rounded(float(np.median(finite))),
         "median_low": low,
         "median_high": high,
-        "worst": _rounded(float(good.max() if falling else good.min())),
+        "worst": _rounded(float(finite.max() if smaller_is_better else finite.min())),
     }
 
 
 def _groups(frames: Sequence[ComparedFrame]) -> NDArray[np.int64]:
-    """What is drawn again as one, since neighbours in time are alike: trials, or seconds."""
+    """Return (N,) resampling groups, trials or seconds, as consecutive frames are correlated."""
     trials = np.array([frame.trial for frame in frames], np.int64)
     if len(np.unique(trials)) >= MIN_TRIALS:
         return trials
@@ -187,26 +209,28 @@ def _groups(frames: Sequence[ComparedFrame]) -> NDArray[np.int64]:
 
 
 def _interval(values: NDArray[np.float64], groups: NDArray[np.int64]) -> tuple[float, float] | None:
-    """Of the median, by drawing groups with replacement; the same draws every time.
+    """Return the confidence interval of the median by a bootstrap over groups with a fixed seed.
 
-    None for a single group, which says nothing of how others would be.
+    None for a single group, which contains no information on the variation between groups.
     """
     names, group_of = np.unique(groups, return_inverse=True)
     count = len(names)
     if count < 2:
         return None
     random = np.random.default_rng(SEED)
-    drawn = [np.bincount(random.integers(0, count, count), minlength=count) for _ in range(DRAWS)]
+    group_counts = [
+        np.bincount(random.integers(0, count, count), minlength=count) for _ in range(RESAMPLES)
+    ]
     order = np.argsort(values, kind="stable")
-    # How many of each draw's values come up to each value, in rising order.
-    reached = np.cumsum(np.array(drawn)[:, group_of[order]], axis=1)
-    middle = reached[:, -1:]
+    # Cumulative number of values in each resample, in ascending order of the values.
+    cumulative = np.cumsum(np.array(group_counts)[:, group_of[order]], axis=1)
+    total = cumulative[:, -1:]
     lower, upper = (
-        values[order][np.argmax(reached > rank, axis=1)]
-        for rank in ((middle - 1) // 2, middle // 2)
+        values[order][np.argmax(cumulative > rank, axis=1)]
+        for rank in ((total - 1) // 2, total // 2)
     )
     medians = 0.5 * (lower + upper)
-    tail = (1.0 - CONFIDENCE) / 2.0
+    tail = (1.0 - INTERVAL_PROBABILITY) / 2.0
     return _rounded(float(np.quantile(medians, tail))), _rounded(
         float(np.quantile(medians, 1.0 - tail))
     )

@@ -1,1 +1,1 @@
-"""HTML reports and their pictures."""
+"""HTML reports and their images."""

@@ -1,4 +1,4 @@
-"""A recorded run as one page with pictures."""
+"""HTML report of a recorded acquisition run."""
 
 from __future__ import annotations
 
@@ -26,19 +26,20 @@ MAX_PICTURES = 15
 
 
 @dataclass(frozen=True)
-class Tracks:
-    """Dots over a run.
+class MarkerTracks:
+    """Markers in the N images of a run.
 
     Attributes:
-        stamps_ns: (N,) of the images.
-        found: (N,) dots found in each.
-        expected: dots of the grid.
-        rms_px: (N,) RMS displacement from the first image; NaN without dots.
-        pictures: name of the step and image with the dots drawn in, one a step.
+        stamps_ns: (N,) int64 time stamps of the images, ns.
+        detected: (N,) int64 number of markers detected in each image.
+        expected: number of markers of the grid.
+        rms_px: (N,) float64 RMS displacement from the first image, px; NaN without markers.
+        pictures: caption and image (H, W, 3) uint8 with an overlay of the markers, one for each
+            step of the protocol.
     """
 
     stamps_ns: NDArray[np.int64]
-    found: NDArray[np.int64]
+    detected: NDArray[np.int64]
     expected: int
     rms_px: NDArray[np.float64]
     pictures: list[tuple[str, NDArray[np.uint8]]]
@@ -48,15 +49,19 @@ def write_report(run: RecordedRun, grid: MarkerGrid, path: Path) -> dict[str, An
     """Write the report of a run and return its figures.
 
     Args:
-        run: a recorded run with at least one sample.
-        grid: dots of the gel.
-        path: HTML file; written beside and renamed.
+        run: recorded run with at least one sample.
+        grid: grid of the gel's markers.
+        path: HTML file; it is written under a temporary name and renamed.
+
+    Returns:
+        Figures of `summarise`, by name.
 
     Raises:
-        InputError: the run has no samples, or its images cannot be read.
+        InputError: the run has no samples, its images cannot be read, or the file cannot be
+            written.
     """
     if run.sample_count == 0:
-        raise InputError(f"{run.folder} holds no samples: nothing to report")
+        raise InputError(f"{run.folder} contains no samples, expected at least 1 for a report")
     tracks = track_run(run, grid)
     figures = summarise(run, tracks)
     write_page(
@@ -67,19 +72,30 @@ def write_report(run: RecordedRun, grid: MarkerGrid, path: Path) -> dict[str, An
         repaired=run.repaired,
         plots=[
             figure_png(plot)
-            for plot in (_plot_timeline(run), _plot_poses(run), _plot_dots(run, tracks))
+            for plot in (_plot_timeline(run), _plot_poses(run), _plot_markers(run, tracks))
         ],
         pictures=[(name, image_png(picture)) for name, picture in tracks.pictures],
     )
     return figures
 
 
-def track_run(run: RecordedRun, grid: MarkerGrid) -> Tracks:
-    """Follow the dots through all images of a run; a gel without a clear grid gives zeros."""
-    wanted = _representative_samples(run)
+def track_run(run: RecordedRun, grid: MarkerGrid) -> MarkerTracks:
+    """Track the markers through all images of a run.
+
+    Args:
+        run: recorded run.
+        grid: grid of the gel's markers.
+
+    Returns:
+        Markers of all images. Until an image with a complete grid, no markers are detected.
+
+    Raises:
+        InputError: an image cannot be read.
+    """
+    captions = _representative_samples(run)
     tracker: MarkerTracker | None = None
     reference: MarkerField | None = None
-    stamps, found, rms = [], [], []
+    stamps, detected, rms = [], [], []
     pictures = []
     for stamp_ns, image in images(run.bag):
         if reference is None:
@@ -87,20 +103,32 @@ def track_run(run: RecordedRun, grid: MarkerGrid) -> Tracks:
             tracker = MarkerTracker(grid, reference) if reference is not None else None
         field = tracker.track(image) if tracker is not None else None
         stamps.append(stamp_ns)
-        found.append(field.found_count if field is not None else 0)
+        detected.append(field.found_count if field is not None else 0)
         rms.append(_rms_px(field, reference))
-        if stamp_ns in wanted:
-            drawn = (
-                image
-                if field is None or reference is None
-                else (draw_markers(image, field, reference))
-            )
-            pictures.append((wanted[stamp_ns], drawn))
-    return Tracks(np.array(stamps, np.int64), np.array(found), grid.count, np.array(rms), pictures)
+        if stamp_ns in captions:
+            picture = image
+            if field is not None and reference is not None:
+                picture = draw_markers(image, field, reference)
+            pictures.append((captions[stamp_ns], picture))
+    return MarkerTracks(
+        stamps_ns=np.array(stamps, np.int64),
+        detected=np.array(detected),
+        expected=grid.count,
+        rms_px=np.array(rms),
+        pictures=pictures,
+    )
 
 
-def summarise(run: RecordedRun, tracks: Tracks) -> dict[str, Any]:
-    """The run in numbers; names carry the units."""
+def summarise(run: RecordedRun, tracks: MarkerTracks) -> dict[str, Any]:
+    """Return the figures of a run by name; physical quantities have their unit in the name.
+
+    Args:
+        run: recorded run with at least one sample.
+        tracks: markers of the run's images.
+
+    Returns:
+        JSON values; None for figures that the run does not determine.
+    """
     columns = run.columns
     dwelling = (columns["motion"] == "dwelling") & (columns["in_contact"] > 0)
     error_mm = np.abs(columns["measured_depth_mm"] - columns["commanded_depth_mm"])[dwelling]
@@ -120,7 +148,7 @@ def summarise(run: RecordedRun, tracks: Tracks) -> dict[str, Any]:
         else None,
         "dwell_depth_error_mm_median": _round(np.median(error_mm)) if len(error_mm) else None,
         "dots_expected": tracks.expected,
-        "dots_found_share": _round(np.mean(tracks.found) / tracks.expected),
+        "dots_found_share": _round(np.mean(tracks.detected) / tracks.expected),
         "dot_displacement_px_max": _round(np.nanmax(tracks.rms_px))
         if np.any(np.isfinite(tracks.rms_px))
         else None,
@@ -128,23 +156,24 @@ def summarise(run: RecordedRun, tracks: Tracks) -> dict[str, Any]:
 
 
 def _representative_samples(run: RecordedRun) -> dict[int, str]:
-    """Stamp and caption of one image a step, from the middle of its dwell."""
+    """Stamps and captions of one image per step of the protocol, from the middle of its dwell."""
     columns = run.columns
-    chosen: dict[int, str] = {}
+    captions: dict[int, str] = {}
     for trial in np.unique(columns["trial"]):
         for step in dict.fromkeys(columns["step"][columns["trial"] == trial]):
             rows = np.flatnonzero((columns["trial"] == trial) & (columns["step"] == step))
-            still = rows[columns["motion"][rows] == "dwelling"]
-            if len(still):
-                row = still[len(still) // 2]
+            dwell_rows = rows[columns["motion"][rows] == "dwelling"]
+            if len(dwell_rows):
+                row = dwell_rows[len(dwell_rows) // 2]
                 caption = f"trial {int(trial)}: {step}"
                 if columns["in_contact"][row]:
                     caption += f", {columns['measured_depth_mm'][row]:.2f} mm deep"
-                chosen[int(columns["stamp_ns"][row])] = caption
-    return dict(list(chosen.items())[:MAX_PICTURES])
+                captions[int(columns["stamp_ns"][row])] = caption
+    return dict(list(captions.items())[:MAX_PICTURES])
 
 
 def _detect(image: NDArray[np.uint8], grid: MarkerGrid) -> MarkerField | None:
+    """Markers of an image; None if the grid is not detected completely."""
     try:
         return detect_markers(image, grid)
     except InputError:
@@ -152,6 +181,7 @@ def _detect(image: NDArray[np.uint8], grid: MarkerGrid) -> MarkerField | None:
 
 
 def _rms_px(field: MarkerField | None, reference: MarkerField | None) -> float:
+    """RMS displacement of the markers from the reference, px; NaN without markers."""
     if field is None or reference is None or not field.found.any():
         return float("nan")
     squares = np.sum(field.displacement_px(reference) ** 2, axis=-1)
@@ -159,17 +189,19 @@ def _rms_px(field: MarkerField | None, reference: MarkerField | None) -> float:
 
 
 def _force_n(run: RecordedRun) -> NDArray[np.float64]:
-    parts = [run.columns[f"force_{axis}_n"] for axis in "xyz"]
-    return np.asarray(np.linalg.norm(parts, axis=0))
+    """(N,) magnitude of the measured force of every sample, N."""
+    components = [run.columns[f"force_{axis}_n"] for axis in "xyz"]
+    return np.asarray(np.linalg.norm(components, axis=0))
 
 
 def _seconds(run: RecordedRun) -> NDArray[np.float64]:
+    """(N,) time of every sample since the first one, s."""
     stamps = run.columns["stamp_ns"]
     return np.asarray((stamps - stamps[0]) * 1e-9)
 
 
 def _plot_timeline(run: RecordedRun) -> Figure:
-    """Phases over time, with force and depth below."""
+    """Plot of phases, force and depth over time."""
     figure = Figure(figsize=(11, 6), layout="constrained")
     phase_axes, force_axes, depth_axes = figure.subplots(
         3, 1, sharex=True, height_ratios=[1.6, 1, 1]
@@ -181,12 +213,12 @@ def _plot_timeline(run: RecordedRun) -> Figure:
         phase_axes.scatter(times, np.full(len(times), row), s=14, marker="|", color=colours(row))
     phase_axes.set_yticks(range(len(PHASES)), PHASES)
     phase_axes.invert_yaxis()
-    phase_axes.set_title("Phases: one mark an image")
+    phase_axes.set_title("Phases: one mark per image")
     force_axes.plot(seconds, _force_n(run), color="black", lw=0.9)
     force_axes.set_ylabel("force [N]")
-    touching = np.where(columns["in_contact"] > 0, 1.0, np.nan)
-    depth_axes.plot(seconds, columns["commanded_depth_mm"] * touching, lw=0.9, label="commanded")
-    depth_axes.plot(seconds, columns["measured_depth_mm"] * touching, lw=0.9, label="measured")
+    in_contact = np.where(columns["in_contact"] > 0, 1.0, np.nan)  # NaN leaves a gap in the plot
+    depth_axes.plot(seconds, columns["commanded_depth_mm"] * in_contact, lw=0.9, label="commanded")
+    depth_axes.plot(seconds, columns["measured_depth_mm"] * in_contact, lw=0.9, label="measured")
     depth_axes.set_ylabel("depth [mm]")
     depth_axes.legend(loc="upper right")
     depth_axes.set_xlabel("time [s]")
@@ -194,7 +226,7 @@ def _plot_timeline(run: RecordedRun) -> Figure:
 
 
 def _plot_poses(run: RecordedRun) -> Figure:
-    """Commanded and measured pose of the indenter in the frame gel."""
+    """Plot of the commanded and measured pose of the indenter in frame `gel` over time."""
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     axes = figure.subplots(3, 1, sharex=True)
     seconds, columns = _seconds(run), run.columns
@@ -206,23 +238,23 @@ def _plot_poses(run: RecordedRun) -> Figure:
         axis.plot(seconds, gain * columns[f"commanded_{name}"], lw=0.9, label="commanded")
         axis.plot(seconds, gain * columns[f"measured_{name}"], lw=0.9, label="measured")
         axis.set_ylabel(label)
-    axes[0].set_title("Indenter in the frame gel")
+    axes[0].set_title("Indenter pose in frame gel")
     axes[0].legend(loc="upper right")
     axes[-1].set_xlabel("time [s]")
     return figure
 
 
-def _plot_dots(run: RecordedRun, tracks: Tracks) -> Figure:
-    """Dots found and their mean motion."""
+def _plot_markers(run: RecordedRun, tracks: MarkerTracks) -> Figure:
+    """Plot of the markers' RMS displacement and of the number of detected markers over time."""
     figure = Figure(figsize=(11, 3.2), layout="constrained")
-    motion_axes, found_axes = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
+    motion_axes, count_axes = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
     seconds = (tracks.stamps_ns - run.columns["stamp_ns"][0]) * 1e-9
     motion_axes.plot(seconds, tracks.rms_px, lw=0.9)
-    motion_axes.set_ylabel("dots moved,\nRMS [px]")
-    found_axes.plot(seconds, tracks.found, lw=0.9, color="black")
-    found_axes.set_ylabel("dots found")
-    found_axes.set_ylim(0, 1.1 * tracks.expected)
-    found_axes.set_xlabel("time [s]")
+    motion_axes.set_ylabel("displacement,\nRMS [px]")
+    count_axes.plot(seconds, tracks.detected, lw=0.9, color="black")
+    count_axes.set_ylabel("detected")
+    count_axes.set_ylim(0, 1.1 * tracks.expected)
+    count_axes.set_xlabel("time [s]")
     return figure
 
 

@@ -1,8 +1,7 @@
-"""A calibration as one page with pictures: dots, images before and after, parameters."""
+"""HTML report of a calibration: markers, images before and after, parameters."""
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import cv2
@@ -20,48 +19,56 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 Image = NDArray[np.uint8]
 
 MATCHED, MISSING, EXTRA = (60, 170, 60), (220, 50, 50), (50, 80, 220)
-INK = 0.4  # darkness from which a pixel belongs to a dot
-DIFFERENCE_GAIN = 4.0
-ZOOM = 2
+MIN_DARKNESS = 0.4  # darkness above which a pixel belongs to a marker
+DIFFERENCE_GAIN = 4.0  # factor of the difference images
+ZOOM = 2  # enlargement of the marker masks
 
 
 def write_calibration_report(
-    found: Calibration, before: SensorModel, reference: Image, presses: list[Image], path: Path
+    calibration: Calibration,
+    before: SensorModel,
+    reference: Image,
+    presses: list[Image],
+    path: Path,
 ) -> None:
     """Write the report of a calibration.
 
     Args:
-        found: the result.
-        before: the sensor file it started from.
-        reference: (H, W, 3) uint8, as it was calibrated from.
-        presses: likewise.
-        path: HTML file; written beside and renamed.
+        calibration: result of the calibration.
+        before: sensor model that the calibration started from.
+        reference: (H, W, 3) uint8 reference image that was used for the calibration.
+        presses: (H, W, 3) uint8 images of the presses that were used for the calibration.
+        path: HTML file; it is written under a temporary name and renamed.
 
     Raises:
         InputError: the file cannot be written.
     """
-    flat = found.presses[0].fit.gel.flat
-    old, new = _Drawing(before), _Drawing(found.model)
-    pictures = _row("untouched", old.image(flat), new.image(flat), reference)
-    for k, (press, image) in enumerate(zip(found.presses, presses, strict=True), start=1):
+    flat = calibration.presses[0].fit.gel.flat
+    old, new = _ModelRenderer(before), _ModelRenderer(calibration.model)
+    pictures = _comparison("reference", old.image(flat), new.image(flat), reference)
+    for k, (press, image) in enumerate(zip(calibration.presses, presses, strict=True), start=1):
         surface = press.fit.gel.surface
-        pictures += _row(f"press {k}", old.image(surface), new.image(surface), image)
-    has_dots = found.mask is not None and found.model.markers is not None
+        pictures += _comparison(f"press {k}", old.image(surface), new.image(surface), image)
+    masks = []
+    if calibration.mask is not None and calibration.model.markers is not None:
+        images = {"before": old.image(flat), "after": new.image(flat)}
+        masks = _marker_masks(before, reference, images)
+    seconds = {f"seconds_{name}": value for name, value in calibration.seconds.items()}
     write_page(
         path,
         "calibration_report.html.j2",
-        sensor_id=found.model.sensor_id,
-        warnings=found.warnings,
-        figures={**residuals(found), **{f"seconds_{k}": v for k, v in found.seconds.items()}},
-        dots=_dot_pictures(found, before, reference, old, new, flat) if has_dots else [],
-        residuals=figure_png(_plot_residuals(found)) if has_dots else "",
+        sensor_id=calibration.model.sensor_id,
+        warnings=calibration.warnings,
+        figures={**residuals(calibration), **seconds},
+        markers=masks,
+        residuals=figure_png(_plot_residuals(calibration)) if masks else "",
         images=[(caption, image_png(picture)) for caption, picture in pictures],
-        parameters=_rows(found, before),
+        parameters=_parameter_rows(calibration, before),
     )
 
 
-class _Drawing:
-    """Images of one model."""
+class _ModelRenderer:
+    """Renders images of one sensor model."""
 
     def __init__(self, model: SensorModel) -> None:
         from tacdiff_ros.optics.renderer import Renderer
@@ -69,85 +76,94 @@ class _Drawing:
         self._renderer = Renderer(model)
 
     def image(self, surface: GelSurface) -> Image:
-        self._renderer.show(surface)
+        """(H, W, 3) uint8 image of a gel surface."""
+        self._renderer.set_surface(surface)
         return to_uint8(self._renderer.image())
 
 
-def _row(name: str, before: Image, after: Image, real: Image) -> list[tuple[str, Image]]:
+def _comparison(name: str, before: Image, after: Image, real: Image) -> list[tuple[str, Image]]:
+    """Captions and images: rendered before and after, real, and the amplified difference."""
     difference = 127.5 + DIFFERENCE_GAIN * (after.astype(np.float64) - real)
     return [
         (f"{name}: before", before),
         (f"{name}: after", after),
         (f"{name}: real", real),
-        (f"{name}: after less real", np.asarray(np.clip(difference, 0, 255), np.uint8)),
+        (f"{name}: after minus real", np.asarray(np.clip(difference, 0, 255), np.uint8)),
     ]
 
 
-def _dot_pictures(
-    found: Calibration,
-    before: SensorModel,
-    reference: Image,
-    old: _Drawing,
-    new: _Drawing,
-    flat: GelSurface,
+def _marker_masks(
+    before: SensorModel, reference: Image, rendered: dict[str, Image]
 ) -> list[tuple[str, str]]:
+    """Captions and PNG images of the rendered marker masks, compared with the real mask.
+
+    Args:
+        before: sensor model that the calibration started from.
+        reference: (H, W, 3) uint8 reference image.
+        rendered: (H, W, 3) uint8 rendered images of the undeformed gel by caption.
+    """
     markers = before.markers
     if markers is None:
         return []
     pitch_px = markers.pitch_mm[0] / before.mm_per_px
-    real = darkness_map(reference, pitch_px) > INK
+    real_mask = darkness_map(reference, pitch_px) > MIN_DARKNESS
     pictures = []
-    for name, drawing in (("before", old), ("after", new)):
-        drawn = darkness_map(drawing.image(flat), pitch_px) > INK
-        share = (real & drawn).sum() / max((real | drawn).sum(), 1)
-        caption = f"{name}: {100 * share:.0f} % of the union overlaps"
-        pictures.append((caption, image_png(_overlay(reference, real, drawn))))
+    for name, image in rendered.items():
+        mask = darkness_map(image, pitch_px) > MIN_DARKNESS
+        overlap = (real_mask & mask).sum() / max((real_mask | mask).sum(), 1)
+        caption = f"{name}: intersection over union {100 * overlap:.0f} %"
+        pictures.append((caption, image_png(_mask_overlay(reference, real_mask, mask))))
     return pictures
 
 
-def _overlay(image: Image, real: NDArray[np.bool_], drawn: NDArray[np.bool_]) -> Image:
+def _mask_overlay(image: Image, real: NDArray[np.bool_], rendered: NDArray[np.bool_]) -> Image:
+    """Grey image with the pixels of the masks in the colours of agreement and disagreement."""
     grey = np.repeat((0.5 * image.mean(axis=-1, keepdims=True) + 100).astype(np.uint8), 3, axis=-1)
-    for mask, colour in ((real & drawn, MATCHED), (real & ~drawn, MISSING), (drawn & ~real, EXTRA)):
-        grey[mask] = colour
+    grey[real & rendered] = MATCHED
+    grey[real & ~rendered] = MISSING
+    grey[rendered & ~real] = EXTRA
     size = (image.shape[1] * ZOOM, image.shape[0] * ZOOM)
     return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
-def _plot_residuals(found: Calibration) -> Figure:
-    """Dots: how far they are from a perfect lattice, and what is left with their own places."""
+def _plot_residuals(calibration: Calibration) -> Figure:
+    """Plot of the marker residuals: from a perfect lattice, and from individual positions."""
     figure = Figure(figsize=(11, 4), layout="constrained")
     axes = figure.subplots(1, 2, sharex=True, sharey=True)
-    mask, dots = found.mask, found.dots
-    if mask is None or dots is None:
+    mask, markers = calibration.mask, calibration.reference_markers
+    if mask is None or markers is None:
         return figure
-    for axis, (title, away) in zip(
-        axes,
-        (
-            (f"off a perfect lattice, RMS {mask.camera.rms_px:.2f} px", mask.camera.residual_px),
-            (f"with each dot's own place, RMS {mask.rms_px:.3f} px", mask.residual_px),
-        ),
-        strict=True,
-    ):
-        known = np.isfinite(away).all(axis=-1) & dots.found
-        place, arrow = dots.position_px[known], away[known]
-        longest = max(float(np.linalg.norm(arrow, axis=1).max()), 1e-6)
-        axis.quiver(*place.T, *arrow.T, angles="xy", scale_units="xy", scale=longest / 20.0)
-        axis.set_title(f"{title}; longest arrow {longest:.2f} px")
+    plots = (
+        (f"from a perfect lattice, RMS {mask.camera.rms_px:.2f} px", mask.camera.residual_px),
+        (f"from individual positions, RMS {mask.rms_px:.3f} px", mask.residual_px),
+    )
+    for axis, (title, residual_px) in zip(axes, plots, strict=True):
+        known = np.isfinite(residual_px).all(axis=-1) & markers.found
+        position, arrow = markers.position_px[known], residual_px[known]
+        max_px = max(float(np.linalg.norm(arrow, axis=1).max()), 1e-6)
+        axis.quiver(*position.T, *arrow.T, angles="xy", scale_units="xy", scale=max_px / 20.0)
+        axis.set_title(f"{title}; longest arrow {max_px:.2f} px")
         axis.set_aspect("equal")
-    axes[0].set_ylim(found.model.image.height_px, 0)
+    axes[0].set_ylim(calibration.model.image.height_px, 0)
     return figure
 
 
-def _rows(found: Calibration, before: SensorModel) -> list[dict[str, str]]:
-    rows = []
-    for number in fitted_numbers(found, before):
-        row = dataclasses.asdict(number)
-        name = row.pop("name")
-        rows.append({"name": name, **{key: _text(value) for key, value in row.items()}})
+def _parameter_rows(calibration: Calibration, before: SensorModel) -> list[dict[str, str]]:
+    """Rows of the parameter table: fitted parameters, and then the layers' fixed indices."""
+    rows = [
+        {
+            "name": number.name,
+            "file": _text(number.file),
+            "value": _text(number.value),
+            "stddev": _text(number.stddev),
+            "prior_stddev": _text(number.prior_stddev),
+        }
+        for number in fitted_numbers(calibration, before)
+    ]
     for k, layer in enumerate(before.layers):
-        held = {"deviation": "held", "prior": "held"}
+        fixed = {"stddev": "fixed", "prior_stddev": "fixed"}
         value = f"{layer.index:g}"
-        rows.append({"name": f"layers.index[{k}]", "file": value, "value": value, **held})
+        rows.append({"name": f"layers.index[{k}]", "file": value, "value": value, **fixed})
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Reports as single HTML files with their pictures inside."""
+"""Writing of reports as single HTML files that contain their images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ from tacdiff_ros.output_files import write_file
 
 
 def write_page(path: Path, template: str, **content: Any) -> None:
-    """Fill a template and write it beside, then rename.
+    """Render a template and write the page under a temporary name, then rename it.
+
+    Args:
+        path: HTML file.
+        template: file name of the template in `tacdiff_ros/evaluation/templates`.
+        content: variables of the template; `version` is added.
 
     Raises:
         InputError: the file cannot be written.
@@ -31,15 +36,22 @@ def write_page(path: Path, template: str, **content: Any) -> None:
 
 
 def figure_png(figure: Figure) -> str:
-    """A plot as base64 PNG."""
+    """Return a plot as base64 text of a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=90)
     return base64.b64encode(buffer.getvalue()).decode()
 
 
 def image_png(image: NDArray[np.uint8]) -> str:
-    """An image (H, W, 3) uint8 RGB as base64 PNG."""
-    good, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    if not good:
-        raise RuntimeError("OpenCV could not encode a picture of the report")
+    """Return an image (H, W, 3) uint8 RGB as base64 text of a PNG file.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+
+    Raises:
+        RuntimeError: OpenCV cannot encode the image.
+    """
+    success, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    if not success:
+        raise RuntimeError(f"OpenCV cannot encode an image of shape {image.shape} as PNG")
     return base64.b64encode(data.tobytes()).decode()

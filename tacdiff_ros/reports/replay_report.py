@@ -1,4 +1,4 @@
-"""A replayed recording as one page: tables, plots over time and depth, the worst frames."""
+"""HTML report of a replayed recording: tables, plots over time and depth, the worst frames."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from matplotlib.figure import Figure
 from tacdiff_ros.replay.replay_scores import ComparedFrame, WorstFrame, values_of
 from tacdiff_ros.reports.pages import figure_png, image_png, write_page
 
-SHOWN = {
+# Metrics of the tables and their titles.
+METRIC_TITLES = {
     "contact_psnr_db": "PSNR in the contact, dB",
-    "background_contact_psnr_db": "the same of the untouched image",
-    "contact_gain_db": "gain over the untouched image, dB",
+    "background_contact_psnr_db": "PSNR of the reference image in the contact, dB",
+    "contact_gain_db": "PSNR gain over the reference image in the contact, dB",
     "contact_ssim": "SSIM in the contact",
     "whole_psnr_db": "PSNR of the whole image, dB",
     "whole_ssim": "SSIM of the whole image",
     "whole_mse": "MSE of the whole image",
     "whole_smape": "SMAPE of the whole image",
-    "marker_rms_px": "dots, RMS distance in px",
+    "marker_rms_px": "RMS distance of the markers, px",
 }
 
 
@@ -32,15 +33,16 @@ def write_replay_report(
     frames: Sequence[ComparedFrame],
     worst: Sequence[WorstFrame],
 ) -> None:
-    """Write the page.
+    """Write the report of a replay.
 
     Args:
-        path: HTML file; written beside and renamed.
-        title: of the page.
-        metrics: `all`, `by_phase`, `by_depth`, as `replay_scores` summarises, what was run, and
-            `skipped`, `skipped_by_reason` and `skipped_examples` of `SkippedFrames`.
-        frames: all compared ones.
-        worst: pictures.
+        path: HTML file; it is written under a temporary name and renamed.
+        title: title of the page.
+        metrics: `all`, `by_phase` and `by_depth` as summarised by `replay_scores`; `sensor_id`,
+            `indenter` and `simulator` of the replay; `skipped`, `skipped_by_reason` and
+            `skipped_examples` of `SkippedFrames`.
+        frames: all compared frames.
+        worst: frames of the lowest PSNR in the contact, with their images.
 
     Raises:
         InputError: the file cannot be written.
@@ -49,7 +51,9 @@ def write_replay_report(
         path,
         "replay_report.html.j2",
         title=title,
-        told={name: metrics[name] for name in ("sensor_id", "indenter", "simulator", "skipped")},
+        properties={
+            name: metrics[name] for name in ("sensor_id", "indenter", "simulator", "skipped")
+        },
         tables=[
             *([("skipped frames", skipped)] if (skipped := _skipped_table(metrics)) else []),
             ("all frames", table({"all": metrics["all"]})),
@@ -62,9 +66,16 @@ def write_replay_report(
 
 
 def table(groups: dict[str, dict[str, Any]]) -> list[list[str]]:
-    """Rows of texts, the first one the header."""
-    rows = [["figure", *(f"{name} ({group['frames']})" for name, group in groups.items())]]
-    for name, title in SHOWN.items():
+    """Return a table of metrics with one column per group of frames.
+
+    Args:
+        groups: summaries of `replay_scores` by name of the group.
+
+    Returns:
+        Rows of texts; the first row is the header.
+    """
+    rows = [["metric", *(f"{name} ({group['frames']})" for name, group in groups.items())]]
+    for name, title in METRIC_TITLES.items():
         cells = [_cell(group.get(name)) for group in groups.values()]
         rows.append([title, *cells])
     return rows
@@ -78,15 +89,17 @@ def _skipped_table(metrics: dict[str, Any]) -> list[list[str]]:
     return [["reason", "frames", "first message"], *rows] if rows else []
 
 
-def _cell(figure: dict[str, Any] | None) -> str:
-    if figure is None:
+def _cell(metric: dict[str, Any] | None) -> str:
+    """Text of a metric: median, its confidence interval and the worst value."""
+    if metric is None:
         return ""
-    low, middle, high = (figure[name] for name in ("median_low", "median", "median_high"))
+    low, median, high = (metric[name] for name in ("median_low", "median", "median_high"))
     interval = "" if low is None else f" [{low:.4g}, {high:.4g}]"
-    return f"{middle:.4g}{interval}, worst {figure['worst']:.4g}"
+    return f"{median:.4g}{interval}, worst {metric['worst']:.4g}"
 
 
 def _caption(entry: WorstFrame) -> str:
+    """Trial, phase, depth and PSNR of a frame."""
     frame = entry.frame
     contact = frame.agreement.contact
     psnr = "" if contact is None else f", {contact.psnr_db:.1f} dB in the contact"
@@ -94,7 +107,7 @@ def _caption(entry: WorstFrame) -> str:
 
 
 def _plot(frames: Sequence[ComparedFrame]) -> Figure:
-    """Over time and over depth."""
+    """Plot of the PSNR in the contact over time and over depth."""
     figure = Figure(figsize=(11, 6.5), layout="constrained")
     over_time, over_depth = figure.subplots(2, 1)
     seconds = 1e-9 * (np.array([f.stamp_ns for f in frames]) - frames[0].stamp_ns)
@@ -102,10 +115,10 @@ def _plot(frames: Sequence[ComparedFrame]) -> Figure:
     values = [values_of(frame) for frame in frames]
     for name, style in (("contact_psnr_db", "C0."), ("background_contact_psnr_db", "C7.")):
         column = [value[name] for value in values]
-        label = "simulated" if style == "C0." else "nothing happened"
+        label = "simulated" if style == "C0." else "reference image"
         over_time.plot(seconds, column, style, markersize=3, label=label)
         over_depth.plot(depths, column, style, markersize=3)
     over_time.set(xlabel="s", ylabel="PSNR in the contact, dB")
-    over_depth.set(xlabel="depth of the indenter, mm", ylabel="PSNR in the contact, dB")
+    over_depth.set(xlabel="indenter depth, mm", ylabel="PSNR in the contact, dB")
     over_time.legend()
     return figure

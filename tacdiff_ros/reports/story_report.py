@@ -1,4 +1,4 @@
-"""A job told in chapters: what was done, its figures, pictures, and pages that say more."""
+"""HTML report in chapters: texts, figures, images and links to further reports."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tacdiff_ros.reports.pages import figure_png, image_png, write_page
 
 @dataclass(frozen=True)
 class Chapter:
-    """One stage.
+    """A chapter of the report.
 
     Attributes:
-        title: of it.
-        text: what was done and what to look at.
-        figures: name with unit, and value.
-        pictures: caption, and image (H, W, 3) uint8 or plot.
-        pages: caption, and path relative to the report.
+        title: title of the chapter.
+        text: explanation of what was done and what the images show.
+        figures: values by name; names of physical quantities contain their unit.
+        pictures: captions, each with an image (H, W, 3) uint8 or a plot.
+        pages: captions, each with the path of a linked page relative to the report.
     """
 
     title: str
@@ -33,8 +33,14 @@ class Chapter:
     pages: Sequence[tuple[str, str]] = ()
 
 
-def write_story(path: Path, title: str, told: str, chapters: Sequence[Chapter]) -> None:
-    """Write the page; beside, then renamed.
+def write_story(path: Path, title: str, introduction: str, chapters: Sequence[Chapter]) -> None:
+    """Write the report under a temporary name, then rename it.
+
+    Args:
+        path: HTML file.
+        title: title of the page.
+        introduction: text above the chapters.
+        chapters: chapters in order.
 
     Raises:
         InputError: the file cannot be written.
@@ -43,7 +49,7 @@ def write_story(path: Path, title: str, told: str, chapters: Sequence[Chapter]) 
         path,
         "story_report.html.j2",
         title=title,
-        told=told,
+        introduction=introduction,
         chapters=[(chapter, [(c, _png(p)) for c, p in chapter.pictures]) for chapter in chapters],
     )
 

@@ -1,1 +1,1 @@
-"""What one sensor unit is."""
+"""Description of one sensor instance: parameters, files, gel surface and marker grid."""

@@ -1,4 +1,4 @@
-"""Marker positions on the undeformed gel, by the sensor file."""
+"""Marker positions on the undeformed gel according to the sensor file."""
 
 from __future__ import annotations
 
@@ -13,9 +13,15 @@ Floats = NDArray[np.float64]
 
 
 def lattice_positions_mm(markers: Markers) -> Floats:
-    """Positions (rows, columns, 3) of a perfect marker lattice in the frame `gel`, mm.
+    """Returns the positions of the nominal marker lattice in the frame `gel`.
 
-    z is that of a marker's rim, which the camera sees: half the print's height above the gel.
+    z is that of the visible edge of a marker: half of the print's height above the gel.
+
+    Args:
+        markers: markers of a sensor file.
+
+    Returns:
+        (rows, columns, 3) positions of the markers, mm.
     """
     column = (np.arange(markers.columns) - (markers.columns - 1) / 2) * markers.pitch_mm[0]
     row = (np.arange(markers.rows) - (markers.rows - 1) / 2) * markers.pitch_mm[1]
@@ -24,13 +30,19 @@ def lattice_positions_mm(markers: Markers) -> Floats:
 
 
 def marker_positions_mm(model: SensorModel) -> Floats:
-    """Positions (rows, columns, 3) of a sensor's own markers in the frame `gel`, mm.
+    """Returns the positions of a sensor's markers, with their offsets, in the frame `gel`.
+
+    Args:
+        model: sensor model.
+
+    Returns:
+        (rows, columns, 3) positions of the markers, mm.
 
     Raises:
         InputError: the sensor has no markers.
     """
     if model.markers is None:
-        raise InputError("the sensor file has no markers")
+        raise InputError("the sensor file has no markers: add a section `markers` to it")
     positions = lattice_positions_mm(model.markers)
     offset = parameter_values(model)["markers.offset_mm"]
     positions[..., :2] += offset.reshape(*positions.shape[:2], 2)

@@ -1,6 +1,6 @@
-"""The continuous parameters of a `SensorModel` as named arrays: what renderers and fits work on.
+"""Continuous parameters of a `SensorModel` as named arrays, for renderers and fits.
 
-Names are those of the sensor file; angles are in radians here.
+Names are those of the sensor file, but angles are in radians here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.sensor.sensor_model import Dot, Markers, SensorModel
+from tacdiff_ros.sensor.sensor_model import MarkerDefect, Markers, SensorModel
 from tacdiff_ros.settings_file import first_complaint
 
 Values = dict[str, NDArray[np.float64]]
@@ -32,15 +32,18 @@ RESPONSE = ("gain", "gamma", "vignetting")
 
 
 def parameter_values(model: SensorModel) -> Values:
-    """All continuous parameters of a model.
+    """Returns all continuous parameters of a model.
+
+    Args:
+        model: sensor model.
 
     Returns:
         float64 arrays by name: `camera.*` as in the file (rotation as `camera.rotation_rad`);
-        `layers.index` (n,), `layers.thickness_mm` (n - 1,), the camera's own layer left out;
-        `gel.base_color`, `gel.ambient` (3,); `markers.*` with `markers.offset_mm` (dots, 2),
-        `markers.scale`, `markers.darkness` (dots,) and `markers.shape` (dots, 4) in row-major
-        order; `lights.*` with one row a light; `response.*`; `flat_field.values` (rows, columns, 3)
-        where the model has them.
+        `layers.index` (n,) and `layers.thickness_mm` (n - 1,) without the camera's own layer;
+        `gel.base_color` and `gel.ambient` (3,); `markers.*` with `markers.offset_mm` (K, 2),
+        `markers.scale` (K,), `markers.darkness` (K,) and `markers.shape` (K, 4) for all K markers
+        in row-major order; `lights.*` with one row for each light; `response.*`;
+        `flat_field.values` (rows, columns, 3). Sections that the model lacks have no entries.
     """
     values = {f"camera.{name}": getattr(model.camera, name) for name in CAMERA}
     values["layers.index"] = [layer.index for layer in model.layers]
@@ -49,7 +52,7 @@ def parameter_values(model: SensorModel) -> Values:
     values["gel.ambient"] = model.gel.ambient
     if model.markers is not None:
         values |= {f"markers.{name}": getattr(model.markers, name) for name in MARKERS}
-        values |= _dot_values(model.markers)
+        values |= _values_of_markers(model.markers)
     if model.lights:
         values |= {f"lights.{n}": [getattr(light, n) for light in model.lights] for n in LIGHT}
     values |= {f"response.{name}": getattr(model.response, name) for name in RESPONSE}
@@ -59,10 +62,17 @@ def parameter_values(model: SensorModel) -> Values:
 
 
 def with_parameter_values(model: SensorModel, values: Values) -> SensorModel:
-    """The model with some of its parameters replaced; names and shapes as in `parameter_values`.
+    """Returns a copy of a model with some of its parameters replaced.
+
+    Args:
+        model: sensor model to copy.
+        values: new values by name, with names and shapes as in `parameter_values`.
+
+    Returns:
+        The changed model.
 
     Raises:
-        InputError: a name that the model does not have, a wrong shape, or an impossible value.
+        InputError: the model has no parameter of a name, or a shape or value is invalid.
     """
     known = parameter_values(model)
     for name, value in values.items():
@@ -74,14 +84,15 @@ def with_parameter_values(model: SensorModel, values: Values) -> SensorModel:
                 f"expected {known[name].shape}"
             )
     content = model.model_dump()
-    for name, value in {**values}.items():
-        _enter(content, *_in_degrees(name, np.asarray(value, np.float64)))
+    for name, value in values.items():
+        _set_value(content, *_in_degrees(name, np.asarray(value, np.float64)))
     if model.markers is not None and any(name.startswith("markers.") for name in values):
-        content["markers"]["dots"] = _dots(model.markers, {**known, **values})
+        content["markers"]["dots"] = _defects(model.markers, {**known, **values})
     return _validated(content)
 
 
 def _validated(content: dict[str, Any]) -> SensorModel:
+    """Returns a model with the given content, or raises an InputError with the first complaint."""
     from pydantic import ValidationError
 
     try:
@@ -103,8 +114,8 @@ def _in_degrees(name: str, value: NDArray[np.float64]) -> tuple[str, NDArray[np.
     return name, value
 
 
-def _enter(content: dict[str, Any], name: str, value: NDArray[np.float64]) -> None:
-    """Put an array where the model keeps it; per-dot arrays are entered by `_dots`."""
+def _set_value(content: dict[str, Any], name: str, value: NDArray[np.float64]) -> None:
+    """Writes an array into the content of a model; `_defects` handles arrays over markers."""
     section, field = name.split(".")
     if section == "layers":
         rows = content["layers"] if field == "index" else content["layers"][1:]
@@ -119,7 +130,8 @@ def _enter(content: dict[str, Any], name: str, value: NDArray[np.float64]) -> No
         row[field] = part
 
 
-def _dot_values(markers: Markers) -> dict[str, NDArray[np.float64]]:
+def _values_of_markers(markers: Markers) -> dict[str, NDArray[np.float64]]:
+    """Returns the parameters that each marker has of its own, in row-major order."""
     count = markers.rows * markers.columns
     values = {
         "markers.offset_mm": np.zeros((count, 2)),
@@ -127,29 +139,29 @@ def _dot_values(markers: Markers) -> dict[str, NDArray[np.float64]]:
         "markers.darkness": np.full(count, markers.darkness),
         "markers.shape": np.zeros((count, 4)),
     }
-    for dot in markers.dots:
-        index = dot.row * markers.columns + dot.column
-        values["markers.offset_mm"][index] = dot.offset_mm
-        values["markers.scale"][index] = dot.scale
-        values["markers.shape"][index] = dot.shape
-        if dot.darkness is not None:
-            values["markers.darkness"][index] = dot.darkness
+    for defect in markers.dots:
+        index = defect.row * markers.columns + defect.column
+        values["markers.offset_mm"][index] = defect.offset_mm
+        values["markers.scale"][index] = defect.scale
+        values["markers.shape"][index] = defect.shape
+        if defect.darkness is not None:
+            values["markers.darkness"][index] = defect.darkness
     return values
 
 
-def _dots(markers: Markers, values: Values) -> list[dict[str, Any]]:
-    """Entries of the dots that differ from the perfect one."""
+def _defects(markers: Markers, values: Values) -> list[dict[str, Any]]:
+    """Returns the file's entries for the markers that differ from the nominal one."""
     entries = []
-    perfect = Dot(row=0, column=0)
+    nominal = MarkerDefect(row=0, column=0)
     for index in range(markers.rows * markers.columns):
         row, column = divmod(index, markers.columns)
         darkness = float(values["markers.darkness"][index])
-        dot = {
+        entry = {
             "offset_mm": tuple(values["markers.offset_mm"][index].tolist()),
             "scale": float(values["markers.scale"][index]),
             "darkness": None if darkness == markers.darkness else darkness,
             "shape": tuple(values["markers.shape"][index].tolist()),
         }
-        if any(getattr(perfect, name) != value for name, value in dot.items()):
-            entries.append({"row": row, "column": column, **dot})
+        if any(getattr(nominal, name) != value for name, value in entry.items()):
+            entries.append({"row": row, "column": column, **entry})
     return entries

@@ -1,4 +1,4 @@
-"""Sensor files: readable, commented YAML of a `SensorModel`."""
+"""Sensor files: commented YAML of a `SensorModel`."""
 
 from __future__ import annotations
 
@@ -13,37 +13,65 @@ from tacdiff_ros.resources import config_path
 from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.settings_file import parse_settings, read_settings
 
-MAXIMUM_BYTES = 1024 * 1024  # all that can be set takes 750 kB
+MAX_FILE_BYTES = 1024 * 1024  # a file with every value set takes 750 kB
 HEADER = """\
-# One tactile sensor unit. Lengths in mm, angles in degrees, in the frame gel: origin in the middle
-# of the untouched contact surface, x to the right of the image, y down, z off the camera.
+# One tactile sensor instance. Lengths in mm, angles in degrees, in the frame gel: origin at the
+# centre of the undeformed contact surface, x to the right of the image, y down, z away from the
+# camera.
 """
 COMMENT_COLUMN = 44
 
 
 def default_sensor() -> SensorModel:
-    """The model in `config/sensors/gelsight_mini.yaml`: a plausible GelSight Mini, no real unit."""
+    """Returns the model of `config/sensors/gelsight_mini.yaml`, a plausible GelSight Mini.
+
+    Its values are nominal: they do not describe a particular sensor.
+    """
     return read_sensor(config_path("sensors/gelsight_mini.yaml"))
 
 
 def read_sensor(path: Path) -> SensorModel:
-    """Read a sensor file.
+    """Reads a sensor file.
+
+    Args:
+        path: path of the YAML file.
+
+    Returns:
+        The sensor model.
 
     Raises:
-        InputError: it cannot be read, or a value in it is unknown, of the wrong kind or impossible.
+        InputError: the file cannot be read, or it has an unknown field or an invalid value.
     """
-    return read_settings(path, SensorModel, "sensor file", MAXIMUM_BYTES)
+    return read_settings(path, SensorModel, "sensor file", MAX_FILE_BYTES)
 
 
 def parse_sensor(text: str, origin: str = "sensor file") -> SensorModel:
-    """Read the text of a sensor file; errors as in `read_sensor`."""
-    if len(text) > MAXIMUM_BYTES:
-        raise InputError(f"{origin} is over {MAXIMUM_BYTES} bytes: not a sensor file")
+    """Parses the text of a sensor file.
+
+    Args:
+        text: content of the file, YAML.
+        origin: name of the source for error messages.
+
+    Returns:
+        The sensor model.
+
+    Raises:
+        InputError: the text is too long, or has an unknown field or an invalid value.
+    """
+    if len(text) > MAX_FILE_BYTES:
+        raise InputError(
+            f"{origin} has {len(text)} characters, expected up to {MAX_FILE_BYTES}: it is no "
+            "sensor file"
+        )
     return parse_settings(text, SensorModel, origin)
 
 
 def write_sensor(model: SensorModel, path: Path) -> None:
-    """Write a sensor file that reads back as the same model; an old one is replaced at once.
+    """Writes a sensor file that reads back as the same model, replacing an old file atomically.
+
+    Args:
+        model: sensor model.
+        path: path of the file.
 
     Raises:
         InputError: the file cannot be written.
@@ -52,11 +80,12 @@ def write_sensor(model: SensorModel, path: Path) -> None:
 
 
 def format_sensor(model: SensorModel) -> str:
-    """YAML text of a model with the meaning of every value beside it."""
+    """Returns the YAML text of a model, with the description of every value as a comment."""
     return HEADER + "\n".join(_lines(model, 0)) + "\n"
 
 
 def _lines(part: BaseModel, depth: int) -> list[str]:
+    """Returns the lines of all fields of a section."""
     lines = []
     for name, field in type(part).model_fields.items():
         value = getattr(part, name)
@@ -64,13 +93,14 @@ def _lines(part: BaseModel, depth: int) -> list[str]:
     return lines
 
 
-def _entry(name: str, value: Any, meaning: str | None, depth: int) -> list[str]:
+def _entry(name: str, value: Any, description: str | None, depth: int) -> list[str]:
+    """Returns the lines of one field: a section, a list of sections, a table or a plain value."""
     margin = "  " * depth
-    comment = f"# {meaning}" if meaning else ""
+    comment = f"# {description}" if description else ""
     if isinstance(value, BaseModel):
         title = f"{margin}{name}:"
-        about = (type(value).__doc__ or "").split("\n")[0]
-        return [f"{title:<{COMMENT_COLUMN}}# {about}", *_lines(value, depth + 1)]
+        summary = (type(value).__doc__ or "").split("\n")[0]
+        return [f"{title:<{COMMENT_COLUMN}}# {summary}", *_lines(value, depth + 1)]
     if isinstance(value, tuple) and value and isinstance(value[0], BaseModel):
         items = [line for item in value for line in _item(item, depth + 1)]
         return [f"{margin}{name}:".ljust(COMMENT_COLUMN if comment else 0) + comment, *items]
@@ -82,17 +112,18 @@ def _entry(name: str, value: Any, meaning: str | None, depth: int) -> list[str]:
 
 
 def _item(item: BaseModel, depth: int) -> list[str]:
-    """An element of a list: short ones in one line, others as a block."""
+    """Returns the lines of one element of a list: one line for short elements, else a block."""
     margin = "  " * depth
-    given = {name: getattr(item, name) for name in type(item).model_fields}
-    if len(given) <= 3 or "row" in given:
-        given = {k: v for k, v in given.items() if v is not None}
-        return [f"{margin}- {{{', '.join(f'{k}: {_flow(v)}' for k, v in given.items())}}}"]
+    fields = {name: getattr(item, name) for name in type(item).model_fields}
+    if len(fields) <= 3 or "row" in fields:
+        fields = {k: v for k, v in fields.items() if v is not None}
+        return [f"{margin}- {{{', '.join(f'{k}: {_flow(v)}' for k, v in fields.items())}}}"]
     lines = _lines(item, depth + 1)
     return [f"{margin}- {lines[0].lstrip()}", *lines[1:]]
 
 
 def _flow(value: Any) -> str:
+    """Returns a value in the flow style of YAML, on one line."""
     if value is None:
         return "null"
     if isinstance(value, tuple):
@@ -105,8 +136,8 @@ def _flow(value: Any) -> str:
 
 
 def _decimal(value: float) -> str:
-    """Shortest text that reads back as the same number, and that YAML takes for a number."""
+    """Returns the shortest text that reads back as the same number and is a number in YAML 1.1."""
     text = repr(value)
-    if "e" in text and "." not in text:  # YAML 1.1 wants the point: 1.0e-05
+    if "e" in text and "." not in text:  # YAML 1.1 requires the point: 1.0e-05
         text = text.replace("e", ".0e")
     return text

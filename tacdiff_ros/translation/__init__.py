@@ -1,1 +1,1 @@
-"""NOCS maps to tactile images by a network: trained with torch, run with ONNX Runtime."""
+"""Networks that translate NOCS maps to tactile images: trained with torch, run with OpenVINO."""

@@ -1,4 +1,4 @@
-"""The generator that settings ask for."""
+"""Construction of the generator network that the settings name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from tacdiff_ros.translation.textured_generator import TexturedGenerator
 
 
 def build_generator(settings: NetworkSettings) -> nn.Module:
-    """A generator of random weights: maps (B, C, H, W) to images (B, 3, H, W)."""
+    """Return an untrained generator with random weights.
+
+    Args:
+        settings: architecture, kind of input and image size.
+
+    Returns:
+        Network that maps inputs (B, C, H, W) float32 to images (B, 3, H, W) float32.
+    """
     if settings.architecture == "unet":
         return UNetGenerator(settings)
     if settings.kind == "nocs+light":

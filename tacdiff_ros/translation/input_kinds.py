@@ -1,4 +1,8 @@
-"""What a network is given: NOCS, depth, or NOCS beside the light of one sensor unit."""
+"""Kinds of network input: NOCS map, depth map, or NOCS map with the light image of one sensor.
+
+A NOCS map (normalized object coordinate space) states for every pixel which point of the gel it
+shows. A light image is rendered from a sensor file without cast shadows.
+"""
 
 from __future__ import annotations
 
@@ -20,37 +24,40 @@ def network_input(
     depth_mm: NDArray[np.float32] | None = None,
     light: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.float32]:
-    """(C, H, W) float32 of what a network takes.
+    """Return the input array of a network, after checking the maps that it consists of.
 
     Args:
-        kind: of the network.
-        nocs: (H, W, 3) in [0, 1]; for `nocs` and `nocs+light`.
-        depth_mm: (H, W) from the camera; for `depth`.
-        light: (H, W, 3) uint8, the image without cast shadows; for `nocs+light`.
+        kind: input kind of the network.
+        nocs: (H, W, 3) float32 NOCS map in [0, 1]; for `nocs` and `nocs+light`.
+        depth_mm: (H, W) float32 distance from the camera, mm; for `depth`.
+        light: (H, W, 3) uint8 RGB image without cast shadows; for `nocs+light`.
+
+    Returns:
+        (C, H, W) float32, with C of `CHANNELS`.
 
     Raises:
         InputError: a map is missing, has another shape, or values that are not finite or out of
             range.
     """
     if kind == "depth":
-        return _checked("depth map", depth_mm, 1, 1e4)
-    maps = _checked("NOCS map", nocs, 3, 1.0)
+        return _channels_first("depth map", depth_mm, channels=1, max_value=1e4)
+    nocs_channels = _channels_first("NOCS map", nocs, channels=3, max_value=1.0)
     if kind == "nocs":
-        return maps
-    shading = None if light is None else np.asarray(light, np.float32) / np.float32(255)
-    shaded = _checked("light image", shading, 3, 1.0)
-    if shaded.shape != maps.shape:
+        return nocs_channels
+    scaled_light = None if light is None else np.asarray(light, np.float32) / np.float32(255)
+    light_channels = _channels_first("light image", scaled_light, channels=3, max_value=1.0)
+    if light_channels.shape != nocs_channels.shape:
         raise InputError(
-            f"the light image has {shaded.shape[2]} x {shaded.shape[1]} pixels, the NOCS map "
-            f"{maps.shape[2]} x {maps.shape[1]}"
+            f"the light image has {light_channels.shape[2]} x {light_channels.shape[1]} pixels, "
+            f"expected those of the NOCS map: {nocs_channels.shape[2]} x {nocs_channels.shape[1]}"
         )
-    return np.concatenate([maps, shaded])
+    return np.concatenate([nocs_channels, light_channels])
 
 
-def _checked(
-    name: str, values: NDArray[np.float32] | None, channels: int, most: float
+def _channels_first(
+    name: str, values: NDArray[np.float32] | None, channels: int, max_value: float
 ) -> NDArray[np.float32]:
-    """(C, H, W) of a map (H, W, C), or (H, W) where C is 1."""
+    """Check a map (H, W, C), or (H, W) if C is 1, and return it as (C, H, W) float32."""
     if values is None:
         raise InputError(f"a {name} is needed and none is given")
     expected = "(H, W)" if channels == 1 else f"(H, W, {channels})"
@@ -68,9 +75,10 @@ def _checked(
             "numbers"
         )
     if not np.isfinite(array).all():
-        raise InputError(f"{name}: values that are not finite")
-    if array.min() < 0 or array.max() > most:
+        raise InputError(f"{name} has values that are not finite")
+    if array.min() < 0 or array.max() > max_value:
         raise InputError(
-            f"{name}: values from {array.min():g} to {array.max():g}, expected 0 to {most:g}"
+            f"{name} has values from {array.min():g} to {array.max():g}, "
+            f"expected 0 to {max_value:g}"
         )
     return np.ascontiguousarray(array.transpose(2, 0, 1), np.float32)

@@ -1,9 +1,9 @@
-"""A trained generator on disk.
+"""Reading and writing of a trained generator.
 
-    MODEL/weights.safetensors   weights; settings, sensor and training in its metadata
+    MODEL/weights.safetensors   weights; the model card (settings, sensor, training) as metadata
     MODEL/network.onnx          the same network for inference, with the same metadata
 
-Both are safe to read from strangers: neither format can hold code.
+Both files are safe to read from untrusted sources: neither format can contain code.
 """
 
 from __future__ import annotations
@@ -31,21 +31,29 @@ ANY_SENSOR = "any"
 
 
 class ModelCard(BaseModel):
-    """What a model's files say of it."""
+    """Metadata that both files of a model contain."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     settings: NetworkSettings
     sensor_checksum: str = Field(
         pattern=r"^([0-9a-f]{16,128}|any)$",
-        description="of the sensor file whose images it draws; `any`: the one whose light is given",
+        description="checksum of the sensor file whose images the model renders; `any`: the model "
+        "renders the sensor whose light image it gets",
     )
-    full_indentation_mm: float = Field(gt=0, description="that the NOCS maps' third channel means")
-    training: dict[str, Any] = Field({}, description="how it was trained, and its scores")
+    full_indentation_mm: float = Field(
+        gt=0, description="indentation at which the third channel of the NOCS maps is 0, mm"
+    )
+    training: dict[str, Any] = Field({}, description="training settings and validation scores")
 
 
 def save_model(folder: Path, generator: nn.Module, card: ModelCard) -> None:
-    """Write both files, each beside its place and then renamed.
+    """Write both files of a model; each is written under a temporary name and then renamed.
+
+    Args:
+        folder: folder of the model; created if it does not exist.
+        generator: trained network.
+        card: metadata of the model.
 
     Raises:
         InputError: the folder cannot be written.
@@ -54,25 +62,31 @@ def save_model(folder: Path, generator: nn.Module, card: ModelCard) -> None:
 
     metadata = {"format": FORMAT, "card": card.model_dump_json()}
     weights = {name: value.detach().contiguous() for name, value in generator.state_dict().items()}
-    beside, network = folder / f".{WEIGHTS}", folder / f".{NETWORK}"
+    temporary_weights, temporary_network = folder / f".{WEIGHTS}", folder / f".{NETWORK}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(save(weights, metadata))
-        _export(generator, card.settings, metadata, network)
-        beside.replace(folder / WEIGHTS)
-        network.replace(folder / NETWORK)
+        temporary_weights.write_bytes(save(weights, metadata))
+        _export(generator, card.settings, metadata, temporary_network)
+        temporary_weights.replace(folder / WEIGHTS)
+        temporary_network.replace(folder / NETWORK)
     except OSError as error:
         raise InputError(f"cannot write the model {folder}: {error.strerror or error}") from error
     finally:
-        for left in (beside, network):
-            left.unlink(missing_ok=True)
+        for temporary in (temporary_weights, temporary_network):
+            temporary.unlink(missing_ok=True)
 
 
 def read_card(folder: Path) -> ModelCard:
-    """What a model's weights say of it, the weights themselves unread.
+    """Return the model card in the weights file, without reading the weights.
+
+    Args:
+        folder: folder of the model.
+
+    Returns:
+        Validated model card.
 
     Raises:
-        InputError: missing, damaged, or of another format.
+        InputError: the file is missing, damaged, or of another format.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -87,10 +101,17 @@ def read_card(folder: Path) -> ModelCard:
 
 
 def parse_card(metadata: dict[str, str], origin: Path) -> ModelCard:
-    """The card in a file's metadata.
+    """Return the model card in the metadata of a file.
+
+    Args:
+        metadata: texts by name, as the file contains them.
+        origin: path of the file, for error messages.
+
+    Returns:
+        Validated model card.
 
     Raises:
-        InputError: of another format, or damaged.
+        InputError: the metadata is damaged or of another format.
     """
     if metadata.get("format") != FORMAT:
         raise InputError(
@@ -104,10 +125,16 @@ def parse_card(metadata: dict[str, str], origin: Path) -> ModelCard:
 
 
 def load_generator(folder: Path) -> tuple[nn.Module, ModelCard]:
-    """A generator with its weights, for torch.
+    """Load a generator for PyTorch.
+
+    Args:
+        folder: folder of the model.
+
+    Returns:
+        Network in evaluation mode, and its model card.
 
     Raises:
-        InputError: missing, damaged, or weights of another network.
+        InputError: the file is missing or damaged, or contains weights of another network.
     """
     import torch
     from safetensors import SafetensorError
@@ -117,7 +144,7 @@ def load_generator(folder: Path) -> tuple[nn.Module, ModelCard]:
 
     card = read_card(folder)
     path = folder / WEIGHTS
-    with torch.device("meta"):  # sizes without memory
+    with torch.device("meta"):  # only shapes and types, no memory for values
         _check_weights(path, build_generator(card.settings))
     generator = build_generator(card.settings)
     try:
@@ -133,45 +160,56 @@ def load_generator(folder: Path) -> tuple[nn.Module, ModelCard]:
 
 
 def check_sensor(card: ModelCard, checksum: str, full_indentation_mm: float) -> None:
-    """InputError for a model that draws another sensor, or means other heights."""
+    """Raise an error if a model was trained for another sensor or another NOCS depth range.
+
+    Args:
+        card: model card.
+        checksum: checksum of the sensor file in use.
+        full_indentation_mm: indentation at which the third NOCS channel is 0, mm, by the sensor
+            file in use.
+
+    Raises:
+        InputError: the sensor or the depth range differs.
+    """
     if card.sensor_checksum not in (ANY_SENSOR, checksum):
         raise InputError(
-            f"the model draws sensor {card.sensor_checksum[:16]}, the sensor file is "
-            f"{checksum[:16]}: train one for it (`tacdiff train`), or let the renderer draw"
+            f"the model renders sensor {card.sensor_checksum[:16]}, the sensor file is "
+            f"{checksum[:16]}: train a model for it (`tacdiff train`), or use the renderer"
         )
     if card.full_indentation_mm != full_indentation_mm:
         raise InputError(
             f"the model's NOCS maps reach {card.full_indentation_mm:g} mm deep, those of the "
-            f"sensor file {full_indentation_mm:g} mm"
+            f"sensor file {full_indentation_mm:g} mm: train a model for this sensor file"
         )
 
 
 def _existing_file(folder: Path, name: str) -> Path:
     path = folder / name
     if not path.exists():
-        raise InputError(f"{printable(folder)} holds no model: {name} cannot be read")
+        raise InputError(f"{printable(folder)} contains no model: {name} cannot be read")
     return path
 
 
 def _check_weights(path: Path, generator: nn.Module) -> None:
-    """Compare names, shapes and types of a file's weights with a generator's, the values unread."""
+    """Compare the names and shapes of a file's weights with a generator's, without their values."""
     from safetensors import SafetensorError, safe_open
 
-    expected = {
-        name: (tuple(value.shape), value.dtype) for name, value in generator.state_dict().items()
-    }
+    expected = {name: tuple(value.shape) for name, value in generator.state_dict().items()}
     try:
         with safe_open(path, "pt") as opened:
             names = set(opened.keys())
             if names != set(expected):
-                odd = sorted(names.symmetric_difference(expected))[0]
-                raise InputError(f"{path} does not fit its own settings ({printable(odd)[:80]})")
-            for name, (shape, _) in expected.items():
-                found = tuple(opened.get_slice(name).get_shape())
-                if found != shape:
+                name = sorted(names.symmetric_difference(expected))[0]
+                problem = "is missing" if name in expected else "is unexpected"
+                raise InputError(
+                    f"{path} does not fit its own settings ({printable(name)[:80]} {problem})"
+                )
+            for name, expected_shape in expected.items():
+                shape = tuple(opened.get_slice(name).get_shape())
+                if shape != expected_shape:
                     raise InputError(
-                        f"{path} does not fit its own settings ({name} has shape {found}, "
-                        f"expected {shape})"
+                        f"{path} does not fit its own settings ({name} has shape {shape}, "
+                        f"expected {expected_shape})"
                     )
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         if isinstance(error, InputError):
@@ -182,7 +220,7 @@ def _check_weights(path: Path, generator: nn.Module) -> None:
 def _export(
     generator: nn.Module, settings: NetworkSettings, metadata: dict[str, str], path: Path
 ) -> None:
-    """ONNX with all weights inside, for batches of any size."""
+    """Write a generator as an ONNX file that contains all weights and accepts any batch size."""
     import onnx
     import torch
 
@@ -205,13 +243,13 @@ def _export(
         )
     generator.train(was_training)
     network = onnx.load(str(path))
-    _forget_sources(network)
+    _remove_source_locations(network)
     onnx.helper.set_model_props(network, metadata)
     onnx.save(network, str(path))
 
 
-def _forget_sources(network: Any) -> None:
-    """Drop what the exporter notes of the files and lines that each node comes from."""
+def _remove_source_locations(network: Any) -> None:
+    """Remove the source files and lines that the exporter records for every node."""
     graph = network.graph
     for part in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info):
         part.doc_string = ""
@@ -219,11 +257,17 @@ def _forget_sources(network: Any) -> None:
 
 
 def load_network(folder: Path) -> tuple[bytes, ModelCard]:
-    """Content of an exported network that may be run, and its card.
+    """Return an exported network after checking that it is safe to run.
+
+    Args:
+        folder: folder of the model.
+
+    Returns:
+        Bytes of the ONNX file, and its model card.
 
     Raises:
-        InputError: missing, damaged, of another format, referring to other files, or with tensors
-            that do not fit the settings in its card.
+        InputError: the file is missing, damaged or of another format, refers to other files, or
+            has tensors that do not fit the settings in its card.
     """
     path = _existing_file(folder, NETWORK)
     content, model = read_network(path)

@@ -1,8 +1,9 @@
-"""What an ONNX network from outside must satisfy before a runtime loads it.
+"""Checks that an ONNX network from an untrusted source must pass before a runtime loads it.
 
-ONNX holds no code, but it can name other files as weights, call itself in loops, and ask for
-tensors of any size. A network passes only if it holds all its weights, consists of the operators
-that generators are exported with, and every tensor in it has a known size.
+An ONNX file contains no code, but it can refer to other files for its weights, contain loops, and
+require tensors of any size. A network passes only if the file contains all its weights, if it
+consists of the operators that generators are exported with, and if the size of every tensor is
+known in advance.
 """
 
 from __future__ import annotations
@@ -19,9 +20,12 @@ from tacdiff_ros.translation.network_settings import NetworkSettings
 
 MAX_NETWORK_BYTES = 160_000_000
 MAX_NODES = 2000
-OPSETS = (9, 30)  # versions of the operators; OpenVINO counts through them one by one
-MAX_TOTAL = 64  # values of all tensors, over those of the largest that is allowed
-SPARE_CHANNELS, SPARE_PIXELS = 64, 64  # beside the width, and for padding
+# First and last supported operator set; OpenVINO iterates over all versions up to the stated one.
+OPSETS = (9, 30)
+# Ratio of the number of values of all tensors to that of the largest allowed tensor.
+MAX_TOTAL = 64
+# Margins of the largest allowed tensor: channels above the network's width, pixels of padding.
+SPARE_CHANNELS, SPARE_PIXELS = 64, 64
 MAX_AXES = 8
 OPERATORS = {
     *("Add", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "Conv", "ConvTranspose"),
@@ -32,19 +36,25 @@ OPERATORS = {
 
 
 def read_network(path: Path) -> tuple[bytes, Any]:
-    """Content of an ONNX file and its parsed model, with all weights inside.
+    """Read an ONNX file and check that it contains all its weights and only known operators.
+
+    Args:
+        path: ONNX file.
+
+    Returns:
+        Bytes of the file, and the parsed `onnx.ModelProto`.
 
     Raises:
-        InputError: missing, too large, damaged, refers to other files, or has operators that no
-            generator has.
+        InputError: the file is missing, too large or damaged, refers to other files, or has
+            operators that no generator has.
     """
     import onnx
 
     content = read_bytes(path, "network", MAX_NETWORK_BYTES)
     try:
         model = onnx.load_model_from_string(content)
-    except Exception as error:  # protobuf raises its own, unexported errors
-        raise InputError(f"{printable(path)} is damaged: no ONNX network") from error
+    except Exception as error:  # the types of protobuf's errors are not public
+        raise InputError(f"{printable(path)} is damaged: it is no ONNX network") from error
     for message in _messages(model):
         if isinstance(message, onnx.TensorProto):
             _check_tensor(message, path)
@@ -53,16 +63,16 @@ def read_network(path: Path) -> tuple[bytes, Any]:
 
 
 def check_sizes(model: Any, settings: NetworkSettings, path: Path) -> None:
-    """Infer the size of every tensor for one input of the settings' size.
+    """Infer the size of every tensor for a batch of one input and check it against the settings.
 
     Args:
-        model: parsed ONNX network; its batch size is set to 1.
+        model: parsed ONNX network; its batch size is set to 1 in place.
         settings: architecture that the network's card states.
-        path: name for messages.
+        path: path of the file, for error messages.
 
     Raises:
-        InputError: input or output have other sizes than the settings say, a size cannot be told
-            beforehand, or a tensor is larger than in any generator of these settings.
+        InputError: the size of the input or output differs from the settings, a size cannot be
+            inferred, or a tensor is larger than in any generator of these settings.
     """
     import onnx
 
@@ -71,28 +81,28 @@ def check_sizes(model: Any, settings: NetworkSettings, path: Path) -> None:
         inferred = onnx.shape_inference.infer_shapes(
             model, check_type=True, strict_mode=True, data_prop=True
         )
-    except Exception as error:  # its own errors, and those of its C++ part
-        raise InputError(f"{printable(path)} is damaged: shapes that do not fit") from error
+    except Exception as error:  # ONNX raises its own error types and those of its C++ library
+        raise InputError(f"{printable(path)} is damaged: its tensor shapes do not match") from error
     graph = inferred.graph
     shapes = {value.name: _shape(value) for value in (*graph.value_info, *graph.output)}
-    largest = _largest_tensor(settings)
+    max_values = _max_tensor_values(settings)
     total = 0
     for node in graph.node:
         for name in filter(None, node.output):
             shape = shapes.get(name)
-            if shape is None or math.prod(shape) > largest:
+            if shape is None or math.prod(shape) > max_values:
                 raise InputError(
-                    f"{printable(path)} has a tensor of shape {shape} behind {node.op_type}, "
-                    f"expected up to {largest} values for its settings"
+                    f"{printable(path)} has a tensor of shape {shape} after {node.op_type}, "
+                    f"expected up to {max_values} values for its settings"
                 )
             total += math.prod(shape)
     expected = (1, 3, settings.height_px, settings.width_px)
-    if total > MAX_TOTAL * largest or shapes.get(graph.output[0].name) != expected:
+    if total > MAX_TOTAL * max_values or shapes.get(graph.output[0].name) != expected:
         raise InputError(f"{printable(path)} is no generator of images {expected}")
 
 
 def _messages(message: Any) -> Iterator[Any]:
-    """A protobuf message and all messages in it, however deep."""
+    """Yield a protobuf message and all messages nested in it at any depth."""
     yield message
     for field, value in message.ListFields():
         if field.message_type is not None:
@@ -101,29 +111,35 @@ def _messages(message: Any) -> Iterator[Any]:
 
 
 def _check_tensor(tensor: Any, path: Path) -> None:
+    """Raise an InputError unless a tensor's data is inside the file and matches its shape."""
     import onnx
 
     if tensor.data_location != onnx.TensorProto.DEFAULT or len(tensor.external_data):
         raise InputError(
             f"{printable(path)} refers to other files for its weights, expected all of them inside"
         )
-    size = math.prod(tensor.dims)
+    expected_values = math.prod(tensor.dims)
     try:
         item_bytes = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
     except (KeyError, ValueError, TypeError) as error:
         raise InputError(f"{printable(path)} has weights of an unknown type") from error
     listed = sum(len(value) for field, value in tensor.ListFields() if field.name.endswith("_data"))
-    held = len(tensor.raw_data) / item_bytes if tensor.HasField("raw_data") else listed
-    if min(tensor.dims, default=0) < 0 or len(tensor.dims) > MAX_AXES or size != held:
+    values = len(tensor.raw_data) / item_bytes if tensor.HasField("raw_data") else listed
+    if min(tensor.dims, default=0) < 0 or len(tensor.dims) > MAX_AXES or expected_values != values:
         raise InputError(
-            f"{printable(path)} is damaged: weights of shape {tuple(tensor.dims)} with {held:g} "
+            f"{printable(path)} is damaged: weights of shape {tuple(tensor.dims)} with {values:g} "
             "values"
         )
 
 
 def _check_operators(model: Any, path: Path) -> None:
+    """Raise an InputError unless a network consists of the operators of generators.
+
+    Functions, subgraphs (loops and branches), training graphs and sparse weights are refused, and
+    so are operators of other domains or of unsupported versions.
+    """
     graph = model.graph
-    whole = not (model.functions or model.training_info or graph.sparse_initializer)
+    has_only_nodes = not (model.functions or model.training_info or graph.sparse_initializer)
     domains = {node.domain for node in graph.node} | {part.domain for part in model.opset_import}
     versions = [part.version for part in model.opset_import]
     if len(versions) != 1 or not OPSETS[0] <= versions[0] <= OPSETS[1]:
@@ -131,7 +147,8 @@ def _check_operators(model: Any, path: Path) -> None:
             f"{printable(path)} needs operators of versions {versions}, expected one of "
             f"{OPSETS[0]} to {OPSETS[1]}"
         )
-    if not whole or domains - {"", "ai.onnx"} or not 0 < len(graph.node) <= MAX_NODES:
+    has_other_domains = bool(domains - {"", "ai.onnx"})
+    if not has_only_nodes or has_other_domains or not 0 < len(graph.node) <= MAX_NODES:
         raise InputError(
             f"{printable(path)} is no generator: expected up to {MAX_NODES} standard operators, "
             "without functions"
@@ -147,7 +164,7 @@ def _check_operators(model: Any, path: Path) -> None:
 
 
 def _fix_batch(model: Any, settings: NetworkSettings, path: Path) -> None:
-    """Set a batch of one, and forget what the file states of sizes behind the input."""
+    """Set the batch size to 1, and remove the sizes that the file states for later tensors."""
     graph = model.graph
     expected = (CHANNELS[settings.kind], settings.height_px, settings.width_px)
     weights = {tensor.name for tensor in graph.initializer}
@@ -156,7 +173,9 @@ def _fix_batch(model: Any, settings: NetworkSettings, path: Path) -> None:
         raise InputError(f"{printable(path)} is no generator: expected one input and one output")
     axes = inputs[0].type.tensor_type.shape.dim
     if len(axes) != 4 or tuple(axis.dim_value for axis in axes[1:]) != expected:
-        raise InputError(f"{printable(path)} does not take inputs {expected} as its settings say")
+        raise InputError(
+            f"{printable(path)} does not take inputs of shape {expected}, as its settings state"
+        )
     axes[0].Clear()
     axes[0].dim_value = 1
     del graph.value_info[:]
@@ -164,13 +183,13 @@ def _fix_batch(model: Any, settings: NetworkSettings, path: Path) -> None:
 
 
 def _shape(value: Any) -> tuple[int, ...] | None:
-    """Shape of a tensor; None where an axis is not known."""
+    """Shape of a tensor; None if the length of an axis is not known."""
     axes = value.type.tensor_type.shape.dim
     known = value.type.tensor_type.HasField("shape") and all(a.HasField("dim_value") for a in axes)
     return tuple(axis.dim_value for axis in axes) if known else None
 
 
-def _largest_tensor(settings: NetworkSettings) -> int:
-    """Number of values that no tensor of a generator exceeds."""
+def _max_tensor_values(settings: NetworkSettings) -> int:
+    """Upper bound of the number of values of any tensor in a generator of these settings."""
     pixels = (settings.height_px + SPARE_PIXELS) * (settings.width_px + SPARE_PIXELS)
     return (settings.width + SPARE_CHANNELS) * pixels + math.prod(settings.texture)

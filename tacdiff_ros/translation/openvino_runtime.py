@@ -1,4 +1,4 @@
-"""OpenVINO, silent: its import would report each use to Intel through Google Analytics."""
+"""Import of OpenVINO without its telemetry, which reports use to Intel via Google Analytics."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any, cast
 
 
 def import_openvino() -> Any:
-    """The module `openvino`, which sends nothing in this process.
+    """Return the module `openvino` with telemetry disabled in this process.
 
-    Its telemetry is a package of its own, sends without being asked, and keeps an identifier in
-    `~/intel`. Where that package cannot be imported OpenVINO goes on without.
+    The telemetry is a separate package that is active by default and stores an identifier in
+    `~/intel`. If that package cannot be imported, OpenVINO runs without it.
 
     Raises:
         ImportError: OpenVINO is not installed.
     """
-    cast(Any, sys.modules).setdefault("openvino_telemetry", None)  # imports of it fail
+    cast(Any, sys.modules).setdefault("openvino_telemetry", None)  # makes its import fail
     return importlib.import_module("openvino")

@@ -1,4 +1,7 @@
-"""torch's exporter prints its progress and warns of packages that are not needed here."""
+"""Suppression of the messages of PyTorch's ONNX exporter.
+
+The exporter prints its progress and warns of packages that this package does not need.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Drop what is printed, logged and warned of; errors still come as exceptions."""
+    """Suppress printed output, log lines and warnings; errors are still raised as exceptions."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,10 +1,11 @@
-"""Brings samples to the device that trains, quickly enough for a graphics card.
+"""Loading of training samples onto the training device, fast enough for a GPU.
 
-Samples of a dataset are read once, by several processes, and stay on the card as they are stored
-(8 and 16 bits) where they fit; there they are turned into the network's numbers. What does not fit
-is read by those processes all the time. A processor is fed by this process, which keeps up.
+If all samples of a dataset fit into GPU memory, several processes read them once, and they stay
+there in their stored 8 and 16 bit types; batches are decoded on the GPU. Otherwise these processes
+read the samples again for every batch. For training on the CPU this process reads them itself.
 
-Limits: a dataset that others change meanwhile is read as it was, or as it is.
+Limits: if another process changes the dataset during the training, a batch may contain the old or
+the new samples.
 """
 
 from __future__ import annotations
@@ -20,103 +21,114 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-MAX_CARD_FRACTION = 0.4  # of its free memory, for samples; the rest is for the training
+MAX_GPU_MEMORY_FRACTION = 0.4  # samples in free GPU memory; the rest is for the training
 MAX_READERS = 16
-READ_AT_ONCE = 16  # samples, by each process
+READ_BATCH = 16  # samples that a process reads before it passes them on
 
 
 class Pairs(Protocol):
-    """Samples to train on."""
+    """Training samples: pairs of network input and image."""
 
     def __len__(self) -> int:
         """Number of samples."""
         ...
 
     def __getitem__(self, number: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        """Maps (C, H, W) float32 and image (3, H, W) uint8 of a sample."""
+        """Input (C, H, W) float32 and image (3, H, W) uint8 of a sample."""
         ...
 
 
 class StoredPairs(Pairs, Protocol):
-    """Samples that can be had as they are stored.
+    """Training samples that are also available in their stored types.
 
     Attributes:
-        divisors: by which stored maps are divided, one each.
+        divisors: full-scale value of every stored map, which decoding divides by.
     """
 
     divisors: tuple[float, ...]
 
     def stored(self, number: int) -> tuple[NDArray[Any], ...]:
-        """Maps (H, W, C) uint8 or uint16, and the image (H, W, 3) uint8."""
+        """Maps (H, W, C) uint8 or uint16, and then the image (H, W, 3) uint8, of a sample."""
         ...
 
 
 class SampleFeed:
-    """Batches of samples on a device, in any order, as often as wanted."""
+    """Supplies batches of samples on a device, in any order and any number of times."""
 
     def __init__(self, pairs: Pairs, device: str, readers: int = 0) -> None:
-        """Samples and where they go.
+        """Read all samples into GPU memory if they fit.
 
         Args:
-            pairs: samples.
+            pairs: training samples.
             device: `cpu` or `cuda`.
-            readers: processes that read; 0 for none on a processor, for enough on a card.
+            readers: number of reader processes; 0: none for `cpu`, one per core for `cuda`.
         """
         self._pairs, self._device = pairs, device
         self._divisors = getattr(pairs, "divisors", None)
-        on_card = device != "cpu" and self._divisors is not None
-        self._readers = readers or (min(MAX_READERS, os.cpu_count() or 1) if on_card else 0)
-        self._kept: list[Tensor] | None = None
-        if on_card and self._size() < MAX_CARD_FRACTION * torch.cuda.mem_get_info()[0]:
-            self._kept = self._read_all()
+        on_gpu = device != "cpu" and self._divisors is not None
+        self._readers = readers or (min(MAX_READERS, os.cpu_count() or 1) if on_gpu else 0)
+        self._cached: list[Tensor] | None = None
+        if on_gpu and self._stored_bytes() < (
+            MAX_GPU_MEMORY_FRACTION * torch.cuda.mem_get_info()[0]
+        ):
+            self._cached = self._read_all()
 
     def __len__(self) -> int:
         """Number of samples."""
         return len(self._pairs)
 
     def batches(self, numbers: Iterable[Sequence[int]]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Maps (N, C, H, W) float32 and images (N, 3, H, W) uint8 of samples by their numbers."""
-        if self._kept is not None:
+        """Yield batches of samples on the device.
+
+        Args:
+            numbers: sample indices of every batch.
+
+        Returns:
+            Inputs (N, C, H, W) float32 and images (N, 3, H, W) uint8 of every batch.
+        """
+        if self._cached is not None:
             for batch in numbers:
                 index = torch.as_tensor(batch, device=self._device)
-                yield self._decoded([values.index_select(0, index) for values in self._kept])
+                yield self._decode([values.index_select(0, index) for values in self._cached])
             return
         with closing(self._read(batch_sampler=numbers, pin_memory=self._device != "cpu")) as read:
             for parts in read:
-                yield self._decoded([part.to(self._device, non_blocking=True) for part in parts])
+                yield self._decode([part.to(self._device, non_blocking=True) for part in parts])
 
     def _read(self, **options: Any) -> Generator[list[Tensor], None, None]:
-        """Batches as they are read; no process is left over, however it ends."""
+        """Yield batches in their stored types; the reader processes end with the generator."""
         samples = _Samples(self._pairs, self._divisors is not None)
         batches = iter(DataLoader(samples, num_workers=self._readers, **options))
         try:
             yield from batches
         finally:
             if self._readers:
-                batches._shutdown_workers()  # type: ignore[attr-defined]  # an error keeps it alive
+                # The traceback of an error keeps the iterator alive, and it keeps its processes.
+                batches._shutdown_workers()  # type: ignore[attr-defined]
 
-    def _size(self) -> int:
-        """Bytes of all samples as they are stored."""
+    def _stored_bytes(self) -> int:
+        """Number of bytes of all samples in their stored types."""
         first = cast(StoredPairs, self._pairs).stored(0) if len(self._pairs) else ()
         return len(self._pairs) * sum(array.nbytes for array in first)
 
     def _read_all(self) -> list[Tensor]:
-        kept: list[Tensor] = []
+        """All samples in their stored types on the device, one tensor for each array."""
+        cached: list[Tensor] = []
         done = 0
-        for parts in self._read(batch_size=READ_AT_ONCE, shuffle=False):
-            if not kept:
-                sizes = [(len(self._pairs), *part.shape[1:]) for part in parts]
-                kept = [
-                    torch.empty(size, dtype=part.dtype, device=self._device)
-                    for size, part in zip(sizes, parts, strict=True)
+        for parts in self._read(batch_size=READ_BATCH, shuffle=False):
+            if not cached:
+                shapes = [(len(self._pairs), *part.shape[1:]) for part in parts]
+                cached = [
+                    torch.empty(shape, dtype=part.dtype, device=self._device)
+                    for shape, part in zip(shapes, parts, strict=True)
                 ]
-            for values, part in zip(kept, parts, strict=True):
+            for values, part in zip(cached, parts, strict=True):
                 values[done : done + len(part)].copy_(part)
             done += len(parts[0])
-        return kept
+        return cached
 
-    def _decoded(self, parts: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Maps and images, in the layout that networks are quickest with."""
+    def _decode(self, parts: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Inputs and images of a batch, in the memory layout that convolutions are fastest with."""
         if self._divisors is None:
             maps, images = parts
         else:
@@ -131,7 +143,7 @@ class SampleFeed:
 
 
 class _Samples(Dataset[Any]):
-    """Samples as torch wants them."""
+    """Adapter from `Pairs` to PyTorch's `Dataset`, in decoded or stored types."""
 
     def __init__(self, pairs: Pairs, stored: bool) -> None:
         self._pairs, self._stored = pairs, stored
@@ -146,9 +158,10 @@ class _Samples(Dataset[Any]):
 
 
 def _signed(array: NDArray[Any]) -> NDArray[Any]:
-    """The bits of 16-bit numbers as torch has them in all versions."""
+    """Reinterpret uint16 as int16: older versions of PyTorch have no uint16."""
     return array.view(np.int16) if array.dtype == np.uint16 else array
 
 
 def _unsigned(values: Tensor) -> Tensor:
+    """Undo `_signed`; the result is int32."""
     return values.to(torch.int32) & 0xFFFF if values.dtype == torch.int16 else values

@@ -1,4 +1,4 @@
-"""A small U-Net at half the image's resolution."""
+"""A small U-Net that works at half the resolution of the image."""
 
 from __future__ import annotations
 
@@ -8,27 +8,28 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-FOLD = 2
+FOLD = 2  # side in pixels of the blocks that become the channels of one coarse pixel
 
 
 class ShadingTrunk(nn.Module):
-    """Features (B, C, H, W) at full resolution to images (B, N, H, W).
+    """Maps features (B, C, H, W) at full resolution to images (B, N, H, W).
 
-    A U-Net (Ronneberger et al., MICCAI 2015) of four levels with sums for skips. Its ends are
-    folded and unfolded by two (Shi et al., CVPR 2016), so that no pixel is lost at a quarter of
-    the cost. It gives 0 before training.
+    The network is a U-Net (Ronneberger et al., MICCAI 2015) of four levels whose skip connections
+    are sums. Pixel unshuffling by two at its input and pixel shuffling at its output (Shi et al.,
+    CVPR 2016) quarter the cost without discarding pixels. An untrained network returns 0.
     """
 
     def __init__(self, channels: int, coarse_channels: int, images: int, width: int) -> None:
-        """Build it.
+        """Build the network; the last layer is 0, all others have random weights.
 
         Args:
-            channels: of the features at full resolution.
-            coarse_channels: of those that are given at half the resolution.
-            images: channels that come out.
-            width: channels of the finest level.
+            channels: number of feature channels at full resolution, C.
+            coarse_channels: number of additional feature channels at half the resolution.
+            images: number of output channels, N.
+            width: number of channels of the finest level.
         """
         super().__init__()
+        # The names of the layers are part of the weights' file format.
         sizes = [width, 2 * width, 3 * width, 4 * width]
         self.enter = _convolution(FOLD**2 * channels + coarse_channels, sizes[0])
         self.down = nn.ModuleList(
@@ -42,19 +43,28 @@ class ShadingTrunk(nn.Module):
             nn.init.zeros_(value)
 
     def forward(self, features: Tensor, coarse: Tensor | None = None) -> Tensor:
-        """See the class; sides are even."""
+        """Return images (B, N, H, W).
+
+        Args:
+            features: (B, C, H, W) features; H and W are even.
+            coarse: (B, coarse_channels, H / 2, W / 2) additional features; None if there are none.
+
+        Returns:
+            (B, N, H, W) images.
+        """
         folded = functional.pixel_unshuffle(features, FOLD)
         value = self.enter(folded if coarse is None else torch.cat([folded, coarse], dim=1))
         skips = []
         for down in self.down:
             skips.append(value)
             value = down(value)
-        steps = zip(reversed(self.rise), reversed(self.join), reversed(skips), strict=True)
-        for rise, join, skip in steps:
-            risen = functional.interpolate(rise(value), skip.shape[2:], mode="nearest")
-            value = join(risen + skip)
+        levels = zip(reversed(self.rise), reversed(self.join), reversed(skips), strict=True)
+        for rise, join, skip in levels:
+            upsampled = functional.interpolate(rise(value), skip.shape[2:], mode="nearest")
+            value = join(upsampled + skip)
         return functional.pixel_shuffle(self.leave(value), FOLD)
 
 
-def _convolution(channels: int, out: int, stride: int = 1) -> nn.Module:
-    return nn.Sequential(nn.Conv2d(channels, out, 3, stride, 1), nn.ReLU(inplace=True))
+def _convolution(in_channels: int, out_channels: int, stride: int = 1) -> nn.Module:
+    convolution = nn.Conv2d(in_channels, out_channels, 3, stride, 1)
+    return nn.Sequential(convolution, nn.ReLU(inplace=True))

@@ -1,4 +1,4 @@
-"""Runs an exported generator with OpenVINO."""
+"""Inference with an exported generator, by OpenVINO."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Precision = Literal["exact", "fast"]
 
 
 class Translator:
-    """Maps in, tactile images out.
+    """Translates network inputs to tactile images.
 
     Example: `Translator(Path("model")).translate(network_input("nocs", nocs))`
     """
@@ -30,10 +30,10 @@ class Translator:
         """Load a model.
 
         Args:
-            folder: of the model.
-            threads: of the processor; default: what OpenVINO finds best.
-            precision: `fast` lets processors that can calculate in bfloat16 at some
-                loss of precision; `exact` keeps float32.
+            folder: folder of the model.
+            threads: number of CPU threads; by default OpenVINO chooses it.
+            precision: `exact` computes in float32; `fast` computes in bfloat16 on CPUs that
+                support it, at some loss of precision.
 
         Raises:
             InputError: OpenVINO or a file is missing, or a file is damaged.
@@ -62,27 +62,43 @@ class Translator:
             raise InputError(f"{path} cannot be run ({one_line(error, 160)})") from error
 
     def check_sensor(self, checksum: str, full_indentation_mm: float) -> None:
-        """InputError for a model that was trained for another sensor file."""
+        """Raise an error if the model was trained for another sensor file.
+
+        Args:
+            checksum: checksum of the sensor file in use.
+            full_indentation_mm: indentation at which the third NOCS channel is 0, mm, by the
+                sensor file in use.
+
+        Raises:
+            InputError: the sensor or the depth range of the NOCS maps differs.
+        """
         check_sensor(self.card, checksum, full_indentation_mm)
 
     def translate(self, maps: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """The image (H, W, 3) uint8 of one input (C, H, W), see `network_input`.
+        """Return the tactile image of one input.
+
+        Args:
+            maps: (C, H, W) float32 result of `network_input`.
+
+        Returns:
+            (H, W, 3) uint8 RGB image.
 
         Raises:
-            InputError: another shape than the model's.
+            InputError: the input has another shape than the model's, or the network's output is
+                not finite.
         """
         if maps.shape != self._shape:
             raise InputError(
                 f"input of shape {maps.shape}, expected {self._shape} for a model of kind "
                 f"{self.card.settings.kind}"
             )
-        drawn = self._request.infer({0: np.ascontiguousarray(maps[None], np.float32)})[0][0]
-        if not np.isfinite(drawn).all():
-            raise InputError("the network drew values that are not finite: train it again")
-        values = np.rint(255.0 * np.clip(drawn, 0.0, 1.0)).astype(np.uint8)
+        output = self._request.infer({0: np.ascontiguousarray(maps[None], np.float32)})[0][0]
+        if not np.isfinite(output).all():
+            raise InputError("the network's output has values that are not finite: train it again")
+        values = np.rint(255.0 * np.clip(output, 0.0, 1.0)).astype(np.uint8)
         return np.ascontiguousarray(values.transpose(1, 2, 0))
 
     def stream(self, inputs: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.uint8]]:
-        """Images of inputs (C, H, W) as they come."""
+        """Yield the images (H, W, 3) uint8 of inputs (C, H, W) float32, one after the other."""
         for maps in inputs:
             yield self.translate(maps)

@@ -1,1 +1,1 @@
-"""The calibrated sensor beside the real one: what it should see now."""
+"""Digital twin: simulation of the calibrated sensor in parallel to the real one."""

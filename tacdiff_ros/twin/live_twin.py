@@ -1,4 +1,4 @@
-"""What the calibrated sensor would see now: indenter pose in, image and maps out."""
+"""Live simulation of the calibrated sensor: from an indenter pose to an image and maps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.mechanics.live.live_gel import LiveGel
 from tacdiff_ros.mechanics.live.live_result import LiveResult
 from tacdiff_ros.mechanics.live.pad_grid import PadGrid
-from tacdiff_ros.mechanics.live.pose_path import straight_way
+from tacdiff_ros.mechanics.live.pose_path import interpolate_poses
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.mechanics.surface_refinement import refine_surface
 from tacdiff_ros.mechanics.touch import gel_thickness_mm
@@ -24,109 +24,132 @@ from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.twin.network_renderer import RenderedSurface
 
-SURFACE_MM = 0.2  # spacing of the surface that is drawn
+SURFACE_MM = 0.2  # vertex spacing of the rendered surface
 
 
-class Drawing(Protocol):
-    """Draws surfaces of one sensor: a network, or the renderer."""
+class SurfaceRenderer(Protocol):
+    """Renders surfaces of one sensor, by a network or by the physically based renderer."""
 
-    def draw_surface(self, surface: GelSurface, with_maps: bool = True) -> RenderedSurface:
-        """The image of a surface, and its maps where they are wanted."""
+    def render_surface(self, surface: GelSurface, with_maps: bool = True) -> RenderedSurface:
+        """Render the image of a surface, and its maps if they are requested.
+
+        Args:
+            surface: surface of the gel.
+            with_maps: whether the maps are required.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class TwinFrame:
-    """One moment of the twin.
+    """One frame of the twin.
 
     Attributes:
-        pose: of the indenter.
-        drawn: image and maps.
-        answer: of the live gel: surface, forces, whether it converged.
-        mechanics_s: that the gel took.
-        drawing_s: that maps and image took.
+        pose: indenter pose in the frame `gel`.
+        rendered: image and maps.
+        result: result of the live gel: surface, forces, convergence.
+        mechanics_s: computing time of the live gel, s.
+        rendering_s: computing time of maps and image, s.
     """
 
     pose: IndenterPose
-    drawn: RenderedSurface
-    answer: LiveResult
+    rendered: RenderedSurface
+    result: LiveResult
     mechanics_s: float
-    drawing_s: float
+    rendering_s: float
 
     @property
     def image(self) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8."""
-        return self.drawn.image
+        """(H, W, 3) uint8 RGB image."""
+        return self.rendered.image
 
 
 class LiveTwin:
-    """One sensor under one indenter; give it the poses in their order."""
+    """Simulates one sensor under one indenter; friction depends on the order of the poses."""
 
     def __init__(
         self,
         model: SensorModel,
         indenter: str | IndenterSpec,
-        drawing: Drawing,
+        renderer: SurfaceRenderer,
         material: GelMaterial | None = None,
         grid: tuple[int, int] = (49, 61),
         surface_mm: float = SURFACE_MM,
     ) -> None:
-        """Tables of the gel, in some seconds.
+        """Compute the tables of the live gel, which takes some seconds.
 
         Args:
-            model: of the sensor, for the size of its pad.
-            indenter: spec.
-            drawing: of the same sensor.
-            material: of the gel.
-            grid: rows and columns of the gel's surface.
-            surface_mm: spacing of the surface that is drawn.
+            model: sensor model; it gives the size of the pad.
+            indenter: indenter spec, as text or parsed.
+            renderer: renderer of the same sensor.
+            material: material of the gel; None for the default.
+            grid: number of rows and columns of the simulated surface.
+            surface_mm: vertex spacing of the rendered surface, mm.
 
         Raises:
-            InputError: a bad spec or grid.
+            InputError: the spec or the grid is invalid.
         """
         size = (model.gel.width_mm, model.gel.height_mm, gel_thickness_mm(model))
         pad = PadGrid(*size, rows=grid[0], columns=grid[1])
         self._gel = LiveGel(build_indenter(indenter), material, pad)
-        self._drawing = drawing
+        self._renderer = renderer
         self._last: IndenterPose | None = None
         rows, columns = (math.ceil(side / surface_mm) + 1 for side in (size[1], size[0]))
-        self._fine = max(rows, grid[0]), max(columns, grid[1])
+        self._render_grid = max(rows, grid[0]), max(columns, grid[1])
 
     def follow(self, pose: IndenterPose) -> TwinFrame:
-        """The sensor under a pose; of a depth of 0 or less, the untouched one.
+        """Simulate and render the sensor under the next pose.
+
+        Args:
+            pose: indenter pose in the frame `gel`; a depth of 0 or less means no contact.
+
+        Returns:
+            The rendered frame.
 
         Raises:
             InputError: the pose is not finite, beside the pad, or too deep.
         """
-        started = time.perf_counter()
-        answer = self.move(pose)
-        solved = time.perf_counter()
-        drawn = self.draw(answer)
-        return TwinFrame(pose, drawn, answer, solved - started, time.perf_counter() - solved)
+        started_s = time.perf_counter()
+        result = self.move(pose)
+        solved_s = time.perf_counter()
+        rendered = self.render(result)
+        return TwinFrame(
+            pose=pose,
+            rendered=rendered,
+            result=result,
+            mechanics_s=solved_s - started_s,
+            rendering_s=time.perf_counter() - solved_s,
+        )
 
     def move(self, pose: IndenterPose) -> LiveResult:
-        """The gel under a pose, undrawn.
+        """Simulate the gel under the next pose without rendering it.
+
+        Args:
+            pose: indenter pose in the frame `gel`.
+
+        Returns:
+            Result of the live gel.
 
         Raises:
             InputError: the pose is not finite, beside the pad, or too deep.
         """
         self._gel.check_pose(pose)
-        for point in straight_way(self._last, pose):
+        for point in interpolate_poses(self._last, pose):
             self._gel.follow(point)
-        answer = self._gel.follow(pose)
+        result = self._gel.follow(pose)
         self._last = pose
-        return answer
+        return result
 
     def check_pose(self, pose: IndenterPose) -> None:
-        """InputError for a pose that `move` would refuse."""
+        """Raise the InputError that `move` would raise for a pose."""
         self._gel.check_pose(pose)
 
-    def draw(self, answer: LiveResult, with_maps: bool = True) -> RenderedSurface:
-        """What the sensor sees of the gel."""
-        surface = refine_surface(answer.surface(), *self._fine)
-        return self._drawing.draw_surface(surface, with_maps)
+    def render(self, result: LiveResult, with_maps: bool = True) -> RenderedSurface:
+        """Render the image, and the maps if they are requested, of a result of `move`."""
+        surface = refine_surface(result.surface(), *self._render_grid)
+        return self._renderer.render_surface(surface, with_maps)
 
     def reset(self) -> None:
-        """The gel is at rest and has no history."""
+        """Return the gel to rest, and discard its friction history."""
         self._gel.reset()
         self._last = None

@@ -1,4 +1,4 @@
-"""Tactile images of one sensor by its network: from NOCS maps, or from the gel's surface."""
+"""Network renderer: tactile images of one sensor from NOCS maps or from gel surfaces."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RenderedSurface:
-    """What the sensor sees of a surface.
+    """Rendering of one surface.
 
     Attributes:
-        image: (H, W, 3) uint8.
-        maps: of the surface, on the same pixels; None where they were not asked for.
-        seconds: that both took.
+        image: (H, W, 3) uint8 RGB image.
+        maps: maps of the surface on the same pixels; None if they were not requested.
+        seconds: computing time of both, s.
     """
 
     image: NDArray[np.uint8]
@@ -37,7 +37,10 @@ class RenderedSurface:
 
 
 class NetworkRenderer:
-    """Draws one sensor by a network; maps of surfaces by the renderer, which is loaded then."""
+    """Renders images of one sensor with its network.
+
+    The maps of a surface come from the physically based renderer, which is loaded at first use.
+    """
 
     def __init__(
         self,
@@ -46,10 +49,16 @@ class NetworkRenderer:
         threads: int | None = None,
         precision: Precision = "exact",
     ) -> None:
-        """A sensor and the network that was trained for it.
+        """Load the network of a sensor.
+
+        Args:
+            model: sensor model.
+            folder: folder of the network.
+            threads: number of threads; None for the default.
+            precision: numerical precision of the network.
 
         Raises:
-            InputError: the network is missing or damaged, or draws another sensor.
+            InputError: the network is missing or damaged, or was trained for another sensor.
         """
         self.model = model
         self._translator = Translator(folder, threads, precision)
@@ -58,35 +67,50 @@ class NetworkRenderer:
         self._threads = threads
         self._renderer: Renderer | None = None
 
-    def draw_nocs(self, nocs: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 image of a NOCS map (H, W, 3) in [0, 1].
+    def render_nocs(self, nocs: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Render the image of a NOCS map.
+
+        Args:
+            nocs: (H, W, 3) float32 map with values in [0, 1].
+
+        Returns:
+            (H, W, 3) uint8 RGB image.
 
         Raises:
-            InputError: another shape, values out of range, or a network that takes no NOCS alone.
+            InputError: the shape is wrong, a value is out of range, or the network needs more
+                inputs than a NOCS map.
         """
         if self._kind != "nocs":
             raise InputError(
-                f"the network takes {self._kind}, which a NOCS map alone does not give: send the "
+                f"the network requires {self._kind}, and a NOCS map alone is not enough: send the "
                 "gel's surface"
             )
         return self._translator.translate(network_input("nocs", nocs))
 
-    def draw_surface(self, surface: GelSurface, with_maps: bool = True) -> RenderedSurface:
-        """Image and maps of a surface; the network needs the maps anyway."""
+    def render_surface(self, surface: GelSurface, with_maps: bool = True) -> RenderedSurface:
+        """Render the image and the maps of a surface.
+
+        Args:
+            surface: surface of the gel.
+            with_maps: ignored, because the network needs the maps in any case.
+
+        Returns:
+            Image and maps.
+        """
         del with_maps
         from tacdiff_ros.optics.renderer import Renderer
         from tacdiff_ros.optics.simulate import light_image
         from tacdiff_ros.optics.variant import limit_threads
 
-        started = time.perf_counter()
+        started_s = time.perf_counter()
         if self._renderer is None:
             if self._threads is not None:
                 limit_threads(self._threads)
             self._renderer = Renderer(self.model)
-        self._renderer.show(surface)
+        self._renderer.set_surface(surface)
         maps = self._renderer.maps()
         light = light_image(self._renderer) if self._kind == "nocs+light" else None
         image = self._translator.translate(
             network_input(self._kind, maps.nocs, maps.depth_mm, light)
         )
-        return RenderedSurface(image, maps, time.perf_counter() - started)
+        return RenderedSurface(image, maps, time.perf_counter() - started_s)

@@ -1,4 +1,4 @@
-"""Tactile images of one sensor by the physically based renderer."""
+"""Physically based rendering of tactile images of one sensor."""
 
 from __future__ import annotations
 
@@ -16,10 +16,15 @@ from tacdiff_ros.twin.network_renderer import RenderedSurface
 
 
 class PhysicalRenderer:
-    """Renders surfaces, for sensors that have no network yet; a still gel is rendered once."""
+    """Renders surfaces of a sensor without a network; an unchanged surface is rendered once."""
 
     def __init__(self, model: SensorModel, settings: RenderSettings | None = None) -> None:
-        """A sensor; the first image compiles kernels."""
+        """Create the renderer; its first image compiles kernels.
+
+        Args:
+            model: sensor model.
+            settings: image size and samples; None for the defaults.
+        """
         self.model = model
         self._settings = settings
         self._renderer = Renderer(model)
@@ -27,15 +32,23 @@ class PhysicalRenderer:
         self._image: NDArray[np.uint8] | None = None
         self._maps: SurfaceMaps | None = None
 
-    def draw_surface(self, surface: GelSurface, with_maps: bool = True) -> RenderedSurface:
-        """The image of a surface, and its maps where they are wanted."""
-        started = time.perf_counter()
+    def render_surface(self, surface: GelSurface, with_maps: bool = True) -> RenderedSurface:
+        """Render the image of a surface, and its maps if they are requested.
+
+        Args:
+            surface: surface of the gel.
+            with_maps: whether the maps are required.
+
+        Returns:
+            Image, and maps if they are requested.
+        """
+        started_s = time.perf_counter()
         if self._surface is None or not self._surface.renders_like(surface):
-            self._renderer.show(surface)
+            self._renderer.set_surface(surface)
             self._surface, self._image, self._maps = surface, None, None
         if self._image is None:
             self._image = to_uint8(self._renderer.image(self._settings))
         if with_maps and self._maps is None:
             self._maps = self._renderer.maps(self._settings)
         maps = self._maps if with_maps else None
-        return RenderedSurface(self._image.copy(), maps, time.perf_counter() - started)
+        return RenderedSurface(self._image.copy(), maps, time.perf_counter() - started_s)

@@ -1,1 +1,1 @@
-"""A virtual arm and a virtual sensor, with ground truth, for tests and demonstrations."""
+"""Virtual arm and virtual sensor with ground truth, for tests and demonstrations."""

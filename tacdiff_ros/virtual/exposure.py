@@ -1,4 +1,4 @@
-"""The exposure that a sensor is run at: an untouched gel that is white has nothing to tell."""
+"""Exposure of a virtual sensor: an overexposed image carries no information."""
 
 from __future__ import annotations
 
@@ -7,17 +7,24 @@ import numpy as np
 from tacdiff_ros.optics.renderer import Renderer, RenderSettings
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
-BRIGHTEST = 0.98  # pixel value that most of the untouched gel stays below
-MOST = 0.99  # share of an image's values
+MAX_VALUE = 0.98  # maximum of the quantile of the reference image's pixel values
+QUANTILE = 0.99
 PREVIEW = RenderSettings(width_px=80, height_px=60, samples=1)
 
 
 def usable_exposure(model: SensorModel) -> SensorModel:
-    """The sensor, its gain lowered where its untouched gel would be white."""
+    """Lower the gain of a sensor whose reference image would be overexposed.
+
+    Args:
+        model: sensor model.
+
+    Returns:
+        Sensor model with a usable gain; the same model if its gain is usable already.
+    """
     gamma = np.array(model.response.gamma)
-    untouched = Renderer(model).image(PREVIEW)
-    brightest = np.quantile(untouched, MOST, axis=(0, 1))
-    factor = float(np.min((BRIGHTEST / brightest) ** gamma))
+    reference = Renderer(model).image(PREVIEW)
+    bright_value = np.quantile(reference, QUANTILE, axis=(0, 1))
+    factor = float(np.min((MAX_VALUE / bright_value) ** gamma))
     if factor >= 1.0:
         return model
     gain = tuple(factor * value for value in model.response.gain)

@@ -1,4 +1,4 @@
-"""What can go wrong with the virtual arm on demand."""
+"""Faults of the virtual arm that can be injected."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tacdiff_ros.errors import InputError
 
 
 class ArmFault(str, Enum):
-    """Faults by name; the text says what is seen from outside."""
+    """Faults of the virtual arm, named by their visible effect."""
 
     REFLEX = "reflex"
     USER_STOPPED = "user_stopped"
@@ -45,10 +45,16 @@ FAULTS_WITHOUT_MOTION = frozenset({*FAULT_MODES, ArmFault.FROZEN_ARM})
 
 
 def parse_fault(name: str) -> ArmFault | None:
-    """The fault of a name, None for "none".
+    """Return the fault of a name.
+
+    Args:
+        name: name of a fault, or "none".
+
+    Returns:
+        The fault; None for "none".
 
     Raises:
-        InputError: there is no such fault; the message lists them.
+        InputError: the name is unknown; the message lists all names.
     """
     if name == "none":
         return None
@@ -56,11 +62,20 @@ def parse_fault(name: str) -> ArmFault | None:
         return ArmFault(name)
     except ValueError as error:
         known = ", ".join(["none", *(fault.value for fault in ArmFault)])
-        raise InputError(f"no fault '{name[:40]}': one of {known}") from error
+        raise InputError(f"fault is '{name[:40]}', expected one of {known}") from error
 
 
 def disturb(state: RobotState, fault: ArmFault, age_s: float) -> RobotState:
-    """A robot state as it is reported while a fault of this age lasts."""
+    """Return a robot state as the arm reports it under a fault.
+
+    Args:
+        state: robot state without a fault.
+        fault: active fault.
+        age_s: time since the start of the fault, s.
+
+    Returns:
+        The falsified robot state.
+    """
     if fault in FAULT_MODES:
         errors = ("cartesian_reflex",) if fault is ArmFault.REFLEX else ()
         return replace(state, mode=int(FAULT_MODES[fault]), errors=errors)
@@ -76,6 +91,7 @@ def disturb(state: RobotState, fault: ArmFault, age_s: float) -> RobotState:
 
 
 def _displace(state: RobotState, fault: ArmFault, age_s: float) -> RobotState:
+    """Falsify the pose of a robot state; faults without an effect on it return it unchanged."""
     if fault is ArmFault.NOT_FINITE:
         return replace(state, position_mm=np.full(3, np.nan))
     if fault is ArmFault.POSE_JUMP:
@@ -83,9 +99,9 @@ def _displace(state: RobotState, fault: ArmFault, age_s: float) -> RobotState:
     if fault is ArmFault.DRIFT:
         return replace(state, position_mm=state.position_mm + age_s * DRIFT_MM_S)
     if fault is ArmFault.ROTATION_JUMP:
-        x, y, z, w = state.quaternion_xyzw  # a turn by 60 degrees about the base's z axis
+        x, y, z, w = state.quaternion_xyzw  # rotation by 60 degrees about the base's z axis
         half = np.radians(30.0)
         c, s = np.cos(half), np.sin(half)
-        turned = np.array([c * x - s * y, c * y + s * x, c * z + s * w, c * w - s * z])
-        return replace(state, quaternion_xyzw=turned)
+        rotated = np.array([c * x - s * y, c * y + s * x, c * z + s * w, c * w - s * z])
+        return replace(state, quaternion_xyzw=rotated)
     return state

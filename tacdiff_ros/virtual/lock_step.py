@@ -1,12 +1,13 @@
-"""The virtual world's time: it goes on when all who live in it have done their work.
+"""Lock-step simulation time: the clock advances when all participants have completed their work.
 
-A slow machine then makes a run longer and changes nothing else. Conservative synchronisation of a
-distributed simulation (Chandy and Misra 1979): every participant says up to which time it is done,
-and waits for the messages of those before it; a `StepConductor` advances the clock when all are
-done, a `StepLedger` is one participant's account.
+A slow machine therefore only makes a run longer and does not change its result. This is the
+conservative synchronisation of a distributed simulation (Chandy and Misra 1979): every participant
+reports the time up to which it is done, and waits for the messages of its sources. A
+`StepConductor` advances the clock when all participants are done; a `StepLedger` is the
+bookkeeping of one participant.
 
-Limits: participants are trusted to say the truth; what a participant does with messages that no
-ledger knows of is not ordered.
+Limits: the reports of participants are not verified, and messages that are registered in no ledger
+are not ordered.
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-NEVER_NS = -1
+NEVER_NS = -1  # before any time of the clock
 
 
 @dataclass
 class _Source:
-    """Who comes before a participant.
+    """A participant whose messages another participant needs.
 
     Attributes:
-        is_feedback: it acts on the step before: only that must be done.
-        received_ns: stamp of the newest message that was processed, by topic.
-        done_ns: it is done up to here.
-        newest_ns: stamp of the newest message that it published; NEVER_NS for none.
+        is_feedback: whether it acts on the previous step, so that only that step must be done.
+        received_ns: stamp of the newest processed message by topic, ns.
+        done_ns: time up to which the source is done, ns.
+        newest_ns: stamp of the newest message that it published, ns; NEVER_NS for none.
     """
 
     is_feedback: bool
@@ -35,13 +36,20 @@ class _Source:
     newest_ns: int = NEVER_NS
 
     def delivered_ns(self) -> int:
-        """Time up to which all is processed that it published; NEVER_NS while some is missing."""
+        """Return the time up to which its messages are processed; NEVER_NS if one is missing."""
         missing = any(stamp_ns < self.newest_ns for stamp_ns in self.received_ns.values())
         return NEVER_NS if missing else self.done_ns
 
 
 class StepLedger:
-    """What one participant has received, works on, and is done with; calls from any thread."""
+    """Bookkeeping of one participant: received messages, current work and completed steps.
+
+    All methods can be called from any thread.
+
+    Attributes:
+        newest_ns: stamp of the newest message that the participant published, ns; NEVER_NS for
+            none.
+    """
 
     def __init__(
         self,
@@ -49,14 +57,15 @@ class StepLedger:
         feedback: Iterable[str] = (),
         may_lag: bool = False,
     ) -> None:
-        """Begin before the first step.
+        """Start before the first step.
 
         Args:
-            sources: topics by the name of the participant that publishes them.
-            feedback: names of sources that act on the step before; without them two participants
-                that need each other would wait for ever.
-            may_lag: arrive at times before the present step as well, as far as all sources have
-                come: for a participant that the clock does not wait for at every step.
+            sources: names of participants, and the topics that each of them publishes.
+            feedback: names of sources that act on the previous step; without this exception, two
+                participants that need each other would wait for ever.
+            may_lag: whether the participant may work on times before the current step, up to the
+                time that all sources have reached; for a participant that the clock does not wait
+                for at every step.
         """
         self._may_lag = may_lag
         self._sources = {
@@ -64,20 +73,29 @@ class StepLedger:
             for name, topics in sources.items()
         }
         self._lock = threading.Lock()
-        self._step_ns = self._before_ns = NEVER_NS
+        self._step_ns = self._previous_ns = NEVER_NS
         self._arrived_ns = NEVER_NS
         self._working: list[int] = []
-        self._said_ns = NEVER_NS
+        self._reported_ns = NEVER_NS
         self.newest_ns = NEVER_NS
 
     def step(self, step_ns: int) -> None:
-        """The clock shows this time."""
+        """Set the current time of the clock, ns."""
         with self._lock:
             if step_ns > self._step_ns:
-                self._before_ns, self._step_ns = self._step_ns, step_ns
+                self._previous_ns, self._step_ns = self._step_ns, step_ns
 
     def source_done(self, name: str, done_ns: int, newest_ns: int) -> bool:
-        """A participant says that it is done; whether a source announces a new message."""
+        """Record the report of a participant.
+
+        Args:
+            name: name of the participant.
+            done_ns: time up to which it is done, ns.
+            newest_ns: stamp of the newest message that it published, ns.
+
+        Returns:
+            Whether the participant is a source and announces a new message.
+        """
         with self._lock:
             source = self._sources.get(name)
             if source is None:
@@ -88,19 +106,19 @@ class StepLedger:
             return is_new
 
     def received(self, name: str, topic: str, stamp_ns: int) -> None:
-        """A message of a source was processed."""
+        """Record that the message of a source with this stamp (ns) was processed."""
         with self._lock:
             source = self._sources.get(name)
             if source is not None and topic in source.received_ns:
                 source.received_ns[topic] = max(source.received_ns[topic], stamp_ns)
 
     def drop_source(self, name: str) -> None:
-        """Wait for a source no more: it has left."""
+        """Stop waiting for a source, because it has left."""
         with self._lock:
             self._sources.pop(name, None)
 
-    def forgive(self) -> list[str]:
-        """Topics whose announced messages did not come; they are waited for no more."""
+    def skip_missing(self) -> list[str]:
+        """Stop waiting for announced messages that did not arrive, and return their topics."""
         with self._lock:
             missing = []
             for source in self._sources.values():
@@ -111,17 +129,17 @@ class StepLedger:
             return missing
 
     def waits_for(self) -> list[str]:
-        """Sources that have not delivered the present step; empty when all arrived."""
+        """Return the names of the sources that have not delivered the current step."""
         with self._lock:
             return [name for name, source in self._sources.items() if not self._delivered(source)]
 
     def take_arrived(self) -> int | None:
-        """The present step, once, when all that belongs to it is processed."""
+        """Return the step (ns) once all its messages are processed; None before and afterwards."""
         with self._lock:
             reached_ns = self._step_ns
             if self._may_lag:
-                came_ns = (source.delivered_ns() for source in self._sources.values())
-                reached_ns = min([reached_ns, *came_ns])
+                delivered_ns = (source.delivered_ns() for source in self._sources.values())
+                reached_ns = min([reached_ns, *delivered_ns])
             elif not all(self._delivered(source) for source in self._sources.values()):
                 return None
             if reached_ns <= self._arrived_ns:
@@ -130,48 +148,52 @@ class StepLedger:
             return reached_ns
 
     def begin(self, stamp_ns: int) -> None:
-        """Work that belongs to a time goes on after the step's own work."""
+        """Register work that belongs to a time (ns) and continues after the step itself."""
         with self._lock:
             self._working.append(stamp_ns)
 
     def end(self, stamp_ns: int) -> None:
-        """That work is done."""
+        """Record the end of the work that was registered by `begin`."""
         with self._lock:
             if stamp_ns in self._working:
                 self._working.remove(stamp_ns)
 
     def published(self, stamp_ns: int) -> None:
-        """A message with this stamp was published."""
+        """Record the stamp (ns) of a published message."""
         with self._lock:
             self.newest_ns = max(self.newest_ns, stamp_ns)
 
     def take_done(self) -> int | None:
-        """The time up to which all is done, once, when it is later than what was said before."""
+        """Return the time (ns) up to which all work is done if it has advanced, otherwise None."""
         with self._lock:
             done_ns = min([self._arrived_ns, *(stamp_ns - 1 for stamp_ns in self._working)])
-            if done_ns <= self._said_ns:
+            if done_ns <= self._reported_ns:
                 return None
-            self._said_ns = done_ns
+            self._reported_ns = done_ns
             return done_ns
 
     def _delivered(self, source: _Source) -> bool:
-        needed_ns = self._before_ns if source.is_feedback else self._step_ns
+        needed_ns = self._previous_ns if source.is_feedback else self._step_ns
         return needed_ns == NEVER_NS or source.delivered_ns() >= needed_ns
 
 
 class StepConductor:
-    """Advances the clock when every participant is done."""
+    """Advances the clock when every participant is done.
+
+    Attributes:
+        now_ns: current time of the clock, ns.
+    """
 
     def __init__(
         self, start_ns: int, step_ns: int, lags_ns: Mapping[str, int], has_started: bool = False
     ) -> None:
-        """Begin at a time.
+        """Set the clock to its first time.
 
         Args:
-            start_ns: first time of the clock.
-            step_ns: by which it advances.
-            lags_ns: by name of a participant: how far it may stay behind the clock.
-            has_started: False: the clock stands until `start`.
+            start_ns: first time of the clock, ns.
+            step_ns: time step of the clock, ns.
+            lags_ns: maximum lag behind the clock by name of the participant, ns.
+            has_started: whether the clock runs; otherwise it stands still until `start`.
         """
         self.now_ns = start_ns
         self._step_ns = step_ns
@@ -180,26 +202,26 @@ class StepConductor:
         self._started = has_started
 
     def start(self) -> None:
-        """Everybody is ready."""
+        """Start the clock."""
         self._started = True
 
     @property
     def participants(self) -> list[str]:
-        """Names of those who take part."""
+        """Names of the participants."""
         return list(self._lags_ns)
 
     def participant_done(self, name: str, done_ns: int) -> None:
-        """A participant is done up to a time."""
+        """Record the time (ns) up to which a participant is done."""
         if name in self._done_ns:
             self._done_ns[name] = max(self._done_ns[name], done_ns)
 
     def drop(self, name: str) -> None:
-        """Go on without a participant that has left."""
+        """Remove a participant that has left."""
         self._lags_ns.pop(name, None)
         self._done_ns.pop(name, None)
 
     def waits_for(self) -> list[str]:
-        """Participants that hold the clock now."""
+        """Return the names of the participants that the clock waits for."""
         return [
             name
             for name, lag_ns in self._lags_ns.items()
@@ -207,7 +229,11 @@ class StepConductor:
         ]
 
     def advance(self) -> bool:
-        """Step the clock when nobody holds it; whether it was."""
+        """Advance the clock by one step, unless it waits for a participant.
+
+        Returns:
+            Whether the clock was advanced.
+        """
         if not self._started or not self._lags_ns or self.waits_for():
             return False
         self.now_ns += self._step_ns

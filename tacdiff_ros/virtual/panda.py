@@ -1,8 +1,8 @@
 """A virtual Franka Panda under Cartesian impedance control.
 
 Joint-space dynamics with the real arm's kinematics and inertias (Pinocchio, the URDF of
-example-robot-data), gravity and Coriolis forces taken as compensated by the controller.
-Limits: rigid joints without friction; self-collision is not checked.
+example-robot-data). The controller is assumed to compensate gravity and Coriolis forces.
+Limits: the joints are rigid and frictionless, and self-collision is not checked.
 """
 
 from __future__ import annotations
@@ -23,22 +23,23 @@ STEP_S = 1e-3
 URDF = Path("share/example-robot-data/robots/panda_description/urdf/panda.urdf")
 END_EFFECTOR = "panda_hand_tcp"
 ARM_JOINTS = 7
-REFERENCE_INERTIA = np.repeat([8.0, 0.2], 3)  # kg, kg m^2: the arm's at its hand, roughly
+REFERENCE_INERTIA = np.repeat([8.0, 0.2], 3)  # kg, kg m^2: approximate inertia at the hand
 BELOW_DIAGONAL = np.tril_indices(ARM_JOINTS, -1)
 READY_RAD = np.array([0.0, -np.pi / 4, 0.0, -3 * np.pi / 4, 0.0, np.pi / 2, np.pi / 4])
 
 
 @dataclass(frozen=True)
 class ImpedanceParameters:
-    """Cartesian impedance controller; damping is relative to an apparent inertia of about 8 kg.
+    """Parameters of a Cartesian impedance controller.
 
     Attributes:
-        stiffness_n_m: translational.
-        rotational_stiffness_n_m_rad: rotational.
-        damping_ratio: 1 is critical.
-        posture_stiffness_n_m_rad: of the joints toward the start posture, in the null space.
-        speed_mm_s: the target is followed no faster.
-        rotation_speed_rad_s: the target is followed no faster.
+        stiffness_n_m: translational stiffness, N/m.
+        rotational_stiffness_n_m_rad: rotational stiffness, N m/rad.
+        damping_ratio: damping relative to critical damping at an apparent inertia of about 8 kg.
+        posture_stiffness_n_m_rad: null-space stiffness of the joints toward the start posture,
+            N m/rad.
+        speed_mm_s: maximum speed of the desired pose, mm/s.
+        rotation_speed_rad_s: maximum rotation speed of the desired pose, rad/s.
     """
 
     stiffness_n_m: float = 1500.0
@@ -54,14 +55,14 @@ class PandaState:
     """State of the virtual arm.
 
     Attributes:
-        position_rad: (7,) joints.
-        velocity_rad_s: (7,) joints.
-        effort_n_m: (7,) commanded torques without gravity.
-        external_torque_n_m: (7,) of the external wrench.
-        end_effector: pose in the base.
-        desired: pose the controller pulls to.
-        force_n: (3,) external force on the end effector, base axes.
-        torque_n_m: (3,) external torque at the end effector's origin, base axes.
+        position_rad: (7,) joint positions, rad.
+        velocity_rad_s: (7,) joint velocities, rad/s.
+        effort_n_m: (7,) commanded joint torques without gravity, N m.
+        external_torque_n_m: (7,) joint torques of the external wrench, N m.
+        end_effector: pose of the end effector in the base.
+        desired: desired pose of the controller in the base.
+        force_n: (3,) external force on the end effector in base axes, N.
+        torque_n_m: (3,) external torque about the end effector's origin in base axes, N m.
     """
 
     position_rad: NDArray[np.float64]
@@ -75,10 +76,14 @@ class PandaState:
 
 
 class VirtualPanda:
-    """The arm; call `step` once a millisecond of simulated time."""
+    """Simulated arm; call `step` once per millisecond of simulated time."""
 
     def __init__(self, start: Pose | None, control: ImpedanceParameters) -> None:
-        """Stand at a pose of the end effector in the base, or in Franka's ready posture.
+        """Start at rest.
+
+        Args:
+            start: pose of the end effector in the base; None for Franka's ready posture.
+            control: parameters of the controller.
 
         Raises:
             InputError: the arm cannot reach the pose, or the package `pin` is missing.
@@ -106,15 +111,20 @@ class VirtualPanda:
         return _as_pose(self._data.oMf[self._frame])
 
     def follow(self, target: Pose) -> None:
-        """Pull toward a pose of the end effector in the base from now on."""
+        """Set the target of the controller: a pose of the end effector in the base."""
         self._target = self._pin.SE3(target.matrix, 1e-3 * target.position_mm)
 
     def hold(self) -> None:
-        """Stay where the arm is."""
+        """Set the target of the controller to the current pose."""
         self._target = self._desired = self._data.oMf[self._frame].copy()
 
     def step(self, force_n: NDArray[np.float64], torque_n_m: NDArray[np.float64]) -> None:
-        """Advance by 1 ms under a force and torque (3,) on the end effector, in base axes."""
+        """Advance by 1 ms under an external wrench.
+
+        Args:
+            force_n: (3,) force on the end effector in base axes, N.
+            torque_n_m: (3,) torque about the end effector's origin in base axes, N m.
+        """
         self._wrench = np.concatenate([force_n, torque_n_m])
         self._advance_desired()
         self._tau = self._control_torque()
@@ -126,7 +136,7 @@ class VirtualPanda:
         self._jacobian = self._update()
 
     def state(self) -> PandaState:
-        """State after the last step."""
+        """Return the state after the last step."""
         return PandaState(
             position_rad=self._q.copy(),
             velocity_rad_s=self._dq.copy(),
@@ -139,7 +149,7 @@ class VirtualPanda:
         )
 
     def _update(self) -> NDArray[np.float64]:
-        """Forward kinematics; (6, 7) Jacobian of the end effector in base axes."""
+        """Update the kinematics; return the (6, 7) Jacobian of the end effector in base axes."""
         pin, model, data = self._pin, self._model, self._data
         pin.computeJointJacobians(model, data, self._q)
         pin.updateFramePlacement(model, data, self._frame)
@@ -148,40 +158,40 @@ class VirtualPanda:
         )
 
     def _advance_desired(self) -> None:
-        """Let the desired pose follow the target, no faster than the controller allows."""
-        there = self._desired.actInv(self._target)
-        turn_rad = self._pin.log3(there.rotation)
-        needed_s = max(
-            1e3 * _length(there.translation) / self._control.speed_mm_s,
-            _length(turn_rad) / self._control.rotation_speed_rad_s,
+        """Move the desired pose toward the target, within the controller's speed limits."""
+        offset = self._desired.actInv(self._target)
+        rotation_rad = self._pin.log3(offset.rotation)
+        duration_s = max(
+            1e3 * _length(offset.translation) / self._control.speed_mm_s,
+            _length(rotation_rad) / self._control.rotation_speed_rad_s,
         )
-        if needed_s <= STEP_S:
+        if duration_s <= STEP_S:
             self._desired = self._target
             return
-        share = STEP_S / needed_s
-        part = self._pin.SE3(self._pin.exp3(share * turn_rad), share * there.translation)
-        self._desired = self._desired * part
+        fraction = STEP_S / duration_s
+        rotation = self._pin.exp3(fraction * rotation_rad)
+        self._desired = self._desired * self._pin.SE3(rotation, fraction * offset.translation)
 
     def _control_torque(self) -> NDArray[np.float64]:
-        """Cartesian spring and damper, and a weak joint spring in its null space."""
-        here, jacobian = self._data.oMf[self._frame], self._jacobian
-        turn = self._pin.log3(self._desired.rotation @ here.rotation.T)
-        error = np.concatenate([self._desired.translation - here.translation, turn])
+        """Return the joint torques of the Cartesian impedance and of the null-space springs."""
+        pose, jacobian = self._data.oMf[self._frame], self._jacobian
+        rotation_error = self._pin.log3(self._desired.rotation @ pose.rotation.T)
+        error = np.concatenate([self._desired.translation - pose.translation, rotation_error])
         wrench = self._stiffness * error - self._damping * (jacobian @ self._dq)
         posture = self._control.posture_stiffness_n_m_rad
-        joint = posture * (self._posture - self._q) - 2.0 * np.sqrt(posture) * self._dq
-        seen_at_end_effector = np.linalg.solve(jacobian @ jacobian.T, jacobian @ joint)
-        return jacobian.T @ (wrench - seen_at_end_effector) + joint
+        joint_torque = posture * (self._posture - self._q) - 2.0 * np.sqrt(posture) * self._dq
+        wrench_of_joints = np.linalg.solve(jacobian @ jacobian.T, jacobian @ joint_torque)
+        return jacobian.T @ (wrench - wrench_of_joints) + joint_torque
 
     def _solve_joints(self, goal: Pose) -> NDArray[np.float64]:
-        """Joints for a pose of the end effector: damped Gauss-Newton from the ready posture."""
+        """Solve the inverse kinematics by damped Gauss-Newton steps from the ready posture."""
         pin, model, data = self._pin, self._model, self._data
-        wanted = pin.SE3(goal.matrix, 1e-3 * goal.position_mm)
+        desired = pin.SE3(goal.matrix, 1e-3 * goal.position_mm)
         q = READY_RAD.copy()
         for _ in range(200):
             pin.forwardKinematics(model, data, q)
             pin.updateFramePlacement(model, data, self._frame)
-            error = pin.log6(data.oMf[self._frame].actInv(wanted)).vector
+            error = pin.log6(data.oMf[self._frame].actInv(desired)).vector
             if np.linalg.norm(error) < 1e-6:
                 break
             jacobian = pin.computeFrameJacobian(model, data, q, self._frame, pin.LOCAL)
@@ -189,8 +199,11 @@ class VirtualPanda:
             q = q + np.clip(jacobian.T @ np.linalg.solve(damped, error), -0.3, 0.3)
         inside = np.all(q >= model.lowerPositionLimit) and np.all(q <= model.upperPositionLimit)
         if np.linalg.norm(error) > 1e-4 or not inside:
-            place = ", ".join(f"{1e-3 * value:.3f}" for value in goal.position_mm)
-            raise InputError(f"the Panda cannot reach its start pose at ({place}) m")
+            position = ", ".join(f"{1e-3 * value:.3f}" for value in goal.position_mm)
+            raise InputError(
+                f"the Panda cannot reach its start pose at ({position}) m: move the indenter or "
+                "the start pose"
+            )
         return np.asarray(q, float)
 
 
@@ -214,15 +227,15 @@ def _import_pinocchio() -> Any:
 
 
 def _load_arm(pin: Any) -> Any:
-    """The seven-joint arm with the hand, fingers locked."""
+    """Load the model of the seven-joint arm with its hand; the fingers are locked."""
     folders = [Path(folder) for folder in (*sys.path, sys.prefix) if folder]
     candidates = [folder / "cmeel.prefix" / URDF for folder in folders]
     candidates += [folder / URDF for folder in folders]
     urdf = next((path for path in candidates if path.is_file()), None)
     if urdf is None:
         raise InputError(
-            f"no Panda model found ({URDF}): pip install example-robot-data, and run again"
+            f"no Panda model ({URDF}) is installed: pip install example-robot-data, and run again"
         )
-    whole = pin.buildModelFromUrdf(str(urdf))
-    locked = [joint for joint in range(1, whole.njoints) if "finger" in whole.names[joint]]
-    return pin.buildReducedModel(whole, locked, pin.neutral(whole))
+    full = pin.buildModelFromUrdf(str(urdf))
+    locked = [joint for joint in range(1, full.njoints) if "finger" in full.names[joint]]
+    return pin.buildReducedModel(full, locked, pin.neutral(full))

@@ -1,9 +1,9 @@
-"""Random sensor units, and what they would see: truth for judging calibration and inversion.
+"""Random virtual sensors and their images: ground truth to evaluate calibration and inversion.
 
-Every unit is a default sensor with its own pose, lens, layers, lights, colours, response and dot
-defects, within what differs between real Minis. Its surfaces come from the full finite element
-solver and its images from the path-traced reference on a fine mesh, with sensor noise, never from
-the live gel and the renderer that are fitted to them.
+Every sensor is a default sensor with its own camera pose, lens, layers, lights, colours, response
+and marker defects, within the variation of real Minis. Its surfaces come from the full finite
+element solver, and its images from the path tracer on a fine mesh, with sensor noise. The live gel
+and the renderer, which are fitted to such data, are not used.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from tacdiff_ros.mechanics.surface_refinement import refine_surface
 from tacdiff_ros.mechanics.trajectory import plan_touch
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_file import default_sensor
-from tacdiff_ros.sensor.sensor_model import Dot, Light, SensorModel
+from tacdiff_ros.sensor.sensor_model import Light, MarkerDefect, SensorModel
 
 SURFACE_SPACING_MM = 0.08
 BALL = "sphere:diameter=5"
 OTHERS = ("cylinder", "cube", "cone", "torus", "edge", "hexagon", "pyramid", "text")
-PRINT_MM = 0.005  # standard deviation of the dots' places
-BROKEN_FRACTION = 0.03  # of the dots
+PRINT_STDDEV_MM = 0.005  # standard deviation of the marker positions
+BROKEN_FRACTION = 0.03  # fraction of markers with a larger defect
 
 
 @dataclass(frozen=True)
 class VirtualSensorSettings:
-    """What is rendered of a unit.
+    """Settings of the images of a random sensor.
 
     Attributes:
-        presses: at random places.
-        indenters: specs, one press after the other.
-        width_px: columns of the images.
-        samples: of the path tracer per pixel and light.
-        bounces: returns from the layers.
-        noise_grey: standard deviation of the sensor noise, in grey levels.
-        mesh_mm: spacing of the path tracer's mesh.
-        vertices: of the gel's surface in the solver, rows and columns.
+        presses: number of presses, at random positions.
+        indenters: indenter specs, used in turn.
+        width_px: width of the images, px.
+        samples: number of path tracer samples per pixel and light.
+        bounces: number of reflections at the layers.
+        noise_grey: standard deviation of the sensor noise, grey levels.
+        mesh_mm: spacing of the path tracer's mesh, mm.
+        vertices: number of rows and columns of the surface vertices in the solver.
     """
 
     presses: int = 2
@@ -57,15 +57,15 @@ class VirtualSensorSettings:
 
 @dataclass(frozen=True)
 class RandomPress:
-    """What was pressed in, where, and how it moved on.
+    """Parameters of a random press.
 
     Attributes:
-        indenter: spec.
-        at_mm: where it met the gel.
-        yaw_rad: of the indenter.
-        depth_mm: of its tip.
-        shear_mm: travel after the press.
-        friction: of the gel's skin.
+        indenter: indenter spec.
+        at_mm: position of the first contact in the frame `gel`, x and y, mm.
+        yaw_rad: yaw of the indenter, rad.
+        depth_mm: indentation depth, mm.
+        shear_mm: in-plane motion after the press, x and y, mm.
+        friction: Coulomb friction coefficient of the gel.
     """
 
     indenter: str
@@ -78,14 +78,14 @@ class RandomPress:
 
 @dataclass(frozen=True)
 class RandomSensor:
-    """A unit and its images.
+    """A random sensor with its images and their ground truth.
 
     Attributes:
-        model: the truth.
-        reference: (H, W, 3) uint8 image of the untouched sensor.
-        presses: images of the presses.
-        surfaces: the true surfaces under the presses.
-        touches: what was pressed, where and how deep.
+        model: true sensor model.
+        reference: (H, W, 3) uint8 reference image.
+        presses: (H, W, 3) uint8 images of the presses.
+        surfaces: true surfaces under the presses.
+        touches: parameters of the presses.
     """
 
     model: SensorModel
@@ -96,17 +96,25 @@ class RandomSensor:
 
 
 def random_sensor(seed: int, base: SensorModel | None = None) -> SensorModel:
-    """A plausible unit around a base (the default sensor); one seed always gives the same."""
+    """Return a random sensor within the variation of real sensors.
+
+    Args:
+        seed: seed; the same seed always gives the same sensor.
+        base: nominal sensor; None for the default sensor.
+
+    Returns:
+        Sensor model with the ID `virtual_<seed>`.
+    """
     random = np.random.default_rng([seed, 0x7AC])
     base = base or default_sensor()
     content = base.model_dump()
     content["sensor_id"] = f"virtual_{seed}"
     camera = content["camera"]
-    camera["position_mm"] = _near(random, camera["position_mm"], [0.3, 0.3, 0.4])
-    camera["rotation_deg"] = _near(random, camera["rotation_deg"], [1.2, 1.2, 0.8])
+    camera["position_mm"] = _shifted(random, camera["position_mm"], [0.3, 0.3, 0.4])
+    camera["rotation_deg"] = _shifted(random, camera["rotation_deg"], [1.2, 1.2, 0.8])
     camera["focal_px"] *= 1 + random.uniform(-0.02, 0.02)
-    camera["centre_px"] = _near(random, camera["centre_px"], [3.0, 3.0])
-    camera["distortion"] = _near(random, camera["distortion"], [0.02, 0.01])
+    camera["centre_px"] = _shifted(random, camera["centre_px"], [3.0, 3.0])
+    camera["distortion"] = _shifted(random, camera["distortion"], [0.02, 0.01])
     for layer in content["layers"][1:]:
         layer["index"] += random.uniform(-0.01, 0.01)
         layer["thickness_mm"] += random.uniform(-0.1, 0.1)
@@ -123,7 +131,16 @@ def random_sensor(seed: int, base: SensorModel | None = None) -> SensorModel:
 
 
 def random_press(seed: int, k: int, settings: VirtualSensorSettings) -> RandomPress:
-    """The k-th touch of a unit, one that its camera sees whole."""
+    """Return the parameters of one press, which lies completely inside the camera's view.
+
+    Args:
+        seed: seed of the sensor.
+        k: number of the press.
+        settings: settings of the images.
+
+    Returns:
+        Parameters of the press.
+    """
     random = np.random.default_rng([seed, 0x1A6, k])
     return RandomPress(
         indenter=settings.indenters[k % len(settings.indenters)],
@@ -136,33 +153,52 @@ def random_press(seed: int, k: int, settings: VirtualSensorSettings) -> RandomPr
 
 
 def pressed_surface(
-    model: SensorModel, touch: RandomPress, settings: VirtualSensorSettings
+    model: SensorModel, press: RandomPress, settings: VirtualSensorSettings
 ) -> GelSurface:
-    """The gel at the end of a touch, by the full solver."""
+    """Simulate a press with the full solver.
+
+    Args:
+        model: sensor model.
+        press: parameters of the press.
+        settings: settings of the images.
+
+    Returns:
+        Refined surface of the gel at the end of the press.
+    """
     from tacdiff_ros.mechanics.indenters.build import build_indenter
     from tacdiff_ros.mechanics.touch import SolverSettings, Touch
 
     rows, columns = settings.vertices
     solver = SolverSettings(rows=rows, columns=columns)
-    material = GelMaterial(friction=touch.friction)
-    start = IndenterPose(*touch.at_mm, yaw_rad=touch.yaw_rad)
-    with Touch(model, build_indenter(touch.indenter), material, solver) as gel:
-        *_, state = gel.run(plan_touch(start, touch.depth_mm, touch.shear_mm))
+    material = GelMaterial(friction=press.friction)
+    start = IndenterPose(*press.at_mm, yaw_rad=press.yaw_rad)
+    with Touch(model, build_indenter(press.indenter), material, solver) as simulation:
+        *_, state = simulation.run(plan_touch(start, press.depth_mm, press.shear_mm))
     return refine_surface(state.surface, *_grid(model))
 
 
 def undeformed_surface(model: SensorModel) -> GelSurface:
-    """The gel at rest, on the grid of `pressed_surface`."""
+    """Return the undeformed surface of a sensor, on the grid of `pressed_surface`."""
     return GelSurface.flat(model.gel.width_mm, model.gel.height_mm, *_grid(model))
 
 
 def camera_image(
     model: SensorModel, surface: GelSurface, settings: VirtualSensorSettings, seed: int
 ) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 by the path tracer, with sensor noise; about a minute on two cores."""
+    """Render an image with the path tracer and add sensor noise; about a minute on two cores.
+
+    Args:
+        model: sensor model.
+        surface: surface of the gel.
+        settings: settings of the images.
+        seed: seed of the path tracer and of the noise.
+
+    Returns:
+        (H, W, 3) uint8 RGB image.
+    """
     from tacdiff_ros.optics.path_reference import PathSettings, path_reference
 
-    effort = PathSettings(
+    path_settings = PathSettings(
         settings.width_px,
         settings.samples,
         settings.bounces,
@@ -170,23 +206,25 @@ def camera_image(
         smooth_reflected=True,
         spacing_mm=settings.mesh_mm,
     )
-    values = path_reference(model, surface, effort).image
+    values = path_reference(model, surface, path_settings).image
     random = np.random.default_rng([seed, 0x201])
     noisy = 255.0 * values + random.normal(0.0, settings.noise_grey, values.shape)
     return np.asarray(np.clip(np.rint(noisy), 0, 255), np.uint8)
 
 
-def _near(random: np.random.Generator, values: Any, spread: list[float]) -> list[float]:
+def _shifted(random: np.random.Generator, values: Any, spread: list[float]) -> list[float]:
+    """Return values plus uniform random shifts of up to +-spread."""
     return [float(v + random.uniform(-s, s)) for v, s in zip(values, spread, strict=True)]
 
 
 def _scaled(random: np.random.Generator, values: Any, spread: float) -> list[float]:
+    """Return values times uniform random factors of 1 +- spread."""
     return [float(v * (1 + random.uniform(-spread, spread))) for v in values]
 
 
 def _light(random: np.random.Generator, light: Light) -> dict[str, Any]:
     content = light.model_dump()
-    content["centre_mm"] = _near(random, light.centre_mm, [0.4, 0.4, 0.3])
+    content["centre_mm"] = _shifted(random, light.centre_mm, [0.4, 0.4, 0.3])
     for angle, spread in (("azimuth_deg", 6.0), ("tilt_deg", 5.0), ("roll_deg", 1.0)):
         content[angle] += random.uniform(-spread, spread)
     content["half_length_mm"] *= 1 + random.uniform(-0.2, 0.2)
@@ -199,25 +237,25 @@ def _light(random: np.random.Generator, light: Light) -> dict[str, Any]:
 def _markers(random: np.random.Generator, base: SensorModel) -> dict[str, Any]:
     markers = base.markers
     assert markers is not None  # noqa: S101
-    dots = []
+    defects = []
     for row, column in np.ndindex(markers.rows, markers.columns):
         broken = random.uniform() < BROKEN_FRACTION
         shape = random.normal(0.0, 0.06 if broken else 0.015, 4)
-        dots.append(
-            Dot(
+        defects.append(
+            MarkerDefect(
                 row=row,
                 column=column,
-                offset_mm=tuple(random.normal(0.0, PRINT_MM, 2).tolist()),
+                offset_mm=tuple(random.normal(0.0, PRINT_STDDEV_MM, 2).tolist()),
                 scale=float(random.normal(0.8 if broken else 1.0, 0.02)),
                 darkness=float(np.clip(random.normal(0.93, 0.01), 0.0, 1.0)),
                 shape=tuple(np.clip(shape, -0.2, 0.2).tolist()),
             ).model_dump()
         )
     return {
-        "centre_mm": _near(random, markers.centre_mm, [0.15, 0.15]),
+        "centre_mm": _shifted(random, markers.centre_mm, [0.15, 0.15]),
         "diameter_mm": markers.diameter_mm * (1 + random.uniform(-0.05, 0.05)),
         "height_mm": random.uniform(0.015, 0.03),
-        "dots": dots,
+        "dots": defects,
     }
 
 

@@ -1,4 +1,4 @@
-"""The virtual arm with the sensor in its hand above an indenter."""
+"""Virtual set-up: the virtual arm with the sensor at its hand, above an indenter."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from tacdiff_ros.virtual.faults import FAULTS_WITHOUT_MOTION, RISE_MM_S, ArmFaul
 from tacdiff_ros.virtual.panda import STEP_S, ImpedanceParameters, PandaState, VirtualPanda
 
 STEP_NS = int(STEP_S * 1e9)
-SILENCE_NS = 500_000_000  # between the targets of two runs
-MAX_CATCH_UP_STEPS = 50  # steps; a longer pause is skipped, as real time cannot be bought back
+SILENCE_NS = 500_000_000  # time without targets after which a new run begins
+MAX_CATCH_UP_STEPS = 50  # a longer pause is skipped instead of simulated
 
 
 @dataclass(frozen=True)
 class RigReading:
-    """One millisecond of the virtual set-up.
+    """State of the virtual set-up after one step of 1 ms.
 
     Attributes:
-        stamp_ns: its time.
-        arm: true state.
-        reported: what the arm reports: noise, bias and faults included; None while it is silent.
-        gel_to_indenter: true pose of the indenter in the frame `gel`.
-        contact_force_n: true size of the contact force.
+        stamp_ns: time of the step, ns.
+        arm: true state of the arm.
+        reported: state that the arm reports, with noise, bias and faults; None while it is silent.
+        gel_to_indenter: true indenter pose in the frame `gel`.
+        contact_force_n: true magnitude of the contact force, N.
     """
 
     stamp_ns: int
@@ -39,7 +39,12 @@ class RigReading:
 
 
 class VirtualRig:
-    """Arm, contact and faults on one clock."""
+    """Simulates arm, contact and faults on one clock.
+
+    Attributes:
+        arm: virtual arm.
+        fault: active fault; None without one.
+    """
 
     def __init__(
         self,
@@ -51,15 +56,23 @@ class VirtualRig:
         force_bias_n: tuple[float, float, float] = (0.3, -0.2, 0.5),
         seed: int = 0,
     ) -> None:
-        """Stand at `start` (end effector in the base).
+        """Start at rest.
 
-        Without `contact`, the wrench that `set_wrench_on_gel` was last given acts.
+        Args:
+            rig: calibrated poses of sensor and indenter.
+            start: pose of the end effector in the base; None for Franka's ready posture.
+            control: parameters of the arm's controller.
+            contact: parameters of the contact; None to use the wrench of `set_wrench_on_gel`.
+            force_noise_n: standard deviation of the reported force, N.
+            force_bias_n: bias of the reported force in the base, N.
+            seed: seed of the noise.
         """
         self.arm = VirtualPanda(start, control)
         self.fault: ArmFault | None = None
         self._rig = rig
         self._contact = StiffContact(contact) if contact is not None else None
-        self._outside: tuple[NDArray[np.float64], NDArray[np.float64]] = (np.zeros(3), np.zeros(3))
+        self._external_wrench: tuple[NDArray[np.float64], NDArray[np.float64]]
+        self._external_wrench = (np.zeros(3), np.zeros(3))
         self._noise_n = force_noise_n
         self._bias_n = np.array(force_bias_n)
         self._seed, self._runs = seed, 0
@@ -71,16 +84,25 @@ class VirtualRig:
         self._risen_mm = 0.0
 
     def inject(self, fault: ArmFault | None, duration_s: float) -> None:
-        """Begin a fault, for a time or until another call (0); None ends it."""
+        """Start or end a fault.
+
+        Args:
+            fault: fault to start; None ends the active fault.
+            duration_s: duration of the fault, s; 0: until the next call.
+        """
         self.fault = fault
         now_ns = self._time_ns or 0
         self._fault_since_ns = now_ns
         self._fault_until_ns = now_ns + int(duration_s * 1e9) if duration_s > 0 else None
 
     def follow(self, target: Pose) -> None:
-        """Command the end effector; ignored while a fault keeps the arm from moving.
+        """Send a target to the arm; it is ignored while a fault prevents motion.
 
-        After a silence a new run begins: its noise depends on nothing that was before.
+        The first target after a silence starts a new run, whose noise does not depend on earlier
+        runs.
+
+        Args:
+            target: target of the end effector in the base.
         """
         now_ns = self._time_ns or 0
         if now_ns - self._commanded_ns >= SILENCE_NS:
@@ -93,11 +115,23 @@ class VirtualRig:
     def set_wrench_on_gel(
         self, force_n: NDArray[np.float64], torque_n_m: NDArray[np.float64]
     ) -> None:
-        """Force and torque (3,) on the gel in the frame `gel`, for a rig without own contact."""
-        self._outside = (force_n, torque_n_m)
+        """Set the external wrench of a set-up without its own contact model.
+
+        Args:
+            force_n: (3,) force on the gel in the frame `gel`, N.
+            torque_n_m: (3,) torque about the origin of the frame `gel`, N m.
+        """
+        self._external_wrench = (force_n, torque_n_m)
 
     def advance(self, now_ns: int) -> list[RigReading]:
-        """All readings up to a time, one a millisecond; a step back of the clock starts anew."""
+        """Simulate up to a time.
+
+        Args:
+            now_ns: time, ns; a jump of the clock backward restarts the time.
+
+        Returns:
+            Readings since the last call, one per millisecond.
+        """
         if self._time_ns is None or not 0 <= now_ns - self._time_ns <= MAX_CATCH_UP_STEPS * STEP_NS:
             self._time_ns = now_ns - STEP_NS
         readings = []
@@ -107,6 +141,7 @@ class VirtualRig:
         return readings
 
     def _step(self, time_ns: int) -> RigReading:
+        """Simulate 1 ms: contact, arm, and the reported state."""
         if self._fault_until_ns is not None and time_ns >= self._fault_until_ns:
             self.inject(None, 0.0)
         if self.fault in FAULTS_WITHOUT_MOTION:
@@ -116,16 +151,21 @@ class VirtualRig:
         if self._contact is not None:
             force, torque = self._contact.wrench_on_gel(gel_to_indenter, STEP_S)
         else:
-            force, torque = self._outside
-        force_base, torque_base = gel.turn(force), gel.turn(torque)
+            force, torque = self._external_wrench
+        force_base, torque_base = gel.rotate(force), gel.rotate(torque)
         lever_m = 1e-3 * (gel.position_mm - self.arm.end_effector.position_mm)
         self.arm.step(force_base, torque_base + cross(lever_m, force_base))
         state = self.arm.state()
-        force_n = float(np.linalg.norm(force))
-        return RigReading(time_ns, state, self._report(state, time_ns), gel_to_indenter, force_n)
+        return RigReading(
+            stamp_ns=time_ns,
+            arm=state,
+            reported=self._report(state, time_ns),
+            gel_to_indenter=gel_to_indenter,
+            contact_force_n=float(np.linalg.norm(force)),
+        )
 
     def _indenter(self) -> Pose:
-        """The indenter, which a fault can push into the sensor."""
+        """Return the indenter pose in the base; a fault can raise it into the sensor."""
         if self.fault is ArmFault.RISING_INDENTER:
             self._risen_mm += RISE_MM_S * STEP_S
         else:
@@ -133,6 +173,7 @@ class VirtualRig:
         return self._rig.base_to_indenter.shifted([0.0, 0.0, -self._risen_mm])
 
     def _report(self, state: PandaState, time_ns: int) -> RobotState | None:
+        """Return the reported state with noise, bias and the active fault."""
         if self.fault is ArmFault.STALE_STATE:
             return None
         noise = self._random.standard_normal(6)

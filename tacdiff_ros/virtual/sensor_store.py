@@ -1,6 +1,6 @@
-"""Virtual units kept in a folder, since an image takes the path tracer a minute.
+"""Cache folder of random sensors, because the path tracer takes a minute per image.
 
-Presses are made one by one and kept at once, so that an interrupted run goes on where it was.
+Every press is stored as soon as it is computed, so that an interrupted computation can resume.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from tacdiff_ros.virtual.random_sensors import (
     undeformed_surface,
 )
 
-GENERATION = 6  # of what is kept; a new one makes units anew
-MAX_SURFACE_BYTES, MAX_TOUCH_BYTES = 100_000_000, 10_000
-MAX_IMAGES, PATH_SEEDS = 128, 16384  # of a unit; that the path tracer tells apart
+GENERATION = 6  # generation of the cached files; a new one invalidates older files
+MAX_SURFACE_BYTES, MAX_PRESS_BYTES = 100_000_000, 10_000
+MAX_IMAGES, PATH_SEEDS = 128, 16384  # images of a sensor; distinct seeds of the path tracer
 
 
 def cached_sensor(
@@ -49,86 +49,100 @@ def cached_sensor(
     folder: Path | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> RandomSensor:
-    """A unit from a folder of units; what is missing of it is made and kept there.
+    """Load a random sensor from the cache; missing files are computed and stored first.
 
     Args:
-        seed: of the unit.
-        settings: what is rendered of it.
-        folder: of all units; default `tacdiff_ros/units` in the user's cache.
-        progress: told the share that is done.
+        seed: seed of the sensor.
+        settings: settings of its images; None for the defaults.
+        folder: folder of all sensors; None for `tacdiff_ros/units` in the user's cache.
+        progress: callback with the completed fraction.
+
+    Returns:
+        The sensor with its images and their ground truth.
 
     Raises:
-        InputError: the folder cannot be written, or holds a damaged unit.
+        InputError: the folder cannot be written, or holds a damaged sensor.
     """
     settings = settings or VirtualSensorSettings()
-    place = (folder or cache_folder()) / f"unit_{seed}_{_key(seed, settings)}"
+    sensor_folder = (folder or cache_folder()) / f"unit_{seed}_{_key(seed, settings)}"
     images = settings.presses + 1
     try:
-        _keep_reference(place, seed, settings)
+        _ensure_reference(sensor_folder, seed, settings)
         for k in range(settings.presses):
             if progress is not None:
                 progress((k + 1) / images)
-            _keep_press(place, seed, k, settings)
+            _ensure_press(sensor_folder, seed, k, settings)
     except OSError as error:
-        raise InputError(f"cannot write the virtual unit {place}: {error.strerror}") from error
-    return load_sensor(place, settings.presses)
+        raise InputError(
+            f"cannot write the virtual sensor {sensor_folder}: {error.strerror}"
+        ) from error
+    return load_sensor(sensor_folder, settings.presses)
 
 
 def cache_folder() -> Path:
-    """Where units are kept by default."""
+    """Return the default folder of random sensors."""
     return kernel_cache.cache_folder() / "units"
 
 
 def load_sensor(folder: Path, presses: int) -> RandomSensor:
-    """Read what `cached_sensor` wrote.
+    """Read a random sensor that `cached_sensor` has stored.
 
     Args:
-        folder: of the unit.
-        presses: how many of its presses are wanted.
+        folder: folder of the sensor.
+        presses: number of its presses to read.
+
+    Returns:
+        The sensor with its images and their ground truth.
 
     Raises:
-        InputError: a file is missing or is not what it should be.
+        InputError: a file is missing or damaged.
     """
     try:
         model = read_sensor(folder / "sensor.yaml")
         files = [folder / f"press_{k}.json" for k in range(presses)]
-        touches = tuple(_read_touch(path) for path in files)
+        press_parameters = tuple(_read_press(path) for path in files)
         surfaces = tuple(_read_surface(path.with_suffix(".npz")) for path in files)
         images = tuple(read_image(path.with_suffix(".png")) for path in files)
         reference = read_image(folder / "reference.png")
         _check_sizes(model, (reference, *images))
     except InputError as error:
-        raise InputError(f"{folder} holds no virtual unit ({error}); delete it") from error
-    return RandomSensor(model, reference, images, surfaces, touches)
+        raise InputError(f"{folder} holds no virtual sensor ({error}): delete it") from error
+    return RandomSensor(
+        model=model,
+        reference=reference,
+        presses=images,
+        surfaces=surfaces,
+        touches=press_parameters,
+    )
 
 
-def _keep_reference(place: Path, seed: int, settings: VirtualSensorSettings) -> None:
-    """The sensor file, and the image of the untouched sensor."""
-    if (place / "sensor.yaml").exists():
+def _ensure_reference(folder: Path, seed: int, settings: VirtualSensorSettings) -> None:
+    """Create the sensor file and the reference image if they are missing."""
+    if (folder / "sensor.yaml").exists():
         return
     from tacdiff_ros.virtual.exposure import usable_exposure
 
-    place.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     model = usable_exposure(random_sensor(seed))
     image = camera_image(model, undeformed_surface(model), settings, _image_seed(seed, -1))
-    _write_image(place / "reference.png", image)
-    write_sensor(model, place / "sensor.yaml")
+    _write_image(folder / "reference.png", image)
+    write_sensor(model, folder / "sensor.yaml")
 
 
-def _keep_press(place: Path, seed: int, k: int, settings: VirtualSensorSettings) -> None:
-    """Image, surface and, last of all, the numbers of a press."""
-    numbers = place / f"press_{k}.json"
-    if numbers.exists():
+def _ensure_press(folder: Path, seed: int, k: int, settings: VirtualSensorSettings) -> None:
+    """Create the surface, the image and, as the last file, the parameters of a missing press."""
+    parameter_file = folder / f"press_{k}.json"
+    if parameter_file.exists():
         return
-    model = read_sensor(place / "sensor.yaml")
-    touch = random_press(seed, k, settings)
-    kept = place / f"press_{k}.npz"
-    if not kept.exists():
-        _write_surface(kept, pressed_surface(model, touch, settings))
-    surface = _read_surface(kept)
+    model = read_sensor(folder / "sensor.yaml")
+    press = random_press(seed, k, settings)
+    surface_file = folder / f"press_{k}.npz"
+    if not surface_file.exists():
+        _write_surface(surface_file, pressed_surface(model, press, settings))
+    surface = _read_surface(surface_file)
     image = camera_image(model, surface, settings, _image_seed(seed, k))
-    _write_image(place / f"press_{k}.png", image)
-    _replace(numbers, json.dumps(asdict(touch), indent=2).encode())
+    _write_image(folder / f"press_{k}.png", image)
+    _replace(parameter_file, json.dumps(asdict(press), indent=2).encode())
 
 
 def _image_seed(seed: int, k: int) -> int:
@@ -136,14 +150,14 @@ def _image_seed(seed: int, k: int) -> int:
 
 
 def _key(seed: int, settings: VirtualSensorSettings) -> str:
-    """Of everything but the number of presses, as more can be added."""
-    alike = asdict(replace(settings, presses=0))
-    text = json.dumps([GENERATION, random_sensor(seed).checksum, alike])
+    """Return the hash of the sensor and the settings except the number of presses."""
+    fixed_settings = asdict(replace(settings, presses=0))
+    text = json.dumps([GENERATION, random_sensor(seed).checksum, fixed_settings])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-class _StoredTouch(BaseModel):
-    """Form of `press_<k>.json`: the fields of a `RandomPress`."""
+class _StoredPress(BaseModel):
+    """Schema of `press_<k>.json`: the fields of a `RandomPress`."""
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
@@ -155,26 +169,28 @@ class _StoredTouch(BaseModel):
     friction: float
 
 
-def _read_touch(path: Path) -> RandomPress:
-    text = read_text(path, "press", MAX_TOUCH_BYTES)
+def _read_press(path: Path) -> RandomPress:
+    text = read_text(path, "press", MAX_PRESS_BYTES)
     try:
-        return RandomPress(**_StoredTouch.model_validate_json(text).model_dump())
+        return RandomPress(**_StoredPress.model_validate_json(text).model_dump())
     except ValidationError as error:
         raise InputError(f"press {path}: {first_complaint(error)}") from error
 
 
 def _check_sizes(model: SensorModel, images: tuple[NDArray[np.uint8], ...]) -> None:
-    """All images of a unit have one size, with the proportions of the sensor file's."""
+    """Check that all images have one size, with the aspect ratio of the sensor file."""
     height, width = images[0].shape[:2]
     expected = model.image.height_px / model.image.width_px
     if abs(height / width - expected) > 1.0 / width or len({i.shape for i in images}) > 1:
-        raise InputError(f"images of {width} x {height} pixels do not fit together or the sensor")
+        raise InputError(
+            f"images of {width} x {height} pixels differ in size or from the sensor's aspect ratio"
+        )
 
 
 def _replace(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_bytes(content)
-    beside.replace(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(content)
+    temporary.replace(path)
 
 
 def _write_image(path: Path, image: NDArray[np.uint8]) -> None:
@@ -182,10 +198,10 @@ def _write_image(path: Path, image: NDArray[np.uint8]) -> None:
 
 
 def _write_surface(path: Path, surface: GelSurface) -> None:
-    beside = path.with_name(f".{path.stem}.{os.getpid()}.npz")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.npz")
     shape = np.array([surface.rows, surface.columns])
-    np.savez_compressed(beside, rest=surface.rest, position=surface.position, shape=shape)
-    beside.replace(path)
+    np.savez_compressed(temporary, rest=surface.rest, position=surface.position, shape=shape)
+    temporary.replace(path)
 
 
 def _read_surface(path: Path) -> GelSurface:

@@ -1,8 +1,8 @@
-"""A GelSight Mini that follows an indenter: the hardware's stand-in, with its own truth.
+"""A virtual GelSight Mini under an indenter: it replaces the real sensor, with ground truth.
 
-It is not the twin: its unit, its gel's stiffness and friction, the mesh, the shadow samples and
-the noise are others. For judging calibration and inversion there are path-traced units (`units`);
-this one has to keep up with a camera.
+It differs from the twin in the sensor model, the stiffness and friction of the gel, the mesh, the
+shadow samples and the noise. It is fast enough for the frame rate of a camera; for the evaluation
+of calibration and inversion, use the path-traced sensors of `sensor_store`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.mechanics.live.live_gel import LiveGel
 from tacdiff_ros.mechanics.live.live_result import LiveResult
 from tacdiff_ros.mechanics.live.pad_grid import PadGrid
-from tacdiff_ros.mechanics.live.pose_path import straight_way
+from tacdiff_ros.mechanics.live.pose_path import interpolate_poses
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.mechanics.surface_refinement import refine_surface
 from tacdiff_ros.mechanics.touch import gel_thickness_mm
@@ -28,20 +28,20 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.virtual.exposure import usable_exposure
 from tacdiff_ros.virtual.random_sensors import random_sensor
 
-SURFACE_MM = 0.2  # spacing of what is drawn
+SURFACE_MM = 0.2  # vertex spacing of the rendered surface
 STIFFNESS_SPREAD, FRICTION = 0.1, (0.4, 0.6)
-FAR_MM = -1.0  # depth of an indenter that touches nothing
+NO_CONTACT_DEPTH_MM = -1.0  # depth of an indenter without contact
 
 
 @dataclass(frozen=True)
 class SensedPress:
-    """One image and the truth behind it.
+    """One image of the sensor with its ground truth.
 
     Attributes:
-        image: (H, W, 3) uint8, noise included.
-        surface: of the gel.
-        force_n: (3,) of the indenter on the gel, frame gel.
-        torque_n_mm: (3,) likewise, about the origin of the frame gel.
+        image: (H, W, 3) uint8 RGB image with noise.
+        surface: true surface of the gel.
+        force_n: (3,) force of the indenter on the gel in the frame `gel`, N.
+        torque_n_mm: (3,) torque of the indenter about the origin of the frame `gel`, N mm.
     """
 
     image: NDArray[np.uint8]
@@ -51,7 +51,12 @@ class SensedPress:
 
 
 class VirtualSensor:
-    """One virtual unit under one indenter; give it the poses in their order."""
+    """Simulates one virtual sensor under one indenter; friction depends on the order of the poses.
+
+    Attributes:
+        model: sensor model.
+        material: true material of the gel.
+    """
 
     def __init__(
         self,
@@ -61,78 +66,102 @@ class VirtualSensor:
         noise_grey: float = 1.0,
         grid: tuple[int, int] = (49, 61),
     ) -> None:
-        """Tables of the gel, in some seconds.
+        """Compute the tables of the live gel, which takes some seconds.
 
         Args:
-            model: the unit, see `virtual_sensor_model`.
-            indenter: spec.
-            seed: of the gel's material and the noise.
-            noise_grey: standard deviation of the noise, in grey levels.
-            grid: rows and columns of the gel's surface.
+            model: sensor model, see `virtual_sensor_model`.
+            indenter: indenter spec.
+            seed: seed of the gel's material and of the noise.
+            noise_grey: standard deviation of the noise, grey levels.
+            grid: number of rows and columns of the simulated surface.
 
         Raises:
-            InputError: a bad spec or grid.
+            InputError: the spec or the grid is invalid.
         """
         self.model = model
         random = np.random.default_rng([seed, 0x5E45])
-        stiffness = 0.2 * (1.0 + random.uniform(-STIFFNESS_SPREAD, STIFFNESS_SPREAD))
+        modulus_mpa = 0.2 * (1.0 + random.uniform(-STIFFNESS_SPREAD, STIFFNESS_SPREAD))
         self.material = GelMaterial(
-            young_modulus_mpa=stiffness, friction=float(random.uniform(*FRICTION))
+            young_modulus_mpa=modulus_mpa, friction=float(random.uniform(*FRICTION))
         )
         size = (model.gel.width_mm, model.gel.height_mm, gel_thickness_mm(model))
         pad = PadGrid(*size, rows=grid[0], columns=grid[1])
         self._gel = LiveGel(build_indenter(indenter), self.material, pad)
         self._renderer = Renderer(model)
         rows, columns = (math.ceil(side / SURFACE_MM) + 1 for side in (size[1], size[0]))
-        self._fine = max(rows, grid[0]), max(columns, grid[1])
+        self._render_grid = max(rows, grid[0]), max(columns, grid[1])
         self._random, self._noise_grey = random, noise_grey
         self._frames = 0
         self._surface: GelSurface | None = None
         self._values: NDArray[np.float32] | None = None
         self._last: IndenterPose | None = None
 
-    def see(self, pose: IndenterPose) -> SensedPress:
-        """What the sensor sees and feels under a pose; of depth 0 or less, nothing.
+    def sense(self, pose: IndenterPose) -> SensedPress:
+        """Simulate the next pose, and capture an image with its ground truth.
+
+        Args:
+            pose: indenter pose in the frame `gel`; a depth of 0 or less means no contact.
+
+        Returns:
+            Image and ground truth.
 
         Raises:
             InputError: the pose is not finite, beside the pad, or too deep.
         """
-        answer = self.move(pose)
-        surface = answer.surface()
-        values = self._drawn(surface)
+        result = self.move(pose)
+        surface = result.surface()
+        values = self._render(surface)
         noisy = values + self._noise_grey * self._random.standard_normal(values.shape, np.float32)
-        torque = answer.net_torque_nmm + np.cross(answer.pose.tip_mm, answer.net_force_n)
-        image = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
-        return SensedPress(image, surface, answer.net_force_n, torque)
+        return SensedPress(
+            image=np.clip(np.rint(noisy), 0, 255).astype(np.uint8),
+            surface=surface,
+            force_n=result.net_force_n,
+            torque_n_mm=result.net_torque_nmm + np.cross(result.pose.tip_mm, result.net_force_n),
+        )
 
-    def _drawn(self, surface: GelSurface) -> NDArray[np.float32]:
-        """(H, W, 3) grey levels without noise; of a gel that stands still, those of before."""
+    def _render(self, surface: GelSurface) -> NDArray[np.float32]:
+        """Return grey levels (H, W, 3) without noise; they are cached while the gel is at rest."""
         if self._values is None or self._surface is None or not self._surface.renders_like(surface):
             self._frames += 1
-            self._renderer.show(refine_surface(surface, *self._fine))
-            drawn = self._renderer.image(RenderSettings(samples=1, seed=self._frames))
-            self._surface, self._values = surface, 255.0 * drawn
+            self._renderer.set_surface(refine_surface(surface, *self._render_grid))
+            image = self._renderer.image(RenderSettings(samples=1, seed=self._frames))
+            self._surface, self._values = surface, 255.0 * image
         return self._values
 
     def move(self, pose: IndenterPose) -> LiveResult:
-        """The gel under a pose, unseen: a way-point between two images.
+        """Simulate the next pose without an image, for example a waypoint between two images.
+
+        Args:
+            pose: indenter pose in the frame `gel`.
+
+        Returns:
+            Result of the live gel.
 
         Raises:
-            InputError: as `see`.
+            InputError: see `sense`.
         """
         self._gel.check_pose(pose)
-        for point in straight_way(self._last, pose):
+        for point in interpolate_poses(self._last, pose):
             self._gel.follow(point)
         self._last = pose
         return self._gel.follow(
-            pose if pose.depth_mm > 0 else IndenterPose(depth_mm=FAR_MM, yaw_rad=pose.yaw_rad)
+            pose
+            if pose.depth_mm > 0
+            else IndenterPose(depth_mm=NO_CONTACT_DEPTH_MM, yaw_rad=pose.yaw_rad)
         )
 
 
 def virtual_sensor_model(seed: int) -> SensorModel:
-    """A random unit, exposed so that its untouched gel is not white.
+    """Return a random sensor with a usable exposure.
 
-    Its dots are in the middle of the pad: what is mounted on an arm is measured from them.
+    Its markers are centred on the pad, because the mounting of a sensor on an arm is measured from
+    them.
+
+    Args:
+        seed: seed of the sensor.
+
+    Returns:
+        Sensor model.
     """
     model = random_sensor(seed)
     if model.markers is not None:

@@ -132,7 +132,7 @@ def test_an_arm_that_was_moved_meanwhile_is_left_where_it_is(world):
     world.go(0.9)
     world.go(3.0)
     assert world.targets == []
-    assert "from where the run left it" in world.watchdog.report
+    assert "from its pose at the run's last message" in world.watchdog.report
 
 
 def test_somebody_who_takes_the_arm_during_the_retraction_keeps_it(world):
@@ -142,7 +142,7 @@ def test_somebody_who_takes_the_arm_during_the_retraction_keeps_it(world):
     world.go(0.1, commanders=1)
     world.go(3.0)
     assert len(world.targets) == count
-    assert "somebody else" in world.watchdog.report
+    assert "another node publishes targets" in world.watchdog.report
 
 
 def test_without_a_controller_nothing_is_sent_that_could_run_later(world):
@@ -156,7 +156,7 @@ def test_an_arm_that_does_not_follow_is_not_reported_as_retracted(world):
     """IDLE counts as able to move; nothing moves it."""
     world.arm.follow = lambda _target: None
     world.go(5.0)
-    assert "left where it is" in world.watchdog.report
+    assert "stays pressed onto the indenter" in world.watchdog.report
 
 
 def test_a_run_that_is_silent_but_alive_is_named(world):

@@ -154,7 +154,7 @@ BOMB = "note:\n- &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("just a word", "mapping"),
         ("trials: [3", "not valid YAML"),
         ("trials: 3\n\ttabs: here", "not valid YAML"),
-        (b"\xff\xfe\x00trials", "no UTF-8 text"),
+        (b"\xff\xfe\x00trials", "not UTF-8 text"),
         ("trials: 2024-99-99", "not valid YAML"),
         ("seed: " + "9" * 5000, "not valid YAML"),
         (NESTED, "not valid YAML"),

@@ -61,10 +61,10 @@ def test_the_camera_comes_out_and_its_deviations_cover_the_error(found, unit_fol
     assert fitted["camera.rotation_rad"] == pytest.approx(true["camera.rotation_rad"], abs=0.01)
     rows = {row.name: row for row in fitted_numbers(found, default_sensor())}
     height = rows["camera.position_mm[2]"]
-    assert abs(height.value - true["camera.position_mm"][2]) < 3 * height.deviation
+    assert abs(height.value - true["camera.position_mm"][2]) < 3 * height.stddev
     focal = rows["camera.focal_px"]
-    assert focal.deviation > 0.9 * focal.prior  # flat dots do not tell it from the distance
-    assert rows["lights.azimuth_rad[0]"].deviation < rows["lights.azimuth_rad[0]"].prior
+    assert focal.stddev > 0.9 * focal.prior_stddev  # flat dots do not tell it from the distance
+    assert rows["lights.azimuth_rad[0]"].stddev < rows["lights.azimuth_rad[0]"].prior_stddev
 
 
 def test_lights_come_out_near_the_truth(found, unit_folder):

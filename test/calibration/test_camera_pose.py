@@ -13,7 +13,7 @@ from tacdiff_ros.sensor.sensor_file import default_sensor
 from tacdiff_ros.virtual.random_sensors import random_sensor
 
 SEEDS = range(8)
-LENS_KNOWN = CameraPriors(focal_share=None, distortion=None)
+LENS_KNOWN = CameraPriors(focal_fraction=None, distortion=None)
 
 
 def dots_of(unit, noise_px=0.0, seed=0):
@@ -48,7 +48,7 @@ def test_noisy_dots_give_the_pose_within_its_deviation(seed):
     off_deg = np.subtract(fit.model.camera.rotation_deg, unit.camera.rotation_deg)
     assert np.linalg.norm(off_mm) < 0.03
     assert np.linalg.norm(off_deg) < 0.08
-    assert (np.abs(off_mm) < 4.0 * fit.deviation["camera.position_mm"]).all()
+    assert (np.abs(off_mm) < 4.0 * fit.stddev["camera.position_mm"]).all()
 
 
 def test_no_start_is_needed_and_false_and_missing_dots_do_no_harm():
@@ -80,8 +80,8 @@ def test_what_a_flat_pattern_cannot_tell_stays_at_the_file_and_says_so():
         for share in (0.05, 0.001)
     )
     assert wide.rms_px == pytest.approx(narrow.rms_px, abs=0.01)
-    assert wide.deviation["camera.position_mm"][2] > 4 * narrow.deviation["camera.position_mm"][2]
-    held = narrow.deviation["camera.focal_px"] / narrow.prior["camera.focal_px"]
+    assert wide.stddev["camera.position_mm"][2] > 4 * narrow.stddev["camera.position_mm"][2]
+    held = narrow.stddev["camera.focal_px"] / narrow.prior_stddev["camera.focal_px"]
     assert held == pytest.approx(1.0, abs=0.05)
 
 
@@ -106,7 +106,7 @@ def test_too_few_dots_are_refused():
     unit = default_sensor()
     dots = dots_of(unit)
     found = dots.found & (np.arange(63).reshape(7, 9) < 15)
-    with pytest.raises(InputError, match="15 dots were found, at least 20"):
+    with pytest.raises(InputError, match="15 markers were found, at least 20"):
         fit_camera(unit, MarkerField.where(found, dots.position_px, dots.diameter_px))
 
 

@@ -15,7 +15,7 @@ from tacdiff_ros.sensor.parameters import parameter_values
 from tacdiff_ros.sensor.sensor_file import default_sensor
 from tacdiff_ros.virtual.random_sensors import random_sensor
 
-LENS_KNOWN = CameraPriors(focal_share=None, distortion=None)
+LENS_KNOWN = CameraPriors(focal_fraction=None, distortion=None)
 SIDE = 4
 
 

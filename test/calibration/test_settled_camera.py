@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from tacdiff_ros.calibration.camera_pose import CameraPriors
-from tacdiff_ros.calibration.settled_camera import settled_camera
+from tacdiff_ros.calibration.settled_camera import refit_camera
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.optics.projection import project, unproject
 from tacdiff_ros.sensor.marker_positions import marker_positions_mm
 from tacdiff_ros.sensor.parameters import parameter_values, with_parameter_values
 from tacdiff_ros.virtual.random_sensors import random_sensor
 
-LENS_KNOWN = CameraPriors(focal_share=None, distortion=None)
+LENS_KNOWN = CameraPriors(focal_fraction=None, distortion=None)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def moved(unit):
 
 
 def test_common_offsets_become_the_cameras(unit, moved):
-    settled, fit = settled_camera(moved, unit, np.ones((7, 9), bool), LENS_KNOWN)
+    settled, fit = refit_camera(moved, unit, np.ones((7, 9), bool), LENS_KNOWN)
     assert fit.rms_px < 1e-4
     for name in ("camera.position_mm", "camera.rotation_rad"):
         assert parameter_values(settled)[name] == pytest.approx(
@@ -51,7 +51,7 @@ def test_dots_stay_where_they_were_seen_and_single_ones_keep_their_offset(unit, 
     offset = parameter_values(moved)["markers.offset_mm"].copy()
     offset[30] += [0.03, -0.02]
     moved = with_parameter_values(moved, {"markers.offset_mm": offset})
-    settled, _ = settled_camera(moved, unit, np.ones((7, 9), bool), LENS_KNOWN)
+    settled, _ = refit_camera(moved, unit, np.ones((7, 9), bool), LENS_KNOWN)
     before, after = (project(parameter_values(m), marker_positions_mm(m)) for m in (moved, settled))
     assert np.abs(after - before).max() < 1e-4
     own = parameter_values(settled)["markers.offset_mm"]
@@ -63,13 +63,13 @@ def test_the_lens_stays_near_the_files_value(unit, moved):
     longer = with_parameter_values(
         moved, {"camera.focal_px": 1.05 * parameter_values(unit)["camera.focal_px"]}
     )
-    settled, fit = settled_camera(longer, unit, np.ones((7, 9), bool), LENS_KNOWN)
+    settled, fit = refit_camera(longer, unit, np.ones((7, 9), bool), LENS_KNOWN)
     assert settled.camera.focal_px == unit.camera.focal_px
-    assert "camera.focal_px" not in fit.deviation
+    assert "camera.focal_px" not in fit.stddev
 
 
 def test_too_few_dots_are_refused(unit, moved):
     used = np.zeros((7, 9), bool)
     used[:2, :8] = True
-    with pytest.raises(InputError, match=r"16 dots were found, at least 20 are needed"):
-        settled_camera(moved, unit, used, LENS_KNOWN)
+    with pytest.raises(InputError, match=r"16 markers were found, at least 20 are needed"):
+        refit_camera(moved, unit, used, LENS_KNOWN)

@@ -37,7 +37,7 @@ def test_handlers_are_as_before_when_a_command_has_ended():
     with pytest.raises(KeyboardInterrupt), watch_interrupts() as interrupts:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(1.0)
-    assert interrupts.came
+    assert interrupts.received
     assert [signal.getsignal(number) for number in SIGNALS] == before
 
 

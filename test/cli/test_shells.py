@@ -69,7 +69,7 @@ def test_without_a_home_nothing_is_said():
 def test_umlauts_in_a_c_locale(folder, source):
     result = tacdiff("markers", str(folder / source), **C_LOCALE)
     assert (result.returncode, result.stderr) == (0, "")
-    assert "frame 0: 63 of 63 dots" in result.stdout
+    assert "frame 0: 63 of 63 markers" in result.stdout
 
 
 def test_a_missing_file_is_named_in_a_c_locale(folder):
@@ -82,7 +82,7 @@ def test_a_missing_file_is_named_in_a_c_locale(folder):
 def test_a_name_in_another_encoding_is_refused():
     result = tacdiff("markers", os.fsdecode(b"gr\xf6\xdfe.avi"), PYTHONUTF8="1")
     assert result.returncode == 2
-    assert "no UTF-8 text" in result.stderr
+    assert "not UTF-8 text" in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 

@@ -23,9 +23,9 @@ from tacdiff_ros.dataset.cluster_security import (
     client_security,
     host,
     temporary_security,
-    written_security,
+    write_security,
 )
-from tacdiff_ros.dataset.worker_threads import is_not_raised_elsewhere
+from tacdiff_ros.dataset.worker_threads import is_no_task_failure
 from tacdiff_ros.errors import InputError
 
 SBATCH = """#!/bin/sh
@@ -53,7 +53,7 @@ def listening_addresses(pid: int) -> set[str]:
 @pytest.fixture
 def tls_files(tmp_path) -> TlsFiles:
     """Credentials of a scheduler that somebody else runs, as files."""
-    written_security(tmp_path)
+    write_security(tmp_path)
     return TlsFiles(tmp_path / "ca_file.pem", tmp_path / "cert.pem", tmp_path / "key.pem")
 
 
@@ -85,7 +85,7 @@ def test_a_scheduler_with_tls_takes_those_with_its_certificates(tmp_path):
             threads_per_worker=1,
             processes=False,
             protocol="tls://",
-            security=written_security(tmp_path),
+            security=write_security(tmp_path),
             dashboard_address="127.0.0.1:0",
         ) as started,
         cluster.remote_client(started.scheduler_address, files) as client,
@@ -148,7 +148,7 @@ def test_credentials_that_do_not_fit_are_named(tls_files):
     with pytest.raises(InputError, match="need a tls:// address"):
         client_security("tcp://head:8786", tls_files)
     tls_files.key.write_text("no key")
-    with pytest.raises(InputError, match="no certificates and a key that fit"):
+    with pytest.raises(InputError, match="expected certificates and the key that fits them"):
         client_security("tls://head:8786", tls_files)
     tls_files.key.unlink()
     with pytest.raises(InputError, match=r"cannot read TLS credentials .*key\.pem"):
@@ -161,7 +161,7 @@ def test_credentials_that_do_not_fit_are_named(tls_files):
         (["--interface", "lo"], "are for --slurm"),
         (["--no-tls"], "are for --slurm"),
         (["--scheduler", "tls://x:1", "--tls-ca", "ca.pem"], "belong together"),
-        (["--slurm", "{}/slurm.yaml", "--no-tls"], "name their network with --interface"),
+        (["--slurm", "{}/slurm.yaml", "--no-tls"], "restrict them to a network with --interface"),
         (["--slurm", "{}/slurm.yaml", "--interface", "none7", "--dry-run"], "none7"),
     ],
 )
@@ -187,5 +187,5 @@ def test_failures_of_trials_that_the_caller_is_told_are_not_logged_by_workers_to
     def record(text):
         return logging.LogRecord("distributed.worker", logging.ERROR, "", 1, text, None, None)
 
-    assert not is_not_raised_elsewhere(record("Compute Failed\nKey: make_trial"))
-    assert is_not_raised_elsewhere(record("Worker process died unexpectedly"))
+    assert not is_no_task_failure(record("Compute Failed\nKey: make_trial"))
+    assert is_no_task_failure(record("Worker process died unexpectedly"))

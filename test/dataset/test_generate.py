@@ -131,7 +131,7 @@ def test_a_trial_without_equilibrium_is_listed_with_its_reason(tmp_path, monkeyp
     dataset = open_or_create(tmp_path / "set", plan, gel_size(default_sensor()))
     report = make_trial(dataset.folder, 0, format_sensor(default_sensor()))
     assert tried == pytest.approx([0.1, 0.05, 0.025])
-    assert len(tried) == len(touches.FINER)
+    assert len(tried) == len(touches.STEP_DIVISIONS)
     assert report.failure == "no equilibrium in 'press'"
     assert dataset.failures()[0]["reason"] == report.failure
     assert not dataset.touch_folder(0).exists()
@@ -155,7 +155,7 @@ def test_info_tells_size_and_splits_and_draws_a_sheet(made, capsys):
         (["--out", "{}/a", "--workers", "2", "--scheduler", "tcp://x:1"], "exclude each other"),
         (["--out", "{}/a", "--plan", "{}/none.yaml"], "cannot read dataset plan"),
         (["--out", "{}/a", "--slurm", "{}/none.yaml"], "cannot read Slurm settings"),
-        (["info", "{}"], "holds no dataset"),
+        (["info", "{}"], "contains no dataset"),
         (["--out", "{}/a", "--sensor", "{}/none.yaml"], "none.yaml"),
     ],
 )

@@ -59,7 +59,7 @@ def test_a_model_of_another_sensor_is_not_scored(model, made, tmp_path, capsys):
     images.rename(copy / f"images_{other[:16]}")
     arguments = ["evaluate", str(copy), "--model", str(model), "--out", str(tmp_path / "o")]
     assert run(arguments) == 2
-    assert "the model draws sensor" in capsys.readouterr().err
+    assert "the model renders sensor" in capsys.readouterr().err
     assert not (tmp_path / "o").exists()
 
 
@@ -67,7 +67,7 @@ def test_a_model_of_another_sensor_is_not_scored(model, made, tmp_path, capsys):
     ("arguments", "expected"),
     [
         (["--input", "rgb"], "expected one of nocs, depth, nocs+light"),
-        (["--sensor", "ffff"], "0 sensor files of checksum 'ffff'"),
+        (["--sensor", "ffff"], "0 sensor files with checksum 'ffff'"),
         (["--batch", "0"], "batch"),
         (["--width", "1"], "width"),
         (["--architecture", "transformer"], "architecture"),
@@ -84,4 +84,4 @@ def test_bad_requests_are_one_line_and_exit_code_2(made, tmp_path, capsys, argum
 
 def test_a_folder_without_a_dataset_is_said(tmp_path, capsys):
     assert run(["train", str(tmp_path), "--out", str(tmp_path / "m")]) == 2
-    assert "holds no dataset" in capsys.readouterr().err
+    assert "contains no dataset" in capsys.readouterr().err

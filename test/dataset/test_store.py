@@ -16,13 +16,13 @@ from tacdiff_ros.dataset.plan import DatasetPlan
 from tacdiff_ros.dataset.store import (
     PARTIAL,
     GelSize,
+    atomic_folder,
     open_dataset,
     open_or_create,
     read_array,
     read_group,
     remove_partial,
     write_group,
-    written_beside,
 )
 from tacdiff_ros.errors import InputError
 
@@ -59,7 +59,7 @@ def test_the_same_arrays_give_the_same_files(tmp_path, arrays):
 
 
 def test_an_interrupted_write_leaves_nothing(tmp_path):
-    with pytest.raises(KeyboardInterrupt), written_beside(tmp_path / "trial") as beside:
+    with pytest.raises(KeyboardInterrupt), atomic_folder(tmp_path / "trial") as beside:
         beside.mkdir()
         (beside / "half").write_text("")
         raise KeyboardInterrupt
@@ -131,7 +131,7 @@ def test_a_dataset_is_found_again_and_may_grow(tmp_path):
 @pytest.mark.parametrize(
     ("plan", "gel", "expected"),
     [
-        (PLAN.model_copy(update={"seed": 5}), GEL, "seed: 0, asked for 5"),
+        (PLAN.model_copy(update={"seed": 5}), GEL, "seed: 0, requested 5"),
         (PLAN, GEL.model_copy(update={"thickness_mm": 3.0}), "25 x 20 x 4 mm"),
     ],
 )
@@ -153,7 +153,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
     [
         (lambda a: a.update(schema_version=99), "version 99, expected"),
         (lambda a: a.update(schema="other"), "schema 'other'"),
-        (lambda a: a.pop("schema"), "holds no dataset"),
+        (lambda a: a.pop("schema"), "contains no dataset"),
         (lambda a: a["plan"].update(trials="x"), "damaged"),
         (lambda a: a.pop("gel"), "damaged"),
     ],

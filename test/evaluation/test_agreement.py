@@ -14,7 +14,7 @@ WIDTH, HEIGHT = 96, 64
 
 @pytest.fixture
 def images():
-    """Untouched, real and simulated; the touch is a disc that the simulation draws too weak."""
+    """Reference, real and simulated image; the contact is a disc, rendered too weak."""
     random = np.random.default_rng(0)
     x, y = np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT))
     disc = ((x - 60) ** 2 + (y - 30) ** 2 < 144)[..., None]

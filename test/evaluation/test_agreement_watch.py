@@ -42,8 +42,8 @@ def test_good_agreement_is_no_news(watch):
     ("change", "expected"),
     [
         ({"whole": 20.0}, "take a new reference"),
-        ({"gain": 1.0}, "1.0 dB better than nothing"),
-        ({"dots": 3.0}, "dots 3.0 px off"),
+        ({"gain": 1.0}, "1.0 dB above that of the reference image"),
+        ({"dots": 3.0}, "RMS distance of the markers is 3.0 px"),
     ],
 )
 def test_what_drifts_is_named_with_what_to_do(watch, change, expected):

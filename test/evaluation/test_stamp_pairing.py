@@ -65,7 +65,7 @@ def test_the_order_of_arrival_does_not_matter(seed):
 
 
 def test_memory_is_bounded():
-    pairs = pairing(most=8)
+    pairs = pairing(max_images=8)
     for k in range(1000):
         list(pairs.add_simulated(k * MS, k))
     assert stamps(pairs.add_real(995 * MS, "x")) == [(995, 995)]

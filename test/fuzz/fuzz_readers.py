@@ -605,8 +605,8 @@ def training_run(folder: Path) -> Any:
     height, width = MODEL_SIDES
     maps, image = np.zeros((3, height, width), np.float32), np.zeros((3, height, width), np.uint8)
     settings = TrainingSettings(steps=10, batch=1, device="cpu", half_precision=False)
-    untouched = training.Untouched(maps, image)
-    return training._Run(model_card().settings, settings, untouched, folder)
+    untouched = training.ReferenceSample(maps, image)
+    return training._TrainingRun(model_card().settings, settings, untouched, folder)
 
 
 def make_checkpoint(folder: Path) -> None:
@@ -615,9 +615,9 @@ def make_checkpoint(folder: Path) -> None:
     from tacdiff_ros.translation.training import Validation
 
     run = training_run(folder)
-    run.learn(torch.zeros(1, 3, *MODEL_SIDES), torch.ones(1, 3, *MODEL_SIDES))
+    run.train_step(torch.zeros(1, 3, *MODEL_SIDES), torch.ones(1, 3, *MODEL_SIDES))
     run.best_psnr = 20.0
-    run._keep(Validation(1, 1.0, 1.0, 20.0, True))
+    run._write_checkpoint(Validation(1, 1.0, 1.0, 20.0, True))
     (folder / "curves.csv").unlink()
 
 
@@ -625,7 +625,7 @@ def read_checkpoint(folder: Path) -> None:
     import torch
 
     run = training_run(folder)
-    run.learn(torch.zeros(1, 3, *MODEL_SIDES), torch.ones(1, 3, *MODEL_SIDES))
+    run.train_step(torch.zeros(1, 3, *MODEL_SIDES), torch.ones(1, 3, *MODEL_SIDES))
 
 
 def change_checkpoint(folder: Path, random: Generator) -> None:

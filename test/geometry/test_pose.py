@@ -31,7 +31,7 @@ def test_chained_poses_move_points_like_two_rigid_motions(seed):
         inner = rotations[second].apply(point) + positions[second]
         expected = rotations[first].apply(inner) + positions[first]
         chained = poses[first] @ poses[second]
-        np.testing.assert_allclose(chained.position_mm + chained.turn(point), expected, atol=1e-9)
+        np.testing.assert_allclose(chained.position_mm + chained.rotate(point), expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.images import frame_sources
 from tacdiff_ros.images.frame_sources import (
     CameraFrames,
     CameraLostError,
@@ -230,3 +231,33 @@ def test_cropping_keeps_the_geometry(border, size):
     expected = centres * 255 / (width - 1)
     assert result.shape == (size[1], size[0], 3)
     np.testing.assert_allclose(result[size[1] // 2, :, 0], expected, atol=1.0)
+
+
+# --- a decoder that fails --------------------------------------------------------------------
+
+HEADER = "import os, struct, sys; out = sys.stdout.buffer; out.write(struct.pack('<II', 0, 9)); "
+FRAME = "out.write(struct.pack('<II', 2, 2) + bytes(12)); "
+
+
+@pytest.mark.parametrize(
+    ("program", "frames"),
+    [("import os; os.abort()", None), (HEADER + FRAME + "out.flush(); os.abort()", 1)],
+)
+def test_a_crash_of_the_decoder_is_one_line_and_no_crash(tmp_path, monkeypatch, program, frames):
+    """FFmpeg's memory was corrupted by one of 270,000 changed files."""
+    video = tmp_path / "v.avi"
+    video.write_bytes(b"RIFF....AVI ")
+    decoder = tmp_path / "decoder.py"
+    decoder.write_text(program)
+    monkeypatch.setattr(frame_sources, "DECODER", decoder)
+    with pytest.raises(InputError, match=f"damaged after {frames or 0} frames") as caught:
+        source = VideoFrames(video, loop=False)
+        while source.read() is not None:
+            pass
+    assert "decoder ended with code -6" in str(caught.value)
+
+
+def test_constants_of_the_decoder_and_its_reader_agree():
+    text = frame_sources.DECODER.read_text()
+    assert f'RECORD = struct.Struct("{frame_sources.RECORD.format}")' in text
+    assert f"ERROR = 0x{frame_sources.DECODER_ERROR:X}" in text

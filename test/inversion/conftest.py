@@ -41,7 +41,7 @@ def seen(model, surface: GelSurface, seed=0) -> np.ndarray:
     from tacdiff_ros.optics.renderer import Renderer, RenderSettings
 
     renderer = Renderer(model)
-    renderer.show(surface)
+    renderer.set_surface(surface)
     values = 255.0 * renderer.image(RenderSettings(samples=2, seed=seed))
     noise = np.random.default_rng(seed).normal(0.0, 1.0, values.shape)
     return np.clip(np.rint(values + noise), 0, 255).astype(np.uint8)

@@ -49,7 +49,7 @@ def test_heights_and_shear_are_the_true_ones(found, scene):
 
 def test_the_deviation_tells_the_size_of_the_error(found, scene):
     error = np.abs(away(found, scene.surface)[:, 2])
-    ratio = np.median(error / found.deviation_mm[found.valid])
+    ratio = np.median(error / found.height_stddev_mm[found.valid])
     assert 0.1 < ratio < 3.0
 
 
@@ -80,7 +80,7 @@ def test_the_untouched_gel_is_flat_and_sure(inverter, scene):
     assert not found.contact.in_contact
     assert np.abs(found.surface.position[:, 2]).max() == 0.0
     assert np.abs(found.surface.position - found.surface.rest).max() < 0.02
-    assert np.isfinite(found.deviation_mm).all()
+    assert np.isfinite(found.height_stddev_mm).all()
 
 
 def test_specks_and_dirt_are_left_out(inverter, scene):
@@ -138,7 +138,7 @@ def test_a_gel_without_dots_has_heights_and_no_shear(scene):
     surface = dimple(plain, drag_mm=(0.0, 0.0))
     found = Inverter(plain).invert(seen(plain, surface, 4))
     assert rmse(found, surface)[0] < 0.01
-    assert found.dots is None
+    assert found.markers is None
     assert np.array_equal(found.surface.position[:, :2], found.surface.rest[:, :2])
 
 

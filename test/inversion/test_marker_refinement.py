@@ -42,7 +42,7 @@ def image(model, pressed):
             }
         )
     )
-    renderer.show(pressed)
+    renderer.set_surface(pressed)
     return np.clip(np.rint(255.0 * renderer.image()), 0, 255).astype(np.uint8)
 
 

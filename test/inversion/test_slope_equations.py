@@ -54,6 +54,6 @@ def test_deviation_falls_with_what_is_seen():
     solver = SlopeSolver(GRID, height_prior("elastic", GRID, 4.0))
     information = np.full(GRID.shape, 1.0)
     information[:, GRID.shape[1] // 2 :] = 100.0
-    deviation = solver.deviation(information, np.ones(GRID.shape))
+    deviation = solver.stddev(information, np.ones(GRID.shape))
     assert (deviation[:, 0] > 1.5 * deviation[:, -1]).all()
     assert (deviation > 0).all()

@@ -75,7 +75,7 @@ def test_bill_holds_what_cyclonedx_requires(environment):
     ("name", "licence", "expected"),
     [
         ("mkl", "Intel Simplified Software License", "no reverse engineering"),
-        ("intel-openmp", "Intel End User License Agreement", "as far as its agreement lists"),
+        ("intel-openmp", "Intel End User License Agreement", "its agreement lists"),
         ("nvidia-cudnn-cu12", "LicenseRef-NVIDIA-Proprietary", "NVIDIA"),
         ("jrl-cmakemodules", "LGPL-3.0-or-later", "copyleft"),
         ("pathspec", "Mozilla Public License 2.0", "copyleft"),

@@ -78,7 +78,7 @@ def listing(tmp_path, **names):
 
 def test_no_camera_is_said_and_not_bad(tmp_path):
     (check,) = check_cameras(tmp_path / "none")
-    assert (check.state, "none" in check.found) == ("good", True)
+    assert (check.state, "none" in check.detail) == ("good", True)
 
 
 def test_a_gelsight_is_found_with_its_modes(tmp_path):

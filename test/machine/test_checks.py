@@ -36,13 +36,13 @@ def test_an_llvm_that_was_chosen_but_is_none_is_bad(monkeypatch):
     monkeypatch.setenv("DRJIT_LIBLLVM_PATH", "/nothing/libLLVM.so")
     check = check_llvm()
     assert check.state == "bad"
-    assert "DRJIT_LIBLLVM_PATH=/nothing/libLLVM.so" in check.found
+    assert "DRJIT_LIBLLVM_PATH=/nothing/libLLVM.so" in check.detail
 
 
 def test_no_graphics_card_is_said_and_not_bad(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     check = check_graphics_card(tmp_path / "none")
-    assert (check.state, "CPU" in check.found) == ("good", True)
+    assert (check.state, "CPU" in check.detail) == ("good", True)
 
 
 @pytest.mark.parametrize(
@@ -60,12 +60,12 @@ def test_graphics_cards(tmp_path, monkeypatch, prints, code, state, found):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(compute_checks.importlib.metadata, "version", lambda name: "2.13")
     check = check_graphics_card()
-    assert (check.state, found in check.found) == (state, True)
+    assert (check.state, found in check.detail) == (state, True)
 
 
 def test_torch_without_cuda_beside_a_card_is_a_warning(monkeypatch):
     monkeypatch.setattr(compute_checks.importlib.metadata, "version", lambda name: "2.13+cpu")
-    assert compute_checks._card(["NVIDIA H100, 550.54.15, 81559 MiB"]).state == "warning"
+    assert compute_checks._check_card(["NVIDIA H100, 550.54.15, 81559 MiB"]).state == "warning"
 
 
 def test_one_core_by_quota_is_a_warning(tmp_path, monkeypatch):
@@ -84,7 +84,7 @@ def test_memory_is_bounded_by_the_container(tmp_path, monkeypatch):
     (tmp_path / "memory.max").write_text("2000000000\n")
     (tmp_path / "memory.current").write_text("1500000000\n")
     check = check_memory()
-    assert (check.state, check.found) == ("bad", "0.5 GB free")
+    assert (check.state, check.detail) == ("bad", "0.5 GB free")
 
 
 def test_disk_of_a_folder_that_will_be_made(tmp_path, monkeypatch):
@@ -151,7 +151,7 @@ def test_ros_that_does_not_import_is_bad_with_the_reason(tmp_path):
     (tmp_path / "rclpy" / "__init__.py").write_text("raise ImportError('made for Python 3.10')")
     check = check_ros_packages({"PYTHONPATH": str(tmp_path)})
     assert check.state == "bad"
-    assert "made for Python 3.10" in check.found
+    assert "made for Python 3.10" in check.detail
 
 
 def test_images_get_from_one_process_to_another_whatever_the_shell_says(monkeypatch):

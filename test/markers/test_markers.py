@@ -307,7 +307,7 @@ def test_border_line_wholly_unseen_is_refused_not_guessed(line: str) -> None:
 def test_blank_image_is_refused(level: int) -> None:
     rng = np.random.default_rng(0)
     image = np.clip(level + rng.normal(0, 2, (240, 320, 3)), 0, 255).astype(np.uint8)
-    with pytest.raises(InputError, match="no lattice of dots"):
+    with pytest.raises(InputError, match="no lattice of markers"):
         detect_markers(image, SEVEN_BY_NINE)
 
 
@@ -352,7 +352,7 @@ def test_displacement_is_the_difference_where_both_are_found() -> None:
 def test_fields_of_two_grids_cannot_be_compared() -> None:
     seven = detect_markers(Gel().render(), SEVEN_BY_NINE)
     six = detect_markers(Gel(rows=6).render(), MarkerGrid.parse("6x9"))
-    with pytest.raises(InputError, match="7 x 9 dots, this field 6 x 9"):
+    with pytest.raises(InputError, match="7 x 9 markers, this field 6 x 9"):
         six.displacement_px(seven)
 
 
@@ -443,10 +443,10 @@ def test_positions_do_not_drift() -> None:
 
 def test_tracker_refuses_what_it_cannot_start_from() -> None:
     rest = detect_markers(Gel().render(), SEVEN_BY_NINE)
-    with pytest.raises(InputError, match="7 x 9 dots, expected 8 x 10"):
+    with pytest.raises(InputError, match="7 x 9 markers, expected 8 x 10"):
         MarkerTracker(EIGHT_BY_TEN, rest)
     none = MarkerField.where(np.zeros((7, 9), bool), np.zeros((7, 9, 2)), np.zeros((7, 9)))
-    with pytest.raises(InputError, match="0 of 63 dots"):
+    with pytest.raises(InputError, match="0 of 63 markers"):
         MarkerTracker(SEVEN_BY_NINE, none)
     with pytest.raises(InputError, match="no lattice"):
         MarkerTracker(SEVEN_BY_NINE).track(np.zeros((240, 320, 3), np.uint8))

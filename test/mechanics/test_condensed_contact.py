@@ -7,7 +7,7 @@ from scipy.optimize import nnls
 
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.condensed_contact import CondensedGel, CondensedProblem
-from tacdiff_ros.mechanics.contact_law import Anchors, ContactLaw, begin_step
+from tacdiff_ros.mechanics.contact_law import Anchors, ContactLaw, step_anchors
 from tacdiff_ros.mechanics.contact_points import SurfaceFaces
 from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.mechanics.pad_mesh import StiffnessPattern, build_pad_mesh
@@ -86,11 +86,11 @@ def test_derivatives_of_the_law_are_those_of_finite_differences(friction):
         assert at.slips.sum() > 3
     for axis in range(3):
         step = 1e-6 * np.eye(3)[axis]
-        by_place = (
+        by_position = (
             law.project(force, place + step, scale).force
             - law.project(force, place - step, scale).force
         )
-        assert at.by_place[:, :, axis] == pytest.approx(by_place / 2e-6, abs=1e-6)
+        assert at.by_position[:, :, axis] == pytest.approx(by_position / 2e-6, abs=1e-6)
         by_force = (
             law.project(force + step, place, scale).force
             - law.project(force - step, place, scale).force
@@ -113,16 +113,16 @@ def test_friction_is_bounded_and_points_without_anchor_have_none():
 def test_points_are_anchored_where_a_falling_indenter_meets_them():
     indenter = build_indenter("sphere:diameter=4")
     place = np.array([[0.3, 0.0, 0.0], [3.0, 0.0, 0.0]])
-    anchors = begin_step(
+    anchors = step_anchors(
         indenter, IndenterPose(), IndenterPose(depth_mm=0.2), place, np.zeros(2, bool)
     )
     assert anchors.valid.tolist() == [True, False]
-    assert indenter.distance(anchors.place[:1]) == pytest.approx([0.0], abs=2e-3)
-    assert anchors.place[0, :2] == pytest.approx([0.3, 0.0])
+    assert indenter.distance(anchors.position[:1]) == pytest.approx([0.0], abs=2e-3)
+    assert anchors.position[0, :2] == pytest.approx([0.3, 0.0])
 
 
 def springs(mesh, faces, stiffness=0.5):
-    points = SurfaceFaces(mesh).some(np.asarray(faces))
+    points = SurfaceFaces(mesh).select(np.asarray(faces))
     gel = CondensedGel.from_stiffness(stiffness * np.eye(3 * len(points.chosen)))
     return points, gel, mesh.nodes()[mesh.surface_nodes][points.chosen]
 
@@ -151,9 +151,9 @@ def test_frictionless_contact_is_the_least_energy_of_a_bounded_problem():
     for column in range(len(position)):
         unit = np.zeros_like(position)
         unit[column, 2] = 1.0
-        heights[:, 3 * column + 2] = points.places(unit)[:, 2]
+        heights[:, 3 * column + 2] = points.interpolate(unit)[:, 2]
     compliance = heights @ gel.compliance @ heights.T + softness * np.eye(points.count)
-    gap = -0.3 - points.places(position + (-gel.compliance @ load).reshape(-1, 3))[:, 2]
+    gap = -0.3 - points.interpolate(position + (-gel.compliance @ load).reshape(-1, 3))[:, 2]
     root = np.linalg.cholesky(compliance)
     expected, _ = nnls(root.T, np.linalg.solve(root, -gap), maxiter=10_000)
     assert 0 < (expected > 0).sum() < points.count
@@ -166,7 +166,7 @@ def test_a_dragged_punch_sticks_then_slides_at_mu_n():
     punch = build_indenter("cylinder:diameter=20")
     for shift, slips in ((0.05, False), (1.0, True)):
         pose = IndenterPose(x_mm=shift, depth_mm=0.3)
-        before = points.places(position)
+        before = points.interpolate(position)
         anchors = Anchors(
             IndenterPose(depth_mm=0.3).to_indenter(before), np.ones(len(before), bool)
         )
@@ -181,4 +181,4 @@ def test_a_dragged_punch_sticks_then_slides_at_mu_n():
         if slips:
             assert pull == pytest.approx(0.5 * push, rel=1e-6)
         else:
-            assert found.move[:, 0] == pytest.approx(shift, rel=0.02)
+            assert found.increment[:, 0] == pytest.approx(shift, rel=0.02)

@@ -46,8 +46,8 @@ def test_modulus_offset_and_friction_are_found(sensor, curves):
     assert found.contact_offset_mm == pytest.approx(0.03, abs=0.02)
     assert found.material.friction == pytest.approx(0.3, abs=0.05)
     assert found.press_residual_n < 0.01
-    assert 0.0 < found.young_modulus_sd_mpa < 0.02
-    assert 0.0 < found.friction_sd < 0.1
+    assert 0.0 < found.young_modulus_stddev_mpa < 0.02
+    assert 0.0 < found.friction_stddev < 0.1
 
 
 def test_without_a_shear_curve_friction_is_left_alone(sensor, curves):
@@ -56,7 +56,7 @@ def test_without_a_shear_curve_friction_is_left_alone(sensor, curves):
         sensor, build_indenter("sphere:diameter=8"), curves[0], settings=settings
     )
     assert found.material.friction == GelMaterial().friction
-    assert found.friction_sd is None
+    assert found.friction_stddev is None
 
 
 @pytest.mark.parametrize(

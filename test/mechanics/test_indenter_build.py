@@ -84,7 +84,7 @@ REFUSED = {
     "sphere:diameter=0": "expected a length above 0",
     "cube:height=3": "expected 4 to 40",
     "cube:round=0.01": "expected 0.05 to 20",
-    "cube:size=2,round=1": "up to 0.9 mm, 0.45 of the least extent",
+    "cube:size=2,round=1": "up to 0.9 mm, 0.45 of the smallest extent",
     "cylinder:height=4,round=2": "up to 1.8 mm",
     "cross:arm=8": r"up to \(size - arm\) / 2",
     "cross:arm=2,round=1": "0.45 of the width of an arm",
@@ -106,7 +106,7 @@ REFUSED = {
     "mesh": "no file is given, expected mesh:file=PATH",
     "mesh:file=part.stl,size=3": "no size 'size'; it takes file, scale, spacing",
     "mesh:file=part.step": "ending in .stl, .ply, .obj",
-    "mesh:file=/not/there.stl": "is not there",
+    "mesh:file=/not/there.stl": "does not exist",
     "mesh:file=~nobody_here/part.stl": "cannot be read",
     "mesh:file=part.stl,spacing=2": "expected 0.02 to 1",
 }

@@ -181,7 +181,7 @@ def test_splines_go_through_cubics_exactly():
     origin, spacing = np.array([1.0, -2.0, 0.5]), 0.25
     axes = [start + spacing * np.arange(16) for start in origin]
     x, y, z = np.meshgrid(*axes, indexing="ij")
-    field = SplineField.through(np.sin(x) * np.cos(y) + 0.1 * z**2, origin, spacing)
+    field = SplineField.from_samples(np.sin(x) * np.cos(y) + 0.1 * z**2, origin, spacing)
     points = np.random.default_rng(6).uniform(origin + 1.2, origin + 2.6, (200, 3))
     x, y, z = points.T
     values = field.derivatives(points)
@@ -216,7 +216,7 @@ def _not_finite(mesh):
     ("spoil", "message"),
     [
         (_open, "not watertight"),
-        (_turned, "not watertight with triangles that face the same way"),
+        (_turned, "not watertight with consistently oriented triangles"),
         (_flat, "measures 6 x 6 x 0.08 mm, expected 0.5 to 60"),
         (_large, "expected 0.5 to 60 mm each way: give a scale"),
         (_not_finite, "not finite"),

@@ -9,7 +9,7 @@ from tacdiff_ros.mechanics.live.contact_sweeps import (
     PointContact,
     PointKernel,
     SweepLimits,
-    settle,
+    solve_contact_forces,
 )
 from tacdiff_ros.mechanics.live.pad_grid import PadGrid
 from tacdiff_ros.mechanics.live.pad_sides import PadSides
@@ -23,7 +23,7 @@ SOFTNESS = 0.5
 def kernel_and_points() -> tuple[PointKernel, SurfacePoints, np.ndarray]:
     """With the dense compliance (3 q, 3 q) of all points, softness included."""
     values = surface_kernel(BondedLayer(4.0, 0.2, 0.48), 9, 9, PAD.spacing_mm).values
-    kernel = PointKernel.of(values)
+    kernel = PointKernel.from_values(values)
     points = SurfacePoints(PAD, kernel.weights)
     row, column = np.divmod(np.arange(81), 9)
     nodal = values[8 + row[:, None] - row, 8 + column[:, None] - column]
@@ -59,17 +59,17 @@ def test_glued_points_take_the_forces_of_a_linear_system():
     count = int(np.prod(points.shape))
     off = np.broadcast_to([-0.1, 0.05, 0.2], (count, 3)).copy()
     glued = contact(points, -off[:, 2], off, True)
-    found = settle(kernel, glued, SweepLimits(1e3, 400, 1e-8))
+    found = solve_contact_forces(kernel, glued, SweepLimits(1e3, 400, 1e-8))
     expected = np.linalg.solve(dense, -off.ravel()).reshape(count, 3)
     assert found.force.sum(axis=(0, 1)) == pytest.approx(expected.sum(axis=0), rel=2e-3)
-    assert np.allclose(found.move.reshape(-1, 3)[:, 2].mean(), -0.2, atol=0.02)
+    assert np.allclose(found.displacement_change.reshape(-1, 3)[:, 2].mean(), -0.2, atol=0.02)
 
 
 def test_frictionless_points_solve_the_complementarity_problem():
     kernel, points, dense = kernel_and_points()
-    place = points.places(np.zeros((81, 3)), np.arange(points.shape[0])).reshape(-1, 3)
+    place = points.positions(np.zeros((81, 3)), np.arange(points.shape[0])).reshape(-1, 3)
     gap = (place[:, :2] ** 2).sum(axis=1) / 4.0 - 0.2
-    found = settle(
+    found = solve_contact_forces(
         kernel, contact(points, gap, np.zeros((len(gap), 3)), False), SweepLimits(0.0, 400, 1e-8)
     )
     normal = dense.reshape(len(gap), 3, len(gap), 3)[:, 2, :, 2]
@@ -81,10 +81,12 @@ def test_frictionless_points_solve_the_complementarity_problem():
 
 def test_friction_never_exceeds_its_bound():
     kernel, points, _ = kernel_and_points()
-    place = points.places(np.zeros((81, 3)), np.arange(points.shape[0])).reshape(-1, 3)
+    place = points.positions(np.zeros((81, 3)), np.arange(points.shape[0])).reshape(-1, 3)
     gap = (place[:, :2] ** 2).sum(axis=1) / 4.0 - 0.2
     off = np.broadcast_to([-0.1, 0.0, 0.0], (len(gap), 3)).copy()
-    found = settle(kernel, contact(points, gap, off, True), SweepLimits(0.4, 60, 1e-6)).force
+    found = solve_contact_forces(
+        kernel, contact(points, gap, off, True), SweepLimits(0.4, 60, 1e-6)
+    ).force
     pressing = -found[..., 2]
     assert (pressing >= 0).all()
     assert (np.linalg.norm(found[..., :2], axis=-1) <= 0.4 * pressing * (1 + 1e-9) + 1e-15).all()

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
-from tacdiff_ros.mechanics.live.pose_path import PosePath, straight_way
+from tacdiff_ros.mechanics.live.pose_path import PosePath, interpolate_poses
 
 
 def test_poses_that_lie_apart_are_kept_in_order_and_taken_once():
@@ -20,7 +20,7 @@ def test_poses_that_lie_apart_are_kept_in_order_and_taken_once():
 
 
 def test_turns_count_and_memory_is_bounded():
-    path = PosePath(spacing_mm=0.15, most=10)
+    path = PosePath(spacing_mm=0.15, max_poses=10)
     for k in range(1000):
         path.add(k, IndenterPose(depth_mm=0.5, yaw_rad=math.radians(0.1 * k)))
     kept = path.take(10_000, IndenterPose(depth_mm=0.0))
@@ -37,10 +37,10 @@ def test_a_clock_that_jumps_back_leaves_nothing_from_before():
 
 def test_poses_far_apart_are_joined_by_a_straight_way_while_the_indenter_touches():
     start, goal = IndenterPose(0.0, 0.0, 0.5, 0.0), IndenterPose(1.2, 0.0, 0.5, 0.03)
-    way = straight_way(start, goal)
+    way = interpolate_poses(start, goal)
     assert [pose.x_mm for pose in way] == pytest.approx([0.4, 0.8])
     assert [pose.yaw_rad for pose in way] == pytest.approx([0.01, 0.02])
-    assert straight_way(start, IndenterPose(0.3, 0.0, 0.5)) == []
-    assert straight_way(IndenterPose(depth_mm=-1.0), goal) == []
-    assert straight_way(None, goal) == []
-    assert straight_way(start, IndenterPose(9.0, 0.0, 0.5)) == []
+    assert interpolate_poses(start, IndenterPose(0.3, 0.0, 0.5)) == []
+    assert interpolate_poses(IndenterPose(depth_mm=-1.0), goal) == []
+    assert interpolate_poses(None, goal) == []
+    assert interpolate_poses(start, IndenterPose(9.0, 0.0, 0.5)) == []

@@ -25,7 +25,7 @@ from tacdiff_ros.virtual.frames import GeneratedFrames
 
 @pytest.fixture(scope="module")
 def frames():
-    """Untouched, real and simulated; the simulation is a little beside and too shallow."""
+    """Reference image, real and simulated; the simulation is a little beside and too shallow."""
     real, simulated = GeneratedFrames(seed=0), GeneratedFrames(seed=1)
     return (
         real.render(IndenterPose()),

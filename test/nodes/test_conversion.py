@@ -262,7 +262,7 @@ def test_messages_are_in_metres_and_the_core_in_millimetres():
     )
     pose = from_pose(message)
     np.testing.assert_allclose(pose.position_mm, [450.0, -20.0, 100.0])
-    np.testing.assert_allclose(pose.turn([1.0, 0.0, 0.0]), [0.0, 1.0, 0.0], atol=1e-12)
+    np.testing.assert_allclose(pose.rotate([1.0, 0.0, 0.0]), [0.0, 1.0, 0.0], atol=1e-12)
     back = to_pose(pose)
     assert (back.position.x, back.position.y, back.position.z) == pytest.approx((0.45, -0.02, 0.1))
     turn = back.orientation

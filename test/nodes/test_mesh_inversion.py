@@ -107,7 +107,7 @@ def test_an_image_gives_mesh_contact_and_residuals(client, touched):
     assert (answer.header.stamp.sec, answer.header.frame_id) == (7, "gel")
     count = answer.rows * answer.columns
     assert len(answer.mesh.vertices) == len(answer.displacement) == count
-    assert len(answer.confidence) == len(answer.valid) == count
+    assert len(answer.height_stddev) == len(answer.valid) == count
     assert len(answer.mesh.triangles) == 2 * (answer.rows - 1) * (answer.columns - 1)
     deepest = min(answer.mesh.vertices, key=lambda vertex: vertex.z)
     assert deepest.z == pytest.approx(-0.6e-3, abs=1.2e-4)

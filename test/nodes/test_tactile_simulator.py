@@ -247,5 +247,5 @@ def test_a_network_of_another_sensor_ends_the_node_with_one_line(tmp_path):
         timeout=60,
     )
     assert done.returncode == 2
-    assert "the model draws sensor abab" in done.stderr
+    assert "the model renders sensor abab" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

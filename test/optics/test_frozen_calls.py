@@ -20,7 +20,7 @@ def bump(model, height_mm, spacing_mm=0.5):
 
 def traced(renderer, settings):
     """(H, W, 3) of an image that nothing was kept of."""
-    pixels = renderer.draw(settings)
+    pixels = renderer.render(settings)
     return np.stack([np.array(part) for part in pixels], axis=-1).reshape(48, 64, 3)
 
 
@@ -36,7 +36,7 @@ def test_other_surfaces_seeds_and_parameters_are_drawn_as_if_traced_anew(rich_se
     renderer = Renderer(rich_sensor)
     surfaces = [bump(rich_sensor, 0.3), bump(rich_sensor, 0.9), bump(rich_sensor, 0.6, 0.7)]
     for turn in range(12):
-        renderer.show(surfaces[turn % 3])
+        renderer.set_surface(surfaces[turn % 3])
         settings = small(samples=1 + turn % 2, shadows=turn % 5 > 0, seed=turn)
         if turn % 4 == 1:
             renderer.gather_local_interreflection()
@@ -76,19 +76,19 @@ def test_the_gradient_of_vertices_is_that_of_reverse_mode(rich_sensor):
 
     renderer = Renderer(rich_sensor)
     for height in (0.3, 0.8):
-        renderer.show(bump(rich_sensor, height))
+        renderer.set_surface(bump(rich_sensor, height))
         for target in (0.4, 0.6):
             array = dr.opaque(mi.Float, target)
             loss, gradient = renderer.vertex_gradient(squared, array, settings=small(seed=3))
             vertices = mi.Float(renderer.mesh.vertices)
             dr.enable_grad(vertices)
-            renderer.mesh.move(vertices)
-            expected = dr.sum(squared(renderer.draw(small(seed=3)), array))
+            renderer.mesh.set_vertices(vertices)
+            expected = dr.sum(squared(renderer.render(small(seed=3)), array))
             dr.backward(expected)
             np.testing.assert_allclose(np.array(loss), np.array(expected), rtol=1e-5)
             slope = np.array(dr.grad(vertices))
             np.testing.assert_allclose(np.array(gradient), slope, atol=1e-5 * np.abs(slope).max())
-            renderer.mesh.move(dr.detach(vertices))
+            renderer.mesh.set_vertices(dr.detach(vertices))
 
 
 def test_rays_in_a_kernel_of_their_own_change_no_gradient(mitsuba_runs, rich_sensor, monkeypatch):
@@ -102,9 +102,9 @@ def test_rays_in_a_kernel_of_their_own_change_no_gradient(mitsuba_runs, rich_sen
 
     found = []
     for apart in (False, True):
-        monkeypatch.setattr(gel_mesh, "rays_apart", lambda apart=apart: apart)
+        monkeypatch.setattr(gel_mesh, "separate_ray_kernels", lambda apart=apart: apart)
         renderer = Renderer(rich_sensor)
-        renderer.show(bump(rich_sensor, 0.6))
+        renderer.set_surface(bump(rich_sensor, 0.6))
         with dr.scoped_set_flag(dr.JitFlag.KernelHistory, True):
             dr.kernel_history_clear()
             _, gradient = renderer.vertex_gradient(squared, 0.4, settings=small(seed=3))

@@ -31,7 +31,7 @@ def lab(rich_sensor):
     settings = RenderSettings(160, 120, samples=3, shadows=False)
     renderer = Renderer(rich_sensor)
     touch = Imprint("sphere", 8.0, at_mm=(1.5, 1.0), depth_mm=0.5, shear_mm=(0.4, -0.2))
-    renderer.show(imprint_surface(rich_sensor.gel, touch))
+    renderer.set_surface(imprint_surface(rich_sensor.gel, touch))
     y, x = np.mgrid[0:120, 0:160]
     weights = np.stack([1 + np.sin(0.35 * x + 0.3 * c) * np.cos(0.4 * y + c) for c in range(3)], -1)
     attached = {name: mi.Float(renderer.parameters[name]) for name in renderer.parameters}
@@ -39,7 +39,7 @@ def lab(rich_sensor):
     dr.enable_grad(*attached.values())
     for name, array in attached.items():
         put(renderer, name, array)
-    image = renderer.draw(settings)
+    image = renderer.render(settings)
     flat = weights.reshape(-1, 3).T.astype(np.float32)
     dr.backward(dr.sum(dr.dot(image, mi.Color3f(*(mi.Float(row.copy()) for row in flat)))))
     gradients = {name: np.array(dr.grad(a), np.float64) for name, a in attached.items()}
@@ -58,7 +58,7 @@ def lab(rich_sensor):
 
 def put(renderer, name, array):
     if name == VERTICES:
-        renderer.mesh.move(array)
+        renderer.mesh.set_vertices(array)
     else:
         renderer.parameters[name] = array
 

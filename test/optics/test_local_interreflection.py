@@ -34,7 +34,7 @@ def renderer(model, tall_mm=TALL_MM):
     from tacdiff_ros.optics.renderer import Renderer
 
     drawn = Renderer(model)
-    drawn.show(surface(model, tall_mm))
+    drawn.set_surface(surface(model, tall_mm))
     return drawn
 
 
@@ -130,11 +130,11 @@ def brute_force_hidden(drawn):
 
 
 def test_the_loop_over_rays_hides_what_rays_one_by_one_hide(model):
-    from tacdiff_ros.optics.local_interreflection import _hidden
+    from tacdiff_ros.optics.local_interreflection import _occluded
 
     drawn = renderer(model)
     expected = brute_force_hidden(drawn)
-    hidden = np.array(_hidden(drawn.mesh, drawn._indirect_light())).T
+    hidden = np.array(_occluded(drawn.mesh, drawn._indirect_light())).T
     assert expected.max() > 0.1
     np.testing.assert_allclose(hidden, expected, atol=1e-5 * expected.max())
 
@@ -163,7 +163,7 @@ def test_it_stays_on_its_grid_until_it_is_dropped(model):
     drawn.gather_local_interreflection()
     after = drawn.image()
     assert np.abs(after - before).max() > 0.01
-    drawn.show(surface(model, TALL_MM))
+    drawn.set_surface(surface(model, TALL_MM))
     np.testing.assert_array_equal(drawn.image(), after)
     drawn.drop_local_interreflection()
     np.testing.assert_array_equal(drawn.image(), before)

@@ -78,7 +78,7 @@ class TestPathTracer:
         surface = GelSurface.flat(25.25, 20.75, 11, 13)
         effort = module.PathSettings(32, 576, 0, spacing_mm=0.2)
         passing = module.path_reference(plain_sensor, surface, effort)
-        monkeypatch.setattr(module, "_interface", lambda _settings: "dielectric")
+        monkeypatch.setattr(module, "_interface_plugin", lambda _settings: "dielectric")
         rolled = module.path_reference(plain_sensor, surface, effort)
         assert passing.image.mean() == pytest.approx(rolled.image.mean(), rel=0.005)
         assert np.median(passing.standard_error) < 0.8 * np.median(rolled.standard_error)

@@ -23,7 +23,7 @@ def render(model, surface, settings=None):
     from tacdiff_ros.optics.renderer import Renderer
 
     renderer = Renderer(model)
-    renderer.show(surface)
+    renderer.set_surface(surface)
     return renderer.image(settings or small())
 
 
@@ -146,7 +146,7 @@ def test_no_kernel_is_compiled_when_seed_surface_or_parameters_change(rich_senso
     compiled = []
     with dr.scoped_set_flag(dr.JitFlag.KernelHistory, True):
         for k, touch in enumerate(touches):
-            renderer.show(imprint_surface(rich_sensor.gel, touch))
+            renderer.set_surface(imprint_surface(rich_sensor.gel, touch))
             renderer.parameters["camera.focal_px"] = renderer.parameters["camera.focal_px"] + 0.3
             renderer.parameters["layers.index"] = renderer.parameters["layers.index"] * 1.001
             dr.kernel_history_clear()
@@ -183,11 +183,11 @@ def test_a_parameter_of_the_wrong_size_or_name_is_refused(plain_sensor):
     with pytest.raises(InputError, match=r"markers\.scale"):
         renderer.parameters["markers.scale"]
     with pytest.raises(InputError, match="coordinates"):
-        renderer.mesh.move(mi.Float([0.0]))
+        renderer.mesh.set_vertices(mi.Float([0.0]))
     lost = np.array(renderer.mesh.vertices)
     lost[5] = np.nan
     with pytest.raises(InputError, match="not finite"):
-        renderer.mesh.move(mi.Float(lost))
+        renderer.mesh.set_vertices(mi.Float(lost))
 
 
 def test_pixels_stay_finite_when_an_optimiser_tears_the_surface(rich_sensor):
@@ -197,12 +197,12 @@ def test_pixels_stay_finite_when_an_optimiser_tears_the_surface(rich_sensor):
     from tacdiff_ros.optics.renderer import Renderer
 
     renderer = Renderer(rich_sensor)
-    renderer.show(imprint_surface(rich_sensor.gel, BALL, 0.5))
+    renderer.set_surface(imprint_surface(rich_sensor.gel, BALL, 0.5))
     random = np.random.default_rng(0)
     start = np.array(renderer.mesh.vertices)
     for size_mm in (0.3, 1.0, 3.0):
         torn = start + random.normal(0.0, size_mm, start.shape).astype(np.float32)
-        renderer.mesh.move(mi.Float(torn))
+        renderer.mesh.set_vertices(mi.Float(torn))
         image, maps = renderer.image(small()), renderer.maps(small())
         assert np.isfinite(image).all()
         assert image.min() >= 0.0
@@ -225,11 +225,11 @@ def test_memory_stays_flat_over_renders_of_changing_surfaces(plain_sensor):
         for x in (-2.0, 0.0, 2.0)
     ]
     for k in range(30):
-        renderer.show(surfaces[k % 3])
+        renderer.set_surface(surfaces[k % 3])
         renderer.image(small(seed=k))
     before = resident_mb()
     for k in range(150):
-        renderer.show(surfaces[k % 3])
+        renderer.set_surface(surfaces[k % 3])
         renderer.image(small(seed=k))
     assert resident_mb() - before < 10.0
 

@@ -15,7 +15,7 @@ def maps_of(model, surface):
     from tacdiff_ros.optics.renderer import Renderer
 
     renderer = Renderer(model)
-    renderer.show(surface)
+    renderer.set_surface(surface)
     return renderer.maps()
 
 

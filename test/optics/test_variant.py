@@ -53,8 +53,8 @@ def test_a_process_keeps_its_variant(mitsuba_runs):
 PRETEND_A_CARD = (
     "import logging, sys; logging.basicConfig(level=logging.INFO, stream=sys.stdout)\n"
     "from tacdiff_ros.optics import variant\n"
-    "variant._graphics_cards = lambda: 1\n"
-    "variant.FASTER_WITH_CARD['stream'] = variant.LLVM\n"
+    "variant._gpu_count = lambda: 1\n"
+    "variant.FASTER_WITH_GPU['stream'] = variant.LLVM\n"
     "def start(chosen):\n"
     "    import mitsuba\n"
     "    if chosen == missing: raise variant.InputError('no such thing here')\n"

@@ -148,7 +148,7 @@ def test_the_last_still_frame_of_each_press_and_an_untouched_one_are_found(folde
 def test_presses_far_apart_are_chosen_and_more_than_there_are_is_refused(folder):
     found = recorded_presses(open_run(folder))
     assert {press.trial for press in found.spread(2)} == {0, 2}
-    with pytest.raises(InputError, match="4 presses asked for"):
+    with pytest.raises(InputError, match="4 presses requested"):
         found.spread(4)
 
 
@@ -191,7 +191,7 @@ def test_depths_count_from_felt_contact_or_from_where_the_rig_is(folder, tmp_pat
         open_recording(folder / "bag", from_rig=True)
     shutil.copytree(folder, tmp_path / "run")
     (tmp_path / "run" / "run.yaml").write_text("indenter: cube")
-    with pytest.raises(InputError, match="does not say where the indenter was"):
+    with pytest.raises(InputError, match="has no valid pose of the indenter"):
         open_recording(tmp_path / "run", from_rig=True)
 
 

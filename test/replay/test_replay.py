@@ -125,7 +125,7 @@ def copied(touch_folder, tmp_path):
         (lambda text: text.replace("0.600000", "deep"), "row 8"),
         (lambda text: text.replace("0.600000", "inf"), "not finite"),
         (lambda text: text.replace("frame_004.png", "../../etc/passwd"), "is no file name"),
-        (lambda text: text.replace("reference", "retract"), "needs untouched frames"),
+        (lambda text: text.replace("reference", "retract"), "needs frames of phase 'reference'"),
         (lambda text: text.splitlines()[0] + "\n", "has no rows: give one for each image"),
     ],
 )
@@ -151,11 +151,11 @@ def test_a_recording_without_contact_has_whole_images_to_compare_and_says_so(
     (tmp_path / "poses.csv").write_text("\n".join([head, *rows]) + "\n")
     out = tmp_path / "out"
     assert run(["benchmark", str(tmp_path), "--indenter", BALL, "--out", str(out)]) == 0
-    assert "3 frames, 0 left out, no contact" in capsys.readouterr().out
+    assert "3 frames, 0 skipped, no contact" in capsys.readouterr().out
     every = json.loads((out / "metrics.json").read_text())["all"]
     assert every["contact_psnr_db"] is None
     assert every["whole_psnr_db"]["median"] > 40
-    assert "No frame shows a contact" in (out / "report.html").read_text()
+    assert "No frame has a contact" in (out / "report.html").read_text()
 
 
 def change_row(folder: Path, number: int, **changes: str) -> None:
@@ -187,7 +187,7 @@ def test_skipped_frames_are_listed_by_reason_in_files_summary_and_page(copied, t
         assert written["skipped_by_reason"] == expected
         assert written["skipped"] == 4
     summary = capsys.readouterr().out
-    assert "4 frames, 4 left out (2 pose that cannot be simulated, 1 before the first" in summary
+    assert "4 frames, 4 skipped (2 pose that cannot be simulated, 1 before the first" in summary
     page = (out / "report.html").read_text()
     assert "skipped frames" in page
     assert " mm, expected at most" in page

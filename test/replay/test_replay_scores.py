@@ -51,7 +51,7 @@ def test_groups_are_by_phase_and_depth():
 
 
 def test_the_worst_frames_are_kept_worst_first():
-    worst = WorstFrames(kept=3)
+    worst = WorstFrames(count=3)
     image = np.zeros((12, 16, 3), np.uint8)
     for k, psnr in enumerate([30.0, 25.0, 40.0, 20.0, 35.0]):
         worst.add(frame(psnr, k), image, image)

@@ -6,7 +6,7 @@ import pytest
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.sensor.parameters import parameter_values, with_parameter_values
 from tacdiff_ros.sensor.sensor_file import default_sensor
-from tacdiff_ros.sensor.sensor_model import Dot, FlatField, Markers
+from tacdiff_ros.sensor.sensor_model import FlatField, MarkerDefect, Markers
 from tacdiff_ros.virtual.random_sensors import random_sensor
 
 
@@ -57,8 +57,8 @@ def test_what_the_model_cannot_be_is_refused(values, reason):
 
 def with_defects():
     """Two dots that differ, and a flat field."""
-    first = Dot(row=1, column=2, offset_mm=(0.1, -0.2), scale=0.5, darkness=0.4)
-    last = Dot(row=6, column=8, shape=(0.1, 0.2, -0.1, 0.05))
+    first = MarkerDefect(row=1, column=2, offset_mm=(0.1, -0.2), scale=0.5, darkness=0.4)
+    last = MarkerDefect(row=6, column=8, shape=(0.1, 0.2, -0.1, 0.05))
     field = FlatField(values=np.random.default_rng(0).uniform(0.9, 1.1, (3, 4, 3)).tolist())
     markers = Markers(dots=(last, first))
     return default_sensor().model_copy(update={"markers": markers, "flat_field": field})

@@ -19,7 +19,7 @@ from tacdiff_ros.sensor.sensor_file import (
     read_sensor,
     write_sensor,
 )
-from tacdiff_ros.sensor.sensor_model import Dot, FlatField, Markers
+from tacdiff_ros.sensor.sensor_model import FlatField, MarkerDefect, Markers
 from tacdiff_ros.virtual.random_sensors import random_sensor
 
 
@@ -115,7 +115,7 @@ def test_text_that_is_no_sensor_file_is_refused(text, tmp_path):
 def test_missing_large_and_binary_files_are_refused(tmp_path):
     (tmp_path / "large").write_bytes(b"#" * 5_000_000)
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
-    for name, reason in (("none", "No such file"), ("large", "is over"), ("binary", "no UTF-8")):
+    for name, reason in (("none", "No such file"), ("large", "is over"), ("binary", "UTF-8")):
         with pytest.raises(InputError, match=reason):
             read_sensor(tmp_path / name)
 
@@ -182,7 +182,7 @@ def extreme(seed):
 
     model = random_sensor(seed)
     dots = [
-        Dot(
+        MarkerDefect(
             row=int(place) // 9,
             column=int(place) % 9,
             offset_mm=(number(), number()),

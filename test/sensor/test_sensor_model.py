@@ -11,12 +11,12 @@ from tacdiff_ros.optics.projection import project
 from tacdiff_ros.sensor.parameters import parameter_values
 from tacdiff_ros.sensor.sensor_file import default_sensor
 from tacdiff_ros.sensor.sensor_model import (
-    SHALLOWEST_LIGHT_MM,
+    MIN_LIGHT_HEIGHT_MM,
     Camera,
-    Dot,
     FlatField,
     Layer,
     Light,
+    MarkerDefect,
     Markers,
     SensorModel,
 )
@@ -32,7 +32,10 @@ LAYERS = (
 def complete_model():
     """The default sensor with something in every optional part."""
     content = default_sensor().model_dump()
-    dots = (Dot(row=1, column=2), Dot(row=3, column=4, darkness=0.5, shape=(0.1, 0.0, 0.0, 0.1)))
+    dots = (
+        MarkerDefect(row=1, column=2),
+        MarkerDefect(row=3, column=4, darkness=0.5, shape=(0.1, 0.0, 0.0, 0.1)),
+    )
     field = np.random.default_rng(0).uniform(0.8, 1.2, (2, 3, 3)).tolist()
     return SensorModel(
         **content | {"markers": Markers(dots=dots), "flat_field": FlatField(values=field)}
@@ -139,17 +142,17 @@ def test_a_light_is_refused_once_one_of_its_corners_reaches_the_gel(seed):
         "half_width_mm": half_width,
         "radiance": (1.0, 1.0, 1.0),
     }
-    touching = -SHALLOWEST_LIGHT_MM - reach
+    touching = -MIN_LIGHT_HEIGHT_MM - reach
     assert Light(centre_mm=(1.0, 2.0, touching - 1e-6), **given)
     with pytest.raises(ValidationError, match="behind the gel's surface"):
         Light(centre_mm=(1.0, 2.0, touching + 1e-6), **given)
 
 
 def test_dots_are_counted_from_0_to_the_last_line():
-    assert Markers(rows=4, columns=5, dots=[Dot(row=3, column=4)]).dots[0].scale == 1.0
+    assert Markers(rows=4, columns=5, dots=[MarkerDefect(row=3, column=4)]).dots[0].scale == 1.0
     for row, column in ((4, 4), (3, 5)):
         with pytest.raises(ValidationError, match=f"row {row}, column {column}.*4 x 5 grid"):
-            Markers(rows=4, columns=5, dots=[Dot(row=row, column=column)])
+            Markers(rows=4, columns=5, dots=[MarkerDefect(row=row, column=column)])
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -158,13 +161,13 @@ def test_an_allowed_dot_keeps_a_radius_above_0_all_around(seed):
     random = np.random.default_rng(seed)
     parts = random.normal(size=4)
     parts *= 0.8 / np.abs(parts).sum()
-    a2, b2, a3, b3 = Dot(row=0, column=0, shape=tuple(parts * (1 - 1e-9))).shape
+    a2, b2, a3, b3 = MarkerDefect(row=0, column=0, shape=tuple(parts * (1 - 1e-9))).shape
     phi = np.linspace(0.0, 2 * np.pi, 721)
     radius = 1 + a2 * np.cos(2 * phi) + b2 * np.sin(2 * phi)
     radius += a3 * np.cos(3 * phi) + b3 * np.sin(3 * phi)
     assert radius.min() > 0.19
     with pytest.raises(ValidationError, match="no blob"):
-        Dot(row=0, column=0, shape=tuple(parts * 1.001))
+        MarkerDefect(row=0, column=0, shape=tuple(parts * 1.001))
 
 
 @pytest.mark.parametrize(

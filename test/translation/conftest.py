@@ -48,9 +48,9 @@ def pairs():
 
 @pytest.fixture(scope="session")
 def untouched():
-    from tacdiff_ros.translation.training import Untouched
+    from tacdiff_ros.translation.training import ReferenceSample
 
-    return Untouched(*draw((0.0, 0.0), (0.5, 0.5), 0.0))
+    return ReferenceSample(*draw((0.0, 0.0), (0.5, 0.5), 0.0))
 
 
 @pytest.fixture(scope="session")

@@ -84,7 +84,7 @@ def test_weights_come_back_for_torch(stored):
 def test_another_sensor_or_height_is_refused(stored):
     card = stored[2]
     check_sensor(card, CHECKSUM, 3.0)
-    with pytest.raises(InputError, match="draws sensor abab"):
+    with pytest.raises(InputError, match="renders sensor abab"):
         check_sensor(card, "cd" * 32, 3.0)
     with pytest.raises(InputError, match="reach 3 mm deep, those of the sensor file 2 mm"):
         check_sensor(card, CHECKSUM, 2.0)
@@ -125,7 +125,7 @@ def test_a_network_that_reads_other_files_is_refused(copied, tmp_path):
 
 
 def test_a_missing_model_is_said(tmp_path):
-    with pytest.raises(InputError, match="holds no model"):
+    with pytest.raises(InputError, match="contains no model"):
         Translator(tmp_path)
 
 

@@ -32,7 +32,7 @@ def surface():
 
 
 def drawn(model, surface):
-    return NetworkRenderer(model, shipped_model(), threads=1).draw_surface(surface).image
+    return NetworkRenderer(model, shipped_model(), threads=1).render_surface(surface).image
 
 
 def rendered(model, surface):
@@ -40,7 +40,7 @@ def rendered(model, surface):
     from tacdiff_ros.optics.simulate import to_uint8
 
     renderer = Renderer(model)
-    renderer.show(surface)
+    renderer.set_surface(surface)
     return to_uint8(renderer.image(RenderSettings(samples=4)))
 
 

@@ -94,20 +94,20 @@ def test_interrupted_training_ends_as_if_it_had_not_been(
 
 def test_depth_cannot_know_where_dots_went(pairs, small, untouched, tmp_path, trained):
     """The paper's comparison: the same network and effort on depth."""
-    from tacdiff_ros.translation.training import Untouched
+    from tacdiff_ros.translation.training import ReferenceSample
 
     settings = small.model_copy(update={"kind": "depth"})
-    flat = Untouched(22.0 + untouched.maps[2:], untouched.image)
+    flat = ReferenceSample(22.0 + untouched.maps[2:], untouched.image)
     _, report = train_generator(settings, QUICK, *map(Depths, pairs), flat, tmp_path)
     assert report.psnr_db < trained[1].psnr_db - 3
 
 
 def test_light_needs_no_place_or_texture_of_one_unit(pairs, small, untouched, tmp_path):
-    from tacdiff_ros.translation.training import Untouched
+    from tacdiff_ros.translation.training import ReferenceSample
 
     settings = small.model_copy(update={"kind": "nocs+light"})
     train, validation = map(Lit, pairs)
-    flat = Untouched(train[0][0], untouched.image)
+    flat = ReferenceSample(train[0][0], untouched.image)
     before = np.mean([psnr(255 * maps[3:], image) for maps, image in list(validation)])
     short = QUICK.model_copy(update={"steps": 80})
     generator, report = train_generator(settings, short, train, validation, flat, tmp_path)

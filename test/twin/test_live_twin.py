@@ -25,14 +25,14 @@ def test_it_follows_a_press_and_a_slide(twin):
     rest = twin.follow(IndenterPose(0.0, 0.0, -1.0))
     pressed = [twin.follow(IndenterPose(0.0, 0.0, d)) for d in (0.2, 0.4, 0.6)][-1]
     slid = [twin.follow(IndenterPose(x, 0.0, 0.6)) for x in (0.1, 0.2, 0.3)][-1]
-    assert rest.drawn.maps.indentation_mm.max() == pytest.approx(0.0, abs=1e-4)
-    depth = pressed.drawn.maps.indentation_mm
+    assert rest.rendered.maps.indentation_mm.max() == pytest.approx(0.0, abs=1e-4)
+    depth = pressed.rendered.maps.indentation_mm
     assert depth.max() == pytest.approx(0.6, abs=0.05)
     changed = np.abs(pressed.image.astype(int) - rest.image).mean(axis=2)
     assert changed[depth > 0.3].mean() > 5 * changed[depth < 0.02].mean()
-    deep = slid.drawn.maps.indentation_mm > 0.5
-    assert slid.drawn.maps.shear_mm[deep][:, 0].mean() == pytest.approx(0.25, abs=0.12)
-    assert slid.answer.net_force_n[0] > 0.05
+    deep = slid.rendered.maps.indentation_mm > 0.5
+    assert slid.rendered.maps.shear_mm[deep][:, 0].mean() == pytest.approx(0.25, abs=0.12)
+    assert slid.result.net_force_n[0] > 0.05
     assert slid.pose.x_mm == 0.3
 
 

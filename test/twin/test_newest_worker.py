@@ -37,7 +37,7 @@ def test_some_may_wait_in_their_order_and_the_oldest_is_dropped():
         assert go.wait(10.0)
         done.append(item)
 
-    worker = NewestWorker(task, lambda line: None, most=3)
+    worker = NewestWorker(task, lambda line: None, capacity=3)
     worker.offer(0)
     assert begun.wait(10.0)
     for item in range(1, 6):
@@ -87,7 +87,7 @@ def test_whatever_a_task_raises_leaves_a_traceback_and_the_thread_lives_on(caplo
             raise error
         done.set()
 
-    worker = NewestWorker(task, told.append, most=2)
+    worker = NewestWorker(task, told.append, capacity=2)
     worker.offer("bad")
     worker.offer("good")
     assert done.wait(10)
@@ -108,7 +108,7 @@ def test_a_report_that_fails_does_not_end_the_thread(caplog):
     def complain(_line):
         raise RuntimeError("the publisher is gone")
 
-    worker = NewestWorker(task, complain, most=2)
+    worker = NewestWorker(task, complain, capacity=2)
     worker.offer("bad")
     worker.offer("good")
     assert done.wait(10)

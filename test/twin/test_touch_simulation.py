@@ -32,7 +32,7 @@ def test_a_touch_is_where_and_as_deep_as_it_was_asked_for(drawing):
     assert touch.contact.depth_mm == pytest.approx(0.5, abs=0.05)
     assert touch.contact.centroid_mm == pytest.approx((1.2, 2.0), abs=0.2)
     assert touch.contact.shear_mm[0] == pytest.approx(0.2, abs=0.08)
-    assert touch.drawn.maps.indentation_mm.max() == pytest.approx(0.5, abs=0.05)
+    assert touch.rendered.maps.indentation_mm.max() == pytest.approx(0.5, abs=0.05)
     assert touch.force_n[2] < -0.1
     assert 0.02 < touch.force_n[0] < -touch.force_n[2]
     assert touch.converged
@@ -54,7 +54,7 @@ def test_the_untouched_sensor(drawing):
     touch = simulate(drawing, indenter="none", depth_mm=0.0)
     assert not touch.contact.in_contact
     assert np.all(touch.force_n == 0)
-    assert touch.drawn.maps.indentation_mm.max() == pytest.approx(0.0, abs=1e-5)
+    assert touch.rendered.maps.indentation_mm.max() == pytest.approx(0.0, abs=1e-5)
 
 
 @pytest.mark.parametrize(

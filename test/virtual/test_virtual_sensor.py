@@ -19,9 +19,9 @@ def sensor():
 
 
 def test_it_sees_and_feels_a_press(sensor):
-    rest = sensor.see(IndenterPose(0.5, 0.0, -2.0))
+    rest = sensor.sense(IndenterPose(0.5, 0.0, -2.0))
     for depth in (0.2, 0.4, 0.6):
-        pressed = sensor.see(IndenterPose(0.5, 0.0, depth))
+        pressed = sensor.sense(IndenterPose(0.5, 0.0, depth))
     assert np.all(rest.force_n == 0)
     assert pressed.force_n[2] < -0.2
     assert pressed.surface.position[:, 2].min() == pytest.approx(-0.6, abs=0.06)
@@ -30,7 +30,7 @@ def test_it_sees_and_feels_a_press(sensor):
 
 
 def test_noise_is_as_large_as_it_was_asked_for(sensor):
-    images = [sensor.see(IndenterPose(depth_mm=-1.0)).image.astype(float) for _ in range(8)]
+    images = [sensor.sense(IndenterPose(depth_mm=-1.0)).image.astype(float) for _ in range(8)]
     assert np.std(images, axis=0, ddof=1).mean() == pytest.approx(1.0, abs=0.15)
 
 
@@ -42,4 +42,4 @@ def test_its_unit_and_gel_are_not_the_default_ones(sensor):
 
 def test_poses_that_cannot_be_are_refused(sensor):
     with pytest.raises(InputError, match="pose"):
-        sensor.see(IndenterPose(99.0, 0.0, -3.0))
+        sensor.sense(IndenterPose(99.0, 0.0, -3.0))

@@ -1,4 +1,4 @@
-"""Indenters by name."""
+"""Construction of indenters from their text specification."""
 
 from __future__ import annotations
 
@@ -27,14 +27,21 @@ SHAPES: dict[str, Callable[[IndenterSpec], Indenter]] = {
 
 
 def build_indenter(spec: str | IndenterSpec) -> Indenter:
-    """The body that a spec such as `sphere:diameter=5` or `mesh:file=part.stl` describes.
+    """Builds the indenter that a specification describes.
 
-    Sizes that are not given have the defaults of the shape, see `shapes`, `text` and
-    `mesh_indenter`.
+    Sizes missing from the specification take the defaults of the shape, which the modules
+    `shapes`, `text` and `mesh_indenter` define.
+
+    Args:
+        spec: specification, as text such as `sphere:diameter=5` or `mesh:file=part.stl`, or
+            already parsed.
+
+    Returns:
+        Indenter with its lowest point at the origin of its own frame.
 
     Raises:
-        InputError: a name, key or size that is not known or out of bounds, sizes that do not fit
-            each other, a file that cannot be used, or `none`, which has no body.
+        InputError: the name or a key is unknown, a size is out of bounds, the sizes do not fit
+            each other, the mesh file cannot be used, or the name is `none`, which has no body.
     """
     if isinstance(spec, str):
         spec = parse_indenter(spec)

@@ -12,12 +12,12 @@ MAX_CURVATURE_PER_MM = 1e3
 
 @dataclass(frozen=True)
 class Derivatives:
-    """A signed distance field at N points, to second order.
+    """Signed distance, gradient and Hessian of a distance field at N points.
 
     Attributes:
-        distance: (N,) float64 mm, above 0 outside of the body.
-        gradient: (N, 3) float64, of unit length for exact fields; outward.
-        hessian: (N, 3, 3) float64 1/mm, symmetric.
+        distance: (N,) float64 signed distance, mm, positive outside the body.
+        gradient: (N, 3) float64 outward gradient, dimensionless; unit vectors for exact fields.
+        hessian: (N, 3, 3) float64 symmetric second derivatives, 1/mm.
     """
 
     distance: NDArray[np.float64]
@@ -32,19 +32,25 @@ class Derivatives:
         tangents: tuple[NDArray[np.float64], NDArray[np.float64]],
         curvatures: tuple[NDArray[np.float64], NDArray[np.float64]],
     ) -> Derivatives:
-        """An exact distance field from the principal directions of its level sets.
+        """Builds the derivatives of an exact distance field from its principal curvatures.
 
-        The Hessian of a distance is k1 t1 t1^T + k2 t2 t2^T: it knows no change along the normal.
-        Curvatures are clipped to `MAX_CURVATURE_PER_MM` (edges of a core, inside of the body).
+        The Hessian of an exact distance is k1 t1 t1^T + k2 t2 t2^T: the gradient does not change
+        along the normal. Curvatures are clipped to `MAX_CURVATURE_PER_MM`, because they are
+        infinite at the edges of a core, which lie inside the body.
 
         Args:
-            distance: (N,) mm.
-            normal: (N, 3) unit vectors.
-            tangents: t1 and t2, each (N, 3), unit vectors across the normal and each other.
-            curvatures: k1 and k2, each (N,) 1/mm, above 0 where the level set is convex.
+            distance: (N,) signed distance, mm.
+            normal: (N, 3) unit normals of the level sets.
+            tangents: principal directions t1 and t2, each (N, 3) unit vectors, perpendicular to
+                the normal and to each other.
+            curvatures: principal curvatures k1 and k2, each (N,), 1/mm, positive where the level
+                set is convex.
+
+        Returns:
+            Derivatives at the N points.
         """
         hessian = np.zeros((len(distance), 3, 3))
         for tangent, curvature in zip(tangents, curvatures, strict=True):
-            held = np.clip(curvature, -MAX_CURVATURE_PER_MM, MAX_CURVATURE_PER_MM)
-            hessian += (held[:, None] * tangent)[:, :, None] * tangent[:, None, :]
+            clipped = np.clip(curvature, -MAX_CURVATURE_PER_MM, MAX_CURVATURE_PER_MM)
+            hessian += (clipped[:, None] * tangent)[:, :, None] * tangent[:, None, :]
         return cls(distance, normal, hessian)

@@ -1,4 +1,4 @@
-"""Letters and digits as lines and arcs, 1 high, for a round pen."""
+"""Centre lines of letters and digits as straight lines and arcs, for a round pen."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tacdiff_ros.errors import InputError
 Line = tuple[float, ...]
 Arc = tuple[float, float, float, float, float]
 
-# Per character: polylines (x, y, x, y, ...) with y up, and arcs (centre x, y, radius, first and
-# last angle in degrees, counter-clockwise). Left edges are at x = 0.
+# For each character of height 1: polylines (x, y, x, y, ...) with y up, and arcs (centre x,
+# centre y, radius, first and last angle in degrees, counter-clockwise). The left edge is at x = 0.
 GLYPHS: dict[str, tuple[tuple[Line, ...], tuple[Arc, ...]]] = {
     "A": (((0, 0, 0.3, 1, 0.6, 0), (0.105, 0.35, 0.495, 0.35)), ()),
     "B": (
@@ -79,19 +79,20 @@ GLYPHS: dict[str, tuple[tuple[Line, ...], tuple[Arc, ...]]] = {
 def word_strokes(
     word: str, height: float, gap: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """Lines and arcs of a word on the base line, from x = 0 to the right, y up.
+    """Returns the pen's centre lines for a word that begins at the origin, x right and y up.
 
     Args:
-        word: of `GLYPHS`; small letters are written as capitals.
-        height: of the letters, between the middles of the pen, mm.
-        gap: between the letters, likewise, mm.
+        word: characters of `GLYPHS`; lower-case letters are written as capitals.
+        height: height of the letters between centre lines, mm.
+        gap: distance between neighbouring letters between centre lines, mm.
 
     Returns:
-        Lines (L, 4) of x0, y0, x1, y1, arcs (A, 5) of centre, radius and angles in degrees, and
-        the width of the word; all in mm, between the middles of the pen.
+        Tuple of lines (L, 4) with x0, y0, x1, y1 in mm; arcs (A, 5) with centre x and y and radius
+        in mm and first and last angle in degrees; and the width of the word between centre lines,
+        mm.
 
     Raises:
-        InputError: a character that has no strokes here.
+        InputError: the word has a character that is not in `GLYPHS`.
     """
     lines: list[tuple[float, ...]] = []
     arcs: list[tuple[float, ...]] = []
@@ -99,7 +100,7 @@ def word_strokes(
     for character in word.upper():
         if character not in GLYPHS:
             raise InputError(
-                f"text {word!r} has the character {character!r}; expected letters A to Z, digits "
+                f"text {word!r} has the character {character!r}, expected letters A to Z, digits "
                 "and hyphens"
             )
         polylines, curves = GLYPHS[character]
@@ -115,11 +116,11 @@ def word_strokes(
 
 
 def _width(character: str) -> float:
-    """Of a glyph of height 1, between the middles of the pen."""
+    """Returns the width of a glyph of height 1 between the pen's centre lines."""
     lines, arcs = GLYPHS[character]
-    reach = [x for line in lines for x in line[::2]]
+    right_ends = [x for line in lines for x in line[::2]]
     for x, _, radius, first, last in arcs:
-        passes_right = first <= 0 <= last or first <= 360 <= last
+        contains_rightmost = first <= 0 <= last or first <= 360 <= last
         angles = np.radians([first, last])
-        reach.append(x + radius * (1.0 if passes_right else float(np.cos(angles).max())))
-    return max(reach)
+        right_ends.append(x + radius * (1.0 if contains_rightmost else float(np.cos(angles).max())))
+    return max(right_ends)

@@ -1,4 +1,4 @@
-"""Solids from triangle files."""
+"""Reading of solid bodies from triangle mesh files."""
 
 from __future__ import annotations
 
@@ -20,26 +20,29 @@ if TYPE_CHECKING:
 SUFFIXES = (".stl", ".ply", ".obj")
 MAX_FILE_BYTES = 50_000_000
 MAX_TRIANGLES = 500_000
-MAX_ELEMENTS = 3 * MAX_TRIANGLES  # each corner of its own
+MAX_ELEMENTS = 3 * MAX_TRIANGLES  # vertices of a file whose triangles share none
 MAX_HEADER_BYTES = 65_536
 MAX_COORDINATE = 1e6
-STL_COUNT_OFFSET = 80  # bytes; binary STL files begin with a comment of that size
+STL_COUNT_OFFSET = 80  # bytes of the comment at the beginning of a binary STL file
 EXTENTS_MM = (0.5, 60.0)
 
 
 def read_solid(file: str, scale: float = 1.0) -> Trimesh:
-    """A watertight body, scaled and moved onto its lowest point at z = 0.
+    """Reads a watertight body, scales it and translates its lowest point to z = 0.
 
-    The middle of its box in x and y is at the axis. A body that is inside out is turned over.
-    Only the file itself is read, none that it names.
+    The bounding box is centred on the z axis. Triangles of a body that is inside out are flipped.
+    Files that the mesh file refers to, such as materials, are not read.
 
     Args:
-        file: STL, PLY or OBJ, in mm after scaling, z away from the gel.
-        scale: 1000 for a file in metres.
+        file: path of an STL, PLY or OBJ file with z away from the gel, in mm after scaling.
+        scale: factor from the file's length unit to mm, such as 1000 for metres.
+
+    Returns:
+        Watertight mesh with outward normals, mm.
 
     Raises:
-        InputError: the file is not there, not such a file, too large, or not a closed body with
-            triangles that face the same way, of an extent in `EXTENTS_MM`.
+        InputError: the file is missing, too large or no mesh file, the mesh is not watertight
+            with consistently oriented triangles, or an extent is outside `EXTENTS_MM`.
     """
     mesh = _load(_checked_path(file))
     if not 4 <= len(mesh.faces) <= MAX_TRIANGLES:
@@ -50,7 +53,7 @@ def read_solid(file: str, scale: float = 1.0) -> Trimesh:
     mesh.apply_scale(scale)
     if not (mesh.is_watertight and mesh.is_winding_consistent):
         raise InputError(
-            f"mesh {file!r} is not watertight with triangles that face the same way: close its "
+            f"mesh {file!r} is not watertight with consistently oriented triangles: close its "
             "holes, for instance with trimesh.repair or in a CAD program"
         )
     extents = mesh.extents
@@ -69,20 +72,22 @@ def read_solid(file: str, scale: float = 1.0) -> Trimesh:
 
 
 def _checked_path(file: str) -> Path:
+    """Returns the path of an existing file with a supported suffix, or raises an InputError."""
     path = Path(file)
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"mesh {file!r}: expected a file ending in {', '.join(SUFFIXES)}")
     try:
         path = path.expanduser()
-        found = path.exists()
+        exists = path.exists()
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError(f"mesh {file!r} cannot be read: {error}") from None
-    if not found:
-        raise InputError(f"mesh {file!r} is not there, or is no file: check the path")
+    if not exists:
+        raise InputError(f"mesh {file!r} does not exist, or is no file: check the path")
     return path
 
 
 def _load(path: Path) -> Trimesh:
+    """Parses a mesh file without merging or repairing anything, or raises an InputError."""
     import trimesh
 
     content = read_bytes(path, "mesh", MAX_FILE_BYTES)
@@ -96,10 +101,9 @@ def _load(path: Path) -> Trimesh:
                 io.BytesIO(content), file_type=suffix, force="mesh", process=False
             )
             vertices, faces = np.asarray(loaded.vertices), np.asarray(loaded.faces)
-    except Exception as error:  # readers of foreign files fail in many ways
+    except Exception as error:  # the parsers of trimesh raise many kinds
         raise InputError(
-            f"mesh {str(path)!r} is not a {suffix.upper()} file that can be read: "
-            f"{one_line(error, 120)}"
+            f"mesh {str(path)!r} is not a readable {suffix.upper()} file: {one_line(error, 120)}"
         ) from None
     if not len(faces):
         raise InputError(f"mesh {str(path)!r} has no triangles: export it as a mesh")
@@ -108,17 +112,17 @@ def _load(path: Path) -> Trimesh:
 
 
 def _geometry_of_obj(content: bytes) -> bytes:
-    """Vertices and faces of an OBJ file, without materials, groups, normals and textures."""
+    """Returns an OBJ file reduced to vertices and faces: no materials, groups or textures."""
     lines = [line for line in content.splitlines() if line[:2] in (b"v ", b"f ", b"v\t", b"f\t")]
     return re.sub(rb"/[^\s]*", b"", b"\n".join(lines)) + b"\n"
 
 
 def _check_counts(content: bytes, suffix: str) -> None:
-    """ValueError for a file of more elements than a body may have, before they are parsed."""
+    """Raises a ValueError before parsing if a file declares more elements than permitted."""
     if suffix == "ply":
-        header, found, _ = content[:MAX_HEADER_BYTES].partition(b"end_header")
+        header, end, _ = content[:MAX_HEADER_BYTES].partition(b"end_header")
         counts = [int(count) for count in re.findall(rb"element\s+\S+\s+(\d{1,18})", header)]
-        if not found:
+        if not end:
             raise ValueError("its header does not end")
     elif suffix == "obj":
         counts = [content.count(b"\nv"), content.count(b"\nf")]
@@ -131,13 +135,13 @@ def _check_counts(content: bytes, suffix: str) -> None:
 
 
 def _check_arrays(vertices: NDArray[Any], faces: NDArray[Any], path: Path) -> None:
-    """Raise an InputError for triangles of vertices that are not there, or not finite."""
-    shaped = vertices.ndim == faces.ndim == 2 and vertices.shape[1] == faces.shape[1] == 3
-    if not shaped or faces.dtype.kind not in "iu":
+    """Raises an InputError for triangles with missing, non-finite or huge vertices."""
+    shapes_fit = vertices.ndim == faces.ndim == 2 and vertices.shape[1] == faces.shape[1] == 3
+    if not shapes_fit or faces.dtype.kind not in "iu":
         raise InputError(f"mesh {str(path)!r} has no triangles: export it as a mesh")
     if faces.min() < 0 or faces.max() >= len(vertices):
         raise InputError(
-            f"mesh {str(path)!r} has a triangle of a vertex that is not there: export it again"
+            f"mesh {str(path)!r} has a triangle with a missing vertex: export it again"
         )
     if not np.isfinite(vertices).all():
         raise InputError(f"mesh {str(path)!r} has a vertex that is not finite: export it again")
@@ -149,7 +153,7 @@ def _check_arrays(vertices: NDArray[Any], faces: NDArray[Any], path: Path) -> No
 
 
 def _weld(mesh: Trimesh) -> None:
-    """Join corners at the same place, as STL has them apart, and drop triangles that collapse."""
+    """Merges coincident vertices, which STL files repeat, and removes degenerate triangles."""
     mesh.merge_vertices(merge_tex=True, merge_norm=True)
     faces = np.asarray(mesh.faces)
     mesh.update_faces((faces != np.roll(faces, 1, axis=1)).all(axis=1))

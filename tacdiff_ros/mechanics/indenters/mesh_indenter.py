@@ -1,4 +1,4 @@
-"""Indenters from files: any watertight body."""
+"""Indenters from mesh files: any watertight body."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ if TYPE_CHECKING:
     from trimesh import Trimesh
 
 SPACING_MM = 0.1
-TOUCHING_MM = 4.0  # height over the lowest point of what can touch the gel
+MAX_CONTACT_HEIGHT_MM = 4.0  # only the part of the body below this height can touch the gel
 MARGIN_MM = 1.0
-MIN_CELLS = 4  # around the body, which the smoothing and the spline's rim need
-SMOOTHING_CELLS = 1.0
+MIN_MARGIN_CELLS = 4  # around the body, for the smoothing and the rim of the spline
+SMOOTHING_CELLS = 1.0  # sigma of the Gaussian
 MAX_POINTS = 6_000_000
 
 
 @dataclass(frozen=True, eq=False)
 class MeshIndenter(Indenter):
-    """A body from a file, with its distance sampled on a grid around its lowest 4 mm.
+    """A body from a mesh file, whose distance is sampled on a grid around its lowest 4 mm.
 
-    The samples are smoothed by a Gaussian of one cell and interpolated by a tricubic spline: the
-    field is twice continuously differentiable everywhere in the grid, its gradient is about but
-    not exactly of unit length. With cells of h = 0.1 mm, smoothing moves a sphere of 5 mm inward
-    by h^2 / R = 0.004 mm, rounds sharp edges to a radius of about 2 h and takes 1.2 h from the
-    tip of a sharp cone of 90 degrees. Flat faces stay where they are.
+    The samples are smoothed by a Gaussian with a sigma of one cell and interpolated by a tricubic
+    spline: the field is twice continuously differentiable in the whole grid, and its gradient has
+    approximately unit length. With cells of h = 0.1 mm, the smoothing moves the surface of a sphere
+    of 5 mm inward by h^2 / R = 0.004 mm, rounds sharp edges to a radius of about 2 h and shortens a
+    sharp cone of 90 degrees by 1.2 h. Flat faces are not displaced.
 
-    Limits: above the grid, and at its sides if the body goes on there, the field is no distance
-    to the body. Body parts must not pass through each other.
+    Limits: above the grid, and at its sides if the body extends that far, the field is not the
+    distance to the body. Parts of the body must not intersect each other.
 
     Attributes:
-        text: canonical spec.
-        body: the triangles, moved onto the tip.
-        field: the smoothed distance.
+        text: canonical specification.
+        body: triangles of the file, with the lowest point at z = 0, mm.
+        field: smoothed signed distance, mm.
     """
 
     text: str
@@ -54,44 +54,50 @@ class MeshIndenter(Indenter):
 
     @property
     def spec(self) -> str:
-        """The text that builds it again from the same file."""
+        """Canonical specification, with the path of the mesh file."""
         return self.text
 
     @property
     def bounds(self) -> NDArray[np.float64]:
-        """(2, 3) mm, lowest and highest corner of the axis-aligned box around the triangles."""
+        """(2, 3) lowest and highest corner of the axis-aligned box around the triangles, mm."""
         return np.array(self.body.bounds)
 
     def distance(self, points: ArrayLike) -> NDArray[np.float64]:
-        """(N,) mm, smoothed signed distance of points (N, 3) mm, above 0 outside."""
+        """Returns the smoothed signed distance (N,) of points (N, 3), mm, positive outside."""
         return self.derivatives(points).distance
 
     def derivatives(self, points: ArrayLike) -> Derivatives:
-        """Smoothed signed distance of points (N, 3) mm with gradient and Hessian."""
+        """Returns the smoothed signed distance of points (N, 3), mm, with gradient and Hessian."""
         return self.field.derivatives(as_points(points))
 
     def mesh(self, spacing_mm: float = SPACING_MM) -> Trimesh:
-        """The triangles of the file, moved onto the tip, mm; the spacing is not used."""
+        """Returns the triangles of the file, mm; the spacing is checked but not used."""
         if not spacing_mm > 0:
             raise InputError(f"mesh spacing is {spacing_mm:g} mm, expected above 0")
         return self.body.copy()
 
 
 def mesh(spec: IndenterSpec) -> Indenter:
-    """The body in a `file`, times a `scale`, on a grid of a `spacing`; z points off the gel.
+    """Returns the body of a mesh `file` with z away from the gel, enlarged by `scale`.
 
-    It takes about 2 s per million points of the grid, and more for more than 100 000 triangles.
+    Sampling takes about 2 s per million grid points, and longer for more than 100 000 triangles.
+
+    Args:
+        spec: specification with `file`, `scale` and the cell size `spacing` of the grid, mm.
+
+    Returns:
+        Indenter with its lowest point at z = 0.
 
     Raises:
-        InputError: no file is given, it cannot be used (see `read_solid`), or the grid would have
-            more than `MAX_POINTS`.
+        InputError: no file is given, the file cannot be used (see `read_solid`), or the grid would
+            have more than `MAX_POINTS` points.
     """
     sizes, texts = bounded_sizes(spec, {"scale": 1.0, "spacing": SPACING_MM}, {"file": ""})
     require(spec, bool(texts["file"]), "no file is given", "mesh:file=PATH")
     body, spacing = read_solid(texts["file"], sizes["scale"]), sizes["spacing"]
     low, high = np.array(body.bounds)
-    high[2] = min(high[2], TOUCHING_MM)
-    margin = max(MARGIN_MM, MIN_CELLS * spacing)
+    high[2] = min(high[2], MAX_CONTACT_HEIGHT_MM)
+    margin = max(MARGIN_MM, MIN_MARGIN_CELLS * spacing)
     origin = low - margin
     shape = tuple(int(n) for n in np.ceil((high + margin - origin) / spacing) + 1)
     points = int(np.prod(shape))
@@ -104,5 +110,5 @@ def mesh(spec: IndenterSpec) -> Indenter:
     distance = gaussian_filter(
         grid_distance(body, origin, shape, spacing), SMOOTHING_CELLS, mode="nearest"
     )
-    field = SplineField.through(distance, origin, spacing)
+    field = SplineField.from_samples(distance, origin, spacing)
     return MeshIndenter(format_indenter("mesh", sizes, texts), body, field)

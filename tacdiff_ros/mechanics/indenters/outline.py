@@ -1,4 +1,4 @@
-"""Closed outlines of straight sides, with arcs in their inner corners."""
+"""Closed polygonal outlines with optional arcs in their concave corners."""
 
 from __future__ import annotations
 
@@ -11,24 +11,26 @@ from tacdiff_ros.mechanics.indenters.plane_field import (
     TINY_MM,
     Arcs,
     Floats,
-    PlaneMeasure,
+    PlaneDerivatives,
     Segments,
 )
 
 
 @dataclass(frozen=True)
 class Outline:
-    """The region inside of a closed path; its distance is exact on both sides.
+    """The region inside a closed path; the distance is exact inside and outside.
 
-    Outer corners are sharp (a rounding comes with the body), inner corners may be arcs. The field
-    is smooth outside but where two sides are equally near, beyond the centre of an inner arc.
+    Convex corners are sharp, because the body adds its own rounding; concave corners may be arcs.
+    Outside, the field is smooth except where two sides are equally near, which happens only on
+    the far side of the centre of a concave arc.
 
     Attributes:
-        sides: counter-clockwise.
-        normals: (S, 2), of the sides.
-        corner_normals: (2, S, 2), at starts and ends of the sides: the sum of the normals that
-            meet there, whose side tells inside from outside (Baerentzen and Aanaes, 2005).
-        arcs: in inner corners; the body is outside of their circles.
+        sides: S sides in counter-clockwise order.
+        normals: (S, 2) outward unit normals of the sides.
+        corner_normals: (2, S, 2) sums of the two normals that meet at the starts (index 0) and at
+            the ends (index 1) of the sides. Their signs tell inside from outside next to a corner
+            (Baerentzen and Aanaes, 2005).
+        arcs: arcs in concave corners; the body lies outside their circles.
     """
 
     sides: Segments
@@ -38,35 +40,53 @@ class Outline:
 
     @classmethod
     def polygon(cls, corners: ArrayLike, inner_radius: float = 0.0) -> Outline:
-        """From corners (S, 2) mm, counter-clockwise; inner ones get arcs of a radius in mm."""
-        at = np.asarray(corners, np.float64)
-        into = Segments.between(np.roll(at, 1, axis=0), at).direction
-        out = np.roll(into, -1, axis=0)
-        turn = np.arctan2(_cross(into, out), (into * out).sum(axis=1))
-        inner = (turn < -TINY_MM) & (inner_radius > 0)
-        trim = np.where(inner, inner_radius * np.tan(np.abs(turn) / 2), 0.0)[:, None]
-        first, last = at + trim * out, at - trim * into
-        sides = Segments(first, out, np.hypot(*(np.roll(last, -1, axis=0) - first).T))
-        normals = np.stack([out[:, 1], -out[:, 0]], axis=1)
-        meeting = np.where(inner[:, None], normals, normals + np.roll(normals, 1, axis=0))
-        ending = np.where(inner[:, None], np.roll(normals, 1, axis=0), meeting)
-        arcs = _inner_arcs(last[inner], into[inner], turn[inner], inner_radius)
-        return cls(sides, normals, np.stack([meeting, np.roll(ending, -1, axis=0)]), arcs)
+        """Builds the outline of a polygon.
 
-    def measure(self, points: Floats) -> PlaneMeasure:
-        """Signed distance of points (N, 2) mm, with derivatives."""
-        gaps = self.sides.squared_gaps(points)
+        Args:
+            corners: (S, 2) corners in counter-clockwise order, mm.
+            inner_radius: radius of the arcs in concave corners, mm; 0 for sharp corners.
+
+        Returns:
+            Outline of the polygon.
+        """
+        corner = np.asarray(corners, np.float64)
+        incoming = Segments.between(np.roll(corner, 1, axis=0), corner).direction
+        outgoing = np.roll(incoming, -1, axis=0)
+        turn = np.arctan2(_cross(incoming, outgoing), (incoming * outgoing).sum(axis=1))
+        concave = (turn < -TINY_MM) & (inner_radius > 0)
+        trim = np.where(concave, inner_radius * np.tan(np.abs(turn) / 2), 0.0)[:, None]
+        start, end = corner + trim * outgoing, corner - trim * incoming
+        sides = Segments(start, outgoing, np.hypot(*(np.roll(end, -1, axis=0) - start).T))
+        normals = np.stack([outgoing[:, 1], -outgoing[:, 0]], axis=1)
+        previous = np.roll(normals, 1, axis=0)
+        at_start = np.where(concave[:, None], normals, normals + previous)
+        at_end = np.where(concave[:, None], previous, at_start)
+        return cls(
+            sides=sides,
+            normals=normals,
+            corner_normals=np.stack([at_start, np.roll(at_end, -1, axis=0)]),
+            arcs=_concave_arcs(end[concave], incoming[concave], turn[concave], inner_radius),
+        )
+
+    def evaluate(self, points: Floats) -> PlaneDerivatives:
+        """Returns the signed distance of points (N, 2), mm, with normal and curvature."""
+        squared = self.sides.squared_distances(points)
         if len(self.arcs.radius):
-            gaps = np.concatenate([gaps, self.arcs.squared_gaps(points)], axis=1)
-        nearest = gaps.argmin(axis=1)
+            squared = np.concatenate([squared, self.arcs.squared_distances(points)], axis=1)
+        nearest = squared.argmin(axis=1)
         arc = nearest - len(self.sides.length)
-        measure = self._from_sides(points, np.minimum(nearest, len(self.sides.length) - 1))
+        result = self._from_sides(points, np.minimum(nearest, len(self.sides.length) - 1))
         rows = np.flatnonzero(arc >= 0)
         if len(rows):
-            self._overwrite_from_arcs(measure, points, rows, arc[rows])
-        return measure
+            self._overwrite_from_arcs(result, points, rows, arc[rows])
+        return result
 
-    def _from_sides(self, points: Floats, side: np.ndarray) -> PlaneMeasure:
+    def _from_sides(self, points: Floats, side: np.ndarray) -> PlaneDerivatives:
+        """Returns the signed distance of points (N, 2) to the sides with indices (N,).
+
+        Points whose projection lies off their side are measured from the nearest corner, and get
+        their sign from the corner's normal.
+        """
         offset = points - self.sides.start[side]
         along = (offset * self.sides.direction[side]).sum(axis=1)
         normal = self.normals[side]
@@ -82,43 +102,62 @@ class Outline:
                 offset[rows] - (at_end * length[rows])[:, None] * self.sides.direction[side[rows]]
             )
             sign = np.where((offset * corner).sum(axis=1) < 0, -1.0, 1.0)
-            away = np.hypot(offset[:, 0], offset[:, 1])
-            safe = np.maximum(away, TINY_MM)
-            distance[rows] = sign * away
-            curvature[rows] = sign / safe
-            on_corner = (away < TINY_MM)[:, None]
-            normal[rows] = np.where(on_corner, corner, (sign / safe)[:, None] * offset)
-        return PlaneMeasure(distance, normal, curvature)
+            radius = np.hypot(offset[:, 0], offset[:, 1])
+            safe_radius = np.maximum(radius, TINY_MM)
+            distance[rows] = sign * radius
+            curvature[rows] = sign / safe_radius
+            on_corner = (radius < TINY_MM)[:, None]
+            normal[rows] = np.where(on_corner, corner, (sign / safe_radius)[:, None] * offset)
+        return PlaneDerivatives(distance, normal, curvature)
 
     def _overwrite_from_arcs(
-        self, measure: PlaneMeasure, points: Floats, rows: np.ndarray, arc: np.ndarray
+        self, result: PlaneDerivatives, points: Floats, rows: np.ndarray, arc: np.ndarray
     ) -> None:
+        """Overwrites the rows of a result whose nearest feature is the arc with index `arc`."""
         offset = points[rows] - self.arcs.centre[arc]
-        away = np.maximum(np.hypot(offset[:, 0], offset[:, 1]), TINY_MM)
-        measure.distance[rows] = self.arcs.radius[arc] - away
-        measure.normal[rows] = -offset / away[:, None]
-        measure.curvature[rows] = -1.0 / away
+        radius = np.maximum(np.hypot(offset[:, 0], offset[:, 1]), TINY_MM)
+        result.distance[rows] = self.arcs.radius[arc] - radius
+        result.normal[rows] = -offset / radius[:, None]
+        result.curvature[rows] = -1.0 / radius
 
 
 def wedge_outline(half_width: float, angle_deg: float, low: float, high: float) -> Outline:
-    """A roof upside down: its ridge at (0, low), its flanks up to a half width, then walls to high.
+    """Returns a wedge that points down, symmetric about x = 0, with vertical walls above it.
 
-    All in mm but the full angle at the ridge; the flanks must reach the half width below `high`.
+    The flanks must reach the half width below `high`.
+
+    Args:
+        half_width: half of the width between the walls, mm.
+        angle_deg: full angle between the flanks, degrees.
+        low: y of the tip, mm.
+        high: y of the flat top, mm.
+
+    Returns:
+        Outline with five corners.
     """
-    rise = low + half_width / np.tan(np.radians(angle_deg) / 2)
+    flank_top = low + half_width / np.tan(np.radians(angle_deg) / 2)
     return Outline.polygon(
         [
             (0.0, low),
-            (half_width, rise),
+            (half_width, flank_top),
             (half_width, high),
             (-half_width, high),
-            (-half_width, rise),
+            (-half_width, flank_top),
         ]
     )
 
 
 def rectangle_outline(half_width: float, low: float, high: float) -> Outline:
-    """A rectangle about x = 0, from y = low to y = high, mm."""
+    """Returns a rectangle that is symmetric about x = 0.
+
+    Args:
+        half_width: half of the extent along x, mm.
+        low: y of the lower side, mm.
+        high: y of the upper side, mm.
+
+    Returns:
+        Outline with four corners.
+    """
     return Outline.polygon(
         [(-half_width, low), (half_width, low), (half_width, high), (-half_width, high)]
     )
@@ -129,13 +168,13 @@ def _cross(a: Floats, b: Floats) -> Floats:
     return product
 
 
-def _inner_arcs(start: Floats, direction: Floats, turn: Floats, radius: float) -> Arcs:
-    """Arcs that go on from the ends of sides and turn to the right, around centres on the right."""
+def _concave_arcs(start: Floats, direction: Floats, turn: Floats, radius: float) -> Arcs:
+    """Returns arcs that continue sides tangentially and turn right, with centres on the right."""
     right = np.stack([direction[:, 1], -direction[:, 0]], axis=1)
     half = turn / 2
     cos, sin = np.cos(half), np.sin(half)
-    back = -right
+    left = -right
     middle = np.stack(
-        [cos * back[:, 0] - sin * back[:, 1], sin * back[:, 0] + cos * back[:, 1]], axis=1
+        [cos * left[:, 0] - sin * left[:, 1], sin * left[:, 0] + cos * left[:, 1]], axis=1
     )
     return Arcs(start + radius * right, np.full(len(turn), radius), middle, np.cos(half))

@@ -1,4 +1,4 @@
-"""Words as indenters."""
+"""Words in raised letters as indenters."""
 
 from __future__ import annotations
 
@@ -14,52 +14,50 @@ from tacdiff_ros.mechanics.indenters.sizes import bounded_sizes, require, requir
 from tacdiff_ros.mechanics.indenters.strokes import Strokes
 from tacdiff_ros.mechanics.indenters.union import Union
 
-PLATE_MM = 2.0
-MARGIN_MM = 1.0
-GAP = 0.2  # between letters, of their size
+PLATE_MM = 2.0  # thickness of the plate behind the letters
+MARGIN_MM = 1.0  # of the plate around the word
+GAP = 0.2  # distance between letters as a fraction of their size
+MIN_RELIEF_MM = 4.0  # height of the letters above the plate
+MAX_STROKE_FRACTION = 0.25  # of the letters' size
 MAX_WORD = 12
-WIDEST_MM = 60.0
+MAX_WIDTH_MM = 60.0
 
 
 def text(spec: IndenterSpec) -> Indenter:
-    """Raised letters on a plate, which makes them one piece.
+    """Returns raised letters on a plate that joins them to one piece.
 
-    The letters of `word` are `size` high, drawn with a pen of width `stroke` and rounded edges,
-    and stand out by `height` less the plate's 2 mm. The camera, which looks along +z with x to the
-    right and y down, reads the word: so does who looks at the letters from their free side. What
-    they leave on a sheet of paper is mirrored, as with a stamp.
+    The letters of `word` are `size` high and written with a pen of width `stroke` and rounded
+    edges. The body is `height` high, of which the plate takes 2 mm. The camera, which looks along
+    +z with x to the right and y down, reads the word in the correct orientation, as does a person
+    who looks at the raised side. A print of the letters on paper is mirrored, as with a stamp.
 
-    Where two strokes meet at an angle the distance has a kink outside of the body.
+    Limits: outside the body, the distance has a kink where two strokes meet at an angle.
+
+    Args:
+        spec: specification with `word`, `size`, `stroke`, `height` and `round` in mm.
+
+    Returns:
+        Indenter with the free ends of the letters at z = 0.
+
+    Raises:
+        InputError: a size is out of bounds, the sizes do not fit each other, or the word is too
+            long, too wide or has a character without a glyph.
     """
     sizes, texts = bounded_sizes(
         spec, {"size": 4.0, "stroke": 0.8, "height": 8.0, "round": 0.2}, {"word": "GEL"}
     )
     size, stroke, height, rounding = (sizes[key] for key in ("size", "stroke", "height", "round"))
-    word = texts["word"]
-    require(
-        spec,
-        len(word) <= MAX_WORD,
-        f"word {word[:30]!r} has {len(word)} letters",
-        f"up to {MAX_WORD}",
-    )
-    require(
-        spec,
-        stroke <= 0.25 * size,
-        f"stroke is {stroke:g} mm",
-        f"up to {0.25 * size:g} mm, a quarter of the letters' size",
-    )
-    require_rounding(spec, rounding, stroke, "stroke")
-    require(spec, height >= 4.0 + PLATE_MM, f"height is {height:g} mm", "6 mm or more")
-    lines, arcs, width = word_strokes(word, size - stroke, stroke + GAP * size)
+    _check_sizes(spec, sizes, texts["word"])
+    lines, arcs, width = word_strokes(texts["word"], size - stroke, stroke + GAP * size)
     half_x, half_y = (width + stroke) / 2 + MARGIN_MM, size / 2 + MARGIN_MM
     require(
         spec,
-        2 * half_x <= WIDEST_MM,
+        2 * half_x <= MAX_WIDTH_MM,
         f"the word is {2 * half_x:.3g} mm wide",
-        f"up to {WIDEST_MM:g} mm: give a smaller size or fewer letters",
+        f"up to {MAX_WIDTH_MM:g} mm: give a smaller size or fewer letters",
     )
     shift = np.array([-width / 2, -(size - stroke) / 2])
-    letters = Strokes.of_tables(*_seen_by_camera(lines, arcs, shift), stroke / 2 - rounding)
+    letters = Strokes.from_tables(*_in_gel_axes(lines, arcs, shift), stroke / 2 - rounding)
     a, b = half_x - rounding, half_y - rounding
     plate = Outline.polygon([(-a, -b), (a, -b), (a, b), (-a, b)])
     core = Union(
@@ -72,10 +70,32 @@ def text(spec: IndenterSpec) -> Indenter:
     return RoundedIndenter(format_indenter("text", sizes, texts), core, rounding, box)
 
 
-def _seen_by_camera(
+def _check_sizes(spec: IndenterSpec, sizes: dict[str, float], word: str) -> None:
+    """Raises an InputError for a long word, a wide stroke or rounding, or low letters."""
+    size, stroke, height = sizes["size"], sizes["stroke"], sizes["height"]
+    require(
+        spec,
+        len(word) <= MAX_WORD,
+        f"word {word[:30]!r} has {len(word)} letters",
+        f"up to {MAX_WORD}",
+    )
+    require(
+        spec,
+        stroke <= MAX_STROKE_FRACTION * size,
+        f"stroke is {stroke:g} mm",
+        f"up to {MAX_STROKE_FRACTION * size:g} mm, a quarter of the letters' size",
+    )
+    require_rounding(spec, sizes["round"], stroke, "stroke")
+    require(spec, height >= MIN_RELIEF_MM + PLATE_MM, f"height is {height:g} mm", "6 mm or more")
+
+
+def _in_gel_axes(
     lines: np.ndarray, arcs: np.ndarray, shift: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Strokes with y up, moved to the middle and turned over to y down."""
+    """Returns lines (L, 4) and arcs (A, 5) with y up after a shift (2,), mm, and a flip to y down.
+
+    The flip also reverses the direction of the arcs.
+    """
     flip = np.array([1.0, -1.0])
     lines = ((lines.reshape(-1, 2, 2) + shift) * flip).reshape(-1, 4)
     arcs = arcs.copy()

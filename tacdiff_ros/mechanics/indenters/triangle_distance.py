@@ -1,8 +1,8 @@
-"""Signed distance from grid points to a triangle mesh."""
+"""Signed distance from the points of a grid to a triangle mesh."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,73 +17,91 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-BAND_CELLS = 5.0
-CANDIDATES = 16
+BAND_CELLS = 5.0  # half width of the band around the surface with exact distances
+CANDIDATES = 16  # nearest surface samples whose triangles are tested
 MAX_SAMPLES = 4_000_000
-MAX_WALK = 12
-AT_ONCE = 50_000
+MAX_WALK = 12  # steps from triangle to adjacent triangle
+BATCH_POINTS = 50_000
 
 
 def grid_distance(mesh: Trimesh, origin: Floats, shape: tuple[int, ...], spacing: float) -> Floats:
-    """Signed distance of a regular grid's points, above 0 outside.
+    """Returns the signed distance of the points of a regular grid to a mesh, positive outside.
 
-    Within `BAND_CELLS` of the surface the search for the nearest triangle begins at those of the
-    `CANDIDATES` nearest samples of the surface, half a spacing apart, and goes on over neighbours
-    as long as they are nearer. That is exact near the surface; inside, where several parts of it
-    are equally near, distances can be too large by a thousandth of the spacing. Beyond the band
-    they are those to the triangle of the nearest point of the band, too large by a few hundredths.
-    The sign is that of the angle-weighted normal at the nearest point (Baerentzen and Aanaes,
-    2005), for bodies that do not pass through themselves.
+    Within `BAND_CELLS` of the surface, the search for the nearest triangle begins at the triangles
+    of the `CANDIDATES` nearest surface samples, half a spacing apart, and walks to adjacent
+    triangles as long as they are nearer. That is exact near the surface; inside, where several
+    parts of the surface are equally near, distances can be too large by a thousandth of the
+    spacing. Outside the band, the distance is that to the triangle of the nearest grid point of
+    the band, too large by a few hundredths of the spacing. The sign is that of the angle-weighted
+    normal at the nearest point (Baerentzen and Aanaes, 2005).
+
+    Limits: the surface must not intersect itself.
 
     Args:
-        mesh: watertight, outward normals, mm.
-        origin: (3,) mm, first point of the grid.
-        shape: number of points along x, y and z.
-        spacing: between them, mm.
+        mesh: watertight mesh with outward normals, mm.
+        origin: (3,) first point of the grid, mm.
+        shape: numbers of points along x, y and z.
+        spacing: distance between grid points, mm.
 
     Returns:
-        Array of the given shape, mm.
+        Signed distances, an array of the given shape, mm.
 
     Raises:
-        InputError: the surface has too many samples of that spacing.
+        InputError: the surface needs more than `MAX_SAMPLES` samples at that spacing.
+    """
+    nearest, inside = _nearest_on_grid(mesh, origin, shape, spacing)
+    distance = np.empty(nearest.size)
+    for start in range(0, nearest.size, BATCH_POINTS):
+        flat = np.arange(start, min(start + BATCH_POINTS, nearest.size))
+        points = origin + spacing * np.stack(np.unravel_index(flat, shape), axis=1)
+        _, offset = _nearest_points(mesh, points, nearest.ravel()[flat])
+        distance[flat] = np.linalg.norm(offset, axis=1)
+    return np.where(inside, -distance.reshape(shape), distance.reshape(shape))
+
+
+def _nearest_on_grid(
+    mesh: Trimesh, origin: Floats, shape: tuple[int, ...], spacing: float
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Returns the nearest triangle of each grid point and whether the point is inside.
+
+    Only points in the band around the surface are searched; the others take both values from the
+    nearest point of the band.
     """
     top = origin[2] + spacing * shape[2]
     samples, owner = _surface_samples(mesh, 0.5 * spacing, top)
     index = np.round((samples - origin) / spacing).astype(int)
     index = index[((index >= 0) & (index < shape)).all(axis=1)]
-    free = np.ones(shape, bool)
-    free[tuple(index.T)] = False
-    band = distance_transform_edt(free) <= BAND_CELLS
+    off_surface = np.ones(shape, bool)
+    off_surface[tuple(index.T)] = False
+    band = distance_transform_edt(off_surface) <= BAND_CELLS
     nearest = np.full(shape, -1, np.int32)
     inside = np.zeros(shape, bool)
-    where = np.argwhere(band)
+    band_index = np.argwhere(band)
     tree = cKDTree(samples)
-    for start in range(0, len(where), AT_ONCE):
-        part = where[start : start + AT_ONCE]
-        points = origin + spacing * part
+    for start in range(0, len(band_index), BATCH_POINTS):
+        batch = band_index[start : start + BATCH_POINTS]
+        points = origin + spacing * batch
         triangle, sign = _nearest_triangles(mesh, tree, owner, points)
-        nearest[tuple(part.T)] = triangle
-        inside[tuple(part.T)] = sign < 0
-    seed = distance_transform_edt(~band, return_distances=False, return_indices=True)
-    nearest, inside = nearest[tuple(seed)], inside[tuple(seed)]
-    distance = np.empty(nearest.size)
-    for start in range(0, nearest.size, AT_ONCE):
-        flat = np.arange(start, min(start + AT_ONCE, nearest.size))
-        points = origin + spacing * np.stack(np.unravel_index(flat, shape), axis=1)
-        _, offset = _foot(mesh, points, nearest.ravel()[flat])
-        distance[flat] = np.linalg.norm(offset, axis=1)
-    return np.where(inside, -distance.reshape(shape), distance.reshape(shape))
+        nearest[tuple(batch.T)] = triangle
+        inside[tuple(batch.T)] = sign < 0
+    source = distance_transform_edt(~band, return_distances=False, return_indices=True)
+    return nearest[tuple(source)], inside[tuple(source)]
 
 
 def nearest_weights(points: Floats, corners: Floats) -> Floats:
-    """(N, 3) barycentric weights of the nearest points of triangles (N, 3, 3) to points (N, 3).
+    """Returns the barycentric coordinates of the points of triangles that are nearest to points.
 
-    Weights are exactly 0 off the edge or corner that is the nearest.
+    Args:
+        points: (N, 3) points, mm.
+        corners: (N, 3, 3) corners of one triangle for each point, mm.
+
+    Returns:
+        (N, 3) barycentric weights; exactly 0 for corners that the nearest edge or corner excludes.
     """
     a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
     ab, ac, ap = b - a, c - a, points - a
-    d00, d01, d11 = _dot(ab, ab), _dot(ab, ac), _dot(ac, ac)
-    d20, d21 = _dot(ap, ab), _dot(ap, ac)
+    d00, d01, d11 = _inner(ab, ab), _inner(ab, ac), _inner(ac, ac)
+    d20, d21 = _inner(ap, ab), _inner(ap, ac)
     area = d00 * d11 - d01 * d01
     safe = np.where(area > 0, area, 1.0)
     v = (d11 * d20 - d01 * d21) / safe
@@ -96,136 +114,177 @@ def nearest_weights(points: Floats, corners: Floats) -> Floats:
 
 
 def _edge_weights(points: Floats, corners: Floats) -> Floats:
+    """Returns the weights (N, 3) of the nearest points on the edges of triangles (N, 3, 3)."""
     best = np.full(len(points), np.inf)
     weights = np.zeros((len(points), 3))
     for first, second in ((0, 1), (1, 2), (2, 0)):
         start, span = corners[:, first], corners[:, second] - corners[:, first]
-        squared = _dot(span, span)
-        part = _dot(points - start, span) / np.where(squared > 0, squared, 1.0)
-        part = np.clip(part, 0.0, 1.0)
-        offset = points - start - part[:, None] * span
-        gap = _dot(offset, offset)
+        squared = _inner(span, span)
+        fraction = _inner(points - start, span) / np.where(squared > 0, squared, 1.0)
+        fraction = np.clip(fraction, 0.0, 1.0)
+        offset = points - start - fraction[:, None] * span
+        gap = _inner(offset, offset)
         nearer = gap < best
         best = np.where(nearer, gap, best)
-        here = np.zeros((len(points), 3))
-        here[:, first], here[:, second] = 1 - part, part
-        weights = np.where(nearer[:, None], here, weights)
+        on_edge = np.zeros((len(points), 3))
+        on_edge[:, first], on_edge[:, second] = 1 - fraction, fraction
+        weights = np.where(nearer[:, None], on_edge, weights)
     return weights
 
 
 def _nearest_triangles(
     mesh: Trimesh, tree: cKDTree, owner: Ints, points: Floats
 ) -> tuple[Ints, Floats]:
-    """Index (N,) of the nearest triangles, and on which side of the surface the points are."""
+    """Returns the nearest triangles of points and the side of the surface they lie on.
+
+    Args:
+        mesh: watertight mesh, mm.
+        tree: KD tree of the surface samples, mm.
+        owner: (S,) triangle index of each surface sample.
+        points: (N, 3) points, mm.
+
+    Returns:
+        Tuple of the triangle indices (N,) and the signs (N,), -1 inside and 1 outside.
+    """
     _, sample = tree.query(points, k=min(CANDIDATES, tree.n))
     candidates = np.sort(owner[sample.reshape(len(points), -1)], axis=1)
     first = np.ones(candidates.shape, bool)
     first[:, 1:] = candidates[:, 1:] != candidates[:, :-1]
     row, column = np.nonzero(first)
-    _, offset = _foot(mesh, points[row], candidates[row, column])
+    _, offset = _nearest_points(mesh, points[row], candidates[row, column])
     gap = np.full(candidates.shape, np.inf)
-    gap[row, column] = _dot(offset, offset)
+    gap[row, column] = _inner(offset, offset)
     best = candidates[np.arange(len(points)), gap.argmin(axis=1)]
     triangle, weights, offset = _walk(mesh, points, best)
-    side = _dot(offset, _normals_at(mesh, triangle, weights))
+    side = _inner(offset, _normals_at(mesh, triangle, weights))
     return triangle, np.where(side < 0, -1.0, 1.0)
 
 
 def _walk(mesh: Trimesh, points: Floats, triangle: Ints) -> tuple[Ints, Floats, Floats]:
-    """From triangles (N,) on to their neighbours, as long as those are nearer to the points.
+    """Walks from triangles (N,) to adjacent triangles as long as those are nearer to the points.
 
     Returns:
-        The last triangles, the weights (N, 3) of the nearest points in them, and the offsets
-        (N, 3) from there to the points.
+        Tuple of the last triangles (N,), the barycentric weights (N, 3) of the nearest points in
+        them, and the vectors (N, 3) from the nearest points to the given points, mm.
     """
     triangle = triangle.copy()
-    weights, offset = _foot(mesh, points, triangle)
+    weights, offset = _nearest_points(mesh, points, triangle)
     rows = np.flatnonzero((weights == 0).any(axis=1))
     for _ in range(MAX_WALK):
         if not len(rows):
             break
-        beyond = _neighbours(mesh)[triangle[rows]]
-        steps, ways = _foot(mesh, np.repeat(points[rows], 3, axis=0), beyond.ravel())
-        best = 3 * np.arange(len(rows)) + _dot(ways, ways).reshape(-1, 3).argmin(axis=1)
-        nearer = _dot(ways[best], ways[best]) < _dot(offset[rows], offset[rows])
+        adjacent = _adjacent_faces(mesh)[triangle[rows]].ravel()
+        adjacent_weights, adjacent_offset = _nearest_points(
+            mesh, np.repeat(points[rows], 3, axis=0), adjacent
+        )
+        squared = _inner(adjacent_offset, adjacent_offset)
+        best = 3 * np.arange(len(rows)) + squared.reshape(-1, 3).argmin(axis=1)
+        nearer = squared[best] < _inner(offset[rows], offset[rows])
         rows, best = rows[nearer], best[nearer]
-        triangle[rows], weights[rows], offset[rows] = beyond.ravel()[best], steps[best], ways[best]
+        triangle[rows] = adjacent[best]
+        weights[rows], offset[rows] = adjacent_weights[best], adjacent_offset[best]
     return triangle, weights, offset
 
 
-def _foot(mesh: Trimesh, points: Floats, triangle: Ints) -> tuple[Floats, Floats]:
-    """Weights (N, 3) of the nearest points in triangles (N,), and the ways (N, 3) from there."""
+def _nearest_points(mesh: Trimesh, points: Floats, triangle: Ints) -> tuple[Floats, Floats]:
+    """Returns the nearest points in triangles with indices (N,) to points (N, 3), mm.
+
+    Returns:
+        Tuple of the barycentric weights (N, 3) of the nearest points, and the vectors (N, 3) from
+        them to the given points, mm.
+    """
     corners = mesh.triangles[triangle]
     weights = nearest_weights(points, corners)
     return weights, points - np.einsum("nc,nci->ni", weights, corners)
 
 
 def _normals_at(mesh: Trimesh, triangle: Ints, weights: Floats) -> Floats:
-    """Normals (N, 3) of faces, sums of two at edges, angle-weighted at corners; any length."""
+    """Returns the pseudonormals (N, 3), not normalized, at barycentric positions in triangles.
+
+    They are face normals inside faces, sums of two face normals on edges, and angle-weighted
+    vertex normals at corners.
+    """
     normals = mesh.face_normals[triangle].copy()
     zeros = (weights == 0).sum(axis=1)
     on_edge = np.flatnonzero(zeros == 1)
-    # The edge across from corner k runs between the two others; neighbours[f, k] is beyond it.
-    beyond = _neighbours(mesh)[triangle[on_edge], weights[on_edge].argmin(axis=1)]
-    normals[on_edge] += mesh.face_normals[beyond]
+    # A point on an edge has weight 0 at the corner k opposite that edge, and adjacent[f, k] is the
+    # face on the other side of it.
+    adjacent = _adjacent_faces(mesh)[triangle[on_edge], weights[on_edge].argmin(axis=1)]
+    normals[on_edge] += mesh.face_normals[adjacent]
     corner = np.flatnonzero(zeros == 2)
     vertex = mesh.faces[triangle[corner], weights[corner].argmax(axis=1)]
     normals[corner] = mesh.vertex_normals[vertex]
     return normals
 
 
-def _neighbours(mesh: Trimesh) -> Ints:
-    """(F, 3) the face beyond the edge across from each corner."""
+def _adjacent_faces(mesh: Trimesh) -> Ints:
+    """Returns (F, 3) indices of the faces that share the edge opposite each corner; cached."""
     if "tacdiff_neighbours" not in mesh.metadata:
         faces = np.asarray(mesh.faces, np.int64)
         ends = np.sort(faces[:, [[1, 2], [2, 0], [0, 1]]], axis=2).reshape(-1, 2)
         order = np.lexsort(ends.T)
-        beyond = np.empty(len(order), np.int64)
-        beyond[order[0::2]], beyond[order[1::2]] = order[1::2] // 3, order[0::2] // 3
-        mesh.metadata["tacdiff_neighbours"] = beyond.reshape(-1, 3)
-    neighbours: Ints = mesh.metadata["tacdiff_neighbours"]
-    return neighbours
+        # Each edge of a watertight mesh occurs twice, so sorted edges are pairs of equal ones.
+        adjacent = np.empty(len(order), np.int64)
+        adjacent[order[0::2]], adjacent[order[1::2]] = order[1::2] // 3, order[0::2] // 3
+        mesh.metadata["tacdiff_neighbours"] = adjacent.reshape(-1, 3)
+    faces_of_edges: Ints = mesh.metadata["tacdiff_neighbours"]
+    return faces_of_edges
 
 
-def _surface_samples(mesh: Trimesh, apart: float, top: float) -> tuple[Floats, Ints]:
-    """Points (S, 3) on the surface up to z = top and the triangles they are of.
+def _surface_samples(mesh: Trimesh, spacing: float, top: float) -> tuple[Floats, Ints]:
+    """Samples the surface with at least one point in each triangle.
 
-    Each triangle has rows along its longest side, so that slivers do not have more than others.
+    The samples of a triangle form rows parallel to its longest side, so that slivers do not get
+    more samples than other triangles of the same area.
+
+    Args:
+        mesh: watertight mesh, mm.
+        spacing: approximate distance between samples, mm.
+        top: largest z of the samples, mm.
+
+    Returns:
+        Tuple of the samples (S, 3), mm, and the indices (S,) of their triangles.
+
+    Raises:
+        InputError: the surface needs more than `MAX_SAMPLES` samples.
     """
     low = np.flatnonzero(mesh.triangles[:, :, 2].min(axis=1) <= top)
     corners = np.array(mesh.triangles)[low]
     sides = np.linalg.norm(corners[:, [1, 2, 0]] - corners, axis=2)
-    turn = (sides.argmax(axis=1)[:, None] + np.arange(3)) % 3
-    corners = np.take_along_axis(corners, turn[:, :, None], axis=1)
+    # Rotates the corners so that the longest side is between the first two.
+    corner_order = (sides.argmax(axis=1)[:, None] + np.arange(3)) % 3
+    corners = np.take_along_axis(corners, corner_order[:, :, None], axis=1)
     length = sides.max(axis=1)
     height = np.linalg.norm(_cross_edges(corners), axis=1) / length
-    rows = np.ceil(height / apart).astype(int) + 1
-    owner, row = _counted(rows)
+    rows = np.ceil(height / spacing).astype(int) + 1
+    owner, row = _repetitions(rows)
     up = (row + 0.5) / rows[owner]
-    columns = np.ceil(length[owner] * (1 - up) / apart).astype(int) + 1
+    columns = np.ceil(length[owner] * (1 - up) / spacing).astype(int) + 1
     if columns.sum() > MAX_SAMPLES:
         raise InputError(
-            f"mesh needs more than {MAX_SAMPLES} samples {apart:g} mm apart: give a coarser spacing"
+            f"mesh needs more than {MAX_SAMPLES} samples at {spacing:g} mm: give a coarser spacing"
         )
-    line, column = _counted(columns)
+    line, column = _repetitions(columns)
     owner, up = owner[line], up[line]
     along = (1 - up) * (column + 0.5) / columns[line]
     weights = np.stack([1 - up - along, along, up], axis=1)
     samples = np.einsum("nc,nci->ni", weights, corners[owner])
-    kept = samples[:, 2] <= top
-    return samples[kept], low[owner[kept]]
+    below_top = samples[:, 2] <= top
+    return samples[below_top], low[owner[below_top]]
 
 
-def _counted(counts: Ints) -> tuple[Ints, Ints]:
-    """Each index as often as it counts, and the number of the repetition, from 0."""
+def _repetitions(counts: Ints) -> tuple[Ints, Ints]:
+    """Returns each index repeated `counts[index]` times, and the running number of its copies."""
     index = np.repeat(np.arange(len(counts)), counts)
     return index, np.arange(len(index)) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
 def _cross_edges(corners: Floats) -> Floats:
+    """Returns the normals (N, 3) of triangles (N, 3, 3) with twice their area as length."""
     return np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
 
 
-def _dot(a: Floats, b: Floats) -> Floats:
+def _inner(a: Floats, b: Floats) -> Floats:
+    """Returns the inner products (N,) of vectors (N, 3)."""
     product: Floats = np.einsum("ni,ni->n", a, b)
     return product

@@ -1,4 +1,4 @@
-"""Several solids as one."""
+"""The union of several solids."""
 
 from __future__ import annotations
 
@@ -13,16 +13,22 @@ from tacdiff_ros.mechanics.indenters.rounded import Core
 
 @dataclass(frozen=True)
 class Union:
-    """The union of cores: the distance of the nearest, exact outside, with a kink where two tie."""
+    """The union of cores, whose distance is that of the nearest core.
+
+    The distance is exact outside, with a kink where two cores are equally near.
+
+    Attributes:
+        parts: cores of the union, at least one.
+    """
 
     parts: tuple[Core, ...]
 
     def distance(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(N,) mm for points (N, 3) mm."""
+        """Returns the signed distance (N,) of points (N, 3), both in mm."""
         return np.min([part.distance(points) for part in self.parts], axis=0)
 
     def derivatives(self, points: NDArray[np.float64]) -> Derivatives:
-        """Distance of points (N, 3) mm with gradient and Hessian."""
+        """Returns the signed distance of points (N, 3), mm, with its gradient and Hessian."""
         parts = [part.derivatives(points) for part in self.parts]
         nearest = np.argmin([part.distance for part in parts], axis=0)
         rows = np.arange(len(points))

@@ -1,1 +1,1 @@
-"""The gel as fast as a stream of poses: linear elasticity, exact contact, fitted correction."""
+"""Gel model that keeps up with streamed poses: linear layer, exact contact, fitted correction."""

@@ -1,12 +1,13 @@
-"""Forces at contact points of the surface, one face at a time until all fit together.
+"""Gauss-Seidel solver for the forces at contact points, one surface face at a time.
 
-Nonsmooth Gauss-Seidel (Jean, Comput. Methods Appl. Mech. Eng. 177, 1999): each point in turn takes
-the force that closes its gap and stops its slip, as far as pressing and the friction cone allow,
-and hands the displacement that this causes on at once. Points lie on faces, whose four vertices
-carry forces and displacements in bilinear shares.
+Each point in turn takes the force that closes its gap and stops its slip, within the limits of
+unilateral contact and the friction cone; the displacement that this force causes is applied
+immediately (nonsmooth Gauss-Seidel: Jean, Comput. Methods Appl. Mech. Eng. 177, 1999). The points
+lie on faces whose four vertices carry forces and displacements by bilinear interpolation.
 
-There are more points than vertices, and sticking ones may ask for more than bilinear faces can do;
-a small softness of the points (of 0.01 mm at most) shares such loads out, as in the full solver.
+There are more points than vertices, and sticking points may require displacements that bilinear
+faces cannot take. A small compliance ("softness") of the points, of at most 0.01 mm, distributes
+such loads, as in the full solver.
 """
 
 from __future__ import annotations
@@ -20,13 +21,18 @@ from numpy.typing import NDArray
 from tacdiff_ros.kernel_cache import cached_njit
 
 POINTS_PER_SIDE = 3
-LOCAL_TURNS = 4
-LOCAL_TURNS = 4
-LOCAL_TURNS = 4
+LOCAL_ITERATIONS = 4  # over the points of one face before the next face
 
 
 def face_weights(per_side: int = POINTS_PER_SIDE) -> NDArray[np.float64]:
-    """(points, 4) shares of the corners (row, column), (0, 0), (0, 1), (1, 0), (1, 1)."""
+    """Return the bilinear weights of a face's corners at its evenly spaced points.
+
+    Args:
+        per_side: number of points along each side of a face.
+
+    Returns:
+        (per_side^2, 4) weights of the (row, column) corners (0, 0), (0, 1), (1, 0), (1, 1).
+    """
     along = (np.arange(per_side) + 0.5) / per_side
     y, x = (axis.ravel() for axis in np.meshgrid(along, along, indexing="ij"))
     return np.stack([(1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y], axis=1)
@@ -34,13 +40,13 @@ def face_weights(per_side: int = POINTS_PER_SIDE) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class PointKernel:
-    """The layer's kernel as the sweeps read it.
+    """Kernel of the layer in the layout that the sweeps need.
 
     Attributes:
-        planes: (3, 3, 2 rows - 1, 2 columns - 1) float32 mm/N, see `SurfaceKernel`.
-        weights: (p, 4), see `face_weights`.
-        corners: (p, 4, 3, 3) mm/N, displacement of a face's corners per force at its point p.
-        own: (p, 3, 3) mm/N, displacement of point p per force on itself.
+        planes: (3, 3, 2 rows - 1, 2 columns - 1) float32 kernel of `SurfaceKernel`, mm/N.
+        weights: (p, 4) corner weights at the points of a face, see `face_weights`.
+        corners: (p, 4, 3, 3) displacement of a face's corners per force at its point p, mm/N.
+        own: (p, 3, 3) displacement of point p per force at the same point, mm/N.
     """
 
     planes: NDArray[np.float32]
@@ -49,8 +55,12 @@ class PointKernel:
     own: NDArray[np.float64]
 
     @classmethod
-    def of(cls, values: NDArray[np.float64]) -> PointKernel:
-        """From the values of a `SurfaceKernel`."""
+    def from_values(cls, values: NDArray[np.float64]) -> PointKernel:
+        """Build the kernel of the points from a kernel of the vertices.
+
+        Args:
+            values: (2 rows - 1, 2 columns - 1, 3, 3) values of a `SurfaceKernel`, mm/N.
+        """
         weights = face_weights()
         middle = np.array(values.shape[:2]) // 2
         row, column = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
@@ -60,21 +70,23 @@ class PointKernel:
         corners = np.einsum("baij,pa->pbij", between, weights)
         own = np.einsum("pbij,pb->pij", corners, weights)
         planes = np.ascontiguousarray(np.moveaxis(values, (2, 3), (0, 1)), np.float32)
-        return cls(planes, weights, np.ascontiguousarray(corners), own)
+        return cls(planes=planes, weights=weights, corners=np.ascontiguousarray(corners), own=own)
 
 
 @dataclass(frozen=True)
 class PointContact:
-    """Points of F faces, p on each, as they stand when the sweeps begin.
+    """Contact state of F faces with p points each, before the sweeps.
 
     Attributes:
-        faces: (F, 2) int64, row and column of the first corner of each face.
-        normal: (F, p, 3) unit, off the indenter.
-        gap_mm: (F, p) distance from the indenter.
-        off_anchor: (F, p, 3) mm, place less the anchor; what is across the normal is slip.
-        anchored: (F, p) bool, friction acts.
-        force: (F, p, 3) N on the gel.
-        softness: mm/N; places are those of the gel plus softness times force.
+        faces: (F, 2) int64 row and column of the first corner of each face.
+        normal: (F, p, 3) unit outward normal of the indenter.
+        gap_mm: (F, p) distance from the indenter, mm.
+        off_anchor: (F, p, 3) position relative to the anchor, mm; its part across the normal is
+            slip.
+        anchored: (F, p) bool, points with friction.
+        force: (F, p, 3) force on the gel, N.
+        softness: compliance of a point, mm/N; the position of a point is that of the gel plus
+            softness times force.
     """
 
     faces: NDArray[np.int64]
@@ -88,41 +100,58 @@ class PointContact:
 
 @dataclass(frozen=True)
 class SweepLimits:
-    """When to stop.
+    """Friction coefficient and stopping criteria of the sweeps.
 
     Attributes:
         friction: Coulomb coefficient.
-        most_sweeps: over all faces.
-        tolerance_mm: largest displacement by the last two sweeps.
+        max_sweeps: largest number of sweeps over all faces.
+        tolerance_mm: largest displacement change by the last two sweeps at convergence, mm.
     """
 
     friction: float
-    most_sweeps: int
+    max_sweeps: int
     tolerance_mm: float
 
 
 @dataclass(frozen=True)
-class Settled:
-    """Where the sweeps ended.
+class SweepResult:
+    """Result of the sweeps.
 
     Attributes:
-        force: (F, p, 3) N on the gel.
-        move: (F, p, 3) mm, what the change of the forces displaced.
-        sweeps: made.
-        change_mm: largest displacement by the last two sweeps.
+        force: (F, p, 3) force on the gel, N.
+        displacement_change: (F, p, 3) displacement of the points caused by the change of the
+            forces, mm.
+        sweeps: number of sweeps.
+        last_change_mm: largest displacement change by the last two sweeps, mm.
     """
 
     force: NDArray[np.float64]
-    move: NDArray[np.float64]
+    displacement_change: NDArray[np.float64]
     sweeps: int
-    change_mm: float
+    last_change_mm: float
 
 
-def settle(kernel: PointKernel, contact: PointContact, limits: SweepLimits) -> Settled:
-    """Forces in equilibrium with contact and friction, with the normals held."""
+def solve_contact_forces(
+    kernel: PointKernel, contact: PointContact, limits: SweepLimits
+) -> SweepResult:
+    """Solve for the point forces that satisfy contact and friction, with fixed normals.
+
+    Args:
+        kernel: kernel of the layer.
+        contact: contact state before the sweeps; it is not changed.
+        limits: friction coefficient and stopping criteria.
+
+    Returns:
+        The forces, also if `max_sweeps` was reached before convergence.
+    """
     faces = contact.faces
     if not len(faces):
-        return Settled(contact.force, np.zeros_like(contact.force), 0, 0.0)
+        return SweepResult(
+            force=contact.force,
+            displacement_change=np.zeros_like(contact.force),
+            sweeps=0,
+            last_change_mm=0.0,
+        )
     low, high = faces.min(axis=0), faces.max(axis=0) + 2
     moved = np.zeros((3, *(high - low)), np.float32)
     force = contact.force.copy()
@@ -140,15 +169,17 @@ def settle(kernel: PointKernel, contact: PointContact, limits: SweepLimits) -> S
         moved,
         contact.softness,
         limits.friction,
-        limits.most_sweeps,
+        limits.max_sweeps,
         limits.tolerance_mm,
     )
     row, column = (faces - low).T
     corner = np.stack(
         [moved[:, row + a, column + b] for a in (0, 1) for b in (0, 1)], axis=-1
     )  # (3, F, 4)
-    move = np.einsum("ifa,pa->fpi", corner, kernel.weights)
-    return Settled(force, move, sweeps, change)
+    displacement_change = np.einsum("ifa,pa->fpi", corner, kernel.weights)
+    return SweepResult(
+        force=force, displacement_change=displacement_change, sweeps=sweeps, last_change_mm=change
+    )
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
@@ -160,158 +191,189 @@ def _sweep(  # type: ignore[no-untyped-def]
     faces,
     normal,
     gap,
-    off,
+    off_anchor,
     anchored,
     force,
     moved,
     softness,
     friction,
-    most,
+    max_sweeps,
     tolerance,
 ):
-    """Sweep back and forth over the faces; changes gap, off, force and moved."""
+    """Sweep forward and backward over the faces until the displacement settles.
+
+    Changes `gap`, `off_anchor`, `force` and `moved` (3, rows, columns), the displacement change of
+    the vertices of a window around all faces; returns the number of sweeps and the last change.
+    """
     count = faces.shape[0]
-    gained = np.zeros((4, 3), np.float32)
-    nodal = np.zeros((4, 3))
+    force_change = np.zeros((4, 3), np.float32)
+    corner_u = np.zeros((4, 3))
     before = moved.copy()
     change = 0.0
-    for sweep in range(most):
-        for turn in range(count):
-            f = turn if sweep % 2 == 0 else count - 1 - turn
+    for sweep in range(max_sweeps):
+        for position in range(count):
+            f = position if sweep % 2 == 0 else count - 1 - position
             row, column = faces[f]
             for a in range(4):
                 for i in range(3):
-                    nodal[a, i] = moved[i, row + a // 2, column + a % 2]
-                    gained[a, i] = 0.0
-            largest = _visit(
+                    corner_u[a, i] = moved[i, row + a // 2, column + a % 2]
+                    force_change[a, i] = 0.0
+            max_correction = _solve_face(
                 weights,
                 corners,
                 own,
                 normal[f],
                 gap[f],
-                off[f],
+                off_anchor[f],
                 anchored[f],
                 force[f],
                 softness,
                 friction,
                 0.1 * tolerance,
-                nodal,
-                gained,
+                corner_u,
+                force_change,
             )
-            if largest > 0.0:
+            if max_correction > 0.0:
                 for a in range(4):
-                    _spread(planes, row + a // 2, column + a % 2, gained[a], moved)
+                    _add_displacement(planes, row + a // 2, column + a % 2, force_change[a], moved)
         if sweep % 2 == 1:
             change = np.abs(moved - before).max()
             before[:] = moved
             if change < tolerance:
                 return sweep + 1, change
-    return most, change
+    return max_sweeps, change
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
-def _visit(  # type: ignore[no-untyped-def]
+def _solve_face(  # type: ignore[no-untyped-def]
     weights,
     corners,
     own,
     normal,
     gap,
-    off,
+    off_anchor,
     anchored,
     force,
     softness,
     friction,
-    skip,
-    nodal,
-    gained,
+    threshold,
+    corner_u,
+    force_change,
 ):
-    """Correct the points of a face in turns; returns the largest correction in mm."""
+    """Correct the forces of one face's points in turn, in up to `LOCAL_ITERATIONS` passes.
+
+    Corrections below `threshold` (mm) are skipped unless they release a point. Changes `gap`,
+    `off_anchor`, `force`, `corner_u` (displacement change of the four corners) and `force_change`
+    (of the corners); returns the largest correction of the first pass in mm.
+    """
     step = np.empty(3)
-    slide = np.empty(3)
+    slip = np.empty(3)
     first = 0.0
-    for repeat in range(LOCAL_TURNS):
-        largest = 0.0
+    for repeat in range(LOCAL_ITERATIONS):
+        max_correction = 0.0
         for p in range(weights.shape[0]):
             n, w = normal[p], own[p]
-            here = gap[p] + _carried(weights[p], nodal, off[p], n, slide)
-            across = 0.5 * (w[0, 0] + w[1, 1])
-            give = w[0, 0] * n[0] ** 2 + w[1, 1] * n[1] ** 2 + w[2, 2] * n[2] ** 2
-            press = _correction(
-                n, here / give, slide, anchored[p], force[p], friction, across, step
+            current_gap = gap[p] + _point_offset(weights[p], corner_u, off_anchor[p], n, slip)
+            tangential_compliance = 0.5 * (w[0, 0] + w[1, 1])
+            normal_compliance = w[0, 0] * n[0] ** 2 + w[1, 1] * n[1] ** 2 + w[2, 2] * n[2] ** 2
+            normal_force = _force_step(
+                n,
+                current_gap / normal_compliance,
+                slip,
+                anchored[p],
+                force[p],
+                friction,
+                tangential_compliance,
+                step,
             )
-            size = across * math.sqrt(step[0] ** 2 + step[1] ** 2 + step[2] ** 2)
-            if size > skip or (press == 0.0 and size > 0.0):
-                largest = max(largest, size)
+            size = tangential_compliance * math.sqrt(step[0] ** 2 + step[1] ** 2 + step[2] ** 2)
+            if size > threshold or (normal_force == 0.0 and size > 0.0):
+                max_correction = max(max_correction, size)
                 gap[p] += softness * (n[0] * step[0] + n[1] * step[1] + n[2] * step[2])
-                _apply(weights[p], corners[p], step, softness, force[p], off[p], gained, nodal)
+                _apply(
+                    weights[p],
+                    corners[p],
+                    step,
+                    softness,
+                    force[p],
+                    off_anchor[p],
+                    force_change,
+                    corner_u,
+                )
         if repeat == 0:
-            first = largest
-        if largest <= 0.2 * first:
+            first = max_correction
+        if max_correction <= 0.2 * first:
             break
     return first
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
-def _carried(weights, nodal, off, n, slide):  # type: ignore[no-untyped-def]
-    """Put the offset from the anchor into `slide`; returns the move along the normal."""
+def _point_offset(weights, corner_u, off_anchor, n, slip):  # type: ignore[no-untyped-def]
+    """Write a point's offset from its anchor into `slip`; return its motion along the normal."""
     along = 0.0
     for i in range(3):
-        move = 0.0
+        point_u = 0.0
         for a in range(4):
-            move += weights[a] * nodal[a, i]
-        slide[i] = off[i] + move
-        along += n[i] * move
+            point_u += weights[a] * corner_u[a, i]
+        slip[i] = off_anchor[i] + point_u
+        along += n[i] * point_u
     return along
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
-def _apply(weights, corners, step, softness, force, off, gained, nodal):  # type: ignore[no-untyped-def]
-    """Add a step to the force of a point, and what it does to the face's corners."""
+def _apply(  # type: ignore[no-untyped-def]
+    weights, corners, step, softness, force, off_anchor, force_change, corner_u
+):
+    """Add a step to the force of a point, and its effects on the corners of the face."""
     for i in range(3):
         force[i] += step[i]
-        off[i] += softness * step[i]
+        off_anchor[i] += softness * step[i]
         for a in range(4):
-            gained[a, i] += weights[a] * step[i]
+            force_change[a, i] += weights[a] * step[i]
             for j in range(3):
-                nodal[a, i] += corners[a, i, j] * step[j]
+                corner_u[a, i] += corners[a, i, j] * step[j]
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
-def _correction(n, missing, slide, anchored, force, friction, across, step):  # type: ignore[no-untyped-def]
-    """How the force of one point must change; returns what it presses with then.
+def _force_step(  # type: ignore[no-untyped-def]
+    n, gap_force, slip, anchored, force, friction, tangential_compliance, step
+):
+    """Write the change of one point's force into `step`; return its new normal force.
 
-    `missing` is the gap over the point's compliance along n.
+    `gap_force` is the gap over the point's compliance along the normal n.
     """
     along = force[0] * n[0] + force[1] * n[1] + force[2] * n[2]
-    press = max(0.0, along - missing)
-    off = slide[0] * n[0] + slide[1] * n[1] + slide[2] * n[2]
+    normal_force = max(0.0, along - gap_force)
+    normal_slip = slip[0] * n[0] + slip[1] * n[1] + slip[2] * n[2]
     length = 0.0
     for i in range(3):
         step[i] = 0.0
         if anchored:
-            step[i] = force[i] - along * n[i] - (slide[i] - off * n[i]) / across
+            step[i] = (
+                force[i] - along * n[i] - (slip[i] - normal_slip * n[i]) / (tangential_compliance)
+            )
             length += step[i] ** 2
     length = math.sqrt(length)
-    share = 1.0
-    if length > friction * press:
-        share = friction * press / length
+    scale = 1.0
+    if length > friction * normal_force:
+        scale = friction * normal_force / length
     for i in range(3):
-        step[i] = share * step[i] + press * n[i] - force[i]
-    return press
+        step[i] = scale * step[i] + normal_force * n[i] - force[i]
+    return normal_force
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
-def _spread(planes, row, column, force, moved):  # type: ignore[no-untyped-def]
-    """Add the displacement of all vertices of the window for a force on one of them."""
+def _add_displacement(planes, row, column, force, moved):  # type: ignore[no-untyped-def]
+    """Add to `moved` the displacement of all window vertices under a force on one of them."""
     rows, columns = moved.shape[1], moved.shape[2]
     first_row = planes.shape[2] // 2 - row
     first = planes.shape[3] // 2 - column
     x, y, z = force[0], force[1], force[2]
     for i in range(3):
         for r in range(rows):
-            to = moved[i, r]
+            target = moved[i, r]
             by_x = planes[i, 0, first_row + r, first : first + columns]
             by_y = planes[i, 1, first_row + r, first : first + columns]
             by_z = planes[i, 2, first_row + r, first : first + columns]
             for c in range(columns):
-                to[c] += by_x[c] * x + by_y[c] * y + by_z[c] * z
+                target[c] += by_x[c] * x + by_y[c] * y + by_z[c] * z

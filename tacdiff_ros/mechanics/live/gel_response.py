@@ -1,4 +1,4 @@
-"""How the surface of the pad moves under forces on its vertices."""
+"""Displacement of the pad's surface under forces on its vertices."""
 
 from __future__ import annotations
 
@@ -20,46 +20,56 @@ Floats = NDArray[np.float64]
 
 
 class GelResponse:
-    """Displacement in three parts: layer without sides, what the sides change, second order.
+    """Displacement in three parts: infinite layer, effect of the pad's sides, second-order term.
 
     Attributes:
-        kernel: of the first part, for contact.
-        second_order: the third part.
+        kernel: kernel of the infinite layer at the contact points.
+        second_order: second-order term.
     """
 
     def __init__(self, pad: PadGrid, material: GelMaterial, weights: SecondOrderWeights) -> None:
-        """Tables for a pad.
+        """Precompute the tables of a pad.
 
         Args:
-            pad: its sizes and vertices.
-            material: of the gel.
-            weights: of the second-order term.
+            pad: dimensions and grid of the pad.
+            material: gel material.
+            weights: weights of the second-order term.
         """
         self._shape = (pad.rows, pad.columns)
         layer = BondedLayer(pad.thickness_mm, material.young_modulus_mpa, material.poisson_ratio)
         kernel = surface_kernel(layer, *self._shape, pad.spacing_mm)
-        self.kernel = PointKernel.of(kernel.values)
+        self.kernel = PointKernel.from_values(kernel.values)
         self._convolution = SurfaceConvolution(kernel)
         self._sides = PadSides(pad, material)
         self.second_order = SecondOrder(
             weights, self._shape, pad.spacing_mm, pad.thickness_mm, material.shear_modulus_mpa
         )
 
-    def layer(self, force: Floats) -> Floats:
-        """(N, 3) mm, of the layer without sides for vertex forces (N, 3) N."""
+    def layer_displacement(self, force: Floats) -> Floats:
+        """Return the displacement of the infinite layer.
+
+        Args:
+            force: (N, 3) vertex forces, N.
+
+        Returns:
+            (N, 3) displacement, mm.
+        """
         grid = force.reshape(*self._shape, 3)
         return self._convolution.displacement(grid).reshape(-1, 3)
 
-    def beyond(self, displacement: Floats, force: Floats) -> Floats:
-        """(N, 3) mm, what the other parts add for vertex forces (N, 3) N.
+    def correction(self, displacement: Floats, force: Floats) -> Floats:
+        """Return what the sides and the second-order term add to the layer's displacement.
 
         Args:
-            displacement: (N, 3) mm, of the surface under these forces, all parts.
-            force: (N, 3) N.
+            displacement: (N, 3) total displacement of the surface under these forces, mm.
+            force: (N, 3) vertex forces, N.
+
+        Returns:
+            (N, 3) displacement, mm.
         """
         planes = (3, *self._shape)
-        forces = np.ascontiguousarray(force.T).reshape(planes)
-        moved = np.ascontiguousarray(displacement.T).reshape(planes)
-        added = self._sides.displacement(forces)
-        added += self.second_order.displacement(moved, forces)
+        force_planes = np.ascontiguousarray(force.T).reshape(planes)
+        displacement_planes = np.ascontiguousarray(displacement.T).reshape(planes)
+        added = self._sides.displacement(force_planes)
+        added += self.second_order.displacement(displacement_planes, force_planes)
         return np.ascontiguousarray(added.reshape(3, -1).T)

@@ -1,4 +1,4 @@
-"""Contact of the live gel with the indenter at one pose, near the last one."""
+"""Contact of the live gel with the indenter at one pose, starting from a nearby state."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
-from tacdiff_ros.mechanics.contact_law import begin_step
+from tacdiff_ros.mechanics.contact_law import step_anchors
 from tacdiff_ros.mechanics.indenters.indenter import Indenter
-from tacdiff_ros.mechanics.live.contact_sweeps import PointContact, SweepLimits, settle
+from tacdiff_ros.mechanics.live.contact_sweeps import (
+    PointContact,
+    SweepLimits,
+    solve_contact_forces,
+)
 from tacdiff_ros.mechanics.live.gel_response import GelResponse
 from tacdiff_ros.mechanics.live.pad_grid import PadGrid
 from tacdiff_ros.mechanics.live.surface_points import SurfacePoints
@@ -20,33 +24,34 @@ from tacdiff_ros.mechanics.material import GelMaterial
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-SOFTNESS = 0.05  # of a contact point, over 1 / (E times the vertex spacing)
-TOLERANCE_MM = 0.02
-LAG_MM = 0.02
-RENEWED_FRACTION = 0.5
+SOFTNESS = 0.05  # compliance of a contact point, over 1 / (E times the vertex spacing)
+TOLERANCE_MM = 0.02  # contact error of a converged step
+CORRECTION_TOLERANCE_MM = 0.02  # last change of the correction in a converged step
+CORRECTION_RELAXATION = 0.5  # fraction of the correction's change that is applied
 SWEEP_TOLERANCE_MM = 1e-3
 MAX_SWEEPS = 6
-MAX_RENEWALS = 3
-MAX_CHECKS = 2
-CANDIDATE_MM = 0.35
-RENEWED_MM = 0.1
-SLIPPING_FRACTION = 0.999
-CARRYING_FRACTION = 0.02  # of the largest point force, from which on a gap under it is an error
-NEAR_MM = 1.0
+MAX_NORMAL_UPDATES = 3
+MAX_CORRECTION_UPDATES = 2
+CANDIDATE_GAP_MM = 0.35  # largest gap of a face that may come into contact
+NORMAL_UPDATE_GAP_MM = 0.1  # largest gap of a point whose normal is recomputed
+SLIP_FRACTION = 0.999  # friction over its bound from which a point counts as slipping
+LOADED_FRACTION = 0.02  # of the largest point force; a gap at points above it is an error
+SEARCH_MARGIN_MM = 1.0
 
 
 @dataclass(frozen=True)
 class LiveState:
-    """The gel under an indenter, N vertices, with p contact points on every face.
+    """Gel under an indenter, with N vertices and p contact points on every face.
 
     Attributes:
-        pose: of the indenter.
-        point_force: (faces, p, 3) N on the gel.
-        anchor: (faces, p, 3) mm, where points hold on to the indenter, in its frame.
-        sticks: (faces, p) bool, points that have not slipped from their anchor.
-        force: (N, 3) N, of the vertices.
-        displacement: (N, 3) mm.
-        beyond: (N, 3) mm, the part of the displacement that is not the layer's.
+        pose: indenter pose in frame `gel`.
+        point_force: (faces, p, 3) contact forces on the gel, N.
+        anchor: (faces, p, 3) friction anchors of the points in the indenter's frame, mm.
+        sticks: (faces, p) bool, points in contact that have not slipped from their anchor.
+        force: (N, 3) contact forces on the vertices, N.
+        displacement: (N, 3) displacement of the vertices, mm.
+        correction: (N, 3) part of the displacement that `GelResponse.correction` adds to that of
+            the layer, mm.
     """
 
     pose: IndenterPose
@@ -55,26 +60,27 @@ class LiveState:
     sticks: NDArray[np.bool_]
     force: Floats
     displacement: Floats
-    beyond: Floats
+    correction: Floats
 
 
 @dataclass(frozen=True)
 class ContactStep:
-    """How contact was left at F faces.
+    """Result of one step, for the F faces that may be in contact.
 
     Attributes:
-        state: of the gel.
-        faces: (F,) numbers of the faces that may touch.
-        pressing: (F, p) N along the normal, 0 or more.
-        slips: (F, p) bool, friction is at its bound.
-        error_mm: largest penetration, gap under a carrying point, or last correction.
-        sweeps: made.
-        converged: the error is below `TOLERANCE_MM` and what lags behind below `LAG_MM`.
+        state: gel after the step.
+        faces: (F,) numbers of the candidate faces.
+        normal_force: (F, p) compressive normal forces, N, 0 or more.
+        slips: (F, p) bool, points whose friction is at its bound.
+        error_mm: largest penetration, gap at a loaded point, or last contact update, mm.
+        sweeps: number of sweeps.
+        converged: True if the error is below `TOLERANCE_MM` and the last change of the correction
+            below `CORRECTION_TOLERANCE_MM`.
     """
 
     state: LiveState
     faces: Ints
-    pressing: Floats
+    normal_force: Floats
     slips: NDArray[np.bool_]
     error_mm: float
     sweeps: int
@@ -82,8 +88,15 @@ class ContactStep:
 
 
 @dataclass(frozen=True)
-class _Points:
-    """Candidates for contact at the pose that is solved for, and where they met the indenter."""
+class _Candidates:
+    """Contact candidates at the goal pose.
+
+    Attributes:
+        goal: indenter pose to solve for.
+        faces: (F,) numbers of the candidate faces.
+        anchor: (F, p, 3) friction anchors in frame `gel`, mm.
+        anchored: (F, p) bool, points with friction.
+    """
 
     goal: IndenterPose
     faces: Ints
@@ -92,11 +105,15 @@ class _Points:
 
 
 class LiveContact:
-    """A pad and an indenter; no state of its own.
+    """Contact solver for a pad and an indenter; it holds no state of the gel.
 
-    The layer's answer is solved for at once with the contact. The other parts of the gel's answer
-    (`GelResponse.beyond`) are smooth and small: they are taken from the state before, solved with
-    and renewed up to `MAX_CHECKS` times.
+    The displacement of the layer is solved together with the contact. The smooth and small
+    corrections to it (`GelResponse.correction`) are taken from the previous state and updated up to
+    `MAX_CORRECTION_UPDATES` times.
+
+    Attributes:
+        indenter: rigid indenter.
+        points: faces of the surface and the contact points on them.
     """
 
     def __init__(
@@ -105,10 +122,10 @@ class LiveContact:
         """Number the contact points.
 
         Args:
-            indenter: what is pressed.
-            material: of the gel.
-            pad: its sizes and vertices.
-            response: of the gel.
+            indenter: rigid indenter.
+            material: gel material.
+            pad: dimensions and grid of the pad.
+            response: displacement of the gel under vertex forces.
         """
         self.indenter = indenter
         self.points = SurfacePoints(pad, response.kernel.weights)
@@ -118,118 +135,182 @@ class LiveContact:
         self._softness = SOFTNESS / (material.young_modulus_mpa * spacing)
 
     def rest(self, pose: IndenterPose) -> LiveState:
-        """The untouched gel."""
+        """Return the undeformed gel without contact.
+
+        Args:
+            pose: indenter pose above the gel, in frame `gel`.
+        """
         zero = np.zeros_like(self.points.rest)
         at_points = np.zeros((*self.points.shape, 3))
-        sticks = np.zeros(self.points.shape, bool)
-        return LiveState(pose, at_points, at_points, sticks, zero, zero, zero)
+        return LiveState(
+            pose=pose,
+            point_force=at_points,
+            anchor=at_points,
+            sticks=np.zeros(self.points.shape, bool),
+            force=zero,
+            displacement=zero,
+            correction=zero,
+        )
 
     def advance(self, state: LiveState, goal: IndenterPose) -> ContactStep:
-        """Contact at a pose, for a straight and short way there from the state's pose."""
-        points = self._candidates(state, goal)
-        force, displacement = state.point_force[points.faces], state.displacement
-        nodal, beyond, sweeps = state.force, state.beyond, 0
-        for _ in range(MAX_CHECKS):
-            change = RENEWED_FRACTION * (self._response.beyond(displacement, nodal) - beyond)
-            lag = float(np.abs(change).max())
-            displacement, beyond = displacement + change, beyond + change
-            force, correction, made = self._settle(points, displacement, force)
+        """Solve for contact at a pose that is close to the pose of a state.
+
+        Args:
+            state: gel before the step.
+            goal: indenter pose after a short, straight motion, in frame `gel`.
+        """
+        candidates = self._candidates(state, goal)
+        force, displacement = state.point_force[candidates.faces], state.displacement
+        nodal, correction, sweeps = state.force, state.correction, 0
+        for _ in range(MAX_CORRECTION_UPDATES):
+            change = CORRECTION_RELAXATION * (
+                self._response.correction(displacement, nodal) - correction
+            )
+            max_change = float(np.abs(change).max())
+            displacement, correction = displacement + change, correction + change
+            force, last_update, made = self._solve_forces(candidates, displacement, force)
             sweeps += made
-            nodal = self.points.gather(force, points.faces)
-            displacement = self._response.layer(nodal) + beyond
-            place = self.points.places(displacement, points.faces) + self._softness * force
-            gap, normal = self._field(goal, place)
-            pressing = np.einsum("fpi,fpi->fp", force, normal)
-            loaded = pressing > CARRYING_FRACTION * pressing.max(initial=0.0)
-            error = max(-gap.min(initial=0.0), gap[loaded].max(initial=0.0), correction)
-            converged = error < TOLERANCE_MM and lag < LAG_MM
+            nodal = self.points.gather(force, candidates.faces)
+            displacement = self._response.layer_displacement(nodal) + correction
+            position = self.points.positions(displacement, candidates.faces)
+            position = position + self._softness * force
+            gap, normal = self._gap_and_normal(goal, position)
+            normal_force = np.einsum("fpi,fpi->fp", force, normal)
+            loaded = normal_force > LOADED_FRACTION * normal_force.max(initial=0.0)
+            error = max(-gap.min(initial=0.0), gap[loaded].max(initial=0.0), last_update)
+            converged = error < TOLERANCE_MM and max_change < CORRECTION_TOLERANCE_MM
             if converged:
                 break
-        rubbing = np.linalg.norm(force - pressing[..., None] * normal, axis=-1)
+        tangential = np.linalg.norm(force - normal_force[..., None] * normal, axis=-1)
         touches = force.any(axis=-1)
-        slips = touches & (rubbing > SLIPPING_FRACTION * self._limits.friction * pressing)
-        point_force, anchor = np.zeros_like(state.point_force), np.zeros_like(state.anchor)
-        sticks = np.zeros_like(state.sticks)
-        point_force[points.faces] = force
-        anchor[points.faces] = goal.to_indenter(points.anchor)
-        sticks[points.faces] = touches & ~slips
+        bound = SLIP_FRACTION * self._limits.friction * normal_force
+        slips = touches & (tangential > bound)
         return ContactStep(
-            state=LiveState(goal, point_force, anchor, sticks, nodal, displacement, beyond),
-            faces=points.faces,
-            pressing=pressing,
+            state=self._new_state(
+                state, candidates, force, touches & ~slips, nodal, displacement, correction
+            ),
+            faces=candidates.faces,
+            normal_force=normal_force,
             slips=slips,
             error_mm=float(error),
             sweeps=sweeps,
             converged=bool(converged),
         )
 
-    def _candidates(self, state: LiveState, goal: IndenterPose) -> _Points:
-        """Faces that may touch, and anchors of their points.
+    def _new_state(
+        self,
+        state: LiveState,
+        candidates: _Candidates,
+        force: Floats,
+        sticks: NDArray[np.bool_],
+        nodal: Floats,
+        displacement: Floats,
+        correction: Floats,
+    ) -> LiveState:
+        """State after a step, with the points' values scattered to the arrays of all faces."""
+        point_force, anchor = np.zeros_like(state.point_force), np.zeros_like(state.anchor)
+        all_sticks = np.zeros_like(state.sticks)
+        point_force[candidates.faces] = force
+        anchor[candidates.faces] = candidates.goal.to_indenter(candidates.anchor)
+        all_sticks[candidates.faces] = sticks
+        return LiveState(
+            pose=candidates.goal,
+            point_force=point_force,
+            anchor=anchor,
+            sticks=all_sticks,
+            force=nodal,
+            displacement=displacement,
+            correction=correction,
+        )
 
-        Points that stuck keep their anchor over steps: starting anew from where they are would add
-        up what each step leaves unsolved, and let them creep.
+    def _candidates(self, state: LiveState, goal: IndenterPose) -> _Candidates:
+        """Return the faces that may come into contact, and the anchors of their points.
+
+        Points that stuck keep their anchor over steps: new anchors at their current positions would
+        accumulate the remaining errors of the steps, and the points would creep.
         """
-        faces = self._near(state, goal)
-        place = self.points.places(state.displacement, faces)
-        gap = self.indenter.distance(goal.to_indenter(place.reshape(-1, 3)))
-        closest = gap.reshape(place.shape[:2]).min(axis=1, initial=np.inf)
-        chosen = (closest < CANDIDATE_MM) | state.point_force[faces].any(axis=(1, 2))
+        faces = self._nearby_faces(state, goal)
+        position = self.points.positions(state.displacement, faces)
+        gap = self.indenter.distance(goal.to_indenter(position.reshape(-1, 3)))
+        min_gap = gap.reshape(position.shape[:2]).min(axis=1, initial=np.inf)
+        chosen = (min_gap < CANDIDATE_GAP_MM) | state.point_force[faces].any(axis=(1, 2))
         faces = faces[chosen]
         force = state.point_force[faces]
-        soft = place[chosen] + self._softness * force
+        position = position[chosen] + self._softness * force
         touches = force.any(axis=-1)
-        anchors = begin_step(self.indenter, state.pose, goal, soft.reshape(-1, 3), touches.ravel())
-        held = np.where(
-            state.sticks[faces][..., None], state.anchor[faces], anchors.place.reshape(soft.shape)
+        anchors = step_anchors(
+            self.indenter, state.pose, goal, position.reshape(-1, 3), touches.ravel()
         )
-        return _Points(goal, faces, goal.to_gel(held), anchors.valid.reshape(touches.shape))
+        local_anchor = np.where(
+            state.sticks[faces][..., None],
+            state.anchor[faces],
+            anchors.position.reshape(position.shape),
+        )
+        return _Candidates(
+            goal=goal,
+            faces=faces,
+            anchor=goal.to_gel(local_anchor),
+            anchored=anchors.valid.reshape(touches.shape),
+        )
 
-    def _near(self, state: LiveState, goal: IndenterPose) -> Ints:
-        """Faces whose first corner is not far from the indenter, and those in contact."""
-        place = goal.to_indenter(self.points.rest + state.displacement)
+    def _nearby_faces(self, state: LiveState, goal: IndenterPose) -> Ints:
+        """Faces in contact or with their first corner within `SEARCH_MARGIN_MM` of the indenter."""
+        local = goal.to_indenter(self.points.rest + state.displacement)
         low, high = self.indenter.bounds
-        inside = (place[:, :2] > low[:2] - NEAR_MM) & (place[:, :2] < high[:2] + NEAR_MM)
+        inside = (local[:, :2] > low[:2] - SEARCH_MARGIN_MM) & (
+            local[:, :2] < high[:2] + SEARCH_MARGIN_MM
+        )
         vertices = np.flatnonzero(inside.all(axis=1))
-        close = np.zeros(len(place), bool)
-        close[vertices] = self.indenter.distance(place[vertices]) < NEAR_MM
+        near = np.zeros(len(local), bool)
+        near[vertices] = self.indenter.distance(local[vertices]) < SEARCH_MARGIN_MM
         loaded = state.point_force.any(axis=(1, 2))
-        return np.flatnonzero(close[self.points.vertices[:, 0]] | loaded)
+        return np.flatnonzero(near[self.points.vertices[:, 0]] | loaded)
 
-    def _settle(
-        self, points: _Points, displacement: Floats, force: Floats
+    def _solve_forces(
+        self, candidates: _Candidates, displacement: Floats, force: Floats
     ) -> tuple[Floats, float, int]:
-        """Forces (F, p, 3) with normals renewed, the last correction in mm and sweeps made."""
-        place = self.points.places(displacement, points.faces) + self._softness * force
-        gap, normal = self._field(points.goal, place)
-        cells, sweeps, change = self.points.cells[points.faces], 0, 0.0
-        for renewal in range(MAX_RENEWALS):
-            if renewal:
-                self._renew(points.goal, place, force, gap, normal)
+        """Solve for the contact forces, with the normals updated between the sweeps.
+
+        Returns:
+            The (F, p, 3) forces in N, the last displacement update in mm, and the number of sweeps.
+        """
+        position = self.points.positions(displacement, candidates.faces) + self._softness * force
+        gap, normal = self._gap_and_normal(candidates.goal, position)
+        cells, sweeps, last_update = self.points.cells[candidates.faces], 0, 0.0
+        for update in range(MAX_NORMAL_UPDATES):
+            if update:
+                self._update_normals(candidates.goal, position, force, gap, normal)
             contact = PointContact(
-                cells, normal, gap, place - points.anchor, points.anchored, force, self._softness
+                faces=cells,
+                normal=normal,
+                gap_mm=gap,
+                off_anchor=position - candidates.anchor,
+                anchored=candidates.anchored,
+                force=force,
+                softness=self._softness,
             )
-            settled = settle(self._response.kernel, contact, self._limits)
-            moved = settled.move + self._softness * (settled.force - force)
-            place = place + moved
+            result = solve_contact_forces(self._response.kernel, contact, self._limits)
+            moved = result.displacement_change + self._softness * (result.force - force)
+            position = position + moved
             gap += np.einsum("fpi,fpi->fp", normal, moved)
-            force = settled.force
-            sweeps += settled.sweeps
-            change = float(np.abs(settled.move).max(initial=0.0))
-            if change < SWEEP_TOLERANCE_MM:
+            force = result.force
+            sweeps += result.sweeps
+            last_update = float(np.abs(result.displacement_change).max(initial=0.0))
+            if last_update < SWEEP_TOLERANCE_MM:
                 break
-        return force, change, sweeps
+        return force, last_update, sweeps
 
-    def _renew(
-        self, goal: IndenterPose, place: Floats, force: Floats, gap: Floats, normal: Floats
+    def _update_normals(
+        self, goal: IndenterPose, position: Floats, force: Floats, gap: Floats, normal: Floats
     ) -> None:
-        """Gaps and normals anew where contact is or may be; elsewhere they stay linear."""
-        where = (gap < RENEWED_MM) | force.any(axis=-1)
-        field = self.indenter.derivatives(goal.to_indenter(place[where]))
-        gap[where] = field.distance
-        normal[where] = field.gradient @ goal.matrix.T
+        """Recompute gaps and normals of points near contact, in place; others stay linearised."""
+        near = (gap < NORMAL_UPDATE_GAP_MM) | force.any(axis=-1)
+        field = self.indenter.derivatives(goal.to_indenter(position[near]))
+        gap[near] = field.distance
+        normal[near] = field.gradient @ goal.matrix.T
 
-    def _field(self, goal: IndenterPose, place: Floats) -> tuple[Floats, Floats]:
-        """Gaps (F, p) mm and normals (F, p, 3) off the indenter for places (F, p, 3)."""
-        field = self.indenter.derivatives(goal.to_indenter(place.reshape(-1, 3)))
+    def _gap_and_normal(self, goal: IndenterPose, position: Floats) -> tuple[Floats, Floats]:
+        """Gaps (F, p) in mm and outward normals (F, p, 3) at positions (F, p, 3) in frame `gel`."""
+        field = self.indenter.derivatives(goal.to_indenter(position.reshape(-1, 3)))
         normal = field.gradient @ goal.matrix.T
-        return field.distance.reshape(place.shape[:2]), normal.reshape(place.shape)
+        return field.distance.reshape(position.shape[:2]), normal.reshape(position.shape)

@@ -1,4 +1,4 @@
-"""What the live gel answers."""
+"""Result of the live gel for one indenter pose."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from tacdiff_ros.sensor.gel_surface import GelSurface
 
 @dataclass(frozen=True)
 class LiveResult:
-    """The gel under one pose, N = rows * columns vertices.
+    """Gel under one indenter pose, with N = rows * columns vertices.
 
     Attributes:
-        pose: that was asked for.
-        rest: (N, 3) mm.
-        displacement: (N, 3) mm, from rest.
-        force: (N, 3) N, of the indenter on the gel.
-        pressure_n: (N,) N, the part of `force` along the indenter's normal, 0 or more.
-        slips: (N,) bool, vertices whose friction is at its bound.
-        net_force_n: (3,) N, on the gel.
-        net_torque_nmm: (3,) N mm, on the gel, about the indenter's tip.
-        error_mm: largest penetration, gap under a point that carries load, or last correction.
-        converged: the error is below `live_contact.TOLERANCE_MM`.
-        restarted: the pose was too far from the last one to follow; history was dropped.
-        sweeps: over the vertices in contact.
-        rows: of the grid.
-        columns: of the grid.
+        pose: requested indenter pose in frame `gel`.
+        rest: (N, 3) rest positions of the vertices, mm.
+        displacement: (N, 3) displacement of the vertices from rest, mm.
+        force: (N, 3) vertex forces of the indenter on the gel, N.
+        pressure_n: (N,) part of `force` along the indenter's normal, N, 0 or more.
+        slips: (N,) bool, vertices with a point whose friction is at its bound.
+        net_force_n: (3,) total force on the gel, N.
+        net_torque_nmm: (3,) total torque on the gel about the indenter's tip, N mm.
+        error_mm: largest penetration, gap at a loaded point, or last contact update, mm.
+        converged: True if the contact step converged, see `ContactStep`.
+        restarted: True if the pose was treated as a new contact and the history was dropped.
+        sweeps: number of sweeps over the faces in contact.
+        rows: number of grid lines along y.
+        columns: number of grid lines along x.
     """
 
     pose: IndenterPose
@@ -49,11 +49,11 @@ class LiveResult:
     columns: int
 
     def surface(self) -> GelSurface:
-        """As optics draws it; triangles that are turned over beside steep walls are smoothed out.
+        """Return the deformed surface for rendering; inverted triangles are smoothed out.
 
         Raises:
-            InputError: the surface folds onto itself more than smoothing mends.
+            InputError: the surface is folded more than the smoothing can repair.
         """
         rest = self.rest.astype(np.float32)
-        moved = unfolded(self.rest, self.displacement, self.rows, self.columns)
-        return GelSurface(rest, (rest + moved).astype(np.float32), self.rows, self.columns)
+        displacement = unfolded(self.rest, self.displacement, self.rows, self.columns)
+        return GelSurface(rest, (rest + displacement).astype(np.float32), self.rows, self.columns)

@@ -1,4 +1,4 @@
-"""The pad's sizes and the vertices of its surface."""
+"""Dimensions of the pad and grid of its surface."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from tacdiff_ros.errors import InputError
 
 @dataclass(frozen=True)
 class PadGrid:
-    """A pad and a regular grid on it.
+    """Pad with a regular grid of vertices on its surface.
 
     Attributes:
-        width_mm: along x.
-        height_mm: along y.
-        thickness_mm: from the glass to the surface.
-        rows: vertices along y.
-        columns: vertices along x.
+        width_mm: size along x, mm.
+        height_mm: size along y, mm.
+        thickness_mm: size along z, from the glass to the surface, mm.
+        rows: number of vertices along y.
+        columns: number of vertices along x.
 
     Raises:
-        InputError: a length is not 0.5 to 200 mm, or lines not 5 to 257.
+        InputError: a length is not 0.5 to 200 mm, or rows or columns are not 5 to 257.
     """
 
     width_mm: float = 25.25
@@ -38,10 +38,10 @@ class PadGrid:
 
     @property
     def spacing_mm(self) -> tuple[float, float]:
-        """Of the vertices along x and along y."""
+        """Distance of neighbouring vertices along x and along y, mm."""
         return self.width_mm / (self.columns - 1), self.height_mm / (self.rows - 1)
 
     @property
     def count(self) -> int:
-        """Vertices."""
+        """Number of vertices."""
         return self.rows * self.columns

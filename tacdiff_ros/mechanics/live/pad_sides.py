@@ -1,9 +1,10 @@
-"""What the free sides of the pad change in the answer of a layer without sides.
+"""Effect of the pad's free sides on the displacement, relative to an infinite layer.
 
-The pad as linear brick elements, condensed to its surface, less the layer's exact kernel, is a
-smooth field but for what coarse elements get wrong near a load. That part is alike everywhere; it
-is read off a load in the middle of the pad, where no side is felt, and taken out. The rest is kept
-on the coarse grid of the elements and interpolated.
+The compliance of the pad from linear brick elements, condensed to its surface, minus the exact
+kernel of the layer is a smooth field, except for the discretisation error of the coarse elements
+near a load. This error is the same everywhere; it is measured at a load in the centre of the pad,
+where the sides have no influence, and subtracted. The remainder is stored on the coarse grid of the
+elements and interpolated.
 """
 
 from __future__ import annotations
@@ -23,17 +24,23 @@ from tacdiff_ros.mechanics.pardiso import CondensedFactor
 
 ELEMENT_OVER_THICKNESS = 0.21
 MAX_LINES = 31
-NEAR, FAR = 0.75, 1.5  # between these distances over the thickness, the local part is faded out
+# The local_error error is faded out between these distances from the load, over the thickness.
+FADE_START, FADE_END = 0.75, 1.5
 
 
 class PadSides:
-    """Displacement that the sides add to the layer's, for forces on the vertices of a grid.
+    """Displacement that the sides add to that of the layer, for vertex forces on a grid.
 
-    Limits: linear; right to some per cent for loads farther than a millimetre from a side.
+    Limits: linear; accurate to some per cent for loads more than a millimetre from a side.
     """
 
     def __init__(self, pad: PadGrid, material: GelMaterial) -> None:
-        """Solve for a pad; seconds for the first of its kind in a process."""
+        """Compute the compliance of a pad; takes seconds, once per pad size in a process.
+
+        Args:
+            pad: dimensions and grid of the pad.
+            material: gel material.
+        """
         lines = tuple(
             _odd_lines(length, pad.thickness_mm) for length in (pad.height_mm, pad.width_mm)
         )
@@ -45,15 +52,23 @@ class PadSides:
         self._across = interpolation_matrix(pad.columns, lines[1])
 
     def displacement(self, force: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(3, rows, columns) mm for vertex forces (3, rows, columns) N."""
-        coarse = self._down.T @ force @ self._across
-        answer = self._compliance @ coarse.astype(np.float32).ravel()
+        """Return the displacement that the sides add.
+
+        Args:
+            force: (3, rows, columns) vertex forces, N.
+
+        Returns:
+            (3, rows, columns) displacement, mm.
+        """
+        coarse_force = self._down.T @ force @ self._across
+        coarse = self._compliance @ coarse_force.astype(np.float32).ravel()
         return np.asarray(
-            self._down @ answer.reshape(3, *self._lines).astype(np.float64) @ self._across.T
+            self._down @ coarse.reshape(3, *self._lines).astype(np.float64) @ self._across.T
         )
 
 
 def _odd_lines(length_mm: float, thickness_mm: float) -> int:
+    """Odd number of coarse grid lines along a side, so that one of them is central."""
     cells = round(length_mm / (ELEMENT_OVER_THICKNESS * thickness_mm) / 2.0) * 2
     return int(np.clip(cells, 4, MAX_LINES - 1)) + 1
 
@@ -62,7 +77,17 @@ def _odd_lines(length_mm: float, thickness_mm: float) -> int:
 def _side_compliance(
     sizes: tuple[float, float, float], lines: tuple[int, int], poisson_ratio: float
 ) -> NDArray[np.float32]:
-    """(3 n, 3 n) mm/N for a Young's modulus of 1 MPa; component, row, column of the coarse grid."""
+    """Return the compliance that the sides add, for a Young's modulus of 1 MPa.
+
+    Args:
+        sizes: width, height and thickness of the pad, mm.
+        lines: rows and columns of the coarse grid.
+        poisson_ratio: Poisson's ratio.
+
+    Returns:
+        (3 n, 3 n) compliance on the n vertices of the coarse grid, mm/N, in the order component,
+        row, column.
+    """
     width, height, thickness = sizes
     rows, columns = lines
     mesh = build_pad_mesh(width, height, thickness, rows, columns)
@@ -75,30 +100,43 @@ def _side_compliance(
     sides = np.linalg.inv(schur).reshape(*shape, *shape)
     layer = BondedLayer(thickness, 1.0, poisson_ratio)
     kernel = surface_kernel(layer, rows, columns, mesh.spacing_mm).values
-    local = _local_part(np.asarray(sides, np.float64), kernel, mesh.spacing_mm, thickness)
+    local_error = _local_error(np.asarray(sides, np.float64), kernel, mesh.spacing_mm, thickness)
     for row in range(rows):
         for column in range(columns):
             part = np.s_[
                 rows - 1 - row : 2 * rows - 1 - row, columns - 1 - column : 2 * columns - 1 - column
             ]
-            sides[:, :, :, row, column, :] -= kernel[part] + local[part]
+            sides[:, :, :, row, column, :] -= kernel[part] + local_error[part]
     matrix = sides.transpose(2, 0, 1, 5, 3, 4).reshape(3 * rows * columns, -1)
     return np.asarray(0.5 * (matrix + matrix.T), np.float32)
 
 
-def _local_part(
+def _local_error(
     compliance: NDArray[np.float64],
     kernel: NDArray[np.float64],
     spacing_mm: tuple[float, float],
     thickness_mm: float,
 ) -> NDArray[np.float64]:
-    """(2 rows - 1, 2 columns - 1, 3, 3) mm/N, elements less kernel near a load in the middle."""
+    """Return the local_error discretisation error: elements minus kernel, around a central load.
+
+    Args:
+        compliance: (rows, columns, 3, rows, columns, 3) compliance of the elements, mm/N.
+        kernel: (2 rows - 1, 2 columns - 1, 3, 3) kernel of the layer, mm/N.
+        spacing_mm: spacing of the coarse grid along x and along y, mm.
+        thickness_mm: thickness of the pad, mm.
+
+    Returns:
+        (2 rows - 1, 2 columns - 1, 3, 3) error by offset from the load, mm/N.
+    """
     rows, columns = compliance.shape[:2]
     row, column = rows // 2, columns // 2
-    local = np.zeros_like(kernel)
+    local_error = np.zeros_like(kernel)
     part = np.s_[row : row + rows, column : column + columns]
-    local[part] = compliance[:, :, :, row, column, :] - kernel[part]
+    local_error[part] = compliance[:, :, :, row, column, :] - kernel[part]
     y = np.arange(1 - rows, rows)[:, None] * spacing_mm[1]
     x = np.arange(1 - columns, columns)[None, :] * spacing_mm[0]
     distance = np.hypot(x, y) / thickness_mm
-    return local * np.clip((FAR - distance) / (FAR - NEAR), 0.0, 1.0)[:, :, None, None]
+    return (
+        local_error
+        * np.clip((FADE_END - distance) / (FADE_END - FADE_START), 0.0, 1.0)[:, :, None, None]
+    )

@@ -1,4 +1,4 @@
-"""Smooth fields on the pad's grid, and their slopes."""
+"""Smoothing, interpolation and slopes of fields on the pad's grid."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ Floats = NDArray[np.float64]
 
 
 def gaussian_matrix(count: int, spacing: float, width: float) -> Floats:
-    """(count, count) matrix that smooths values along a line; nothing is beyond its ends.
+    """Return the matrix that smooths values along a line by a Gaussian; values outside are 0.
 
     Args:
-        count: of the values.
-        spacing: between them.
-        width: standard deviation, in the same unit.
+        count: number of values.
+        spacing: distance between values.
+        width: standard deviation of the Gaussian, in the unit of length of `spacing`.
+
+    Returns:
+        (count, count) smoothing matrix.
     """
     lag = (np.arange(count)[:, None] - np.arange(count)[None, :]) * spacing
     weight = np.exp(-0.5 * (lag / width) ** 2)
@@ -23,21 +26,32 @@ def gaussian_matrix(count: int, spacing: float, width: float) -> Floats:
 
 
 def interpolation_matrix(count: int, coarse: int) -> Floats:
-    """(count, coarse) matrix from values on a coarse line to a finer one over the same length."""
-    place = np.linspace(0.0, coarse - 1.0, count)
-    cell = np.minimum(place.astype(int), coarse - 2)
+    """Return the matrix that interpolates linearly from a coarse to a fine line of equal length.
+
+    Args:
+        count: number of values on the fine line.
+        coarse: number of values on the coarse line.
+
+    Returns:
+        (count, coarse) interpolation matrix.
+    """
+    position = np.linspace(0.0, coarse - 1.0, count)
+    cell = np.minimum(position.astype(int), coarse - 2)
     matrix = np.zeros((count, coarse))
-    matrix[np.arange(count), cell] = 1.0 - (place - cell)
-    matrix[np.arange(count), cell + 1] = place - cell
+    matrix[np.arange(count), cell] = 1.0 - (position - cell)
+    matrix[np.arange(count), cell + 1] = position - cell
     return matrix
 
 
 def slopes(field: Floats, spacing: tuple[float, float]) -> tuple[Floats, Floats]:
-    """Derivatives along x and y of (..., rows, columns); central differences, one-sided at sides.
+    """Return the derivatives along x and y by central differences, one-sided at the borders.
 
     Args:
-        field: values on the grid.
-        spacing: along x and along y.
+        field: (..., rows, columns) values on the grid.
+        spacing: grid spacing along x and y.
+
+    Returns:
+        Two (..., rows, columns) arrays, the derivatives along x and along y.
     """
     by_y, by_x = np.gradient(field, spacing[1], spacing[0], axis=(-2, -1))
     return np.asarray(by_x), np.asarray(by_y)

@@ -1,4 +1,4 @@
-"""Faces of the surface and the points on them where contact is held."""
+"""Faces of the surface and the contact points on them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,23 @@ Ints = NDArray[np.int64]
 
 
 class SurfacePoints:
-    """The grid's faces, numbered row by row, with p points on each.
+    """Faces of the grid, numbered row by row, with p contact points on each.
 
     Attributes:
-        rest: (N, 3) mm, vertices.
-        cells: (faces, 2) row and column of the first corner.
-        vertices: (faces, 4) corners (row, column), (0, 0), (0, 1), (1, 0), (1, 1).
-        weights: (p, 4) shares of the corners at the points.
+        rest: (N, 3) rest positions of the vertices, mm.
+        cells: (faces, 2) row and column of each face's first corner.
+        vertices: (faces, 4) vertex numbers of the (row, column) corners (0, 0), (0, 1), (1, 0),
+            (1, 1).
+        weights: (p, 4) bilinear weights of the corners at the points.
     """
 
     def __init__(self, pad: PadGrid, weights: Floats) -> None:
-        """Number the faces of a pad."""
+        """Number the faces of a pad.
+
+        Args:
+            pad: dimensions and grid of the pad.
+            weights: (p, 4) bilinear weights of the corners at the points.
+        """
         flat = GelSurface.flat(pad.width_mm, pad.height_mm, pad.rows, pad.columns)
         self.rest = flat.rest.astype(np.float64)
         row, column = np.divmod(np.arange((pad.rows - 1) * (pad.columns - 1)), pad.columns - 1)
@@ -34,23 +40,49 @@ class SurfacePoints:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Faces, and points on each."""
+        """Number of faces, and number of points on each."""
         return len(self.cells), len(self.weights)
 
-    def places(self, displacement: Floats, faces: Ints) -> Floats:
-        """(F, p, 3) mm, of the points of some faces for displacements (N, 3) mm."""
+    def positions(self, displacement: Floats, faces: Ints) -> Floats:
+        """Return the positions of the points on some faces.
+
+        Args:
+            displacement: (N, 3) displacement of the vertices, mm.
+            faces: (F,) face numbers.
+
+        Returns:
+            (F, p, 3) positions, mm.
+        """
         vertices = self.vertices[faces]
         return np.asarray(self.weights @ (self.rest[vertices] + displacement[vertices]))
 
     def gather(self, force: Floats, faces: Ints) -> Floats:
-        """(N, 3) N, of the vertices for forces (F, p, 3) N at the points of some faces."""
-        shares = self.weights.T @ force
+        """Distribute point forces to the vertices.
+
+        Args:
+            force: (F, p, 3) forces at the points, N.
+            faces: (F,) face numbers.
+
+        Returns:
+            (N, 3) vertex forces, N.
+        """
+        corner_values = self.weights.T @ force
         vertices = self.vertices[faces].ravel()
-        parts = [np.bincount(vertices, shares[:, :, i].ravel(), len(self.rest)) for i in range(3)]
+        parts = [
+            np.bincount(vertices, corner_values[:, :, i].ravel(), len(self.rest)) for i in range(3)
+        ]
         return np.stack(parts, axis=1)
 
     def gather_scalar(self, values: Floats, faces: Ints) -> Floats:
-        """(N,) sums at the vertices for values (F, p) at the points of some faces."""
-        shares = values @ self.weights
-        total = np.bincount(self.vertices[faces].ravel(), shares.ravel(), len(self.rest))
+        """Distribute scalar values at the points to the vertices.
+
+        Args:
+            values: (F, p) values at the points.
+            faces: (F,) face numbers.
+
+        Returns:
+            (N,) sums at the vertices.
+        """
+        corner_values = values @ self.weights
+        total = np.bincount(self.vertices[faces].ravel(), corner_values.ravel(), len(self.rest))
         return np.asarray(total, np.float64)

@@ -1,4 +1,4 @@
-"""Smooth out what is turned over."""
+"""Removal of inverted triangles from a deformed surface by local smoothing."""
 
 from __future__ import annotations
 
@@ -14,36 +14,40 @@ FLAT_FRACTION = 1e-3
 
 
 def unfolded(rest: Floats, displacement: Floats, rows: int, columns: int) -> Floats:
-    """Displacement (N, 3) mm without triangles that are turned over, as seen along z.
+    """Return the displacement without inverted triangles in the projection along z.
 
-    Corners of such triangles and their neighbours take the mean displacement of their own
-    neighbours, until none is left or `MAX_ROUNDS` are done. Other vertices stay.
+    Corners of inverted triangles and their neighbours are set to the mean displacement of their own
+    neighbours, until no triangle is inverted or `MAX_ROUNDS` rounds are done. Other vertices are
+    not changed.
 
     Args:
-        rest: (N, 3) mm, a row-major grid.
-        displacement: (N, 3) mm.
-        rows: of the grid.
-        columns: of the grid.
+        rest: (N, 3) rest positions of a row-major grid, mm.
+        displacement: (N, 3) displacement, mm.
+        rows: number of grid lines along y.
+        columns: number of grid lines along x.
+
+    Returns:
+        (N, 3) displacement, mm.
     """
     triangles = grid_triangles(rows, columns)
-    least = FLAT_FRACTION * float(np.abs(_areas(rest, triangles)).min())
-    moved = displacement
+    min_area = FLAT_FRACTION * float(np.abs(_areas(rest, triangles)).min())
+    result = displacement
     for _ in range(MAX_ROUNDS):
-        turned = _areas(rest + moved, triangles) > -least
-        if not turned.any():
+        inverted = _areas(rest + result, triangles) > -min_area
+        if not inverted.any():
             break
         chosen = np.zeros((rows, columns), bool)
-        chosen.reshape(-1)[triangles[turned]] = True
+        chosen.reshape(-1)[triangles[inverted]] = True
         chosen[1:] |= chosen[:-1]
         chosen[:, 1:] |= chosen[:, :-1]
-        field = np.pad(moved.reshape(rows, columns, 3), ((1, 1), (1, 1), (0, 0)), mode="edge")
+        field = np.pad(result.reshape(rows, columns, 3), ((1, 1), (1, 1), (0, 0)), mode="edge")
         mean = (field[2:, 1:-1] + field[:-2, 1:-1] + field[1:-1, 2:] + field[1:-1, :-2]) / 4.0
-        moved = np.where(chosen.reshape(-1, 1), mean.reshape(-1, 3), moved)
-    return moved
+        result = np.where(chosen.reshape(-1, 1), mean.reshape(-1, 3), result)
+    return result
 
 
 def _areas(position: Floats, triangles: NDArray[np.int32]) -> Floats:
-    """(M,) mm^2, twice the areas seen along z; below 0 where triangles are not turned over."""
+    """(M,) twice the signed areas in the x-y plane, mm^2; negative for regular triangles."""
     a, b, c = (position[triangles[:, corner], :2] for corner in range(3))
     first, second = b - a, c - a
     return np.asarray(first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0])

@@ -10,7 +10,7 @@ from geometry_msgs.msg import Point, Vector3
 from numpy.typing import NDArray
 from sensor_msgs.msg import PointCloud2, PointField
 from shape_msgs.msg import Mesh, MeshTriangle
-from std_msgs.msg import ColorRGBA
+from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker
 
 from tacdiff_ros.errors import InputError
@@ -52,25 +52,48 @@ def from_mesh(mesh: Mesh, gel: Gel) -> GelSurface:
 
 
 def to_points(surface: GelSurface, stamp: Any, frame_id: str) -> PointCloud2:
-    """Vertices by rows and columns, as an organised cloud."""
-    points = METRES * surface.position
+    """Vertices by rows and columns as an organised cloud with fields x, y, z, m."""
+    return _to_cloud(surface, {}, stamp, frame_id)
+
+
+def to_inverted_points(result: Inversion, stamp: Any, frame_id: str) -> PointCloud2:
+    """An inverted surface as an organised cloud.
+
+    Fields, all float32: x, y, z and displacement dx, dy, dz, m; height_stddev, m; valid, 0 or 1.
+    """
+    surface = result.surface
+    displacement = METRES * (surface.position - surface.rest)
+    further = {name: displacement[:, k] for k, name in enumerate(("dx", "dy", "dz"))}
+    further["height_stddev"] = METRES * result.height_stddev_mm.ravel()
+    further["valid"] = result.valid.ravel()
+    return _to_cloud(surface, further, stamp, frame_id)
+
+
+def _to_cloud(
+    surface: GelSurface, further: dict[str, NDArray[Any]], stamp: Any, frame_id: str
+) -> PointCloud2:
+    """Positions, m, and further fields (N,), all as float32."""
+    names = ("x", "y", "z", *further)
+    values = np.column_stack([METRES * surface.position, *further.values()]).astype(np.float32)
     message = PointCloud2(height=surface.rows, width=surface.columns, is_dense=True)
     message.header.stamp, message.header.frame_id = stamp, frame_id
     message.fields = [
         PointField(name=name, offset=4 * k, datatype=PointField.FLOAT32, count=1)
-        for k, name in enumerate("xyz")
+        for k, name in enumerate(names)
     ]
-    message.point_step = points.itemsize * 3
+    message.point_step = 4 * len(names)
     message.row_step = message.point_step * surface.columns
-    message.data = array("B", np.ascontiguousarray(points, np.float32).tobytes())
+    message.data = array("B", np.ascontiguousarray(values).tobytes())
     return message
 
 
-def to_contact(contact: Contact) -> ContactSummary:
-    """A contact in numbers."""
+def to_contact(contact: Contact, stamp: Any, frame_id: str) -> ContactSummary:
+    """A contact as a message with the stamp of its image and the frame of the gel."""
     x, y = contact.centroid_mm
     shear_x, shear_y = contact.shear_mm
+    header = Header(stamp=stamp, frame_id=frame_id)
     return ContactSummary(
+        header=header,
         in_contact=contact.in_contact,
         area=contact.area_mm2 * METRES**2,
         centroid=Point(x=x * METRES, y=y * METRES),
@@ -89,9 +112,9 @@ def fill_inversion(response: Any, found: Inversion, stamp: Any, frame_id: str) -
     response.rows, response.columns = surface.rows, surface.columns
     moved = METRES * (surface.position.astype(np.float64) - surface.rest)
     response.displacement = [Vector3(x=x, y=y, z=z) for x, y, z in moved.tolist()]
-    response.confidence = (METRES * found.deviation_mm).ravel().astype(np.float32).tolist()
+    response.height_stddev = (METRES * found.height_stddev_mm).ravel().astype(np.float32).tolist()
     response.valid = found.valid.ravel().tolist()
-    response.contact = to_contact(found.contact)
+    response.contact = to_contact(found.contact, stamp, frame_id)
 
 
 def to_marker(surface: GelSurface, stamp: Any, frame_id: str) -> Marker:

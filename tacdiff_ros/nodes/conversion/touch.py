@@ -34,12 +34,17 @@ def from_request(request: Any, folder: Path) -> TouchRequest:
 
 
 def fill_response(
-    response: Any, touch: SimulatedTouch, with_maps: bool, stamp: Time, frame_id: str
+    response: Any,
+    touch: SimulatedTouch,
+    with_maps: bool,
+    stamp: Time,
+    frame_id: str,
+    gel_frame_id: str,
 ) -> None:
-    """Write a touch into a response, in SI units."""
-    response.image = to_image(touch.drawn.image, stamp, frame_id)
+    """Write a simulated touch into a response, in SI units; frame ids of images and of the gel."""
+    response.image = to_image(touch.rendered.image, stamp, frame_id)
     if with_maps:
-        maps = touch.drawn.maps
+        maps = touch.rendered.maps
         depth_m, indentation_m = (
             (METRES * values).astype(np.float32) for values in (maps.depth_mm, maps.indentation_mm)
         )
@@ -48,7 +53,7 @@ def fill_response(
         response.indentation = to_image(indentation_m, stamp, frame_id)
     response.mesh = to_mesh(touch.surface)
     response.wrench = to_wrench(touch.force_n, METRES * touch.torque_n_mm)
-    response.contact = to_contact(touch.contact)
+    response.contact = to_contact(touch.contact, stamp, gel_frame_id)
     response.residuals = [Residual(name="live_gel_error", value=METRES * touch.error_mm, unit="m")]
     response.duration = touch.seconds
     response.success = True

@@ -1,0 +1,206 @@
+"""Parameters of every node: name, default, unit, range and description, each written once.
+
+`declare_model` turns a model into ROS parameters; `ros2 param describe` shows what is written here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tacdiff_ros.images.frame_sources import BORDER_FRACTION
+
+Simulator = Literal["pix2pix", "renderer"]
+CameraFrame = Annotated[str, Field(description="frame id of the images (REP-103 optical frame)")]
+GelFrame = Annotated[str, Field(description="frame id of the gel: surfaces and wrenches on it")]
+BaseFrame = Annotated[str, Field(description="frame id of the robot base")]
+SensorFile = Annotated[
+    str, Field(description="path of the sensor file; empty: the package's default sensor")
+]
+DataFolder = Annotated[str, Field(description="folder that requests may read from and write to")]
+CAMERA_FRAME, GEL_FRAME, BASE_FRAME = "gelsight_optical_frame", "gel", "fr3_link0"
+DATA_FOLDER = "~/tacdiff_data"
+
+
+class NodeSettings(BaseModel):
+    """Base of all models: unknown names and values that are not finite are refused."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=()
+    )
+
+
+class LockStepSettings(NodeSettings):
+    """Participation in the virtual world's time; declared by every node that can take part."""
+
+    lock_step: bool = Field(
+        False, description="follow the clock of virtual_clock step by step; virtual hardware only"
+    )
+    lock_step_nodes: tuple[str, ...] = Field(
+        ("",), description="names of the nodes that take part in lock step"
+    )
+
+
+class AcquisitionNodeSettings(NodeSettings):
+    """Parameters of `acquisition` besides `rig`, `limits` and `motion`."""
+
+    data_folder: DataFolder = DATA_FOLDER
+    protocol_folder: str = Field(
+        "", description="folder of the protocols; empty: the protocols of the package"
+    )
+    protocol: str = Field("default.yaml", description="protocol of goals that name none")
+    base_frame: BaseFrame = BASE_FRAME
+    also_record: tuple[str, ...] = Field(
+        ("",), description="names of further topics to record, of any type"
+    )
+
+
+class ArmWatchdogSettings(NodeSettings):
+    """Parameters of `arm_watchdog` besides `rig` and `limits`."""
+
+    base_frame: BaseFrame = BASE_FRAME
+
+
+class CalibrationNodeSettings(NodeSettings):
+    """Parameters of `calibration`."""
+
+    sensor_file: Annotated[
+        str,
+        Field(description="path of the initial sensor file; empty: the package's default sensor"),
+    ] = ""
+    data_folder: DataFolder = DATA_FOLDER
+    frame_id: CameraFrame = CAMERA_FRAME
+
+
+class ComparatorSettings(NodeSettings):
+    """Parameters of `comparator` besides `watch`."""
+
+    sensor_file: SensorFile = ""
+    reference_image: str = Field(
+        "", description="path of the reference image; empty: taken by ~/take_reference"
+    )
+    simulator: Simulator = Field("pix2pix", description="name of the simulator in the messages")
+    tolerance_s: float = Field(
+        0.02, gt=0, le=1, description="largest difference of the two stamps of a pair, s"
+    )
+    patience_s: float = Field(
+        0.5, gt=0, le=60, description="time that a real image waits for its simulated one, s"
+    )
+
+
+class GelsightDriverSettings(NodeSettings):
+    """Parameters of `gelsight_driver`."""
+
+    source: str = Field(
+        "camera", description="camera, generated, or the path of a video or image folder"
+    )
+    device: str = Field(
+        "GelSight Mini", description="/dev/videoN, a number, or part of the camera's name"
+    )
+    rate_hz: float = Field(25.0, ge=1, le=120, description="image rate, Hz")
+    loop: bool = Field(True, description="repeat a video or folder from its beginning")
+    frame_id: CameraFrame = CAMERA_FRAME
+    border_fraction: float = Field(
+        BORDER_FRACTION, ge=0, lt=0.45, description="fraction cropped at each side of an image"
+    )
+    capture_delay_s: float = Field(
+        0.0, ge=0, le=1, description="time from exposure to arrival, subtracted from stamps, s"
+    )
+    width: int = Field(320, ge=16, le=8192, description="width of camera images, px")
+    height: int = Field(240, ge=16, le=8192, description="height of camera images, px")
+    focal_length_px: float = Field(
+        0.0, ge=0, le=1e5, description="focal length for camera_info, px; 0: not calibrated"
+    )
+
+
+class MarkerTrackerSettings(NodeSettings):
+    """Parameters of `marker_tracker`."""
+
+    grid: str = Field("7x9", description="rows x columns of the marker grid; older gels have 8x10")
+
+
+class MeshInversionSettings(NodeSettings):
+    """Parameters of `mesh_inversion` besides those of `InversionSettings`."""
+
+    sensor_file: SensorFile = ""
+    reference_image: str = Field(
+        "", description="path of the reference image; empty: rendered by the sensor model"
+    )
+    frame_id: GelFrame = GEL_FRAME
+    timeout_s: float = Field(
+        30.0,
+        gt=0,
+        le=3600,
+        description="time after which a request is given up, s",
+        json_schema_extra={"renamed_from": "timeout"},
+    )
+    streaming: bool = Field(False, description="invert every frame of image_raw")
+
+
+class TactileSimulatorSettings(NodeSettings):
+    """Parameters of `tactile_simulator` besides `rig` and `material`."""
+
+    sensor_file: SensorFile = ""
+    model: str = Field("", description="folder of the network; empty: the shipped network")
+    data_folder: DataFolder = DATA_FOLDER
+    simulator: Simulator = Field("pix2pix", description="renderer of the images")
+    threads: int = Field(2, ge=0, le=256, description="processor threads of the renderer; 0: all")
+    half_precision: bool = Field(
+        False, description="compute the network in bfloat16 where the processor supports it"
+    )
+    indenter: str = Field(
+        "", description="spec of the indenter that the robot presses on; empty: not followed"
+    )
+    rate_hz: float = Field(25.0, ge=0.1, le=200, description="frame rate without a camera, Hz")
+    frame_id: CameraFrame = CAMERA_FRAME
+    gel_frame_id: GelFrame = GEL_FRAME
+
+
+class VirtualClockSettings(NodeSettings):
+    """Parameters of `virtual_clock`."""
+
+    step_ms: int = Field(10, ge=1, le=50, description="step of the clock, ms")
+    participants: tuple[str, ...] = Field(
+        ("",), description="names of the nodes that hold the clock"
+    )
+    followers: tuple[str, ...] = Field(
+        ("",), description="names of participants that may lag behind: nobody depends on them"
+    )
+    follower_lag_s: float = Field(0.12, ge=0, le=10, description="largest lag of followers, s")
+    speed_limit: float = Field(
+        0.0, ge=0, le=1000, description="simulated seconds per second, 0: no limit"
+    )
+
+
+class VirtualGelsightSettings(NodeSettings):
+    """Parameters of `virtual_gelsight`."""
+
+    sensor_file: str = Field(
+        "", description="path of the true sensor file; empty: a random sensor by `seed`"
+    )
+    seed: int = Field(0, ge=0, lt=2**31, description="seed of sensor, gel and noise")
+    indenter: str = Field("sphere:diameter=5", description="spec of the indenter")
+    noise_grey: float = Field(
+        1.0, ge=0, le=50, description="standard deviation of the image noise, grey levels"
+    )
+    rate_hz: float = Field(25.0, ge=1, le=120, description="image rate, Hz")
+    frame_id: CameraFrame = CAMERA_FRAME
+    gel_frame_id: GelFrame = GEL_FRAME
+    threads: int = Field(2, ge=1, le=256, description="processor threads of the renderer")
+
+
+class VirtualPandaSettings(NodeSettings):
+    """Parameters of `virtual_panda` besides `rig`, `impedance` and `plane`."""
+
+    start_gap_mm: float = Field(
+        40.0, ge=0, le=500, description="initial distance of the sensor above the indenter, mm"
+    )
+    arm_id: str = Field("fr3", description="prefix of joint and link names")
+    contact: Literal["plane", "topic", "none"] = Field(
+        "plane", description="contact model: plane, topic (contact_wrench) or none"
+    )
+    convenience_every: int = Field(
+        10, ge=1, le=1000, description="robot states per message on the convenience topics"
+    )
+    gel_frame_id: GelFrame = GEL_FRAME

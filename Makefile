@@ -45,6 +45,7 @@ lint: setup
 	"$(BIN)/ruff" format --check .
 	"$(BIN)/mypy"
 	"$(BIN)/lint-imports"
+	"$(BIN)/python" tools/check_vocabulary.py
 
 format: setup
 	"$(BIN)/ruff" check --fix .

@@ -5,8 +5,8 @@ position x,
 
     P(l, x) = F n + T,    F = max(0, l.n - c g),
 
-where T is the part of l - c s across n, shortened to the length mu F where it is longer; g is the
-gap, n the indenter's outward normal and s the slip since the step began. Contact and friction hold
+where T is the part of l - c s across n, shortened to mu F if its length exceeds that; g is the gap,
+n the indenter's outward normal and s the slip since the step began. Contact and friction hold
 where l = P(l, x), whatever the augmentation parameter c > 0: then the gap of a point in contact is
 exactly 0, and a sticking point has not slipped. The derivative is not symmetric where points slip.
 
@@ -115,6 +115,7 @@ class _ContactSubset:
     hessian: NDArray[np.float64]
 
     def select(self, chosen: NDArray[np.integer] | NDArray[np.bool_]) -> _ContactSubset:
+        """Return a part of the points."""
         return _ContactSubset(
             index=self.index[chosen],
             force=self.force[chosen],

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tacdiff_ros.mechanics.pad_mesh import PadMesh
 
-SPACING_MM = 0.16
+SPACING_MM = 0.16  # largest distance of the contact points on a face
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,12 @@ from tacdiff_ros.mechanics.elasticity import ElasticForce, ElasticPad
 from tacdiff_ros.mechanics.gel_state import StepReport
 
 MAX_DESCENTS = 25
-DESCENT_TOLERANCE, CONTACT_TOLERANCE_N = 1e-5, 1e-8
-MIN_DAMPING, MIN_LENGTH_FRACTION, SLOW = 0.02, 0.01, 0.3
+DESCENT_TOLERANCE, CONTACT_TOLERANCE_N = 1e-5, 1e-8  # imbalance over the largest force; gradient
+MIN_DAMPING, MIN_LENGTH_FRACTION = 0.02, 0.01  # N/mm; shortest backtracking step over a full step
+SLOW = 0.3  # ratio of successive imbalances above which the stiffness is factorised again
 MIN_VOLUME_RATIO = 0.02
+# Renewals of the friction bounds: their largest number, the number of those that are not averaged,
+# and the change (fraction of all friction) at which the bounds count as settled.
 MAX_RENEWALS, WHOLE_RENEWALS, SETTLED_FRACTION = 6, 2, 2e-3
 RENEWAL_TOLERANCE_N = 1e-5
 

@@ -273,7 +273,9 @@ class GelSolver(Closing):
         points = self._condensed.points
         before = self.position(state)[points.chosen]
         force = state.point_force[points.faces].reshape(-1, 3)
-        anchors = step_anchors(self.indenter, state.pose, goal, points.interpolate(before), _loaded(force))
+        anchors = step_anchors(
+            self.indenter, state.pose, goal, points.interpolate(before), _loaded(force)
+        )
         law = ContactLaw(
             self.indenter, goal, anchors, self.material.friction, self._allowance(goal, before)
         )

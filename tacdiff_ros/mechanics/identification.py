@@ -26,8 +26,8 @@ from tacdiff_ros.mechanics.touch import SolverSettings, Touch
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
 MIN_SAMPLES, MAX_SAMPLES = 5, 100_000
-STEP_MM = 0.125
-MAX_OFFSET_MM = 0.2
+STEP_MM = 0.125  # largest step of the simulated indenter
+MAX_OFFSET_MM = 0.2  # largest error of the depth reading at contact
 FRICTION_RANGE, FRICTION_TOLERANCE = (0.05, 1.5), 0.005
 COARSE = SolverSettings(rows=33, columns=41)
 

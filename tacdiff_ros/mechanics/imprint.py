@@ -24,8 +24,8 @@ from tacdiff_ros.sensor.sensor_model import Gel
 
 DEFAULT_SPACING_MM = 0.15
 MIN_SPACING_MM, MAX_SPACING_MM = 0.01, 2.0
-SKIRT_MM = 0.18
-SHEAR_REACH_MM = 4.0
+SKIRT_MM = 0.18  # standard deviation of the Gaussian that rounds the edge of the imprint
+SHEAR_REACH_MM = 4.0  # distance from the axis at which the drag has decayed by a factor e
 MAX_SLOPE = 2.0  # slope of the profile where the indenter is steeper or ends
 MAX_SHEAR_MM = 3.0
 MAX_TWIST_RAD = math.radians(30.0)
@@ -103,7 +103,9 @@ def _check(gel: Gel, imprint: Imprint, spacing_mm: float) -> None:
         )
     numbers = (*imprint.at_mm, *imprint.shear_mm, imprint.twist_rad, imprint.yaw_rad)
     if not all(math.isfinite(value) for value in (*numbers, imprint.depth_mm)):
-        raise InputError("imprint: position, depth, shear, twist and yaw must be finite numbers")
+        raise InputError(
+            "imprint: position, depth, shear, twist or yaw is not finite, expected numbers"
+        )
     max_depth = gel.full_indentation_mm
     if not 0.0 <= imprint.depth_mm <= max_depth:
         raise InputError(f"depth is {imprint.depth_mm:g} mm, expected 0 to {max_depth:g} mm")

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from tacdiff_ros.errors import InputError
 
-MIN_LINES, MAX_LINES = 5, 257
+MIN_LINES, MAX_LINES = 5, 257  # surface vertices along each side
 GAUSS_POINTS = np.array(
     [[x, y, z] for z in (-1.0, 1.0) for y in (-1.0, 1.0) for x in (-1.0, 1.0)]
 ) / np.sqrt(3.0)

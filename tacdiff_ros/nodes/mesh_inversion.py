@@ -186,7 +186,8 @@ class MeshInversionNode(GuardedNode):
         image, gel = from_image(message), self._gel
         if self._worker is not None:
             self._worker.cancel()  # a frame of the stream gives way
-        self._finish = partial(finish, stamp=message.header.stamp)
+        stamp = message.header.stamp
+        self._finish = lambda worker: finish(worker, stamp)
         self._give_up_s = request.timeout or self._timeout_s
 
         def work(progress: Progress) -> Inversion:

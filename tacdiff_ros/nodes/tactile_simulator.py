@@ -50,6 +50,7 @@ from tacdiff_ros.preparation import Preparation
 from tacdiff_ros.resources import shipped_model
 from tacdiff_ros.sensor.surface_points import surface_of_points
 from tacdiff_ros.srv import SimulateTouch
+from tacdiff_ros.translation.translator import Precision
 from tacdiff_ros.twin.frame_pacing import DueFrame, FramePacing
 from tacdiff_ros.twin.live_twin import LiveTwin
 from tacdiff_ros.twin.network_renderer import NetworkRenderer, RenderedSurface
@@ -59,7 +60,7 @@ from tacdiff_ros.twin.touch_simulation import TouchRequest, simulate_touch
 from tacdiff_ros.warm_up import touch_stages, twin_stages
 
 TICK_S = 0.02
-MAX_WAITING = 3  # frames, before the gel and before drawing
+MAX_WAITING = 3  # frames that may wait for the gel, and for the renderer
 MAX_IN_LOCK_STEP = 5000  # none may be left out; the clock waits long before there are so many
 REHEARSED_TOUCH = TouchRequest("sphere:diameter=5", IndenterPose(depth_mm=0.0), 0.2)
 LIVE_SIZES: dict[str, Any] = {"grid": (41, 51), "surface_mm": 0.3}  # at a camera's rate on 2 cores
@@ -71,7 +72,7 @@ OUTPUTS = ("image_raw", "nocs", "depth")
 
 
 class TactileSimulatorNode(GuardedNode):
-    """Gel and drawing have a thread each, for the newest frame only; requests have another."""
+    """Gel and renderer have a thread each, for the newest frames only; requests have another."""
 
     def __init__(self) -> None:
         """Read the parameters, load the network and the gel."""
@@ -91,20 +92,20 @@ class TactileSimulatorNode(GuardedNode):
             limit_threads(given.threads)
         if given.simulator == "pix2pix":
             folder = Path(given.model).expanduser() if given.model else shipped_model()
-            precision = "fast" if given.half_precision else "exact"
+            precision: Precision = "fast" if given.half_precision else "exact"
             network = NetworkRenderer(self._model, folder, given.threads or None, precision)
-        self._drawing = SharedRenderer(self._model, network, LIVE_RENDERING)
+        self._renderer = SharedRenderer(self._model, network, LIVE_RENDERING)
         self._images = {
             name: self.create_publisher(Image, f"simulated/{name}", RELIABLE_IMAGES)
             for name in OUTPUTS
         }
         self._points = self.create_publisher(PointCloud2, "simulated/gel_points", RELIABLE_IMAGES)
-        most = MAX_IN_LOCK_STEP if self._lock_step.is_on else MAX_WAITING
+        max_waiting = MAX_IN_LOCK_STEP if self._lock_step.is_on else MAX_WAITING
         self._frames: NewestWorker[Callable[[], None]] = NewestWorker(
-            lambda draw: draw(), self._warn, most
+            lambda render: render(), self._warn, max_waiting
         )
-        self._drawings: NewestWorker[Callable[[], None]] = NewestWorker(
-            lambda draw: draw(), self._warn, most
+        self._render_worker: NewestWorker[Callable[[], None]] = NewestWorker(
+            lambda render: render(), self._warn, max_waiting
         )
         self._touch: tuple[Worker, Any, Any, Ticket] | None = None
         self._stopping = False
@@ -123,19 +124,19 @@ class TactileSimulatorNode(GuardedNode):
         """End what is computed before the process ends."""
         self._stopping = True
         self._frames.close(0.0)
-        self._drawings.close(0.0)
+        self._render_worker.close(0.0)
         if self._touch is not None:
             self._touch[0].cancel()
 
     def is_finished(self) -> bool:
         """Whether nothing is computed any more."""
-        closed = self._frames.close(0.0) and self._drawings.close(0.0)
+        closed = self._frames.close(0.0) and self._render_worker.close(0.0)
         return self._touch is None and closed
 
     def _follow(self, indenter: str, period_s: float) -> None:
         """Simulate what the sensor sees of an indenter as the robot moves it."""
         sizes = {} if self._lock_step.is_on else LIVE_SIZES  # a world that waits has time
-        self._twin = LiveTwin(self._model, indenter, self._drawing, self._material, **sizes)
+        self._twin = LiveTwin(self._model, indenter, self._renderer, self._material, **sizes)
         self._decoder = RobotStateDecoder()
         self._path, self._path_ns, self._state_ns = PosePath(), 0, 0
         self._pacing = FramePacing(round(1e9 * period_s))
@@ -144,10 +145,10 @@ class TactileSimulatorNode(GuardedNode):
         self.create_subscription(Image, "image_raw", self._on_camera, images, raw=True)
 
     def _rehearse(self) -> None:
-        """A touch as requests ask for it, by everything that may draw it."""
+        """Simulate a touch with every renderer that requests may ask for."""
         for use_renderer in (False, True):
-            drawing = self._drawing.for_requests(use_renderer)
-            simulate_touch(self._model, REHEARSED_TOUCH, drawing, self._material)
+            renderer = self._renderer.for_requests(use_renderer)
+            simulate_touch(self._model, REHEARSED_TOUCH, renderer, self._material)
 
     def _on_state(self, data: bytes) -> None:
         """States between which poses are interpolated; not all of a thousand a second."""
@@ -166,17 +167,17 @@ class TactileSimulatorNode(GuardedNode):
             self._path_ns = state.stamp_ns + PATH_PERIOD_NS
             effector = Pose.from_quaternion(state.position_mm, state.quaternion_xyzw)
             self._path.add(state.stamp_ns, self._indenter_at(effector))
-        self._draw_all(self._pacing.add_state(state))
+        self._offer_frames(self._pacing.add_state(state))
 
     def _on_camera(self, data: bytes) -> None:
         stamp_ns = stamp_ns_of(data)
         try:
-            self._draw_all(self._pacing.add_image(stamp_ns))
+            self._offer_frames(self._pacing.add_image(stamp_ns))
         finally:
             for source in IMAGE_SOURCES:
                 self._lock_step.received(source, "image_raw", stamp_ns)
 
-    def _draw_all(self, frames: list[DueFrame]) -> None:
+    def _offer_frames(self, frames: list[DueFrame]) -> None:
         if not self.preparation.is_ready:
             return
         for frame in frames:
@@ -184,22 +185,22 @@ class TactileSimulatorNode(GuardedNode):
             self._frames.offer(partial(self._move, frame))
 
     def _move(self, due: DueFrame) -> None:
-        """The gel under the next frame's indenter, while the last frame is drawn."""
+        """Move the gel for the next frame while the last frame is rendered."""
         try:
             pose = self._indenter_at(due.end_effector)
             for point in self._path.take(due.stamp_ns, pose):
                 self._twin.move(point)
-            self._drawings.offer(partial(self._draw, self._twin.move(pose), due.stamp_ns))
+            self._render_worker.offer(partial(self._render, self._twin.move(pose), due.stamp_ns))
         except BaseException:
             self._lock_step.end(due.stamp_ns)
             raise
 
-    def _draw(self, answer: LiveResult, stamp_ns: int) -> None:
+    def _render(self, result: LiveResult, stamp_ns: int) -> None:
         stamp = Time(nanoseconds=stamp_ns).to_msg()
         try:
             if self._points.get_subscription_count() and not self._stopping:
-                self._points.publish(to_points(answer.surface(), stamp, self._gel_frame))
-            self._publish(self._twin.render(answer, self._wants_maps()), stamp)
+                self._points.publish(to_points(result.surface(), stamp, self._gel_frame))
+            self._publish(self._twin.render(result, self._wants_maps()), stamp)
             self._lock_step.published(stamp_ns)
         finally:
             self._lock_step.end(stamp_ns)
@@ -211,40 +212,40 @@ class TactileSimulatorNode(GuardedNode):
         return pose if pose.depth_mm > 0 else IndenterPose(depth_mm=-1.0)
 
     def _on_nocs(self, message: Image) -> None:
-        def draw() -> None:
-            image = self._drawing.render_nocs(from_map(message, 3))
+        def render() -> None:
+            image = self._renderer.render_nocs(from_map(message, 3))
             self._send("image_raw", image, message.header.stamp)
 
-        self._drawings.offer(draw)
+        self._render_worker.offer(render)
 
     def _on_points(self, message: PointCloud2) -> None:
         """Render a stamped surface, as `mesh_inversion` publishes it."""
 
-        def draw() -> None:
+        def render() -> None:
             surface = surface_of_points(message, self._model.gel)
-            self._publish(self._drawing.draw_surface(surface), message.header.stamp)
+            self._publish(self._renderer.render_surface(surface), message.header.stamp)
 
-        self._drawings.offer(draw)
+        self._render_worker.offer(render)
 
     def _on_mesh(self, message: Mesh) -> None:
         """A mesh has no stamp: its images have the time at which it came."""
         stamp = self.get_clock().now().to_msg()
 
-        def draw() -> None:
+        def render() -> None:
             surface = from_mesh(message, self._model.gel)
-            self._publish(self._drawing.render_surface(surface), stamp)
+            self._publish(self._renderer.render_surface(surface), stamp)
 
-        self._drawings.offer(draw)
+        self._render_worker.offer(render)
 
-    def _publish(self, drawn: RenderedSurface, stamp: Any) -> None:
+    def _publish(self, rendered: RenderedSurface, stamp: Any) -> None:
         """The image, and maps that somebody wants: they are large."""
-        self._send("image_raw", drawn.image, stamp)
-        if drawn.maps is None:
+        self._send("image_raw", rendered.image, stamp)
+        if rendered.maps is None:
             return
         if self._images["nocs"].get_subscription_count():
-            self._send("nocs", drawn.maps.nocs, stamp)
+            self._send("nocs", rendered.maps.nocs, stamp)
         if self._images["depth"].get_subscription_count():
-            self._send("depth", (METRES * drawn.maps.depth_mm).astype(np.float32), stamp)
+            self._send("depth", (METRES * rendered.maps.depth_mm).astype(np.float32), stamp)
 
     def _wants_maps(self) -> bool:
         return any(self._images[name].get_subscription_count() for name in ("nocs", "depth"))
@@ -254,7 +255,7 @@ class TactileSimulatorNode(GuardedNode):
             self._images[name].publish(to_image(image, stamp, self._frame))
 
     def _warn(self, line: str) -> None:
-        self.drop("drawing", line)
+        self.drop("renderer", line)
 
     def _on_request(self, request: Any, ticket: Ticket) -> Any:
         """Answer later, or at once where nothing can be computed."""
@@ -262,13 +263,13 @@ class TactileSimulatorNode(GuardedNode):
         if self._touch is not None or self._stopping:
             return SimulateTouch.Response(message="another touch is simulated: wait for its end")
         touch = from_request(request, self._data)
-        drawing = self._drawing.for_requests(request.use_renderer)
+        renderer = self._renderer.for_requests(request.use_renderer)
 
-        def work(told: Progress) -> Any:
+        def work(progress: Progress) -> Any:
             def tell(share: float) -> None:
-                told("touching", share)
+                progress("touching", share)
 
-            return simulate_touch(self._model, touch, drawing, self._material, tell)
+            return simulate_touch(self._model, touch, renderer, self._material, tell)
 
         self._touch = (Worker(work, "the touch"), request, SimulateTouch.Response(), ticket)
         return None

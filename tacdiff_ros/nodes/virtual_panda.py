@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import Any
 
 from franka_msgs.msg import FrankaRobotState
 from geometry_msgs.msg import PoseStamped, WrenchStamped
@@ -107,7 +108,7 @@ class VirtualPandaNode(GuardedNode):
             FrankaRobotState, f"{BROADCASTER}/robot_state", RELIABLE_STATES
         )
 
-        def convenience(kind: type, name: str):
+        def convenience(kind: type, name: str) -> Any:
             return self.create_publisher(kind, f"{BROADCASTER}/{name}", FRANKA_CONVENIENCE)
 
         self._poses = convenience(PoseStamped, "current_pose")
@@ -216,7 +217,12 @@ class _Messages:
         q, dq = arm.position_rad.tolist(), arm.velocity_rad_s.tolist()
         tau, external = arm.effort_n_m.tolist(), arm.external_torque_n_m.tolist()
         state.header.stamp = stamp
-        values = ((q, dq, tau), (q, dq, tau), (q, dq, tau), ([], [], external))
+        values: tuple[tuple[list[float], ...], ...] = (
+            (q, dq, tau),
+            (q, dq, tau),
+            (q, dq, tau),
+            ([], [], external),
+        )
         for joint, (position, velocity, effort) in zip(self._joint_messages, values, strict=True):
             joint.header.stamp = stamp
             joint.position, joint.velocity, joint.effort = position, velocity, effort

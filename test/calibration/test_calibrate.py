@@ -146,7 +146,7 @@ def test_the_wrong_grid_is_refused(images):
 def test_too_few_dots_are_refused(images):
     covered = images[0].copy()
     covered[:, 60:] = cv2.GaussianBlur(covered, (0, 0), 12.0)[:, 60:]
-    assert "dots" in refused(covered, images[1])
+    assert "markers" in refused(covered, images[1])
 
 
 def test_no_or_too_many_presses_are_refused(images):

@@ -225,7 +225,7 @@ def test_failed_attempts_keep_no_factors(monkeypatch):
         gc.enable()
 
 
-def test_a_state_that_did_not_converge_is_not_handed_out(monkeypatch):
+def test_a_state_that_did_not_converge_is_not_returned(monkeypatch):
     touch = Touch(default_sensor(), build_indenter("sphere"), settings=COARSE)
     good = touch.move_to(IndenterPose(depth_mm=0.125))
     kept = touch.state

@@ -24,7 +24,7 @@ from tacdiff_ros.mechanics.live.pad_grid import PadGrid
 from tacdiff_ros.mechanics.live.second_order import SecondOrderWeights
 from tacdiff_ros.mechanics.material import GelMaterial
 
-MAX_STEP_MM = 0.25
+MAX_STEP_MM = 0.25  # travel per substep, as far as `MAX_SUBSTEPS` allow
 MAX_SUBSTEPS = 4
 RESTART_TRAVEL_MM = 1.0
 RESTART_ERROR_MM = 0.4

@@ -10,7 +10,7 @@ from tacdiff_ros.sensor.gel_surface import grid_triangles
 Floats = NDArray[np.float64]
 
 MAX_ROUNDS = 40
-FLAT_FRACTION = 1e-3
+FLAT_FRACTION = 1e-3  # smallest area of a triangle, over the smallest rest area
 
 
 def unfolded(rest: Floats, displacement: Floats, rows: int, columns: int) -> Floats:

@@ -71,7 +71,9 @@ def from_image(message: Image) -> NDArray[np.uint8]:
     rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
     shape = (message.height, message.width, channels)
     image = rows[:, : message.width * channels].reshape(shape)
-    return image if message.encoding == "rgb8" else cv2.cvtColor(image, TO_RGB[message.encoding])
+    if message.encoding == "rgb8":
+        return image
+    return np.asarray(cv2.cvtColor(image, TO_RGB[message.encoding]), np.uint8)
 
 
 def from_map(message: Image, channels: int) -> NDArray[np.float32]:

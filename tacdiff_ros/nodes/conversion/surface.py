@@ -63,7 +63,9 @@ def to_inverted_points(result: Inversion, stamp: Any, frame_id: str) -> PointClo
     """
     surface = result.surface
     displacement = METRES * (surface.position - surface.rest)
-    further = {name: displacement[:, k] for k, name in enumerate(("dx", "dy", "dz"))}
+    further: dict[str, NDArray[Any]] = {
+        name: displacement[:, k] for k, name in enumerate(("dx", "dy", "dz"))
+    }
     further["height_stddev"] = METRES * result.height_stddev_mm.ravel()
     further["valid"] = result.valid.ravel()
     return _to_cloud(surface, further, stamp, frame_id)

@@ -43,8 +43,8 @@ def fill_response(
 ) -> None:
     """Write a simulated touch into a response, in SI units; frame ids of images and of the gel."""
     response.image = to_image(touch.rendered.image, stamp, frame_id)
-    if with_maps:
-        maps = touch.rendered.maps
+    maps = touch.rendered.maps
+    if with_maps and maps is not None:
         depth_m, indentation_m = (
             (METRES * values).astype(np.float32) for values in (maps.depth_mm, maps.indentation_mm)
         )

@@ -1,0 +1,39 @@
+"""The example programs run as they are."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tacdiff_ros.optics import llvm
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+def run(name: str, *arguments: object) -> str:
+    command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=EXAMPLES.parent, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_simulated_press_is_inverted_to_its_depth(tmp_path):
+    if llvm.find_library() is None:
+        pytest.skip("no LLVM >= 19 is installed, Mitsuba cannot run")
+    press, reference = tmp_path / "press.png", tmp_path / "reference.png"
+    force = run("simulate_press.py", "--indenter", "sphere:diameter=5", "--out", press)
+    assert "normal force" in force
+    run("simulate_press.py", "--depth", 0, "--out", reference)
+    found = run("invert_image.py", press, reference)
+    depth_mm = float(found.split("deepest point: ")[1].split(" mm")[0])
+    assert depth_mm == pytest.approx(0.8, abs=0.15)
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))
+def test_every_example_compiles_and_names_its_call(name):
+    text = (EXAMPLES / name).read_text()
+    compile(text, name, "exec")
+    assert f"python examples/{name}" in text

@@ -22,17 +22,26 @@ class WatchLimits(BaseModel):
     window: int = Field(
         50, ge=5, le=10_000, description="number of latest comparisons that medians are taken over"
     )
-    least_whole_psnr_db: float = Field(
-        25.0, ge=0, le=80, description="minimum of the median PSNR of the whole image, dB"
+    min_whole_psnr_db: float = Field(
+        25.0,
+        ge=0,
+        le=80,
+        description="minimum of the median PSNR of the whole image, dB",
+        json_schema_extra={"renamed_from": "least_whole_psnr_db"},
     )
-    least_contact_gain_db: float = Field(
+    min_contact_gain_db: float = Field(
         3.0,
         ge=-20,
         le=60,
         description="minimum of the median PSNR gain in the contact over the reference image, dB",
+        json_schema_extra={"renamed_from": "least_contact_gain_db"},
     )
-    most_marker_rms_px: float = Field(
-        2.0, gt=0, le=100, description="maximum of the median RMS distance of markers, px"
+    max_marker_rms_px: float = Field(
+        2.0,
+        gt=0,
+        le=100,
+        description="maximum of the median RMS distance of markers, px",
+        json_schema_extra={"renamed_from": "most_marker_rms_px"},
     )
 
 
@@ -96,22 +105,22 @@ class AgreementWatch:
         """One message per violated limit; comparisons with NaN violate none."""
         limits = self._limits
         complaints = []
-        if whole_psnr_db < limits.least_whole_psnr_db:
+        if whole_psnr_db < limits.min_whole_psnr_db:
             complaints.append(
                 f"PSNR of the whole image is {whole_psnr_db:.1f} dB, expected at least "
-                f"{limits.least_whole_psnr_db:g} dB: take a new reference; if that does not help, "
+                f"{limits.min_whole_psnr_db:g} dB: take a new reference; if that does not help, "
                 "the gel is worn or was replaced: calibrate"
             )
-        if contact_gain_db < limits.least_contact_gain_db:
+        if contact_gain_db < limits.min_contact_gain_db:
             complaints.append(
                 f"PSNR in the contact is {contact_gain_db:.1f} dB above that of the reference "
-                f"image, expected at least {limits.least_contact_gain_db:g} dB: check the indenter "
+                f"image, expected at least {limits.min_contact_gain_db:g} dB: check the indenter "
                 "and its pose, or calibrate"
             )
-        if marker_rms_px > limits.most_marker_rms_px:
+        if marker_rms_px > limits.max_marker_rms_px:
             complaints.append(
                 f"RMS distance of the markers is {marker_rms_px:.1f} px, expected up to "
-                f"{limits.most_marker_rms_px:g} px: check the indenter's pose and the friction, or "
+                f"{limits.max_marker_rms_px:g} px: check the indenter's pose and the friction, or "
                 "calibrate"
             )
         return tuple(complaints)

@@ -27,12 +27,15 @@ class InversionSettings(BaseModel):
         ge=0,
         le=5,
         description="rounds of marker refinement against rendered markers, for a single image",
+        json_schema_extra={"renamed_from": "dot_rounds"},
     )
     steps_streaming: int = Field(
         1, ge=1, le=20, description="Gauss-Newton steps for each frame of a stream"
     )
     local_interreflection: bool = Field(
-        True, description="render light that parts of the gel reflect to and hide from each other"
+        True,
+        description="render light that parts of the gel reflect to and hide from each other",
+        json_schema_extra={"renamed_from": "near_light"},
     )
 
 

@@ -22,14 +22,14 @@ def write_page(path: Path, template: str, **content: Any) -> None:
 
     Args:
         path: HTML file.
-        template: file name of the template in `tacdiff_ros/evaluation/templates`.
+        template: file name of the template in `tacdiff_ros/reports/templates`.
         content: variables of the template; `version` is added.
 
     Raises:
         InputError: the file cannot be written.
     """
     environment = Environment(
-        loader=PackageLoader("tacdiff_ros.evaluation"), autoescape=select_autoescape(["html", "j2"])
+        loader=PackageLoader("tacdiff_ros.reports"), autoescape=select_autoescape(["html", "j2"])
     )
     page = environment.get_template(template).render(version=__version__, **content)
     write_file(path, page)

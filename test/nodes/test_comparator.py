@@ -105,7 +105,7 @@ def client(tmp_path_factory, meeting, frames):
     path = tmp_path_factory.mktemp("comparator") / "reference.png"
     cv2.imwrite(str(path), frames[0][..., ::-1])
     arguments = ["-p", f"reference_image:={path}", "-p", "watch.window:=5"]
-    arguments += ["-p", "watch.least_whole_psnr_db:=70.0"]
+    arguments += ["-p", "watch.min_whole_psnr_db:=70.0"]
     return Client(meeting("comparator", arguments))
 
 

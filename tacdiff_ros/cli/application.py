@@ -15,6 +15,7 @@ from tacdiff_ros.cli.dataset import dataset
 from tacdiff_ros.cli.demo import demo
 from tacdiff_ros.cli.doctor import doctor
 from tacdiff_ros.cli.evaluate import evaluate
+from tacdiff_ros.cli.identify import identify
 from tacdiff_ros.cli.interrupts import EXIT_CODE, watch_interrupts
 from tacdiff_ros.cli.invert import invert
 from tacdiff_ros.cli.markers import markers
@@ -41,6 +42,7 @@ application.command()(compare)
 application.command()(demo)
 application.command()(doctor)
 application.command()(evaluate)
+application.command()(identify)
 application.command()(invert)
 application.command()(markers)
 application.command()(sbom)

@@ -1,0 +1,87 @@
+"""`tacdiff identify`: estimates Young's modulus and friction of the gel from measured forces."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.input_files import printable, read_table
+from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
+
+MAX_CURVE_BYTES = 20_000_000
+
+
+def identify(
+    press: Annotated[Path, typer.Option(help="CSV file with columns depth_mm and force_n")],
+    indenter: Annotated[str, typer.Option(help="indenter spec, such as sphere:diameter=5")],
+    sensor: Annotated[
+        Path | None, typer.Option(help="sensor file; default: config/sensors/gelsight_mini.yaml")
+    ] = None,
+    shear: Annotated[
+        Path | None, typer.Option(help="CSV file with columns shift_mm and friction_n")
+    ] = None,
+    shear_depth: Annotated[
+        float | None, typer.Option(help="indentation depth during the shear in mm")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
+) -> None:
+    """Identify the gel's Young's modulus from a press and its friction from a shear (minutes)."""
+    if (shear is None) != (shear_depth is None):
+        raise InputError("--shear and --shear-depth belong together: give both or neither")
+    model = default_sensor() if sensor is None else read_sensor(sensor)
+    from tacdiff_ros.mechanics.identification import PressCurve, ShearCurve, identify_material
+    from tacdiff_ros.mechanics.indenters.build import build_indenter
+
+    curve = PressCurve(*_columns(press, "depth_mm", "force_n"))
+    shear_curve = None
+    if shear is not None and shear_depth is not None:
+        shear_curve = ShearCurve(shear_depth, *_columns(shear, "shift_mm", "friction_n"))
+    console = Console(stderr=True)
+    with console.status("simulating presses"):
+        result = identify_material(model, build_indenter(indenter), curve, shear_curve)
+    figures: dict[str, Any] = {
+        "young_modulus_mpa": result.material.young_modulus_mpa,
+        "young_modulus_stddev_mpa": result.young_modulus_stddev_mpa,
+        "contact_offset_mm": result.contact_offset_mm,
+        "press_residual_n": result.press_residual_n,
+        "friction": result.material.friction if shear is not None else None,
+        "friction_stddev": _finite(result.friction_stddev),
+        "shear_residual_n": result.shear_residual_n,
+    }
+    if shear is not None and figures["friction_stddev"] is None:
+        print("warning: the indenter never slipped: friction is a lower bound", file=sys.stderr)
+    if as_json:
+        print(json.dumps(figures))
+        return
+    for name, value in figures.items():
+        if value is not None:
+            print(f"{name}: {value:.4g}")
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _columns(path: Path, *names: str) -> list[NDArray[np.float64]]:
+    """Columns of a curve's file as arrays (N,).
+
+    Raises:
+        InputError: the file cannot be read, lacks a column, or a value is no number.
+    """
+    table = read_table(path, "curve", MAX_CURVE_BYTES)
+    for name in names:
+        if name not in table:
+            raise InputError(f"{printable(path)} has no column {name}: it has {', '.join(table)}")
+    try:
+        return [np.array([float(value) for value in table[name]]) for name in names]
+    except ValueError as error:
+        raise InputError(f"{printable(path)}: {error}") from error

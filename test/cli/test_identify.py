@@ -1,0 +1,46 @@
+"""`tacdiff identify` finds the material that a force curve was made with."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from tacdiff_ros.cli.application import run
+
+
+def write_press(path, scale: float) -> None:
+    depth_mm = np.linspace(0.1, 0.7, 7)
+    force_n = scale * depth_mm**1.7
+    rows = "\n".join(f"{d},{f}" for d, f in zip(depth_mm, force_n, strict=True))
+    path.write_text(f"depth_mm,force_n\n{rows}\n")
+
+
+def test_a_gel_with_twice_the_force_has_twice_the_modulus(tmp_path, capsys):
+    moduli = []
+    for scale in (1.0, 2.0):
+        write_press(tmp_path / "press.csv", scale)
+        arguments = ["--press", str(tmp_path / "press.csv"), "--indenter", "sphere:diameter=5"]
+        assert run(["identify", *arguments, "--json"]) == 0
+        moduli.append(json.loads(capsys.readouterr().out)["young_modulus_mpa"])
+    assert moduli[1] == pytest.approx(2.0 * moduli[0], rel=1e-3)
+    assert 0.02 < moduli[0] < 2.0
+
+
+@pytest.mark.parametrize(
+    ("content", "further", "expected"),
+    [
+        ("depth_mm,newton\n0.1,1\n", [], "has no column force_n"),
+        ("depth_mm,force_n\n0.1,x\n", [], "could not convert"),
+        ("depth_mm,force_n\n0.1,1\n", [], "press"),
+        ("depth_mm,force_n\n0.1,1\n", ["--shear", "x.csv"], "belong together"),
+    ],
+)
+def test_bad_curves_are_one_line(tmp_path, capsys, content, further, expected):
+    (tmp_path / "press.csv").write_text(content)
+    arguments = ["--press", str(tmp_path / "press.csv"), "--indenter", "sphere:diameter=5"]
+    assert run(["identify", *arguments, *further]) == 2
+    error = capsys.readouterr().err
+    assert expected in error
+    assert error.count("\n") == 1

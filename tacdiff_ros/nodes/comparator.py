@@ -21,7 +21,7 @@ from tacdiff_ros.msg import AcquisitionState, SimRealMetrics
 from tacdiff_ros.nodes.conversion.agreement import to_metrics
 from tacdiff_ros.nodes.conversion.geometry import to_nanoseconds
 from tacdiff_ros.nodes.conversion.images import from_image, to_image
-from tacdiff_ros.nodes.conversion.surface import METRES
+from tacdiff_ros.nodes.conversion.surface import METRES_PER_MM
 from tacdiff_ros.nodes.guarded_node import GuardedNode
 from tacdiff_ros.nodes.lock_step import LockStep
 from tacdiff_ros.nodes.newest_frame import NewestFrame
@@ -114,7 +114,7 @@ class ComparatorNode(GuardedNode):
             message.header.stamp = Time(nanoseconds=pair.real_ns).to_msg()
             message.header.frame_id = "gelsight_optical_frame"
             message.simulated_stamp = Time(nanoseconds=pair.simulated_ns).to_msg()
-            message.deformation_rms = METRES * self._height_error_mm(
+            message.deformation_rms = METRES_PER_MM * self._height_error_mm(
                 pair.real_ns, pair.simulated_ns
             )
             message.sensor_id = self._model.sensor_id

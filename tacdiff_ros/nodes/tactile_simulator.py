@@ -26,7 +26,7 @@ from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.nodes.conversion.geometry import to_indenter
 from tacdiff_ros.nodes.conversion.images import from_map, stamp_ns_of, to_image
 from tacdiff_ros.nodes.conversion.robot_state import RobotStateDecoder
-from tacdiff_ros.nodes.conversion.surface import METRES, from_mesh, to_points
+from tacdiff_ros.nodes.conversion.surface import METRES_PER_MM, from_mesh, to_points
 from tacdiff_ros.nodes.conversion.touch import fill_response, from_request
 from tacdiff_ros.nodes.deferred_service import DeferredService, Ticket
 from tacdiff_ros.nodes.guarded_node import GuardedNode
@@ -245,7 +245,7 @@ class TactileSimulatorNode(GuardedNode):
         if self._images["nocs"].get_subscription_count():
             self._send("nocs", rendered.maps.nocs, stamp)
         if self._images["depth"].get_subscription_count():
-            self._send("depth", (METRES * rendered.maps.depth_mm).astype(np.float32), stamp)
+            self._send("depth", (METRES_PER_MM * rendered.maps.depth_mm).astype(np.float32), stamp)
 
     def _wants_maps(self) -> bool:
         return any(self._images[name].get_subscription_count() for name in ("nocs", "depth"))

@@ -25,7 +25,7 @@ from tacdiff_ros.nodes.conversion.geometry import (
 )
 from tacdiff_ros.nodes.conversion.images import to_image
 from tacdiff_ros.nodes.conversion.sensor_model import to_sensor_model
-from tacdiff_ros.nodes.conversion.surface import METRES, to_mesh, to_points
+from tacdiff_ros.nodes.conversion.surface import METRES_PER_MM, to_mesh, to_points
 from tacdiff_ros.nodes.guarded_node import GuardedNode
 from tacdiff_ros.nodes.lock_step import LockStep
 from tacdiff_ros.nodes.node_settings import VirtualGelsightSettings
@@ -157,7 +157,7 @@ class VirtualGelsightNode(GuardedNode):
         if not self._running:
             return
         self._info.header.stamp, self._info.header.frame_id = stamp, self._frame
-        wrench = WrenchStamped(wrench=to_wrench(seen.force_n, METRES * seen.torque_n_mm))
+        wrench = WrenchStamped(wrench=to_wrench(seen.force_n, METRES_PER_MM * seen.torque_n_mm))
         wrench.header.stamp, wrench.header.frame_id = stamp, self._gel_frame
         self._wrenches.publish(wrench)
         if self._points.get_subscription_count():

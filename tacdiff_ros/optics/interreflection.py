@@ -143,6 +143,7 @@ def indirect_light(parameters: Parameters, model: SensorModel) -> IndirectLight 
         return None
     nodes = _nodes(model)
     view = parameters.view(dr.width(nodes))
+    albedo = _albedo(parameters, view, model)
     direct = _direct_irradiance(view, model, nodes)
     dr.eval(direct)  # otherwise every kernel that reads it would compute it again
     mirror_images = _mirror_images(parameters, model, nodes)
@@ -151,10 +152,10 @@ def indirect_light(parameters: Parameters, model: SensorModel) -> IndirectLight 
         arriving = (
             direct if bounce == 0 else [direct[c] + _flat_irradiance(table, c) for c in range(3)]
         )
-        scattered = [arriving[c] * _albedo(view, model, c) / dr.pi for c in range(3)]
+        scattered = [arriving[c] * albedo[c] / dr.pi for c in range(3)]
         table = mirror_images + _reflected(parameters, model, nodes, scattered)
         dr.eval(table)
-    pad = [(direct[c] + _flat_irradiance(table, c)) * _albedo(view, model, c) for c in range(3)]
+    pad = [(direct[c] + _flat_irradiance(table, c)) * albedo[c] for c in range(3)]
     zeros = dr.zeros(mi.Float, dr.width(nodes))
     table += _table([[zeros] * 6 + [pad[s] if s < len(pad) else zeros] for s in range(SECTORS)])
     dr.eval(table)
@@ -210,15 +211,16 @@ def _nodes(model: SensorModel) -> Any:
     return nodes
 
 
-def _albedo(view: View, model: SensorModel, channel: int) -> Any:
-    """Return the mean reflectance of the pad in one channel, markers included."""
-    base = view.scalar("gel.base_color", channel)
+def _albedo(parameters: Parameters, view: View, model: SensorModel) -> list[Any]:
+    """Return the mean reflectance of the pad in each channel, markers included."""
+    base = [view.scalar("gel.base_color", c) for c in range(3)]
     if model.markers is None:
         return base
-    marker_count = model.markers.rows * model.markers.columns
-    marker_area = marker_count * dr.pi / 4 * dr.square(view.scalar("markers.diameter_mm"))
-    marker_fraction = marker_area / (model.gel.width_mm * model.gel.height_mm)
-    return base * (1.0 - model.markers.darkness * marker_fraction)
+    darkness, scale = (parameters[f"markers.{name}"] for name in ("darkness", "scale"))
+    pad_mm2 = model.gel.width_mm * model.gel.height_mm
+    marker_fraction = dr.pi / 4 * dr.square(view.scalar("markers.diameter_mm")) / pad_mm2
+    absorbed = marker_fraction * dr.sum(darkness * dr.square(scale))
+    return [value * (1.0 - absorbed) for value in base]
 
 
 def _direct_irradiance(view: View, model: SensorModel, nodes: Any) -> list[Any]:

@@ -6,6 +6,7 @@ import pytest
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.imprint import Imprint, imprint_surface
 from tacdiff_ros.sensor.gel_surface import GelSurface
+from tacdiff_ros.sensor.parameters import parameter_values, with_parameter_values
 from tacdiff_ros.sensor.sensor_model import Interreflection
 
 pytestmark = pytest.mark.usefixtures("mitsuba_runs")
@@ -254,3 +255,36 @@ def test_raised_dots_are_seen_where_their_rims_project_to(rich_sensor):
     painted = model.model_copy(update={"markers": markers.model_copy(update={"height_mm": 0.0})})
     level = project(parameter_values(painted), marker_positions_mm(painted))
     assert np.nanmax(np.abs(seen.position_px - level)) > 0.3
+
+
+def test_setting_any_parameter_equals_building_the_model_with_it(rich_sensor):
+    """Also where light that the layers reflect, and markers in it, are concerned."""
+    import mitsuba as mi
+
+    from tacdiff_ros.optics.renderer import Renderer
+
+    def as_array(value):
+        return mi.Float(np.asarray(value, np.float32).ravel())
+
+    surface = imprint_surface(rich_sensor.gel, BALL, 0.3)
+    renderer = Renderer(rich_sensor)
+    renderer.set_surface(surface)
+    start = parameter_values(rich_sensor)
+    at_start = renderer.image(small())
+    unchanged = set()
+    for name, value in start.items():
+        step = 0.02 * np.maximum(np.abs(value), 0.05)
+        if name == "markers.darkness":
+            step = -step  # to stay in range
+        if name == "lights.exponent":
+            step = np.where(value == 1.0, 0.0, step)  # a rectangle has no other
+        values = {**start, name: value + step}
+        renderer.parameters[name] = as_array(values[name])
+        found = renderer.image(small())
+        expected = render(with_parameter_values(rich_sensor, values), surface)
+        np.testing.assert_allclose(found, expected, atol=1e-4 * expected.max(), err_msg=name)
+        if np.abs(expected - at_start).max() < 1e-4:
+            unchanged.add(name)
+        renderer.parameters[name] = as_array(value)
+    assert len(start) >= 30
+    assert unchanged <= {"lights.exponent"}  # strips with a uniform profile do not use it

@@ -36,10 +36,11 @@ class PosePath:
             pose: indenter pose in frame `gel`.
         """
         with self._lock:
-            if self._last is not None and _travel_mm(self._last, pose) < self._spacing_mm:
-                return
             if self._buffer and stamp_ns < self._buffer[-1][0]:
                 self._buffer.clear()  # the clock was reset
+                self._last = None
+            if self._last is not None and _travel_mm(self._last, pose) < self._spacing_mm:
+                return
             self._last = pose
             self._buffer.append((stamp_ns, pose))
 

@@ -1,1 +1,1 @@
-"""Between ROS messages in SI units and the core's data in millimetres."""
+"""Conversion between ROS messages in SI units and the core's data in millimetres."""

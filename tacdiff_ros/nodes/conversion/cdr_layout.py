@@ -1,9 +1,9 @@
-"""Where fields lie in a serialised ROS message.
+"""Byte offsets of the fields of a serialised ROS message.
 
-Deserialising a message in Python is too slow at a thousand a second when it is as
-large as `franka_msgs/FrankaRobotState`. Its layout hardly ever changes, though: it depends only on
-the lengths of its strings and sequences. This module finds the offsets once and lets numpy read the
-wanted numbers; as long as the lengths stand, the offsets do.
+A message as large as `franka_msgs/FrankaRobotState` cannot be deserialised in Python a thousand
+times per second. Its byte layout, however, depends only on the lengths of its strings and
+sequences, and these hardly ever change. This module computes the offsets once; numpy then reads
+the required numbers directly, as long as the lengths are the same.
 
 Format: plain CDR, version 1 (XCDR1), as rmw_fastrtps and rmw_cyclonedds write it.
 """
@@ -37,13 +37,14 @@ SIZES = {
 
 @dataclass(frozen=True)
 class CdrLayout:
-    """Offsets of one message's fields.
+    """Byte offsets of the fields of one message.
 
     Attributes:
-        offsets: byte offset of each primitive field by its dotted path, "o_t_ee.pose.position.x".
-        size: bytes of the whole message.
-        length_offsets: (n,) byte offsets of all string and sequence lengths.
-        lengths: (n,) uint32, the lengths for which the offsets hold.
+        offsets: byte offset of each primitive field by its dotted path, such as
+            "o_t_ee.pose.position.x".
+        size: size of the whole message, bytes.
+        length_offsets: (n,) int64 byte offsets of the lengths of all strings and sequences.
+        lengths: (n,) uint32 lengths of strings and sequences for which the offsets are valid.
     """
 
     offsets: dict[str, int]
@@ -51,56 +52,67 @@ class CdrLayout:
     length_offsets: np.ndarray
     lengths: np.ndarray
 
-    def fits(self, data: bytes) -> bool:
-        """Whether the offsets hold for a serialised message."""
+    def matches(self, data: bytes) -> bool:
+        """Return whether the offsets are valid for a serialised message."""
         if len(data) != self.size or data[:2] != LITTLE_ENDIAN:
             return False
         raw = np.frombuffer(data, np.uint8)
-        parts = raw[self.length_offsets[:, None] + np.arange(4)]
-        return bool(np.array_equal(parts.view("<u4").ravel(), self.lengths))
+        length_bytes = raw[self.length_offsets[:, None] + np.arange(4)]
+        return bool(np.array_equal(length_bytes.view("<u4").ravel(), self.lengths))
 
 
 def find_layout(message_type: Any, data: bytes) -> CdrLayout:
-    """Layout of one serialised message.
+    """Compute the layout of one serialised message.
 
     Args:
-        message_type: class of the message.
-        data: the message as it came over the wire.
+        message_type: Python class of the message.
+        data: serialised message, including the CDR header.
+
+    Returns:
+        Layout that is valid for all messages of this type with the same string and sequence
+        lengths.
 
     Raises:
-        InputError: the data is no little-endian CDR of that type.
+        InputError: the data is not a little-endian CDR message of this type.
     """
     if data[:2] != LITTLE_ENDIAN:
         raise InputError(
             f"message begins with {data[:2].hex()}; little-endian CDR begins with 0001"
         )
-    walk = _Walk(data)
+    parser = _LayoutParser(data)
     try:
-        walk.message(message_type, "")
+        parser.parse_message(message_type, "")
     except (struct.error, IndexError) as error:
         raise InputError(
-            f"message of {len(data)} bytes is too short for {message_type.__name__}: do both sides "
-            "have the same version of its package?"
+            f"message of {len(data)} bytes is too short for {message_type.__name__}: check that "
+            "both sides have the same version of its package"
         ) from error
     return CdrLayout(
-        walk.offsets,
-        len(data),
-        np.array(walk.length_offsets, np.int64),
-        np.array(walk.lengths, np.uint32),
+        offsets=parser.offsets,
+        size=len(data),
+        length_offsets=np.array(parser.length_offsets, np.int64),
+        lengths=np.array(parser.lengths, np.uint32),
     )
 
 
-class _Walk:
-    """Follows a message's definition through its bytes."""
+class _LayoutParser:
+    """Traverses the bytes of a message according to the definition of its type.
+
+    Attributes:
+        offsets: byte offset of each primitive field by its dotted path.
+        length_offsets: byte offsets of the lengths of all strings and sequences.
+        lengths: lengths of all strings and sequences.
+    """
 
     def __init__(self, data: bytes) -> None:
         self.offsets: dict[str, int] = {}
         self.length_offsets: list[int] = []
         self.lengths: list[int] = []
         self._data = data
-        self._at = HEADER_BYTES
+        self._offset = HEADER_BYTES
 
-    def message(self, message_type: Any, path: str) -> None:
+    def parse_message(self, message_type: Any, path: str) -> None:
+        """Traverse all fields of a message; `path` is the dotted path of the message itself."""
         names = [name.lstrip("_") for name in message_type.__slots__ if name != "_check_fields"]
         for name, kind in zip(names, message_type.SLOT_TYPES, strict=True):
             self._field(kind, f"{path}.{name}" if path else name)
@@ -110,13 +122,13 @@ class _Walk:
             self._primitive(kind.typename, path)
         elif isinstance(kind, AbstractString):
             length = self._length(path)
-            self._at += length
+            self._offset += length
         elif isinstance(kind, Array):
             self._elements(kind.value_type, kind.size, path)
         elif isinstance(kind, AbstractSequence):
             self._elements(kind.value_type, self._length(path), path)
         elif isinstance(kind, NamespacedType):
-            self.message(_import_message(kind), path)
+            self.parse_message(_import_message(kind), path)
         else:
             raise InputError(f"field {path} has the type {kind}, which is not supported")
 
@@ -127,23 +139,23 @@ class _Walk:
     def _primitive(self, typename: str, path: str) -> None:
         size = SIZES[typename]
         self._align(size)
-        if self._at + size > len(self._data):
+        if self._offset + size > len(self._data):
             raise IndexError(path)
-        self.offsets[path] = self._at
-        self._at += size
+        self.offsets[path] = self._offset
+        self._offset += size
 
     def _length(self, path: str) -> int:
         self._align(4)
-        (length,) = struct.unpack_from("<I", self._data, self._at)
-        self.length_offsets.append(self._at)
+        (length,) = struct.unpack_from("<I", self._data, self._offset)
+        self.length_offsets.append(self._offset)
         self.lengths.append(length)
-        self._at += 4
+        self._offset += 4
         if length > len(self._data):
             raise IndexError(path)
         return int(length)
 
     def _align(self, size: int) -> None:
-        self._at += -(self._at - HEADER_BYTES) % size
+        self._offset += -(self._offset - HEADER_BYTES) % size
 
 
 def _import_message(kind: NamespacedType) -> Any:

@@ -1,4 +1,4 @@
-"""From serialised `franka_msgs/FrankaRobotState` to the core's robot state."""
+"""Converts serialised `franka_msgs/FrankaRobotState` messages into the core's robot state."""
 
 from __future__ import annotations
 
@@ -14,37 +14,43 @@ ERROR_NAMES = list(Errors.get_fields_and_field_types())
 
 
 class RobotStateDecoder:
-    """Reads what is needed from the bytes of a state, in a few microseconds."""
+    """Decodes the required fields of a robot state from its bytes within a few microseconds."""
 
     def __init__(self) -> None:
-        """The layout is found with the first message, and anew when it changes."""
+        """Start without a layout; it is computed from the first message and after any change."""
         self._layout: CdrLayout | None = None
 
     def decode(self, data: bytes) -> RobotState:
-        """Robot state from the bytes of a `FrankaRobotState`.
+        """Decode a serialised robot state.
+
+        Args:
+            data: serialised `FrankaRobotState`, including the CDR header.
+
+        Returns:
+            Robot state with positions in mm.
 
         Raises:
-            InputError: the bytes are no such message.
+            InputError: the bytes are not a `FrankaRobotState`.
         """
-        if self._layout is None or not self._layout.fits(data):
+        if self._layout is None or not self._layout.matches(data):
             self._layout = find_layout(FrankaRobotState, data)
         layout = self._layout
-        at = layout.offsets
-        seconds, nanoseconds = struct.unpack_from("<iI", data, at["header.stamp.sec"])
-        pose = np.frombuffer(data, "<f8", 7, at["o_t_ee.pose.position.x"])
-        wrench = np.frombuffer(data, "<f8", 6, at["o_f_ext_hat_k.wrench.force.x"])
+        offsets = layout.offsets
+        seconds, nanoseconds = struct.unpack_from("<iI", data, offsets["header.stamp.sec"])
+        pose = np.frombuffer(data, "<f8", 7, offsets["o_t_ee.pose.position.x"])
+        wrench = np.frombuffer(data, "<f8", 6, offsets["o_f_ext_hat_k.wrench.force.x"])
         return RobotState(
             stamp_ns=seconds * 1_000_000_000 + nanoseconds,
             position_mm=1e3 * pose[:3],
             quaternion_xyzw=pose[3:],
             force_n=wrench[:3],
             torque_n_m=wrench[3:],
-            mode=data[at["robot_mode"]],
-            errors=_raised_errors(layout, data),
+            mode=data[offsets["robot_mode"]],
+            errors=_active_errors(layout, data),
         )
 
 
-def _raised_errors(layout: CdrLayout, data: bytes) -> tuple[str, ...]:
+def _active_errors(layout: CdrLayout, data: bytes) -> tuple[str, ...]:
     first = layout.offsets[f"current_errors.{ERROR_NAMES[0]}"]
     flags = data[first : first + len(ERROR_NAMES)]
     if not any(flags):

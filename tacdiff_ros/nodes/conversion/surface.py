@@ -1,4 +1,4 @@
-"""Gel surfaces, contacts and inversions as messages, in metres, frame `gel`."""
+"""Converts gel surfaces, contacts and inversions into messages in metres, frame `gel`."""
 
 from __future__ import annotations
 
@@ -20,63 +20,92 @@ from tacdiff_ros.msg import ContactSummary
 from tacdiff_ros.sensor.gel_surface import MAX_VERTICES, MIN_LINES, GelSurface
 from tacdiff_ros.sensor.sensor_model import Gel
 
-METRES = 1e-3
-DEEPEST_COLOUR_MM = 1.0
+METRES_PER_MM = 1e-3
+SATURATED_COLOUR_DEPTH_MM = 1.0  # indentation from which a vertex is fully red
 
 
 def to_mesh(surface: GelSurface) -> Mesh:
-    """Vertices and triangles."""
+    """Convert a surface into a mesh message with vertices in metres, row by row."""
     triangles = [MeshTriangle(vertex_indices=corners) for corners in _unsigned(surface.triangles)]
     return Mesh(triangles=triangles, vertices=_points(surface.position))
 
 
 def from_mesh(mesh: Mesh, gel: Gel) -> GelSurface:
-    """A surface of a pad from what `to_mesh` made of one: vertices by rows, over the whole pad.
+    """Convert a mesh message, as made by `to_mesh`, into a surface.
+
+    Args:
+        mesh: vertices of a grid that covers the whole pad, row by row, m.
+        gel: gel pad, which gives the undeformed surface.
+
+    Returns:
+        Surface with positions in mm.
 
     Raises:
-        InputError: too few vertices, no such grid, or positions that are not finite.
+        InputError: there are too few or too many vertices, they do not form a grid, or a position
+            is not finite.
     """
     count = len(mesh.vertices)
     if not mesh.triangles or count > MAX_VERTICES:
-        raise InputError(f"mesh of {len(mesh.triangles)} triangles and {count} vertices")
+        raise InputError(
+            f"mesh of {len(mesh.triangles)} triangles and {count} vertices: expected at least 1 "
+            f"triangle and at most {MAX_VERTICES} vertices"
+        )
+    # The second corner of the first triangle is the first vertex of the second row.
     columns = int(mesh.triangles[0].vertex_indices[1])
     rows = count // max(columns, 1)
     if min(rows, columns) < MIN_LINES or rows * columns != count:
         raise InputError(
-            f"mesh of {count} vertices whose first triangle ends a row after {columns}: expected "
-            "a surface as topic gel_mesh carries it"
+            f"mesh of {count} vertices is no grid with rows of {columns} vertices: expected a "
+            "surface in the layout of the topic gel_mesh"
         )
-    position = np.array([(p.x, p.y, p.z) for p in mesh.vertices]) / METRES
+    position = np.array([(p.x, p.y, p.z) for p in mesh.vertices]) / METRES_PER_MM
     flat = GelSurface.flat(gel.width_mm, gel.height_mm, rows, columns)
     return flat.moved(position, may_overhang=True)
 
 
 def to_points(surface: GelSurface, stamp: Any, frame_id: str) -> PointCloud2:
-    """Vertices by rows and columns as an organised cloud with fields x, y, z, m."""
+    """Convert a surface into an organised point cloud.
+
+    Args:
+        surface: gel surface, mm.
+        stamp: time of the surface.
+        frame_id: frame of the gel.
+
+    Returns:
+        Cloud of rows x columns vertices with the float32 fields x, y, z, m.
+    """
     return _to_cloud(surface, {}, stamp, frame_id)
 
 
 def to_inverted_points(result: Inversion, stamp: Any, frame_id: str) -> PointCloud2:
-    """An inverted surface as an organised cloud.
+    """Convert the surface of an inversion into an organised point cloud.
 
-    Fields, all float32: x, y, z and displacement dx, dy, dz, m; height_stddev, m; valid, 0 or 1.
+    Args:
+        result: inversion of one image.
+        stamp: time of the image.
+        frame_id: frame of the gel.
+
+    Returns:
+        Cloud with float32 fields: x, y, z and displacement dx, dy, dz, m; height_stddev, m;
+        valid, 0 or 1.
     """
     surface = result.surface
-    displacement = METRES * (surface.position - surface.rest)
-    further: dict[str, NDArray[Any]] = {
+    displacement = METRES_PER_MM * (surface.position - surface.rest)
+    extra_fields: dict[str, NDArray[Any]] = {
         name: displacement[:, k] for k, name in enumerate(("dx", "dy", "dz"))
     }
-    further["height_stddev"] = METRES * result.height_stddev_mm.ravel()
-    further["valid"] = result.valid.ravel()
-    return _to_cloud(surface, further, stamp, frame_id)
+    extra_fields["height_stddev"] = METRES_PER_MM * result.height_stddev_mm.ravel()
+    extra_fields["valid"] = result.valid.ravel()
+    return _to_cloud(surface, extra_fields, stamp, frame_id)
 
 
 def _to_cloud(
-    surface: GelSurface, further: dict[str, NDArray[Any]], stamp: Any, frame_id: str
+    surface: GelSurface, extra_fields: dict[str, NDArray[Any]], stamp: Any, frame_id: str
 ) -> PointCloud2:
-    """Positions, m, and further fields (N,), all as float32."""
-    names = ("x", "y", "z", *further)
-    values = np.column_stack([METRES * surface.position, *further.values()]).astype(np.float32)
+    """Return a cloud of positions, m, and extra fields, each (N,), all as float32."""
+    names = ("x", "y", "z", *extra_fields)
+    values = np.column_stack([METRES_PER_MM * surface.position, *extra_fields.values()])
+    values = values.astype(np.float32)
     message = PointCloud2(height=surface.rows, width=surface.columns, is_dense=True)
     message.header.stamp, message.header.frame_id = stamp, frame_id
     message.fields = [
@@ -90,37 +119,63 @@ def _to_cloud(
 
 
 def to_contact(contact: Contact, stamp: Any, frame_id: str) -> ContactSummary:
-    """A contact as a message with the stamp of its image and the frame of the gel."""
+    """Convert a contact into a message in SI units.
+
+    Args:
+        contact: contact summary, mm.
+        stamp: time of the image that shows the contact.
+        frame_id: frame of the gel.
+
+    Returns:
+        Message in metres and radians.
+    """
     x, y = contact.centroid_mm
     shear_x, shear_y = contact.shear_mm
     header = Header(stamp=stamp, frame_id=frame_id)
     return ContactSummary(
         header=header,
         in_contact=contact.in_contact,
-        area=contact.area_mm2 * METRES**2,
-        centroid=Point(x=x * METRES, y=y * METRES),
-        maximum_indentation=contact.depth_mm * METRES,
-        mean_shear=Vector3(x=shear_x * METRES, y=shear_y * METRES),
+        area=contact.area_mm2 * METRES_PER_MM**2,
+        centroid=Point(x=x * METRES_PER_MM, y=y * METRES_PER_MM),
+        maximum_indentation=contact.depth_mm * METRES_PER_MM,
+        mean_shear=Vector3(x=shear_x * METRES_PER_MM, y=shear_y * METRES_PER_MM),
         mean_twist=contact.twist_rad,
     )
 
 
-def fill_inversion(response: Any, found: Inversion, stamp: Any, frame_id: str) -> None:
-    """Write an inversion into a service's response or an action's result."""
-    surface = found.surface
+def fill_inversion(response: Any, inversion: Inversion, stamp: Any, frame_id: str) -> None:
+    """Write an inversion into the response of a service or the result of an action.
+
+    Args:
+        response: response or result of `InvertMesh`, changed in place.
+        inversion: inversion of one image.
+        stamp: time of the image.
+        frame_id: frame of the gel.
+    """
+    surface = inversion.surface
     response.header.stamp = stamp
     response.header.frame_id = frame_id
     response.mesh = to_mesh(surface)
     response.rows, response.columns = surface.rows, surface.columns
-    moved = METRES * (surface.position.astype(np.float64) - surface.rest)
-    response.displacement = [Vector3(x=x, y=y, z=z) for x, y, z in moved.tolist()]
-    response.height_stddev = (METRES * found.height_stddev_mm).ravel().astype(np.float32).tolist()
-    response.valid = found.valid.ravel().tolist()
-    response.contact = to_contact(found.contact, stamp, frame_id)
+    displacement = METRES_PER_MM * (surface.position.astype(np.float64) - surface.rest)
+    response.displacement = [Vector3(x=x, y=y, z=z) for x, y, z in displacement.tolist()]
+    height_stddev = METRES_PER_MM * inversion.height_stddev_mm
+    response.height_stddev = height_stddev.ravel().astype(np.float32).tolist()
+    response.valid = inversion.valid.ravel().tolist()
+    response.contact = to_contact(inversion.contact, stamp, frame_id)
 
 
 def to_marker(surface: GelSurface, stamp: Any, frame_id: str) -> Marker:
-    """Triangles for RViz, coloured by indentation: grey at rest, red where it is deep."""
+    """Convert a surface into coloured triangles for RViz.
+
+    Args:
+        surface: gel surface, mm.
+        stamp: time of the surface.
+        frame_id: frame of the gel.
+
+    Returns:
+        Triangle list, coloured by indentation from grey (undeformed) to red (1 mm and more).
+    """
     marker = Marker(ns="gel", type=Marker.TRIANGLE_LIST, action=Marker.ADD)
     marker.header.stamp = stamp
     marker.header.frame_id = frame_id
@@ -128,14 +183,17 @@ def to_marker(surface: GelSurface, stamp: Any, frame_id: str) -> Marker:
     marker.scale.x = marker.scale.y = marker.scale.z = 1.0
     corners = surface.triangles.ravel()
     marker.points = _points(surface.position[corners])
-    share = np.clip(-surface.position[:, 2] / DEEPEST_COLOUR_MM, 0.0, 1.0).astype(np.float64)
-    colours = [ColorRGBA(r=0.6 + 0.4 * s, g=0.6 - 0.5 * s, b=0.6 - 0.5 * s, a=1.0) for s in share]
+    redness = np.clip(-surface.position[:, 2] / SATURATED_COLOUR_DEPTH_MM, 0.0, 1.0)
+    colours = [
+        ColorRGBA(r=0.6 + 0.4 * s, g=0.6 - 0.5 * s, b=0.6 - 0.5 * s, a=1.0)
+        for s in redness.astype(np.float64)
+    ]
     marker.colors = [colours[k] for k in corners]
     return marker
 
 
 def _points(position: NDArray[np.float32]) -> list[Point]:
-    metres = METRES * position.astype(np.float64)
+    metres = METRES_PER_MM * position.astype(np.float64)
     return [Point(x=x, y=y, z=z) for x, y, z in metres.tolist()]
 
 

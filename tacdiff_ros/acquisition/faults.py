@@ -45,6 +45,9 @@ CAUSES_WITHOUT_CONTROL = frozenset(
     }
 )
 
+# The external force or torque exceeds its limit.
+CONTACT_FORCE_CAUSES = frozenset({Cause.FORCE_LIMIT, Cause.TORQUE_LIMIT})
+
 
 @dataclass(frozen=True)
 class Fault:

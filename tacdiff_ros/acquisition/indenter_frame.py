@@ -38,9 +38,7 @@ class IndenterFrame:
             gel: measured pose of the frame `gel` in the robot base, at contact.
         """
         along_approach = gel.rotate([0.0, 0.0, -self.height_mm(gel)])
-        return replace(
-            self, pose=Pose(self.pose.position_mm + along_approach, self.pose.matrix)
-        )
+        return replace(self, pose=Pose(self.pose.position_mm + along_approach, self.pose.matrix))
 
     def gel_for(self, indenter: IndenterPose) -> Pose:
         """Return the pose of the frame `gel` in the robot base for an indenter pose in `gel`."""

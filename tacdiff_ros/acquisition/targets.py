@@ -6,6 +6,7 @@ from tacdiff_ros.acquisition.motion import ComplianceCorrection
 from tacdiff_ros.acquisition.safety import SafetyMonitor
 from tacdiff_ros.acquisition.sampling import Sampler
 from tacdiff_ros.acquisition.script_clock import ScriptClock
+from tacdiff_ros.acquisition.session_settings import SessionSettings
 from tacdiff_ros.geometry.pose import Pose
 
 CORRECTION_FORCE_FRACTION = 0.7  # of the force limit; above it the correction does not increase
@@ -31,7 +32,7 @@ class TargetGenerator:
         sampler: Sampler,
         monitor: SafetyMonitor,
         end_effector_to_gel: Pose,
-        correction: ComplianceCorrection,
+        settings: SessionSettings,
     ) -> None:
         """Start without a target.
 
@@ -39,7 +40,7 @@ class TargetGenerator:
             sampler: source of the measured pose.
             monitor: safety monitor that checks every target.
             end_effector_to_gel: pose of the frame `gel` in the end effector.
-            correction: compliance correction without a shift.
+            settings: settings of the run, for the compliance correction.
         """
         self.desired: Pose | None = None
         self.sent: Pose | None = None
@@ -48,7 +49,9 @@ class TargetGenerator:
         self._sampler = sampler
         self._monitor = monitor
         self._gel_to_end_effector = end_effector_to_gel.inverse()
-        self._correction = correction
+        self._correction = ComplianceCorrection(
+            settings.compliance_gain_per_s, settings.compliance_limit_mm
+        )
 
     def measured(self) -> Pose:
         """Return the measured pose of the frame `gel` in the robot base."""

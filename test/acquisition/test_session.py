@@ -116,7 +116,7 @@ class Run:
         if millisecond % 10 == 0:
             target = self.session.tick(self.now_s)
             self.targets.append((self.now_s, target))
-            self.labels.append((self.now_s, *self.session._label))
+            self.labels.append((self.now_s, *self.session.label))
             if target is not None:
                 self.arm.follow(target)
 

@@ -73,17 +73,17 @@ def test_nodes_that_bringup_configures_exist():
     )
 
 
-def test_readme_promises_no_argument_that_bringup_lacks():
+def test_docs_promise_no_argument_that_bringup_lacks():
     tree = ast.parse((ROOT / "launch" / "bringup.launch.py").read_text())
     defaults = {
         call.args[0].value: ast.unparse(keywords(call)["default_value"]).strip("'")
         for call in calls(tree, "DeclareLaunchArgument")
     }
-    [table] = re.findall(r"\| argument of `bringup.launch.py`.*?\n\n", _readme(), re.DOTALL)
+    [table] = re.findall(r"\| argument of `bringup.launch.py`.*?\n\n", _page(), re.DOTALL)
     rows = re.findall(r"^\| `(\w+)` \| `?([^`|]+?)`? \|", table, re.MULTILINE)
     assert len(rows) >= 9
     for name, default in rows:
-        if name != "params_file":  # there the README has the place in the repository
+        if name != "params_file":  # there the page has the path in the repository
             assert defaults[name] == default.replace("empty", "")
 
 
@@ -97,8 +97,8 @@ def test_configured_files_are_installed():
                 assert folder in installed.split() and (ROOT / folder / name).exists()
 
 
-def _readme() -> str:
-    return (ROOT / "README.md").read_text()
+def _page() -> str:
+    return (ROOT / "docs" / "ros.md").read_text()
 
 
 class Launched:

@@ -306,14 +306,15 @@ def test_samples_that_always_raise_do_not_keep_the_arm_from_retracting(world):
 def test_an_error_in_the_way_back_begins_it_anew(world):
     def break_it(world: World) -> None:
         world.node._run.session.stop(Cause.CANCELLED, "asked for")
-        original = session(world)._retract
+        maneuvers = session(world)._maneuvers
+        original = maneuvers.retract
 
         def retract(step: str) -> Any:
-            session(world)._retract = original
+            maneuvers.retract = original
             raise UnforeseenError("on the way back")
             yield
 
-        session(world)._retract = retract
+        maneuvers.retract = retract
 
     result = world.go(world.accept(), break_it)
     assert "retracted" in result.message

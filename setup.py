@@ -11,5 +11,7 @@ setup(
         "tacdiff_ros.config.sensors",
     ],
     package_dir={"tacdiff_ros.config": "config"},
-    package_data={"": ["*.txt", "*.yaml", "*.html", "*.j2", "*.onnx", "*.xml", "*.rviz", "*.json", "py.typed"]},
+    package_data={
+        "": ["*.txt", "*.yaml", "*.html", "*.j2", "*.onnx", "*.xml", "*.rviz", "*.json", "py.typed"]
+    },
 )

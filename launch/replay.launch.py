@@ -1,12 +1,13 @@
-"""Play a recorded run with its dots tracked and its twin beside it, on the recording's own clock.
+"""Plays a recorded run with marker tracking and, on request, its twin, on the recorded clock.
 
 ros2 launch tacdiff_ros replay.launch.py bag:=~/tacdiff_data/RUN
-ros2 launch tacdiff_ros replay.launch.py bag:=~/tacdiff_data/RUN twin:=true sensor_file:=unit.yaml
+ros2 launch tacdiff_ros replay.launch.py bag:=~/tacdiff_data/RUN twin:=true sensor_file:=mini.yaml
 
-The recorded targets come as `recorded/target_pose`: a real arm must not follow them. What a twin
-published when it was recorded comes below `recorded/` as well.
+The recorded targets are published as `recorded/target_pose`, because a real arm must not follow
+them. Recorded outputs of a twin are published below `recorded/` as well.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -26,9 +27,10 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 CONFIG = Path(get_package_share_directory("tacdiff_ros")) / "config" / "tacdiff.yaml"
-# Discovery after the last node is ready; the tracker takes the first image for its reference.
+# Time for discovery after the last node is ready: the tracker must receive the first image, which
+# becomes its reference.
 START_DELAY_S = "1.0"
-SILENCED = (
+REMAPPED = (  # topics that are published below recorded/
     "target_pose",
     "simulated/image_raw",
     "simulated/nocs",
@@ -38,60 +40,66 @@ SILENCED = (
     "comparison/image",
 )
 
+ARGUMENTS = [
+    DeclareLaunchArgument("bag", description="Folder of a run or of a rosbag2."),
+    DeclareLaunchArgument("rate", default_value="1.0", description="Speed factor of the replay."),
+    DeclareLaunchArgument(
+        "loop",
+        default_value="false",
+        choices=["true", "false"],
+        description="Repeat the recording from its beginning.",
+    ),
+    DeclareLaunchArgument(
+        "namespace", default_value="", description="Namespace of the recorded topics."
+    ),
+    DeclareLaunchArgument(
+        "params_file", default_value=str(CONFIG), description="Parameter file of all nodes."
+    ),
+    DeclareLaunchArgument(
+        "log_level",
+        default_value="info",
+        choices=["debug", "info", "warn", "error", "fatal"],
+        description="Least severe messages that the nodes print.",
+    ),
+    DeclareLaunchArgument(
+        "twin",
+        default_value="false",
+        choices=["true", "false"],
+        description="Simulate the recorded presses, and compare.",
+    ),
+    DeclareLaunchArgument(
+        "sensor_file",
+        default_value="",
+        description="Sensor file for the twin. Empty: value of params_file.",
+    ),
+    DeclareLaunchArgument(
+        "simulator",
+        default_value="pix2pix",
+        choices=["pix2pix", "renderer"],
+        description="Renderer of the twin's images.",
+    ),
+    DeclareLaunchArgument(
+        "indenter",
+        default_value="",
+        description="Spec of the indenter, such as sphere:diameter=5. Empty: that of the run.",
+    ),
+]
+
 
 def generate_launch_description() -> LaunchDescription:
-    """Arguments first; the processes follow when their values are known."""
-    return LaunchDescription(
-        [
-            DeclareLaunchArgument("bag", description="Folder of a run, or of a rosbag2."),
-            DeclareLaunchArgument("rate", default_value="1.0", description="Speed of the replay."),
-            DeclareLaunchArgument(
-                "loop",
-                default_value="false",
-                choices=["true", "false"],
-                description="Begin again at the end.",
-            ),
-            DeclareLaunchArgument(
-                "namespace", default_value="", description="Namespace that the run was recorded in."
-            ),
-            DeclareLaunchArgument(
-                "params_file", default_value=str(CONFIG), description="Parameters of the tracker."
-            ),
-            DeclareLaunchArgument(
-                "log_level",
-                default_value="info",
-                choices=["debug", "info", "warn", "error", "fatal"],
-                description="Least severe messages that the tracker prints.",
-            ),
-            DeclareLaunchArgument(
-                "twin",
-                default_value="false",
-                choices=["true", "false"],
-                description="Simulate the recorded touches, and compare.",
-            ),
-            DeclareLaunchArgument(
-                "sensor_file",
-                default_value="",
-                description="Calibrated unit, for the twin. Empty: as the parameters say.",
-            ),
-            DeclareLaunchArgument(
-                "simulator",
-                default_value="pix2pix",
-                choices=["pix2pix", "renderer"],
-                description="What draws the twin's images.",
-            ),
-            DeclareLaunchArgument(
-                "indenter",
-                default_value="",
-                description="What was touched, as sphere:diameter=5. Empty: as the run says.",
-            ),
-            OpaqueFunction(function=start),
-        ]
-    )
+    """Return the arguments, and a function that starts the processes once these have values."""
+    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=start)])
 
 
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    """The player, and the tracker on its clock."""
+    """Return the player, and the nodes that use its clock.
+
+    Args:
+        context: launch context with the values of the arguments.
+
+    Raises:
+        RuntimeError: a file, the recording, the name of its indenter or ros2bag is missing.
+    """
 
     def value(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
@@ -99,23 +107,18 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     require_player()
     params_file = Path(value("params_file")).expanduser()
     if not params_file.is_file():
-        raise RuntimeError(f"params_file {params_file} does not exist: give an existing file")
+        raise RuntimeError(f"params_file {params_file} does not exist: name an existing file")
     bag = find_bag(Path(value("bag")).expanduser())
-    namespace = value("namespace").strip("/")
-    root = f"/{namespace}" if namespace else ""
-    command = ["ros2", "bag", "play", str(bag), "--clock", "--rate", value("rate")]
-    command += ["--delay", START_DELAY_S]
-    command += ["--remap", *[f"{root}/{name}:={root}/recorded/{name}" for name in SILENCED]]
-    command += ["--loop"] if value("loop") == "true" else []
-    end = Shutdown(reason="the player has ended")
-    player = ExecuteProcess(cmd=command, output="screen", on_exit=end)
+    shutdown = Shutdown(reason="the player has ended")
+    player = ExecuteProcess(cmd=player_command(bag, value), output="screen", on_exit=shutdown)
     parameters: dict[str, dict[str, str]] = {"marker_tracker": {}}
     if value("twin") == "true":
-        unit = {"sensor_file": value("sensor_file")} if value("sensor_file") else {}
+        shared = {"simulator": value("simulator")}
+        if value("sensor_file"):
+            shared["sensor_file"] = value("sensor_file")
         indenter = value("indenter") or recorded_indenter(bag.parent)
-        drawn = {"simulator": value("simulator")}
-        parameters["tactile_simulator"] = {**unit, **drawn, "indenter": indenter}
-        parameters["comparator"] = {**unit, **drawn}
+        parameters["tactile_simulator"] = {**shared, "indenter": indenter}
+        parameters["comparator"] = shared
     nodes = [
         Node(
             package="tacdiff_ros",
@@ -129,7 +132,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         )
         for name, own in parameters.items()
     ]
-    waiting = Node(
+    wait_until_ready = Node(
         package="tacdiff_ros",
         executable="wait_until_ready",
         namespace=value("namespace"),
@@ -138,28 +141,57 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     )
 
     def play(event: ProcessExited, _context: LaunchContext) -> list[LaunchDescriptionEntity]:
-        """The recording, once the nodes have compiled what they need."""
+        """Start the player once all nodes are ready; shut down if a node cannot become ready."""
         return [Shutdown(reason="a node is not ready")] if event.returncode else [player]
 
     return [
         *nodes,
-        waiting,
-        RegisterEventHandler(OnProcessExit(target_action=waiting, on_exit=play)),
+        wait_until_ready,
+        RegisterEventHandler(OnProcessExit(target_action=wait_until_ready, on_exit=play)),
     ]
 
 
+def player_command(bag: Path, value: Callable[[str], str]) -> list[str]:
+    """Return the command line that plays a rosbag2.
+
+    Args:
+        bag: folder of the rosbag2.
+        value: function that returns the value of a launch argument.
+    """
+    namespace = value("namespace").strip("/")
+    root = f"/{namespace}" if namespace else ""
+    command = ["ros2", "bag", "play", str(bag), "--clock", "--rate", value("rate")]
+    command += ["--delay", START_DELAY_S]
+    command += ["--remap", *[f"{root}/{name}:={root}/recorded/{name}" for name in REMAPPED]]
+    return command + (["--loop"] if value("loop") == "true" else [])
+
+
 def recorded_indenter(folder: Path) -> str:
-    """What a run says of its indenter."""
+    """Read the indenter spec of a run.
+
+    Args:
+        folder: folder of the run, which contains run.yaml.
+
+    Returns:
+        Spec of the mounted indenter.
+
+    Raises:
+        RuntimeError: run.yaml is missing or does not name the indenter.
+    """
     path = folder / "run.yaml"
-    said = yaml.safe_load(path.read_text()) if path.is_file() else None
-    indenter = said.get("indenter") if isinstance(said, dict) else None
+    content = yaml.safe_load(path.read_text()) if path.is_file() else None
+    indenter = content.get("indenter") if isinstance(content, dict) else None
     if not isinstance(indenter, str) or not indenter:
         raise RuntimeError(f"{folder} does not name its indenter: give indenter:=SPEC")
     return indenter
 
 
 def require_player() -> None:
-    """Say what is missing before `ros2` answers with its usage."""
+    """Check that `ros2 bag` is installed; without it, `ros2` would only print its usage.
+
+    Raises:
+        RuntimeError: ros2bag is not installed.
+    """
     try:
         get_package_share_directory("ros2bag")
     except PackageNotFoundError as error:
@@ -169,8 +201,18 @@ def require_player() -> None:
 
 
 def find_bag(folder: Path) -> Path:
-    """The rosbag2 of a run folder, or the folder itself if it is one."""
+    """Find the rosbag2 of a recording.
+
+    Args:
+        folder: folder of a run or of a rosbag2.
+
+    Returns:
+        Folder of the rosbag2.
+
+    Raises:
+        RuntimeError: there is no rosbag2.
+    """
     for bag in (folder / "bag", folder):
         if (bag / "metadata.yaml").is_file():
             return bag
-    raise RuntimeError(f"{folder} is no recorded run and no rosbag2: metadata.yaml is missing")
+    raise RuntimeError(f"{folder} is not a recorded run or a rosbag2: metadata.yaml is missing")

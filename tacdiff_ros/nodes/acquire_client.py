@@ -1,4 +1,4 @@
-"""Send one `acquire` goal, show its progress and print the result as JSON, for scripts."""
+"""Send one `acquire` goal, print its progress and its result as JSON, for scripts."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from tacdiff_ros.action import Acquire
 from tacdiff_ros.msg import AcquisitionState
 from tacdiff_ros.nodes.readiness_watch import ReadinessWatch
 
-# DDS knows a server before that knows its client: what is answered meanwhile is lost.
+# A client discovers a server before the server discovers the client; a response sent in between is
+# lost.
 SETTLE_S = 0.5
-ANSWER_S = 30.0  # to a goal
-ASK_AGAIN_S = 10.0  # for a result
+GOAL_RESPONSE_TIMEOUT_S = 30.0
+RESULT_REQUEST_PERIOD_S = 10.0
 PHASES = {
     getattr(AcquisitionState, name): name.removeprefix("PHASE_").lower()
     for name in dir(AcquisitionState)
@@ -39,24 +40,30 @@ def acquire(
     topics: Sequence[str] = (),
     watch: ReadinessWatch | None = None,
 ) -> dict[str, Any]:
-    """Send a goal, once topics are published and nodes are ready, and wait for its result.
+    """Send a goal once all topics are published and all nodes are ready; wait for its result.
 
-    A signal in `interrupts` cancels it.
+    Args:
+        node: node of the action client.
+        goal: goal to send.
+        server_timeout_s: maximum time to wait for the server, the topics and the nodes, s.
+        interrupts: received signals; as soon as there is one, the goal is cancelled.
+        topics: topics that must be published before the goal is sent.
+        watch: readiness of the awaited nodes; None to await no node.
 
     Returns:
-        The fields of the result. `success` is false with a message when no server answers.
+        Fields of the result. If no server responds, only `success`, which is false, and `message`.
     """
     client = ActionClient(node, Acquire, "acquire")
     end_s = time.monotonic() + server_timeout_s
     watch = watch or ReadinessWatch(node, [])
-    while missing := watch.missing() or _missing(node, client, topics):
+    while pending := watch.describe_pending() or _missing_server_or_topic(node, client, topics):
         if interrupts:
             return {"success": False, "message": "interrupted before the goal was sent"}
         if failures := watch.failures():
             return {"success": False, "message": "; ".join(failures)}
         if time.monotonic() < end_s:
             continue
-        return {"success": False, "message": missing}
+        return {"success": False, "message": pending}
     handle = _send(node, client, goal, interrupts)
     if isinstance(handle, str):
         return {"success": False, "message": handle}
@@ -67,15 +74,15 @@ def acquire(
 
 
 def _send(node: Node, client: Any, goal: Acquire.Goal, interrupts: list[int]) -> Any:
-    """The accepted goal's handle, or why there is none."""
+    """Return the handle of the accepted goal, or the reason of the failure as text."""
     _spin(node, SETTLE_S)
-    sending = client.send_goal_async(goal, feedback_callback=_Show())
-    end_s = time.monotonic() + ANSWER_S
+    sending = client.send_goal_async(goal, feedback_callback=_FeedbackPrinter())
+    end_s = time.monotonic() + GOAL_RESPONSE_TIMEOUT_S
     while not sending.done():
         rclpy.spin_until_future_complete(node, sending, timeout_sec=0.2)
         lost = interrupts or not client.server_is_ready() or time.monotonic() > end_s
         if not sending.done() and lost:
-            return "the action server did not answer the goal"
+            return "the action server did not respond to the goal"
     handle = sending.result()
     if handle is None or not handle.accepted:
         return "the action server refused the goal"
@@ -83,21 +90,24 @@ def _send(node: Node, client: Any, goal: Acquire.Goal, interrupts: list[int]) ->
 
 
 def _wait(node: Node, client: Any, handle: Any, interrupts: list[int]) -> Any:
-    """The goal's result, asked for again now and then; or why there is none."""
-    asked = [handle.get_result_async()]
-    asked_s = time.monotonic()
+    """Return the result of a goal, or the reason of the failure as text.
+
+    The result is requested repeatedly, because a response can be lost.
+    """
+    requests = [handle.get_result_async()]
+    requested_s = time.monotonic()
     cancelled = False
-    while not any(future.done() for future in asked):
-        rclpy.spin_until_future_complete(node, asked[-1], timeout_sec=0.2)
+    while not any(future.done() for future in requests):
+        rclpy.spin_until_future_complete(node, requests[-1], timeout_sec=0.2)
         if interrupts and not cancelled:
             handle.cancel_goal_async()
             cancelled = True
-        if not client.server_is_ready() and not any(future.done() for future in asked):
-            return "the action server went away during the run"
-        if time.monotonic() - asked_s > ASK_AGAIN_S:
-            asked.append(handle.get_result_async())
-            asked_s = time.monotonic()
-    return next(future for future in asked if future.done()).result().result
+        if not client.server_is_ready() and not any(future.done() for future in requests):
+            return "the action server ended during the run"
+        if time.monotonic() - requested_s > RESULT_REQUEST_PERIOD_S:
+            requests.append(handle.get_result_async())
+            requested_s = time.monotonic()
+    return next(future for future in requests if future.done()).result().result
 
 
 def _spin(node: Node, seconds: float) -> None:
@@ -106,25 +116,25 @@ def _spin(node: Node, seconds: float) -> None:
         rclpy.spin_once(node, timeout_sec=0.1)
 
 
-def _missing(node: Node, client: Any, topics: Sequence[str]) -> str:
-    """What is not there yet; empty where nothing is missing."""
+def _missing_server_or_topic(node: Node, client: Any, topics: Sequence[str]) -> str:
+    """Return which of action server and topics is missing; empty if none is."""
     if not client.wait_for_server(timeout_sec=0.2):
         return "no action server `acquire` is running"
-    silent = [topic for topic in topics if not node.count_publishers(topic)]
-    return f"nobody publishes {silent[0]}" if silent else ""
+    unpublished = [topic for topic in topics if not node.count_publishers(topic)]
+    return f"nobody publishes {unpublished[0]}" if unpublished else ""
 
 
-class _Show:
-    """A line of JSON on stderr when the step changes, and twice a second."""
+class _FeedbackPrinter:
+    """Prints the feedback as JSON on stderr when the step changes, and twice per second."""
 
     def __init__(self) -> None:
-        self._shown: tuple[Any, ...] = ()
+        self._printed: tuple[Any, ...] = ()
 
     def __call__(self, message: Any) -> None:
         state = message.feedback.state
         current = (state.trial, state.step, state.motion, int(2 * time.monotonic()))
-        if current != self._shown:
-            self._shown = current
+        if current != self._printed:
+            self._printed = current
             _print_feedback(message.feedback)
 
 
@@ -143,25 +153,15 @@ def _print_feedback(feedback: Acquire.Feedback) -> None:
 
 
 def main() -> int:
-    """Entry point; 0 when the run succeeded."""
+    """Run the command line program; the exit code is 0 if the run succeeded."""
     interrupts: list[int] = []
 
-    def remember(number: int, _frame: FrameType | None) -> None:
+    def on_signal(number: int, _frame: FrameType | None) -> None:
         interrupts.append(number)
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, remember)
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--protocol", default="")
-    parser.add_argument("--indenter", default="")
-    parser.add_argument("--output", default="")
-    parser.add_argument("--trials", type=int, default=0)
-    parser.add_argument("--seed", type=int, default=-1)
-    parser.add_argument("--await-topic", action="append", default=[])
-    parser.add_argument("--await-ready", action="append", default=[])
-    parser.add_argument("--await-ready-if-there", action="append", default=[])
-    parser.add_argument("--server-timeout", type=float, default=20.0)
-    options, ros_arguments = parser.parse_known_args()
+        signal.signal(number, on_signal)
+    options, ros_arguments = _parser().parse_known_args()
     rclpy.init(args=[sys.argv[0], *ros_arguments], signal_handler_options=SignalHandlerOptions.NO)
     node = Node("acquire_client")
     goal = Acquire.Goal(
@@ -177,6 +177,37 @@ def main() -> int:
     node.destroy_node()
     rclpy.try_shutdown()
     return 0 if result["success"] else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Return the parser of the options besides the ROS arguments."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("--protocol", default="", help="protocol file; default: that of the server")
+    add("--indenter", default="", help="spec of the mounted indenter, stored in the recording")
+    add("--output", default="", help="name of the recording; default: time of day")
+    add("--trials", type=int, default=0, help="number of trials; 0: number in the protocol")
+    add("--seed", type=int, default=-1, help="seed of the start poses; -1: seed in the protocol")
+    add(
+        "--await-topic",
+        action="append",
+        default=[],
+        help="topic that must be published before the goal is sent; can be repeated",
+    )
+    add(
+        "--await-ready",
+        action="append",
+        default=[],
+        help="node that must be ready before the goal is sent; can be repeated",
+    )
+    add(
+        "--await-ready-if-there",
+        action="append",
+        default=[],
+        help="node that must be ready if it runs; can be repeated",
+    )
+    add("--server-timeout", type=float, default=20.0, help="maximum time to wait for all these, s")
+    return parser
 
 
 if __name__ == "__main__":

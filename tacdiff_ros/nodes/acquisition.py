@@ -1,4 +1,4 @@
-"""Drives the press / translate / rotate protocol and records it: action `acquire`."""
+"""Executes the press / translate / rotate protocol and records it: action `acquire`."""
 
 from __future__ import annotations
 
@@ -44,61 +44,69 @@ from tacdiff_ros.recording.stream_gaps import StreamGaps
 from tacdiff_ros.resources import config_path
 
 TICK_S = 0.01
-STANDSTILL_S = 10.0  # of the virtual clock, after which a run may end without it
+STANDSTILL_S = 10.0  # standstill of the virtual clock after which a run can end without it
 NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,79}")
 MAX_SPEC_CHARACTERS = 500
 DEFAULT_IMAGE_BYTES = 320 * 240 * 3
-MAX_FAILED_TICKS = 10  # of one run; nobody can drive it then
+MAX_FAILED_TICKS = 10  # number of failed ticks after which a run is abandoned
 
 
 class AcquisitionNode(GuardedNode):
-    """Feeds one `AcquisitionSession` at a time from DDS and sends what comes out.
+    """Connects one `AcquisitionSession` at a time with DDS.
 
-    Whatever a callback raises stops the run: the arm retracts where that is safe, the recording is
-    closed, the cause is in the result, and the node takes the next goal.
+    Robot states and images are passed to the session, and its targets are published. Any exception
+    of a callback stops the run: the arm retracts if that is safe, the recording is closed, the
+    result contains the cause, and the node accepts the next goal.
     """
 
     def __init__(self) -> None:
-        """Read the parameters, then wait for goals."""
+        """Read the parameters, create the topics, and wait for goals."""
         super().__init__("acquisition")
         self._rig = declare_rig(self)
         self._limits = declare_model(self, "limits", SafetyLimits)
         self._settings = declare_model(self, "motion", SessionSettings)
-        given = declare_model(self, "", AcquisitionNodeSettings)
-        self._data = Path(given.data_folder).expanduser()
-        folder = given.protocol_folder
+        settings = declare_model(self, "", AcquisitionNodeSettings)
+        self._data = Path(settings.data_folder).expanduser()
+        folder = settings.protocol_folder
         self._protocols = Path(folder).expanduser() if folder else config_path("protocols")
-        self._default_protocol = given.protocol
-        self._base_frame = given.base_frame
+        self._default_protocol = settings.protocol
+        self._base_frame = settings.base_frame
         self._lock_step = LockStep(
             self,
             {"virtual_panda": [ROBOT_STATE], **{name: ["image_raw"] for name in IMAGE_SOURCES}},
             lambda _ns: self._tick(),
             required=["virtual_panda"],
-            on_lost=self._on_world_lost,
+            on_lost=self._on_participant_lost,
         )
         refuse_unknown(self)
-        self._further = [name for name in given.also_record if name]
+        self._further = [name for name in settings.also_record if name]
         self._load_protocol(self._default_protocol)
         self._definitions = read_definitions(["franka_msgs", "tacdiff_ros"])
         self._decoder = RobotStateDecoder()
         self._run: _Run | None = None
         self._stopping = False
-        self._image_bytes = DEFAULT_IMAGE_BYTES  # of the last image, or so many as a Mini's
+        self._image_bytes = DEFAULT_IMAGE_BYTES  # size of the last image; initially that of a Mini
+        self._create_topics()
+        self._create_timer()
+        self._goal = SingleGoal(self, Acquire, "acquire", self._begin, self._cancel)
+        # Objects that exist now are kept: later garbage collections skip them and remain short.
+        gc.freeze()
+
+    def _create_topics(self) -> None:
         self._states = self.create_publisher(AcquisitionState, "acquisition_state", 10)
         self._targets = self.create_publisher(PoseStamped, "target_pose", LATEST_COMMAND)
         states, images = (self._lock_step.qos(qos) for qos in (SENSOR_STATES, SENSOR_IMAGES))
         self.create_subscription(FrankaRobotState, ROBOT_STATE, self._on_state, states, raw=True)
         self.create_subscription(Image, "image_raw", self._on_image, images, raw=True)
-        if not self._lock_step.is_on:
-            # On the steady clock: safety must not wait for a simulated one.
-            self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def _create_timer(self) -> None:
+        # Steady clock: safety must not depend on a simulated clock.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        if self._lock_step.is_on:
+            self.create_timer(1.0, self._end_at_standstill, clock=steady)
         else:
-            steady = Clock(clock_type=ClockType.STEADY_TIME)
-            self.create_timer(1.0, self._end_where_time_stands, clock=steady)
-        self._goal = SingleGoal(self, Acquire, "acquire", self._begin, self._cancel)
-        gc.freeze()  # what is loaded by now stays; collections are short from here on
+            self.create_timer(TICK_S, self._tick, clock=steady)
 
     def request_stop(self, reason: str) -> None:
         """Stop, retract and close the recording before the process ends."""
@@ -107,16 +115,17 @@ class AcquisitionNode(GuardedNode):
             self._run.session.stop(Cause.TERMINATED, f"the node received {reason}")
 
     def is_finished(self) -> bool:
-        """Whether no run is active any more."""
+        """Return whether no run is active."""
         return self._run is None
 
     def on_unexpected(self, task: str, error: BaseException) -> None:
-        """Stop the run; the next ticks bring the arm back."""
+        """Stop the run; the arm retracts during the next ticks."""
         if self._run is not None:
             detail = f"{task}: {type(error).__name__}: {error}"
             self._run.session.stop(Cause.UNEXPECTED_ERROR, detail)
 
     def _finish(self, run_: _Run, outcome: Outcome) -> None:
+        """Close the recording, end the goal and publish the idle state."""
         self._run = None
         try:
             result = run_.close(outcome)
@@ -131,7 +140,7 @@ class AcquisitionNode(GuardedNode):
         self._states.publish(self._idle_state())
 
     def _idle_state(self) -> AcquisitionState:
-        """The state after a run: nothing is done, and `arm_watchdog` has nothing to watch."""
+        """Return the state after a run, on which `arm_watchdog` ends its supervision."""
         message = AcquisitionState(phase=AcquisitionState.PHASE_IDLE, step="idle", motion="stopped")
         message.header.stamp = to_time(self._lock_step.now_ns())
         message.header.frame_id = self._base_frame
@@ -141,12 +150,15 @@ class AcquisitionNode(GuardedNode):
         """Start a run.
 
         Raises:
-            InputError: the request or its protocol cannot be carried out, or the node ends.
+            InputError: the request or its protocol is invalid, or the node is shutting down.
         """
         if self._stopping:
-            raise InputError("the node ends: start it again")
+            raise InputError("the node is shutting down: restart it")
         if len(request.indenter) > MAX_SPEC_CHARACTERS:
-            raise InputError(f"the indenter spec has over {MAX_SPEC_CHARACTERS} characters")
+            raise InputError(
+                f"the indenter spec has {len(request.indenter)} characters, expected up to "
+                f"{MAX_SPEC_CHARACTERS}"
+            )
         protocol = self._load_protocol(request.protocol or self._default_protocol)
         seed = None if request.seed < 0 else int(request.seed)
         trials = plan_trials(protocol, int(request.trials), seed)
@@ -176,7 +188,9 @@ class AcquisitionNode(GuardedNode):
 
     def _load_protocol(self, name: str) -> Protocol:
         if not FILE_NAME.fullmatch(name):
-            raise InputError(f"protocol '{name[:80]}' is no file name: letters, digits, _ . -")
+            raise InputError(
+                f"protocol '{name[:80]}' is not a file name: expected letters, digits, _ . -"
+            )
         return load_protocol(self._protocols / name)
 
     def _topics(self) -> list[Topic]:
@@ -190,7 +204,14 @@ class AcquisitionNode(GuardedNode):
     def _describe_run(
         self, request: Acquire.Goal, protocol: Protocol, seed: int | None, trials: int
     ) -> dict[str, Any]:
-        """What run.yaml says besides the outcome."""
+        """Return the content of run.yaml except for the outcome.
+
+        Args:
+            request: goal of the run.
+            protocol: protocol of the run.
+            seed: seed of the goal; None for that of the protocol.
+            trials: number of trials.
+        """
         poses = {
             name: {
                 "position_mm": pose.position_mm.tolist(),
@@ -211,15 +232,15 @@ class AcquisitionNode(GuardedNode):
             "limits": self._limits.model_dump(mode="json"),
         }
 
-    def _on_world_lost(self, name: str) -> None:
-        """In lock step: without the arm there is nothing to command."""
+    def _on_participant_lost(self, name: str) -> None:
+        """In lock step, stop the run when the virtual arm has left."""
         if self._run is not None:
             self._run.session.stop(Cause.STALE_STATE, f"{name} has left")
 
-    def _end_where_time_stands(self) -> None:
-        """In lock step: a run that is to end cannot, where the virtual clock stands still."""
+    def _end_at_standstill(self) -> None:
+        """In lock step, abandon a stopped run that cannot end because the clock stands still."""
         run_ = self._run
-        if run_ is None or self._lock_step.still_for_s() < STANDSTILL_S:
+        if run_ is None or self._lock_step.stalled_for_s() < STANDSTILL_S:
             return
         if not self.count_publishers("/clock"):
             run_.session.stop(Cause.STALE_STATE, "nobody publishes /clock: start virtual_clock")
@@ -232,12 +253,12 @@ class AcquisitionNode(GuardedNode):
 
     def _on_state(self, data: bytes) -> None:
         try:
-            self._take_state(data)
+            self._process_state(data)
         finally:
             if self._lock_step.is_on:
                 self._lock_step.received("virtual_panda", ROBOT_STATE, stamp_ns_of(data))
 
-    def _take_state(self, data: bytes) -> None:
+    def _process_state(self, data: bytes) -> None:
         if self._run is None or not self._run.has_begun:
             return
         try:
@@ -251,13 +272,13 @@ class AcquisitionNode(GuardedNode):
     def _on_image(self, data: bytes) -> None:
         self._image_bytes = len(data)
         try:
-            self._take_image(data)
+            self._process_image(data)
         finally:
             if self._lock_step.is_on:
                 for source in IMAGE_SOURCES:
                     self._lock_step.received(source, "image_raw", stamp_ns_of(data))
 
-    def _take_image(self, data: bytes) -> None:
+    def _process_image(self, data: bytes) -> None:
         if self._run is None or not self._run.has_begun:
             return
         try:
@@ -276,22 +297,22 @@ class AcquisitionNode(GuardedNode):
         if run_ is None or not self._may_begin(run_):
             return
         try:
-            self._drive(run_)
+            self._advance(run_)
         except Exception as error:
-            self.report_unexpected("driving the run failed", error)
+            self.report_unexpected("a tick of the run failed", error)
             run_.failed_ticks += 1
             if run_.failed_ticks > MAX_FAILED_TICKS:
                 self._finish(run_, run_.session.abandoned())
 
     def _may_begin(self, run_: _Run) -> bool:
-        """Whether a run has begun; in lock step it waits for the next full second."""
+        """Return whether a run may proceed; in lock step it begins at the next full second."""
         is_due = self._lock_step.now_ns() // SECOND_NS > run_.accepted_second
         if not self._lock_step.is_on or is_due or run_.session.is_asked_to_stop:
             run_.has_begun = True
         return run_.has_begun
 
-    def _drive(self, run_: _Run) -> None:
-        """One tick of a run: its next target, or its end."""
+    def _advance(self, run_: _Run) -> None:
+        """Execute one tick of a run: send the next target, or end the run."""
         if run_.recorder.failure is not None:
             run_.session.stop(Cause.RECORDING_FAILED, run_.recorder.failure)
         target = run_.session.tick(self._lock_step.monotonic_s())
@@ -311,7 +332,12 @@ class AcquisitionNode(GuardedNode):
         self._record("target_pose", data)
 
     def publish_sample(self, sample: Sample, session: AcquisitionSession) -> None:
-        """Publish, record and feed back the state that belongs to a sample."""
+        """Publish and record the state of a sample, and send it as feedback of the goal.
+
+        Args:
+            sample: image with its interpolated robot state.
+            session: session of the run.
+        """
         message = to_message(sample, session, self._base_frame)
         data = serialize_message(message)
         self._states.publish(data)
@@ -325,15 +351,25 @@ class AcquisitionNode(GuardedNode):
 
 
 class _Run:
-    """What belongs to one goal."""
+    """State of one goal.
+
+    Attributes:
+        session: state machine of the protocol.
+        recorder: writer of the recording.
+        further: subscriptions of the additional recorded topics.
+        accepted_second: second of the node's clock at which the goal was accepted.
+        has_begun: whether messages are passed to the session and the recorder.
+        gaps: counter of the images lost in the stream.
+        failed_ticks: number of ticks that raised an exception.
+    """
 
     session: AcquisitionSession
     recorder: RunRecorder
     further: FurtherTopics
 
     def __init__(self, node: AcquisitionNode, accepted_second: int) -> None:
-        self.accepted_second = accepted_second  # of the node's clock
-        self.has_begun = False  # nothing is taken in before
+        self.accepted_second = accepted_second
+        self.has_begun = False
         self.gaps = StreamGaps()
         self.failed_ticks = 0
         self._node = node
@@ -344,7 +380,7 @@ class _Run:
         self._node.publish_sample(sample, self.session)
 
     def close(self, outcome: Outcome) -> Acquire.Result:
-        """Close the recording; what the client is told."""
+        """Close the recording and return the result of the goal."""
         fault = outcome.fault
         lost = outcome.images_without_state + self.gaps.lost
         summary = {
@@ -371,7 +407,16 @@ class _Run:
 
 
 def to_message(sample: Sample, session: AcquisitionSession, base_frame: str) -> AcquisitionState:
-    """A sample as a message in SI units."""
+    """Convert a sample into a message in SI units.
+
+    Args:
+        sample: image with its interpolated robot state.
+        session: session of the run.
+        base_frame: frame of the robot base.
+
+    Returns:
+        Message whose torque is about the origin of the frame `gel`.
+    """
     activity = sample.activity
     end_effector = sample.gel @ session.rig.end_effector_to_gel.inverse()
     lever_m = 1e-3 * (end_effector.position_mm - sample.gel.position_mm)
@@ -396,26 +441,28 @@ def to_message(sample: Sample, session: AcquisitionSession, base_frame: str) -> 
     return message
 
 
-def _output_name(asked: str) -> str:
-    name = asked or time.strftime("%Y%m%d_%H%M%S")
+def _output_name(requested: str) -> str:
+    name = requested or time.strftime("%Y%m%d_%H%M%S")
     if not NAME.fullmatch(name):
-        raise InputError(f"output '{name[:80]}' is no name: 1 to 80 letters, digits, _ and -")
+        raise InputError(
+            f"output '{name[:80]}' is not a valid name: expected 1 to 80 letters, digits, _ and -"
+        )
     return name
 
 
 def _describe(outcome: Outcome, folder: Path, lost: int) -> str:
-    done = f"{outcome.trials_completed} trials, {outcome.samples} images in {folder}"
+    recorded = f"recorded {outcome.trials_completed} trials, {outcome.samples} images in {folder}"
     if lost:
-        done += f" ({lost} images were lost: is the machine too busy?)"
+        recorded += f" ({lost} images were lost: is the machine too busy?)"
     if outcome.fault is None:
-        return f"recorded {done}"
-    where = "retracted" if outcome.retracted else "the sensor was left where it stopped"
+        return recorded
+    final_state = "retracted" if outcome.retracted else "the sensor was left where it stopped"
     cause, detail = outcome.fault.cause.value, outcome.fault.detail
-    return f"stopped: {cause}: {detail}; {where}; recorded {done}"
+    return f"stopped: {cause}: {detail}; {final_state}; {recorded}"
 
 
 def main() -> int:
-    """Entry point."""
+    """Run the node."""
     return run(AcquisitionNode)
 
 

@@ -1,4 +1,4 @@
-"""Retracts the sensor when `acquisition` is killed in contact; a process of its own."""
+"""Retracts the sensor if `acquisition` is killed in contact; runs in a separate process."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.nodes.topics import ROBOT_STATE
 
 TICK_S = 0.01
-CLEAR_MM = 1.0  # measured gap of a sensor that retracts, from which it is off the indenter
-MAX_FAREWELL_S = 30.0  # after a signal, while a run may still be lost
-PRESSED_PHASES = (
+CLEAR_MM = 1.0  # measured gap from which a retracting sensor no longer touches the indenter
+MAX_SHUTDOWN_S = 30.0  # maximum time that the node continues after a signal, if a run is in contact
+CONTACT_PHASES = (
     AcquisitionState.PHASE_INDENT,
     AcquisitionState.PHASE_TRANSLATE,
     AcquisitionState.PHASE_ROTATE,
@@ -36,16 +36,17 @@ PRESSED_PHASES = (
 
 
 class ArmWatchdogNode(GuardedNode):
-    """Publishes targets only while nobody else does: controllers refuse two publishers.
+    """Publishes targets only while no other node does, because controllers refuse two publishers.
 
-    A signal ends it when no run is pressed in any more; a second one soon after the first, as an
-    impatient Ctrl-C gives it, ends `acquisition` and is what this node is there for.
+    A signal ends the node as soon as no run is in contact. A second signal shortly after the first,
+    such as a repeated Ctrl-C, does not end it: it kills `acquisition`, and this node must then
+    retract the sensor.
     """
 
-    insists_after_s = MAX_FAREWELL_S
+    second_signal_after_s = MAX_SHUTDOWN_S
 
     def __init__(self) -> None:
-        """Read the parameters, those of `acquisition`, and watch."""
+        """Read the parameters, which are those of `acquisition`, and subscribe."""
         super().__init__("arm_watchdog")
         rig = declare_rig(self)
         limits = declare_model(self, "limits", SafetyLimits)
@@ -54,29 +55,29 @@ class ArmWatchdogNode(GuardedNode):
         self._watchdog = ArmWatchdog(rig.end_effector_to_gel, limits)
         self._decoder = RobotStateDecoder()
         self._publisher: Publisher | None = None
-        self._said = ""
-        self._stop_asked_s: float | None = None
-        self._topic = self.resolve_topic_name("target_pose")  # graph queries do not remap
+        self._logged_report = ""
+        self._stop_requested_s: float | None = None
+        self._target_topic = self.resolve_topic_name("target_pose")  # graph queries do not remap
         self.create_subscription(AcquisitionState, "acquisition_state", self._on_activity, 10)
         self.create_subscription(
             FrankaRobotState, ROBOT_STATE, self._on_state, SENSOR_STATES, raw=True
         )
-        # On the steady clock: safety must not wait for a simulated one.
+        # Steady clock: safety must not depend on a simulated clock.
         self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def request_stop(self, _reason: str) -> None:
-        """Stay while a run is pressed in."""
-        self._stop_asked_s = time.monotonic()
+        """Continue while a run is in contact."""
+        self._stop_requested_s = time.monotonic()
 
     def is_finished(self) -> bool:
-        """Whether no run is pressed in, or it takes too long."""
-        waited_s = time.monotonic() - (self._stop_asked_s or 0.0)
-        return not self._watchdog.is_armed or waited_s > MAX_FAREWELL_S
+        """Return whether no run is in contact, or `MAX_SHUTDOWN_S` has passed."""
+        waited_s = time.monotonic() - (self._stop_requested_s or 0.0)
+        return not self._watchdog.is_armed or waited_s > MAX_SHUTDOWN_S
 
     def _on_activity(self, message: AcquisitionState) -> None:
         gap_mm = 1e3 * message.measured_indenter.position.z
-        pressed = message.in_contact or (message.phase in PRESSED_PHASES and gap_mm < CLEAR_MM)
-        if pressed:
+        near_contact = message.phase in CONTACT_PHASES and gap_mm < CLEAR_MM
+        if message.in_contact or near_contact:
             gel = from_pose(message.measured_gel)
             self._watchdog.on_contact(Contact(-gap_mm, gel, time.monotonic()))
         else:
@@ -86,16 +87,16 @@ class ArmWatchdogNode(GuardedNode):
         self._watchdog.on_state(self._decoder.decode(data), time.monotonic())
 
     def _tick(self) -> None:
-        own = self._publisher is not None
-        others = self.count_publishers(self._topic) - own
-        listeners = self.count_subscribers(self._topic)
-        target = self._watchdog.tick(others, listeners, time.monotonic())
-        if self._watchdog.report != self._said:
-            self._said = self._watchdog.report
-            self.get_logger().warning(self._said)
+        has_publisher = self._publisher is not None
+        other_publishers = self.count_publishers(self._target_topic) - has_publisher
+        subscribers = self.count_subscribers(self._target_topic)
+        target = self._watchdog.tick(other_publishers, subscribers, time.monotonic())
+        if self._watchdog.report != self._logged_report:
+            self._logged_report = self._watchdog.report
+            self.get_logger().warning(self._logged_report)
         if target is not None:
             self._send(target)
-        elif own and not self._watchdog.is_retracting:
+        elif has_publisher and not self._watchdog.is_retracting:
             self.destroy_publisher(self._publisher)
             self._publisher = None
 
@@ -109,7 +110,7 @@ class ArmWatchdogNode(GuardedNode):
 
 
 def main() -> int:
-    """Entry point."""
+    """Run the node."""
     return run(ArmWatchdogNode)
 
 

@@ -34,49 +34,50 @@ TICK_S = 0.05
 
 
 class CalibrationNode(GuardedNode):
-    """Takes images from messages or from `image_raw`, computes beside the executor, and saves."""
+    """Takes images from requests or `image_raw`, calibrates in a separate thread, and saves."""
 
     def __init__(self) -> None:
-        """Read the parameters and offer service and action."""
+        """Read the parameters and create service and action."""
         super().__init__("calibration")
-        given = declare_model(self, "", CalibrationNodeSettings)
+        settings = declare_model(self, "", CalibrationNodeSettings)
         refuse_unknown(self)
-        self._frame = given.frame_id
-        model = sensor_from(given.sensor_file)
-        self._new_session = partial(CalibrationSession, model, Path(given.data_folder).expanduser())
+        self._frame = settings.frame_id
+        model = sensor_from(settings.sensor_file)
+        data_folder = Path(settings.data_folder).expanduser()
+        self._new_session = partial(CalibrationSession, model, data_folder)
         self._session = self._new_session()
         self._newest = NewestFrame(self)
         self._worker: Worker | None = None
         self._finish: Any = None
         self._last: Calibration | None = None
-        self._has_reference = False  # in the session
+        self._has_reference = False  # whether the session has one
         self._stopping = False
         self._publisher = self.create_publisher(SensorModelMessage, "sensor_model", LATCHED)
         self._service = DeferredService(self, CalibrateService, "calibrate", self._on_request)
         self._goal = SingleGoal(self, Calibrate, "calibrate", self._begin, self._cancel)
         self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        if given.sensor_file:
+        if settings.sensor_file:
             self._publish(to_sensor_model(model, {}, self.get_clock().now().to_msg(), self._frame))
 
     def request_stop(self, _reason: str) -> None:
-        """End a computation before the process ends; nothing is half written."""
+        """Cancel the computation before the process ends, so that no file is partly written."""
         self._stopping = True
         if self._worker is not None:
             self._worker.cancel()
 
     def is_finished(self) -> bool:
-        """Whether nothing is computed any more."""
+        """Return whether no computation is running."""
         return self._worker is None
 
     def _image(self, message: Image) -> NDArray[np.uint8]:
-        """The image of a request, or the newest of the topic when it is empty."""
-        return from_image(self._newest.unless(message))
+        """Return the image of a request, or the newest frame if that image is empty."""
+        return from_image(self._newest.or_newest(message))
 
     def _on_request(self, request: Any, ticket: Ticket) -> Any:
-        """Answer at once, or later where something is computed."""
+        """Return the response, or None if it follows after a computation."""
         response = CalibrateService.Response()
         try:
-            if self._answer(request, response, ticket):
+            if self._execute(request, response, ticket):
                 return None
             response.success = True
         except InputError as error:
@@ -84,11 +85,19 @@ class CalibrationNode(GuardedNode):
         response.presses_taken = self._session.press_count
         return response
 
-    def _answer(self, request: Any, response: Any, ticket: Ticket) -> bool:
-        """Carry a command out; whether its answer comes later.
+    def _execute(self, request: Any, response: Any, ticket: Ticket) -> bool:
+        """Execute the command of a request.
+
+        Args:
+            request: request of the service.
+            response: response, filled in place unless it is deferred.
+            ticket: ticket for a deferred response.
+
+        Returns:
+            Whether the response is deferred until the end of a computation.
 
         Raises:
-            InputError: it cannot be, and why.
+            InputError: the command cannot be executed.
         """
         kind = CalibrateService.Request
         if request.command == kind.COMMAND_TAKE_REFERENCE:
@@ -102,28 +111,30 @@ class CalibrationNode(GuardedNode):
         elif request.command == kind.COMMAND_CLEAR:
             self._session.clear()
             self._has_reference = False
-            response.message = "what was taken is forgotten"
+            response.message = "reference and presses are discarded"
         elif request.command == kind.COMMAND_SAVE:
             if self._last is None:
-                raise InputError("nothing is computed yet: compute first")
+                raise InputError("nothing is computed yet: call COMMAND_COMPUTE first")
             response.path = str(self._session.save(self._last, request.output))
             response.message = f"written: {response.path}"
         elif request.command == kind.COMMAND_COMPUTE:
-            self._start(self._session.job(request.sensor_id), self._later(ticket, None, ""))
+            job = self._session.job(request.sensor_id)
+            self._start(job, self._deferred_response(ticket, None, ""))
             return True
         elif request.command == kind.COMMAND_CALIBRATE:
-            job, warning = self._whole_job(request)
-            self._session.path(request.output, job.sensor_id)
-            self._start(job, self._later(ticket, request.output, warning))
+            job, warning = self._complete_job(request)
+            self._session.path(request.output, job.sensor_id)  # refuses an invalid name early
+            self._start(job, self._deferred_response(ticket, request.output, warning))
             return True
         else:
-            raise InputError(f"command {request.command} is unknown: expected 0 to 5")
+            raise InputError(f"command {request.command} is unknown, expected 0 to 5")
         return False
 
-    def _whole_job(self, request: Any) -> tuple[CalibrationJob, str]:
-        """A computation from one request, and a warning for its response where there is one.
+    def _complete_job(self, request: Any) -> tuple[CalibrationJob, str]:
+        """Return the calibration for a single request, and a warning for its response.
 
-        A request without presses uses those taken before.
+        A request without presses uses the presses that were taken before. The warning is empty if
+        there is none.
         """
         if not request.presses:
             if request.reference.width > 0:
@@ -145,59 +156,71 @@ class CalibrationNode(GuardedNode):
 
     def _start(self, job: CalibrationJob, finish: Any) -> None:
         if self._worker is not None or self._stopping:
-            raise InputError("another calibration is computed: wait for its end or cancel it")
+            raise InputError("another calibration is running: wait for its end or cancel it")
         self._finish = finish
         self._worker = Worker(job.run, "the calibration")
 
-    def _later(self, ticket: Ticket, output: str | None, warning: str) -> Any:
-        """How a service call is answered in the end; `output` None does not save."""
+    def _deferred_response(self, ticket: Ticket, output: str | None, warning: str) -> Any:
+        """Return the function that responds to a service call after the computation.
+
+        Args:
+            ticket: ticket of the request.
+            output: file name; None to save no file.
+            warning: text that is appended to the message of the response.
+        """
 
         def finish(worker: Worker) -> None:
             response = CalibrateService.Response(presses_taken=self._session.press_count)
-            with self.answering(response):
+            with self.refuse_on_error(response):
                 self._fill(response, worker, output, warning)
-            self._service.answer(ticket, response)
+            self._service.respond(ticket, response)
 
         return finish
 
     def _fill(self, response: Any, worker: Worker, output: str | None, warning: str) -> None:
-        """Save and publish a result, and say so in a response or an action's result.
+        """Save and publish a calibration, and fill a service response or an action result.
+
+        Args:
+            response: response or result, filled in place.
+            worker: completed computation.
+            output: file name; None to save no file.
+            warning: text that is appended to the message.
 
         Raises:
-            InputError: nothing was found, or it cannot be saved.
+            InputError: the calibration failed or was cancelled, or it cannot be saved.
         """
         response.duration = worker.seconds
-        found = worker.found
-        if found is None:
+        calibration = worker.result
+        if calibration is None:
             raise InputError(worker.failure + warning)
         if worker.is_cancelled:  # after its last step
             raise InputError("cancelled: nothing was written")
         if output is not None:
-            response.path = str(self._session.save(found, output))
-        self._last = found
-        figures = residuals(found)
+            response.path = str(self._session.save(calibration, output))
+        self._last = calibration
+        model, figures = calibration.model, residuals(calibration)
         now = self.get_clock().now().to_msg()
-        response.sensor_model = to_sensor_model(found.model, figures, now, self._frame)
+        response.sensor_model = to_sensor_model(model, figures, now, self._frame)
         self._publish(response.sensor_model)
-        warnings = warning + "".join(f"; warning: {line}" for line in found.warnings)
-        response.message = f"calibrated {found.model.sensor_id} in {worker.seconds:.0f} s{warnings}"
+        warnings = warning + "".join(f"; warning: {line}" for line in calibration.warnings)
+        response.message = f"calibrated {model.sensor_id} in {worker.seconds:.0f} s{warnings}"
         response.success = True
 
     def _publish(self, message: SensorModelMessage) -> None:
         self._publisher.publish(message)
 
     def _begin(self, request: Calibrate.Goal) -> None:
-        """Start a goal.
+        """Start the calibration of a goal.
 
         Raises:
-            InputError: the request cannot be carried out, or another calibration is computed.
+            InputError: the request is invalid, or another calibration is running.
         """
-        job, warning = self._whole_job(request)
-        self._session.path(request.output, job.sensor_id)
+        job, warning = self._complete_job(request)
+        self._session.path(request.output, job.sensor_id)  # refuses an invalid name early
 
         def finish(worker: Worker) -> None:
             result = Calibrate.Result()
-            with self.answering(result):
+            with self.refuse_on_error(result):
                 self._fill(result, worker, request.output, warning)
             self._goal.end(result)
 
@@ -213,7 +236,7 @@ class CalibrationNode(GuardedNode):
             return
         if not worker.is_cancelled:
             self._goal.feedback(
-                Calibrate.Feedback(stage=worker.stage, progress=float(worker.share))
+                Calibrate.Feedback(stage=worker.stage, progress=float(worker.fraction))
             )
         if worker.is_done:
             self._worker = None
@@ -221,7 +244,7 @@ class CalibrationNode(GuardedNode):
 
 
 def main() -> int:
-    """Entry point."""
+    """Run the node."""
     return run(CalibrationNode)
 
 

@@ -1,4 +1,4 @@
-"""Compares simulated with real images, live: `comparison`, `comparison/image`, diagnostics."""
+"""Compares simulated and real images online: `comparison`, `comparison/image`, diagnostics."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.sensor.surface_points import surface_of_points
 
-KEPT_SURFACES = 64
+MAX_CACHED_SURFACES = 64  # per topic
 TRUTH, SIMULATED = SURFACES = "ground_truth/gel_points", "simulated/gel_points"
 DIAGNOSTICS_S = 1.0
 
 
 class ComparatorNode(GuardedNode):
-    """Pairs `image_raw` and `simulated/image_raw` by their stamps."""
+    """Pairs `image_raw` with `simulated/image_raw` by stamp and publishes their agreement."""
 
     def __init__(self) -> None:
         """Read the parameters and subscribe."""
         super().__init__("comparator")
-        given = declare_model(self, "", ComparatorSettings)
-        self._simulator, reference = given.simulator, given.reference_image
+        settings = declare_model(self, "", ComparatorSettings)
+        self._simulator, reference = settings.simulator, settings.reference_image
         limits = declare_model(self, "watch", WatchLimits)
         self._lock_step = LockStep(
             self,
@@ -58,22 +58,22 @@ class ComparatorNode(GuardedNode):
             may_lag=True,
         )
         refuse_unknown(self)
-        self._model = sensor_from(given.sensor_file)
+        self._model = sensor_from(settings.sensor_file)
         markers = self._model.markers
         grid = None if markers is None else markers.grid
-        self._comparison = ImageComparison(grid, given.tolerance_s, given.patience_s)
-        if not reference:
+        self._comparison = ImageComparison(grid, settings.tolerance_s, settings.patience_s)
+        if reference:
+            self._comparison.take_reference(read_image(Path(reference).expanduser()))
+        else:
             self.create_subscription(
                 AcquisitionState, "acquisition_state", self._on_state, SENSOR_STATES
             )
-        if reference:
-            self._comparison.take_reference(read_image(Path(reference).expanduser()))
         self._watch = AgreementWatch(limits)
         self._newest = NewestFrame(self, own_subscription=False)
         self._surfaces = {name: _Surfaces(self, name, self._model) for name in SURFACES}
-        self._referenced: int | None = None
+        self._reference_trial: int | None = None  # trial of the current reference image
         self._metrics = self.create_publisher(SimRealMetrics, "comparison", 10)
-        self._pictures = self.create_publisher(Image, "comparison/image", RELIABLE_IMAGES)
+        self._comparison_images = self.create_publisher(Image, "comparison/image", RELIABLE_IMAGES)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         images = self._lock_step.qos(SENSOR_IMAGES)
         self.create_subscription(Image, "image_raw", self._on_real, images)
@@ -82,15 +82,16 @@ class ComparatorNode(GuardedNode):
         self.create_timer(DIAGNOSTICS_S, self._diagnose)
 
     def _on_state(self, message: AcquisitionState) -> None:
-        """Each trial of a run shows the untouched gel before it touches."""
-        untouched = message.phase == AcquisitionState.PHASE_REFERENCE
-        if not untouched or message.trial == self._referenced or message.motion != "dwelling":
+        """Take the newest frame as reference image in the reference phase of each trial."""
+        is_reference = message.phase == AcquisitionState.PHASE_REFERENCE
+        is_taken = message.trial == self._reference_trial
+        if not is_reference or is_taken or message.motion != "dwelling":
             return
-        self._comparison.take_reference(from_image(self._newest.unless(Image())))
-        self._referenced = message.trial
+        self._comparison.take_reference(from_image(self._newest.or_newest(Image())))
+        self._reference_trial = message.trial
 
     def _on_real(self, message: Image) -> None:
-        self._newest.keep(message)
+        self._newest.store(message)
         stamp_ns = to_nanoseconds(message.header.stamp)
         try:
             self._publish(self._comparison.add_real(stamp_ns, from_image(message)))
@@ -121,14 +122,14 @@ class ComparatorNode(GuardedNode):
             message.simulator = self._simulator
             message.latency = 1e-9 * (self._lock_step.now_ns() - pair.real_ns)
             self._metrics.publish(message)
-            if self._pictures.get_subscription_count():
-                picture = side_by_side(pair.simulated, pair.real)
-                self._pictures.publish(
-                    to_image(picture, message.header.stamp, message.header.frame_id)
+            if self._comparison_images.get_subscription_count():
+                image = side_by_side(pair.simulated, pair.real)
+                self._comparison_images.publish(
+                    to_image(image, message.header.stamp, message.header.frame_id)
                 )
 
     def _height_error_mm(self, real_ns: int, simulated_ns: int) -> float:
-        """Of the simulated surface, where the true one is known as well."""
+        """Return the RMS height error of the simulated surface, mm; NaN without ground truth."""
         truth = self._surfaces[TRUTH].at(real_ns)
         simulated = self._surfaces[SIMULATED].at(simulated_ns)
         if truth is None or simulated is None:
@@ -138,8 +139,8 @@ class ComparatorNode(GuardedNode):
     def _take_reference(
         self, _request: Trigger.Request, response: Trigger.Response
     ) -> Trigger.Response:
-        """The newest frame becomes the image of the untouched gel."""
-        self._comparison.take_reference(from_image(self._newest.unless(Image())))
+        """Take the newest frame as reference image."""
+        self._comparison.take_reference(from_image(self._newest.or_newest(Image())))
         response.success, response.message = True, "the newest frame is the reference"
         return response
 
@@ -165,26 +166,26 @@ class ComparatorNode(GuardedNode):
 
 
 class _Surfaces:
-    """The newest surfaces of one topic, by their stamps."""
+    """Cache of the newest surfaces of one topic by stamp."""
 
     def __init__(self, node: GuardedNode, topic: str, model: SensorModel) -> None:
         self._gel = model.gel
-        self._kept: OrderedDict[int, GelSurface] = OrderedDict()
+        self._by_stamp_ns: OrderedDict[int, GelSurface] = OrderedDict()
         node.create_subscription(PointCloud2, topic, self._on_points, RELIABLE_IMAGES)
 
     def at(self, stamp_ns: int) -> GelSurface | None:
-        """The surface of exactly this time."""
-        return self._kept.get(stamp_ns)
+        """Return the surface with exactly this stamp (ns); None if it is not cached."""
+        return self._by_stamp_ns.get(stamp_ns)
 
     def _on_points(self, message: PointCloud2) -> None:
         surface = surface_of_points(message, self._gel)
-        self._kept[to_nanoseconds(message.header.stamp)] = surface
-        while len(self._kept) > KEPT_SURFACES:
-            self._kept.popitem(last=False)
+        self._by_stamp_ns[to_nanoseconds(message.header.stamp)] = surface
+        while len(self._by_stamp_ns) > MAX_CACHED_SURFACES:
+            self._by_stamp_ns.popitem(last=False)
 
 
 def main() -> int:
-    """Entry point."""
+    """Run the node."""
     return run(ComparatorNode)
 
 

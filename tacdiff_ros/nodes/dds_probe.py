@@ -1,4 +1,4 @@
-"""Sends or receives images, for the check of DDS by `tacdiff doctor`: no node of the graph."""
+"""Sends or receives test images for the DDS check of `tacdiff doctor`; no node of the graph."""
 
 from __future__ import annotations
 
@@ -21,7 +21,12 @@ PROFILES = {
 
 
 def send(node: rclpy.node.Node, timeout_s: float) -> None:
-    """Publish an image on both topics again and again, until ended or time is up."""
+    """Publish images repeatedly on both topics, until the time is up or the process is ended.
+
+    Args:
+        node: node that publishes.
+        timeout_s: duration, s.
+    """
     publishers = [node.create_publisher(Image, name, qos) for name, qos in PROFILES.items()]
     image = Image(height=HEIGHT, width=WIDTH, encoding="rgb8", step=3 * WIDTH)
     image.data = array.array("B", bytes(HEIGHT * WIDTH * 3))
@@ -33,7 +38,15 @@ def send(node: rclpy.node.Node, timeout_s: float) -> None:
 
 
 def receive(node: rclpy.node.Node, timeout_s: float) -> dict[str, float]:
-    """Count images of both topics until there are enough of each, or time is up."""
+    """Count the complete images of both topics, until there are enough of each or the time is up.
+
+    Args:
+        node: node that subscribes.
+        timeout_s: maximum duration, s.
+
+    Returns:
+        Number of images by topic, and the elapsed time, s, under "seconds".
+    """
     counts = dict.fromkeys(PROFILES, 0)
 
     def count(name: str, image: Image) -> None:
@@ -48,7 +61,7 @@ def receive(node: rclpy.node.Node, timeout_s: float) -> dict[str, float]:
 
 
 def main() -> int:
-    """Entry point: `send` or `receive`, and seconds; the receiver prints counts as JSON."""
+    """Send or receive for some seconds; the receiver prints its counts as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("job", choices=["send", "receive"])
     parser.add_argument("timeout_s", type=float)

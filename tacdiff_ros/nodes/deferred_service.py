@@ -1,4 +1,4 @@
-"""A service whose answer may come later, without blocking the executor."""
+"""A service that can respond later without blocking the executor."""
 
 from __future__ import annotations
 
@@ -9,33 +9,47 @@ from rclpy.node import Node
 
 
 class DeferredService:
-    """A service whose callback returns a response, or None and answers later with `answer`.
+    """A service whose callback returns a response, or None to respond later with `respond`.
 
-    rclpy sends what a callback returns at once, and polls coroutines with a whole core. Both of its
-    executors send through the service's own `send_response`, which is where this waits.
+    rclpy immediately sends what a callback returns, and it polls coroutines continuously, which
+    occupies a whole core. Both of its executors send through the method `send_response` of the
+    service, which this class replaces.
     """
 
     def __init__(
         self, node: Node, service_type: Any, name: str, callback: Callable[[Any, Any], Any]
     ) -> None:
-        """Create the service; `callback(request, ticket)` returns a response or None."""
+        """Create the service.
+
+        Args:
+            node: node that offers the service.
+            service_type: type of the service.
+            name: name of the service.
+            callback: function of the request and its ticket that returns the response, or None
+                if the response follows later.
+        """
         self._callback = callback
         self._service = node.create_service(service_type, name, self._on_request)
         self._send = self._service.send_response
         self._service.send_response = self._on_response
         self._pending: list[Any] = []
 
-    def answer(self, ticket: Ticket, response: Any) -> None:
-        """Send the answer to a request that was put off."""
+    def respond(self, ticket: Ticket, response: Any) -> None:
+        """Send the response to a deferred request.
+
+        Args:
+            ticket: ticket that the callback received with the request.
+            response: response to send.
+        """
         self._send(response, ticket.header)
 
     def _on_request(self, request: Any, response: Any) -> Any:
         ticket = Ticket()
-        given = self._callback(request, ticket)
-        if given is None:
+        immediate = self._callback(request, ticket)
+        if immediate is None:
             self._pending.append(ticket)
             return response
-        return given
+        return immediate
 
     def _on_response(self, response: Any, header: Any) -> None:
         if self._pending:
@@ -45,6 +59,10 @@ class DeferredService:
 
 
 class Ticket:
-    """Stands for a request that is answered later."""
+    """Identifies a request whose response follows later.
+
+    Attributes:
+        header: header of the request, which rclpy needs to send the response.
+    """
 
     header: Any = None

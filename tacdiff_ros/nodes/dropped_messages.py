@@ -1,4 +1,4 @@
-"""Counts messages that a node could not use, and says so in diagnostics and the log."""
+"""Counts messages that a node could not use, and reports them in diagnostics and the log."""
 
 from __future__ import annotations
 
@@ -11,50 +11,59 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
 
 PERIOD_S = 1.0
-QUIET_S = 5.0  # between two lines of the log for one topic
-CLEAN_S = 10.0  # without a bad message, after which the status is OK again
+LOG_PERIOD_S = 5.0  # minimum time between two log lines for one topic
+CLEAN_S = 10.0  # time without a dropped message after which the status is OK again
 MAX_CAUSE_CHARACTERS = 300
 
 
 @dataclass
-class _Dropped:
-    """Of one topic."""
+class _DropStatistics:
+    """Dropped messages of one topic; times are those of the monotonic clock, s."""
 
     count: int = 0
     cause: str = ""
     last_s: float = 0.0
-    logged_s: float = -QUIET_S
+    logged_s: float = -LOG_PERIOD_S
 
 
 class DroppedMessages:
-    """By topic; may be told from any thread."""
+    """Number and last cause of the dropped messages of each topic; can be used by any thread."""
 
     def __init__(self, node: Any) -> None:
-        """Report once a second while messages are dropped, and once when that is over."""
+        """Start the periodic report: every second while messages are dropped, and once after that.
+
+        Args:
+            node: node that publishes the diagnostics.
+        """
         self._node = node
-        self._topics: dict[str, _Dropped] = {}
+        self._topics: dict[str, _DropStatistics] = {}
         self._lock = threading.Lock()
-        self._reported_clean = 0  # the count at which it was said that all is well
+        self._reported_ok_count = 0  # count with which the status OK was last published
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         node.create_timer(PERIOD_S, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     @property
     def count(self) -> int:
-        """Of all topics."""
+        """Number of dropped messages of all topics."""
         with self._lock:
             return sum(topic.count for topic in self._topics.values())
 
     def add(self, topic: str, cause: str) -> None:
-        """A message of a topic was not used."""
+        """Count a dropped message and log it, at most once per topic and `LOG_PERIOD_S`.
+
+        Args:
+            topic: topic of the message.
+            cause: reason why the message was dropped.
+        """
         now_s, line = time.monotonic(), " ".join(cause.split())[:MAX_CAUSE_CHARACTERS]
         with self._lock:
-            dropped = self._topics.setdefault(topic, _Dropped())
+            dropped = self._topics.setdefault(topic, _DropStatistics())
             dropped.count, dropped.cause, dropped.last_s = dropped.count + 1, line, now_s
-            quiet = now_s - dropped.logged_s < QUIET_S
-            if not quiet:
+            logged_recently = now_s - dropped.logged_s < LOG_PERIOD_S
+            if not logged_recently:
                 dropped.logged_s = now_s
             count = dropped.count
-        if not quiet:
+        if not logged_recently:
             self._node.get_logger().warning(f"{topic}: message dropped ({count} so far): {line}")
 
     def _report(self) -> None:
@@ -62,12 +71,12 @@ class DroppedMessages:
             topics = {name: (topic.count, topic.cause) for name, topic in self._topics.items()}
             last_s = max((topic.last_s for topic in self._topics.values()), default=0.0)
         count = sum(number for number, _ in topics.values())
-        bad = time.monotonic() - last_s < CLEAN_S
-        if not bad and count == self._reported_clean:
-            return  # said once that it is over
-        self._reported_clean = -1 if bad else count
+        dropped_recently = time.monotonic() - last_s < CLEAN_S
+        if not dropped_recently and count == self._reported_ok_count:
+            return  # the status OK is published only once
+        self._reported_ok_count = -1 if dropped_recently else count
         status = DiagnosticStatus(
-            level=DiagnosticStatus.WARN if bad else DiagnosticStatus.OK,
+            level=DiagnosticStatus.WARN if dropped_recently else DiagnosticStatus.OK,
             name=f"{self._node.get_fully_qualified_name()}: messages",
             message=f"{count} messages dropped",
             values=[

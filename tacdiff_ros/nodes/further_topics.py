@@ -1,4 +1,4 @@
-"""Topics that a run records beside its own, whatever their type."""
+"""Additional topics of any type that a run records, as listed in the parameter `also_record`."""
 
 from __future__ import annotations
 
@@ -21,33 +21,42 @@ TYPE_NAME = re.compile(r"(\w+)/msg/(\w+)")
 
 
 class FurtherTopics:
-    """Subscribed while a run lasts, with the quality of service of their publishers."""
+    """Subscriptions during a run, with the quality of service of the publishers.
+
+    Attributes:
+        topics: resolved names and types of the topics.
+        definitions: text of the non-standard message definitions by full type name.
+    """
 
     def __init__(self, node: Node, names: list[str], record: Callable[[str, bytes], None]) -> None:
-        """Look up who publishes and subscribe.
+        """Query the publishers of the topics and subscribe.
 
         Args:
-            node: that subscribes.
-            names: relative or absolute.
-            record: takes a name as given and a serialised message.
+            node: node that subscribes.
+            names: relative or absolute topic names.
+            record: callback for each message; it receives the topic name as in `names` and the
+                serialised message.
 
         Raises:
-            InputError: nobody publishes one of them, or its type is not installed.
+            InputError: a topic has no publisher, or its type is not installed.
         """
         self._node = node
-        found = [(name, _publishers(node, name)) for name in names]
-        types = [(name, infos, infos[0].topic_type) for name, infos in found]
-        classes = [_message_class(kind) for _, _, kind in types]
+        publishers = [(name, _publishers(node, name)) for name in names]
+        types = [(name, infos, infos[0].topic_type) for name, infos in publishers]
+        classes = [_message_class(type_name) for _, _, type_name in types]
         self.topics = [Topic(node.resolve_topic_name(name), kind) for name, _, kind in types]
-        foreign = {kind.split("/")[0] for _, _, kind in types if not is_standard(kind)}
-        self.definitions = read_definitions(sorted(foreign))
-        self._subscriptions = [  # last: nothing below may fail
-            node.create_subscription(kind, name, partial(record, name), _quality(infos), raw=True)
-            for (name, infos, _), kind in zip(types, classes, strict=True)
+        packages = {kind.split("/")[0] for _, _, kind in types if not is_standard(kind)}
+        self.definitions = read_definitions(sorted(packages))
+        # Last, because an exception after it would leave open subscriptions.
+        self._subscriptions = [
+            node.create_subscription(
+                message_class, name, partial(record, name), _common_qos(infos), raw=True
+            )
+            for (name, infos, _), message_class in zip(types, classes, strict=True)
         ]
 
     def close(self) -> None:
-        """Take in no more."""
+        """Unsubscribe from all topics."""
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
         self._subscriptions = []
@@ -57,29 +66,29 @@ def _publishers(node: Node, name: str) -> list[TopicEndpointInfo]:
     infos = node.get_publishers_info_by_topic(node.resolve_topic_name(name))
     if not infos:
         raise InputError(
-            f"parameter 'also_record': nobody publishes {name}: start its node, or leave it out"
+            f"parameter 'also_record': nobody publishes {name}: start its node, or remove the name"
         )
     return list(infos)
 
 
-def _message_class(kind: str) -> Any:
-    named = TYPE_NAME.fullmatch(kind)
+def _message_class(type_name: str) -> Any:
+    match = TYPE_NAME.fullmatch(type_name)
     try:
-        package, name = named.groups() if named else ("", "")
+        package, name = match.groups() if match else ("", "")
         return getattr(importlib.import_module(f"{package}.msg"), name)
     except (ImportError, AttributeError) as error:
         raise InputError(
-            f"parameter 'also_record': {kind} is not installed or not sourced"
+            f"parameter 'also_record': {type_name} is not installed or its workspace not sourced"
         ) from error
 
 
-def _quality(infos: list[TopicEndpointInfo]) -> QoSProfile:
-    """The most that all publishers offer: others would not be heard."""
+def _common_qos(infos: list[TopicEndpointInfo]) -> QoSProfile:
+    """Return the strictest profile that all publishers offer; stricter ones would not connect."""
     offered = [info.qos_profile for info in infos]
     reliable = all(q.reliability == ReliabilityPolicy.RELIABLE for q in offered)
-    kept = all(q.durability == DurabilityPolicy.TRANSIENT_LOCAL for q in offered)
+    latched = all(q.durability == DurabilityPolicy.TRANSIENT_LOCAL for q in offered)
     return QoSProfile(
         depth=DEPTH,
         reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL if kept else DurabilityPolicy.VOLATILE,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
     )

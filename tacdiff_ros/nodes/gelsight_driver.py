@@ -1,4 +1,4 @@
-"""Publishes the images of a GelSight Mini: from the sensor, a video, a folder or generated."""
+"""Publishes images of a GelSight Mini, from a camera, a video, an image folder or a generator."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ STALE_AFTER_PERIODS = 3.0
 
 
 class GelSightDriver(GuardedNode):
-    """Reads frames in a thread of its own and publishes `image_raw` and `camera_info`."""
+    """Reads frames in a separate thread and publishes `image_raw` and `camera_info`."""
 
     def __init__(self) -> None:
         """Open the source named by the parameters."""
@@ -53,13 +53,14 @@ class GelSightDriver(GuardedNode):
         refuse_unknown(self)
         if self._lock_step.is_on and self._source == "camera":
             raise InputError(
-                "parameter 'lock_step' is for generated images and files: a camera waits for nobody"
+                "parameter 'lock_step' is true with source 'camera': expected false, because a "
+                "camera cannot wait; or set 'source' to generated images or files"
             )
         self._images = self.create_publisher(Image, "image_raw", RELIABLE_IMAGES)
         self._infos = self.create_publisher(CameraInfo, "camera_info", RELIABLE_IMAGES)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._published = 0
-        self._reported = 0
+        self._published_at_report = 0
         self._last_s = self._lock_step.monotonic_s()
         self._reconnects = 0
         self._ended = False
@@ -72,13 +73,13 @@ class GelSightDriver(GuardedNode):
         self.create_timer(1.0, self._diagnose)
         self._running = True
         self._start_ns = 0
-        self._slot = -1  # periods since the clock's zero at the last image
-        self._thread = threading.Thread(target=self._read_all, name="frames", daemon=True)
+        self._period_index = -1  # number of image periods since time 0 at the last image
+        self._thread = threading.Thread(target=self._read_periodically, name="frames", daemon=True)
         if not self._lock_step.is_on:
             self._thread.start()
 
     def destroy_node(self) -> None:
-        """Stop reading, let go of the camera."""
+        """Stop reading, release the camera and destroy the node."""
         self._running = False
         if self._thread.is_alive():
             self._thread.join(timeout=2.0)
@@ -87,14 +88,14 @@ class GelSightDriver(GuardedNode):
         super().destroy_node()
 
     def _declare(self) -> None:
-        given = declare_model(self, "", GelsightDriverSettings)
-        self._source, self._device, self._loop = given.source, given.device, given.loop
-        self._rate_hz, self._delay_s = given.rate_hz, given.capture_delay_s
-        self._frame_id, self._focal_px = given.frame_id, given.focal_length_px
-        self._border, self._size = given.border_fraction, (given.width, given.height)
+        settings = declare_model(self, "", GelsightDriverSettings)
+        self._source, self._device, self._loop = settings.source, settings.device, settings.loop
+        self._rate_hz, self._delay_s = settings.rate_hz, settings.capture_delay_s
+        self._frame_id, self._focal_px = settings.frame_id, settings.focal_length_px
+        self._border, self._size = settings.border_fraction, (settings.width, settings.height)
 
     def _open(self) -> FrameSource | None:
-        """The source; None while a camera is missing, which is tried again."""
+        """Return the open source; None for generated images and while the camera is missing."""
         if self._source == "generated":
             return None
         if self._source != "camera":
@@ -102,11 +103,11 @@ class GelSightDriver(GuardedNode):
         try:
             return CameraFrames(self._device, self._size, self._border)
         except CameraLostError as error:
-            self.get_logger().warning(f"{error}; trying again", throttle_duration_sec=10.0)
+            self.get_logger().warning(f"{error}; retrying", throttle_duration_sec=10.0)
             return None
 
-    def _read_all(self) -> None:
-        """Body of the reading thread: pace, read, stamp, publish; open again what was lost."""
+    def _read_periodically(self) -> None:
+        """Body of the reading thread: wait, read and publish; reopen a camera that was lost."""
         start_s = next_s = time.monotonic()
         while self._running:
             if self._source != "camera":
@@ -117,17 +118,17 @@ class GelSightDriver(GuardedNode):
                     self._generate(time.monotonic() - start_s)
                 elif not self._read_one():
                     return
-            except Exception as error:  # the camera goes on, and somebody must know
+            except Exception as error:  # the thread must continue, and the error must be reported
                 self.get_logger().error(log_exception(log, "reading an image failed", error))
                 time.sleep(RECONNECT_PERIOD_S)
 
     def _on_step(self, now_ns: int) -> None:
-        """In lock step: one image at each multiple of the period, until a file ends."""
+        """In lock step, publish one image at each multiple of the period, until a file ends."""
         self._start_ns = self._start_ns or now_ns
-        slot = now_ns // round(1e9 / self._rate_hz)
-        if slot == self._slot or self._ended:
+        period_index = now_ns // round(1e9 / self._rate_hz)
+        if period_index == self._period_index or self._ended:
             return
-        self._slot = slot
+        self._period_index = period_index
         if self._generator is not None:
             self._generate(1e-9 * (now_ns - self._start_ns))
         else:
@@ -138,7 +139,7 @@ class GelSightDriver(GuardedNode):
             self._publish(self._generator.render(self._indenter or cycle_pose(elapsed_s)))
 
     def _read_one(self) -> bool:
-        """Publish the next image of a camera or file; False at the end."""
+        """Publish the next image of a camera or file; return whether there may be another one."""
         if self._frames is None:
             time.sleep(RECONNECT_PERIOD_S)
             self._frames = self._open()
@@ -146,7 +147,7 @@ class GelSightDriver(GuardedNode):
         try:
             image = self._frames.read()
         except CameraLostError as error:
-            self.get_logger().warning(f"{error}; opening it again")
+            self.get_logger().warning(f"{error}; reopening it")
             self._frames.close()
             self._frames = None
             self._reconnects += 1
@@ -173,7 +174,7 @@ class GelSightDriver(GuardedNode):
         self._last_s = self._lock_step.monotonic_s()
 
     def _camera_info(self, shape: tuple[int, ...], stamp: Any) -> CameraInfo:
-        """Pinhole without distortion; an all-zero K says that it is not calibrated."""
+        """Return a pinhole model without distortion; an all-zero K means an uncalibrated camera."""
         info = CameraInfo(height=shape[0], width=shape[1], distortion_model="plumb_bob")
         info.header.stamp, info.header.frame_id = stamp, self._frame_id
         info.d = [0.0] * 5
@@ -191,8 +192,9 @@ class GelSightDriver(GuardedNode):
         )
 
     def _diagnose(self) -> None:
-        """Rate and age once a second."""
-        rate_hz, self._reported = self._published - self._reported, self._published
+        """Publish the rate and the age of the images, once per second."""
+        rate_hz = self._published - self._published_at_report
+        self._published_at_report = self._published
         age_s = self._lock_step.monotonic_s() - self._last_s
         stale = age_s > STALE_AFTER_PERIODS / self._rate_hz and not self._ended
         level = DiagnosticStatus.ERROR if stale else DiagnosticStatus.OK
@@ -212,7 +214,7 @@ class GelSightDriver(GuardedNode):
 
 
 def main() -> int:
-    """Entry point."""
+    """Run the node."""
     return run(GelSightDriver)
 
 

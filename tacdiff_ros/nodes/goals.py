@@ -1,4 +1,4 @@
-"""Goals of an action: one at a time, each cancelled by its own cancel request only."""
+"""Goals of an action: one at a time, each cancelled only by its own cancel request."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.nodes.guarded_node import GuardedNode, refusal
 from tacdiff_ros.nodes.qos import REQUESTS
 
-RESULT_KEPT_S = 60  # rclpy keeps the request, which may hold images, as long as the result
+# rclpy stores the request, which may contain images, as long as the result.
+RESULT_TIMEOUT_S = 60
 
 
 class SingleGoal:
     """An action server that executes one goal and refuses others meanwhile.
 
-    A goal that is refused ends at once, aborted, with the reason in its result. A cancel request
-    for a goal that was refused or has ended changes nothing for the one that is active.
+    A refused goal ends immediately as aborted, with the reason in its result. A cancel request for
+    a goal that was refused or has ended does not affect the active goal.
     """
 
     def __init__(
@@ -29,15 +30,15 @@ class SingleGoal:
         begin: Callable[[Any], None],
         cancel: Callable[[], None],
     ) -> None:
-        """Offer an action.
+        """Create the action server.
 
         Args:
             node: node of the action server.
-            action_type: type with `success` and `message` in its result.
+            action_type: action type with `success` and `message` in its result.
             name: name of the action.
-            begin: starts what a request asks for; raises InputError where it cannot. `end` follows
-                later.
-            cancel: asks for the early end of what was started; `end` follows.
+            begin: function that starts the work of a request, or raises InputError if it cannot;
+                the node calls `end` later.
+            cancel: function that requests the early end of the work; the node then calls `end`.
         """
         self._node, self._name, self._result = node, name, action_type.Result
         self._begin, self._cancel = begin, cancel
@@ -53,29 +54,30 @@ class SingleGoal:
             goal_service_qos_profile=REQUESTS,
             result_service_qos_profile=REQUESTS,
             cancel_service_qos_profile=REQUESTS,
-            result_timeout=RESULT_KEPT_S,
+            result_timeout=RESULT_TIMEOUT_S,
         )
 
     @property
     def is_active(self) -> bool:
-        """Whether a goal was begun and has not ended."""
+        """Whether a goal is being executed."""
         return self._active is not None
 
     def feedback(self, message: Any) -> None:
-        """Tell the client of the active goal how far it is."""
+        """Publish feedback of the active goal, if there is one."""
         if self._active is not None:
             self._active.publish_feedback(message)
 
     def end(self, result: Any) -> None:
-        """The active goal has ended, with this result."""
+        """End the active goal, if there is one, with this result."""
         goal, self._active = self._active, None
         if goal is not None:
             self._finish(goal, result)
 
     def _on_accepted(self, goal: Any) -> None:
-        """Begin; the goal is executed, as rclpy calls it, when its result is known.
+        """Begin the work of a goal without executing the goal.
 
-        An execute callback that waits would be polled by rclpy's executors and take a whole core.
+        rclpy's executors poll an execute callback that waits, which occupies a whole core. A goal
+        is therefore executed, in rclpy's sense, only when its result is known.
         """
         if self._active is not None:
             line = "another goal is active: wait for its end or cancel it"
@@ -87,12 +89,8 @@ class SingleGoal:
         except InputError as error:
             self.end(self._refusal(str(error)))
         except Exception as error:
-            self.end(
-                refusal(
-                    self._result(),
-                    self._node.report_unexpected(f"a goal of {self._name} failed", error),
-                )
-            )
+            line = self._node.report_unexpected(f"a goal of {self._name} failed", error)
+            self.end(refusal(self._result(), line))
 
     def _refusal(self, line: str) -> Any:
         result = refusal(self._result(), line)

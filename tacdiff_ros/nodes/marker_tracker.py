@@ -1,4 +1,4 @@
-"""Publishes where the gel's dots are in each image, and how far they have moved."""
+"""Publishes the positions of the gel's markers in each image and their displacements."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tacdiff_ros.sensor.marker_grid import MarkerGrid
 
 
 class MarkerTrackerNode(GuardedNode):
-    """Subscribes to `image_raw`; the first image with a clear grid is the reference."""
+    """Subscribes to `image_raw`; the first image with a detected grid is the reference."""
 
     def __init__(self) -> None:
-        """Subscribe and publish."""
+        """Subscribe to the images and create the publisher."""
         super().__init__("marker_tracker")
-        given = declare_model(self, "", MarkerTrackerSettings)
+        settings = declare_model(self, "", MarkerTrackerSettings)
         refuse_unknown(self)
-        self._grid = MarkerGrid.parse(given.grid)
+        self._grid = MarkerGrid.parse(settings.grid)
         self._reference: MarkerField | None = None
         self._tracker = MarkerTracker(self._grid)
         self._publisher = self.create_publisher(MarkerFieldMessage, "markers", 10)
@@ -48,20 +48,33 @@ class MarkerTrackerNode(GuardedNode):
     ) -> Trigger.Response:
         self._reference = None
         response.success = True
-        response.message = "the next image with a clear grid becomes the reference"
+        response.message = "the next image with a detected grid becomes the reference"
         return response
 
 
 def to_message(field: MarkerField, reference: MarkerField, image: Image) -> MarkerFieldMessage:
-    """Dots of an image as a message, row by row."""
+    """Convert the markers of an image into a message, row by row.
+
+    Args:
+        field: markers of the image.
+        reference: markers of the reference image.
+        image: image message, whose header is copied.
+
+    Returns:
+        Message with positions and displacements, px.
+    """
     rows, columns = field.found.shape
-    moved = field.displacement_px(reference)
-    message = MarkerFieldMessage(rows=rows, columns=columns, found_count=field.found_count)
+    displacement_px = field.displacement_px(reference)
+    message = MarkerFieldMessage(
+        rows=rows,
+        columns=columns,
+        found_count=field.found_count,
+        found=field.found.ravel().tolist(),
+    )
     message.header = image.header
     message.id = list(range(rows * columns))
-    message.found = field.found.ravel().tolist()
     message.x, message.y = _flat(field.position_px[..., 0]), _flat(field.position_px[..., 1])
-    message.dx, message.dy = _flat(moved[..., 0]), _flat(moved[..., 1])
+    message.dx, message.dy = _flat(displacement_px[..., 0]), _flat(displacement_px[..., 1])
     message.diameter = _flat(field.diameter_px)
     return message
 
@@ -71,7 +84,7 @@ def _flat(values: NDArray[np.float64]) -> list[float]:
 
 
 def main() -> int:
-    """Entry point."""
+    """Run the node."""
     return run(MarkerTrackerNode)
 
 

@@ -1,4 +1,4 @@
-"""Inverts images to surfaces: service and action `invert_mesh`, topics `gel_points` and more."""
+"""Inverts images to surfaces: service and action `invert_mesh`, topics `gel_points` and others."""
 
 from __future__ import annotations
 
@@ -50,48 +50,51 @@ from tacdiff_ros.warm_up import inversion_stages, kernel_structure
 
 TICK_S = 0.02
 MAX_TIMEOUT_S = 3600.0
-PAUSE_NS = 1_000_000_000  # after such a pause markers may be anywhere
-OLD_MESH = "topic gel_mesh has no stamp and will go: subscribe to gel_points instead"
+MAX_FRAME_GAP_NS = 1_000_000_000  # gap in the stream after which tracking restarts
+DEPRECATED_MESH = "topic gel_mesh has no stamp and is deprecated: subscribe to gel_points instead"
 Finish = Callable[[Worker], None]
 
 
 class MeshInversionNode(GuardedNode):
-    """Inverts requested images, and the stream when `streaming` is on, beside the executor."""
+    """Inverts images of requests, and the stream if `streaming` is on, in a separate thread."""
 
     def __init__(self) -> None:
-        """Read the parameters and offer service, action and topics."""
+        """Read the parameters, create service, action and topics, and start the preparation."""
         super().__init__("mesh_inversion")
-        given = declare_model(self, "", MeshInversionSettings)
-        self._frame, self._timeout_s = given.frame_id, given.timeout_s
-        self._streaming = given.streaming
-        self._settings = declare_model(self, "", InversionSettings)
+        settings = declare_model(self, "", MeshInversionSettings)
+        self._frame, self._timeout_s = settings.frame_id, settings.timeout_s
+        self._streaming = settings.streaming
+        self._inversion_settings = declare_model(self, "", InversionSettings)
         refuse_unknown(self)
-        model = sensor_from(given.sensor_file)
+        model = sensor_from(settings.sensor_file)
         reference = None
-        if given.reference_image:
-            reference = read_image(Path(given.reference_image).expanduser())
+        if settings.reference_image:
+            reference = read_image(Path(settings.reference_image).expanduser())
             check_reference(model, reference)
-        self._gel = SensorInverters(model, reference, self._settings)
-        self._notice = ""  # goes into the next response
+        self._gel = SensorInverters(model, reference, self._inversion_settings)
+        self._notice = ""  # warning that the next response contains
         self._newest = NewestFrame(self)
         self._worker: Worker | None = None
         self._finish: Finish | None = None
-        self._give_up_s = 0.0
-        self._followed: Any = None
+        self._request_timeout_s = 0.0
+        self._streamed: Any = None  # message of the stream that was inverted last
         self._stopping = False
+        self._create_topics()
+        self._service = DeferredService(self, InvertMeshService, "invert_mesh", self._on_request)
+        self._goal = SingleGoal(self, InvertMesh, "invert_mesh", self._begin, self._cancel)
+        self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.preparation = self._prepare()
+
+    def _create_topics(self) -> None:
         self._points = self.create_publisher(PointCloud2, "gel_points", 1)
         self._meshes = self.create_publisher(Mesh, "gel_mesh", 1)
         self._markers = self.create_publisher(Marker, "gel_mesh/marker", 1)
         self._contacts = self.create_publisher(ContactSummary, "gel_mesh/contact", 10)
         self.create_subscription(SensorModelMessage, "sensor_model", self._on_model, LATCHED)
         self.create_service(Trigger, "~/take_reference", self._take_reference)
-        self._service = DeferredService(self, InvertMeshService, "invert_mesh", self._on_request)
-        self._goal = SingleGoal(self, InvertMesh, "invert_mesh", self._begin, self._cancel)
-        self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self.preparation = self._prepare()
 
     def _prepare(self) -> Preparation:
-        """Compile what images of the present sensor need, before requests are taken."""
+        """Start to compile the kernels for the current sensor; requests are refused meanwhile."""
         gel = self._gel
 
         def rehearse(image: NDArray[np.uint8]) -> None:
@@ -101,39 +104,39 @@ class MeshInversionNode(GuardedNode):
             try:
                 for after_pause in (False, True):
                     gel.follow(image, after_pause)
-            finally:  # the first real frame has nothing to do with this one
+            finally:  # the first real frame must not be tracked from this one
                 gel.reset_stream()
 
         stages = inversion_stages(gel.model, gel.reference, rehearse)
         return Preparation("inversion", stages)
 
     def request_stop(self, _reason: str) -> None:
-        """End a computation before the process ends."""
+        """Cancel the computation before the process ends."""
         self._stopping = True
         if self._worker is not None:
             self._worker.cancel()
 
     def is_finished(self) -> bool:
-        """Whether nothing is computed any more."""
+        """Return whether no computation is running."""
         return self._worker is None
 
     def _on_model(self, message: SensorModelMessage) -> None:
-        """A new calibration: used from the next image on, without the reference image of the last.
+        """Use a new sensor model from the next image on, without the previous reference image.
 
-        The model that is in use already changes nothing.
+        A model with the checksum of the current one changes nothing.
         """
         model = parse_sensor(message.yaml)
         if model.checksum == self._gel.model.checksum:
             return
         had_reference = self._gel.has_reference
         needs_other_kernels = kernel_structure(model) != kernel_structure(self._gel.model)
-        self._gel = SensorInverters(model, None, self._settings)
+        self._gel = SensorInverters(model, None, self._inversion_settings)
         if needs_other_kernels:
             self.preparation = self._prepare()
         self.get_logger().info(f"sensor model '{message.sensor_id}' is used from now on")
         if had_reference:
             self._notice = (
-                f"the reference image was dropped with the sensor model before "
+                "the reference image was dropped, because the sensor model changed to "
                 f"'{message.sensor_id}': call ~/take_reference while nothing touches the gel"
             )
             self.get_logger().warning(self._notice)
@@ -141,54 +144,67 @@ class MeshInversionNode(GuardedNode):
     def _take_reference(
         self, _request: Trigger.Request, response: Trigger.Response
     ) -> Trigger.Response:
-        """The newest frame becomes the image of the untouched gel."""
-        image = from_image(self._newest.unless(Image()))
+        """Take the newest frame as reference image."""
+        image = from_image(self._newest.or_newest(Image()))
         check_reference(self._gel.model, image)
-        self._gel = SensorInverters(self._gel.model, image, self._settings)
+        self._gel = SensorInverters(self._gel.model, image, self._inversion_settings)
         self._notice = ""
         response.success, response.message = True, "the newest frame is the reference"
         return response
 
     def _on_request(self, request: Any, ticket: Ticket) -> None:
-        """Answer later; InputError where nothing can be computed."""
+        """Start the inversion of a request, whose response follows later.
+
+        Raises:
+            InputError: the request is invalid, or another image is being inverted.
+        """
 
         def finish(worker: Worker, stamp: Any) -> None:
             response = InvertMeshService.Response()
-            with self.answering(response):
+            with self.refuse_on_error(response):
                 self._fill(response, worker, stamp)
-            self._service.answer(ticket, response)
+            self._service.respond(ticket, response)
 
         self._invert(request, finish)
 
     def _begin(self, request: InvertMesh.Goal) -> None:
-        """Start a goal; InputError where nothing can be computed."""
+        """Start the inversion of a goal.
+
+        Raises:
+            InputError: the request is invalid, or another image is being inverted.
+        """
 
         def finish(worker: Worker, stamp: Any) -> None:
             result = InvertMesh.Result()
-            with self.answering(result):
+            with self.refuse_on_error(result):
                 self._fill(result, worker, stamp)
             self._goal.end(result)
 
         self._invert(request, finish)
 
     def _invert(self, request: Any, finish: Callable[[Worker, Any], None]) -> None:
-        """Start inverting one image.
+        """Start the inversion of one image.
+
+        Args:
+            request: request of the service or goal of the action.
+            finish: callback with the completed computation and the stamp of the image.
 
         Raises:
-            InputError: there is none, or another one is inverted.
+            InputError: the node is not ready, there is no image, the timeout is out of range, or
+                another image is being inverted.
         """
         self.preparation.require_ready()
         if self._finish is not None or self._stopping:
-            raise InputError("another image is inverted: wait for its end or cancel it")
+            raise InputError("another image is being inverted: wait for its end or cancel it")
         if not 0.0 <= request.timeout <= MAX_TIMEOUT_S:
             raise InputError(f"timeout is {request.timeout} s, expected 0 to {MAX_TIMEOUT_S:g}")
-        message = self._newest.unless(request.image)
+        message = self._newest.or_newest(request.image)
         image, gel = from_image(message), self._gel
         if self._worker is not None:
-            self._worker.cancel()  # a frame of the stream gives way
+            self._worker.cancel()  # a request has priority over a frame of the stream
         stamp = message.header.stamp
         self._finish = lambda worker: finish(worker, stamp)
-        self._give_up_s = request.timeout or self._timeout_s
+        self._request_timeout_s = request.timeout or self._timeout_s
 
         def work(progress: Progress) -> Inversion:
             return gel.invert(image, partial(progress, "inverting"))
@@ -196,15 +212,20 @@ class MeshInversionNode(GuardedNode):
         self._worker = Worker(work, "the inversion")
 
     def _fill(self, response: Any, worker: Worker, stamp: Any) -> None:
+        """Fill a service response or an action result with an inversion.
+
+        Raises:
+            InputError: the inversion failed.
+        """
         response.duration = worker.seconds
         notice, self._notice = self._notice, ""
         notices = (notice,) if notice else ()
-        if worker.found is None:
+        if worker.result is None:
             raise InputError(worker.failure + _warnings(notices))
-        found: Inversion = worker.found
-        fill_inversion(response, found, stamp, self._frame)
-        response.residuals = to_residuals(_figures(found))
-        warnings = _warnings((*notices, *found.warnings))
+        inversion: Inversion = worker.result
+        fill_inversion(response, inversion, stamp, self._frame)
+        response.residuals = to_residuals(_figures(inversion))
+        warnings = _warnings((*notices, *inversion.warnings))
         response.message = f"inverted in {worker.seconds:.2f} s{warnings}"
         response.success = True
 
@@ -215,7 +236,7 @@ class MeshInversionNode(GuardedNode):
     def _tick(self) -> None:
         worker = self._worker
         if worker is None:
-            self._follow()
+            self._invert_stream()
         elif worker.is_done:
             self._worker = None
             finish, self._finish = self._finish, None
@@ -224,63 +245,64 @@ class MeshInversionNode(GuardedNode):
             else:
                 self._publish(worker)
         elif self._finish is not None:
-            self._watch(worker)
+            self._check_progress(worker)
 
-    def _watch(self, worker: Worker) -> None:
-        """Report the progress of a request, and give it up in time."""
-        if worker.seconds > self._give_up_s and not worker.is_cancelled:
-            worker.cancel(f"given up after {self._give_up_s:g} s")
+    def _check_progress(self, worker: Worker) -> None:
+        """Publish the progress of a request, or cancel it after its timeout."""
+        if worker.seconds > self._request_timeout_s and not worker.is_cancelled:
+            worker.cancel(f"given up after {self._request_timeout_s:g} s")
         if not worker.is_cancelled:
-            self._goal.feedback(InvertMesh.Feedback(progress=float(worker.share)))
+            self._goal.feedback(InvertMesh.Feedback(progress=float(worker.fraction)))
 
-    def _follow(self) -> None:
-        """Start with the newest frame of the stream; those that came meanwhile are left out."""
+    def _invert_stream(self) -> None:
+        """Start the inversion of the newest frame of the stream; older frames are skipped."""
         message = self._newest.message
-        if not self._streaming or self._stopping or message is None or message is self._followed:
+        if not self._streaming or self._stopping or message is None or message is self._streamed:
             return
         if not self.preparation.is_ready:
             return
         stamp_ns = to_nanoseconds(message.header.stamp)
-        paused = self._followed is not None and (
-            abs(stamp_ns - to_nanoseconds(self._followed.header.stamp)) > PAUSE_NS
+        after_pause = self._streamed is not None and (
+            abs(stamp_ns - to_nanoseconds(self._streamed.header.stamp)) > MAX_FRAME_GAP_NS
         )
-        self._followed = message
+        self._streamed = message
         gel = self._gel
         self._worker = Worker(
-            lambda _progress: gel.follow(from_image(message), paused), "the inversion"
+            lambda _progress: gel.follow(from_image(message), after_pause), "the inversion"
         )
 
     def _publish(self, worker: Worker) -> None:
-        """A frame of the stream."""
-        if worker.found is None:
+        """Publish the inversion of a frame of the stream."""
+        if worker.result is None:
             self.get_logger().warning(worker.failure, throttle_duration_sec=5.0)
             return
-        result: Inversion = worker.found
-        stamp = self._followed.header.stamp
+        result: Inversion = worker.result
+        stamp = self._streamed.header.stamp
         self._points.publish(to_inverted_points(result, stamp, self._frame))
         self._contacts.publish(to_contact(result.contact, stamp, self._frame))
         if self._markers.get_subscription_count():
             self._markers.publish(to_marker(result.surface, stamp, self._frame))
         if self._meshes.get_subscription_count():
-            self.get_logger().warning(OLD_MESH, once=True)
+            self.get_logger().warning(DEPRECATED_MESH, once=True)
             self._meshes.publish(to_mesh(result.surface))
 
 
 def _warnings(lines: tuple[str, ...]) -> str:
-    """Warnings as the end of a response's message."""
+    """Return warnings as text to append to the message of a response."""
     return "".join(f"; warning: {line}" for line in lines)
 
 
-def _figures(found: Inversion) -> dict[str, float]:
-    """What tells how well a fit went."""
-    figures = {"image_rms_grey": found.image_rms, "explained_share": found.inlier_fraction}
-    if found.markers is not None:
-        figures["dots_found_share"] = found.markers.found_count / found.markers.expected
+def _figures(inversion: Inversion) -> dict[str, float]:
+    """Return the figures of merit of the fit by name."""
+    figures = {"image_rms_grey": inversion.image_rms, "explained_share": inversion.inlier_fraction}
+    if inversion.markers is not None:
+        markers = inversion.markers
+        figures["dots_found_share"] = markers.found_count / markers.expected
     return figures
 
 
 def main() -> int:
-    """Entry point."""
+    """Run the node."""
     return run(MeshInversionNode)
 
 

@@ -1,4 +1,4 @@
-"""The newest frame of the sensor, for requests that bring no image."""
+"""Stores the newest frame of the sensor, for requests that contain no image."""
 
 from __future__ import annotations
 
@@ -14,31 +14,47 @@ STALE_S = 1.0
 
 
 class NewestFrame:
-    """Keeps the last message of `image_raw`."""
+    """Last message of the topic `image_raw`.
+
+    Attributes:
+        message: newest image; None before the first one.
+    """
 
     def __init__(self, node: Node, own_subscription: bool = True) -> None:
-        """Subscribe, or be told of images by `keep`: taking in an image twice costs time."""
+        """Start without an image.
+
+        Args:
+            node: node that receives the images.
+            own_subscription: whether to subscribe to `image_raw`; a node that subscribes already
+                passes its images to `store`, because a second subscription costs time per image.
+        """
         self.message: Image | None = None
-        self._came = 0.0
+        self._received_s = 0.0
         self._topic = node.resolve_topic_name("image_raw")
         if own_subscription:
-            node.create_subscription(Image, "image_raw", self.keep, SENSOR_IMAGES)
+            node.create_subscription(Image, "image_raw", self.store, SENSOR_IMAGES)
 
-    def unless(self, message: Image) -> Image:
-        """A request's message, or the newest frame where that is empty.
+    def or_newest(self, message: Image) -> Image:
+        """Return the image of a request, or the newest frame if that image is empty.
+
+        Args:
+            message: image of a request; width 0 if the request contains none.
+
+        Returns:
+            Image to process.
 
         Raises:
-            InputError: neither is there.
+            InputError: the message is empty and no frame arrived within `STALE_S`.
         """
         if message.width > 0:
             return message
-        if self.message is None or time.monotonic() - self._came > STALE_S:
+        if self.message is None or time.monotonic() - self._received_s > STALE_S:
             raise InputError(
-                f"the request holds no image, and none came on {self._topic} "
+                f"the request contains no image, and none came on {self._topic} "
                 f"within {STALE_S:g} s: is the driver on?"
             )
         return self.message
 
-    def keep(self, message: Image) -> None:
-        """A frame came."""
-        self.message, self._came = message, time.monotonic()
+    def store(self, message: Image) -> None:
+        """Store a received frame as the newest one."""
+        self.message, self._received_s = message, time.monotonic()

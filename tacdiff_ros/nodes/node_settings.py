@@ -1,6 +1,6 @@
-"""Parameters of every node: name, default, unit, range and description, each written once.
+"""Parameters of every node: name, default, unit, range and description, each defined once.
 
-`declare_model` turns a model into ROS parameters; `ros2 param describe` shows what is written here.
+`declare_model` turns a model into ROS parameters; `ros2 param describe` prints these descriptions.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DATA_FOLDER = "~/tacdiff_data"
 
 
 class NodeSettings(BaseModel):
-    """Base of all models: unknown names and values that are not finite are refused."""
+    """Base of all models, which refuse unknown names and values that are not finite."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=()
@@ -32,7 +32,7 @@ class NodeSettings(BaseModel):
 
 
 class LockStepSettings(NodeSettings):
-    """Participation in the virtual world's time; declared by every node that can take part."""
+    """Synchronisation with the virtual clock; declared by every node that can take part."""
 
     lock_step: bool = Field(
         False, description="follow the clock of virtual_clock step by step; virtual hardware only"
@@ -52,7 +52,7 @@ class AcquisitionNodeSettings(NodeSettings):
     protocol: str = Field("default.yaml", description="protocol of goals that name none")
     base_frame: BaseFrame = BASE_FRAME
     also_record: tuple[str, ...] = Field(
-        ("",), description="names of further topics to record, of any type"
+        ("",), description="names of additional topics of any type to record"
     )
 
 
@@ -82,7 +82,7 @@ class ComparatorSettings(NodeSettings):
     )
     simulator: Simulator = Field("pix2pix", description="name of the simulator in the messages")
     tolerance_s: float = Field(
-        0.02, gt=0, le=1, description="largest difference of the two stamps of a pair, s"
+        0.02, gt=0, le=1, description="maximum difference of the two stamps of a pair, s"
     )
     patience_s: float = Field(
         0.5, gt=0, le=60, description="time that a real image waits for its simulated one, s"
@@ -162,12 +162,12 @@ class VirtualClockSettings(NodeSettings):
 
     step_ms: int = Field(10, ge=1, le=50, description="step of the clock, ms")
     participants: tuple[str, ...] = Field(
-        ("",), description="names of the nodes that hold the clock"
+        ("",), description="names of the nodes that the clock waits for at every step"
     )
     followers: tuple[str, ...] = Field(
-        ("",), description="names of participants that may lag behind: nobody depends on them"
+        ("",), description="names of nodes that may lag behind the clock"
     )
-    follower_lag_s: float = Field(0.12, ge=0, le=10, description="largest lag of followers, s")
+    follower_lag_s: float = Field(0.12, ge=0, le=10, description="maximum lag of the followers, s")
     speed_limit: float = Field(
         0.0, ge=0, le=1000, description="simulated seconds per second, 0: no limit"
     )

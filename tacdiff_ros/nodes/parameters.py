@@ -1,8 +1,8 @@
-"""ROS parameters from the core's settings models.
+"""Declares ROS parameters from the core's settings models.
 
-Each field of a pydantic model becomes a parameter with the field's default, description and range,
-so that a limit is written once. Names not known to the node are refused, not ignored: a misspelt
-safety limit must not go unnoticed.
+Each field of a pydantic model becomes a parameter with the default, description and range of the
+field, so that a limit is defined only once. Unknown parameter names are refused, not ignored, so
+that a misspelt safety limit cannot remain unnoticed.
 """
 
 from __future__ import annotations
@@ -25,40 +25,48 @@ MAX_INTEGER = 2**31 - 1
 
 
 def declare_model(node: Node, prefix: str, model: type[Model]) -> Model:
-    """Declare the fields of a settings model under a prefix and read them.
+    """Declare the fields of a settings model as parameters and read their values.
+
+    Args:
+        node: node that gets the parameters.
+        prefix: prefix of the parameter names, such as "limits"; empty for none.
+        model: settings model.
+
+    Returns:
+        Validated settings.
 
     Raises:
-        InputError: a given value has the wrong type or is out of range; the message names it.
+        InputError: a value has the wrong type or is out of range; the message names the parameter.
     """
     values = {}
     for name, field in model.model_fields.items():
         if field.is_required():
             values[name] = _declare_required(node, f"{prefix}.{name}", field)
             continue
-        whole = f"{prefix}.{name}" if prefix else name
-        _take_old_name(node, whole, field)
+        full_name = f"{prefix}.{name}" if prefix else name
+        _accept_former_name(node, full_name, field)
         default = list(field.default) if isinstance(field.default, tuple) else field.default
         descriptor = _descriptor(field.description or name.replace("_", " "), default, field)
-        values[name] = declare(node, whole, default, descriptor)
+        values[name] = declare(node, full_name, default, descriptor)
     return validate(model, values, prefix)
 
 
-def _take_old_name(node: Node, name: str, field: Any) -> None:
-    """Let a value that was given under a parameter's former name count, with a warning."""
+def _accept_former_name(node: Node, name: str, field: Any) -> None:
+    """Transfer a value given under a parameter's former name to the new name, with a warning."""
     former = (field.json_schema_extra or {}).get("renamed_from")
     if not former:
         return
-    old = name.removesuffix(name.rpartition(".")[2]) + former
-    given = node._parameter_overrides.pop(old, None)
+    former_name = name.removesuffix(name.rpartition(".")[2]) + former
+    given = node._parameter_overrides.pop(former_name, None)
     if given is None:
         return
-    node.get_logger().warning(f"parameter '{old}' is now called '{name}': use the new name")
+    node.get_logger().warning(f"parameter '{former_name}' is now '{name}': use the new name")
     value = Parameter(name, given.type_, given.value)
     node._parameter_overrides.setdefault(name, value)
 
 
 def _declare_required(node: Node, name: str, field: Any) -> Any:
-    """A parameter without a safe default: positions that differ from robot to robot."""
+    """Declare a parameter without a safe default, such as a position that depends on the robot."""
     description = field.description or name.rsplit(".", maxsplit=1)[-1].replace("_", " ")
     value = declare(node, name, Parameter.Type.DOUBLE_ARRAY, description)
     if value is None:
@@ -67,10 +75,18 @@ def _declare_required(node: Node, name: str, field: Any) -> Any:
 
 
 def validate(model: type[Model], values: dict[str, Any], prefix: str = "") -> Model:
-    """A settings model from values, with an error that names the parameter.
+    """Validate values against a settings model.
+
+    Args:
+        model: settings model.
+        values: values by field name.
+        prefix: prefix of the parameter names in error messages.
+
+    Returns:
+        Validated settings.
 
     Raises:
-        InputError: a value is of the wrong kind or out of range.
+        InputError: a value has the wrong type or is out of range; the message names the parameter.
     """
     try:
         return model.model_validate(values)
@@ -82,7 +98,16 @@ def validate(model: type[Model], values: dict[str, Any], prefix: str = "") -> Mo
 
 
 def declare(node: Node, name: str, default: Any, description: str | ParameterDescriptor) -> Any:
-    """Declare one parameter and read it.
+    """Declare one read-only parameter and read its value.
+
+    Args:
+        node: node that gets the parameter.
+        name: name of the parameter.
+        default: default value, which also determines the type; or a type, if there is no default.
+        description: description text, or a descriptor with a range.
+
+    Returns:
+        Value of the parameter; None if it has no default and was not given.
 
     Raises:
         InputError: the given value has the wrong type or is out of range.
@@ -96,27 +121,37 @@ def declare(node: Node, name: str, default: Any, description: str | ParameterDes
         given = node._parameter_overrides[name].value
         raise InputError(f"parameter '{name}' is {given!r}: {_one_line(error)}") from error
     if value is None and isinstance(default, list):
-        return []  # what rcl makes of an empty list
+        return []  # rcl returns None for an empty list
     return list(value) if isinstance(value, array) else value
 
 
 def refuse_unknown(node: Node) -> None:
-    """Refuse values given for parameters that the node does not have.
+    """Check that no value was given for a parameter that the node does not have.
+
+    Args:
+        node: node whose parameters are all declared.
 
     Raises:
-        InputError: there is one; the message lists the known ones.
+        InputError: a name is unknown; the message lists the known names.
     """
-    given = node._parameter_overrides  # rclpy has no public way to ask for these
+    given = node._parameter_overrides  # rclpy has no public access to the given values
     unknown = [name for name in given if not node.has_parameter(name) and not _is_built_in(name)]
     if unknown:
         known = sorted(name for name in node._parameters if not _is_built_in(name))
         raise InputError(
-            f"unknown parameter '{unknown[0]}' for node '{node.get_name()}': one of "
+            f"unknown parameter '{unknown[0]}' of node '{node.get_name()}': expected one of "
             + ", ".join(known)
         )
 
 
 def _descriptor(description: str, default: Any, field: Any) -> ParameterDescriptor:
+    """Return a descriptor with the range of a field, if it has one.
+
+    Args:
+        description: description of the parameter.
+        default: default value; its type determines the type of the range.
+        field: pydantic field with the bounds.
+    """
     descriptor = ParameterDescriptor(description=description)
     low = next(
         (_bound(item, "ge", "gt") for item in field.metadata if _has(item, "ge", "gt")), None
@@ -127,18 +162,18 @@ def _descriptor(description: str, default: Any, field: Any) -> ParameterDescript
     if low is None and high is None:
         return descriptor
     if isinstance(default, float):
-        span = FloatingPointRange(
+        float_range = FloatingPointRange(
             from_value=float(-MAX_FLOAT if low is None else low),
             to_value=float(MAX_FLOAT if high is None else high),
         )
-        descriptor.floating_point_range = [span]
+        descriptor.floating_point_range = [float_range]
     elif isinstance(default, int) and not isinstance(default, bool):
-        whole = IntegerRange(
+        integer_range = IntegerRange(
             from_value=-MAX_INTEGER if low is None else int(low),
             to_value=MAX_INTEGER if high is None else int(high),
             step=1,
         )
-        descriptor.integer_range = [whole]
+        descriptor.integer_range = [integer_range]
     return descriptor
 
 

@@ -1,4 +1,4 @@
-"""Says on DDS whether a node can do its work: latched `readiness`, diagnostics and the log."""
+"""Publishes whether a node is ready: latched `readiness`, diagnostics and the log."""
 
 from __future__ import annotations
 
@@ -15,16 +15,21 @@ from tacdiff_ros.preparation import Preparation
 
 READINESS_TOPIC = "readiness"
 PERIOD_S = 0.25
-QUIET_S = 5.0  # between two lines of the log
+LOG_PERIOD_S = 5.0  # minimum time between two log lines during a stage
+ESTIMATE_STEP_S = 5.0  # change of the estimated time left that is published
 
 
 class ReadinessReport:
-    """Watches a node's attribute `preparation` and publishes every change."""
+    """Observes a node's attribute `preparation` and publishes every change of its state."""
 
     def __init__(self, node: Node) -> None:
-        """Begin; a node without the attribute is ready now."""
+        """Start the observation.
+
+        Args:
+            node: node to observe; without the attribute `preparation` it is ready immediately.
+        """
         self._node = node
-        self._said: tuple[Any, ...] = ()
+        self._published: tuple[Any, ...] = ()
         self._ready = node.create_publisher(Readiness, READINESS_TOPIC, LATCHED)
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         node.create_timer(PERIOD_S, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -42,12 +47,12 @@ class ReadinessReport:
                 preparation.count,
                 preparation.failure,
             )
-        said = (*state, _coarse_s(preparation))
-        if said != self._said:
-            self._said = said
+        current = (*state, _rounded_estimate(preparation))
+        if current != self._published:
+            self._published = current
             self._publish(preparation, *state)
         elif preparation is not None and not (preparation.is_ready or preparation.failure):
-            self._node.get_logger().info(preparation.describe(), throttle_duration_sec=QUIET_S)
+            self._node.get_logger().info(preparation.describe(), throttle_duration_sec=LOG_PERIOD_S)
 
     def _publish(
         self,
@@ -58,27 +63,37 @@ class ReadinessReport:
         count: int,
         failure: str,
     ) -> None:
-        left = 0.0 if preparation is None else preparation.seconds_left
+        """Publish the state as readiness message and as diagnostics, and log it.
+
+        Args:
+            preparation: preparation of the node; None if it has none.
+            ready: whether the node is ready.
+            stage: name of the current stage.
+            number: number of the current stage, from 1.
+            count: number of stages.
+            failure: message of the failed stage; empty if none failed.
+        """
+        seconds_left = 0.0 if preparation is None else preparation.seconds_left
         message = Readiness(
             node=self._node.get_fully_qualified_name(),
             ready=ready,
             stage=stage,
             stage_number=number,
             stage_count=count,
-            seconds_left=float(left),
+            seconds_left=float(seconds_left),
             failure=failure,
         )
         message.header.stamp = self._node.get_clock().now().to_msg()
         self._ready.publish(message)
         line = "ready" if preparation is None else preparation.describe()
-        self._diagnose(line, ready, failure)
+        self._publish_diagnostics(line, ready, failure)
         logger = self._node.get_logger()
         if failure:
             logger.error(line)
         else:
             logger.info(line)
 
-    def _diagnose(self, line: str, ready: bool, failure: str) -> None:
+    def _publish_diagnostics(self, line: str, ready: bool, failure: str) -> None:
         level = DiagnosticStatus.OK if ready else DiagnosticStatus.WARN
         status = DiagnosticStatus(
             level=DiagnosticStatus.ERROR if failure else level,
@@ -90,7 +105,10 @@ class ReadinessReport:
         self._diagnostics.publish(report)
 
 
-def _coarse_s(preparation: Preparation | None) -> int:
-    """Time left in steps of 5 s, so that it is published while a stage goes on; -1: not known."""
+def _rounded_estimate(preparation: Preparation | None) -> int:
+    """Return the time left in steps of `ESTIMATE_STEP_S`; -1 if it is unknown.
+
+    A change of this number is published, so that the estimate is updated during a long stage.
+    """
     left_s = 0.0 if preparation is None else preparation.seconds_left
-    return -1 if math.isnan(left_s) else round(left_s / 5.0)
+    return -1 if math.isnan(left_s) else round(left_s / ESTIMATE_STEP_S)

@@ -1,4 +1,4 @@
-"""Waits for nodes that compile before they are ready, and tells how far they are."""
+"""Waits for nodes that compile before they are ready, and reports their progress."""
 
 from __future__ import annotations
 
@@ -16,63 +16,78 @@ from tacdiff_ros.nodes.qos import LATCHED_FROM_MANY
 from tacdiff_ros.nodes.readiness import READINESS_TOPIC
 
 PERIOD_S = 0.2
-SHOWN_EVERY_S = 1.0
+PRINT_PERIOD_S = 1.0
 
 
 class ReadinessWatch:
-    """The last word of some nodes about their readiness."""
+    """Latest readiness messages of the awaited nodes."""
 
     def __init__(self, node: Node, names: Sequence[str], if_there: Sequence[str] = ()) -> None:
-        """Listen.
+        """Subscribe to the readiness of nodes.
 
         Args:
-            node: that listens.
-            names: of nodes that are waited for, without namespace.
-            if_there: names of nodes that are waited for once they are there.
+            node: node that subscribes.
+            names: names of the awaited nodes, without namespace.
+            if_there: names of further nodes that are awaited only if they run, without namespace.
         """
         self._node = node
-        self._said: dict[str, Readiness | None] = dict.fromkeys(names)
-        self._if_there = set(if_there)
-        self._met: set[str] = set()  # in the graph, which may know a node after its first message
-        self._shown_s = 0.0
+        self._latest: dict[str, Readiness | None] = dict.fromkeys(names)
+        self._optional = set(if_there)
+        # Awaited nodes that were present in the ROS graph; it may list a node only after that
+        # node's first message.
+        self._discovered: set[str] = set()
+        self._printed_s = 0.0
         if names or if_there:
             node.create_subscription(
                 Readiness, READINESS_TOPIC, self._on_readiness, LATCHED_FROM_MANY
             )
 
-    def missing(self) -> str:
-        """What the first node that is not ready does; empty when all are ready."""
-        if not (self._said or self._if_there):
+    def describe_pending(self) -> str:
+        """Spin briefly, then return the state of the nodes that are not ready.
+
+        The state is also printed to stderr as JSON, at most once per `PRINT_PERIOD_S`.
+
+        Returns:
+            One line that names every pending node; empty if all nodes are ready.
+        """
+        if not (self._latest or self._optional):
             return ""
         rclpy.spin_once(self._node, timeout_sec=PERIOD_S)
-        waiting = [
-            (name, said) for name, said in self._said.items() if said is None or not said.ready
+        pending = [
+            (name, message)
+            for name, message in self._latest.items()
+            if message is None or not message.ready
         ]
-        if not waiting:
+        if not pending:
             return ""
-        line = "; ".join(_describe(name, said) for name, said in waiting)
-        if time.monotonic() - self._shown_s > SHOWN_EVERY_S:
-            self._shown_s = time.monotonic()
+        line = "; ".join(_describe(name, message) for name, message in pending)
+        if time.monotonic() - self._printed_s > PRINT_PERIOD_S:
+            self._printed_s = time.monotonic()
             print(json.dumps({"waiting": line}), file=sys.stderr, flush=True)
         return line
 
     def failures(self) -> list[str]:
-        """Nodes that will never be ready, and why."""
+        """Return one line with name and reason for each node that will never become ready."""
         alive = set(self._node.get_node_names())
-        failed = {name: said.failure for name, said in self._said.items() if said and said.failure}
-        self._met |= alive & set(self._said)
-        gone = dict.fromkeys(self._met - alive, "has ended")
-        return [f"{name}: {why}" for name, why in (gone | failed).items()]
+        failed = {
+            name: message.failure
+            for name, message in self._latest.items()
+            if message and message.failure
+        }
+        self._discovered |= alive & set(self._latest)
+        gone = dict.fromkeys(self._discovered - alive, "has ended")
+        return [f"{name}: {reason}" for name, reason in (gone | failed).items()]
 
     def _on_readiness(self, message: Readiness) -> None:
         name = message.node.rsplit("/", 1)[-1]
-        if name in self._said or name in self._if_there:
-            self._said[name] = message
+        if name in self._latest or name in self._optional:
+            self._latest[name] = message
 
 
-def _describe(name: str, said: Readiness | None) -> str:
-    if said is None:
-        return f"{name} is not there yet"
-    left = said.seconds_left
-    about = "" if math.isnan(left) else f", about {left:.0f} s left"
-    return f"{name} prepares {said.stage} ({said.stage_number} of {said.stage_count}{about})"
+def _describe(name: str, message: Readiness | None) -> str:
+    if message is None:
+        return f"{name} is not running yet"
+    left = message.seconds_left
+    estimate = "" if math.isnan(left) else f", about {left:.0f} s left"
+    number, count = message.stage_number, message.stage_count
+    return f"{name} is preparing {message.stage} ({number} of {count}{estimate})"

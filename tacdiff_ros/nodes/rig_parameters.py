@@ -1,4 +1,4 @@
-"""Parameters that say where the sensor and the indenter are; two nodes share them."""
+"""Parameters for the poses of sensor and indenter, used by several nodes."""
 
 from __future__ import annotations
 
@@ -15,29 +15,40 @@ Triple = tuple[float, float, float]
 
 
 class PlacementSettings(BaseModel):
-    """Defaults of `config/`: sensor below the hand, indenter stand 0.45 m in front of the robot."""
+    """Poses of sensor and indenter.
+
+    The defaults are those of `config/`: the sensor below the hand, and the indenter stand 0.45 m in
+    front of the robot.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     mount_position_mm: Annotated[
-        Triple, Field(description="origin of the frame gel in the end effector")
+        Triple, Field(description="origin of the frame gel in the end effector frame, mm")
     ] = (0.0, 0.0, 40.0)
     mount_rpy_rad: Annotated[
-        Triple, Field(description="roll, pitch, yaw of the frame gel in the end effector")
+        Triple, Field(description="roll, pitch, yaw of the frame gel in the end effector, rad")
     ] = (0.0, 0.0, 0.0)
     indenter_position_mm: Annotated[
-        Triple, Field(description="tip of the indenter in the robot base")
+        Triple, Field(description="tip of the indenter in the robot base frame, mm")
     ] = (450.0, 0.0, 100.0)
     indenter_rpy_rad: Annotated[
-        Triple, Field(description="orientation that gel has at contact: z into the indenter")
+        Triple,
+        Field(description="roll, pitch, yaw of the frame gel at contact, z into the indenter, rad"),
     ] = (3.141592653589793, 0.0, 0.0)
 
 
 def declare_rig(node: Node) -> Rig:
-    """Declare the placement parameters under `rig.` and read them.
+    """Declare the parameters under `rig.` and read them.
+
+    Args:
+        node: node that gets the parameters.
+
+    Returns:
+        Rig with the poses of sensor and indenter.
 
     Raises:
-        InputError: a value is no triple of finite numbers.
+        InputError: a value is not a triple of finite numbers.
     """
     placement = declare_model(node, "rig", PlacementSettings)
     return Rig(

@@ -1,4 +1,4 @@
-"""The sensor that a node's parameter `sensor_file` names."""
+"""Loads the sensor model named by a node's parameter `sensor_file`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,15 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 
 
 def sensor_from(file: str) -> SensorModel:
-    """Sensor model of a file, or the package's default one where the name is empty.
+    """Load a sensor model.
+
+    Args:
+        file: path of the sensor file; empty for the package's default sensor.
+
+    Returns:
+        Sensor model.
 
     Raises:
-        InputError: the file cannot be read or is no sensor file.
+        InputError: the file cannot be read or is not a sensor file.
     """
     return read_sensor(Path(file).expanduser()) if file else default_sensor()

@@ -1,4 +1,4 @@
-"""Start a node, spin it, and end it in order."""
+"""Starts a node, spins it, and shuts it down in order."""
 
 from __future__ import annotations
 
@@ -24,29 +24,36 @@ from tacdiff_ros.nodes.readiness import ReadinessReport
 
 log = logging.getLogger(__name__)
 
-WATCH_PERIOD_S = 0.1  # a signal waits so long when nothing happens
-FAREWELL_S = 0.3
+WATCH_PERIOD_S = 0.1  # maximum delay of the reaction to a signal in a node without events
+DELIVERY_S = 0.3  # time before the shutdown in which the last results reach their clients
 PAUSE_AFTER_ERROR_S = 1e-3
-SAME_SIGNAL_S = 1.0
+SAME_SIGNAL_S = 1.0  # signals within this time count as one
 
 
 @runtime_checkable
 class StoppableNode(Protocol):
-    """A node that wants to finish something before it ends."""
+    """A node that completes some work before its process ends."""
 
     def request_stop(self, reason: str) -> None:
-        """Begin to finish; called once, from the spinning thread."""
+        """Begin to finish; called once, in the spinning thread, with the name of the signal."""
 
     def is_finished(self) -> bool:
         """Whether the process may end now."""
 
 
 def run(make_node: Callable[[], Node], arguments: list[str] | None = None) -> int:
-    """Run a node until a signal; the exit code: 0, or 2 with one line for bad input.
+    """Run a node until SIGINT or SIGTERM.
 
-    A node with an attribute `preparation` says on `readiness` how far it is; others are ready at
-    once. SIGINT and SIGTERM ask a `StoppableNode` to finish first; a second signal, later than a
-    moment, ends it at once.
+    The state of a node's attribute `preparation` is published on `readiness`; a node without it is
+    ready immediately. A signal asks a `StoppableNode` to finish first; a second signal, more than
+    `SAME_SIGNAL_S` later, ends it immediately.
+
+    Args:
+        make_node: function that creates the node.
+        arguments: ROS command line arguments; None for those of the process.
+
+    Returns:
+        Exit code: 0, or 2 after one line on stderr if the input is invalid.
     """
     signals: list[tuple[int, float]] = []
 
@@ -60,11 +67,11 @@ def run(make_node: Callable[[], Node], arguments: list[str] | None = None) -> in
         node = make_node()
         ReadinessReport(node)
     except InputError as error:
-        return _refuse(str(error))
+        return _exit_with_error(str(error))
     except Exception as error:
         if type(error).__name__ not in ("RCLError", "UnknownROSArgsError"):
             raise
-        return _refuse(str(error))
+        return _exit_with_error(str(error))
     try:
         _spin(node, signals)
     finally:
@@ -74,73 +81,77 @@ def run(make_node: Callable[[], Node], arguments: list[str] | None = None) -> in
 
 
 def _spin(node: Any, signals: list[tuple[int, float]]) -> None:
-    """Spin until the watch ends it.
+    """Spin until the signal watch ends the node.
 
-    One event at a time: `EventsExecutor.spin` of rclpy 7.1 takes a whole core when signals are not
-    rclpy's own, and runs Python's signal handlers late.
+    The executor processes one event per call: `EventsExecutor.spin` of rclpy 7.1 occupies a whole
+    core if rclpy does not handle the signals, and runs Python's signal handlers late.
     """
     executor = _make_executor()
     executor.add_node(node)
     watch = _SignalWatch(node, signals)
     while True:
         try:
-            if watch.wants_end():
+            if watch.should_exit():
                 return
             executor.spin_once(timeout_sec=WATCH_PERIOD_S)
         except ExternalShutdownException:
             return
-        except Exception as error:  # of rclpy itself, or of a callback that it makes
+        except Exception as error:  # of rclpy itself, or of a callback that rclpy creates
             _report(node, error)
 
 
 def _report(node: Any, error: Exception) -> None:
-    """Log an exception that came out of the executor, and go on."""
+    """Log an exception of the executor, so that spinning can continue."""
     if isinstance(node, GuardedNode):
         node.report_unexpected("an event failed", error)
     else:
         log_exception(log, "an event failed", error)
-    time.sleep(PAUSE_AFTER_ERROR_S)  # one that comes back at once must not take a whole core
+    time.sleep(PAUSE_AFTER_ERROR_S)  # an error that recurs immediately must not occupy a whole core
 
 
 class _SignalWatch:
-    """Ends the node when a signal came and it has finished.
+    """Decides after a signal when the node has finished and may end.
 
-    The end of the process that started the node, where that asks for it, counts as SIGTERM.
+    If `PARENT_VARIABLE` names the process that started the node, the end of that process counts as
+    SIGTERM.
     """
 
     def __init__(self, node: Any, signals: list[tuple[int, float]]) -> None:
         self._parent = int(os.environ.get(PARENT_VARIABLE, "0"))
         self._node = node
         self._signals = signals
-        self._asked = False
+        self._stop_requested = False
         self._finished_s: float | None = None
 
-    def wants_end(self) -> bool:
-        """Whether to leave the spinning now; cheap, it is asked after every event."""
+    def should_exit(self) -> bool:
+        """Return whether to stop spinning now; cheap, because it is called after every event."""
         if self._parent and os.getppid() != self._parent:
             self._parent = 0
             self._signals.append((signal.SIGTERM, time.monotonic()))
         if not self._signals:
             return False
-        if not isinstance(self._node, StoppableNode) or self._insisted():
+        if not isinstance(self._node, StoppableNode) or self._was_repeated():
             return True
-        if not self._asked:
-            self._asked = True
+        if not self._stop_requested:
+            self._stop_requested = True
             self._node.request_stop(signal.Signals(self._signals[0][0]).name)
         if not self._node.is_finished():
             return False
-        # Results that are on their way shall still reach their clients.
+        # Results that were just sent must still reach their clients.
         self._finished_s = self._finished_s or time.monotonic()
-        return time.monotonic() - self._finished_s > FAREWELL_S
+        return time.monotonic() - self._finished_s > DELIVERY_S
 
-    def _insisted(self) -> bool:
-        """A launch and its terminal may both send the first signal; that is no second one."""
-        after_s = getattr(self._node, "insists_after_s", SAME_SIGNAL_S)
+    def _was_repeated(self) -> bool:
+        """Return whether the user sent a second signal.
+
+        A launch file and its terminal may both pass on the first one, shortly after each other.
+        """
+        after_s = getattr(self._node, "second_signal_after_s", SAME_SIGNAL_S)
         return self._signals[-1][1] - self._signals[0][1] > after_s
 
 
 def _make_executor() -> Any:
-    """The events executor where rclpy has it: it takes less CPU at 1 kHz."""
+    """Return the events executor if rclpy has it: it needs less CPU time at 1 kHz."""
     try:
         from rclpy.experimental import EventsExecutor
     except ImportError:
@@ -148,7 +159,7 @@ def _make_executor() -> Any:
     return EventsExecutor()
 
 
-def _refuse(message: str) -> int:
+def _exit_with_error(message: str) -> int:
     print("error: " + " ".join(message.split()), file=sys.stderr)
     rclpy.try_shutdown()
     return 2

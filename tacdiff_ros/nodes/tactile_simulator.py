@@ -1,4 +1,8 @@
-"""The twin as a node: robot states, NOCS maps, surfaces or requests in, `simulated/*` out."""
+"""The twin as a node: robot states, NOCS maps, surfaces or requests in, `simulated/*` out.
+
+The gel and the renderer have one thread each, which process only the newest frames. Requests are
+computed in a third thread.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from franka_msgs.msg import FrankaRobotState
@@ -61,81 +65,111 @@ from tacdiff_ros.warm_up import touch_stages, twin_stages
 
 TICK_S = 0.02
 MAX_WAITING = 3  # frames that may wait for the gel, and for the renderer
-MAX_IN_LOCK_STEP = 5000  # none may be left out; the clock waits long before there are so many
-REHEARSED_TOUCH = TouchRequest("sphere:diameter=5", IndenterPose(depth_mm=0.0), 0.2)
-LIVE_SIZES: dict[str, Any] = {"grid": (41, 51), "surface_mm": 0.3}  # at a camera's rate on 2 cores
-LIVE_RENDERING = RenderSettings(samples=1)  # a quarter of the time; shadows are as soft
-SWITCH_S = 5e-4  # states at 1 kHz must not wait for the threads that calculate
-STATE_PERIOD_NS = 4_000_000  # the arm moves 20 micrometres meanwhile
-PATH_PERIOD_NS = 20_000_000  # of way-points between frames
+# In lock step no frame may be dropped; the clock waits long before so many frames are pending.
+MAX_IN_LOCK_STEP = 5000
+REHEARSAL_TOUCH = TouchRequest("sphere:diameter=5", IndenterPose(depth_mm=0.0), 0.2)
+# Resolution that two cores can simulate at the rate of a camera.
+LIVE_SIZES: dict[str, Any] = {"grid": (41, 51), "surface_mm": 0.3}
+LIVE_RENDERING = RenderSettings(samples=1)  # a quarter of the time, with equally soft shadows
+# Python's thread switch interval: states at 1 kHz must not wait for the computing threads.
+SWITCH_INTERVAL_S = 5e-4
+STATE_PERIOD_NS = 4_000_000  # period of the states used; the arm moves 20 micrometres meanwhile
+PATH_PERIOD_NS = 20_000_000  # period of the way-points between frames
 OUTPUTS = ("image_raw", "nocs", "depth")
+BUSY = "another touch is being simulated: wait for its end"
+
+
+class _RunningTouch(NamedTuple):
+    """A requested touch that is being simulated.
+
+    Attributes:
+        worker: computation of the touch.
+        request: request of the service.
+        ticket: ticket for the deferred response.
+    """
+
+    worker: Worker
+    request: Any
+    ticket: Ticket
 
 
 class TactileSimulatorNode(GuardedNode):
-    """Gel and renderer have a thread each, for the newest frames only; requests have another."""
+    """Simulates tactile images of robot motions, NOCS maps, surfaces and requested touches."""
 
     def __init__(self) -> None:
-        """Read the parameters, load the network and the gel."""
+        """Read the parameters, load the network and the gel, and start the preparation."""
         super().__init__("tactile_simulator")
-        given = declare_model(self, "", TactileSimulatorSettings)
-        self._data = Path(given.data_folder).expanduser()
-        self._frame, self._gel_frame = given.frame_id, given.gel_frame_id
+        settings = declare_model(self, "", TactileSimulatorSettings)
+        self._data = Path(settings.data_folder).expanduser()
+        self._frame, self._gel_frame = settings.frame_id, settings.gel_frame_id
         images = {name: ["image_raw"] for name in IMAGE_SOURCES}
         sources = {"virtual_panda": [ROBOT_STATE], **images}
-        self._lock_step = LockStep(self, sources if given.indenter else {}, may_lag=True)
+        self._lock_step = LockStep(self, sources if settings.indenter else {}, may_lag=True)
         self._rig = declare_rig(self)
         self._material = declare_model(self, "material", GelMaterial)
         refuse_unknown(self)
-        self._model = sensor_from(given.sensor_file)
+        self._model = sensor_from(settings.sensor_file)
+        self._renderer = self._create_renderer(settings)
+        self._touch: _RunningTouch | None = None
+        self._stopping = False
+        max_waiting = MAX_IN_LOCK_STEP if self._lock_step.is_on else MAX_WAITING
+        self._frames: NewestWorker[Callable[[], None]] = NewestWorker(
+            lambda render: render(), self._drop_frame, max_waiting
+        )
+        self._render_worker: NewestWorker[Callable[[], None]] = NewestWorker(
+            lambda render: render(), self._drop_frame, max_waiting
+        )
+        self._create_topics()
+        self._service = DeferredService(self, SimulateTouch, "simulate_touch", self._on_request)
+        self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        stages = touch_stages(self._rehearse)
+        if settings.indenter:
+            self._follow_robot(settings.indenter, 1.0 / settings.rate_hz)
+            stages = [*twin_stages(self._twin), *stages]
+        self.preparation = Preparation("simulation", stages)
+
+    def _create_renderer(self, settings: TactileSimulatorSettings) -> SharedRenderer:
         network = None
-        if given.simulator == "renderer" and given.threads:
-            limit_threads(given.threads)
-        if given.simulator == "pix2pix":
-            folder = Path(given.model).expanduser() if given.model else shipped_model()
-            precision: Precision = "fast" if given.half_precision else "exact"
-            network = NetworkRenderer(self._model, folder, given.threads or None, precision)
-        self._renderer = SharedRenderer(self._model, network, LIVE_RENDERING)
+        if settings.simulator == "renderer" and settings.threads:
+            limit_threads(settings.threads)
+        if settings.simulator == "pix2pix":
+            folder = Path(settings.model).expanduser() if settings.model else shipped_model()
+            precision: Precision = "fast" if settings.half_precision else "exact"
+            network = NetworkRenderer(self._model, folder, settings.threads or None, precision)
+        return SharedRenderer(self._model, network, LIVE_RENDERING)
+
+    def _create_topics(self) -> None:
         self._images = {
             name: self.create_publisher(Image, f"simulated/{name}", RELIABLE_IMAGES)
             for name in OUTPUTS
         }
         self._points = self.create_publisher(PointCloud2, "simulated/gel_points", RELIABLE_IMAGES)
-        max_waiting = MAX_IN_LOCK_STEP if self._lock_step.is_on else MAX_WAITING
-        self._frames: NewestWorker[Callable[[], None]] = NewestWorker(
-            lambda render: render(), self._warn, max_waiting
-        )
-        self._render_worker: NewestWorker[Callable[[], None]] = NewestWorker(
-            lambda render: render(), self._warn, max_waiting
-        )
-        self._touch: tuple[Worker, Any, Any, Ticket] | None = None
-        self._stopping = False
         self.create_subscription(Image, "nocs", self._on_nocs, LATEST_COMMAND)
         self.create_subscription(PointCloud2, "gel_points", self._on_points, LATEST_COMMAND)
         self.create_subscription(Mesh, "gel_mesh", self._on_mesh, LATEST_COMMAND)
-        self._service = DeferredService(self, SimulateTouch, "simulate_touch", self._on_request)
-        self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        stages = touch_stages(self._rehearse)
-        if given.indenter:
-            self._follow(given.indenter, 1.0 / given.rate_hz)
-            stages = [*twin_stages(self._twin), *stages]
-        self.preparation = Preparation("simulation", stages)
 
     def request_stop(self, _reason: str) -> None:
-        """End what is computed before the process ends."""
+        """Stop all computations before the process ends."""
         self._stopping = True
         self._frames.close(0.0)
         self._render_worker.close(0.0)
         if self._touch is not None:
-            self._touch[0].cancel()
+            self._touch.worker.cancel()
 
     def is_finished(self) -> bool:
-        """Whether nothing is computed any more."""
+        """Return whether no computation is running."""
         closed = self._frames.close(0.0) and self._render_worker.close(0.0)
         return self._touch is None and closed
 
-    def _follow(self, indenter: str, period_s: float) -> None:
-        """Simulate what the sensor sees of an indenter as the robot moves it."""
-        sizes = {} if self._lock_step.is_on else LIVE_SIZES  # a world that waits has time
+    def _follow_robot(self, indenter: str, period_s: float) -> None:
+        """Subscribe to the robot's states, to simulate the sensor as the robot moves it.
+
+        Args:
+            indenter: spec of the indenter.
+            period_s: frame period without a camera, s.
+        """
+        # In lock step the clock waits for the simulation, which therefore has full resolution.
+        sizes = {} if self._lock_step.is_on else LIVE_SIZES
         self._twin = LiveTwin(self._model, indenter, self._renderer, self._material, **sizes)
         self._decoder = RobotStateDecoder()
         self._path, self._path_ns, self._state_ns = PosePath(), 0, 0
@@ -145,24 +179,24 @@ class TactileSimulatorNode(GuardedNode):
         self.create_subscription(Image, "image_raw", self._on_camera, images, raw=True)
 
     def _rehearse(self) -> None:
-        """Simulate a touch with every renderer that requests may ask for."""
+        """Simulate a touch with both renderers that requests can select, to compile the kernels."""
         for use_renderer in (False, True):
             renderer = self._renderer.for_requests(use_renderer)
-            simulate_touch(self._model, REHEARSED_TOUCH, renderer, self._material)
+            simulate_touch(self._model, REHEARSAL_TOUCH, renderer, self._material)
 
     def _on_state(self, data: bytes) -> None:
-        """States between which poses are interpolated; not all of a thousand a second."""
+        """Use a robot state, unless it follows the last used one within `STATE_PERIOD_NS`."""
         stamp_ns = stamp_ns_of(data)
         try:
             if not 0 <= stamp_ns - self._state_ns < STATE_PERIOD_NS:
                 self._state_ns = stamp_ns
-                self._follow_state(self._decoder.decode(data))
+                self._add_state(self._decoder.decode(data))
         finally:
             self._lock_step.received("virtual_panda", ROBOT_STATE, stamp_ns)
 
-    def _follow_state(self, state: RobotState) -> None:
+    def _add_state(self, state: RobotState) -> None:
         if not state.is_usable:
-            raise InputError("the robot state has no orientation, or a number is not finite")
+            raise InputError("robot state with a zero quaternion or a number that is not finite")
         if state.stamp_ns >= self._path_ns or state.stamp_ns < self._path_ns - PATH_PERIOD_NS:
             self._path_ns = state.stamp_ns + PATH_PERIOD_NS
             effector = Pose.from_quaternion(state.position_mm, state.quaternion_xyzw)
@@ -185,7 +219,7 @@ class TactileSimulatorNode(GuardedNode):
             self._frames.offer(partial(self._move, frame))
 
     def _move(self, due: DueFrame) -> None:
-        """Move the gel for the next frame while the last frame is rendered."""
+        """Simulate the gel for a frame; the previous frame is rendered meanwhile."""
         try:
             pose = self._indenter_at(due.end_effector)
             for point in self._path.take(due.stamp_ns, pose):
@@ -206,7 +240,10 @@ class TactileSimulatorNode(GuardedNode):
             self._lock_step.end(stamp_ns)
 
     def _indenter_at(self, end_effector: Pose) -> IndenterPose:
-        """In the frame `gel`; one that does not touch need not be over the pad."""
+        """Return the indenter pose in the frame `gel`.
+
+        An indenter that does not touch gets a fixed pose, because it need not be above the pad.
+        """
         gel = end_effector @ self._rig.end_effector_to_gel
         pose = to_indenter(gel.inverse() @ self._rig.base_to_indenter)
         return pose if pose.depth_mm > 0 else IndenterPose(depth_mm=-1.0)
@@ -219,7 +256,7 @@ class TactileSimulatorNode(GuardedNode):
         self._render_worker.offer(render)
 
     def _on_points(self, message: PointCloud2) -> None:
-        """Render a stamped surface, as `mesh_inversion` publishes it."""
+        """Render a stamped surface, such as `mesh_inversion` publishes."""
 
         def render() -> None:
             surface = surface_of_points(message, self._model.gel)
@@ -228,7 +265,7 @@ class TactileSimulatorNode(GuardedNode):
         self._render_worker.offer(render)
 
     def _on_mesh(self, message: Mesh) -> None:
-        """A mesh has no stamp: its images have the time at which it came."""
+        """Render a mesh; it has no stamp, so that its images get the time of its arrival."""
         stamp = self.get_clock().now().to_msg()
 
         def render() -> None:
@@ -238,7 +275,7 @@ class TactileSimulatorNode(GuardedNode):
         self._render_worker.offer(render)
 
     def _publish(self, rendered: RenderedSurface, stamp: Any) -> None:
-        """The image, and maps that somebody wants: they are large."""
+        """Publish the image, and those maps that have subscribers, because maps are large."""
         self._send("image_raw", rendered.image, stamp)
         if rendered.maps is None:
             return
@@ -254,42 +291,52 @@ class TactileSimulatorNode(GuardedNode):
         if not self._stopping:
             self._images[name].publish(to_image(image, stamp, self._frame))
 
-    def _warn(self, line: str) -> None:
-        self.drop("renderer", line)
+    def _drop_frame(self, cause: str) -> None:
+        self.drop("renderer", cause)
 
     def _on_request(self, request: Any, ticket: Ticket) -> Any:
-        """Answer later, or at once where nothing can be computed."""
+        """Start the simulation of a touch and return None; or return a refusal.
+
+        Raises:
+            InputError: the node is not ready, or the request is invalid.
+        """
         self.preparation.require_ready()
         if self._touch is not None or self._stopping:
-            return SimulateTouch.Response(message="another touch is simulated: wait for its end")
+            return SimulateTouch.Response(message=BUSY)
         touch = from_request(request, self._data)
         renderer = self._renderer.for_requests(request.use_renderer)
 
         def work(progress: Progress) -> Any:
-            def tell(share: float) -> None:
-                progress("touching", share)
+            def report(fraction: float) -> None:
+                progress("touching", fraction)
 
-            return simulate_touch(self._model, touch, renderer, self._material, tell)
+            return simulate_touch(self._model, touch, renderer, self._material, report)
 
-        self._touch = (Worker(work, "the touch"), request, SimulateTouch.Response(), ticket)
+        self._touch = _RunningTouch(Worker(work, "the touch"), request, ticket)
         return None
 
     def _tick(self) -> None:
-        if self._touch is None or not self._touch[0].is_done:
+        if self._touch is None or not self._touch.worker.is_done:
             return
-        (worker, request, response, ticket), self._touch = self._touch, None
-        with self.answering(response):
-            if worker.found is None:
+        (worker, request, ticket), self._touch = self._touch, None
+        response = SimulateTouch.Response()
+        with self.refuse_on_error(response):
+            if worker.result is None:
                 raise InputError(worker.failure)
-            stamp = self.get_clock().now().to_msg()
-            frames = self._frame, self._gel_frame
-            fill_response(response, worker.found, request.with_maps, stamp, *frames)
-        self._service.answer(ticket, response)
+            fill_response(
+                response,
+                worker.result,
+                with_maps=request.with_maps,
+                stamp=self.get_clock().now().to_msg(),
+                frame_id=self._frame,
+                gel_frame_id=self._gel_frame,
+            )
+        self._service.respond(ticket, response)
 
 
 def main() -> int:
-    """Entry point."""
-    sys.setswitchinterval(SWITCH_S)
+    """Run the node."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     return run(TactileSimulatorNode)
 
 

@@ -1,4 +1,4 @@
-"""Names of topics that more than one node uses."""
+"""Topic and node names that more than one node uses."""
 
 ROBOT_STATE = "franka_robot_state_broadcaster/robot_state"
 IMAGE_SOURCES = ("virtual_gelsight", "gelsight_driver")  # nodes that publish image_raw

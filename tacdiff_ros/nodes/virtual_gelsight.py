@@ -1,4 +1,4 @@
-"""A virtual GelSight Mini that sees the virtual arm's indenter: the driver's topics, and truth."""
+"""A virtual GelSight Mini pressed on the virtual arm's indenter: driver topics, ground truth."""
 
 from __future__ import annotations
 
@@ -42,24 +42,46 @@ from tacdiff_ros.warm_up import REST, virtual_sensor_stages
 log = logging.getLogger(__name__)
 
 INDENTER_TOPIC = "ground_truth/indenter"
-MAX_WAITING = 3  # images, in lock step
+MAX_WAITING = 3  # images that may wait for the renderer in lock step
 
 
 class VirtualGelsightNode(GuardedNode):
-    """Draws in a thread of its own, paced like a camera or by the virtual world's clock."""
+    """Renders in a separate thread, at the rate of a camera or in step with the virtual clock."""
 
     def __init__(self) -> None:
-        """Read the parameters and begin."""
+        """Read the parameters, create the topics and start the preparation."""
         super().__init__("virtual_gelsight")
-        given = declare_model(self, "", VirtualGelsightSettings)
-        self._rate_hz = given.rate_hz
-        self._frame, self._gel_frame = given.frame_id, given.gel_frame_id
+        settings = declare_model(self, "", VirtualGelsightSettings)
+        self._rate_hz = settings.rate_hz
+        self._frame, self._gel_frame = settings.frame_id, settings.gel_frame_id
         self._lock_step = LockStep(self, {"virtual_panda": [INDENTER_TOPIC]}, self._on_step)
         refuse_unknown(self)
-        limit_threads(given.threads)
-        file, seed = given.sensor_file, given.seed
+        limit_threads(settings.threads)
+        file, seed = settings.sensor_file, settings.seed
         model = sensor_from(file) if file else virtual_sensor_model(seed)
-        self._sensor = VirtualSensor(model, given.indenter, seed, given.noise_grey)
+        self._sensor = VirtualSensor(model, settings.indenter, seed, settings.noise_grey)
+        self._info = _camera_info(model.image.width_px, model.image.height_px, model.camera)
+        self._create_publishers()
+        stamp = self.get_clock().now().to_msg()
+        self._truth.publish(to_sensor_model(model, {}, stamp, self._frame))
+        self._path = PosePath()
+        self._newest: tuple[int, IndenterPose] | None = None
+        self._period_index = -1  # number of camera periods since time 0 at the last image
+        self._frames: NewestWorker[tuple[int, IndenterPose]] = NewestWorker(
+            lambda frame: self._process_frame(*frame), self._drop_frame, MAX_WAITING
+        )
+        self.create_subscription(
+            PoseStamped, INDENTER_TOPIC, self._on_indenter, self._lock_step.qos(LATEST_COMMAND)
+        )
+        self._running = True
+        self._thread = threading.Thread(
+            target=self._render_periodically, name="frames", daemon=True
+        )
+        self.preparation = Preparation(
+            "virtual_sensor", virtual_sensor_stages(self._sensor), self._start
+        )
+
+    def _create_publishers(self) -> None:
         self._images = self.create_publisher(Image, "image_raw", RELIABLE_IMAGES)
         self._infos = self.create_publisher(CameraInfo, "camera_info", RELIABLE_IMAGES)
         self._wrenches = self.create_publisher(WrenchStamped, "contact_wrench", LATEST_COMMAND)
@@ -70,26 +92,9 @@ class VirtualGelsightNode(GuardedNode):
         self._truth = self.create_publisher(
             SensorModelMessage, "ground_truth/sensor_model", LATCHED
         )
-        stamp = self.get_clock().now().to_msg()
-        self._truth.publish(to_sensor_model(model, {}, stamp, self._frame))
-        self._info = _camera_info(model.image.width_px, model.image.height_px, model.camera)
-        self._path = PosePath()
-        self._newest: tuple[int, IndenterPose] | None = None
-        self._slot = -1  # periods since the clock's zero at the last image
-        self._frames: NewestWorker[tuple[int, IndenterPose]] = NewestWorker(
-            lambda frame: self._see(*frame), self._complain, MAX_WAITING
-        )
-        self.create_subscription(
-            PoseStamped, INDENTER_TOPIC, self._on_indenter, self._lock_step.qos(LATEST_COMMAND)
-        )
-        self._running = True
-        self._thread = threading.Thread(target=self._see_all, name="frames", daemon=True)
-        self.preparation = Preparation(
-            "virtual_sensor", virtual_sensor_stages(self._sensor), self._start
-        )
 
     def destroy_node(self) -> None:
-        """Draw no more."""
+        """Stop rendering and destroy the node."""
         self._running = False
         self._frames.close(2.0)
         if self._thread.is_alive():
@@ -108,39 +113,39 @@ class VirtualGelsightNode(GuardedNode):
         self._lock_step.received("virtual_panda", INDENTER_TOPIC, stamp_ns)
 
     def _on_step(self, now_ns: int) -> None:
-        """In lock step: one image at each multiple of the period, of the indenter at that time."""
-        slot = now_ns // round(1e9 / self._rate_hz)
-        if slot == self._slot or not self.preparation.is_ready:
+        """In lock step, render the current indenter pose at each multiple of the period."""
+        period_index = now_ns // round(1e9 / self._rate_hz)
+        if period_index == self._period_index or not self.preparation.is_ready:
             return
-        self._slot = slot
+        self._period_index = period_index
         pose = self._newest[1] if self._newest is not None else REST
         self._lock_step.begin(now_ns)
         self._frames.offer((now_ns, pose))
 
-    def _see_all(self) -> None:
-        """One image a period; where drawing takes longer, as many as can be."""
+    def _render_periodically(self) -> None:
+        """Body of the thread: one image per period, or fewer if rendering takes longer."""
         next_s = time.monotonic()
-        used = None
+        rendered = None
         while self._running:
             next_s = max(next_s + 1.0 / self._rate_hz, time.monotonic())
             time.sleep(max(0.0, next_s - time.monotonic()))
             newest = self._newest
             stamp_ns, pose = newest or (0, REST)
-            if newest is None or newest is used:  # the arm is silent: the camera goes on
+            if newest is None or newest is rendered:  # no new pose: the image gets the current time
                 stamp_ns = self.get_clock().now().nanoseconds
-            used = newest
+            rendered = newest
             try:
-                self._see(stamp_ns, pose)
+                self._process_frame(stamp_ns, pose)
             except InputError as error:
-                self._complain(str(error))
-            except Exception as error:  # the camera goes on, and somebody must know
-                self._complain(log_exception(log, "drawing failed", error))
+                self._drop_frame(str(error))
+            except Exception as error:  # the thread must continue, and the error must be reported
+                self._drop_frame(log_exception(log, "rendering failed", error))
 
-    def _see(self, stamp_ns: int, pose: IndenterPose) -> None:
-        """One image and its truth, published.
+    def _process_frame(self, stamp_ns: int, pose: IndenterPose) -> None:
+        """Move the gel, render one image, and publish the image and its ground truth.
 
         Raises:
-            InputError: the pose is one that the gel cannot take.
+            InputError: the gel cannot be simulated in this pose.
         """
         try:
             for point in self._path.take(stamp_ns, pose):
@@ -150,26 +155,26 @@ class VirtualGelsightNode(GuardedNode):
         finally:
             self._lock_step.end(stamp_ns)
 
-    def _complain(self, line: str) -> None:
-        self.drop("drawing", line)
+    def _drop_frame(self, cause: str) -> None:
+        self.drop("rendering", cause)
 
-    def _publish(self, seen: SensedPress, stamp: Any) -> None:
+    def _publish(self, press: SensedPress, stamp: Any) -> None:
         if not self._running:
             return
         self._info.header.stamp, self._info.header.frame_id = stamp, self._frame
-        wrench = WrenchStamped(wrench=to_wrench(seen.force_n, METRES_PER_MM * seen.torque_n_mm))
+        wrench = WrenchStamped(wrench=to_wrench(press.force_n, METRES_PER_MM * press.torque_n_mm))
         wrench.header.stamp, wrench.header.frame_id = stamp, self._gel_frame
         self._wrenches.publish(wrench)
         if self._points.get_subscription_count():
-            self._points.publish(to_points(seen.surface, stamp, self._gel_frame))
-        self._images.publish(to_image(seen.image, stamp, self._frame))
+            self._points.publish(to_points(press.surface, stamp, self._gel_frame))
+        self._images.publish(to_image(press.image, stamp, self._frame))
         self._infos.publish(self._info)
         if self._meshes.get_subscription_count():
-            self._meshes.publish(to_mesh(seen.surface))
+            self._meshes.publish(to_mesh(press.surface))
 
 
 def _camera_info(width: int, height: int, camera: Any) -> CameraInfo:
-    """Focal length and centre as they are; the radial model is not ROS's, so D stays 0."""
+    """Return focal length and centre; D is 0, because ROS has no such radial distortion model."""
     info = CameraInfo(height=height, width=width, distortion_model="plumb_bob")
     f, (x, y) = camera.focal_px, camera.centre_px
     info.d = [0.0] * 5
@@ -180,7 +185,7 @@ def _camera_info(width: int, height: int, camera: Any) -> CameraInfo:
 
 
 def main() -> int:
-    """Entry point."""
+    """Run the node."""
     return run(VirtualGelsightNode)
 
 

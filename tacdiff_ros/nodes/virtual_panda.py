@@ -1,4 +1,4 @@
-"""A Panda without hardware: the topics of franka_ros2, and the truth beside them."""
+"""A simulated Panda arm: the topics of franka_ros2, and the ground truth."""
 
 from __future__ import annotations
 
@@ -41,37 +41,37 @@ from tacdiff_ros.virtual.rig import STEP_NS, RigReading, VirtualRig
 BROADCASTER = "franka_robot_state_broadcaster"
 STEP_PERIOD_S = 1e-3
 MAX_FAULT_S = 3600.0
-MAX_FAREWELL_S = 10.0
+MAX_SHUTDOWN_S = 10.0  # time that the arm keeps moving after a signal, so that a run can retract
 
 
 class VirtualPandaNode(GuardedNode):
-    """Steps the arm in real time and publishes every millisecond's state."""
+    """Simulates the arm in real time or in lock step and publishes its state at 1 kHz."""
 
     def __init__(self) -> None:
-        """Place the arm above the indenter and start."""
+        """Read the parameters, place the arm above the indenter and start."""
         super().__init__("virtual_panda")
         rig = declare_rig(self)
-        given = declare_model(self, "", VirtualPandaSettings)
-        self._arm_id, self._gel_frame = given.arm_id, given.gel_frame_id
+        settings = declare_model(self, "", VirtualPandaSettings)
+        self._arm_id, self._gel_frame = settings.arm_id, settings.gel_frame_id
         impedance = self._declare_floats("impedance", ImpedanceParameters)
         plane = self._declare_floats("plane", StiffContactParameters)
         self._lock_step = LockStep(
             self, {"acquisition": ["target_pose"]}, self._advance_to, feedback=["acquisition"]
         )
         refuse_unknown(self)
-        start = rig.base_to_indenter.shifted([0.0, 0.0, -given.start_gap_mm])
+        start = rig.base_to_indenter.shifted([0.0, 0.0, -settings.start_gap_mm])
         self._rig = VirtualRig(
             rig,
             start @ rig.end_effector_to_gel.inverse(),
             ImpedanceParameters(**impedance),
-            StiffContactParameters(**plane) if given.contact == "plane" else None,
+            StiffContactParameters(**plane) if settings.contact == "plane" else None,
         )
-        self._every = given.convenience_every
-        self._stop_asked_s = 0.0
-        self._targets = self.resolve_topic_name("target_pose")  # graph queries do not remap
-        self._messages = _Messages(self._arm_id)
+        self._convenience_every = settings.convenience_every
+        self._stop_requested_s = 0.0
+        self._target_topic = self.resolve_topic_name("target_pose")  # graph queries do not remap
+        self._state_message = _StateMessage(self._arm_id)
         self._create_topics()
-        if given.contact == "topic":
+        if settings.contact == "topic":
             self.create_subscription(WrenchStamped, "contact_wrench", self._on_wrench, 1)
         self.create_subscription(
             PoseStamped, "target_pose", self._on_target, self._lock_step.qos(LATEST_COMMAND)
@@ -83,16 +83,17 @@ class VirtualPandaNode(GuardedNode):
             )
 
     def request_stop(self, _reason: str) -> None:
-        """Go on while somebody commands the arm, who may want to retract first."""
-        self._stop_asked_s = self._lock_step.monotonic_s()
+        """Continue while a node commands the arm, because it may have to retract first."""
+        self._stop_requested_s = self._lock_step.monotonic_s()
 
     def is_finished(self) -> bool:
-        """Whether nobody commands the arm any more, or has done so for long enough."""
-        waited_s = self._lock_step.monotonic_s() - self._stop_asked_s
-        long_s = self._lock_step.still_for_s() + max(0.0, waited_s)
-        return long_s > MAX_FAREWELL_S or self.count_publishers(self._targets) == 0
+        """Return whether no node commands the arm, or `MAX_SHUTDOWN_S` has passed."""
+        waited_s = self._lock_step.monotonic_s() - self._stop_requested_s
+        total_s = self._lock_step.stalled_for_s() + max(0.0, waited_s)
+        return total_s > MAX_SHUTDOWN_S or self.count_publishers(self._target_topic) == 0
 
     def _declare_floats(self, prefix: str, kind: type) -> dict[str, float]:
+        """Declare the fields of a dataclass of numbers as parameters and return their values."""
         values = {}
         for field in fields(kind):
             name = f"{prefix}.{field.name}"
@@ -103,7 +104,10 @@ class VirtualPandaNode(GuardedNode):
         return values
 
     def _create_topics(self) -> None:
-        """The names of franka_ros2; its convenience topics are best effort with depth 1."""
+        """Create the topics of franka_ros2 and the ground truth.
+
+        As in franka_ros2, the convenience topics are best effort with depth 1.
+        """
         self._states = self.create_publisher(
             FrankaRobotState, f"{BROADCASTER}/robot_state", RELIABLE_STATES
         )
@@ -125,15 +129,15 @@ class VirtualPandaNode(GuardedNode):
 
     def _advance(self) -> None:
         now_ns = self.get_clock().now().nanoseconds
-        if now_ns > 0:  # a clock that nobody publishes yet shows 0
+        if now_ns > 0:  # the time is 0 until a simulated clock is published
             self._advance_to(now_ns)
 
     def _advance_to(self, now_ns: int) -> None:
         readings = self._rig.advance(now_ns)
         for reading in readings:
-            convenience = reading.stamp_ns // STEP_NS % self._every == 0
+            convenience = reading.stamp_ns // STEP_NS % self._convenience_every == 0
             if reading.reported is not None:
-                message = self._messages.fill(reading.arm, reading.reported)
+                message = self._state_message.fill(reading.arm, reading.reported)
                 self._states.publish(message)
                 if convenience:
                     self._publish_convenience(message)
@@ -149,7 +153,7 @@ class VirtualPandaNode(GuardedNode):
         self._torques.publish(state.tau_ext_hat_filtered)
 
     def _publish_truth(self, reading: RigReading) -> None:
-        """The true pose of the indenter in the frame `gel`, and the true external wrench."""
+        """Publish the true pose of the indenter in the frame `gel` and the true external wrench."""
         stamp = to_time(reading.stamp_ns)
         pose = PoseStamped(pose=to_pose(reading.gel_to_indenter))
         pose.header.stamp, pose.header.frame_id = stamp, self._gel_frame
@@ -173,15 +177,15 @@ class VirtualPandaNode(GuardedNode):
     ) -> InjectFault.Response:
         fault = parse_fault(request.fault)
         if not 0.0 <= request.duration <= MAX_FAULT_S:
-            raise InputError(f"duration {request.duration} s; expected 0 to 3600")
+            raise InputError(f"duration is {request.duration} s, expected 0 to {MAX_FAULT_S:g}")
         self._rig.inject(fault, request.duration)
         response.success = True
-        response.message = f"{request.fault} from now on" if fault else "no fault any more"
+        response.message = f"{request.fault} is active" if fault else "no fault is active"
         return response
 
 
-class _Messages:
-    """One message, filled again for every state."""
+class _StateMessage:
+    """One robot state message that is reused, because its construction is too slow for 1 kHz."""
 
     def __init__(self, arm_id: str) -> None:
         self._state = state = FrankaRobotState()
@@ -203,15 +207,24 @@ class _Messages:
         state.f_t_ee.header.frame_id = f"{arm_id}_link8"
         state.header.frame_id = base
         state.control_command_success_rate = 1.0
-        self._identity(state)
+        self._set_identity_poses(state)
 
     @staticmethod
-    def _identity(state: FrankaRobotState) -> None:
+    def _set_identity_poses(state: FrankaRobotState) -> None:
         for part in (state.f_t_ee, state.ee_t_k):
             part.pose.orientation.w = 1.0
 
     def fill(self, arm: PandaState, reported: RobotState) -> FrankaRobotState:
-        """The message for one millisecond."""
+        """Fill the message with the state of one millisecond.
+
+        Args:
+            arm: simulated arm.
+            reported: state that the robot reports, which differs from the true one by faults and
+                noise.
+
+        Returns:
+            The same message at every call.
+        """
         state = self._state
         stamp = to_time(reported.stamp_ns)
         q, dq = arm.position_rad.tolist(), arm.velocity_rad_s.tolist()
@@ -246,7 +259,7 @@ class _Messages:
 
 
 def main() -> int:
-    """Entry point."""
+    """Run the node."""
     return run(VirtualPandaNode)
 
 

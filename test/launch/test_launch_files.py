@@ -253,7 +253,7 @@ def test_a_file_without_mount_is_refused_with_advice(bringup, tmp_path):
 def test_what_is_missing_is_named(bringup, replay, tmp_path):
     with pytest.raises(RuntimeError, match="does not exist"):
         bringup.start(params_file=str(tmp_path / "no_such.yaml"))
-    with pytest.raises(RuntimeError, match="no recorded run and no rosbag2"):
+    with pytest.raises(RuntimeError, match="not a recorded run or a rosbag2"):
         replay.module.find_bag(tmp_path)
     if not _is_installed("franka_bringup"):
         with pytest.raises(RuntimeError, match="install franka_ros2"):

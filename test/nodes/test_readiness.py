@@ -104,4 +104,4 @@ def test_a_node_that_is_no_more_is_waited_for_no_longer_than_asked(cold):
         [*waiter, "--timeout", "1"], env=environment, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 1
-    assert "not ready within 1 s: nobody is not there yet" in done.stderr
+    assert "not ready within 1 s: nobody is not running yet" in done.stderr

@@ -30,7 +30,7 @@ def raising(error: BaseException):
 
 def test_a_result_is_kept():
     worker = wait(Worker(lambda _progress: 42, "the fit"))
-    assert (worker.found, worker.failure) == (42, "")
+    assert (worker.result, worker.failure) == (42, "")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ class _DropStatistics:
 
     count: int = 0
     cause: str = ""
-    last_s: float = 0.0
+    last_s: float = -math.inf
     logged_s: float = -LOG_PERIOD_S
 
 
@@ -69,7 +70,7 @@ class DroppedMessages:
     def _report(self) -> None:
         with self._lock:
             topics = {name: (topic.count, topic.cause) for name, topic in self._topics.items()}
-            last_s = max((topic.last_s for topic in self._topics.values()), default=0.0)
+            last_s = max((topic.last_s for topic in self._topics.values()), default=-math.inf)
         count = sum(number for number, _ in topics.values())
         dropped_recently = time.monotonic() - last_s < CLEAN_S
         if not dropped_recently and count == self._reported_ok_count:

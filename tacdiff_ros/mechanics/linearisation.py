@@ -22,14 +22,14 @@ class Linearisation:
     Attributes:
         condensed: pad with its factor, condensed to the vertices of the faces in contact.
         force: (points, 3) contact forces on the gel, N.
-        place: (points, 3) positions of the contact points, compliance of the points included, mm.
+        position: (points, 3) positions of the contact points, their compliance included, mm.
         contact: contact law and its derivatives at the points.
         softness: compliance of a contact point, mm/N.
     """
 
     condensed: CondensedPad
     force: NDArray[np.float64]
-    place: NDArray[np.float64]
+    position: NDArray[np.float64]
     contact: Projection
     softness: float
 

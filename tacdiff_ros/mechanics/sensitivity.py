@@ -127,7 +127,7 @@ def _force_by_parameter(
     contact = at.contact
     up = np.array([0.0, 0.0, 1.0])
     rotated_force = np.cross(up, contact.force)
-    rotated_position = np.cross(up, at.place - state.pose.tip_mm)
+    rotated_position = np.cross(up, at.position - state.pose.tip_mm)
     yaw = (
         rotated_force
         - np.einsum("nij,nj->ni", contact.by_force, np.cross(up, at.force))

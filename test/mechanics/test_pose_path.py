@@ -43,7 +43,6 @@ def test_a_clock_that_jumps_back_while_the_indenter_rests_leaves_nothing_from_be
     assert path.take(3000, IndenterPose(-3.0, 0.0, 1.0)) == [IndenterPose(2.0, 0.1, 1.0)]
 
 
-
 def test_poses_far_apart_are_joined_by_a_straight_way_while_the_indenter_touches():
     start, goal = IndenterPose(0.0, 0.0, 0.5, 0.0), IndenterPose(1.2, 0.0, 0.5, 0.03)
     way = interpolate_poses(start, goal)

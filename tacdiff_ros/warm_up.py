@@ -80,7 +80,7 @@ def inversion_stages(
 
 
 def kernel_structure(model: SensorModel) -> tuple[Any, ...]:
-    """Return the properties that select the kernels; sensors with equal ones share kernels."""
+    """Return the properties on which the kernels depend; equal properties give the same kernels."""
     field = model.flat_field
     return (
         len(model.layers),

@@ -77,7 +77,8 @@ class SafetyLimits(BaseModel):
     ] = 0.2
 
     @model_validator(mode="after")
-    def _box_has_volume(self) -> SafetyLimits:
+    def _check_box(self) -> SafetyLimits:
+        """Raise a ValueError if the workspace box is empty along an axis."""
         for axis, low, high in zip("xyz", self.box_min_mm, self.box_max_mm, strict=True):
             if not low < high:
                 raise ValueError(f"the workspace box is empty along {axis}: {low} to {high} mm")

@@ -299,7 +299,8 @@ def _refine(
         projected = project(values, _with_pitch(values, lattice))
         distance = (projected - detected)[used].ravel() / noise_px
         distance = np.nan_to_num(distance, nan=limit)
-        return np.concatenate([_robust(distance, OUTLIER_PX / noise_px), vector[6:] * weight])
+        reprojection = _soft_l1_residuals(distance, OUTLIER_PX / noise_px)
+        return np.concatenate([reprojection, vector[6:] * weight])
 
     start = np.concatenate([pose, np.zeros(len(camera.prior) - 6)])
     scale = np.concatenate(
@@ -308,8 +309,11 @@ def _refine(
     return least_squares(residual, start, method="lm", x_scale=scale)
 
 
-def _robust(residual: Floats, scale: float) -> Floats:
-    """Residuals that are linear below a scale and grow with the square root above it."""
+def _soft_l1_residuals(residual: Floats, scale: float) -> Floats:
+    """Residuals whose squares are the soft-L1 loss, since `lm` accepts no loss function.
+
+    They are linear below the scale and grow with the square root above it.
+    """
     ratio = np.abs(residual) / scale
     compressed = np.sqrt(2.0 * np.sqrt(1.0 + ratio**2) - 2.0)
     return np.asarray(np.sign(residual) * scale * compressed)

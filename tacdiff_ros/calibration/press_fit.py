@@ -281,10 +281,13 @@ class PressFitter:
         return np.concatenate(parts)
 
     def _marker_error_px(self, gel: PressedGel, markers: MarkerField) -> Floats:
-        """(n, 2) predicted minus detected positions of markers that both images show, px."""
+        """(n, 2) predicted minus detected marker positions, px.
+
+        They are those of the n markers found both in the reference image and in the press.
+        """
         assert self._markers is not None  # noqa: S101
-        both = self._markers.found & markers.found
-        return np.asarray((self._projected(gel.surface) - markers.position_px)[both])
+        in_both = self._markers.found & markers.found
+        return np.asarray((self._projected(gel.surface) - markers.position_px)[in_both])
 
     def _projected(self, surface: GelSurface) -> Floats:
         """(rows, columns, 2) marker positions on a surface, px; empty without markers."""

@@ -122,12 +122,16 @@ def rendered_samples(
         indenter = plan_trial(reader.dataset.plan, trial).indenter
         truth = np.ascontiguousarray(image.transpose(1, 2, 0))
         yield RenderedSample(
-            indenter, trial, step, _map_picture(maps), translator.translate(maps), truth
+            indenter, trial, step, _input_image(maps), translator.translate(maps), truth
         )
 
 
-def _map_picture(maps: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return a network input as a picture: NOCS in colour, depth in grey from its min to max."""
+def _input_image(maps: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return a network input (C, H, W) as an (H, W, 3) image.
+
+    NOCS is shown in colour, without the light image that may follow it; depth is shown in grey,
+    from its minimum to its maximum.
+    """
     if len(maps) >= 3:
         return np.rint(255.0 * maps[:3].transpose(1, 2, 0)).astype(np.uint8)
     low, high = float(maps.min()), float(maps.max())

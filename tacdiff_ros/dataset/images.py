@@ -32,8 +32,9 @@ def render_touches(
 
     Returns:
         Arrays by name: `rgb` (S, H, W, 3) uint8; `light` (S, H, W, 3) uint8, the image without cast
-        shadows, rendered with one sample per pixel; `nocs` (S, H, W, 3), `depth` and `indentation`
-        (S, H, W), and `shear` (S, H, W, 2), encoded by `map_coding`; `contact` (S, H, W) bool.
+        shadows, rendered with one sample per pixel; `nocs` (S, H, W, 3) uint16, `depth` and
+        `indentation` (S, H, W) uint16, and `shear` (S, H, W, 2) int16, in the units of
+        `map_coding`; `contact` (S, H, W) bool, True for pixels that show a point in contact.
     """
     samples = [
         _render_sample(renderer, position, vertex_contact)

@@ -153,11 +153,11 @@ def ssim(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
     """Return the mean structural similarity over the pixels whose window lies inside the image.
 
     Args:
-        image: (H, W, 3) uint8.
-        truth: (H, W, 3) uint8.
+        image: (H, W, 3) uint8, with sides of at least `WINDOW_PX` (see `check_pair`).
+        truth: (H, W, 3) uint8, of the same shape.
 
     Returns:
-        Mean similarity; 1 for equal images.
+        Mean similarity, from -1 to 1; 1 for equal images.
     """
     return _inner_mean(ssim_map(image, truth))
 
@@ -176,10 +176,10 @@ def ssim_map(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> NDArray[np.f
         (H, W, 3) float32.
     """
     x, y = image.astype(np.float32), truth.astype(np.float32)
-    mean_x, mean_y = _windowed(x), _windowed(y)
+    mean_x, mean_y = _gaussian_means(x), _gaussian_means(y)
     product, squares = mean_x * mean_y, mean_x**2 + mean_y**2
-    covariance = _windowed(x * y) - product
-    variances = _windowed(x * x) + _windowed(y * y) - squares
+    covariance = _gaussian_means(x * y) - product
+    variances = _gaussian_means(x * x) + _gaussian_means(y * y) - squares
     c1, c2 = (np.float32((fraction * DATA_RANGE) ** 2) for fraction in SSIM_FRACTIONS)
     return np.asarray(
         (2 * product + c1) * (2 * covariance + c2) / ((squares + c1) * (variances + c2))
@@ -192,8 +192,8 @@ def _inner_mean(similarity: NDArray[np.float32]) -> float:
     return float(similarity[edge:-edge, edge:-edge].mean(dtype=np.float64))
 
 
-def _windowed(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Gaussian means of the windows around all pixels."""
+def _gaussian_means(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(H, W, 3) Gaussian-weighted means over the windows around all pixels."""
     window = (WINDOW_PX, WINDOW_PX)
     blurred = cv2.GaussianBlur(values, window, WINDOW_SIGMA, borderType=cv2.BORDER_REFLECT)
     return np.asarray(blurred, np.float32)

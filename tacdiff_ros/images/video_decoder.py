@@ -25,7 +25,7 @@ MAX_FRAME_COUNT = 1e8  # OpenCV returns meaningless counts for containers withou
 
 
 def main() -> int:
-    """Decode the file that the command line names; 0 even for a file that is refused."""
+    """Decode the file named on the command line; the exit status is 0 even if it is refused."""
     path, loop = sys.argv[1], sys.argv[2] == "loop"
     resource.setrlimit(resource.RLIMIT_AS, (MAX_ADDRESS_SPACE_BYTES, MAX_ADDRESS_SPACE_BYTES))
     try:

@@ -267,10 +267,11 @@ class Inverter:
             image: (H, W, 3) uint8 RGB.
 
         Returns:
-            (rows, columns) heights on `grid`, mm.
+            (rows, columns) float64 heights on `grid`, mm.
 
         Raises:
-            InputError: the image is not from this sensor.
+            InputError: the image has another size or type than the sensor's, is blank, too dark or
+                saturated, or its markers cannot be detected.
         """
         check_image(image, self.model, "the image", MAX_SATURATED)
         markers = None if self._tracker is None else self._tracker.track(image)

@@ -300,7 +300,7 @@ class _Operator:
         return padded[:-1], padded[1:]
 
     def _inner_product(self, a: Floats, b: Floats) -> Any:
-        """Scalar product of two fields, from their spectra."""
+        """Inner product of two real fields, from their half spectra (Parseval's theorem)."""
         product = a.real * b.real
         product += a.imag * b.imag
         return np.sum(product, axis=0) @ self._column_weight

@@ -48,7 +48,7 @@ def detect_markers(image: NDArray[np.uint8], grid: MarkerGrid) -> MarkerField:
         blobs, _ = find_blobs(darkness_map(image, pitch), pitch, grid.count)
         lattice = index_lattice(blobs)
         if lattice is not None and _is_plausible(lattice, pitch):
-            return _measured_field(image, grid, blobs, lattice)
+            return _measure_field(image, grid, blobs, lattice)
     raise InputError(
         f"no lattice of markers in the image, expected {grid.rows} x {grid.columns}: check that "
         "the gel has markers, is lit and in focus"
@@ -62,16 +62,23 @@ def _is_plausible(lattice: Lattice, pitch_px: float) -> bool:
     return is_in_scale and len(lattice.blob) >= _MIN_LATTICE_BLOBS
 
 
-def _measured_field(
+def _measure_field(
     image: NDArray[np.uint8], grid: MarkerGrid, blobs: NDArray[np.float64], lattice: Lattice
 ) -> MarkerField:
-    """Assigns the blobs (N, 2) of a lattice, px, to the grid and measures the markers."""
+    """Assigns the blobs of a lattice to the grid and measures them as markers.
+
+    Args:
+        image: (H, W, 3) uint8 RGB image.
+        grid: marker grid of the gel.
+        blobs: (N, 2) blob centres (x, y), px.
+        lattice: row and column of the blobs that form a lattice.
+    """
     row0, column0 = anchor_grid(lattice.occupied, grid)
     row, column = lattice.row - row0, lattice.column - column0
     on_grid = (row >= 0) & (row < grid.rows) & (column >= 0) & (column < grid.columns)
-    row, column, blob = row[on_grid], column[on_grid], lattice.blob[on_grid]
+    row, column, blob_index = row[on_grid], column[on_grid], lattice.blob[on_grid]
     darkness = darkness_map(image, lattice.pitch_px)
-    markers = measure_markers(darkness, blobs[blob], lattice.pitch_px)
+    markers = measure_markers(darkness, blobs[blob_index], lattice.pitch_px)
     shape = (grid.rows, grid.columns)
     is_valid = np.zeros(shape, bool)
     is_valid[row, column] = markers.is_valid

@@ -38,7 +38,7 @@ class MarkerField:
         self._check_values("diameter_px", self.diameter_px, self.found.shape)
 
     def _check_values(self, name: str, values: NDArray[np.float64], shape: tuple[int, ...]) -> None:
-        """Raises an InputError unless values have a shape and are finite where `found` is true."""
+        """Raises an InputError unless values have the shape and are finite exactly where found."""
         if values.shape != shape:
             raise InputError(f"marker field: {name} has shape {values.shape}, expected {shape}")
         is_finite = np.isfinite(values).reshape(*self.found.shape, -1)

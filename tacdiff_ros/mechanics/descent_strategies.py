@@ -84,7 +84,7 @@ class DescentStrategy:
 
         Args:
             descent: number of the descent, from 0.
-            unsettled: unsettled friction of its result.
+            unsettled: unsettled friction of its result, as a fraction of all friction.
         """
         is_early = not self.ramps_friction and descent < EARLY_DESCENTS
         return is_early or unsettled <= NEARLY_SETTLED_FRICTION

@@ -85,7 +85,7 @@ def parse_indenter(text: str) -> IndenterSpec:
         if key.strip() in TEXT_KEYS:
             texts[key.strip()] = _text(text, key.strip(), value.strip())
         else:
-            sizes[key.strip()] = _size(text, key.strip(), value)
+            sizes[key.strip()] = _parse_size(text, key.strip(), value)
     return IndenterSpec(match[1], sizes, texts)
 
 
@@ -123,8 +123,8 @@ def format_indenter(name: str, sizes: dict[str, float], texts: dict[str, str] | 
     return f"{name}:{','.join(parts)}" if parts else name
 
 
-def _size(text: str, key: str, value: str) -> float:
-    """Parse one size; `text` is the whole spec, for the error message."""
+def _parse_size(text: str, key: str, value: str) -> float:
+    """Parse a length (mm) or angle (degrees); `text` is the whole spec, for error messages."""
     try:
         number = float(value)
     except ValueError:

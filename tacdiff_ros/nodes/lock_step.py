@@ -84,6 +84,7 @@ class LockStep:
         self._now_ns = 0
         self._publish_lock = threading.RLock()
         self._stalled_since_s = self._stepped_s = time.monotonic()
+        self._met: set[str] = set()  # names of nodes that were in the graph
         self._done = node.create_publisher(StepDone, DONE_TOPIC, LOCK_STEP)
         node.create_subscription(ClockMessage, "/clock", self._on_clock, LOCK_STEP)
         node.create_subscription(StepDone, DONE_TOPIC, self._on_done, LOCK_STEP)
@@ -198,8 +199,11 @@ class LockStep:
                 "several nodes publish /clock: stop all but one", throttle_duration_sec=LOG_AFTER_S
             )
         alive = self._node.get_node_names()
+        self._met |= set(alive)
         for name in waiting:
-            if name not in alive and stalled_s > WATCH_PERIOD_S:
+            # DDS may discover topics of a node long before its name.
+            patience_s = WATCH_PERIOD_S if name in self._met else LOG_AFTER_S
+            if name not in alive and stalled_s > patience_s:
                 logger.warning(f"{name} has left: lock step continues without it")
                 self._ledger.drop_source(name)
                 if name in self._required:

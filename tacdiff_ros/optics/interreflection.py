@@ -137,7 +137,7 @@ def indirect_light(parameters: Parameters, model: SensorModel) -> IndirectLight 
         model: sensor model.
 
     Returns:
-        Indirect light; None if the model has no bounces.
+        Indirect light; None if the number of bounces is 0.
     """
     if model.interreflection.bounces == 0:
         return None
@@ -155,9 +155,12 @@ def indirect_light(parameters: Parameters, model: SensorModel) -> IndirectLight 
         scattered = [arriving[c] * albedo[c] / dr.pi for c in range(3)]
         table = mirror_images + _reflected(parameters, model, nodes, scattered)
         dr.eval(table)
-    pad = [(direct[c] + _flat_irradiance(table, c)) * albedo[c] for c in range(3)]
+    radiosity = [(direct[c] + _flat_irradiance(table, c)) * albedo[c] for c in range(3)]
     zeros = dr.zeros(mi.Float, dr.width(nodes))
-    table += _table([[zeros] * 6 + [pad[s] if s < len(pad) else zeros] for s in range(SECTORS)])
+    # The pad's channel c is stored in sector c, in the column after the six of the layers.
+    table += _table(
+        [[zeros] * 6 + [radiosity[s] if s < len(radiosity) else zeros] for s in range(SECTORS)]
+    )
     dr.eval(table)
     return IndirectLight(
         table=table,

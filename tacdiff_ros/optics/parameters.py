@@ -151,6 +151,9 @@ class View:
         Args:
             name: name of the parameter.
             index: index of the value, in row-major order.
+
+        Returns:
+            `mi.Float` with one entry per lane if the parameter has gradients, otherwise one entry.
         """
         key = (name, index)
         if key not in self._cache:

@@ -210,6 +210,7 @@ class RunRecorder:
             self._unlock()
 
     def _write_item(self, item: _Item) -> None:
+        """Write a message to the bag or a row to the index, and flush both when it is due."""
         try:
             if isinstance(item, list):
                 self._index.writerow(item)

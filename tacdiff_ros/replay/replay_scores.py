@@ -100,7 +100,7 @@ class WorstFrames:
         self._entries: list[tuple[float, int, WorstFrame]] = []
 
     def add(self, frame: ComparedFrame, simulated: Image, real: Image) -> None:
-        """Add a frame if its PSNR is among the lowest; frames without contact are ignored.
+        """Add a frame if the PSNR of its contact is among the lowest; ignore frames without one.
 
         Args:
             frame: comparison of the frame.

@@ -117,7 +117,11 @@ def _marker_masks(
 
 
 def _mask_overlay(image: Image, real: NDArray[np.bool_], rendered: NDArray[np.bool_]) -> Image:
-    """Grey image with the pixels of the masks in the colours of agreement and disagreement."""
+    """Enlarged grey image with the pixels of two (H, W) masks in colour.
+
+    The colours are `MATCHED` for pixels in both masks, `MISSING` for those only in the real one and
+    `EXTRA` for those only in the rendered one.
+    """
     grey = np.repeat((0.5 * image.mean(axis=-1, keepdims=True) + 100).astype(np.uint8), 3, axis=-1)
     grey[real & rendered] = MATCHED
     grey[real & ~rendered] = MISSING

@@ -191,7 +191,10 @@ def _existing_file(folder: Path, name: str) -> Path:
 
 
 def _check_weights(path: Path, generator: nn.Module) -> None:
-    """Compare the names and shapes of a file's weights with a generator's, without their values."""
+    """Raise an InputError unless a file's weights have the names and shapes of a generator's.
+
+    The values of the weights are not read.
+    """
     from safetensors import SafetensorError, safe_open
 
     expected = {name: tuple(value.shape) for name, value in generator.state_dict().items()}

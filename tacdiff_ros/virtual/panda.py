@@ -119,11 +119,11 @@ class VirtualPanda:
         self._target = self._desired = self._data.oMf[self._frame].copy()
 
     def step(self, force_n: NDArray[np.float64], torque_n_m: NDArray[np.float64]) -> None:
-        """Advance by 1 ms under an external wrench.
+        """Advance by 1 ms under an external wrench, by a semi-implicit Euler step.
 
         Args:
-            force_n: (3,) force on the end effector in base axes, N.
-            torque_n_m: (3,) torque about the end effector's origin in base axes, N m.
+            force_n: (3,) float64 force on the end effector in base axes, N.
+            torque_n_m: (3,) float64 torque about the end effector's origin in base axes, N m.
         """
         self._wrench = np.concatenate([force_n, torque_n_m])
         self._advance_desired()

@@ -80,7 +80,8 @@ def _columns(path: Path, *names: str) -> list[NDArray[np.float64]]:
     table = read_table(path, "curve", MAX_CURVE_BYTES)
     for name in names:
         if name not in table:
-            raise InputError(f"{printable(path)} has no column {name}: it has {', '.join(table)}")
+            columns = printable(", ".join(table))
+            raise InputError(f"{printable(path)} has no column {name}: it has {columns}")
     try:
         return [np.array([float(value) for value in table[name]]) for name in names]
     except ValueError as error:

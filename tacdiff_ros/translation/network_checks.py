@@ -144,8 +144,8 @@ def _check_operators(model: Any, path: Path) -> None:
     versions = [part.version for part in model.opset_import]
     if len(versions) != 1 or not OPSETS[0] <= versions[0] <= OPSETS[1]:
         raise InputError(
-            f"{printable(path)} needs operators of versions {printable(versions)}, expected one of "
-            f"{OPSETS[0]} to {OPSETS[1]}"
+            f"{printable(path)} needs {len(versions)} operator sets, of versions "
+            f"{sorted(set(versions))[:5]}, expected one of {OPSETS[0]} to {OPSETS[1]}"
         )
     has_other_domains = bool(domains - {"", "ai.onnx"})
     if not has_only_nodes or has_other_domains or not 0 < len(graph.node) <= MAX_NODES:

@@ -143,7 +143,7 @@ def indirect_light(parameters: Parameters, model: SensorModel) -> IndirectLight 
         return None
     nodes = _nodes(model)
     view = parameters.view(dr.width(nodes))
-    albedo = _albedo(parameters, view, model)
+    albedo = _albedo(view, model)
     direct = _direct_irradiance(view, model, nodes)
     dr.eval(direct)  # otherwise every kernel that reads it would compute it again
     mirror_images = _mirror_images(parameters, model, nodes)
@@ -214,16 +214,15 @@ def _nodes(model: SensorModel) -> Any:
     return nodes
 
 
-def _albedo(parameters: Parameters, view: View, model: SensorModel) -> list[Any]:
-    """Return the mean reflectance of the pad in each channel, markers included."""
+def _albedo(view: View, model: SensorModel) -> list[Any]:
+    """Return the mean reflectance of the pad in each channel, markers of usual size included."""
     base = [view.scalar("gel.base_color", c) for c in range(3)]
     if model.markers is None:
         return base
-    darkness, scale = (parameters[f"markers.{name}"] for name in ("darkness", "scale"))
-    pad_mm2 = model.gel.width_mm * model.gel.height_mm
-    marker_fraction = dr.pi / 4 * dr.square(view.scalar("markers.diameter_mm")) / pad_mm2
-    absorbed = marker_fraction * dr.sum(darkness * dr.square(scale))
-    return [value * (1.0 - absorbed) for value in base]
+    marker_count = model.markers.rows * model.markers.columns
+    marker_area = marker_count * dr.pi / 4 * dr.square(view.scalar("markers.diameter_mm"))
+    marker_fraction = marker_area / (model.gel.width_mm * model.gel.height_mm)
+    return [value * (1.0 - model.markers.darkness * marker_fraction) for value in base]
 
 
 def _direct_irradiance(view: View, model: SensorModel, nodes: Any) -> list[Any]:

@@ -111,7 +111,8 @@ class VideoFrames:
         return np.frombuffer(content, np.uint8).reshape(height, width, 3)
 
     def close(self) -> None:
-        """Ends the decoder."""
+        """Ends the decoder; nothing can be read any more."""
+        self._has_ended = True
         self._process.kill()
         self._process.wait()
         if self._process.stdout is not None:

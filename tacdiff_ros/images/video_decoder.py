@@ -45,11 +45,7 @@ def _decode(path: str, loop: bool, output: BinaryIO) -> None:
         raise ValueError("is no video that OpenCV can read")
     sides = cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT
     width, height = (int(capture.get(side)) for side in sides)
-    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE_PX:
-        raise ValueError(
-            f"has frames of {width} x {height} pixels, expected up to {MAX_SIDE_PX} each way and "
-            f"{MAX_PIXELS} in all"
-        )
+    _check_size(width, height)
     count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
     output.write(RECORD.pack(0, int(count) if 0 < count < MAX_FRAME_COUNT else 0))
     frames = 0
@@ -62,11 +58,22 @@ def _decode(path: str, loop: bool, output: BinaryIO) -> None:
             output.write(RECORD.pack(0, 0))
             return
         frames += 1
-        if frame.ndim == 2:
-            frame = cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR)
-        output.write(RECORD.pack(*frame.shape[:2]))
-        output.write(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB).data)
+        height, width = frame.shape[:2]
+        _check_size(width, height)  # a stream may change its size
+        grey = frame.ndim == 2
+        rgb = cv2.cvtColor(frame, cv2.COLOR_GRAY2RGB if grey else cv2.COLOR_BGR2RGB)
+        output.write(RECORD.pack(height, width))
+        output.write(rgb.data)
         output.flush()
+
+
+def _check_size(width: int, height: int) -> None:
+    """Raise ValueError for frames that are larger than any sensor's."""
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE_PX:
+        raise ValueError(
+            f"has frames of {width} x {height} pixels, expected up to {MAX_SIDE_PX} each way and "
+            f"{MAX_PIXELS} in all"
+        )
 
 
 if __name__ == "__main__":

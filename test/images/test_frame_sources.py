@@ -255,6 +255,8 @@ def test_a_crash_of_the_decoder_is_one_line_and_no_crash(tmp_path, monkeypatch, 
         while source.read() is not None:
             pass
     assert "decoder ended with code -6" in str(caught.value)
+    if frames:
+        assert source.read() is None  # and no traceback
 
 
 def test_constants_of_the_decoder_and_its_reader_agree():

@@ -4,13 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from tacdiff_ros.calibration.calibrate import (
-    STAGES,
-    PressImage,
-    calibrate,
-    fitted_numbers,
-    residuals,
-)
+from tacdiff_ros.calibration.calibrate import calibrate
+from tacdiff_ros.calibration.calibration_figures import fitted_numbers, residuals
+from tacdiff_ros.calibration.calibration_inputs import PressImage
+from tacdiff_ros.calibration.stage_progress import STAGES
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.sensor.parameters import parameter_values

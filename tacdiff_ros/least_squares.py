@@ -120,6 +120,23 @@ class NormalEquations:
 
 
 @dataclass(frozen=True)
+class ShortenedStep:
+    """Linearisation whose full step is shortened instead of damped: a line search.
+
+    Attributes:
+        full: (n,) Gauss-Newton step.
+        cost: sum of squared residuals.
+    """
+
+    full: Floats
+    cost: float
+
+    def step(self, damping: float) -> Floats:
+        """Return the full step divided by 1 + damping."""
+        return self.full / (1.0 + damping)
+
+
+@dataclass(frozen=True)
 class DampingRule:
     """Damping as a function of success.
 

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from scipy.optimize import least_squares
 
-from tacdiff_ros.least_squares import DampingRule, NormalEquations, levenberg_marquardt
+from tacdiff_ros.least_squares import (
+    DampingRule,
+    NormalEquations,
+    ShortenedStep,
+    levenberg_marquardt,
+)
 
 RULE = DampingRule(first=1e-2, decrease=5.0, increase=8.0, restart=1e-2, maximum=1e6)
 UNDAMPED = DampingRule(first=0.0, decrease=10.0, increase=10.0, restart=0.3, maximum=10.0)
@@ -103,6 +108,26 @@ def test_steps_that_raise_the_cost_are_damped_until_they_lower_it():
     assert abs(full[0]) > 3.0
     fit = levenberg_marquardt(ArcTangent(), start, UNDAMPED, max_iterations=30, min_gain=1e-9)
     assert fit.point == pytest.approx([0.0], abs=1e-6)
+
+
+def test_a_line_search_shortens_the_same_step():
+    class Searched(ArcTangent):
+        lengths = ()
+
+        def linearise(self, point):
+            equations = super().linearise(point)
+            return ShortenedStep(equations.step(), equations.cost)
+
+        def moved(self, point, step):
+            self.lengths += (float(step[0]),)
+            return super().moved(point, step)
+
+    rule = DampingRule(first=0.0, decrease=np.inf, increase=4.0, restart=2.0, maximum=20.0)
+    problem = Searched()
+    fit = levenberg_marquardt(problem, np.array([8.0]), rule, max_iterations=1, min_gain=1e-9)
+    full = -np.arctan(8.0) * (1.0 + 8.0**2)
+    assert problem.lengths == pytest.approx([full, full / 3.0, full / 9.0])
+    assert abs(fit.point[0]) < 8.0
 
 
 def test_damping_does_not_depend_on_units(curve):

@@ -1,8 +1,8 @@
 """Pose, slide and twist of a press from one image: shading and marker motion.
 
 Shading determines position and depth of the indenter at the end, the marker motion its slide and
-twist after the press. Levenberg-Marquardt on all of it at once, with known lights. Only the part of
-a slide that friction transmits to the gel is observed; slip leaves no trace.
+twist after the press. Gauss-Newton on all of it at once, with known lights. Only the part of a
+slide that friction transmits to the gel is observed; slip leaves no trace.
 """
 
 from __future__ import annotations
@@ -16,7 +16,12 @@ from scipy.interpolate import RectBivariateSpline
 from tacdiff_ros.calibration.press_surfaces import Press, PressedGel, PressSurfaces, shifted
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.images.fit_image import FitImage
-from tacdiff_ros.least_squares import DampingRule, NormalEquations, levenberg_marquardt
+from tacdiff_ros.least_squares import (
+    DampingRule,
+    NormalEquations,
+    ShortenedStep,
+    levenberg_marquardt,
+)
 from tacdiff_ros.markers.marker_field import MarkerField
 from tacdiff_ros.optics.projection import project, unproject
 from tacdiff_ros.sensor.gel_surface import GelSurface
@@ -36,8 +41,8 @@ MIN_GAIN = 2e-3  # relative decrease of the cost below which the fit ends
 DARKEST = 1e-4
 SHADOW_SAMPLES = 2
 MAX_DEPTH_FRACTION = 0.48
-# Undamped as long as that lowers the cost, since the image is nearly linear in a press.
-DAMPING = DampingRule(first=0.0, decrease=10.0, increase=10.0, restart=0.3, maximum=10.0)
+# Line search: the full Gauss-Newton step, a third of it, a ninth of it.
+LINE_SEARCH = DampingRule(first=0.0, decrease=np.inf, increase=4.0, restart=2.0, maximum=20.0)
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,7 @@ class PressFitter:
             start: initial press.
             image: image of the press at the fit's size.
             markers: markers of the image; None to fit shading only.
-            steps: maximum number of Levenberg-Marquardt steps.
+            steps: maximum number of Gauss-Newton steps.
 
         Raises:
             InputError: the indenter left the pad.
@@ -121,7 +126,7 @@ class PressFitter:
             markers=markers,
             max_depth_mm=self._max_depth_mm,
         )
-        fit = levenberg_marquardt(problem, problem.gel(start), DAMPING, steps, MIN_GAIN)
+        fit = levenberg_marquardt(problem, problem.gel(start), LINE_SEARCH, steps, MIN_GAIN)
         return self.evaluate(fit.point, markers)
 
     def evaluate(self, gel: PressedGel, markers: MarkerField | None) -> PressFit:
@@ -207,14 +212,15 @@ class _Problem:
     markers: MarkerField | None
     max_depth_mm: float
 
-    def linearise(self, gel: PressedGel) -> NormalEquations:
-        """Normal equations; the derivatives leave out shadows, whose borders are noisy."""
+    def linearise(self, gel: PressedGel) -> ShortenedStep:
+        """Gauss-Newton step; the derivatives leave out shadows, whose borders are noisy."""
         plain = self._residual(gel, shadows=False)
         columns = [
             (self._residual(perturbed, shadows=False) - plain) / size
             for perturbed, size in self._perturbed(gel)
         ]
-        return NormalEquations.of(np.stack(columns, axis=1), self._residual(gel))
+        equations = NormalEquations.of(np.stack(columns, axis=1), self._residual(gel))
+        return ShortenedStep(equations.step(), equations.cost)
 
     def cost(self, gel: PressedGel) -> float:
         """Sum of squared residuals."""

@@ -23,7 +23,6 @@ from tacdiff_ros.nodes.conversion.images import (
     to_image,
 )
 
-
 CHANNELS = {"rgb8": 3, "bgr8": 3, "mono8": 1}
 CODES = {"bgr8": cv2.COLOR_BGR2RGB, "mono8": cv2.COLOR_GRAY2RGB}
 

@@ -78,13 +78,14 @@ class NormalEquations:
             residual: (..., m) residuals.
             weight: (..., m) weights of the squared residuals; None for 1.
         """
-        weighted = residual if weight is None else weight * residual
         scaled = jacobian if weight is None else weight[..., None] * jacobian
-        return cls(
-            matrix=np.asarray(scaled.swapaxes(-1, -2) @ jacobian),
-            gradient=np.asarray((jacobian.swapaxes(-1, -2) @ weighted[..., None])[..., 0]),
-            cost=float(np.sum(weighted * residual)),
-        )
+        squared = residual**2 if weight is None else weight * residual**2
+        if jacobian.ndim == 2:  # one large problem: BLAS
+            matrix, gradient = scaled.T @ jacobian, scaled.T @ residual
+        else:
+            matrix = np.einsum("...mi,...mj->...ij", scaled, jacobian)
+            gradient = np.einsum("...mi,...m->...i", scaled, residual)
+        return cls(np.asarray(matrix), np.asarray(gradient), float(np.sum(squared)))
 
     def with_prior(self, weight: Floats, deviation: Floats) -> NormalEquations:
         """Return the equations with a prior on the parameters.

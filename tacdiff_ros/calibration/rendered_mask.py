@@ -119,25 +119,29 @@ class _ArrowEquations:
     """Normal equations of n common parameters and of 4 local ones for each of K markers.
 
     Attributes:
-        common: equations of the common parameters alone.
-        local: equations of each marker's local parameters alone.
-        mixed: (K, 4, n) blocks of the matrix between local and common parameters.
+        common: (n, n) block of the matrix of the common parameters.
+        common_gradient: (n,) gradient of half the cost by the common parameters.
+        local: (K, 4, 4) blocks of the local parameters.
+        local_gradient: (K, 4) gradient of half the cost by the local parameters.
+        mixed: (K, 4, n) blocks between local and common parameters.
         cost: sum of squared residuals.
     """
 
-    common: NormalEquations
-    local: NormalEquations
+    common: Floats
+    common_gradient: Floats
+    local: Floats
+    local_gradient: Floats
     mixed: Floats
     cost: float
 
     def step(self, damping: float) -> Floats:
         """Step (n + 4 K,) of all parameters, the local ones eliminated (Schur complement)."""
-        inner = self.local.matrix * (1.0 + damping * np.eye(4))
-        right = np.concatenate([self.mixed, self.local.gradient[..., None]], axis=-1)
+        inner = self.local * (1.0 + damping * np.eye(4))
+        right = np.concatenate([self.mixed, self.local_gradient[..., None]], axis=-1)
         solved = np.linalg.solve(inner, right)
         reduced = NormalEquations(
-            matrix=self.common.matrix - np.einsum("kin,kim->nm", self.mixed, solved[..., :-1]),
-            gradient=self.common.gradient - np.einsum("kin,ki->n", self.mixed, solved[..., -1]),
+            matrix=self.common - np.einsum("kin,kim->nm", self.mixed, solved[..., :-1]),
+            gradient=self.common_gradient - np.einsum("kin,ki->n", self.mixed, solved[..., -1]),
             cost=self.cost,
         )
         change = reduced.step(damping)
@@ -234,15 +238,18 @@ class _Problem:
         columns = [self._derivative(vector, local, residual, axis) for axis in np.eye(len(vector))]
         common = np.stack(columns, axis=-1)  # (K, P, n)
         own = self._local_jacobian(vector, local)  # (K, P, 4)
-        local_weight = np.append(self.local_prior**-2.0, 0.0)
+        local_matrix = np.einsum("kpi,kpj->kij", own, own)
+        local_matrix[:, range(3), range(3)] += self.local_prior**-2.0
+        local_gradient = np.einsum("kpi,kp->ki", own, residual)
+        local_gradient[:, :3] += local[:, :3] / self.local_prior**2
         weight = np.where(np.isfinite(self.prior), self.prior**-2.0, 0.0)
-        local_part = NormalEquations.of(own, residual).with_prior(local_weight, local)
-        n = len(vector)
-        common_part = NormalEquations.of(common.reshape(-1, n), residual.ravel())
+        gradient = np.einsum("kpn,kp->n", common, residual)
         return _ArrowEquations(
-            common=common_part.with_prior(weight, vector - self._prior_centre()),
-            local=local_part,
-            mixed=np.asarray(own.swapaxes(-1, -2) @ common),
+            common=np.einsum("kpn,kpm->nm", common, common) + np.diag(weight),
+            common_gradient=gradient + weight * (vector - self._prior_centre()),
+            local=local_matrix,
+            local_gradient=local_gradient,
+            mixed=np.einsum("kpi,kpn->kin", own, common),
             cost=self.cost(point),
         )
 

@@ -87,17 +87,17 @@ class NormalEquations:
             gradient = np.einsum("...mi,...m->...i", scaled, residual)
         return cls(np.asarray(matrix), np.asarray(gradient), float(np.sum(squared)))
 
-    def with_prior(self, weight: Floats, deviation: Floats) -> NormalEquations:
+    def with_prior(self, weight: Floats, from_prior: Floats) -> NormalEquations:
         """Return the equations with a prior on the parameters.
 
         Args:
             weight: (n,) inverse prior variances; 0 for parameters without a prior.
-            deviation: (..., n) parameters minus their prior means.
+            from_prior: (..., n) parameters minus their prior means.
         """
         return NormalEquations(
             matrix=self.matrix + np.diag(weight),
-            gradient=self.gradient + weight * deviation,
-            cost=self.cost + float(np.sum(weight * deviation**2)),
+            gradient=self.gradient + weight * from_prior,
+            cost=self.cost + float(np.sum(weight * from_prior**2)),
         )
 
     def step(self, damping: float = 0.0) -> Floats:

@@ -145,15 +145,15 @@ class DampingRule:
         first: damping of the first step.
         decrease: divisor after a step that lowers the cost.
         increase: factor after a step that does not.
-        restart: least damping after a step that does not lower the cost.
         maximum: damping at which no further step is tried from a point.
+        restart: least damping after a step that does not lower the cost, for a first damping of 0.
     """
 
     first: float
     decrease: float
     increase: float
-    restart: float
     maximum: float
+    restart: float = 0.0
 
 
 @dataclass(frozen=True)

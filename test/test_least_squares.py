@@ -13,7 +13,7 @@ from tacdiff_ros.least_squares import (
     levenberg_marquardt,
 )
 
-RULE = DampingRule(first=1e-2, decrease=5.0, increase=8.0, restart=1e-2, maximum=1e6)
+RULE = DampingRule(first=1e-2, decrease=5.0, increase=8.0, maximum=1e6)
 UNDAMPED = DampingRule(first=0.0, decrease=10.0, increase=10.0, restart=0.3, maximum=10.0)
 
 

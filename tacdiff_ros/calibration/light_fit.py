@@ -37,7 +37,7 @@ DEPTH_AND_YAW_STEPS = [IndenterPose(depth_mm=STEP_MM), IndenterPose(yaw_rad=STEP
 POSITION_MM, DEPTH_MM, YAW_RAD = 0.5, 0.3, 0.2  # prior standard deviations around the initial press
 REFERENCE_ERROR = 0.03  # residual of the reference image under the best lights, of white
 PRESS_ERROR = 0.008  # residual of a press under the best lights, of white
-DAMPING = DampingRule(first=1e-2, decrease=5.0, increase=8.0, restart=1e-2, maximum=1e6)
+DAMPING = DampingRule(first=1e-2, decrease=5.0, increase=8.0, maximum=1e6)
 MIN_GAIN = 2e-3  # relative decrease of the cost below which the fit ends
 DARKEST = 1e-4
 EFFECTIVE_PIXELS = 3000.0  # number of independent pixels: errors of neighbours are correlated

@@ -37,7 +37,7 @@ WINDOW = 0.40  # half side of the window around a marker, as a fraction of the p
 SIZE_MM = 0.05  # standard deviation of the diameters of printed markers
 DARKNESS_NOISE = 0.03  # of full ink, including the ink's texture and fringes
 # Little damping: position and tilt of the camera trade off along a narrow valley.
-DAMPING = DampingRule(first=1e-9, decrease=10.0, increase=100.0, restart=1e-9, maximum=1e3)
+DAMPING = DampingRule(first=1e-9, decrease=10.0, increase=100.0, maximum=1e3)
 MIN_GAIN = 1e-5  # relative decrease of the cost below which the iteration ends
 SHAPE_PRIOR = (0.2, 0.15)  # mm, standard deviations of diameter and rim around their start
 RIM_PX = 4.0  # rim of a sharp marker in the smoothed darkness map

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.input_files import check_file, one_line, printable
-from tacdiff_ros.output_files import write_files
+from tacdiff_ros.output_files import Content, write_files
 from tacdiff_ros.settings_file import first_complaint
 from tacdiff_ros.translation.network_checks import check_sizes, read_network
 from tacdiff_ros.translation.network_settings import NetworkSettings
@@ -63,7 +63,7 @@ def save_model(folder: Path, generator: nn.Module, card: ModelCard) -> None:
 
     metadata = {"format": FORMAT, "card": card.model_dump_json()}
     weights = {name: value.detach().contiguous() for name, value in generator.state_dict().items()}
-    contents = {
+    contents: dict[str, Content] = {
         WEIGHTS: save(weights, metadata),
         NETWORK: lambda path: _export(generator, card.settings, metadata, path),
     }

@@ -168,9 +168,9 @@ def make_calibration_folder(folder: Path) -> None:
 
 
 def read_calibration_folder(folder: Path) -> None:
-    from tacdiff_ros.cli.calibrate import _from_folder
+    from tacdiff_ros.cli.calibration_images import from_folder
 
-    _from_folder(folder, 2)
+    from_folder(folder, 2)
 
 
 def make_poses(folder: Path) -> None:

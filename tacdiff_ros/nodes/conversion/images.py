@@ -1,7 +1,9 @@
 """Converts between `sensor_msgs/Image` and arrays.
 
 cv_bridge is used if it is installed and works. Its binaries crash with NumPy 2 (vision_opencv,
-issue 535); without it, the few encodings needed here are converted by numpy and OpenCV.
+issue 535); without it, the few encodings needed here are converted by numpy and OpenCV. So are
+images with padded rows, which cv_bridge skews (its Python code assumes that a row holds a whole
+number of pixels), and those marked big-endian, for which it needs a function that NumPy 2 removed.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from sensor_msgs.msg import Image
 from tacdiff_ros.errors import InputError
 
 BYTE_ENCODINGS = {"rgb8": 3, "bgr8": 3, "8UC3": 3, "mono8": 1, "8UC1": 1, "rgba8": 4, "bgra8": 4}
+CV_BRIDGE_ENCODINGS = ("rgb8", "bgr8", "mono8")
 TO_RGB = {
     "bgr8": cv2.COLOR_BGR2RGB,
     "8UC3": cv2.COLOR_BGR2RGB,  # by OpenCV's convention
@@ -88,9 +91,10 @@ def from_image(message: Image) -> NDArray[np.uint8]:
     """
     _check_image(message)
     bridge = _working_cv_bridge()
-    if bridge is not None and message.encoding in ("rgb8", "bgr8", "mono8"):
-        return np.asarray(bridge.imgmsg_to_cv2(message, "rgb8"))
     channels = BYTE_ENCODINGS[message.encoding]
+    is_packed = message.step == message.width * channels and not message.is_bigendian
+    if bridge is not None and is_packed and message.encoding in CV_BRIDGE_ENCODINGS:
+        return np.asarray(bridge.imgmsg_to_cv2(message, "rgb8"))
     rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
     shape = (message.height, message.width, channels)
     image = rows[:, : message.width * channels].reshape(shape)

@@ -150,7 +150,7 @@ class CameraFrames:
         if not is_valid:
             raise CameraLostError("the camera returns no images any more: check its cable")
         step = max(1, frame.shape[0] // COMPARED_ROWS)
-        digest = zlib.crc32(np.ascontiguousarray(frame[::step]))
+        digest = zlib.crc32(np.ascontiguousarray(frame[::step]).data)
         if digest == self._last_digest:
             return CameraImage(None, self._last_captured_s, arrived_s, None, False)
         self._last_digest = digest

@@ -271,8 +271,9 @@ class SafetyMonitor:
         if pause_s < PAUSE_INTERVALS * interval_s:
             stutter = ", which is less than two images: raise limits.image_age_s"
         return (
-            f"low image rate, {1.0 / interval_s:.1f} Hz: motion pauses after {1e3 * pause_s:.0f} ms "
-            f"without an image instead of {1e3 * self.limits.image_pause_s:.0f} ms{stutter}"
+            f"low image rate, {1.0 / interval_s:.1f} Hz: motion pauses after "
+            f"{1e3 * pause_s:.0f} ms without an image instead of "
+            f"{1e3 * self.limits.image_pause_s:.0f} ms{stutter}"
         )
 
     def check_tracking(self, target: Pose, measured: Pose) -> None:

@@ -176,13 +176,15 @@ class CameraFrames:
     def _decode(self, frame: NDArray[Any]) -> NDArray[np.uint8]:
         """Return the BGR image of JPEG data, reduced as far as the required size permits.
 
-        Incomplete data still decodes, with a grey lower part. It lacks the end marker, which some
+        Incomplete data may decode with a grey lower part. It lacks the end marker, which some
         cameras never send; so only cameras that have sent it must continue to.
         """
         data = frame.reshape(-1)
         has_end = data[-64:].tobytes().rstrip(b"\0").endswith(JPEG_END)
         self._sends_end |= has_end
         decoded = None
+        if not self._sends_end:
+            data = np.append(data, np.frombuffer(JPEG_END, np.uint8))
         if has_end or not self._sends_end:
             decoded = cv2.imdecode(data, REDUCED_DECODING[self._reduction()])
         if decoded is not None:

@@ -64,7 +64,7 @@ class SimulatedTime:
 
     def sleep(self, duration_s: float) -> None:
         """Advance the time."""
-        self.now_s += max(0.0, duration_s)
+        self.now_s += duration_s
 
 
 @dataclass
@@ -161,7 +161,8 @@ class VirtualCapture:
         self._images += 1
         captured_s = self._opened_s + self._images / min(rate_hz, behaviour.rate_hz)
         lag_s = behaviour.lag_growth * (captured_s - self._opened_s)
-        clock.sleep(captured_s + behaviour.transfer_s + lag_s - clock.monotonic())
+        due_s = captured_s + behaviour.transfer_s + lag_s
+        clock.sleep(max(0.0, due_s - clock.monotonic()))
         if not (self._is_open and self._camera.is_connected()):
             return False
         if not self._is_repeated():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from tacdiff_ros.images.capture_settings import open_capture
 from tacdiff_ros.images.stream_statistics import StreamReport, StreamStatistics
 
 RECONNECT_PERIOD_S = 1.0
+MAX_WARNED = 20  # remembered lines
 
 
 class CameraStream:
@@ -46,7 +48,7 @@ class CameraStream:
         self._loss = ""  # reason why there is no camera
         self._last_loss = ""
         self._reconnects = 0
-        self._complaint = ""
+        self._warned: deque[str] = deque(maxlen=MAX_WARNED)
 
     def next(self) -> CameraImage | None:
         """Wait for the next image.
@@ -65,6 +67,10 @@ class CameraStream:
         except BrokenImageError:
             self._statistics.add_broken(self._now())
             return None
+        if self._loss:  # an open camera may still return nothing
+            self._reconnects += 1
+            self._warn(f"camera '{self._settings.device}' returns images again")
+            self._loss = ""
         if frame.image is None:
             self._statistics.add_repeated(frame.arrived_s)
             return None
@@ -100,11 +106,7 @@ class CameraStream:
         camera = CameraFrames(self._settings, self._open_device, self._now)
         device, requested = self._settings.device, self._settings.mode
         if not camera.mode.matches(requested):
-            self._warn(f"camera '{device}' uses {camera.mode}; requested was {requested}")
-        if self._loss:
-            self._reconnects += 1
-            self._warn(f"camera '{device}' is back")
-        self._loss = ""
+            self._warn_once(f"camera '{device}' uses {camera.mode}; requested was {requested}")
         self._statistics.restart()
         return camera
 
@@ -116,9 +118,14 @@ class CameraStream:
         self._loss = reason
 
     def _notice(self, camera: CameraFrames, mean: float) -> None:
-        """Show once which time stamps are used and whether the exposure is locked."""
-        if camera.clock.complaint and camera.clock.complaint != self._complaint:
-            self._complaint = camera.clock.complaint
-            self._warn(f"images are stamped at their arrival: {self._complaint}")
+        """Show which time stamps are used and whether the exposure is locked."""
+        if camera.clock.complaint:
+            self._warn_once(f"images are stamped at their arrival: {camera.clock.complaint}")
         if camera.lock.on_image(mean) and "automatic" in camera.lock.state:
-            self._warn(f"camera '{self._settings.device}': {camera.lock.state}")
+            self._warn_once(f"camera '{self._settings.device}': {camera.lock.state}")
+
+    def _warn_once(self, line: str) -> None:
+        """Show a line, unless it was shown before the camera was opened again."""
+        if line not in self._warned:
+            self._warned.append(line)
+            self._warn(line)

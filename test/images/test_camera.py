@@ -313,6 +313,22 @@ def test_a_camera_that_comes_back_is_opened_again_and_its_loss_is_on_record():
     assert float(back.values["rate_hz"]) == pytest.approx(25.0, rel=0.01)
 
 
+def test_a_camera_that_opens_but_returns_nothing_is_not_back():
+    class Dead(VirtualCapture):
+        def grab(self) -> bool:
+            return False
+
+    camera, clock = make(CameraBehaviour())
+    camera.open = lambda _device: Dead(camera)
+    warnings = []
+    stream = CameraStream(SETTINGS, warnings.append, camera.open, clock.monotonic, clock.sleep)
+    assert all(stream.next() is None for _ in range(10))
+    assert stream.report().problems == [
+        "no camera: the camera returns no images any more: check its cable"
+    ]
+    assert len(warnings) == 1
+
+
 def test_counts_rate_latency_and_jitter_are_the_cameras():
     values = observe(CameraBehaviour(repeat_every=10, transfer_s=0.03), 6.0).values
     assert int(values["repeated"]) in (14, 15)

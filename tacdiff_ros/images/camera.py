@@ -18,6 +18,7 @@ from tacdiff_ros.images.capture_clock import CaptureClock
 from tacdiff_ros.images.capture_settings import (
     COMPRESSED,
     GELSIGHT_MINI,
+    CameraLostError,
     CaptureMode,
     ExposureLock,
     back_end_of,
@@ -40,10 +41,6 @@ REDUCED_DECODING = {
 JPEG_END = b"\xff\xd9"
 COMPARED_ROWS = 64  # rows of an uncompressed image that are compared with the last one
 MAX_BROKEN = 25  # images in succession that cannot be decoded
-
-
-class CameraLostError(RuntimeError):
-    """The camera was unplugged or does not respond."""
 
 
 class BrokenImageError(ValueError):

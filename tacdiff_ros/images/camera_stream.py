@@ -11,10 +11,9 @@ from tacdiff_ros.images.camera import (
     BrokenImageError,
     CameraFrames,
     CameraImage,
-    CameraLostError,
     CameraSettings,
 )
-from tacdiff_ros.images.capture_settings import open_capture
+from tacdiff_ros.images.capture_settings import CameraLostError, open_capture
 from tacdiff_ros.images.stream_statistics import StreamReport, StreamStatistics
 
 RECONNECT_PERIOD_S = 1.0

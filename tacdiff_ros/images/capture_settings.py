@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -16,6 +17,10 @@ MANUAL_WHITE_BALANCE, AUTOMATIC_WHITE_BALANCE = 0, 1
 SETTLING_IMAGES = 25  # images before the lock, in which the automatic exposure settles
 CHECKED_IMAGES = 10  # images after the lock, before their brightness is compared
 MAX_BRIGHTNESS_CHANGE = 0.1  # relative; a press changes the mean brightness by a few percent
+
+
+class CameraLostError(RuntimeError):
+    """The camera was unplugged or does not respond."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +73,20 @@ GELSIGHT_MINI = CaptureMode(3280, 2464)  # its only mode
 
 
 def open_capture(device: int | str) -> Any:
-    """Return OpenCV's capture of a device: by V4L2 on Linux, elsewhere by the default back end."""
-    back_end = cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY
-    return cv2.VideoCapture(device, back_end)
+    """Return OpenCV's capture of a device: by V4L2 on Linux, elsewhere by the default back end.
+
+    Args:
+        device: number, or path on Linux.
+
+    Raises:
+        CameraLostError: there is no such device.
+    """
+    if sys.platform != "linux":
+        return cv2.VideoCapture(device, cv2.CAP_ANY)
+    path = Path(f"/dev/video{device}" if isinstance(device, int) else device)
+    if not path.exists():
+        raise CameraLostError(f"there is no camera {path}: check its cable")
+    return cv2.VideoCapture(device, cv2.CAP_V4L2)
 
 
 def configure(capture: Any, requested: CaptureMode) -> CaptureMode:

@@ -8,17 +8,20 @@ import pytest
 from camera_faults import CASES, SIZE, count_named, is_named, observe
 
 from tacdiff_ros.images.camera import (
-    GELSIGHT_MINI,
     BrokenImageError,
     CameraFrames,
-    CameraLostError,
     CameraSettings,
     crop_and_resize,
     find_camera,
 )
 from tacdiff_ros.images.camera_stream import CameraStream
 from tacdiff_ros.images.capture_clock import CaptureClock
-from tacdiff_ros.images.capture_settings import CaptureMode, configure
+from tacdiff_ros.images.capture_settings import (
+    GELSIGHT_MINI,
+    CameraLostError,
+    CaptureMode,
+    configure,
+)
 from tacdiff_ros.virtual.camera import (
     CameraBehaviour,
     SimulatedTime,
@@ -335,6 +338,12 @@ def test_counts_rate_latency_and_jitter_are_the_cameras():
     assert float(values["rate_hz"]) == pytest.approx(22.5, rel=0.02)  # nine of ten at 25 Hz
     assert float(values["latency_ms"]) == pytest.approx(30.0, abs=0.2)
     assert float(values["jitter_ms"]) == pytest.approx(1e3 * np.std([0.08] + [0.04] * 8), rel=0.1)
+
+
+@pytest.mark.parametrize("device", ["/dev/video987", "987"])
+def test_a_device_that_is_absent_is_named(device):
+    with pytest.raises(CameraLostError, match="there is no camera /dev/video987"):
+        CameraFrames(CameraSettings(device))
 
 
 def test_a_camera_in_use_says_so():

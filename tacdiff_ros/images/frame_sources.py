@@ -6,7 +6,7 @@ import os
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -162,10 +162,10 @@ class FolderFrames:
         Raises:
             InputError: the folder has no image.
         """
-        paths = [path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_ENDINGS]
+        paths = list(_image_paths(folder))
         if not paths:
             raise InputError(f"no image in {folder}: expected {', '.join(IMAGE_ENDINGS)}")
-        self._paths = sorted(paths, key=_natural_order)
+        self._paths = sorted(paths, key=natural_order)
         self.frame_count: int | None = len(paths)
         self._loop = loop
         self._next = 0
@@ -253,7 +253,7 @@ def find_camera(device: str, listing: Path = VIDEO_DEVICES) -> int | str:
     if device.startswith("/"):
         return device
     names: dict[str, str] = {}
-    for entry in sorted(listing.glob("video*"), key=_natural_order):
+    for entry in sorted(listing.glob("video*"), key=natural_order):
         with suppress(OSError):  # the camera was unplugged in the meantime
             names[entry.name] = (entry / "name").read_text(encoding="utf-8").strip()
     for node, name in names.items():
@@ -305,6 +305,21 @@ def open_frames(source: str, loop: bool) -> VideoFrames | FolderFrames:
     return VideoFrames(path, loop)
 
 
+def has_images(folder: Path) -> bool:
+    """Returns whether a folder or one of its subfolders has an image file, by its ending."""
+    return next(_image_paths(folder), None) is not None
+
+
+def _image_paths(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_ENDINGS)
+
+
+def natural_order(path: Path) -> list[tuple[int, str]]:
+    """Returns a sort key in which digits compare as numbers and precede other characters."""
+    parts = "".join(c if c.isdecimal() else f" {c} " for c in str(path)).split()
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+
+
 def _check_container(path: Path) -> None:
     """Raises an InputError for other files, as FFmpeg follows playlists to files and hosts."""
     with open_input(path, "video", MAX_VIDEO_BYTES) as opened:
@@ -328,9 +343,3 @@ def _utf8(path: Path) -> str:
 
 def _to_rgb(frame: NDArray[Any]) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
-
-
-def _natural_order(path: Path) -> list[tuple[int, str]]:
-    """Returns a sort key in which digits compare as numbers and precede other characters."""
-    parts = "".join(c if c.isdecimal() else f" {c} " for c in str(path)).split()
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

@@ -24,7 +24,6 @@ from tacdiff_ros.images.image_file import read_image
 from tacdiff_ros.output_files import json_text, write_files
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
 from tacdiff_ros.sensor.sensor_model import SensorModel
-from tacdiff_ros.shortages import explain
 
 if TYPE_CHECKING:
     from tacdiff_ros.mechanics.material import GelMaterial
@@ -259,16 +258,12 @@ def _write(
     timing: dict[str, Any],
     result: ReplayResult,
 ) -> None:
-    """Write the report and the data files; the report first because it is the largest."""
-    from tacdiff_ros.reports.replay_report import write_replay_report
+    """Write either all files or none."""
+    from tacdiff_ros.reports.replay_report import replay_report
 
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write to {out}: {explain(error)}") from error
     title = f"Replay of {recording.name}"
-    write_replay_report(out / "report.html", title, metrics, result.frames, result.worst)
     contents = {
+        "report.html": replay_report(title, metrics, result.frames, result.worst),
         "frames.csv": _table(result),
         "metrics.json": json_text(metrics),
         "timing.json": json_text(timing),

@@ -124,7 +124,8 @@ def open_bag(bag: Path) -> Iterator[OpenBag]:
             yield OpenBag([stack.enter_context(Reader(bag)).storage], ())
             return
         storages = [_open_file(file, ends.get(file), stack) for file in files]
-        notes += [_note_of(file, end) for file, end in ends.items()]
+        if ends:  # says more than that metadata.yaml is missing
+            notes = [_note_of(file, end) for file, end in ends.items()]
         notes += [note for file in files for note in _journal_notes(file)]
         yield OpenBag(storages, tuple(notes))
 

@@ -120,14 +120,15 @@ def open_bag(bag: Path) -> Iterator[OpenBag]:
             return
         files, notes = _checked_files(bag)
         ends = {file: end for file in files if (end := _unfinished_end(file)) is not None}
+        journal_notes = [note for file in files for note in _journal_notes(file)]
         if bag.is_dir() and not notes and not ends:
-            yield OpenBag([stack.enter_context(Reader(bag)).storage], ())
+            reader = stack.enter_context(Reader(bag))
+            yield OpenBag([reader.storage], tuple(journal_notes))
             return
         storages = [_open_file(file, ends.get(file), stack) for file in files]
         if ends:  # says more than that metadata.yaml is missing
             notes = [_note_of(file, end) for file, end in ends.items()]
-        notes += [note for file in files for note in _journal_notes(file)]
-        yield OpenBag(storages, tuple(notes))
+        yield OpenBag(storages, (*notes, *journal_notes))
 
 
 def is_bag(path: Path) -> bool:

@@ -38,6 +38,19 @@ class Ros1Reader(rosbag1.Reader):
         if self._index_bytes > self._max_index_bytes:
             raise InputError("its index is damaged: it refers to the same chunk more than once")
 
+    def read_chunk(self) -> Any:
+        """Read the header of a chunk.
+
+        Raises:
+            InputError: the chunk is too large.
+        """
+        chunk = super().read_chunk()
+        if chunk.datasize > MAX_CHUNK_BYTES:
+            raise InputError(
+                f"a chunk has {chunk.datasize} bytes, expected up to {MAX_CHUNK_BYTES}"
+            )
+        return chunk
+
 
 def _bound_decompression() -> None:
     """Limit rosbags' decompression of a chunk to the limits for rosbag2."""

@@ -15,7 +15,8 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.image_comparison import ImageComparison
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.live.live_result import LiveResult
-from tacdiff_ros.replay.replay_frames import REFERENCE_PHASE, FrameState, Recording, ReplayFrame
+from tacdiff_ros.replay.frame_states import REFERENCE_PHASE, FrameState
+from tacdiff_ros.replay.replay_frames import Recording, ReplayFrame
 from tacdiff_ros.replay.replay_scores import (
     ComparedFrame,
     SkippedFrames,

@@ -13,9 +13,10 @@ from tacdiff_ros.cli import benchmark
 from tacdiff_ros.evaluation.agreement import compare_images
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.replay import image_replay
+from tacdiff_ros.replay.frame_states import FrameState
 from tacdiff_ros.replay.image_replay import replay_images
 from tacdiff_ros.replay.replay import MAX_REFERENCES, MAX_WAITING, replay
-from tacdiff_ros.replay.replay_frames import FrameState, ReplayFrame
+from tacdiff_ros.replay.replay_frames import ReplayFrame
 from tacdiff_ros.replay.replay_scores import MAX_WORST_FRAMES, SkippedFrames
 from tacdiff_ros.sensor.sensor_file import default_sensor
 

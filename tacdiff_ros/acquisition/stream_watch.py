@@ -56,7 +56,8 @@ class StreamWatch:
             now_s: monotonic time of its reception, s.
 
         Returns:
-            The fault of a late message or a clock jump; None without one.
+            The fault of a late message, a clock jump or a second message without stamp; None
+            without one.
         """
         offset_s = now_s - 1e-9 * stamp_ns
         last, self._last = self._last, (stamp_ns, now_s)
@@ -64,6 +65,11 @@ class StreamWatch:
             self._min_offset_s = offset_s
             self._settled_at_s = now_s + SETTLING_S
             return None
+        if stamp_ns == 0 == last[0]:
+            return Fault(
+                self._stale,
+                f"the {self._name} carries no stamp (header.stamp is 0): let its driver set it",
+            )
         self._intervals_s.append(now_s - last[1])
         expected_s = self._min_offset_s + CLOCK_DRIFT * (now_s - last[1])
         self._min_offset_s = min(expected_s, offset_s)

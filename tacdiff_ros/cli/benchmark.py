@@ -18,12 +18,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 from tacdiff_ros.cli.output_folder import check_output_folder
+from tacdiff_ros.cli.warning_lines import print_warnings
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.images.image_file import read_image
 from tacdiff_ros.output_files import json_text, write_files
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
 from tacdiff_ros.sensor.sensor_model import SensorModel
-from tacdiff_ros.shortages import explain
 
 if TYPE_CHECKING:
     from tacdiff_ros.mechanics.material import GelMaterial
@@ -38,7 +38,9 @@ MAX_OFFSET_MM = 10.0
 def benchmark(
     recording: Annotated[
         Path,
-        typer.Argument(help="run folder, rosbag2 (mcap or sqlite3), or folder with poses.csv"),
+        typer.Argument(
+            help="run folder, bag, folder with poses.csv, or with --inverted also images or a video"
+        ),
     ],
     out: Annotated[Path, typer.Option(help="folder to write to")],
     sensor: Annotated[
@@ -90,15 +92,18 @@ def benchmark(
             f"--offset {offset}: expected finite lengths of up to {MAX_OFFSET_MM:g} mm"
         )
     sensor_model = default_sensor() if sensor is None else read_sensor(sensor)
+    console = Console(stderr=True)
+    opened = open_recording(recording, topic, from_rig, with_poses=not inverted)
+    print_warnings(console, opened.notes)
     outcome = replay_to(
         out,
-        recording=open_recording(recording, topic, from_rig),
+        recording=opened,
         sensor=sensor_model,
         indenter=indenter or "",
         network=model,
         offset=PoseOffset(*offset[:3], yaw_rad=math.radians(offset[3])),
         material=GelMaterial(friction=friction),
-        console=Console(stderr=True),
+        console=console,
         reference=None if reference is None else read_image(reference),
         inverted=inverted,
         every=every,
@@ -164,7 +169,7 @@ def replay_to(
     _check_replay(recording, spec, inverted, every)
     renderer = _renderer(sensor, network)
     with Progress(console=console, disable=not sys.stderr.isatty(), transient=True) as bar:
-        task = bar.add_task("replaying", total=len(recording.states) or None)
+        task = bar.add_task("replaying", total=recording.frame_count)
 
         def progress(count: int) -> None:
             bar.update(task, completed=count)
@@ -184,7 +189,10 @@ def _check_replay(recording: Recording, spec: str, inverted: bool, every: int) -
     if inverted and every != 1:
         raise InputError("--every needs recorded poses: leave it out with --inverted")
     if not recording.states and not inverted:
-        raise InputError(f"{recording.source} has no poses: give --inverted to replay without them")
+        raise InputError(
+            f"{recording.source} has no poses: give --inverted to replay without them, record "
+            "acquisition_state as well, or give a folder with images and poses.csv"
+        )
     if not spec and not inverted:
         raise InputError("the recording does not name its indenter: give --indenter")
 
@@ -250,16 +258,12 @@ def _write(
     timing: dict[str, Any],
     result: ReplayResult,
 ) -> None:
-    """Write the report and the data files; the report first because it is the largest."""
-    from tacdiff_ros.reports.replay_report import write_replay_report
+    """Write either all files or none."""
+    from tacdiff_ros.reports.replay_report import replay_report
 
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write to {out}: {explain(error)}") from error
     title = f"Replay of {recording.name}"
-    write_replay_report(out / "report.html", title, metrics, result.frames, result.worst)
     contents = {
+        "report.html": replay_report(title, metrics, result.frames, result.worst),
         "frames.csv": _table(result),
         "metrics.json": json_text(metrics),
         "timing.json": json_text(timing),

@@ -9,6 +9,7 @@ calibration and inversion on path-traced images is measured by `benchmarks/calib
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -191,7 +192,7 @@ def invert_stills(
     """
     stamps = still_stamps(run, INVERTED_STEPS)
     surfaces = true_surfaces(run.bag, truth, set(stamps.values()))
-    pictures = _images(run, set(stamps.values()), None)
+    pictures = _images(run.images(), stamps.values())
     inverter = Inverter(calibrated.result.model, calibrated.reference)
     inversions = []
     for step, stamp in stamps.items():
@@ -251,8 +252,8 @@ def still_stamps(run: RecordedRun, steps: tuple[str, ...]) -> dict[str, int]:
 
 def _pairs(run: RecordedRun, steps: tuple[str, ...]) -> list[tuple[str, Image]]:
     stamps = still_stamps(run, steps)
-    real = _images(run, set(stamps.values()), None)
-    simulated = _images(run, set(stamps.values()), "/simulated/image_raw")
+    real = _images(run.images(), stamps.values())
+    simulated = _images(images(run.bag, "/simulated/image_raw"), stamps.values())
     return [
         (step, side_by_side(simulated[stamp], real[stamp]))
         for step, stamp in stamps.items()
@@ -260,8 +261,9 @@ def _pairs(run: RecordedRun, steps: tuple[str, ...]) -> list[tuple[str, Image]]:
     ]
 
 
-def _images(run: RecordedRun, stamps: set[int], topic: str | None) -> dict[int, Image]:
-    return {stamp: np.array(image) for stamp, image in images(run.bag, topic) if stamp in stamps}
+def _images(recorded: Iterable[tuple[int, Image]], stamps: Iterable[int]) -> dict[int, Image]:
+    wanted = set(stamps)
+    return {stamp: np.array(image) for stamp, image in recorded if stamp in wanted}
 
 
 def _agreement_plot(live: LiveComparisons) -> Figure:

@@ -1,4 +1,4 @@
-"""`tacdiff markers`: tracked markers in an image, a video or a folder of images."""
+"""`tacdiff markers`: tracked markers in an image, a folder of images, a video, a bag or a run."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
+from tacdiff_ros.cli.warning_lines import print_warnings
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.images.frame_sources import IMAGE_ENDINGS, FrameSource, open_frames
 from tacdiff_ros.images.image_file import read_image
@@ -28,16 +29,20 @@ from tacdiff_ros.sensor.marker_grid import MarkerGrid
 
 
 def markers(
-    source: Annotated[Path, typer.Argument(help="image, video file or folder of images")],
+    source: Annotated[
+        Path, typer.Argument(help="image, folder of images, video, bag or run folder")
+    ],
     grid: Annotated[str, typer.Option(help="rows x columns; older gels have 8x10")] = "7x9",
     reference: Annotated[
         Path | None, typer.Option(help="image of the untouched gel; default: the first frame")
     ] = None,
+    topic: Annotated[str | None, typer.Option(help="image topic, if a bag has several")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
     """Track markers: number found and expected, grid index, position and displacement in px."""
     marker_grid = MarkerGrid.parse(grid)
-    frames, count = _open(source)
+    console = Console(stderr=True)
+    frames, count = _open(source, topic, console)
     try:
         first_frame = next(frames, None)
         if first_frame is None:
@@ -50,7 +55,7 @@ def markers(
             fields,
             "markers",
             total=count,
-            console=Console(stderr=True),
+            console=console,
             disable=not sys.stderr.isatty(),
         )
         if as_json:
@@ -61,14 +66,27 @@ def markers(
         frames.close()
 
 
-def _open(source: Path) -> tuple[Generator[NDArray[np.uint8], None, None], int | None]:
-    """Open an image, a video or a folder of images.
+def _open(
+    source: Path, topic: str | None, console: Console
+) -> tuple[Generator[NDArray[np.uint8], None, None], int | None]:
+    """Open an image, a folder of images, a video, a bag or a run.
 
     Returns:
         Generator of (H, W, 3) uint8 RGB frames, and their number if it is known.
     """
+    from tacdiff_ros.recording.bag_storage import is_bag
+    from tacdiff_ros.replay.replay_frames import open_recording
+
     if not source.exists():
-        raise InputError(f"no file or folder at {source}: give an image, a video or a folder")
+        raise InputError(
+            f"no file or folder at {source}: give an image, a folder of images, a video or a bag"
+        )
+    if (source / "index.csv").is_file() or is_bag(source):
+        recording = open_recording(source, topic, with_poses=False)
+        print_warnings(console, recording.notes)
+        return (image for _, image in recording.images()), recording.frame_count
+    if topic is not None:
+        raise InputError(f"{source} is no bag: leave out --topic")
     if source.is_file() and source.suffix.lower() in IMAGE_ENDINGS:
         image = read_image(source)
         return (image for _ in range(1)), 1

@@ -6,6 +6,7 @@ import os
 import struct
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -150,7 +151,7 @@ class FolderFrames:
         Raises:
             InputError: the folder has no image.
         """
-        paths = [path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_ENDINGS]
+        paths = list(_image_paths(folder))
         if not paths:
             raise InputError(f"no image in {folder}: expected {', '.join(IMAGE_ENDINGS)}")
         self._paths = sorted(paths, key=natural_order)
@@ -200,6 +201,21 @@ def open_frames(source: str, loop: bool) -> VideoFrames | FolderFrames:
     return VideoFrames(path, loop)
 
 
+def has_images(folder: Path) -> bool:
+    """Returns whether a folder or one of its subfolders has an image file, by its ending."""
+    return next(_image_paths(folder), None) is not None
+
+
+def _image_paths(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_ENDINGS)
+
+
+def natural_order(path: Path) -> list[tuple[int, str]]:
+    """Returns a sort key in which digits compare as numbers and precede other characters."""
+    parts = "".join(c if c.isdecimal() else f" {c} " for c in str(path)).split()
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+
+
 def _check_container(path: Path) -> None:
     """Raises an InputError for other files, as FFmpeg follows playlists to files and hosts."""
     with open_input(path, "video", MAX_VIDEO_BYTES) as opened:
@@ -219,9 +235,3 @@ def _utf8(path: Path) -> str:
         name = os.fsencode(path).decode("utf-8", "replace")
         raise InputError(f"the file name {name} is not UTF-8 text: rename the file") from error
     return str(path)
-
-
-def natural_order(path: Path) -> list[tuple[int, str]]:
-    """Returns a sort key in which digits compare as numbers and precede other characters."""
-    parts = "".join(c if c.isdecimal() else f" {c} " for c in str(path)).split()
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

@@ -227,6 +227,7 @@ class AcquisitionNode(GuardedNode):
             "indenter": request.indenter,
             "trials": trials,
             "seed": protocol.seed if seed is None else seed,
+            "image_topic": self.resolve_topic_name("image_raw"),
             "base_frame": self._base_frame,
             **poses,
             "limits": self._limits.model_dump(mode="json"),

@@ -37,23 +37,40 @@ TYPE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*/msg/[A-Za-z][A-Za-z0-9_]*")
 FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
-def check_bag_files(bag: Path) -> None:
-    """Check a bag's files before they are opened.
+def check_bag_files(bag: Path) -> list[Path]:
+    """Check the files of a rosbag2 with metadata.yaml before they are opened.
 
     Args:
-        bag: folder of a rosbag2, or its .mcap or .db3 file.
+        bag: folder of the rosbag2.
+
+    Returns:
+        Files of the bag, in the order of recording.
 
     Raises:
         InputError: a file is missing, is not a regular file, is a database with views or
             triggers, or is compressed more than images can be.
     """
-    files, compressed = _files_of(bag) if bag.is_dir() else ([bag], False)
+    files, compressed = _files_of(bag)
     for file in files:
-        size = check_file(file, "bag", MAX_BAG_BYTES)
         if compressed:
-            _check_compressed(file, size)
-        elif file.suffix != ".mcap":
-            _check_database(file)
+            _check_compressed(file, check_file(file, "bag", MAX_BAG_BYTES))
+        else:
+            check_storage_file(file)
+    return files
+
+
+def check_storage_file(file: Path) -> None:
+    """Check a .mcap or .db3 file of a rosbag2 before it is opened.
+
+    Args:
+        file: file that is not compressed.
+
+    Raises:
+        InputError: it is missing, not a regular file, or a database with views or triggers.
+    """
+    check_file(file, "bag", MAX_BAG_BYTES)
+    if file.suffix != ".mcap":
+        _check_database(file)
 
 
 def check_chunks(storage: Any) -> None:
@@ -78,13 +95,14 @@ def check_chunks(storage: Any) -> None:
         )
 
 
-def typestore_of(connection: Connection) -> Any:
+def typestore_of(connection: Connection, release: Stores = Stores.ROS2_JAZZY) -> Any:
     """Return the types for the deserialization of a connection's messages.
 
-    A standard type of ROS 2 has its standard fields, whatever the bag defines.
+    A standard type of ROS has its standard fields, whatever the bag defines.
 
     Args:
         connection: connection of an opened bag.
+        release: release of ROS that defines the standard types.
 
     Returns:
         rosbags typestore.
@@ -92,7 +110,7 @@ def typestore_of(connection: Connection) -> Any:
     Raises:
         InputError: the bag does not define the type, or its definition is invalid.
     """
-    known = ros_types()
+    known = ros_types(release)
     if connection.msgtype in known.fielddefs:
         return known
     definition = connection.msgdef
@@ -107,15 +125,15 @@ def typestore_of(connection: Connection) -> Any:
     own = {name: fields for name, fields in types.items() if name not in known.fielddefs}
     for name, (_, fields) in own.items():
         _check_fields(name, fields)
-    store = get_typestore(Stores.ROS2_JAZZY)
+    store = get_typestore(release)
     store.register(own)
     return store
 
 
-@lru_cache(maxsize=1)
-def ros_types() -> Any:
-    """Return the rosbags typestore of ROS 2 Jazzy."""
-    return get_typestore(Stores.ROS2_JAZZY)
+@lru_cache(maxsize=2)
+def ros_types(release: Stores) -> Any:
+    """Return the rosbags typestore of a release of ROS."""
+    return get_typestore(release)
 
 
 def bound_decompression() -> None:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rosbags.interfaces import Connection
-from rosbags.rosbag2 import Reader
 
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.images.image_file import MAX_SIDE_PX
 from tacdiff_ros.input_files import (
     one_line,
     printable,
@@ -22,19 +20,16 @@ from tacdiff_ros.input_files import (
     require_columns,
     table_rows,
 )
-from tacdiff_ros.recording.bag_checks import (
-    bound_decompression,
-    check_bag_files,
-    check_chunks,
-    decompress_message,
-    typestore_of,
+from tacdiff_ros.recording.bag_image_topics import (
+    MAX_LISTED,
+    choose_image_topic,
+    decode_image_message,
 )
 from tacdiff_ros.recording.bag_repair import is_finished, repair_bag
+from tacdiff_ros.recording.bag_storage import BagTopic, OpenBag, open_bag
 from tacdiff_ros.recording.run_recorder import INDEX_COLUMNS
 from tacdiff_ros.settings_file import parse_yaml
 
-IMAGE_TYPE = "sensor_msgs/msg/Image"
-SIMULATED = "simulated/"  # part of the names of simulated topics
 MAX_RUN_FILE_BYTES = 1024 * 1024
 MAX_INDEX_BYTES = 64 * 1024 * 1024
 MAX_LABEL_CHARACTERS = 64
@@ -66,6 +61,16 @@ class RecordedRun:
         return self.folder / "bag"
 
     @property
+    def image_topic(self) -> str | None:
+        """Image topic of the sensor; None for the only one of the bag."""
+        name = self.run.get("image_topic")
+        return name if isinstance(name, str) and name else None
+
+    def images(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """Iterate over the sensor's images, see `images`."""
+        return images(self.bag, self.image_topic)
+
+    @property
     def sample_count(self) -> int:
         """Number of rows of the index."""
         return len(self.columns["sample"])
@@ -95,97 +100,136 @@ def open_run(folder: Path) -> RecordedRun:
     )
 
 
-def images(bag: Path, topic: str | None = None) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+@dataclass(frozen=True)
+class BagImage:
+    """One image of a bag.
+
+    Attributes:
+        stamp_ns: header stamp, ns; 0 if the driver sets none.
+        received_ns: time of reception by the recorder, ns.
+        image: (H, W, 3) uint8 RGB.
+    """
+
+    stamp_ns: int
+    received_ns: int
+    image: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class BagSummary:
+    """What a bag holds for a replay.
+
+    Attributes:
+        topic: image topic.
+        image_count: number of its images.
+        is_stamped: whether its first image carries a stamp.
+        has_states: whether the bag has a topic of `state_type`.
+        notes: one line for each peculiarity of the bag that the user should know.
+    """
+
+    topic: str
+    image_count: int
+    is_stamped: bool
+    has_states: bool
+    notes: tuple[str, ...]
+
+
+def summarise_bag(bag: Path, topic: str | None, state_type: str) -> BagSummary:
+    """Find the images of a bag.
+
+    Args:
+        bag: bag of any kind, see `open_bag`.
+        topic: image topic; None for the only one.
+        state_type: message type of the recorded states.
+
+    Raises:
+        InputError: the bag cannot be read, has no images, or has several image topics and `topic`
+            is None.
+    """
+    with _errors_of(bag), open_bag(bag) as opened:
+        chosen = choose_image_topic(opened, topic)
+        _, first = next(opened.messages(chosen), (0, None))
+        if first is None:
+            raise InputError(f"its image topic {printable(chosen.name)} has no messages")
+        return BagSummary(
+            topic=chosen.name,
+            image_count=chosen.message_count,
+            is_stamped=_stamp_ns(first) != 0,
+            has_states=any(entry.type_name == state_type for entry in opened.topics),
+            notes=opened.notes,
+        )
+
+
+def bag_images(bag: Path, topic: str | None = None) -> Iterator[BagImage]:
     """Iterate over the images of a bag, in the order of recording.
 
     Args:
-        bag: rosbag2 folder, mcap or sqlite3.
-        topic: image topic; None for `image_raw`, or the only image topic.
-
-    Yields:
-        Stamp in ns, and (H, W, 3) uint8 RGB image.
+        bag: bag of any kind, see `open_bag`.
+        topic: topic with raw or compressed images; None for the only one.
 
     Raises:
         InputError: the bag cannot be read, or has no such images.
     """
-    for stamp_ns, message in messages(bag, IMAGE_TYPE, topic):
-        if message.encoding not in ("rgb8", "bgr8"):
-            raise InputError(
-                f"{printable(bag)} holds images as {printable(message.encoding)[:80]}; expected "
-                "rgb8 or bgr8"
-            )
-        if not (0 < message.height <= MAX_SIDE_PX and 0 < message.width <= MAX_SIDE_PX):
-            raise InputError(
-                f"{printable(bag)} holds images of {message.width} x {message.height} pixels, "
-                f"expected 1 to {MAX_SIDE_PX} each way"
-            )
-        if message.data.size != message.height * message.step or message.step < 3 * message.width:
-            raise InputError(
-                f"{printable(bag)} holds an image of {message.width} x {message.height} pixels "
-                f"with {message.data.size} bytes: the message is damaged"
-            )
-        rows = message.data.reshape(message.height, message.step)[:, : 3 * message.width]
-        image = rows.reshape(message.height, message.width, 3)
-        yield stamp_ns, image if message.encoding == "rgb8" else image[..., ::-1]
+    with _errors_of(bag), open_bag(bag) as opened:
+        for received_ns, message in opened.messages(choose_image_topic(opened, topic)):
+            yield BagImage(_stamp_ns(message), received_ns, decode_image_message(message))
+
+
+def images(bag: Path, topic: str | None = None) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Iterate over header stamps in ns and (H, W, 3) uint8 RGB images, see `bag_images`."""
+    for entry in bag_images(bag, topic):
+        yield entry.stamp_ns, entry.image
 
 
 def messages(bag: Path, type_name: str, topic: str | None = None) -> Iterator[tuple[int, Any]]:
     """Iterate over the messages of one type, in the order of recording.
 
     Args:
-        bag: rosbag2 folder, mcap or sqlite3.
-        type_name: message type, such as "sensor_msgs/msg/Image".
+        bag: bag of any kind, see `open_bag`.
+        type_name: message type, such as "sensor_msgs/msg/Imu".
         topic: topic of the messages; None for the only topic of the type.
 
     Yields:
         Header stamp in ns, and message.
 
     Raises:
-        InputError: the bag cannot be read, or has no messages of this type on this topic.
+        InputError: the bag cannot be read, or has no messages of this type on this topic, or on
+            several topics.
     """
+    with _errors_of(bag), open_bag(bag) as opened:
+        for _, message in opened.messages(_choose_topic(opened, type_name, topic)):
+            yield _stamp_ns(message), message
+
+
+@contextmanager
+def _errors_of(bag: Path) -> Iterator[None]:
+    """Raise any error as an InputError that names the bag."""
     try:
-        bound_decompression()
-        check_bag_files(bag)
-        with Reader(bag) as reader:
-            connection = _connection(reader, type_name, topic)
-            store = typestore_of(connection)
-            for data in _raw_messages(reader, connection):
-                message: Any = store.deserialize_cdr(data, connection.msgtype)
-                stamp = message.header.stamp
-                yield stamp.sec * 1_000_000_000 + stamp.nanosec, message
+        yield
     except InputError as error:
         raise InputError(f"cannot read the bag {printable(bag)}: {error}") from error
     except Exception as error:  # on damaged bytes, rosbags raises nearly any exception
         raise InputError(f"cannot read the bag {printable(bag)}: {one_line(error)}") from error
 
 
-def _connection(reader: Reader, type_name: str, topic: str | None) -> Connection:
-    """Return the connection of a type, and of a topic if one is given."""
+def _choose_topic(bag: OpenBag, type_name: str, topic: str | None) -> BagTopic:
+    """Return the topic of a type; InputError if there is none, or there are several."""
     candidates = [
-        connection
-        for connection in reader.connections
-        if connection.msgtype == type_name and topic in (None, connection.topic)
+        entry
+        for entry in bag.topics
+        if entry.type_name == type_name and topic in (None, entry.name)
     ]
     if not candidates:
         raise InputError(f"it has no topic with {type_name}" + (f" named {topic}" if topic else ""))
-    return _prefer_real(candidates)
+    if len(candidates) > 1:
+        names = ", ".join(printable(entry.name) for entry in candidates[:MAX_LISTED])
+        raise InputError(f"it has several topics with {type_name} ({names}): record one of them")
+    return candidates[0]
 
 
-def _raw_messages(reader: Reader, connection: Connection) -> Iterator[bytes]:
-    """Iterate over the serialized messages of a topic, in the order of recording."""
-    storage: Any = reader.storage
-    by_message = reader.compression_mode == "message"
-    if by_message:  # rosbags itself would decompress without a limit
-        storage.metadata = storage.metadata._replace(compression_mode=None)
-    for part in getattr(storage, "storages", [storage]):
-        check_chunks(part)
-    for _, _, data in reader.messages([connection]):
-        yield decompress_message(data) if by_message else data
-
-
-def _prefer_real(connections: list[Connection]) -> Connection:
-    """Return the topic of the real sensor if simulated topics were recorded as well."""
-    return min(connections, key=lambda c: (SIMULATED in c.topic, not c.topic.endswith("image_raw")))
+def _stamp_ns(message: Any) -> int:
+    stamp = message.header.stamp
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 
 def _read_index(path: Path) -> dict[str, NDArray[Any]]:

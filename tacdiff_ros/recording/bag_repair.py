@@ -7,7 +7,7 @@ import os
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import yaml
 from rosbags.rosbag2.storage_mcap import McapReader
@@ -19,7 +19,7 @@ from tacdiff_ros.recording.bag_checks import MAX_BAG_BYTES, bound_decompression
 
 BAG_VERSION: Final = 9  # version of rosbag2's metadata.yaml in Jazzy
 MCAP_MAGIC = b"\x89MCAP0\r\n"
-DATA_END, FOOTER = 0x0F, 0x02
+NO_RECORD, DATA_END, FOOTER = 0x00, 0x0F, 0x02
 # DataEnd without a checksum, and a footer without a summary: readers then scan the data section.
 MCAP_END = (
     bytes([DATA_END])
@@ -93,13 +93,21 @@ def _truncate(file: Path) -> None:
     """Remove the incomplete last record of an mcap file, and write the end of the file."""
     check_file(file, "bag", MAX_BAG_BYTES)
     with file.open("r+b") as stream:
-        stream.truncate(_end_of_complete_records(stream, file))
+        stream.truncate(end_of_complete_records(stream, file))
         stream.seek(0, os.SEEK_END)
         stream.write(MCAP_END)
 
 
-def _end_of_complete_records(stream: Any, file: Path) -> int:
-    """Return the offset in bytes behind the last complete record of an mcap file."""
+def end_of_complete_records(stream: BinaryIO, file: Path) -> int:
+    """Return the offset in bytes behind the last complete record of an mcap file.
+
+    Args:
+        stream: the opened file, at its start.
+        file: its path, for messages.
+
+    Raises:
+        InputError: the file is no mcap file.
+    """
     if stream.read(len(MCAP_MAGIC)) != MCAP_MAGIC:
         raise InputError(f"{file} does not start with the mcap signature: it is no mcap file")
     size = file.stat().st_size
@@ -107,7 +115,8 @@ def _end_of_complete_records(stream: Any, file: Path) -> int:
     while True:
         stream.seek(offset)
         header = stream.read(9)
-        if len(header) < 9 or header[0] in (FOOTER, DATA_END):  # truncated, or a partial end
+        # truncated, zeros of a file system after a power cut, or a partial end
+        if len(header) < 9 or header[0] in (NO_RECORD, FOOTER, DATA_END):
             return offset
         next_offset = offset + 9 + struct.unpack("<Q", header[1:])[0]
         if next_offset > size:

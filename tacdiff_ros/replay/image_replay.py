@@ -18,7 +18,7 @@ from tacdiff_ros.inversion.inversion_settings import STREAMING
 from tacdiff_ros.inversion.inverter import Inverter
 from tacdiff_ros.replay.replay import ReplayResult
 from tacdiff_ros.replay.replay_frames import Recording
-from tacdiff_ros.replay.replay_scores import ComparedFrame, SkippedFrames, WorstFrames
+from tacdiff_ros.replay.replay_scores import ComparedFrame, SkippedFrames, StampRange, WorstFrames
 from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.twin.live_twin import SurfaceRenderer
 
@@ -53,15 +53,15 @@ def replay_images(
     comparison = ImageComparison(None if model.markers is None else model.markers.grid)
     inverter: Inverter | None = None
     frames: list[ComparedFrame] = []
-    worst, skips, stamps = WorstFrames(), SkippedFrames(), []
-    for count, frame in enumerate(recording.frames(), start=1):
+    worst, skips, stamps = WorstFrames(), SkippedFrames(), StampRange()
+    for frame in recording.frames():
         if inverter is None:
             reference = frame.image if reference is None else reference
             inverter = Inverter(model, reference, STREAMING)
             comparison.take_reference(reference)
-        stamps.append(frame.stamp_ns)
+        stamps.add(frame.stamp_ns)
         if progress is not None:
-            progress(count)
+            progress(stamps.count)
         try:
             surface = inverter.follow(frame.image).surface
         except InputError as error:
@@ -81,13 +81,13 @@ def replay_images(
     if not frames:
         reasons = f" ({skips.summary()})" if skips.total else ""
         raise InputError(
-            f"{recording.source}: none of {len(stamps)} frames could be inverted{reasons}"
+            f"{recording.source}: none of {stamps.count} frames could be inverted{reasons}"
         )
     return ReplayResult(
         frames=tuple(frames),
         worst=worst.pictures(),
         skipped=skips.total,
-        recorded_s=1e-9 * (max(stamps) - min(stamps)),
+        recorded_s=stamps.seconds,
         seconds=time.perf_counter() - started_s,
         skips=skips,
     )

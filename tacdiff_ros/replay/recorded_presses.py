@@ -13,7 +13,7 @@ from tacdiff_ros.calibration.calibration_folder import spread_presses
 from tacdiff_ros.calibration.calibration_result import Calibration
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
-from tacdiff_ros.recording.bag_reading import RecordedRun, images
+from tacdiff_ros.recording.bag_reading import RecordedRun
 from tacdiff_ros.replay.replay import PoseOffset
 
 Image = NDArray[np.uint8]
@@ -146,7 +146,7 @@ def _images_at(run: RecordedRun, rows: list[int]) -> dict[int, Image]:
     row_of_stamp = {int(run.columns["stamp_ns"][row]): row for row in rows}
     image_of_row = {
         row_of_stamp[stamp]: np.array(image)
-        for stamp, image in images(run.bag)
+        for stamp, image in run.images()
         if stamp in row_of_stamp
     }
     if len(image_of_row) < len(rows):

@@ -15,10 +15,12 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.image_comparison import ImageComparison
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.live.live_result import LiveResult
-from tacdiff_ros.replay.replay_frames import REFERENCE_PHASE, FrameState, Recording, ReplayFrame
+from tacdiff_ros.replay.frame_states import REFERENCE_PHASE, FrameState
+from tacdiff_ros.replay.replay_frames import Recording, ReplayFrame
 from tacdiff_ros.replay.replay_scores import (
     ComparedFrame,
     SkippedFrames,
+    StampRange,
     WorstFrame,
     WorstFrames,
 )
@@ -110,26 +112,26 @@ def replay(
             detected, or the recording is damaged.
     """
     started_s = time.perf_counter()
-    stamps: list[int] = []
+    stamps = StampRange()
     with ThreadPoolExecutor(1, "rendering") as rendering, ThreadPoolExecutor(1, "score") as scoring:
         run = _Replay(model, twin, offset or PoseOffset(), reference, (rendering, scoring), every)
-        for count, frame in enumerate(recording.frames(), start=1):
-            stamps.append(frame.stamp_ns)
+        for frame in recording.frames():
+            stamps.add(frame.stamp_ns)
             run.take(frame)
             if progress is not None:
-                progress(count)
+                progress(stamps.count)
         run.finish()
     if not run.frames:
         reasons = f" ({run.skips.summary()})" if run.skips.total else ""
         raise InputError(
-            f"{recording.source}: none of {len(stamps)} frames could be compared{reasons}; it "
+            f"{recording.source}: none of {stamps.count} frames could be compared{reasons}; it "
             f"needs frames of phase '{REFERENCE_PHASE}' and then frames with an indenter pose"
         )
     return ReplayResult(
         frames=tuple(run.frames),
         worst=run.worst.pictures(),
         skipped=run.skips.total,
-        recorded_s=1e-9 * (max(stamps) - min(stamps)),
+        recorded_s=stamps.seconds,
         seconds=time.perf_counter() - started_s,
         skips=run.skips,
     )

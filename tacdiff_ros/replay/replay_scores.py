@@ -19,6 +19,7 @@ MIN_TRIALS = 5  # minimum to resample trials; with fewer trials, blocks of a sec
 BLOCK_NS = 1_000_000_000
 RESAMPLES, INTERVAL_PROBABILITY, SEED = 1000, 0.95, 0x7ACD
 MAX_WORST_FRAMES = 6
+MAX_BATCH_VALUES = 2**20  # resampled values that are in memory at a time
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,32 @@ class SkippedFrames:
     def summary(self) -> str:
         """Return the counts in one line ("12 no recorded pose, 6 phase move_to_start"), or ""."""
         return ", ".join(f"{count} {reason}" for reason, count in self.by_reason.items())
+
+
+@dataclass
+class StampRange:
+    """Number and time range of the frames that were read.
+
+    Attributes:
+        count: number of frames.
+        first_ns: lowest stamp, ns; 0 without a frame.
+        last_ns: highest stamp, ns; 0 without a frame.
+    """
+
+    count: int = 0
+    first_ns: int = 0
+    last_ns: int = 0
+
+    def add(self, stamp_ns: int) -> None:
+        """Add the stamp of one frame, ns."""
+        self.first_ns = min(self.first_ns, stamp_ns) if self.count else stamp_ns
+        self.last_ns = max(self.last_ns, stamp_ns) if self.count else stamp_ns
+        self.count += 1
+
+    @property
+    def seconds(self) -> float:
+        """Time from the first to the last stamp, s."""
+        return 1e-9 * (self.last_ns - self.first_ns)
 
 
 class WorstFrames:
@@ -218,22 +245,48 @@ def _interval(values: NDArray[np.float64], groups: NDArray[np.int64]) -> tuple[f
     if count < 2:
         return None
     random = np.random.default_rng(SEED)
-    group_counts = [
-        np.bincount(random.integers(0, count, count), minlength=count) for _ in range(RESAMPLES)
-    ]
     order = np.argsort(values, kind="stable")
-    # Cumulative number of values in each resample, in ascending order of the values.
-    cumulative = np.cumsum(np.array(group_counts)[:, group_of[order]], axis=1)
-    total = cumulative[:, -1:]
-    lower, upper = (
-        values[order][np.argmax(cumulative > rank, axis=1)]
-        for rank in ((total - 1) // 2, total // 2)
+    batch = max(1, MAX_BATCH_VALUES // len(values))
+    medians = np.concatenate(
+        [
+            _resampled_medians(
+                values[order], group_of[order], count, random, min(batch, RESAMPLES - start)
+            )
+            for start in range(0, RESAMPLES, batch)
+        ]
     )
-    medians = 0.5 * (lower + upper)
     tail = (1.0 - INTERVAL_PROBABILITY) / 2.0
     return _rounded(float(np.quantile(medians, tail))), _rounded(
         float(np.quantile(medians, 1.0 - tail))
     )
+
+
+def _resampled_medians(
+    values: NDArray[np.float64],
+    group_of: NDArray[np.intp],
+    groups: int,
+    random: np.random.Generator,
+    resamples: int,
+) -> NDArray[np.float64]:
+    """Return the medians of some resamples of whole groups.
+
+    Args:
+        values: (N,) values in ascending order.
+        group_of: (N,) group of each value.
+        groups: number of groups.
+        random: generator of the resamples.
+        resamples: number of resamples.
+    """
+    group_counts = [
+        np.bincount(random.integers(0, groups, groups), minlength=groups) for _ in range(resamples)
+    ]
+    # Cumulative number of values in each resample, in ascending order of the values.
+    cumulative = np.cumsum(np.array(group_counts)[:, group_of], axis=1)
+    total = cumulative[:, -1:]
+    lower, upper = (
+        values[np.argmax(cumulative > rank, axis=1)] for rank in ((total - 1) // 2, total // 2)
+    )
+    return np.asarray(0.5 * (lower + upper))
 
 
 def _rounded(value: float) -> float:

@@ -15,7 +15,7 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.markers.detection import detect_markers
 from tacdiff_ros.markers.marker_field import MarkerField
 from tacdiff_ros.markers.tracking import MarkerTracker
-from tacdiff_ros.recording.bag_reading import RecordedRun, images
+from tacdiff_ros.recording.bag_reading import RecordedRun
 from tacdiff_ros.reports.marker_overlay import draw_markers
 from tacdiff_ros.reports.pages import figure_png, image_png, write_page
 from tacdiff_ros.sensor.marker_grid import MarkerGrid
@@ -97,7 +97,7 @@ def track_run(run: RecordedRun, grid: MarkerGrid) -> MarkerTracks:
     reference: MarkerField | None = None
     stamps, detected, rms = [], [], []
     pictures = []
-    for stamp_ns, image in images(run.bag):
+    for stamp_ns, image in run.images():
         if reference is None:
             reference = _detect(image, grid)
             tracker = MarkerTracker(grid, reference) if reference is not None else None

@@ -28,11 +28,15 @@ def write_page(path: Path, template: str, **content: Any) -> None:
     Raises:
         InputError: the file cannot be written.
     """
+    write_file(path, page_text(template, **content))
+
+
+def page_text(template: str, **content: Any) -> str:
+    """Return the text of the page that `write_page` writes."""
     environment = Environment(
         loader=PackageLoader("tacdiff_ros.reports"), autoescape=select_autoescape(["html", "j2"])
     )
-    page = environment.get_template(template).render(version=__version__, **content)
-    write_file(path, page)
+    return environment.get_template(template).render(version=__version__, **content)
 
 
 def figure_png(figure: Figure) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from tacdiff_ros.replay.replay_scores import ComparedFrame, WorstFrame, values_of
-from tacdiff_ros.reports.pages import figure_png, image_png, write_page
+from tacdiff_ros.reports.pages import figure_png, image_png, page_text
 
 # Metrics of the tables and their titles.
 METRIC_TITLES = {
@@ -26,29 +25,23 @@ METRIC_TITLES = {
 }
 
 
-def write_replay_report(
-    path: Path,
+def replay_report(
     title: str,
     metrics: dict[str, Any],
     frames: Sequence[ComparedFrame],
     worst: Sequence[WorstFrame],
-) -> None:
-    """Write the report of a replay.
+) -> str:
+    """Return the HTML text of the report of a replay.
 
     Args:
-        path: HTML file; it is written under a temporary name and renamed.
         title: title of the page.
         metrics: `all`, `by_phase` and `by_depth` as summarised by `replay_scores`; `sensor_id`,
             `indenter` and `simulator` of the replay; `skipped`, `skipped_by_reason` and
             `skipped_examples` of `SkippedFrames`.
         frames: all compared frames.
         worst: frames of the lowest PSNR in the contact, with their images.
-
-    Raises:
-        InputError: the file cannot be written.
     """
-    write_page(
-        path,
+    return page_text(
         "replay_report.html.j2",
         title=title,
         properties={

@@ -20,6 +20,7 @@ from numpy.random import Generator
 RGB = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
 SENSOR_IMAGE = np.random.default_rng(1).integers(0, 256, (24, 32, 3), np.uint8)
 MODEL_SIDES = (32, 32)
+COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 Restructure = Callable[[Path, Generator], None]
 
 
@@ -317,6 +318,47 @@ def spoil_database(folder: Path, random: Generator) -> None:
     with sqlite3.connect(next((folder / "sqlite").glob("*.db3"))) as database:
         database.executescript(scripts[int(random.integers(len(scripts)))])
     database.close()
+
+
+def make_other_bags(folder: Path) -> None:
+    """A ROS 1 bag, a bag that was not closed, and compressed images."""
+    from rosbags import rosbag1
+    from rosbags.rosbag2 import Writer
+    from rosbags.typesys import Stores, get_typestore
+
+    for version, store in ((1, Stores.ROS1_NOETIC), (2, Stores.ROS2_JAZZY)):
+        types = get_typestore(store)
+        writer: Any = Writer(folder / "jpeg", version=9)
+        if version == 1:
+            writer = rosbag1.Writer(folder / "old.bag")
+            writer.set_compression(rosbag1.Writer.CompressionFormat.LZ4)
+        with writer:
+            topic = writer.add_connection("/image", COMPRESSED_IMAGE, typestore=types)
+            for k in range(3):
+                data = (types.serialize_ros1 if version == 1 else types.serialize_cdr)(
+                    _compressed_message(types, k, version), COMPRESSED_IMAGE
+                )
+                writer.write(topic, (k + 1) * 40_000_000, bytes(data))
+    write_bag(folder / "killed", sqlite=False, compression="NONE")
+    (folder / "killed" / "metadata.yaml").unlink()
+    file = folder / "killed" / "killed.mcap"
+    file.write_bytes(file.read_bytes()[:-300])
+
+
+def _compressed_message(types: Any, k: int, version: int) -> Any:
+    stamp = types.types["builtin_interfaces/msg/Time"](sec=0, nanosec=(k + 1) * 40_000_000)
+    sequence = {"seq": k} if version == 1 else {}
+    header = types.types["std_msgs/msg/Header"](**sequence, stamp=stamp, frame_id="gel")
+    data = cv2.imencode((".jpg", ".png")[k % 2], RGB)[1].ravel()
+    return types.types[COMPRESSED_IMAGE](header, format="jpeg", data=data)
+
+
+def read_other_bags(folder: Path) -> None:
+    from tacdiff_ros.replay.replay_frames import open_recording
+
+    for name in ("old.bag", "jpeg", "killed"):
+        for _ in open_recording(folder / name, with_poses=False).frames():
+            pass
 
 
 # --- arrays and meshes ---------------------------------------------------------------------
@@ -663,6 +705,7 @@ READERS: dict[str, Reader] = {
     "poses": Reader(make_poses, read_recording),
     "run": Reader(make_run, read_run, tries=25),
     "rosbag": Reader(make_bag, read_bags, spoil_bags, tries=25),
+    "other bags": Reader(make_other_bags, read_other_bags, tries=25),
     "maps": Reader(make_maps, read_maps, reshape_maps),
     "virtual unit": Reader(make_unit, read_unit),
     "meshes": Reader(make_meshes, read_meshes, tries=25),

@@ -21,7 +21,7 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.images.image_file import read_image
 from tacdiff_ros.recording import bag_checks
 from tacdiff_ros.recording.bag_reading import images, messages
-from tacdiff_ros.replay.replay_frames import STATE_TYPE
+from tacdiff_ros.replay.frame_states import STATE_TYPE
 from tacdiff_ros.sensor.sensor_file import parse_sensor
 
 MODULES = {"dataset": "zarr", "checkpoint": "torch", "network": "onnx", "network weights": "torch"}

@@ -11,8 +11,9 @@ import pytest
 from tacdiff_ros.cli.application import run
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
+from tacdiff_ros.replay.frame_states import FrameState
 from tacdiff_ros.replay.replay import replay
-from tacdiff_ros.replay.replay_frames import FrameState, ReplayFrame, open_recording
+from tacdiff_ros.replay.replay_frames import ReplayFrame, open_recording
 from tacdiff_ros.sensor.sensor_file import default_sensor
 
 BALL = "sphere:diameter=6"

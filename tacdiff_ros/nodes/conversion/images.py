@@ -1,7 +1,7 @@
 """Converts between `sensor_msgs/Image` and arrays.
 
 cv_bridge is used if it is installed and works. Its binaries crash with NumPy 2 (vision_opencv,
-issue 535); without it, the few encodings needed here are converted by numpy and OpenCV. So are
+issue 535); without it, and for all other encodings, the decoder of bags is used. So it is for
 images with padded rows, which cv_bridge skews (its Python code assumes that a row holds a whole
 number of pixels), and those marked big-endian, for which it needs a function that NumPy 2 removed.
 """
@@ -13,25 +13,15 @@ import struct
 from functools import cache
 from typing import Any
 
-import cv2
 import numpy as np
 from builtin_interfaces.msg import Time
 from numpy.typing import NDArray
 from sensor_msgs.msg import Image
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.images.image_message import check_layout, decode_raw_image
 
-BYTE_ENCODINGS = {"rgb8": 3, "bgr8": 3, "8UC3": 3, "mono8": 1, "8UC1": 1, "rgba8": 4, "bgra8": 4}
-CV_BRIDGE_ENCODINGS = ("rgb8", "bgr8", "mono8")
-TO_RGB = {
-    "bgr8": cv2.COLOR_BGR2RGB,
-    "8UC3": cv2.COLOR_BGR2RGB,  # by OpenCV's convention
-    "mono8": cv2.COLOR_GRAY2RGB,
-    "8UC1": cv2.COLOR_GRAY2RGB,
-    "rgba8": cv2.COLOR_RGBA2RGB,
-    "bgra8": cv2.COLOR_BGRA2RGB,
-}
-MAX_SIDE = 8192
+CV_BRIDGE_PIXEL_BYTES = {"rgb8": 3, "bgr8": 3, "mono8": 1}
 CDR_HEADER_BYTES, STAMP_BYTES = 4, 8
 
 
@@ -80,7 +70,7 @@ def from_image(message: Image) -> NDArray[np.uint8]:
     """Convert an image message with any 8-bit encoding into an RGB array.
 
     Args:
-        message: image with an encoding of `BYTE_ENCODINGS`.
+        message: image with an encoding of `image_message.ENCODINGS`.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -89,18 +79,14 @@ def from_image(message: Image) -> NDArray[np.uint8]:
         InputError: the image is empty or too large, its encoding is unknown, or the length of its
             data does not match its size.
     """
-    _check_image(message)
     bridge = _working_cv_bridge()
-    channels = BYTE_ENCODINGS[message.encoding]
-    is_packed = message.step == message.width * channels and not message.is_bigendian
-    if bridge is not None and is_packed and message.encoding in CV_BRIDGE_ENCODINGS:
-        return np.asarray(bridge.imgmsg_to_cv2(message, "rgb8"))
-    rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
-    shape = (message.height, message.width, channels)
-    image = rows[:, : message.width * channels].reshape(shape)
-    if message.encoding == "rgb8":
-        return image
-    return np.asarray(cv2.cvtColor(image, TO_RGB[message.encoding]), np.uint8)
+    pixel_bytes = CV_BRIDGE_PIXEL_BYTES.get(message.encoding)
+    if bridge is None or pixel_bytes is None:
+        return decode_raw_image(message)
+    if message.step != message.width * pixel_bytes or message.is_bigendian:
+        return decode_raw_image(message)
+    check_layout(message, pixel_bytes)
+    return np.asarray(bridge.imgmsg_to_cv2(message, "rgb8"))
 
 
 def from_map(message: Image, channels: int) -> NDArray[np.float32]:
@@ -120,32 +106,12 @@ def from_map(message: Image, channels: int) -> NDArray[np.float32]:
     encoding = f"32FC{channels}"
     if message.encoding != encoding:
         raise InputError(f"map encoding is '{message.encoding[:20]}', expected {encoding}")
-    _check_layout(message, 4 * channels)
+    check_layout(message, 4 * channels)
     dtype = np.dtype(">f4" if message.is_bigendian else "<f4")
     rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
     values = np.ascontiguousarray(rows[:, : 4 * channels * message.width]).view(dtype)
     shape = (message.height, message.width, channels)[: 2 if channels == 1 else 3]
     return values.astype(np.float32).reshape(shape)
-
-
-def _check_image(message: Image) -> None:
-    if message.encoding not in BYTE_ENCODINGS:
-        known = ", ".join(BYTE_ENCODINGS)
-        raise InputError(f"image encoding is '{message.encoding[:20]}', expected one of {known}")
-    _check_layout(message, BYTE_ENCODINGS[message.encoding])
-
-
-def _check_layout(message: Image, pixel_bytes: int) -> None:
-    if not (0 < message.height <= MAX_SIDE and 0 < message.width <= MAX_SIDE):
-        raise InputError(
-            f"image of {message.width}x{message.height} pixels; expected 1 to {MAX_SIDE} per side"
-        )
-    row_bytes = message.width * pixel_bytes
-    if message.step < row_bytes or len(message.data) != message.step * message.height:
-        raise InputError(
-            f"image of {message.width}x{message.height} {message.encoding} with step "
-            f"{message.step} and {len(message.data)} bytes: size, step and data do not match"
-        )
 
 
 @cache

@@ -34,7 +34,6 @@ FAR_PX = 2.0  # residual above which a marker is down-weighted
 MIN_GAIN = 2e-3  # relative decrease of the cost below which the fit ends
 DARKEST = 1e-4
 SHADOW_SAMPLES = 2
-MAX_DEPTH_FRACTION = 0.48
 MIN_STEP_FRACTION = 0.1  # at which the line search of a Gauss-Newton step ends
 
 
@@ -105,7 +104,6 @@ class PressFitter:
         self._flat: dict[bool, Floats] = {}
         self._markers = markers
         self._rest = None if markers is None else unproject(self._values, markers.position_px)
-        self._max_depth_mm = MAX_DEPTH_FRACTION * float(model.layers[-1].thickness_mm or 4.0)
 
     def fit(
         self,
@@ -247,7 +245,7 @@ class PressFitter:
             press,
             x_mm=press.x_mm + x,
             y_mm=press.y_mm + y,
-            depth_mm=min(max(press.depth_mm + depth, 0.05), self._max_depth_mm),
+            depth_mm=min(max(press.depth_mm + depth, 0.05), self._surfaces.max_depth_mm),
             yaw_rad=press.yaw_rad + (0.0 if self._surfaces.is_round else twist),
             slide_mm=(float(np.clip(slide[0], -1.5, 1.5)), float(np.clip(slide[1], -1.5, 1.5))),
             twist_rad=press.twist_rad + twist,

@@ -12,6 +12,7 @@ from tacdiff_ros.mechanics.live.live_gel import LiveGel
 from tacdiff_ros.mechanics.live.pad_grid import PadGrid
 from tacdiff_ros.mechanics.live.second_order import SecondOrderWeights
 from tacdiff_ros.mechanics.material import GelMaterial
+from tacdiff_ros.sensor.sensor_file import default_sensor
 
 COARSE = PadGrid(rows=33, columns=41)
 LINEAR = SecondOrderWeights.none()
@@ -122,6 +123,31 @@ def test_a_jump_starts_a_new_contact():
     fresh = LiveGel(build_indenter("sphere"), pad=COARSE).step(IndenterPose(4.0, 0.0, 0.5))
     assert np.allclose(jumped.displacement, fresh.displacement)
     assert not gel.step(IndenterPose(4.0, 0.0, 0.55)).restarted
+
+
+def test_a_path_is_walked_as_if_each_pose_had_been_asked_for():
+    """Way-points 0.8 mm apart: `follow` fills the gaps by steps of at most 0.5 mm."""
+    walked, stepped = (LiveGel(build_indenter("sphere"), pad=COARSE) for _ in range(2))
+    for depth in (0.3, 0.6):
+        walked.follow(IndenterPose(depth_mm=depth))
+        stepped.step(IndenterPose(depth_mm=depth))
+    end = walked.follow(IndenterPose(1.6, 0.0, 0.6), [IndenterPose(0.8, 0.0, 0.6)])
+    for x in (0.4, 0.8, 1.2, 1.6):
+        last = stepped.step(IndenterPose(x, 0.0, 0.6))
+    assert not end.restarted
+    np.testing.assert_allclose(end.displacement, last.displacement, atol=1e-12)
+    assert end.force_n[0] > 0.1 * -end.force_n[2]  # friction of the path, not of a new contact
+
+
+def test_the_gel_of_a_sensor_has_its_size():
+    model = default_sensor()
+    gel = model.gel.model_copy(update={"width_mm": 12.0, "height_mm": 10.0})
+    layers = (*model.layers[:-1], model.layers[-1].model_copy(update={"thickness_mm": 3.0}))
+    small = model.model_copy(update={"gel": gel, "layers": layers})
+    live = LiveGel.of_sensor(small, build_indenter("sphere"), grid=(11, 13))
+    assert live.pad == PadGrid(12.0, 10.0, 3.0, 11, 13)
+    assert live.pad.vertex_area_mm2.sum() == pytest.approx(120.0)
+    assert live.limits.max_depth_mm == 1.5
 
 
 def test_going_round_and_round_does_not_drift():

@@ -76,7 +76,7 @@ def simulate(
     request = TouchRequest(indenter, contact, depth, shear, math.radians(twist))
     material, settings = _material(young_modulus, friction), _settings(vertices)
     check_output_folder(out, FILES)
-    result = None if request.is_untouched else _touch(model, request, material, settings)
+    result = _touch(model, request, material, settings) if request.has_indenter else None
     surface = _surface(model, result)
     rendered = _render(model, surface)
     meta: dict[str, Any] = {

@@ -45,14 +45,14 @@ class TouchRequest:
                 "touch: a position, depth, shear, twist or yaw is not finite, expected finite "
                 "numbers"
             )
-        if self.is_untouched:
-            self.spec.sizes()
-            if any(motion):
-                raise InputError(
-                    "indenter 'none' leaves the sensor untouched: give no depth, shear or twist"
-                )
-        else:
+        if self.has_indenter:
             self._check_motion()
+            return
+        self.spec.sizes()
+        if any(motion):
+            raise InputError(
+                "indenter 'none' leaves the sensor untouched: give no depth, shear or twist"
+            )
 
     def _check_motion(self) -> None:
         """Check the numbers that do not depend on the sensor; see `PoseLimits` for the others."""
@@ -74,9 +74,9 @@ class TouchRequest:
         return parse_indenter(self.indenter) if isinstance(self.indenter, str) else self.indenter
 
     @property
-    def is_untouched(self) -> bool:
-        """Whether the request is for the sensor without an indenter."""
-        return self.spec.name == NO_INDENTER
+    def has_indenter(self) -> bool:
+        """Whether there is an indenter; if not, the gel is undeformed."""
+        return self.spec.name != NO_INDENTER
 
     def steps(self, limits: PoseLimits) -> list[TrajectoryStep]:
         """Return the steps of the indenter.

@@ -62,8 +62,8 @@ def simulate_touch(
         InputError: the indenter cannot be built, or a pose is outside the limits of the sensor.
     """
     started_s = time.perf_counter()
-    if request.is_untouched:
-        return _untouched(model, renderer, started_s)
+    if not request.has_indenter:
+        return _reference_state(model, renderer, started_s)
     material = material or GelMaterial()
     indenter = build_indenter(request.spec)
     steps = request.steps(PoseLimits.of_maps(model, indenter))
@@ -80,7 +80,9 @@ def simulate_touch(
     )
 
 
-def _untouched(model: SensorModel, renderer: SurfaceRenderer, started_s: float) -> SimulatedTouch:
+def _reference_state(
+    model: SensorModel, renderer: SurfaceRenderer, started_s: float
+) -> SimulatedTouch:
     """Return the state of the sensor without an indenter."""
     pad = PadGrid.of_sensor(model)
     zero = np.zeros((pad.count, 3))

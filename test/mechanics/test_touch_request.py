@@ -29,8 +29,8 @@ def test_the_steps_end_where_shear_and_twist_end():
 def test_the_spec_may_be_parsed_already():
     parsed = request(indenter=parse_indenter("sphere:diameter=6"))
     assert parsed.spec == request().spec
-    assert not parsed.is_untouched
-    assert request(indenter="none", depth_mm=0.0).is_untouched
+    assert parsed.has_indenter
+    assert not request(indenter="none", depth_mm=0.0).has_indenter
 
 
 @pytest.mark.parametrize(

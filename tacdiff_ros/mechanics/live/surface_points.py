@@ -69,7 +69,7 @@ class SurfacePoints:
         parts = [
             np.bincount(vertices, corner_values[:, :, i].ravel(), len(self.rest)) for i in range(3)
         ]
-        return np.stack(parts, axis=1)
+        return np.stack(parts, axis=1).astype(np.float64)  # bincount of no faces gives integers
 
     def gather_scalar(self, values: Floats, faces: Ints) -> Floats:
         """Distribute scalar values at the points to the vertices.

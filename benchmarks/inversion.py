@@ -378,8 +378,8 @@ def recording(count: int) -> tuple[list[np.ndarray], list[GelSurface], SensorMod
     for fraction in np.linspace(0.0, 1.0, count):
         depth = 1.0 * min(1.0, 4.0 * fraction, 4.0 * (1.0 - fraction))
         slide = 0.6 * min(1.0, max(0.0, 2.0 * fraction - 0.5))
-        state = gel.follow(IndenterPose(slide - 1.0, 0.3, depth - 0.02))
-        surface = refine_surface(state.surface(), flat.rows, flat.columns)
+        state = gel.step(IndenterPose(slide - 1.0, 0.3, depth - 0.02))
+        surface = refine_surface(state.surface, flat.rows, flat.columns)
         frames.append(render(surface))
         surfaces.append(surface)
     return frames, surfaces, model, render(flat)

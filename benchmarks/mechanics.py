@@ -44,8 +44,9 @@ from tacdiff_ros.mechanics.layer_compliance import BondedLayer
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.mechanics.pad_mesh import PadMesh, build_pad_mesh, full_matrix
 from tacdiff_ros.mechanics.pardiso import CondensedFactor
+from tacdiff_ros.mechanics.solver_result import SolverResult
 from tacdiff_ros.mechanics.surface_refinement import refine_surface
-from tacdiff_ros.mechanics.touch import NotConvergedError, SolverSettings, Touch, TouchState
+from tacdiff_ros.mechanics.touch import NotConvergedError, SolverSettings, Touch
 from tacdiff_ros.mechanics.trajectory import Trajectory, plan_trajectory
 from tacdiff_ros.sensor.sensor_file import default_sensor
 
@@ -253,7 +254,7 @@ def rms(values: NDArray[np.float64]) -> float:
 def trajectory_row(name: str, plan: Trajectory, lines: tuple[int, int]) -> dict[str, Any]:
     """Simulate a trajectory and return its table row."""
     planned = len(plan_trajectory(plan, IndenterPose()))
-    states: list[TouchState] = []
+    states: list[SolverResult] = []
     settings = SolverSettings(rows=lines[0], columns=lines[1])
     ended, started, cpu = "", time.perf_counter(), time.process_time()
     with Touch(default_sensor(), build_indenter(name), settings=settings) as touch:
@@ -276,7 +277,7 @@ def trajectory_row(name: str, plan: Trajectory, lines: tuple[int, int]) -> dict[
         "cpu_s": round(time.process_time() - cpu, 1),
         "median_s": round(statistics.median(state.status.seconds for state in states), 2),
         "longest_s": round(max(state.status.seconds for state in states), 1),
-        "penetration_mm": round(max(state.status.penetration_mm for state in states), 4),
+        "penetration_mm": round(max(state.error_mm for state in states), 4),
         "friction_unsettled": round(max(report.friction_unsettled for report in reports), 3),
         "volume_ratio": round(min(state.status.smallest_volume_ratio for state in states), 3),
         "force_n": round(-float(states[-1].force_n[2]), 2),

@@ -9,10 +9,11 @@ import argparse
 from pathlib import Path
 
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.touch_request import TouchRequest
 from tacdiff_ros.output_files import png_bytes, write_file
 from tacdiff_ros.sensor.sensor_file import default_sensor
 from tacdiff_ros.twin.physical_renderer import PhysicalRenderer
-from tacdiff_ros.twin.touch_simulation import TouchRequest, simulate_touch
+from tacdiff_ros.twin.touch_simulation import simulate_touch
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--indenter", default="cross:size=4")
@@ -26,4 +27,5 @@ indenter = options.indenter if options.depth > 0 else "none"
 request = TouchRequest(indenter, IndenterPose(*options.at), options.depth)
 touch = simulate_touch(model, request, PhysicalRenderer(model))
 write_file(options.out, png_bytes(touch.rendered.image))
-print(f"{options.out}: normal force {touch.force_n[2]:.2f} N, {touch.contact.area_mm2:.1f} mm2")
+force_n = touch.result.force_n[2]
+print(f"{options.out}: normal force {force_n:.2f} N, {touch.contact.area_mm2:.1f} mm2")

@@ -173,14 +173,14 @@ def compare(recording: Recording, weights: SecondOrderWeights | None = None) -> 
         recording.poses, recording.displacement, recording.force, strict=True
     ):
         started = time.process_time()
-        answer = gel.follow(IndenterPose(*(float(value) for value in pose)))
+        answer = gel.step(IndenterPose(*(float(value) for value in pose)))
         seconds = time.process_time() - started
         off = answer.displacement - moved
         rows.append(
             (
                 np.sqrt((off[:, 2] ** 2).mean()),
                 np.sqrt((off[:, :2] ** 2).sum(axis=1).mean()),
-                answer.net_force_n[2] / min(float(force[:, 2].sum()), -1e-9),
+                answer.force_n[2] / min(float(force[:, 2].sum()), -1e-9),
                 seconds,
                 answer.converged,
             )

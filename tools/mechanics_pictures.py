@@ -17,8 +17,9 @@ from matplotlib.axes import Axes
 
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenters.build import SHAPES, build_indenter
+from tacdiff_ros.mechanics.solver_result import SolverResult
 from tacdiff_ros.mechanics.surface_refinement import refine_surface
-from tacdiff_ros.mechanics.touch import SolverSettings, Touch, TouchState
+from tacdiff_ros.mechanics.touch import SolverSettings, Touch
 from tacdiff_ros.mechanics.trajectory import plan_touch
 from tacdiff_ros.sensor.sensor_file import default_sensor
 
@@ -48,7 +49,7 @@ def main() -> int:
     return 0
 
 
-def draw_heights(axis: Axes, state: TouchState, name: str) -> matplotlib.cm.ScalarMappable:
+def draw_heights(axis: Axes, state: SolverResult, name: str) -> matplotlib.cm.ScalarMappable:
     """Height of the gel, with the motion of material points where dots could be, doubled."""
     fine = refine_surface(state.surface, 161, 201)
     shape = (fine.rows, fine.columns, 3)
@@ -75,7 +76,7 @@ def draw_heights(axis: Axes, state: TouchState, name: str) -> matplotlib.cm.Scal
     return drawn
 
 
-def draw_pressure(axis: Axes, state: TouchState) -> matplotlib.cm.ScalarMappable:
+def draw_pressure(axis: Axes, state: SolverResult) -> matplotlib.cm.ScalarMappable:
     """Pressure on the surface, with the traction of the indenter."""
     rest = state.surface.rest.reshape(*state.pressure_mpa.shape, 3)
     drawn = axis.pcolormesh(

@@ -181,7 +181,7 @@ def _templates(
     model: SensorModel, surfaces: PressSurfaces, shape: tuple[int, ...]
 ) -> Iterator[_Template]:
     """Templates of all depths and yaws."""
-    for depth in DEPTHS_MM:
+    for depth in dict.fromkeys(min(depth, surfaces.max_depth_mm) for depth in DEPTHS_MM):
         surface = surfaces.surface(Press(0.0, 0.0, depth))
         steep = np.linalg.norm(slopes(model, surface, shape), axis=-1)
         for yaw in _yaws(surfaces):

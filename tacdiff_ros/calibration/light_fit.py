@@ -41,7 +41,7 @@ DAMPING = DampingRule(first=1e-2, decrease=5.0, increase=8.0, maximum=1e6)
 MIN_GAIN = 2e-3  # relative decrease of the cost below which the fit ends
 DARKEST = 1e-4
 EFFECTIVE_PIXELS = 3000.0  # number of independent pixels: errors of neighbours are correlated
-MIN_DEPTH_MM, MAX_DEPTH_FRACTION = 0.05, 0.48  # the fraction is one of the gel's thickness
+MIN_DEPTH_MM = 0.05
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,6 @@ class _Problem:
         self._free = reference.free
         self._weights = [np.ones((height, width))] * (len(views) + 1)
         self._flat: GelSurface | None = None
-        self._thickness_mm = float(model.layers[-1].thickness_mm or 4.0)
         self._has_yaw = [not view.surfaces.is_round for view in views]
 
     def solve(
@@ -192,9 +191,10 @@ class _Problem:
         """The point after a step, with each change clipped."""
         size = self._lights.size
         presses, first = [], size
-        for gel, has_yaw in zip(point.gels, self._has_yaw, strict=True):
+        for view, gel, has_yaw in zip(self._views, point.gels, self._has_yaw, strict=True):
             count = 4 if has_yaw else 3
-            presses.append(self._stepped_press(gel.press, step[first : first + count]))
+            part = step[first : first + count]
+            presses.append(_stepped_press(gel.press, part, view.surfaces.max_depth_mm))
             first += count
         vector = point.vector + np.clip(step[:size], -1.5, 1.5)
         return self._render(vector, tuple(presses), point.gels)
@@ -368,18 +368,6 @@ class _Problem:
         gels[k] = PressedGel(press, surface)
         return replace(point, images=tuple(images), gels=tuple(gels))
 
-    def _stepped_press(self, press: Press, step: Floats) -> Press:
-        """A press after a step (x, y, depth) or (x, y, depth, yaw), clipped."""
-        x, y, depth = (float(np.clip(part, -1.0, 1.0)) for part in step[:3])
-        max_depth_mm = MAX_DEPTH_FRACTION * self._thickness_mm
-        return replace(
-            press,
-            x_mm=press.x_mm + x,
-            y_mm=press.y_mm + y,
-            depth_mm=min(max(press.depth_mm + depth, MIN_DEPTH_MM), max_depth_mm),
-            yaw_rad=press.yaw_rad + float(step[3:].sum()),
-        )
-
     def _result(self, point: _Point, stddev: Floats, steps: int) -> LightFit:
         predicted = self._predicted(point.vector, point.images)
         differences = [
@@ -419,3 +407,15 @@ def _normalised(image: Floats) -> Floats:
 
     smooth = cv2.GaussianBlur(image, (0, 0), 2.0)
     return np.asarray(smooth / max(float(smooth.max()), 1e-9))
+
+
+def _stepped_press(press: Press, step: Floats, max_depth_mm: float) -> Press:
+    """Return a press after a step (x, y, depth) or (x, y, depth, yaw), clipped."""
+    x, y, depth = (float(np.clip(part, -1.0, 1.0)) for part in step[:3])
+    return replace(
+        press,
+        x_mm=press.x_mm + x,
+        y_mm=press.y_mm + y,
+        depth_mm=min(max(press.depth_mm + depth, MIN_DEPTH_MM), max_depth_mm),
+        yaw_rad=press.yaw_rad + float(step[3:].sum()),
+    )

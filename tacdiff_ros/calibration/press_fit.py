@@ -40,7 +40,6 @@ FAR_PX = 2.0  # residual above which a marker is down-weighted
 MIN_GAIN = 2e-3  # relative decrease of the cost below which the fit ends
 DARKEST = 1e-4
 SHADOW_SAMPLES = 2
-MAX_DEPTH_FRACTION = 0.48
 # Line search: the full Gauss-Newton step, a third of it, a ninth of it.
 LINE_SEARCH = DampingRule(first=0.0, decrease=np.inf, increase=4.0, restart=2.0, maximum=20.0)
 
@@ -97,7 +96,6 @@ class PressFitter:
         self._flat: dict[bool, Floats] = {}
         self._markers = markers
         self._rest = None if markers is None else unproject(self._values, markers.position_px)
-        self._max_depth_mm = MAX_DEPTH_FRACTION * float(model.layers[-1].thickness_mm or 4.0)
 
     def fit(
         self,
@@ -124,7 +122,6 @@ class PressFitter:
             start=start,
             image=image,
             markers=markers,
-            max_depth_mm=self._max_depth_mm,
         )
         fit = levenberg_marquardt(problem, problem.gel(start), LINE_SEARCH, steps, MIN_GAIN)
         return self.evaluate(fit.point, markers)
@@ -201,7 +198,6 @@ class _Problem:
         start: initial press, also the centre of the priors.
         image: image of the press at the fit's size.
         markers: markers of the image; None to fit shading only.
-        max_depth_mm: largest depth of a press, mm.
     """
 
     fitter: PressFitter
@@ -210,7 +206,6 @@ class _Problem:
     start: Press
     image: FitImage
     markers: MarkerField | None
-    max_depth_mm: float
 
     def linearise(self, gel: PressedGel) -> ShortenedStep:
         """Gauss-Newton step; the derivatives leave out shadows, whose borders are noisy."""
@@ -281,7 +276,7 @@ class _Problem:
             press,
             x_mm=press.x_mm + x,
             y_mm=press.y_mm + y,
-            depth_mm=min(max(press.depth_mm + depth, 0.05), self.max_depth_mm),
+            depth_mm=min(max(press.depth_mm + depth, 0.05), self.surfaces.max_depth_mm),
             yaw_rad=press.yaw_rad + (0.0 if self.surfaces.is_round else twist),
             slide_mm=(float(np.clip(slide[0], -1.5, 1.5)), float(np.clip(slide[1], -1.5, 1.5))),
             twist_rad=press.twist_rad + twist,

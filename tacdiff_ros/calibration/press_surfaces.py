@@ -13,7 +13,6 @@ from tacdiff_ros.mechanics.indenters.indenter import Indenter
 from tacdiff_ros.mechanics.live.live_contact import LiveState
 from tacdiff_ros.mechanics.live.live_gel import LiveGel
 from tacdiff_ros.mechanics.live.live_result import LiveResult
-from tacdiff_ros.mechanics.live.pad_grid import PadGrid
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.mechanics.surface_refinement import refine_surface
 from tacdiff_ros.sensor.gel_surface import GelSurface
@@ -23,6 +22,8 @@ SOLVED_MM, RENDERED_MM = 0.28, 0.18  # vertex spacing of the contact solver, and
 ROUNDNESS_POINTS, ROUNDNESS_TURN_RAD = 9, 0.5
 MAX_TRANSLATION_MM = 0.7  # from a solved press, beyond which contact is solved again
 MAX_DEPTH_CHANGE_MM = 0.5
+# Distance of fitted presses from the largest depth, so that small motions from them are possible.
+FIT_DEPTH_FRACTION, FIT_DEPTH_MARGIN_MM = 0.96, 0.04
 SETTLING = 3  # maximum calls of the live gel at one pose, until contact converges
 
 
@@ -88,7 +89,13 @@ class PressedGel:
 
 
 class PressSurfaces:
-    """Computes gel surfaces under single presses of one indenter, with the live gel."""
+    """Computes gel surfaces under single presses of one indenter, with the live gel.
+
+    Attributes:
+        indenter: indenter of the presses.
+        is_round: whether the indenter is rotationally symmetric about z.
+        max_depth_mm: largest depth of a fitted press, mm.
+    """
 
     def __init__(
         self,
@@ -105,18 +112,15 @@ class PressSurfaces:
             material: gel material; the default one if None.
             solved_mm: vertex spacing of the contact solver, mm.
         """
-        width, height = model.gel.width_mm, model.gel.height_mm
-        pad = PadGrid(
-            width,
-            height,
-            model.layers[-1].thickness_mm or PadGrid.thickness_mm,
-            math.ceil(height / solved_mm) + 1,
-            math.ceil(width / solved_mm) + 1,
-        )
+        size = (model.gel.height_mm, model.gel.width_mm)
+        rows, columns = (math.ceil(side / solved_mm) + 1 for side in size)
         self.indenter = indenter
-        self._gel = LiveGel(indenter, material, pad)
+        self._gel = LiveGel.of_sensor(model, indenter, material, (rows, columns))
         self.is_round = _is_round(indenter)
-        self._shape = (math.ceil(height / RENDERED_MM) + 1, math.ceil(width / RENDERED_MM) + 1)
+        limit_mm = self._gel.limits.max_depth_mm
+        self.max_depth_mm = min(FIT_DEPTH_FRACTION * limit_mm, limit_mm - FIT_DEPTH_MARGIN_MM)
+        fine_rows, fine_columns = (math.ceil(side / RENDERED_MM) + 1 for side in size)
+        self._shape = fine_rows, fine_columns
 
     def surface(self, press: Press) -> GelSurface:
         """Return the gel surface at the end of a press.
@@ -140,7 +144,7 @@ class PressSurfaces:
             InputError: the press is not on the pad or too deep.
         """
         self._gel.reset()
-        self._gel.follow(press.pressed_pose)
+        self._gel.step(press.pressed_pose)
         return self._solve_from_here(press, press, moves)
 
     def solve_near(self, known: PressedGel, press: Press, moves: list[IndenterPose]) -> PressedGel:
@@ -177,13 +181,13 @@ class PressSurfaces:
         """
         gel = self._gel
         for _ in range(SETTLING):
-            result = gel.follow(solved.end_pose)
+            result = gel.step(solved.end_pose)
             if result.converged:
                 break
         end, results = gel.state, [result]
         for move in moves:
             gel.restore(end)
-            results.append(gel.follow(_sum(solved.end_pose, move)))
+            results.append(gel.step(_sum(solved.end_pose, move)))
         translation = (press.x_mm - solved.x_mm, press.y_mm - solved.y_mm)
         surface, *moved = [self._refined(result, translation) for result in results]
         return PressedGel(
@@ -196,8 +200,7 @@ class PressSurfaces:
 
     def _refined(self, result: LiveResult, translation_mm: tuple[float, float]) -> GelSurface:
         """Surface of a solution on the finer grid, translated."""
-        coarse = result.surface()
-        surface = refine_surface(coarse, *self._shape)
+        surface = refine_surface(result.surface, *self._shape)
         return surface if translation_mm == (0.0, 0.0) else shifted(surface, *translation_mm)
 
 

@@ -20,9 +20,9 @@ from tacdiff_ros.cli.first_run import first_run
 from tacdiff_ros.cli.output_folder import check_output_folder
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
-from tacdiff_ros.mechanics.indenter_spec import parse_indenter
 from tacdiff_ros.mechanics.material import GelMaterial
-from tacdiff_ros.mechanics.trajectory import MAX_SHEAR_MM, MAX_TWIST_DEG, plan_touch
+from tacdiff_ros.mechanics.pose_limits import PoseLimits
+from tacdiff_ros.mechanics.touch_request import TouchRequest
 from tacdiff_ros.optics.projection import unproject
 from tacdiff_ros.output_files import json_text, npy_bytes, png_bytes, write_files
 from tacdiff_ros.sensor.gel_surface import GelSurface
@@ -32,7 +32,9 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.settings_file import first_complaint
 
 if TYPE_CHECKING:
-    from tacdiff_ros.mechanics.touch import SolverSettings, TouchState
+    from tacdiff_ros.mechanics.gel_result import GelResult
+    from tacdiff_ros.mechanics.solver_result import SolverResult
+    from tacdiff_ros.mechanics.touch import SolverSettings
     from tacdiff_ros.optics.simulate import SimulatedImage
 
 FILES = ("rgb.png", "nocs.npy", "depth.npy", "indentation.npy", "mesh.ply", "meta.json")
@@ -69,32 +71,20 @@ def simulate(
     """Simulate one touch: rgb.png, nocs.npy, depth.npy, indentation.npy, mesh.ply, meta.json."""
     start = time.perf_counter()
     model = default_sensor() if sensor is None else read_sensor(sensor)
-    _check_numbers(*(at_px or ()), *(at_mm or ()), depth, *shear, twist, yaw)
-    position_mm = _contact_position(model, at_px, at_mm, depth)
+    x_mm, y_mm = _contact_position(model, at_px, at_mm, depth)
+    contact = IndenterPose(x_mm, y_mm, yaw_rad=math.radians(yaw))
+    request = TouchRequest(indenter, contact, depth, shear, math.radians(twist))
+    material, settings = _material(young_modulus, friction), _settings(vertices)
     check_output_folder(out, FILES)
-    state = _touch(
-        model=model,
-        indenter=indenter,
-        start=IndenterPose(*position_mm, yaw_rad=math.radians(yaw)),
-        depth=depth,
-        shear=shear,
-        twist=twist,
-        material=_material(young_modulus, friction),
-        vertices=vertices,
-    )
-    surface = _surface(model, state)
-    from tacdiff_ros.optics.renderer import Renderer
-    from tacdiff_ros.optics.simulate import simulate_image
-
-    quiet = Console(stderr=True, quiet=not sys.stderr.isatty())
-    with first_run("simulation", Console(stderr=True)), quiet.status("rendering"):
-        rendered = simulate_image(Renderer(model), surface)
+    result = _touch(model, request, material, settings) if request.has_indenter else None
+    surface = _surface(model, result)
+    rendered = _render(model, surface)
     meta: dict[str, Any] = {
         "sensor_id": model.sensor_id,
         "sensor_checksum": model.checksum,
         "mm_per_px": model.mm_per_px,
         "indenter": indenter,
-        "at_mm": list(position_mm),
+        "at_mm": [x_mm, y_mm],
         "depth_mm": depth,
         "shear_mm": list(shear),
         "twist_deg": twist,
@@ -102,7 +92,7 @@ def simulate(
         "young_modulus_mpa": young_modulus,
         "friction": friction,
         "vertices": vertices,
-        **_status(state),
+        **_status(result),
         "largest_indentation_mm": float(rendered.maps.indentation_mm.max()),
         "pixels_off_gel": int(np.count_nonzero(~rendered.maps.hit)),
         "seconds": round(time.perf_counter() - start, 3),
@@ -112,6 +102,16 @@ def simulate(
         print(json.dumps({**meta, "out": str(out)}))
     else:
         _print_summary(out, meta)
+
+
+def _render(model: SensorModel, surface: GelSurface) -> SimulatedImage:
+    """Return the image and the maps of a surface."""
+    from tacdiff_ros.optics.renderer import Renderer
+    from tacdiff_ros.optics.simulate import simulate_image
+
+    quiet = Console(stderr=True, quiet=not sys.stderr.isatty())
+    with first_run("simulation", Console(stderr=True)), quiet.status("rendering"):
+        return simulate_image(Renderer(model), surface)
 
 
 def _print_summary(out: Path, meta: dict[str, Any]) -> None:
@@ -129,23 +129,16 @@ def _material(young_modulus: float, friction: float) -> GelMaterial:
         raise InputError(f"material: {first_complaint(error)}") from error
 
 
-def _surface(model: SensorModel, state: TouchState | None) -> GelSurface:
+def _surface(model: SensorModel, result: GelResult | None) -> GelSurface:
     """Return the gel surface refined to about the pixel size; a flat one without a touch."""
     from tacdiff_ros.mechanics.surface_refinement import refine_surface
 
     gel = model.gel
     columns, rows = (round(size / FINE_SPACING_MM) + 1 for size in (gel.width_mm, gel.height_mm))
-    if state is None:
+    if result is None:
         return GelSurface.flat(gel.width_mm, gel.height_mm, rows, columns)
-    coarse = state.surface
+    coarse = result.surface
     return refine_surface(coarse, max(rows, coarse.rows), max(columns, coarse.columns))
-
-
-def _check_numbers(*numbers: float) -> None:
-    if not all(math.isfinite(value) for value in numbers):
-        raise InputError(
-            "a position, depth, shear, twist or yaw is not finite: give finite numbers"
-        )
 
 
 def _contact_position(
@@ -169,48 +162,33 @@ def _contact_position(
         raise InputError("--at-px and --at-mm are both given: give one")
     if at_px is None:
         return at_mm or (0.0, 0.0)
+    if not all(math.isfinite(value) for value in at_px):
+        raise InputError(f"--at-px {at_px[0]:g} {at_px[1]:g} is not finite: give a pixel")
     width, height = model.image.width_px, model.image.height_px
     if not (0 <= at_px[0] <= width - 1 and 0 <= at_px[1] <= height - 1):
         raise InputError(
             f"--at-px {at_px[0]:g} {at_px[1]:g} is outside the image of {width} x {height} pixels"
         )
     x, y, _ = unproject(parameter_values(model), at_px, -depth_mm)
-    _check_numbers(x, y)
     return float(x), float(y)
 
 
 def _touch(
-    model: SensorModel,
-    indenter: str,
-    start: IndenterPose,
-    depth: float,
-    shear: tuple[float, float],
-    twist: float,
-    material: GelMaterial,
-    vertices: str,
-) -> TouchState | None:
-    """Return the state of the gel at the end of the touch; None for indenter `none`.
+    model: SensorModel, request: TouchRequest, material: GelMaterial, settings: SolverSettings
+) -> SolverResult:
+    """Return the gel at the end of the touch.
 
     Raises:
-        InputError: the indenter or a number is not valid, or the solver does not converge.
+        InputError: the indenter or a pose is not valid, or the solver does not converge.
     """
     from tacdiff_ros.mechanics.indenters.build import build_indenter
     from tacdiff_ros.mechanics.touch import NotConvergedError, Touch
 
-    settings = _settings(vertices)
-    spec = parse_indenter(indenter)
-    if spec.name == "none":
-        spec.sizes()
-        if any((depth, *shear, twist)):
-            raise InputError("indenter 'none' leaves the sensor untouched: omit depth and motion")
-        return None
-    _check_motion(model, depth, shear, twist)
-    steps = plan_touch(start, depth, shear, math.radians(twist))
-    with Touch(model, build_indenter(spec), material, settings) as touch:
-        for step in (steps[0], steps[-1]):
-            touch.check_pose(step.pose)
+    indenter = build_indenter(request.spec)
+    steps = request.steps(PoseLimits.of_maps(model, indenter))
+    with Touch(model, indenter, material, settings) as touch:
         try:
-            for state in track(
+            for result in track(
                 touch.run(steps),
                 "deforming",
                 len(steps),
@@ -218,22 +196,10 @@ def _touch(
                 disable=not sys.stderr.isatty(),
                 transient=True,
             ):
-                last = state
+                last = result
         except NotConvergedError as error:
             raise InputError(str(error)) from error
     return last
-
-
-def _check_motion(
-    model: SensorModel, depth: float, shear: tuple[float, float], twist: float
-) -> None:
-    maximum_mm = model.gel.full_indentation_mm
-    if not 0.0 < depth <= maximum_mm:
-        raise InputError(f"depth is {depth:g} mm, expected above 0 and at most {maximum_mm:g}")
-    if math.hypot(*shear) > MAX_SHEAR_MM:
-        raise InputError(f"shear is {shear} mm, expected up to {MAX_SHEAR_MM:g} mm")
-    if abs(twist) > MAX_TWIST_DEG:
-        raise InputError(f"twist is {twist:g} deg, expected up to {MAX_TWIST_DEG:g} deg")
 
 
 def _settings(vertices: str) -> SolverSettings:
@@ -250,20 +216,20 @@ def _settings(vertices: str) -> SolverSettings:
         ) from error
 
 
-def _status(state: TouchState | None) -> dict[str, Any]:
+def _status(result: SolverResult | None) -> dict[str, Any]:
     """Return the mechanical results for meta.json."""
-    if state is None:
+    if result is None:
         return {"force_n": [0.0] * 3, "torque_n_mm": [0.0] * 3, "solver_status": None}
-    status = state.status
+    status = result.status
     return {
-        "force_n": state.force_n.tolist(),
-        "torque_n_mm": state.torque_n_mm.tolist(),
+        "force_n": result.force_n.tolist(),
+        "torque_n_mm": result.torque_n_mm.tolist(),
         "solver_status": {
-            "converged": True,
+            "converged": result.converged,
             "residual_n": status.report.residual_n,
             "friction_unsettled": status.report.friction_unsettled,
             "force_imbalance": status.imbalance,
-            "penetration_mm": status.penetration_mm,
+            "penetration_mm": result.error_mm,
             "smallest_volume_ratio": status.smallest_volume_ratio,
         },
     }

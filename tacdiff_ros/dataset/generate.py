@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tacdiff_ros.dataset.plan import DatasetPlan
 from tacdiff_ros.dataset.store import Dataset, gel_size, open_or_create
+from tacdiff_ros.dataset.touches import check_depth
 from tacdiff_ros.dataset.trial_work import TrialReport, make_trial, write_sensor_group
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.output_files import remove_partial_folders
@@ -71,10 +72,11 @@ def generate(
         Report of this run.
 
     Raises:
-        InputError: the folder contains another dataset or cannot be written, or a trial killed its
-            workers.
+        InputError: the plan's press is too deep for the sensor, the folder contains another dataset
+            or cannot be written, or a trial killed its workers.
     """
     started = time.perf_counter()
+    check_depth(model, plan)
     dataset = open_or_create(folder.absolute(), plan, gel_size(model))
     remove_partial_folders(dataset.folder)
     write_sensor_group(dataset, model)

@@ -105,12 +105,10 @@ class Dataset:
 
 def gel_size(model: SensorModel) -> GelSize:
     """Return the size of a sensor's gel pad."""
-    from tacdiff_ros.mechanics.touch import gel_thickness_mm
-
     return GelSize(
         width_mm=model.gel.width_mm,
         height_mm=model.gel.height_mm,
-        thickness_mm=gel_thickness_mm(model),
+        thickness_mm=model.gel_thickness_mm,
     )
 
 

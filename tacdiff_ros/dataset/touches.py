@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,17 +10,15 @@ from numpy.typing import NDArray
 
 from tacdiff_ros.blas_threads import one_blas_thread
 from tacdiff_ros.dataset.plan import DatasetPlan, Trial
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.gel_result import GelResult
 from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.mechanics.live.live_gel import LiveGel
-from tacdiff_ros.mechanics.live.pad_grid import PadGrid
 from tacdiff_ros.mechanics.material import GelMaterial
-from tacdiff_ros.mechanics.touch import (
-    NotConvergedError,
-    SolverSettings,
-    Touch,
-    TouchState,
-    gel_thickness_mm,
-)
+from tacdiff_ros.mechanics.pose_limits import PoseLimits
+from tacdiff_ros.mechanics.solver_result import SolverResult
+from tacdiff_ros.mechanics.touch import NotConvergedError, SolverSettings, Touch
 from tacdiff_ros.mechanics.trajectory import PhaseName, TrajectoryStep, plan_trajectory
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
@@ -52,79 +51,88 @@ def simulate_touches(model: SensorModel, plan: DatasetPlan, trial: Trial) -> dic
         InputError: a pose is outside the pad, or too deep in it.
     """
     steps = plan_trajectory(plan.trajectory, trial.start)
-    if plan.mechanics == "live":
-        return _simulate_with_live_gel(model, plan, trial, steps)
+    simulate = _solver_results if plan.mechanics == "full" else _live_results
+    return _touch_arrays(simulate(model, plan, trial, steps), steps)
+
+
+def check_depth(model: SensorModel, plan: DatasetPlan) -> None:
+    """Check that the gel of a sensor, and its maps, are deep enough for a plan.
+
+    Args:
+        model: sensor model.
+        plan: plan of the dataset.
+
+    Raises:
+        InputError: the plan's press is too deep.
+    """
+    try:
+        PoseLimits.of_maps(model).check(IndenterPose(depth_mm=plan.trajectory.depth_mm))
+    except InputError as error:
+        raise InputError(f"dataset plan: trajectory.depth_mm: {error}") from error
+
+
+def _solver_results(
+    model: SensorModel, plan: DatasetPlan, trial: Trial, steps: list[TrajectoryStep]
+) -> Sequence[GelResult]:
+    """Results of the finite-element solver at the ends of the steps.
+
+    Raises:
+        NotConvergedError: the solver does not converge even with the smallest steps.
+    """
     indenter = build_indenter(trial.indenter)
-    material = GelMaterial(young_modulus_mpa=plan.young_modulus_mpa, friction=trial.friction)
     settings = SolverSettings(rows=plan.rows, columns=plan.columns)
     cause = ""
     for substeps in STEP_DIVISIONS:
-        with Touch(model, indenter, material, settings) as touch:
+        with Touch(model, indenter, _material(plan, trial), settings) as touch:
             try:
-                return _touch_arrays(_touch_states(touch, trial, steps, substeps), steps, plan)
+                return _divided_results(touch, trial, steps, substeps)
             except NotConvergedError as error:
                 cause = str(error)  # a reference to the error itself would keep the solver alive
     raise NotConvergedError(cause)
 
 
-def _touch_states(
+def _divided_results(
     touch: Touch, trial: Trial, steps: list[TrajectoryStep], substeps: int
-) -> list[TouchState]:
-    """States at the ends of the steps, each of which is divided into substeps."""
-    states = []
+) -> list[SolverResult]:
+    """Results at the ends of the steps, each of which is divided into substeps."""
+    results = []
     previous_pose = trial.start
     for step in steps:
         for substep in range(1, substeps + 1):
             pose = previous_pose.toward(step.pose, substep / substeps)
-            state = touch.move_to(pose, step.name)
-        states.append(state)
+            result = touch.move_to(pose, step.name)
+        results.append(result)
         previous_pose = step.pose
-    return states
+    return results
+
+
+def _live_results(
+    model: SensorModel, plan: DatasetPlan, trial: Trial, steps: list[TrajectoryStep]
+) -> Sequence[GelResult]:
+    """Results of the live gel at the ends of the steps."""
+    indenter, grid = build_indenter(trial.indenter), (plan.rows, plan.columns)
+    gel = LiveGel.of_sensor(model, indenter, _material(plan, trial), grid)
+    gel.step(trial.start)
+    return [gel.step(step.pose) for step in steps]
+
+
+def _material(plan: DatasetPlan, trial: Trial) -> GelMaterial:
+    return GelMaterial(young_modulus_mpa=plan.young_modulus_mpa, friction=trial.friction)
 
 
 def _touch_arrays(
-    states: list[TouchState], steps: list[TrajectoryStep], plan: DatasetPlan
+    results: Sequence[GelResult], steps: list[TrajectoryStep]
 ) -> dict[str, NDArray[Any]]:
-    """Arrays of `simulate_touches` from states of the finite-element solver."""
-    grid = (plan.rows, plan.columns, 3)
-    poses = [(s.pose.x_mm, s.pose.y_mm, s.pose.depth_mm, s.pose.yaw_rad) for s in states]
-    return {
-        "position_mm": np.stack([s.surface.position.reshape(grid) for s in states]),
-        "contact": np.stack([s.contact for s in states]),
-        "pressure_mpa": np.stack([s.pressure_mpa for s in states]).astype(np.float32),
-        "traction_mpa": np.stack([s.traction_mpa for s in states]).astype(np.float32),
-        "force_n": np.stack([s.force_n for s in states]),
-        "torque_n_mm": np.stack([s.torque_n_mm for s in states]),
-        "pose": np.array(poses),
-        "phase": np.array([PHASES.index(step.phase) for step in steps], np.uint8),
-        "penetration_mm": np.array([s.status.penetration_mm for s in states]),
-        "converged": np.ones(len(states), bool),
-    }
-
-
-def _simulate_with_live_gel(
-    model: SensorModel, plan: DatasetPlan, trial: Trial, steps: list[TrajectoryStep]
-) -> dict[str, NDArray[Any]]:
-    """Arrays of `simulate_touches` from the live gel."""
-    size = (model.gel.width_mm, model.gel.height_mm, gel_thickness_mm(model))
-    gel = LiveGel(
-        build_indenter(trial.indenter),
-        GelMaterial(young_modulus_mpa=plan.young_modulus_mpa, friction=trial.friction),
-        PadGrid(*size, rows=plan.rows, columns=plan.columns),
-    )
-    gel.follow(trial.start)
-    results = [gel.follow(step.pose) for step in steps]
-    area_mm2 = (size[0] / (plan.columns - 1)) * (size[1] / (plan.rows - 1))
-    grid = (plan.rows, plan.columns)
-    force = np.stack([result.force.reshape(*grid, 3) for result in results])
+    """Arrays of `simulate_touches`."""
+    grid = (results[0].rows, results[0].columns, 3)
     poses = [(r.pose.x_mm, r.pose.y_mm, r.pose.depth_mm, r.pose.yaw_rad) for r in results]
     return {
-        "position_mm": np.stack([r.surface().position.reshape(*grid, 3) for r in results]),
-        "contact": np.asarray(force.any(axis=-1)),
-        "pressure_mpa": (-force[..., 2] / area_mm2).astype(np.float32),
-        "traction_mpa": (force[..., :2] / area_mm2).astype(np.float32),
-        "force_n": np.stack([r.net_force_n for r in results]),
-        "torque_n_mm": np.stack([r.net_torque_nmm for r in results]),
+        "position_mm": np.stack([r.surface.position.reshape(grid) for r in results]),
+        "contact": np.stack([r.contact for r in results]),
+        "pressure_mpa": np.stack([r.pressure_mpa for r in results]).astype(np.float32),
+        "traction_mpa": np.stack([r.traction_mpa for r in results]).astype(np.float32),
+        "force_n": np.stack([r.force_n for r in results]),
+        "torque_n_mm": np.stack([r.torque_n_mm for r in results]),
         "pose": np.array(poses),
         "phase": np.array([PHASES.index(step.phase) for step in steps], np.uint8),
         "penetration_mm": np.array([r.error_mm for r in results]),

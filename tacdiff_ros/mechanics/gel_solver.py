@@ -115,6 +115,15 @@ class GelSolver(Closing):
             displacement, pose, self._softness, self.pad.force(displacement)
         )
 
+    @property
+    def rest_position(self) -> NDArray[np.float64]:
+        """(vertices, 3) undeformed positions of the surface vertices, mm."""
+        return self._surface.rest
+
+    def vertex_displacement(self, state: GelState) -> NDArray[np.float64]:
+        """Return the (vertices, 3) displacement of the surface vertices, mm."""
+        return self._surface.vertex_displacement(state.displacement)
+
     def position(self, state: GelState) -> NDArray[np.float64]:
         """Return the (vertices, 3) positions of the surface vertices, mm."""
         return self._surface.position(state.displacement)

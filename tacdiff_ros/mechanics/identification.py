@@ -192,7 +192,7 @@ def _simulated_press(
     depths = np.linspace(0.0, max_depth, math.ceil(max_depth / STEP_MM) + 1)
     forces = [0.0]
     with Touch(model, indenter, material, settings) as touch:
-        touch.check_pose(IndenterPose(depth_mm=max_depth))
+        touch.limits.check(IndenterPose(depth_mm=max_depth))
         forces += [-float(touch.move_to(IndenterPose(depth_mm=d)).force_n[2]) for d in depths[1:]]
     return depths, np.array(forces)
 

@@ -37,7 +37,11 @@ class PadSurface:
 
     def position(self, displacement: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the (vertices, 3) positions in mm for a (unknowns,) displacement of the pad."""
-        return np.asarray(self.rest + displacement.reshape(-1, 3)[self._nodes])
+        return np.asarray(self.rest + self.vertex_displacement(displacement))
+
+    def vertex_displacement(self, displacement: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the (vertices, 3) part of a (unknowns,) displacement of the pad, mm."""
+        return np.asarray(displacement.reshape(-1, 3)[self._nodes])
 
     def undeformed_state(
         self,

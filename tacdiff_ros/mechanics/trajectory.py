@@ -19,7 +19,6 @@ from tacdiff_ros.geometry.indenter_pose import IndenterPose
 PhaseName = Literal["press", "translate", "rotate", "release"]
 DIRECTIONS = {"x+": (1.0, 0.0), "x-": (-1.0, 0.0), "y+": (0.0, 1.0), "y-": (0.0, -1.0)}
 LIFT_MM = -0.5
-MAX_SHEAR_MM, MAX_TWIST_DEG = 4.0, 30.0  # limits of a single press
 MAX_STEPS = 10_000  # largest number of steps of one motion
 
 
@@ -39,7 +38,9 @@ class Trajectory(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    depth_mm: float = Field(1.0, gt=0, le=3.0, description="indentation depth of the press, mm")
+    depth_mm: float = Field(
+        1.0, gt=0, description="indentation depth of the press, mm; at most half of the gel"
+    )
     translation_mm: float = Field(1.0, ge=0, le=4.0, description="length of each translation, mm")
     directions: tuple[Literal["x+", "x-", "y+", "y-"], ...] = Field(
         ("x+", "x-", "y+", "y-"), max_length=16, description="directions of the translations"

@@ -27,6 +27,7 @@ from tacdiff_ros.geometry.pose import Pose
 from tacdiff_ros.mechanics.live.live_result import LiveResult
 from tacdiff_ros.mechanics.live.pose_path import PosePath
 from tacdiff_ros.mechanics.material import GelMaterial
+from tacdiff_ros.mechanics.touch_request import TouchRequest
 from tacdiff_ros.nodes.conversion.geometry import to_indenter
 from tacdiff_ros.nodes.conversion.images import from_map, stamp_ns_of, to_image
 from tacdiff_ros.nodes.conversion.robot_state import RobotStateDecoder
@@ -60,7 +61,7 @@ from tacdiff_ros.twin.live_twin import LiveTwin
 from tacdiff_ros.twin.network_renderer import NetworkRenderer, RenderedSurface
 from tacdiff_ros.twin.newest_worker import NewestWorker
 from tacdiff_ros.twin.shared_renderer import SharedRenderer
-from tacdiff_ros.twin.touch_simulation import TouchRequest, simulate_touch
+from tacdiff_ros.twin.touch_simulation import simulate_touch
 from tacdiff_ros.warm_up import touch_stages, twin_stages
 
 TICK_S = 0.02
@@ -222,9 +223,8 @@ class TactileSimulatorNode(GuardedNode):
         """Simulate the gel for a frame; the previous frame is rendered meanwhile."""
         try:
             pose = self._indenter_at(due.end_effector)
-            for point in self._path.take(due.stamp_ns, pose):
-                self._twin.move(point)
-            self._render_worker.offer(partial(self._render, self._twin.move(pose), due.stamp_ns))
+            result = self._twin.move(pose, self._path.take(due.stamp_ns, pose))
+            self._render_worker.offer(partial(self._render, result, due.stamp_ns))
         except BaseException:
             self._lock_step.end(due.stamp_ns)
             raise
@@ -233,7 +233,7 @@ class TactileSimulatorNode(GuardedNode):
         stamp = Time(nanoseconds=stamp_ns).to_msg()
         try:
             if self._points.get_subscription_count() and not self._stopping:
-                self._points.publish(to_points(result.surface(), stamp, self._gel_frame))
+                self._points.publish(to_points(result.surface, stamp, self._gel_frame))
             self._publish(self._twin.render(result, self._wants_maps()), stamp)
             self._lock_step.published(stamp_ns)
         finally:

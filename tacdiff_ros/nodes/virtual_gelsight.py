@@ -148,9 +148,8 @@ class VirtualGelsightNode(GuardedNode):
             InputError: the gel cannot be simulated in this pose.
         """
         try:
-            for point in self._path.take(stamp_ns, pose):
-                self._sensor.move(point)
-            self._publish(self._sensor.sense(pose), to_time(stamp_ns))
+            waypoints = self._path.take(stamp_ns, pose)
+            self._publish(self._sensor.sense(pose, waypoints), to_time(stamp_ns))
             self._lock_step.published(stamp_ns)
         finally:
             self._lock_step.end(stamp_ns)
@@ -162,15 +161,17 @@ class VirtualGelsightNode(GuardedNode):
         if not self._running:
             return
         self._info.header.stamp, self._info.header.frame_id = stamp, self._frame
-        wrench = WrenchStamped(wrench=to_wrench(press.force_n, METRES_PER_MM * press.torque_n_mm))
+        gel = press.result
+        torque_n_m = METRES_PER_MM * gel.torque_at_origin_n_mm
+        wrench = WrenchStamped(wrench=to_wrench(gel.force_n, torque_n_m))
         wrench.header.stamp, wrench.header.frame_id = stamp, self._gel_frame
         self._wrenches.publish(wrench)
         if self._points.get_subscription_count():
-            self._points.publish(to_points(press.surface, stamp, self._gel_frame))
+            self._points.publish(to_points(gel.surface, stamp, self._gel_frame))
         self._images.publish(to_image(press.image, stamp, self._frame))
         self._infos.publish(self._info)
         if self._meshes.get_subscription_count():
-            self._meshes.publish(to_mesh(press.surface))
+            self._meshes.publish(to_mesh(gel.surface))
 
 
 def _camera_info(width: int, height: int, camera: Any) -> CameraInfo:

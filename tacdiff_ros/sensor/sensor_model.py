@@ -353,6 +353,11 @@ class SensorModel(_Part):
         return sum(layer.thickness_mm or 0.0 for layer in self.layers[1:])
 
     @property
+    def gel_thickness_mm(self) -> float:
+        """Thickness of the gel, the last layer, mm."""
+        return self.layers[-1].thickness_mm or 0.0
+
+    @property
     def checksum(self) -> str:
         """Hexadecimal SHA-256 of all values; equal for equal models, however they are formatted."""
         text = re.sub(r"-0\.0(?=[,\]}])", "0.0", self.model_dump_json())  # -0.0 equals 0.0

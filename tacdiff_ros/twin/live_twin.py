@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,15 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.gel_result import GelResult
 from tacdiff_ros.mechanics.indenter_spec import IndenterSpec
 from tacdiff_ros.mechanics.indenters.build import build_indenter
+from tacdiff_ros.mechanics.indenters.indenter import Indenter
 from tacdiff_ros.mechanics.live.live_gel import LiveGel
 from tacdiff_ros.mechanics.live.live_result import LiveResult
-from tacdiff_ros.mechanics.live.pad_grid import PadGrid
-from tacdiff_ros.mechanics.live.pose_path import interpolate_poses
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.mechanics.surface_refinement import refine_surface
-from tacdiff_ros.mechanics.touch import gel_thickness_mm
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.twin.network_renderer import RenderedSurface
@@ -70,7 +70,7 @@ class LiveTwin:
     def __init__(
         self,
         model: SensorModel,
-        indenter: str | IndenterSpec,
+        indenter: str | IndenterSpec | Indenter,
         renderer: SurfaceRenderer,
         material: GelMaterial | None = None,
         grid: tuple[int, int] = (49, 61),
@@ -80,7 +80,7 @@ class LiveTwin:
 
         Args:
             model: sensor model; it gives the size of the pad.
-            indenter: indenter spec, as text or parsed.
+            indenter: indenter, or its spec as text or parsed.
             renderer: renderer of the same sensor.
             material: material of the gel; None for the default.
             grid: number of rows and columns of the simulated surface.
@@ -89,12 +89,12 @@ class LiveTwin:
         Raises:
             InputError: the spec or the grid is invalid.
         """
-        size = (model.gel.width_mm, model.gel.height_mm, gel_thickness_mm(model))
-        pad = PadGrid(*size, rows=grid[0], columns=grid[1])
-        self._gel = LiveGel(build_indenter(indenter), material, pad)
+        if not isinstance(indenter, Indenter):
+            indenter = build_indenter(indenter)
+        self._gel = LiveGel.of_sensor(model, indenter, material, grid)
         self._renderer = renderer
-        self._last: IndenterPose | None = None
-        rows, columns = (math.ceil(side / surface_mm) + 1 for side in (size[1], size[0]))
+        size = (model.gel.height_mm, model.gel.width_mm)
+        rows, columns = (math.ceil(side / surface_mm) + 1 for side in size)
         self._render_grid = max(rows, grid[0]), max(columns, grid[1])
 
     def follow(self, pose: IndenterPose) -> TwinFrame:
@@ -121,35 +121,26 @@ class LiveTwin:
             rendering_s=time.perf_counter() - solved_s,
         )
 
-    def move(self, pose: IndenterPose) -> LiveResult:
+    def move(self, pose: IndenterPose, waypoints: Sequence[IndenterPose] = ()) -> LiveResult:
         """Simulate the gel under the next pose without rendering it.
 
         Args:
             pose: indenter pose in the frame `gel`.
+            waypoints: poses between the previous pose and this one, in order.
 
         Returns:
             Result of the live gel.
 
         Raises:
-            InputError: the pose is not finite, beside the pad, or too deep.
+            InputError: a pose is not finite, beside the pad, or too deep.
         """
-        self._gel.check_pose(pose)
-        for point in interpolate_poses(self._last, pose):
-            self._gel.follow(point)
-        result = self._gel.follow(pose)
-        self._last = pose
-        return result
+        return self._gel.follow(pose, waypoints)
 
-    def check_pose(self, pose: IndenterPose) -> None:
-        """Raise the InputError that `move` would raise for a pose."""
-        self._gel.check_pose(pose)
-
-    def render(self, result: LiveResult, with_maps: bool = True) -> RenderedSurface:
+    def render(self, result: GelResult, with_maps: bool = True) -> RenderedSurface:
         """Render the image, and the maps if they are requested, of a result of `move`."""
-        surface = refine_surface(result.surface(), *self._render_grid)
+        surface = refine_surface(result.surface, *self._render_grid)
         return self._renderer.render_surface(surface, with_maps)
 
     def reset(self) -> None:
         """Return the gel to rest, and discard its friction history."""
         self._gel.reset()
-        self._last = None

@@ -8,6 +8,7 @@ of calibration and inversion, use the path-traced sensors of `sensor_store`.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,11 +18,8 @@ from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.mechanics.live.live_gel import LiveGel
 from tacdiff_ros.mechanics.live.live_result import LiveResult
-from tacdiff_ros.mechanics.live.pad_grid import PadGrid
-from tacdiff_ros.mechanics.live.pose_path import interpolate_poses
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.mechanics.surface_refinement import refine_surface
-from tacdiff_ros.mechanics.touch import gel_thickness_mm
 from tacdiff_ros.optics.renderer import Renderer, RenderSettings
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel
@@ -39,15 +37,11 @@ class SensedPress:
 
     Attributes:
         image: (H, W, 3) uint8 RGB image with noise.
-        surface: true surface of the gel.
-        force_n: (3,) force of the indenter on the gel in the frame `gel`, N.
-        torque_n_mm: (3,) torque of the indenter about the origin of the frame `gel`, N mm.
+        result: true state of the gel: surface, forces.
     """
 
     image: NDArray[np.uint8]
-    surface: GelSurface
-    force_n: NDArray[np.float64]
-    torque_n_mm: NDArray[np.float64]
+    result: LiveResult
 
 
 class VirtualSensor:
@@ -84,39 +78,35 @@ class VirtualSensor:
         self.material = GelMaterial(
             young_modulus_mpa=modulus_mpa, friction=float(random.uniform(*FRICTION))
         )
-        size = (model.gel.width_mm, model.gel.height_mm, gel_thickness_mm(model))
-        pad = PadGrid(*size, rows=grid[0], columns=grid[1])
-        self._gel = LiveGel(build_indenter(indenter), self.material, pad)
+        self._gel = LiveGel.of_sensor(model, build_indenter(indenter), self.material, grid)
         self._renderer = Renderer(model)
-        rows, columns = (math.ceil(side / SURFACE_MM) + 1 for side in (size[1], size[0]))
+        size = (model.gel.height_mm, model.gel.width_mm)
+        rows, columns = (math.ceil(side / SURFACE_MM) + 1 for side in size)
         self._render_grid = max(rows, grid[0]), max(columns, grid[1])
         self._random, self._noise_grey = random, noise_grey
         self._frames = 0
         self._surface: GelSurface | None = None
         self._values: NDArray[np.float32] | None = None
-        self._last: IndenterPose | None = None
 
-    def sense(self, pose: IndenterPose) -> SensedPress:
+    def sense(self, pose: IndenterPose, waypoints: Sequence[IndenterPose] = ()) -> SensedPress:
         """Simulate the next pose, and capture an image with its ground truth.
 
         Args:
             pose: indenter pose in the frame `gel`; a depth of 0 or less means no contact.
+            waypoints: poses between the previous pose and this one, in order.
 
         Returns:
             Image and ground truth.
 
         Raises:
-            InputError: the pose is not finite, beside the pad, or too deep.
+            InputError: a pose is not finite, beside the pad, or too deep.
         """
-        result = self.move(pose)
-        surface = result.surface()
-        values = self._render(surface)
+        result = self.move(pose, waypoints)
+        values = self._render(result.surface)
         noisy = values + self._noise_grey * self._random.standard_normal(values.shape, np.float32)
         return SensedPress(
             image=np.clip(np.rint(noisy), 0, 255).astype(np.uint8),
-            surface=surface,
-            force_n=result.net_force_n,
-            torque_n_mm=result.net_torque_nmm + np.cross(result.pose.tip_mm, result.net_force_n),
+            result=result,
         )
 
     def _render(self, surface: GelSurface) -> NDArray[np.float32]:
@@ -128,11 +118,12 @@ class VirtualSensor:
             self._surface, self._values = surface, 255.0 * image
         return self._values
 
-    def move(self, pose: IndenterPose) -> LiveResult:
-        """Simulate the next pose without an image, for example a waypoint between two images.
+    def move(self, pose: IndenterPose, waypoints: Sequence[IndenterPose] = ()) -> LiveResult:
+        """Simulate the next pose without an image.
 
         Args:
             pose: indenter pose in the frame `gel`.
+            waypoints: poses between the previous pose and this one, in order.
 
         Returns:
             Result of the live gel.
@@ -140,15 +131,16 @@ class VirtualSensor:
         Raises:
             InputError: see `sense`.
         """
-        self._gel.check_pose(pose)
-        for point in interpolate_poses(self._last, pose):
-            self._gel.follow(point)
-        self._last = pose
-        return self._gel.follow(
-            pose
-            if pose.depth_mm > 0
-            else IndenterPose(depth_mm=NO_CONTACT_DEPTH_MM, yaw_rad=pose.yaw_rad)
-        )
+        for goal in (*waypoints, pose):
+            self._gel.limits.check(goal)
+        return self._gel.follow(_raised(pose), [_raised(waypoint) for waypoint in waypoints])
+
+
+def _raised(pose: IndenterPose) -> IndenterPose:
+    """Return the pose, or one high above the pad's centre if there is no contact."""
+    if pose.depth_mm > 0:
+        return pose
+    return IndenterPose(depth_mm=NO_CONTACT_DEPTH_MM, yaw_rad=pose.yaw_rad)
 
 
 def virtual_sensor_model(seed: int) -> SensorModel:

@@ -1,6 +1,7 @@
 """`tacdiff simulate`: files as documented, the touch where it was asked for, clear refusals."""
 
 import json
+import math
 
 import cv2
 import numpy as np
@@ -8,6 +9,9 @@ import pytest
 import trimesh
 
 from tacdiff_ros.cli.application import run
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.touch_request import TouchRequest
 from tacdiff_ros.optics import llvm
 from tacdiff_ros.optics.projection import project
 from tacdiff_ros.sensor.parameters import parameter_values
@@ -164,6 +168,31 @@ def test_what_is_wrong_is_named_in_the_one_line(arguments, named, tmp_path, caps
     assert captured.err.count("\n") == 1
     assert named in captured.err
     assert not (tmp_path / "touch").exists()
+
+
+@needs_mitsuba
+@pytest.mark.parametrize(
+    ("arguments", "changes"),
+    [
+        (["--depth", "2.5"], {"depth_mm": 2.5}),
+        (["--depth", "-1"], {"depth_mm": -1.0}),
+        (["--depth", "1", "--at-mm", "50", "0"], {"start": IndenterPose(50.0)}),
+        (["--depth", "1", "--shear", "9", "0"], {"shear_mm": (9.0, 0.0)}),
+        (["--depth", "1", "--twist", "90"], {"twist_rad": math.pi / 2}),
+        (["--depth", "1", "--yaw", "1000"], {"start": IndenterPose(yaw_rad=math.radians(1000))}),
+        (["--depth", "1", "--yaw", "inf"], {"start": IndenterPose(yaw_rad=math.inf)}),
+    ],
+    ids=" ".join,
+)
+def test_command_and_service_refuse_a_touch_in_the_same_line(arguments, changes, tmp_path, capsys):
+    from tacdiff_ros.twin.touch_simulation import simulate_touch
+
+    content = {"indenter": "sphere", "start": IndenterPose(), "depth_mm": 1.0, **changes}
+    with pytest.raises(InputError) as caught:
+        simulate_touch(default_sensor(), TouchRequest(**content), renderer=None)
+    command = ["simulate", "--out", str(tmp_path / "touch"), "--indenter", "sphere", *arguments]
+    assert run(command) == 2
+    assert capsys.readouterr().err == f"error: {caught.value}\n"
 
 
 def test_a_folder_in_the_place_of_a_file_leaves_the_last_touch_whole(tmp_path, capsys):

@@ -3,8 +3,11 @@ from collections import Counter
 import pytest
 
 from tacdiff_ros.dataset.plan import DatasetPlan, plan_trial, read_plan
+from tacdiff_ros.dataset.touches import check_depth
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenters.build import build_indenter
+from tacdiff_ros.mechanics.trajectory import Trajectory
+from tacdiff_ros.sensor.sensor_file import default_sensor
 
 
 def test_default_plan_is_the_papers_set():
@@ -59,7 +62,7 @@ def test_every_indenter_is_in_every_split_and_no_trial_in_two(rounds):
         ("seeds: 3", "seeds"),
         ("indenters: ['sphere:diameter=-1']", "above 0"),
         ("start_mm: [-1, 2]", "0 or more"),
-        ("trajectory: {depth_mm: 9}", "trajectory.depth_mm"),
+        ("trajectory: {depth_mm: 0}", "trajectory.depth_mm"),
         ("[1, 2]", "no mapping"),
         ("a: [", "not valid YAML"),
     ],
@@ -76,3 +79,10 @@ def test_bad_plan_files_are_refused_in_one_line(tmp_path, text, expected):
 def test_a_trial_beyond_the_plan_is_refused():
     with pytest.raises(InputError, match="not among the 500"):
         plan_trial(DatasetPlan(), 500)
+
+
+def test_a_press_that_is_too_deep_for_the_sensor_is_refused_before_anything_is_simulated():
+    plan = DatasetPlan(trajectory=Trajectory(depth_mm=2.5))
+    with pytest.raises(InputError, match=r"dataset plan: trajectory.depth_mm: .* at most 2 mm"):
+        check_depth(default_sensor(), plan)
+    check_depth(default_sensor(), DatasetPlan())

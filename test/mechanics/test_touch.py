@@ -61,7 +61,7 @@ def test_the_gel_lies_on_the_ball_and_not_in_it(pressed_and_dragged):
             state.pose.to_indenter(state.surface.position.astype(np.float64))
         )
         assert gap.min() > -0.02
-        assert state.status.penetration_mm <= 0.02
+        assert state.error_mm <= 0.02
         # Vertices are 1 mm apart: a chord of the ball is 0.03 mm deep along each side of a face.
         assert gap[state.contact.ravel()].min() < 0.07
     assert -states[7].surface.position[:, 2].min() == pytest.approx(0.8, abs=0.03)
@@ -180,7 +180,7 @@ def test_poses_that_cannot_be_are_refused(pose, named):
 
 def test_an_indenter_that_is_lower_than_the_press_is_refused():
     touch = Touch(default_sensor(), build_indenter("torus:diameter=7,tube=1"), settings=COARSE)
-    with pytest.raises(InputError, match="indenter of 1 mm"):
+    with pytest.raises(InputError, match="height of an indenter of 1 mm"):
         touch.move_to(IndenterPose(depth_mm=1.5))
 
 

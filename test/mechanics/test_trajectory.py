@@ -64,7 +64,13 @@ def test_a_touch_presses_slides_and_twists():
 
 @pytest.mark.parametrize(
     "values",
-    [{"depth_mm": 0.0}, {"depth_mm": 9.0}, {"directions": ("up",)}, {"step_mm": 0.0}, {"x": 1}],
+    [
+        {"depth_mm": 0.0},
+        {"depth_mm": math.inf},
+        {"directions": ("up",)},
+        {"step_mm": 0.0},
+        {"x": 1},
+    ],
 )
 def test_absurd_trajectories_are_refused(values):
     with pytest.raises(ValueError, match=next(iter(values))):

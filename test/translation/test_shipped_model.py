@@ -26,9 +26,9 @@ MAX_BYTES = 10_000_000
 def surface():
     """A hexagon that was pressed in and pushed aside."""
     gel = LiveGel(build_indenter("hexagon"))
-    answer = gel.follow(IndenterPose(1.0, -1.0, 0.7, 0.3))
-    answer = gel.follow(IndenterPose(1.6, -0.8, 0.7, 0.3))
-    return refine_surface(answer.surface(), 105, 127)
+    answer = gel.step(IndenterPose(1.0, -1.0, 0.7, 0.3))
+    answer = gel.step(IndenterPose(1.6, -0.8, 0.7, 0.3))
+    return refine_surface(answer.surface, 105, 127)
 
 
 def drawn(model, surface):

@@ -32,7 +32,7 @@ def test_it_follows_a_press_and_a_slide(twin):
     assert changed[depth > 0.3].mean() > 5 * changed[depth < 0.02].mean()
     deep = slid.rendered.maps.indentation_mm > 0.5
     assert slid.rendered.maps.shear_mm[deep][:, 0].mean() == pytest.approx(0.25, abs=0.12)
-    assert slid.result.net_force_n[0] > 0.05
+    assert slid.result.force_n[0] > 0.05
     assert slid.pose.x_mm == 0.3
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.touch_request import TouchRequest
 from tacdiff_ros.optics import llvm
 from tacdiff_ros.sensor.sensor_file import default_sensor
 
@@ -21,7 +22,7 @@ def drawing():
 
 
 def simulate(drawing, **changes):
-    from tacdiff_ros.twin.touch_simulation import TouchRequest, simulate_touch
+    from tacdiff_ros.twin.touch_simulation import simulate_touch
 
     content = {"indenter": "sphere:diameter=6", "start": IndenterPose(1.0, 2.0), "depth_mm": 0.5}
     return simulate_touch(default_sensor(), TouchRequest(**{**content, **changes}), drawing)
@@ -33,16 +34,18 @@ def test_a_touch_is_where_and_as_deep_as_it_was_asked_for(drawing):
     assert touch.contact.centroid_mm == pytest.approx((1.2, 2.0), abs=0.2)
     assert touch.contact.shear_mm[0] == pytest.approx(0.2, abs=0.08)
     assert touch.rendered.maps.indentation_mm.max() == pytest.approx(0.5, abs=0.05)
-    assert touch.force_n[2] < -0.1
-    assert 0.02 < touch.force_n[0] < -touch.force_n[2]
-    assert touch.converged
+    assert touch.result.force_n[2] < -0.1
+    assert 0.02 < touch.result.force_n[0] < -touch.result.force_n[2]
+    assert touch.result.converged
 
 
 def test_the_torque_is_about_the_origin(drawing):
     """A pressing force at (1, 2) mm turns about x by -2 mm times it, about y by 1 mm times it."""
     touch = simulate(drawing)
-    push = touch.force_n[2]
-    assert touch.torque_n_mm[:2] == pytest.approx([2.0 * push, -1.0 * push], abs=0.15 * abs(push))
+    push = touch.result.force_n[2]
+    assert touch.result.torque_at_origin_n_mm[:2] == pytest.approx(
+        [2.0 * push, -1.0 * push], abs=0.15 * abs(push)
+    )
 
 
 def test_a_twist_turns_the_gel(drawing):
@@ -53,7 +56,7 @@ def test_a_twist_turns_the_gel(drawing):
 def test_the_untouched_sensor(drawing):
     touch = simulate(drawing, indenter="none", depth_mm=0.0)
     assert not touch.contact.in_contact
-    assert np.all(touch.force_n == 0)
+    assert np.all(touch.result.force_n == 0)
     assert touch.rendered.maps.indentation_mm.max() == pytest.approx(0.0, abs=1e-5)
 
 
@@ -63,7 +66,7 @@ def test_the_untouched_sensor(drawing):
         ({"depth_mm": 0.0}, "expected above 0"),
         ({"depth_mm": math.nan}, "not finite"),
         ({"depth_mm": 9.0}, "depth is 9 mm"),
-        ({"depth_mm": 1e300}, "up to 2"),
+        ({"depth_mm": 1e300}, "at most 2 mm"),
         ({"start": IndenterPose(yaw_rad=1e300)}, "yaw"),
         ({"start": IndenterPose(y_mm=-math.inf)}, "not finite"),
         ({"shear_mm": (9.0, 0.0)}, "shear"),

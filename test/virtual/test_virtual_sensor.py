@@ -22,9 +22,9 @@ def test_it_sees_and_feels_a_press(sensor):
     rest = sensor.sense(IndenterPose(0.5, 0.0, -2.0))
     for depth in (0.2, 0.4, 0.6):
         pressed = sensor.sense(IndenterPose(0.5, 0.0, depth))
-    assert np.all(rest.force_n == 0)
-    assert pressed.force_n[2] < -0.2
-    assert pressed.surface.position[:, 2].min() == pytest.approx(-0.6, abs=0.06)
+    assert np.all(rest.result.force_n == 0)
+    assert pressed.result.force_n[2] < -0.2
+    assert pressed.result.surface.position[:, 2].min() == pytest.approx(-0.6, abs=0.06)
     change = np.abs(pressed.image.astype(int) - rest.image).mean(axis=2)
     assert np.quantile(change, 0.98) > 8 * np.median(change)
 

@@ -10,42 +10,45 @@ the pad's sides and of finite strains are smooth corrections (`GelResponse`).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from tacdiff_ros.blas_threads import one_blas_thread
-from tacdiff_ros.errors import InputError
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenters.indenter import Indenter
 from tacdiff_ros.mechanics.live.gel_response import GelResponse
 from tacdiff_ros.mechanics.live.live_contact import ContactStep, LiveContact, LiveState
 from tacdiff_ros.mechanics.live.live_result import LiveResult
 from tacdiff_ros.mechanics.live.pad_grid import PadGrid
+from tacdiff_ros.mechanics.live.pose_path import interpolate_poses
 from tacdiff_ros.mechanics.live.second_order import SecondOrderWeights
 from tacdiff_ros.mechanics.material import GelMaterial
+from tacdiff_ros.mechanics.pose_limits import PoseLimits
+from tacdiff_ros.sensor.sensor_model import SensorModel
 
 MAX_STEP_MM = 0.25  # travel per substep, as far as `MAX_SUBSTEPS` allow
 MAX_SUBSTEPS = 4
 RESTART_TRAVEL_MM = 1.0
 RESTART_ERROR_MM = 0.4
-MAX_DEPTH_FRACTION = 0.5  # largest depth over the gel's thickness
 
 
 class LiveGel:
-    """One pad under one indenter; call `follow` for each pose, in order.
+    """One pad under one indenter; call `follow` for each pose of a stream, in order.
 
-    A pose that is farther than `RESTART_TRAVEL_MM` from the previous one, or whose contact error
+    `follow` closes gaps of the stream; `step` moves to exactly one pose. A pose that `step` gets
+    and that is farther than `RESTART_TRAVEL_MM` from the previous one, or whose contact error
     exceeds `RESTART_ERROR_MM`, is treated as a new contact: the indenter is pressed straight down
     there. While the indenter is above the gel, the gel is undeformed: there is no adhesion.
 
     Limits: quasi-static; fitted to 1 mm of press and shear on 4 mm of gel, less accurate beyond
-    that, and limited to a depth of `MAX_DEPTH_FRACTION` of the thickness. Slip at edges depends on
-    the step size.
+    that, up to the depth of `PoseLimits`. Slip at edges depends on the step size.
 
     Attributes:
         indenter: rigid indenter.
         material: gel material.
         pad: dimensions and grid of the pad.
+        limits: limits of the poses.
     """
 
     def __init__(
@@ -56,6 +59,8 @@ class LiveGel:
         weights: SecondOrderWeights | None = None,
     ) -> None:
         """Precompute the tables of a pad, which takes some seconds; the gel is undeformed.
+
+        `of_sensor` makes the gel of a sensor.
 
         Args:
             indenter: rigid indenter.
@@ -68,8 +73,33 @@ class LiveGel:
         self.pad = pad or PadGrid()
         weights = weights or SecondOrderWeights.fitted()
         response = GelResponse(self.pad, self.material, weights)
+        self._vertex_area_mm2 = self.pad.vertex_area_mm2
         self._contact = LiveContact(indenter, self.material, self.pad, response)
+        self.limits = PoseLimits.of_pad(
+            self.pad.width_mm, self.pad.height_mm, self.pad.thickness_mm, indenter
+        )
         self._state: LiveState | None = None
+
+    @classmethod
+    def of_sensor(
+        cls,
+        model: SensorModel,
+        indenter: Indenter,
+        material: GelMaterial | None = None,
+        grid: tuple[int, int] = (49, 61),
+    ) -> LiveGel:
+        """Return the undeformed gel of a sensor.
+
+        Args:
+            model: sensor model, which gives the size of the pad.
+            indenter: rigid indenter.
+            material: gel material; None for the default.
+            grid: number of rows and columns of surface vertices.
+
+        Raises:
+            InputError: the number of rows or columns is out of range.
+        """
+        return cls(indenter, material, PadGrid.of_sensor(model, *grid))
 
     def reset(self) -> None:
         """Return to the undeformed gel without contact history."""
@@ -88,17 +118,38 @@ class LiveGel:
         """
         self._state = state
 
+    def follow(self, pose: IndenterPose, waypoints: Sequence[IndenterPose] = ()) -> LiveResult:
+        """Move the indenter along a path and return the gel at its end.
+
+        Gaps of the path, as after lost frames, are filled (`interpolate_poses`), so that friction
+        acts along the path.
+
+        Args:
+            pose: indenter pose at the end of the path in frame `gel`.
+            waypoints: poses between the previous pose and this one, in order (`PosePath.take`).
+
+        Raises:
+            InputError: a pose is outside `limits`; the gel stays at the pose before it.
+        """
+        for goal in (*waypoints, pose):
+            self.limits.check(goal)
+            previous = None if self._state is None else self._state.pose
+            for between in interpolate_poses(previous, goal):
+                self.step(between)
+            result = self.step(goal)
+        return result
+
     @one_blas_thread
-    def follow(self, pose: IndenterPose) -> LiveResult:
-        """Move the indenter to a pose and return the resulting gel.
+    def step(self, pose: IndenterPose) -> LiveResult:
+        """Move the indenter straight to a pose and return the resulting gel.
 
         Args:
             pose: indenter pose in frame `gel`.
 
         Raises:
-            InputError: the pose is not finite, beside the pad or too deep.
+            InputError: the pose is outside `limits`; the gel does not change.
         """
-        self.check_pose(pose)
+        self.limits.check(pose)
         state = self._state
         restarted = state is None or self._travel_mm(state.pose, pose) > RESTART_TRAVEL_MM
         if state is None or restarted or pose.depth_mm <= 0.0:
@@ -139,50 +190,23 @@ class LiveGel:
         moved = float(np.linalg.norm(goal.tip_mm - start.tip_mm))
         return moved + 2.0 * reach * abs(math.sin((goal.yaw_rad - start.yaw_rad) / 2.0))
 
-    def check_pose(self, pose: IndenterPose) -> None:
-        """Check that a pose is finite, over the pad and not too deep.
-
-        Args:
-            pose: indenter pose in frame `gel`.
-
-        Raises:
-            InputError: the pose is not finite, beside the pad or too deep.
-        """
-        values = (pose.x_mm, pose.y_mm, pose.depth_mm, pose.yaw_rad)
-        if not all(math.isfinite(value) for value in values):
-            raise InputError(f"pose: x, y, depth, yaw are {values}, expected finite numbers")
-        half = self.pad.width_mm / 2, self.pad.height_mm / 2
-        if abs(pose.x_mm) > half[0] or abs(pose.y_mm) > half[1]:
-            raise InputError(
-                f"pose: the tip is at ({pose.x_mm:g}, {pose.y_mm:g}) mm, expected on the pad: "
-                f"within {half[0]:g} and {half[1]:g} mm of its centre"
-            )
-        max_depth = MAX_DEPTH_FRACTION * self.pad.thickness_mm
-        if pose.depth_mm > max_depth:
-            raise InputError(
-                f"pose: depth is {pose.depth_mm:g} mm, expected at most {max_depth:g} mm in a gel "
-                f"of {self.pad.thickness_mm:g} mm"
-            )
-
     def _result(self, step: ContactStep, restarted: bool, sweeps: int) -> LiveResult:
         """Convert the last contact step to a `LiveResult`."""
         state, points = step.state, self._contact.points
         slips = np.zeros(len(points.rest), bool)
         slips[points.vertices[step.faces[step.slips.any(axis=1)]]] = True
-        lever = points.rest + state.displacement - state.pose.tip_mm
         return LiveResult(
             pose=state.pose,
             rest=points.rest,
             displacement=state.displacement,
-            force=state.force,
-            pressure_n=points.gather_scalar(step.normal_force, step.faces),
-            slips=slips,
-            net_force_n=state.force.sum(axis=0),
-            net_torque_nmm=np.cross(lever, state.force).sum(axis=0),
-            error_mm=step.error_mm,
-            converged=step.converged,
-            restarted=restarted,
-            sweeps=sweeps,
+            vertex_force_n=state.force,
+            vertex_area_mm2=self._vertex_area_mm2,
             rows=self.pad.rows,
             columns=self.pad.columns,
+            error_mm=step.error_mm,
+            converged=step.converged,
+            normal_force_n=points.gather_scalar(step.normal_force, step.faces),
+            slips=slips,
+            restarted=restarted,
+            sweeps=sweeps,
         )

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.mechanics.live.pad_grid import PadGrid
-from tacdiff_ros.sensor.gel_surface import GelSurface
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -30,8 +29,7 @@ class SurfacePoints:
             pad: dimensions and grid of the pad.
             weights: (p, 4) bilinear weights of the corners at the points.
         """
-        flat = GelSurface.flat(pad.width_mm, pad.height_mm, pad.rows, pad.columns)
-        self.rest = flat.rest.astype(np.float64)
+        self.rest = pad.rest_mm
         row, column = np.divmod(np.arange((pad.rows - 1) * (pad.columns - 1)), pad.columns - 1)
         self.cells = np.stack([row, column], axis=1)
         corner = np.array([0, 1, pad.columns, pad.columns + 1])
@@ -71,7 +69,7 @@ class SurfacePoints:
         parts = [
             np.bincount(vertices, corner_values[:, :, i].ravel(), len(self.rest)) for i in range(3)
         ]
-        return np.stack(parts, axis=1)
+        return np.stack(parts, axis=1).astype(np.float64)  # bincount of no faces gives integers
 
     def gather_scalar(self, values: Floats, faces: Ints) -> Floats:
         """Distribute scalar values at the points to the vertices.

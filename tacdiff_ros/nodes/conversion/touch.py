@@ -10,11 +10,12 @@ from builtin_interfaces.msg import Time
 
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenter_spec import confine_files, parse_indenter
+from tacdiff_ros.mechanics.touch_request import TouchRequest
 from tacdiff_ros.msg import Residual
 from tacdiff_ros.nodes.conversion.geometry import to_wrench
 from tacdiff_ros.nodes.conversion.images import to_image
 from tacdiff_ros.nodes.conversion.surface import METRES_PER_MM, to_contact, to_mesh
-from tacdiff_ros.twin.touch_simulation import SimulatedTouch, TouchRequest
+from tacdiff_ros.twin.touch_simulation import SimulatedTouch
 
 
 def from_request(request: Any, folder: Path) -> TouchRequest:
@@ -28,7 +29,8 @@ def from_request(request: Any, folder: Path) -> TouchRequest:
         Touch to simulate, mm.
 
     Raises:
-        InputError: the indenter spec is invalid, or its file is not in the folder.
+        InputError: the indenter spec or a number is invalid, or the indenter's file is not in the
+            folder.
     """
     position, shear = request.position, request.shear
     pose = IndenterPose(
@@ -74,13 +76,14 @@ def fill_response(
         response.nocs = to_image(maps.nocs, stamp, frame_id)
         response.depth_map = to_image(depth_m, stamp, frame_id)
         response.indentation = to_image(indentation_m, stamp, frame_id)
-    response.mesh = to_mesh(touch.surface)
-    response.wrench = to_wrench(touch.force_n, METRES_PER_MM * touch.torque_n_mm)
+    gel = touch.result
+    response.mesh = to_mesh(gel.surface)
+    response.wrench = to_wrench(gel.force_n, METRES_PER_MM * gel.torque_at_origin_n_mm)
     response.contact = to_contact(touch.contact, stamp, gel_frame_id)
-    gel_error = Residual(name="live_gel_error", value=METRES_PER_MM * touch.error_mm, unit="m")
+    gel_error = Residual(name="live_gel_error", value=METRES_PER_MM * gel.error_mm, unit="m")
     response.residuals = [gel_error]
     response.duration = touch.seconds
     response.success = True
     response.message = "simulated"
-    if not touch.converged:
-        response.message += f"; warning: the gel position error is up to {touch.error_mm:.3f} mm"
+    if not gel.converged:
+        response.message += f"; warning: the gel position error is up to {gel.error_mm:.3f} mm"

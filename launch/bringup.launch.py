@@ -123,12 +123,13 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     arm = Arm(value("robot_type"), value("arm_prefix"), value("load_gripper") == "true")
     check_combination(value)
     params_file = existing_file("params_file", value("params_file"))
-    actions = own_nodes(value, arm, params_file)
+    actions: list[LaunchDescriptionEntity] = []
+    if value("robot_ip") or value("franka_fake_hardware") == "true":
+        actions.append(include_arm(value))  # first: it may still refuse
+    actions += own_nodes(value, arm, params_file)
     if value("publish_description") == "true":
         description = describe_mount(params_file, arm.end_effector_frame)
         actions.append(mount_publisher(description, value("namespace")))
-    if value("robot_ip") or value("franka_fake_hardware") == "true":
-        actions.append(include_arm(value))
     return actions
 
 

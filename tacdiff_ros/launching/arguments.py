@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
-from launch import LaunchContext
 from launch.actions import DeclareLaunchArgument
+from launch.launch_context import LaunchContext
 from launch.substitutions import LaunchConfiguration
 
 from tacdiff_ros.errors import InputError
@@ -117,7 +117,7 @@ def package_folder(name: str, advice: str) -> Path:
 
     Args:
         name: name of the package.
-        advice: what to do where it is missing.
+        advice: what to do about it.
 
     Raises:
         InputError: the package is not installed.

@@ -99,6 +99,38 @@ def test_docs_promise_no_argument_that_bringup_lacks():
             assert arguments[name]["default"] == default.replace("empty", ""), name
 
 
+def controller() -> dict:
+    content = yaml.safe_load((ROOT / "config" / "crisp_controller.yaml").read_text())
+    return content["/**"]["cartesian_impedance_controller"]["ros__parameters"]
+
+
+def test_a_target_that_stays_presses_with_less_than_the_force_limit():
+    shipped = yaml.safe_load((ROOT / "config" / "tacdiff.yaml").read_text())
+    limits = shipped["/**"]["acquisition"]["ros__parameters"]["limits"]
+    task = controller()["task"]
+    for axis in "xyz":
+        clip_m = task["error_clip"][axis]
+        assert clip_m * task[f"k_pos_{axis}"] < limits["force_n"]
+        assert clip_m > 1e-3 * limits["tracking_mm"]  # acquisition sees the error before it clips
+
+
+def test_parameters_of_the_controller_exist_in_crisp_controllers():
+    """Names in cartesian_controller.yaml of crisp_controllers v2.2.0; `type` is the manager's."""
+    task = {f"{kind}_{axis}" for kind in ("k_pos", "k_rot", "d_pos", "d_rot") for axis in "xyz"}
+    known = {
+        "task": task | {"error_clip"},
+        "nullspace": {
+            *("stiffness", "damping", "weights", "regularization", "projector_type", "max_tau")
+        },
+        "filter": {"target_pose", "q", "dq", "q_ref", "output_torque"},
+    }
+    switches = {f"use_{name}_compensation" for name in ("gravity", "coriolis")}
+    switches |= {"use_local_jacobian", "limit_error", "limit_torques", "max_delta_tau"}
+    given = controller()
+    assert set(given) <= {"type", "joints", "base_frame", "end_effector_frame", *known, *switches}
+    assert all(set(given[group]) <= names for group, names in known.items())
+
+
 def test_configured_files_are_installed():
     """What the files look up below share/ is what CMake installs there."""
     cmake = (ROOT / "CMakeLists.txt").read_text()

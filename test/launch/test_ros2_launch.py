@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ament_index_python.packages import get_package_share_directory
 
 pytest.importorskip("ros2launch", reason="`ros2 launch` comes with a ROS installation only")
 
@@ -26,7 +27,10 @@ TIME_LIMIT_S = 60
 LAUNCH = """
 import sys
 from ros2launch.api import launch_a_launch_file
-sys.exit(launch_a_launch_file(launch_file_path=sys.argv[1], launch_file_arguments=sys.argv[2:]))
+path, *arguments = sys.argv[1:]
+sys.exit(launch_a_launch_file(  # noninteractive: a signal to the launch reaches its processes
+    launch_file_path=path, launch_file_arguments=arguments, noninteractive=True
+))
 """
 
 # Arguments of franka.launch.py with their defaults.
@@ -70,7 +74,7 @@ for word in "$@"; do
   [ -f "$word" ] && cat "$word" >> {record}.files
 done
 mv {record}.part {record}
-exec sleep 100
+exec env --default-signal=INT sleep 100
 """
 ENDING = """#!/bin/sh
 echo "$@" > {record}
@@ -94,6 +98,8 @@ class Installation:
         package.mkdir(parents=True)
         for name in ("launch", "config", "urdf"):
             (package / name).symlink_to(ROOT / name)
+        (share / "launch").symlink_to(get_package_share_directory("launch"))
+        self._install("launch")
         self._install("tacdiff_ros", *[n for n in NODES if n != "wait_until_ready"])
         self._executable("tacdiff_ros", "wait_until_ready", ENDING)
         self._install("robot_state_publisher", "robot_state_publisher")
@@ -104,7 +110,7 @@ class Installation:
                 self._install(name)
         self._executable("bin", "ros2", EXECUTABLE)
         launch = share / "franka_bringup" / "launch"
-        launch.mkdir(parents=True, exist_ok=True)
+        launch.mkdir(parents=True)
         version = f"<package><version>{self.release}</version></package>"
         (launch.parent / "package.xml").write_text(version)
         driver = {"arguments": RELEASES[self.release], "record": str(self.records / "driver")}
@@ -114,6 +120,7 @@ class Installation:
         index = self.folder / "share" / "ament_index" / "resource_index" / "packages"
         index.mkdir(parents=True, exist_ok=True)
         (index / name).touch()
+        (self.folder / "share" / name).mkdir(exist_ok=True)
         for executable in executables:
             self._executable(name, executable, EXECUTABLE)
 
@@ -215,6 +222,14 @@ def test_prefix_and_flange_reach_driver_controller_and_our_nodes(tmp_path):
     assert "base_frame: left_fr3_link0" in own
     description = (installation.records / "robot_state_publisher.files").read_text()
     assert "left_fr3_link8" in description and "hand_tcp" not in description
+
+
+def test_further_arguments_of_the_driver_reach_it(tmp_path):
+    installation = Installation(tmp_path / "ros")
+    arguments = ["robot_ip:=10.0.0.2", "controllers_yaml:=mine.yaml", "joint_state_rate:=50"]
+    installation.start(ARM, "arm.launch.py", *arguments)
+    given = installation.driver()
+    assert (given["controllers_yaml"], given["joint_state_rate"]) == ("mine.yaml", "50")
 
 
 def test_fake_hardware_of_franka_ros2_starts_and_says_what_it_cannot_do(tmp_path):

@@ -15,7 +15,7 @@ REFUSED_TYPES = {
     "one of them, with its own robot_ip and arm_prefix",
 }
 JOINTS = 7
-# First releases whose state broadcaster and hardware agree on arm_prefix: Humble, Jazzy.
+# First releases whose state broadcaster knows arm_prefix: Humble, Jazzy.
 PREFIX_RELEASES = ((2, 3, 0), (3, 2, 1))
 PREFIX = re.compile(r"([A-Za-z]\w*)?")
 
@@ -87,7 +87,7 @@ class Driver:
 
     @property
     def supports_prefix(self) -> bool:
-        """Whether states are published for an arm with a prefix."""
+        """Whether the robot states are those of an arm with a prefix."""
         humble, jazzy = PREFIX_RELEASES
         return humble <= self.release < (3,) or self.release >= jazzy
 
@@ -130,7 +130,7 @@ def driver_arguments(
             )
     if arm.prefix and not driver.supports_prefix:
         raise InputError(
-            f"franka_bringup {driver.version} publishes no states with arm_prefix:={arm.prefix}: "
+            f"the robot states of franka_bringup {driver.version} ignore arm_prefix:={arm.prefix}: "
             "install franka_ros2 v2.3.0 (Humble) or v3.2.1 (Jazzy), or later, or leave it empty"
         )
     return {name: text for name, text in wanted.items() if text and name in driver.arguments}

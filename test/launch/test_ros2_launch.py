@@ -288,10 +288,10 @@ def test_wrong_combinations_are_refused_in_one_line(tmp_path, file, arguments, a
 
 
 @pytest.mark.parametrize("release", ["2.1.0", "3.1.0"])
-def test_a_prefix_is_refused_by_releases_that_publish_no_states_with_it(tmp_path, release):
+def test_a_prefix_is_refused_where_the_robot_states_ignore_it(tmp_path, release):
     installation = Installation(tmp_path / "ros", release)
     line = installation.refuse("arm.launch.py", "robot_ip:=10.0.0.2", "arm_prefix:=left")
-    assert f"franka_bringup {release} publishes no states with arm_prefix:=left" in line
+    assert f"states of franka_bringup {release} ignore arm_prefix:=left" in line
 
 
 @pytest.mark.parametrize("package", ["franka_bringup", "crisp_controllers"])

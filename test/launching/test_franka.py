@@ -75,7 +75,7 @@ def test_type_prefix_and_namespace_reach_the_driver(version):
 
 
 @pytest.mark.parametrize("version", ["2.1.0", "2.2.0", "3.1.0", "3.2.0", "of unknown version"])
-def test_a_prefix_is_refused_where_the_release_publishes_no_states_with_it(version):
+def test_a_prefix_is_refused_where_the_robot_states_ignore_it(version):
     with pytest.raises(InputError, match=r"v2\.3\.0 \(Humble\) or v3\.2\.1 \(Jazzy\)"):
         driver_arguments(Arm("fr3", prefix="left"), Driver(version, NEW), IP, "", False)
 

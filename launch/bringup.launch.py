@@ -9,17 +9,29 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from launch import LaunchDescription, LaunchDescriptionEntity
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
 from launch.launch_context import LaunchContext
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-PACKAGE_FOLDER = Path(get_package_share_directory("tacdiff_ros"))
-# Before the node ends, an interrupted run retracts the arm and closes its recording.
-TIME_TO_RETRACT_S = "20"
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.launching.arguments import (
+    ARM,
+    LOG_LEVEL,
+    NAMESPACE,
+    PACKAGE_FOLDER,
+    PARAMS_FILE,
+    SENSOR_FILE,
+    SIMULATOR,
+    existing_file,
+    flag,
+    package_folder,
+    reader,
+)
+from tacdiff_ros.launching.franka import Arm
+from tacdiff_ros.launching.nodes import TIME_TO_RETRACT_S, tacdiff_node
+
 # Limits of acquisition for a virtual sensor, whose frame rate depends on the machine.
 VIRTUAL_CAMERA_LIMITS = {
     "limits.image_pause_s": 1.0,
@@ -32,48 +44,26 @@ VIRTUAL_CAMERA_LIMITS = {
 WORLD = ("virtual_panda", "virtual_gelsight", "gelsight_driver", "acquisition")
 FOLLOWERS = ("tactile_simulator", "comparator")
 CLOCK = "virtual_clock"
-Overrides = dict[str, dict[str, str | float | bool | list[str]]]
+DEFAULT_ARM = "fr3"  # the shipped parameters name its frames
+Overrides = dict[str, dict[str, Any]]
+Reader = Callable[[str], str]
 
 ARGUMENTS = [
-    DeclareLaunchArgument(
+    flag(
         "use_fake_hardware",
-        default_value="false",
-        choices=["true", "false"],
-        description="Start a virtual Panda and generated images instead of arm and camera.",
+        "false",
+        "Start a virtual Panda and generated images instead of arm and camera.",
     ),
-    DeclareLaunchArgument(
-        "robot_ip",
-        default_value="",
-        description="Address of the arm: starts franka_bringup, which Ctrl-C then ends together "
-        "with a run, before it can retract. Empty: the arm's driver runs already.",
-    ),
-    DeclareLaunchArgument(
-        "robot_type",
-        default_value="fr3",
-        choices=["fr3", "panda"],
-        description="Type of the arm, for franka_bringup and for the names of frames.",
-    ),
-    DeclareLaunchArgument(
-        "namespace", default_value="", description="Namespace of all nodes and topics."
-    ),
-    DeclareLaunchArgument(
-        "params_file",
-        default_value=str(PACKAGE_FOLDER / "config" / "tacdiff.yaml"),
-        description="Parameters of all nodes; copy the shipped file and enter your own rig.",
-    ),
-    DeclareLaunchArgument(
+    *ARM,
+    NAMESPACE,
+    PARAMS_FILE,
+    flag(
         "use_sim_time",
-        default_value="false",
-        choices=["true", "false"],
-        description="Take the time from /clock. With fake hardware a virtual clock publishes it, "
+        "false",
+        "Take the time from /clock. With fake hardware a virtual clock publishes it, "
         "and all virtual nodes wait for each other, so that a slow machine loses no images.",
     ),
-    DeclareLaunchArgument(
-        "log_level",
-        default_value="info",
-        choices=["debug", "info", "warn", "error", "fatal"],
-        description="Least severe messages that the nodes print.",
-    ),
+    LOG_LEVEL,
     DeclareLaunchArgument(
         "source",
         default_value="",
@@ -81,31 +71,15 @@ ARGUMENTS = [
         "virtual arm's indenter), or the path of a video or folder. Empty: value of params_file, "
         "or generated with fake hardware.",
     ),
-    DeclareLaunchArgument(
-        "sensor_file",
-        default_value="",
-        description="Sensor file of the calibrated sensor, for twin, comparator and inversion. "
-        "Empty: value of params_file.",
-    ),
-    DeclareLaunchArgument(
-        "twin",
-        default_value="false",
-        choices=["true", "false"],
-        description="Simulate what the sensor should measure, and compare.",
-    ),
-    DeclareLaunchArgument(
+    SENSOR_FILE,
+    flag("twin", "false", "Simulate what the sensor should measure, and compare."),
+    flag(
         "watchdog",
-        default_value="false",
-        choices=["true", "false"],
-        description="Start a separate process that retracts the sensor if acquisition is killed in "
-        "contact. Tested on the virtual arm only.",
+        "false",
+        "Start a separate process that retracts the sensor if acquisition is killed in contact. "
+        "Tested on the virtual arm only.",
     ),
-    DeclareLaunchArgument(
-        "simulator",
-        default_value="pix2pix",
-        choices=["pix2pix", "renderer"],
-        description="Renderer of the twin's images.",
-    ),
+    SIMULATOR,
     DeclareLaunchArgument(
         "indenter",
         default_value="",
@@ -122,12 +96,11 @@ ARGUMENTS = [
         default_value="",
         description="Folder of recordings and sensor files. Empty: value of params_file.",
     ),
-    DeclareLaunchArgument(
+    flag(
         "publish_description",
-        default_value="false",
-        choices=["true", "false"],
-        description="Publish the frames of mount and sensor below <robot_type>_hand_tcp, with the "
-        "mount pose of params_file; needs robot_state_publisher.",
+        "false",
+        "Publish the frames of mount and sensor below the arm's end effector, with the mount pose "
+        "of params_file; needs robot_state_publisher.",
     ),
 ]
 
@@ -144,72 +117,117 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         context: launch context with the values of the arguments.
 
     Raises:
-        RuntimeError: the arguments contradict each other, or a file or package is missing.
+        InputError: the arguments contradict each other, or a file or package is missing.
     """
+    value = reader(context)
+    arm = Arm(value("robot_type"), value("arm_prefix"), value("load_gripper") == "true")
+    check_combination(value)
+    params_file = existing_file("params_file", value("params_file"))
+    actions: list[LaunchDescriptionEntity] = []
+    if value("robot_ip") or value("franka_fake_hardware") == "true":
+        actions.append(include_arm(value))  # first: it may still refuse
+    actions += own_nodes(value, arm, params_file)
+    if value("publish_description") == "true":
+        description = describe_mount(params_file, arm.end_effector_frame)
+        actions.append(mount_publisher(description, value("namespace")))
+    return actions
 
-    def value(name: str) -> str:
-        return LaunchConfiguration(name).perform(context)
 
-    params_file = Path(value("params_file")).expanduser()
-    if not params_file.is_file():
-        raise RuntimeError(f"params_file {params_file} does not exist: name an existing file")
+def check_combination(value: Reader) -> None:
+    """Check that the arguments name one arm, and that a virtual sensor has a virtual arm.
+
+    Args:
+        value: function that returns the value of a launch argument.
+
+    Raises:
+        InputError: the arguments contradict each other.
+    """
+    fake = value("use_fake_hardware") == "true"
+    if fake and (value("robot_ip") or value("franka_fake_hardware") == "true"):
+        raise InputError(
+            "use_fake_hardware:=true starts a virtual arm in place of franka_ros2: leave robot_ip "
+            "and franka_fake_hardware out"
+        )
+    if value("source") == "virtual" and not fake:
+        raise InputError("source:=virtual needs the virtual arm: set use_fake_hardware:=true")
+
+
+def own_nodes(value: Reader, arm: Arm, params_file: Path) -> list[LaunchDescriptionEntity]:
+    """Return the package's nodes.
+
+    Args:
+        value: function that returns the value of a launch argument.
+        arm: names of the arm's links.
+        params_file: parameter file of all nodes.
+
+    Raises:
+        InputError: the watchdog lacks parameters.
+    """
     fake = value("use_fake_hardware") == "true"
     files = [str(params_file)]
     if fake:
         files.append(str(PACKAGE_FOLDER / "config" / "fake_hardware.yaml"))
-    use_sim_time = value("use_sim_time") == "true"
-    overrides_by_node = node_overrides(fake, value)
+    overrides_by_node = node_overrides(fake, arm, value)
     if "arm_watchdog" in overrides_by_node:
         own = overrides_by_node["arm_watchdog"]
         overrides_by_node["arm_watchdog"] = {**watchdog_parameters(params_file), **own}
-    nodes: list[LaunchDescriptionEntity] = [
-        Node(
-            package="tacdiff_ros",
-            executable=name,
-            name=name,
-            namespace=value("namespace"),
+    use_sim_time = value("use_sim_time") == "true"
+    return [
+        tacdiff_node(
+            name,
+            value("namespace"),
+            value("log_level"),
             parameters=[*files, {"use_sim_time": use_sim_time and name != CLOCK}, overrides],
-            ros_arguments=["--log-level", value("log_level")],
-            output="screen",
             sigterm_timeout=TIME_TO_RETRACT_S,
         )
         for name, overrides in overrides_by_node.items()
     ]
-    if value("publish_description") == "true":
-        description = describe_mount(params_file, value("robot_type"))
-        nodes.append(mount_publisher(description, value("namespace")))
-    if value("robot_ip") and not fake:
-        nodes.append(arm(value("robot_ip"), value("robot_type"), value("namespace")))
-    return nodes
 
 
-def node_overrides(fake: bool, value: Callable[[str], str]) -> Overrides:
+def node_overrides(fake: bool, arm: Arm, value: Reader) -> Overrides:
     """Return the nodes to start with their parameter overrides.
 
     Args:
         fake: whether the hardware is virtual.
+        arm: names of the arm's links.
         value: function that returns the value of a launch argument.
 
     Returns:
         Parameters by node name, which take precedence over the parameter files.
     """
+    # The default must not override the base_frame of a file.
+    frame = {} if arm.name == DEFAULT_ARM else {"base_frame": arm.base_frame}
     overrides: Overrides = {
         "gelsight_driver": {},
         "marker_tracker": {},
-        "acquisition": {},
-        "calibration": {},
-        "mesh_inversion": {},
+        "acquisition": {**non_empty(data_folder=value("data_folder")), **frame},
+        "calibration": non_empty(data_folder=value("data_folder")),
+        "mesh_inversion": non_empty(sensor_file=value("sensor_file")),
     }
-    robot_type, source = value("robot_type"), value("source")
     if fake:
-        overrides["virtual_panda"] = {"arm_id": robot_type}
+        overrides["virtual_panda"] = {"arm_id": arm.name}
     if value("watchdog") == "true":
         # A slow machine may delay the states of the virtual arm.
         age_s = {"limits.state_age_s": 2.0} if fake else {}
-        frame = {} if robot_type == "fr3" else {"base_frame": f"{robot_type}_link0"}
         overrides["arm_watchdog"] = {**age_s, **frame}
+    choose_source(overrides, fake, value)
+    if value("twin") == "true":
+        overrides |= twin_overrides(value)
+    if fake and value("use_sim_time") == "true":
+        add_virtual_clock(overrides)
+    return overrides
+
+
+def choose_source(overrides: Overrides, fake: bool, value: Reader) -> None:
+    """Enter the source of the images, or the virtual sensor in place of the driver.
+
+    Args:
+        overrides: parameters by node name, changed in place.
+        fake: whether the hardware is virtual.
+        value: function that returns the value of a launch argument.
+    """
+    source = value("source")
     if source == "virtual":
-        require_fake(fake)
         del overrides["gelsight_driver"]
         overrides["virtual_gelsight"] = non_empty(
             indenter=value("indenter"), sensor_file=value("virtual_sensor_file")
@@ -217,22 +235,19 @@ def node_overrides(fake: bool, value: Callable[[str], str]) -> Overrides:
         overrides["acquisition"] |= VIRTUAL_CAMERA_LIMITS
     elif source or fake:
         overrides["gelsight_driver"]["source"] = source or "generated"
-    if value("twin") == "true":
-        shared = non_empty(sensor_file=value("sensor_file"))
-        overrides["comparator"] = {**shared, "simulator": value("simulator")}
-        overrides["tactile_simulator"] = {
-            **shared,
-            **non_empty(indenter=value("indenter")),
-            "simulator": value("simulator"),
-        }
-    overrides["mesh_inversion"] |= non_empty(sensor_file=value("sensor_file"))
-    overrides["acquisition"] |= non_empty(data_folder=value("data_folder"))
-    overrides["calibration"] |= non_empty(data_folder=value("data_folder"))
-    if robot_type != "fr3":  # the default must not override the base_frame of a file
-        overrides["acquisition"]["base_frame"] = f"{robot_type}_link0"
-    if fake and value("use_sim_time") == "true":
-        add_virtual_clock(overrides)
-    return overrides
+
+
+def twin_overrides(value: Reader) -> Overrides:
+    """Return the nodes of the twin with their parameter overrides.
+
+    Args:
+        value: function that returns the value of a launch argument.
+    """
+    shared = {**non_empty(sensor_file=value("sensor_file")), "simulator": value("simulator")}
+    return {
+        "comparator": shared,
+        "tactile_simulator": {**shared, **non_empty(indenter=value("indenter"))},
+    }
 
 
 def watchdog_parameters(params_file: Path) -> dict[str, Any]:
@@ -245,7 +260,7 @@ def watchdog_parameters(params_file: Path) -> dict[str, Any]:
         Parameters of `arm_watchdog`.
 
     Raises:
-        RuntimeError: the file lacks these parameters.
+        InputError: the file lacks these parameters.
     """
     try:
         content = yaml.safe_load(params_file.read_text())
@@ -253,7 +268,7 @@ def watchdog_parameters(params_file: Path) -> dict[str, Any]:
         frame = {name: acquisition[name] for name in ("base_frame",) if name in acquisition}
         return {"rig": acquisition["rig"], "limits": acquisition["limits"], **frame}
     except (KeyError, TypeError) as error:
-        raise RuntimeError(
+        raise InputError(
             f"watchdog:=true needs rig and limits of acquisition in {params_file}, laid out as in "
             "the shipped tacdiff.yaml"
         ) from error
@@ -276,33 +291,23 @@ def add_virtual_clock(overrides: Overrides) -> None:
     }
 
 
-def non_empty(**values: str) -> dict[str, str | float | bool | list[str]]:
+def non_empty(**values: str) -> dict[str, Any]:
     """Return the values that are not empty, by name."""
     return {name: text for name, text in values.items() if text}
 
 
-def require_fake(fake: bool) -> None:
-    """Check that the hardware is virtual, because a virtual sensor needs the virtual arm.
-
-    Raises:
-        RuntimeError: the hardware is real.
-    """
-    if not fake:
-        raise RuntimeError("source:=virtual needs the virtual arm: set use_fake_hardware:=true")
-
-
-def describe_mount(params_file: Path, robot_type: str) -> str:
+def describe_mount(params_file: Path, parent: str) -> str:
     """Create the URDF of the mount with the pose of a parameter file.
 
     Args:
         params_file: parameter file in the layout of the shipped tacdiff.yaml.
-        robot_type: prefix of the arm's link names.
+        parent: link that carries the mount.
 
     Returns:
         URDF as XML text.
 
     Raises:
-        RuntimeError: the file lacks the mount pose.
+        InputError: the file lacks the mount pose.
     """
     import xacro  # imported here, because only this function needs it
 
@@ -311,12 +316,12 @@ def describe_mount(params_file: Path, robot_type: str) -> str:
         rig = content["/**"]["acquisition"]["ros__parameters"]["rig"]
         position_mm, rpy_rad = rig["mount_position_mm"], rig["mount_rpy_rad"]
     except (KeyError, TypeError) as error:
-        raise RuntimeError(
+        raise InputError(
             f"publish_description needs rig.mount_position_mm and rig.mount_rpy_rad of acquisition "
             f"in {params_file}, laid out as in the shipped tacdiff.yaml"
         ) from error
     mappings = {
-        "parent": f"{robot_type}_hand_tcp",
+        "parent": parent,
         "gel_xyz": " ".join(str(1e-3 * part) for part in position_mm),
         "gel_rpy": " ".join(str(part) for part in rpy_rad),
     }
@@ -335,9 +340,9 @@ def mount_publisher(description: str, namespace: str) -> Node:
         namespace: namespace of the node.
 
     Raises:
-        RuntimeError: robot_state_publisher is not installed.
+        InputError: robot_state_publisher is not installed.
     """
-    _require("robot_state_publisher", "install it, or leave publish_description false")
+    package_folder("robot_state_publisher", "install it, or leave publish_description false")
     return Node(
         package="robot_state_publisher",
         executable="robot_state_publisher",
@@ -349,33 +354,14 @@ def mount_publisher(description: str, namespace: str) -> Node:
     )
 
 
-def arm(robot_ip: str, robot_type: str, namespace: str) -> IncludeLaunchDescription:
-    """Return the launch file of the arm's driver, which is part of franka_ros2.
+def include_arm(value: Reader) -> IncludeLaunchDescription:
+    """Return arm.launch.py with the same arguments.
 
     Args:
-        robot_ip: address of the arm.
-        robot_type: type of the arm.
-        namespace: namespace of the driver.
-
-    Raises:
-        RuntimeError: franka_bringup is not installed.
+        value: function that returns the value of a launch argument.
     """
-    package_folder = _require(
-        "franka_bringup",
-        "install franka_ros2, or start the arm yourself and leave robot_ip empty",
-    )
+    names = [argument.name for argument in (*ARM, NAMESPACE)]
     return IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(str(package_folder / "launch" / "franka.launch.py")),
-        launch_arguments={
-            "robot_ip": robot_ip,
-            "robot_type": robot_type,
-            "namespace": namespace,
-        }.items(),
+        PythonLaunchDescriptionSource(str(PACKAGE_FOLDER / "launch" / "arm.launch.py")),
+        launch_arguments=[(name, value(name)) for name in names],
     )
-
-
-def _require(package: str, advice: str) -> Path:
-    try:
-        return Path(get_package_share_directory(package))
-    except PackageNotFoundError as error:
-        raise RuntimeError(f"{package} is not installed: {advice}") from error

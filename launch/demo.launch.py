@@ -6,9 +6,7 @@ It takes all arguments of bringup.launch.py and runs until Ctrl-C.
 """
 
 import os
-from pathlib import Path
 
-from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
@@ -20,28 +18,18 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration
 from launch_ros.actions import Node
 
-PACKAGE_FOLDER = Path(get_package_share_directory("tacdiff_ros"))
+from tacdiff_ros.launching.arguments import PACKAGE_FOLDER, flag
+from tacdiff_ros.launching.nodes import TIME_TO_RETRACT_S
+
 BRINGUP = PACKAGE_FOLDER / "launch" / "bringup.launch.py"
 DISCOVERY = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 DDS_PROFILES = "FASTRTPS_DEFAULT_PROFILES_FILE"
 LOOPBACK_PROFILES = PACKAGE_FOLDER / "config" / "loopback_dds.xml"
 INDENTER = "cross:size=4.4"
-# Ctrl-C cancels the goal, whose result follows when the arm has retracted.
-TIME_TO_RETRACT_S = "20"
 
 ARGUMENTS = [
-    DeclareLaunchArgument(
-        "acquire",
-        default_value="false",
-        choices=["true", "false"],
-        description="Send one acquisition goal with the demo protocol.",
-    ),
-    DeclareLaunchArgument(
-        "rviz",
-        default_value="false",
-        choices=["true", "false"],
-        description="Show images, comparison and gel in RViz.",
-    ),
+    flag("acquire", "false", "Send one acquisition goal with the demo protocol."),
+    flag("rviz", "false", "Show images, comparison and gel in RViz."),
     # Declared before bringup.launch.py is included, so that these defaults take precedence.
     DeclareLaunchArgument(
         "source",
@@ -53,23 +41,17 @@ ARGUMENTS = [
         default_value=str(PACKAGE_FOLDER / "config" / "sensors" / "gelsight_mini.yaml"),
         description="Sensor file of the virtual sensor. Empty: a random sensor.",
     ),
-    DeclareLaunchArgument(
-        "twin",
-        default_value="true",
-        choices=["true", "false"],
-        description="Simulate what the sensor should measure, and compare.",
-    ),
+    flag("twin", "true", "Simulate what the sensor should measure, and compare."),
     DeclareLaunchArgument(
         "indenter",
         default_value=INDENTER,
         description="Spec of the indenter; generated images always show the default one.",
     ),
-    DeclareLaunchArgument(
+    flag(
         "use_sim_time",
-        default_value="true",
-        choices=["true", "false"],
-        description="Use a virtual clock on which all nodes wait for each other, so that a "
-        "slow machine loses no images. false: wall clock.",
+        "true",
+        "Use a virtual clock on which all nodes wait for each other, so that a slow machine loses "
+        "no images. false: wall clock.",
     ),
 ]
 

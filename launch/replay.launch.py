@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import yaml
-from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from launch import LaunchDescription, LaunchDescriptionEntity
 from launch.actions import (
     DeclareLaunchArgument,
@@ -23,10 +22,22 @@ from launch.actions import (
 from launch.event_handlers import OnProcessExit
 from launch.events.process import ProcessExited
 from launch.launch_context import LaunchContext
-from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-CONFIG = Path(get_package_share_directory("tacdiff_ros")) / "config" / "tacdiff.yaml"
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.launching.arguments import (
+    LOG_LEVEL,
+    NAMESPACE,
+    PARAMS_FILE,
+    SENSOR_FILE,
+    SIMULATOR,
+    existing_file,
+    flag,
+    package_folder,
+    reader,
+)
+from tacdiff_ros.launching.nodes import tacdiff_node
+
 # Time for discovery after the last node is ready: the tracker must receive the first image, which
 # becomes its reference.
 START_DELAY_S = "1.0"
@@ -43,41 +54,13 @@ REMAPPED = (  # topics that are published below recorded/
 ARGUMENTS = [
     DeclareLaunchArgument("bag", description="Folder of a run or of a rosbag2."),
     DeclareLaunchArgument("rate", default_value="1.0", description="Speed factor of the replay."),
-    DeclareLaunchArgument(
-        "loop",
-        default_value="false",
-        choices=["true", "false"],
-        description="Repeat the recording from its beginning.",
-    ),
-    DeclareLaunchArgument(
-        "namespace", default_value="", description="Namespace of the recorded topics."
-    ),
-    DeclareLaunchArgument(
-        "params_file", default_value=str(CONFIG), description="Parameter file of all nodes."
-    ),
-    DeclareLaunchArgument(
-        "log_level",
-        default_value="info",
-        choices=["debug", "info", "warn", "error", "fatal"],
-        description="Least severe messages that the nodes print.",
-    ),
-    DeclareLaunchArgument(
-        "twin",
-        default_value="false",
-        choices=["true", "false"],
-        description="Simulate the recorded presses, and compare.",
-    ),
-    DeclareLaunchArgument(
-        "sensor_file",
-        default_value="",
-        description="Sensor file for the twin. Empty: value of params_file.",
-    ),
-    DeclareLaunchArgument(
-        "simulator",
-        default_value="pix2pix",
-        choices=["pix2pix", "renderer"],
-        description="Renderer of the twin's images.",
-    ),
+    flag("loop", "false", "Repeat the recording from its beginning."),
+    NAMESPACE,
+    PARAMS_FILE,
+    LOG_LEVEL,
+    flag("twin", "false", "Simulate the recorded presses, and compare."),
+    SENSOR_FILE,
+    SIMULATOR,
     DeclareLaunchArgument(
         "indenter",
         default_value="",
@@ -98,36 +81,21 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         context: launch context with the values of the arguments.
 
     Raises:
-        RuntimeError: a file, the recording, the name of its indenter or ros2bag is missing.
+        InputError: a file, the recording, the name of its indenter or ros2bag is missing.
     """
-
-    def value(name: str) -> str:
-        return LaunchConfiguration(name).perform(context)
-
+    value = reader(context)
     require_player()
-    params_file = Path(value("params_file")).expanduser()
-    if not params_file.is_file():
-        raise RuntimeError(f"params_file {params_file} does not exist: name an existing file")
+    params_file = existing_file("params_file", value("params_file"))
     bag = find_bag(Path(value("bag")).expanduser())
     shutdown = Shutdown(reason="the player has ended")
     player = ExecuteProcess(cmd=player_command(bag, value), output="screen", on_exit=shutdown)
-    parameters: dict[str, dict[str, str]] = {"marker_tracker": {}}
-    if value("twin") == "true":
-        shared = {"simulator": value("simulator")}
-        if value("sensor_file"):
-            shared["sensor_file"] = value("sensor_file")
-        indenter = value("indenter") or recorded_indenter(bag.parent)
-        parameters["tactile_simulator"] = {**shared, "indenter": indenter}
-        parameters["comparator"] = shared
+    parameters = node_parameters(value, bag)
     nodes = [
-        Node(
-            package="tacdiff_ros",
-            executable=name,
-            name=name,
-            namespace=value("namespace"),
+        tacdiff_node(
+            name,
+            value("namespace"),
+            value("log_level"),
             parameters=[str(params_file), {"use_sim_time": True}, own],
-            ros_arguments=["--log-level", value("log_level")],
-            output="screen",
             on_exit=Shutdown(reason=f"{name} has ended"),
         )
         for name, own in parameters.items()
@@ -149,6 +117,27 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         wait_until_ready,
         RegisterEventHandler(OnProcessExit(target_action=wait_until_ready, on_exit=play)),
     ]
+
+
+def node_parameters(value: Callable[[str], str], bag: Path) -> dict[str, dict[str, str]]:
+    """Return the nodes to start with their parameters.
+
+    Args:
+        value: function that returns the value of a launch argument.
+        bag: folder of the rosbag2.
+
+    Raises:
+        InputError: a twin is to be simulated, and nothing names the indenter.
+    """
+    parameters: dict[str, dict[str, str]] = {"marker_tracker": {}}
+    if value("twin") == "true":
+        shared = {"simulator": value("simulator")}
+        if value("sensor_file"):
+            shared["sensor_file"] = value("sensor_file")
+        indenter = value("indenter") or recorded_indenter(bag.parent)
+        parameters["tactile_simulator"] = {**shared, "indenter": indenter}
+        parameters["comparator"] = shared
+    return parameters
 
 
 def player_command(bag: Path, value: Callable[[str], str]) -> list[str]:
@@ -176,13 +165,13 @@ def recorded_indenter(folder: Path) -> str:
         Spec of the mounted indenter.
 
     Raises:
-        RuntimeError: run.yaml is missing or does not name the indenter.
+        InputError: run.yaml is missing or does not name the indenter.
     """
     path = folder / "run.yaml"
     content = yaml.safe_load(path.read_text()) if path.is_file() else None
     indenter = content.get("indenter") if isinstance(content, dict) else None
     if not isinstance(indenter, str) or not indenter:
-        raise RuntimeError(f"{folder} does not name its indenter: give indenter:=SPEC")
+        raise InputError(f"{folder} does not name its indenter: give indenter:=SPEC")
     return indenter
 
 
@@ -190,14 +179,9 @@ def require_player() -> None:
     """Check that `ros2 bag` is installed; without it, `ros2` would only print its usage.
 
     Raises:
-        RuntimeError: ros2bag is not installed.
+        InputError: ros2bag is not installed.
     """
-    try:
-        get_package_share_directory("ros2bag")
-    except PackageNotFoundError as error:
-        raise RuntimeError(
-            "ros2bag is not installed: install ros-jazzy-ros2bag and ros-jazzy-rosbag2-storage-mcap"
-        ) from error
+    package_folder("ros2bag", "install ros-jazzy-ros2bag and ros-jazzy-rosbag2-storage-mcap")
 
 
 def find_bag(folder: Path) -> Path:
@@ -210,9 +194,9 @@ def find_bag(folder: Path) -> Path:
         Folder of the rosbag2.
 
     Raises:
-        RuntimeError: there is no rosbag2.
+        InputError: there is no rosbag2.
     """
     for bag in (folder / "bag", folder):
         if (bag / "metadata.yaml").is_file():
             return bag
-    raise RuntimeError(f"{folder} is not a recorded run or a rosbag2: metadata.yaml is missing")
+    raise InputError(f"{folder} is not a recorded run or a rosbag2: metadata.yaml is missing")

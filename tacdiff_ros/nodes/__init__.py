@@ -1,1 +1,1 @@
-"""ROS nodes; one file each. Only this package imports ROS."""
+"""ROS nodes; one file each. Only this package imports rclpy."""

@@ -11,12 +11,16 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tacdiff_ros.errors import InputError
+
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "launch").glob("*.launch.py"))
+ARGUMENTS = ROOT / "tacdiff_ros" / "launching" / "arguments.py"
 NODES = set((ROOT / "tacdiff_ros" / "nodes" / "nodes.txt").read_text().split())
-OTHER_EXECUTABLES = {"robot_state_publisher", "rviz2"}
+OTHER_EXECUTABLES = {"robot_state_publisher", "rviz2", "spawner"}
 FREE_TEXT = {"robot_ip", "namespace", "params_file", "source", "data_folder", "bag", "rate"}
-FREE_TEXT |= {"sensor_file", "virtual_sensor_file", "indenter"}
+FREE_TEXT |= {"sensor_file", "virtual_sensor_file", "indenter", "controller_file"}
+FREE_TEXT |= {"robot_type", "arm_prefix"}  # checked with advice, by launching.franka.Arm
 
 REAL = {"gelsight_driver", "marker_tracker", "acquisition", "calibration", "mesh_inversion"}
 
@@ -35,15 +39,26 @@ def keywords(call: ast.Call) -> dict[str, ast.expr]:
     return {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
 
 
-@each_file
+def declared(*files: Path) -> dict[str, dict[str, str]]:
+    """Default and description by the name of each argument that the files declare."""
+    found = {}
+    for tree in (ast.parse(file.read_text()) for file in files):
+        for call in calls(tree, "flag"):
+            name, default, description = (ast.literal_eval(part) for part in call.args)
+            found[name] = {"default": default, "description": description, "choices": "flag"}
+        for call in calls(tree, "DeclareLaunchArgument"):
+            given = {key: ast.unparse(part) for key, part in keywords(call).items()}
+            if isinstance(call.args[0], ast.Constant):  # else: in `flag`
+                default = given.get("default_value", "").strip("'")
+                found[call.args[0].value] = {"default": default, **given}
+    return found
+
+
+@pytest.mark.parametrize("file", [*FILES, ARGUMENTS], ids=lambda file: file.name)
 def test_every_argument_is_described_and_lists_its_choices(file):
-    tree = ast.parse(file.read_text())
-    compile(tree, str(file), "exec")
-    declared = calls(tree, "DeclareLaunchArgument")
-    assert declared
-    for call in declared:
-        name, given = call.args[0].value, keywords(call)
-        assert len(ast.literal_eval(given["description"]).split()) >= 3, name
+    compile(file.read_text(), str(file), "exec")
+    for name, given in declared(file).items():
+        assert len(given["description"].split()) >= 3, name
         assert ("choices" in given) is (name not in FREE_TEXT), name
 
 
@@ -52,21 +67,22 @@ def test_executables_named_in_it_exist(file):
     tree = ast.parse(file.read_text())
     named = [keywords(call)["executable"] for call in calls(tree, "Node")]
     assert named
-    for executable in named:
-        if isinstance(executable, ast.Constant):  # bringup's others: see the next test
-            assert executable.value in NODES | OTHER_EXECUTABLES
+    for executable in named:  # bringup's others: see the next test
+        assert executable.value in NODES | OTHER_EXECUTABLES
 
 
 def test_nodes_that_bringup_configures_exist():
     tree = ast.parse((ROOT / "launch" / "bringup.launch.py").read_text())
-    [function] = [f for f in tree.body if getattr(f, "name", "") == "node_overrides"]
-    [table] = [node for node in ast.walk(function) if isinstance(node, ast.Dict) and node.keys][:1]
-    names = {key.value for key in table.keys}
-    names |= {
-        node.slice.value
-        for node in ast.walk(function)
-        if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "overrides"
-    }
+    names = set()
+    functions = {"node_overrides", "choose_source", "twin_overrides"}
+    for function in (part for part in tree.body if getattr(part, "name", "") in functions):
+        tables = [node for node in ast.walk(function) if isinstance(node, ast.Dict)]
+        names |= {key.value for table in tables for key in table.keys if key} & NODES
+        names |= {
+            node.slice.value
+            for node in ast.walk(function)
+            if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "overrides"
+        }
     assert names == NODES - {"acquire_client", "wait_until_ready", "virtual_clock"}
     assert "virtual_clock" in NODES and 'CLOCK = "virtual_clock"' in ast.unparse(tree).replace(
         "'", '"'
@@ -74,24 +90,52 @@ def test_nodes_that_bringup_configures_exist():
 
 
 def test_docs_promise_no_argument_that_bringup_lacks():
-    tree = ast.parse((ROOT / "launch" / "bringup.launch.py").read_text())
-    defaults = {
-        call.args[0].value: ast.unparse(keywords(call)["default_value"]).strip("'")
-        for call in calls(tree, "DeclareLaunchArgument")
-    }
+    arguments = declared(ROOT / "launch" / "bringup.launch.py", ARGUMENTS)
     [table] = re.findall(r"\| argument of `bringup.launch.py`.*?\n\n", _page(), re.DOTALL)
     rows = re.findall(r"^\| `(\w+)` \| `?([^`|]+?)`? \|", table, re.MULTILINE)
-    assert len(rows) >= 9
+    assert {name for name, _ in rows} == set(arguments)
     for name, default in rows:
-        if name != "params_file":  # there the page has the path in the repository
-            assert defaults[name] == default.replace("empty", "")
+        if name not in ("params_file", "controller_file"):  # there: the path in the repository
+            assert arguments[name]["default"] == default.replace("empty", ""), name
+
+
+def controller() -> dict:
+    content = yaml.safe_load((ROOT / "config" / "crisp_controller.yaml").read_text())
+    return content["/**"]["cartesian_impedance_controller"]["ros__parameters"]
+
+
+def test_a_target_that_stays_presses_with_less_than_the_force_limit():
+    shipped = yaml.safe_load((ROOT / "config" / "tacdiff.yaml").read_text())
+    limits = shipped["/**"]["acquisition"]["ros__parameters"]["limits"]
+    task = controller()["task"]
+    for axis in "xyz":
+        clip_m = task["error_clip"][axis]
+        assert clip_m * task[f"k_pos_{axis}"] < limits["force_n"]
+        assert clip_m > 1e-3 * limits["tracking_mm"]  # acquisition sees the error before it clips
+
+
+def test_parameters_of_the_controller_exist_in_crisp_controllers():
+    """Names in cartesian_controller.yaml of crisp_controllers v2.2.0; `type` is the manager's."""
+    task = {f"{kind}_{axis}" for kind in ("k_pos", "k_rot", "d_pos", "d_rot") for axis in "xyz"}
+    known = {
+        "task": task | {"error_clip"},
+        "nullspace": {
+            *("stiffness", "damping", "weights", "regularization", "projector_type", "max_tau")
+        },
+        "filter": {"target_pose", "q", "dq", "q_ref", "output_torque"},
+    }
+    switches = {f"use_{name}_compensation" for name in ("gravity", "coriolis")}
+    switches |= {"use_local_jacobian", "limit_error", "limit_torques", "max_delta_tau"}
+    given = controller()
+    assert set(given) <= {"type", "joints", "base_frame", "end_effector_frame", *known, *switches}
+    assert all(set(given[group]) <= names for group, names in known.items())
 
 
 def test_configured_files_are_installed():
     """What the files look up below share/ is what CMake installs there."""
     cmake = (ROOT / "CMakeLists.txt").read_text()
     [installed] = re.findall(r"install\(DIRECTORY (.+) DESTINATION share", cmake)
-    for file in FILES:
+    for file in (*FILES, ARGUMENTS):
         for folder, name in re.findall(r'/ "(\w+)" / "([\w./]+)"', file.read_text()):
             if folder in ("config", "urdf"):
                 assert folder in installed.split() and (ROOT / folder / name).exists()
@@ -182,12 +226,12 @@ def test_fake_hardware_brings_a_virtual_arm_and_generated_images(bringup):
 def test_the_watchdog_keeps_to_the_limits_of_the_acquisition(bringup):
     shipped = yaml.safe_load((ROOT / "config" / "tacdiff.yaml").read_text())
     acquisition = shipped["/**"]["acquisition"]["ros__parameters"]
-    nodes = executables(bringup.start(robot_type="panda", watchdog="true"))
+    nodes = executables(bringup.start(robot_type="fer", watchdog="true"))
     assert set(nodes) == REAL | {"arm_watchdog"}
     watchdog = merged(bringup.parameters(nodes["arm_watchdog"]))
     assert watchdog["limits.box_min_mm"] == tuple(acquisition["limits"]["box_min_mm"])
     assert watchdog["rig.mount_position_mm"] == tuple(acquisition["rig"]["mount_position_mm"])
-    assert watchdog["base_frame"] == "panda_link0"
+    assert watchdog["base_frame"] == "fer_link0"
 
 
 def test_a_virtual_sensor_takes_the_drivers_place_and_motion_waits_for_it(bringup):
@@ -198,7 +242,7 @@ def test_a_virtual_sensor_takes_the_drivers_place_and_motion_waits_for_it(bringu
     assert sensor["indenter"] == "cross:size=4.4"
     assert "sensor_file" not in sensor
     assert merged(bringup.parameters(nodes["acquisition"]))["limits.image_pause_s"] == 1.0
-    with pytest.raises(RuntimeError, match="use_fake_hardware:=true"):
+    with pytest.raises(InputError, match="use_fake_hardware:=true"):
         bringup.start(source="virtual")
 
 
@@ -214,12 +258,12 @@ def test_the_twin_is_of_the_unit_and_the_indenter_that_are_named(bringup):
 
 
 def test_arguments_stay_text_and_win_over_the_files(bringup):
-    nodes = executables(bringup.start(source="0", data_folder="2026", robot_type="panda"))
+    nodes = executables(bringup.start(source="0", data_folder="2026", robot_type="fer"))
     assert merged(bringup.parameters(nodes["gelsight_driver"]))["source"] == "0"
     parameters = bringup.parameters(nodes["acquisition"])
     assert isinstance(parameters[0], Path)
     assert merged(parameters)["data_folder"] == "2026"
-    assert merged(parameters)["base_frame"] == "panda_link0"
+    assert merged(parameters)["base_frame"] == "fer_link0"
 
 
 def test_base_frame_of_a_file_stands_unless_another_arm_is_named(bringup):
@@ -237,29 +281,29 @@ def test_published_mount_is_the_one_of_the_parameters(bringup, tmp_path):
             "mount_position_mm: [0.0, 0.0, 40.0]", "mount_position_mm: [5.0, 0.0, 70.0]"
         )
     )
-    model = pinocchio.buildModelFromXML(bringup.module.describe_mount(own, "panda"))
+    model = pinocchio.buildModelFromXML(bringup.module.describe_mount(own, "fer_hand_tcp"))
     gel = model.frames[model.getFrameId("gel")]
     assert gel.placement.translation == pytest.approx([0.005, 0.0, 0.07])
-    assert model.existFrame("panda_hand_tcp")
+    assert model.existFrame("fer_hand_tcp")
 
 
 def test_a_file_without_mount_is_refused_with_advice(bringup, tmp_path):
     own = tmp_path / "my_rig.yaml"
     own.write_text("acquisition: {ros__parameters: {protocol: demo.yaml}}")
-    with pytest.raises(RuntimeError, match="mount_position_mm"):
-        bringup.module.describe_mount(own, "fr3")
+    with pytest.raises(InputError, match="mount_position_mm"):
+        bringup.module.describe_mount(own, "fr3_hand_tcp")
 
 
 def test_what_is_missing_is_named(bringup, replay, tmp_path):
-    with pytest.raises(RuntimeError, match="does not exist"):
+    with pytest.raises(InputError, match="does not exist"):
         bringup.start(params_file=str(tmp_path / "no_such.yaml"))
-    with pytest.raises(RuntimeError, match="not a recorded run or a rosbag2"):
+    with pytest.raises(InputError, match="not a recorded run or a rosbag2"):
         replay.module.find_bag(tmp_path)
     if not _is_installed("franka_bringup"):
-        with pytest.raises(RuntimeError, match="install franka_ros2"):
-            bringup.start(robot_ip="172.16.0.3")
+        with pytest.raises(InputError, match="install franka_ros2"):
+            Launched("arm.launch.py").start(robot_ip="172.16.0.3")
     if not _is_installed("ros2bag"):
-        with pytest.raises(RuntimeError, match="ros-jazzy-ros2bag"):
+        with pytest.raises(InputError, match="ros-jazzy-ros2bag"):
             replay.start(bag=str(tmp_path))
 
 
@@ -333,7 +377,7 @@ def test_replay_has_a_twin_under_the_indenter_of_the_run(replay, tmp_path, monke
     monkeypatch.setattr(replay.module, "require_player", lambda: None)
     (tmp_path / "bag").mkdir()
     (tmp_path / "bag" / "metadata.yaml").touch()
-    with pytest.raises(RuntimeError, match="give indenter:=SPEC"):
+    with pytest.raises(InputError, match="give indenter:=SPEC"):
         replay.start(bag=str(tmp_path), twin="true")
     (tmp_path / "run.yaml").write_text("indenter: cross:size=4.4")
     *nodes, waiting, _handler = replay.start(

@@ -38,7 +38,7 @@ class Description:
         return self.model.frames[self.model.getFrameId(f"{link}_joint")].inertia
 
 
-@pytest.fixture(scope="module", params=["fr3", "panda"])
+@pytest.fixture(scope="module", params=["fr3", "left_fer"])
 def arm(request):
     return request.param
 

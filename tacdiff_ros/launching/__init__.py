@@ -1,0 +1,1 @@
+"""What the launch files share; imported by them alone, and free of rclpy."""

@@ -83,4 +83,5 @@ def _poses(observation: RigObservation) -> list[Pose]:
 
 
 def _mm(position: np.ndarray) -> str:
-    return "(" + ", ".join(f"{value:.1f}" for value in position) + ")"
+    """Return a position, with 0.0 for -0.0."""
+    return "(" + ", ".join(f"{round(float(value), 1) + 0.0:.1f}" for value in position) + ")"

@@ -32,6 +32,9 @@ def check_robot_states(observation: RigObservation, expected: RigExpectation) ->
         )
     if errors := [line for line in observation.errors if states.topic in line]:
         return Finding(name, "bad", errors[0])
+    if not all(state.is_usable for state in observation.robot_states):
+        detail = "a number is not finite, or the orientation is 0: restart the state broadcaster"
+        return Finding(name, "bad", detail)
     silence = _silence(states, limits.state_age_s, limits.state_pause_s)
     if silence is not None:
         state, detail = silence

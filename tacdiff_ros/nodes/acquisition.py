@@ -202,6 +202,7 @@ class AcquisitionNode(GuardedNode):
             lambda findings: self._goal.attempt(lambda: self._on_findings(plan, findings))
         )
         self._plan = plan
+        self.get_logger().info("checking the rig before the run")
 
     def _on_findings(self, plan: _Plan, findings: tuple[Finding, ...]) -> None:
         """Start the planned run if the rig is ready.

@@ -97,7 +97,7 @@ def check_controlled_pose(observation: RigObservation, _expected: RigExpectation
         return Finding(
             name,
             "warning",
-            "not known, because nobody publishes current_pose or robot states: load the "
+            "not known, because current_pose or the robot states are missing: activate the "
             "pose_broadcaster of crisp_controllers to compare its pose with O_T_EE",
         )
     state = observation.robot_states[-1]

@@ -38,15 +38,17 @@ class ControllerQueries:
         name = node.resolve_service_name(LIST_CONTROLLERS)
         if list_controllers is not None and name in services:
             self._listing = _Query(node, list_controllers, name, list_controllers.Request())
+        # One request per name: a node that lacks one name of a request returns none of them.
         self._parameters = {
-            subscriber: _Query(
+            (subscriber, parameter): _Query(
                 node,
                 GetParameters,
                 f"{subscriber}/get_parameters",
-                GetParameters.Request(names=list(PARAMETERS)),
+                GetParameters.Request(names=[parameter]),
             )
             for subscriber in subscribers[:MAX_NODES]
             if f"{subscriber}/get_parameters" in services
+            for parameter in PARAMETERS
         }
 
     def are_done(self) -> bool:
@@ -68,13 +70,17 @@ class ControllerQueries:
 
     def steered_frames(self) -> tuple[SteeredFrames, ...]:
         """Return the frames of those subscribers that have the parameter `end_effector_frame`."""
-        frames = []
-        for node, query in self._parameters.items():
-            response = query.response()
-            values = [value.string_value for value in response.values] if response else []
-            if len(values) == len(PARAMETERS) and values[0]:
-                frames.append(SteeredFrames(node, *values))
-        return tuple(frames)
+        nodes = dict.fromkeys(node for node, _ in self._parameters)
+        frames = [
+            SteeredFrames(node, *(self._text(node, parameter) for parameter in PARAMETERS))
+            for node in nodes
+        ]
+        return tuple(each for each in frames if each.end_effector)
+
+    def _text(self, node: str, parameter: str) -> str:
+        """Return the value of a string parameter; empty if the node does not have it."""
+        response = self._parameters[node, parameter].response()
+        return response.values[0].string_value if response and response.values else ""
 
     def _queries(self) -> list[_Query]:
         return [*self._parameters.values(), *([self._listing] if self._listing else [])]

@@ -203,6 +203,8 @@ def node_overrides(fake: bool, value: Callable[[str], str]) -> Overrides:
     robot_type, source = value("robot_type"), value("source")
     if fake:
         overrides["virtual_panda"] = {"arm_id": robot_type}
+    if robot_type != "fr3":  # the default must not override the value of a file
+        overrides["acquisition"]["end_effector_frame"] = f"{robot_type}_hand_tcp"
     if value("watchdog") == "true":
         # A slow machine may delay the states of the virtual arm.
         age_s = {"limits.state_age_s": 2.0} if fake else {}

@@ -40,8 +40,7 @@ def check_controller(observation: RigObservation, _expected: RigExpectation) -> 
             "not known, because no controller_manager can be asked; expected an active Cartesian "
             "controller: see `ros2 control list_controllers`",
         )
-    nodes = {node.rpartition("/")[2] for node in observation.subscribers}
-    steering = [controller for controller in controllers if controller.name in nodes]
+    steering = [controller for controller in controllers if controller.subscribes]
     active = [controller.name for controller in steering if controller.state == "active"]
     if active:
         return Finding(name, "good", f"{', '.join(active)} is active")

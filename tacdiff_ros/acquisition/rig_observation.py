@@ -59,12 +59,14 @@ class Controller:
     """A controller that the controller manager has loaded.
 
     Attributes:
-        name: name of the controller, which is that of its node.
+        name: name of the controller.
         state: "active", "inactive" or another state of its life cycle.
+        subscribes: whether it subscribes to the targets.
     """
 
     name: str
     state: str
+    subscribes: bool
 
 
 @dataclass(frozen=True)

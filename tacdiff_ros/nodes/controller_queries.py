@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rcl_interfaces.srv import GetParameters
-from rclpy.node import Node
+from rclpy.node import Node, NodeNameNonExistentError
 
 from tacdiff_ros.acquisition.rig_observation import Controller, SteeredFrames
 
@@ -30,7 +30,7 @@ class ControllerQueries:
             node: node that asks.
             subscribers: full names of the nodes that subscribe to the targets.
         """
-        self._node = node
+        self._subscribers = tuple(subscribers[:MAX_NODES])
         self._end_s = time.monotonic() + RESPONSE_TIMEOUT_S
         services = {name for name, _ in node.get_service_names_and_types()}
         self._listing: _Query | None = None
@@ -38,6 +38,9 @@ class ControllerQueries:
         name = node.resolve_service_name(LIST_CONTROLLERS)
         if list_controllers is not None and name in services:
             self._listing = _Query(node, list_controllers, name, list_controllers.Request())
+        self._manager_subscribes = self._listing is not None and any(
+            name in _services_of(node, subscriber) for subscriber in self._subscribers
+        )
         # One request per name: a node that lacks one name of a request returns none of them.
         self._parameters = {
             (subscriber, parameter): _Query(
@@ -46,7 +49,7 @@ class ControllerQueries:
                 f"{subscriber}/get_parameters",
                 GetParameters.Request(names=[parameter]),
             )
-            for subscriber in subscribers[:MAX_NODES]
+            for subscriber in self._subscribers
             if f"{subscriber}/get_parameters" in services
             for parameter in PARAMETERS
         }
@@ -66,7 +69,11 @@ class ControllerQueries:
         response = self._listing.response() if self._listing is not None else None
         if response is None:
             return None
-        return tuple(Controller(each.name, each.state) for each in response.controller)
+        nodes = {node.rpartition("/")[2] for node in self._subscribers}
+        return tuple(
+            Controller(each.name, each.state, each.name in nodes or self._is_within(each.name))
+            for each in response.controller
+        )
 
     def steered_frames(self) -> tuple[SteeredFrames, ...]:
         """Return the frames of those subscribers that have the parameter `end_effector_frame`."""
@@ -76,6 +83,13 @@ class ControllerQueries:
             for node in nodes
         ]
         return tuple(each for each in frames if each.end_effector)
+
+    def _is_within(self, controller: str) -> bool:
+        """Return whether a controller has no node of its own but subscribes with its manager's.
+
+        Controllers of ros2_control have nodes of their names; the virtual arm is a single node.
+        """
+        return self._manager_subscribes and not controller.endswith("broadcaster")
 
     def _text(self, node: str, parameter: str) -> str:
         """Return the value of a string parameter; empty if the node does not have it."""
@@ -109,6 +123,16 @@ class _Query:
     def close(self) -> None:
         """Destroy the client."""
         self._node.destroy_client(self._client)
+
+
+def _services_of(node: Node, full_name: str) -> set[str]:
+    """Return the names of the services that another node offers; empty if it is not known yet."""
+    namespace, _, name = full_name.rpartition("/")
+    try:
+        services = node.get_service_names_and_types_by_node(name, namespace or "/")
+    except NodeNameNonExistentError:
+        return set()
+    return {service for service, _ in services}
 
 
 def _list_controllers_type() -> Any:

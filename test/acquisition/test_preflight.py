@@ -71,8 +71,8 @@ GOOD = RigObservation(
     other_publishers=(),
     subscribers=(NODE,),
     controllers=(
-        Controller("joint_state_broadcaster", "active"),
-        Controller(NODE[1:], "active"),
+        Controller("joint_state_broadcaster", "active", subscribes=False),
+        Controller(NODE[1:], "active", subscribes=True),
     ),
     steered_frames=(SteeredFrames(NODE, "fr3_hand_tcp"),),
     controlled_pose=END_EFFECTOR,
@@ -108,13 +108,13 @@ FAULTS: list[tuple[str, dict[str, Any], str, list[str]]] = [
     ),
     (
         "controller",
-        {"controllers": (Controller(NODE[1:], "inactive"),)},
+        {"controllers": (Controller(NODE[1:], "inactive", subscribes=True),)},
         "bad",
         ["inactive", "expected active", "switch_controllers --activate", "while it was inactive"],
     ),
     (
         "controller",
-        {"controllers": (Controller("joint_impedance", "active"),)},
+        {"controllers": (Controller("joint_impedance", "active", subscribes=False),)},
         "bad",
         ["no controller subscribes", "joint_impedance (active)"],
     ),

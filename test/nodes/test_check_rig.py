@@ -38,7 +38,7 @@ class Rig:
         self.numbers = itertools.count()
         self.clock = node.get_clock()
         self.state = FrankaRobotState(robot_mode=FrankaRobotState.ROBOT_MODE_IDLE)
-        self.state.header.frame_id = "fr3_link0"
+        self.state.header.frame_id = "base"
         position, orientation = self.state.o_t_ee.pose.position, self.state.o_t_ee.pose.orientation
         position.x, position.z, orientation.x, orientation.w = 0.45, 0.18, 1.0, 0.0
         self.controlled = copy.deepcopy(self.state.o_t_ee)
@@ -88,7 +88,7 @@ class Rig:
 @pytest.fixture(scope="module")
 def rig(meeting, tmp_path_factory):
     folder = tmp_path_factory.mktemp("rig")
-    return Rig(meeting("acquisition", ["-p", f"data_folder:={folder}"]))
+    return Rig(meeting("acquisition", ["-p", f"data_folder:={folder}", "-p", "base_frame:=base"]))
 
 
 def test_doctor_lists_every_finding_of_a_good_rig_and_nothing_moves(rig, capsys):

@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from acquisition_graph import Graph, Observed, wait
 from camera_faults import count_named
 from marker_sets import measure_marker_sets
+from preflight_cases import measure_checks
 from tables import dump, print_rows
 from tacdiff_ros.action import Acquire
 from tacdiff_ros.msg import AcquisitionState
@@ -238,6 +239,7 @@ def main() -> int:
             kill = None if options.quick else measure_kill(graph, folder)
     sets = measure_marker_sets(options.data, options.quick) if options.data.is_dir() else []
     cameras_named, cameras_tested = count_named()
+    checks = measure_checks()
     figures = {
         **{key: stream[key] for key in ("images_lost", "pose_gap_ms_max", "cpu_cores")},
         "images_recorded": stream["images_recorded"],
@@ -247,6 +249,7 @@ def main() -> int:
         "faults_named": sum(row["named"] for row in faults),
         "camera_faults_named": cameras_named,
         "camera_faults_tested": cameras_tested,
+        "preflight_checks": sum(row["named"] for row in checks) / len(checks),
         "force_over_limit_max": max(row["force_over_limit"] for row in faults),
         "killed_bag_seconds_lost": kill["seconds_lost"] if kill else None,
         "marker_ms": max((row["ms_per_frame"] for row in sets), default=None),
@@ -257,6 +260,7 @@ def main() -> int:
         return 0
     print_rows("stream", [stream])
     print_rows("faults", faults)
+    print_rows("preflight checks", checks)
     if kill:
         print_rows("killed while recording", [kill])
     print_rows("markers", sets) if sets else print(f"\nmarkers: no real frames at {options.data}")

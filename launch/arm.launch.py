@@ -110,7 +110,6 @@ def controller(context: LaunchContext, arm: Arm, file: Path, namespace: str) -> 
     )
     names = {
         "arm": arm.name,
-        "base_frame": arm.base_frame,
         "end_effector_frame": arm.end_effector_frame,
     }
     context.launch_configurations.update(names)

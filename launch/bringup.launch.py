@@ -44,7 +44,7 @@ VIRTUAL_CAMERA_LIMITS = {
 WORLD = ("virtual_panda", "virtual_gelsight", "gelsight_driver", "acquisition")
 FOLLOWERS = ("tactile_simulator", "comparator")
 CLOCK = "virtual_clock"
-DEFAULT_ARM = "fr3"  # the shipped parameters name its frames
+DEFAULT_END_EFFECTOR = "fr3_hand_tcp"  # of the shipped parameters
 Overrides = dict[str, dict[str, Any]]
 Reader = Callable[[str], str]
 
@@ -195,8 +195,9 @@ def node_overrides(fake: bool, arm: Arm, value: Reader) -> Overrides:
     Returns:
         Parameters by node name, which take precedence over the parameter files.
     """
-    # The default must not override the base_frame of a file.
-    frame = {} if arm.name == DEFAULT_ARM else {"base_frame": arm.base_frame}
+    # The default must not override the frame of a file.
+    link = arm.end_effector_frame
+    frame = {} if link == DEFAULT_END_EFFECTOR else {"end_effector_frame": link}
     overrides: Overrides = {
         "gelsight_driver": {},
         "marker_tracker": {},
@@ -209,7 +210,7 @@ def node_overrides(fake: bool, arm: Arm, value: Reader) -> Overrides:
     if value("watchdog") == "true":
         # A slow machine may delay the states of the virtual arm.
         age_s = {"limits.state_age_s": 2.0} if fake else {}
-        overrides["arm_watchdog"] = {**age_s, **frame}
+        overrides["arm_watchdog"] = age_s
     choose_source(overrides, fake, value)
     if value("twin") == "true":
         overrides |= twin_overrides(value)

@@ -25,6 +25,7 @@ class Cause(str, Enum):
     ROBOT_ERROR = "robot_error"
     NOT_FINITE = "not_finite"
     CLOCK_JUMP = "clock_jump"
+    UNCOMMANDED_MOTION = "uncommanded_motion"
     NO_CONTACT = "no_contact"
     RECORDING_FAILED = "recording_failed"
     CANCELLED = "cancelled"
@@ -42,8 +43,12 @@ CAUSES_WITHOUT_CONTROL = frozenset(
         Cause.NOT_FINITE,
         Cause.CLOCK_JUMP,
         Cause.OUTSIDE_WORKSPACE,
+        Cause.UNCOMMANDED_MOTION,
     }
 )
+
+# Whatever target is sent, the arm may move elsewhere: nothing more is sent in the run.
+CAUSES_WITHOUT_RETRACTION = frozenset({Cause.UNCOMMANDED_MOTION})
 
 # The external force or torque exceeds its limit.
 CONTACT_FORCE_CAUSES = frozenset({Cause.FORCE_LIMIT, Cause.TORQUE_LIMIT})

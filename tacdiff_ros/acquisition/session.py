@@ -4,10 +4,11 @@ The session owns no thread, clock or transport: its caller provides states, imag
 and sends the targets that it returns. The same code therefore runs on the robot, with the virtual
 arm and, faster than real time, in tests.
 
-Order of a trial: move to the start, reference images and tare, approach until contact, then the
-protocol's steps (each move, settle, dwell), retract. While a stream is silent the target stands
-still, and the run continues when the stream is back. A fault stops the target at once; after a
-pause the sensor retracts along its approach, as soon as the arm can be trusted.
+Before the first trial the arm must hold its own pose as target. Order of a trial: move to the
+start, reference images and tare, approach until contact, then the protocol's steps (each move,
+settle, dwell), retract. While a stream is silent the target stands still, and the run continues
+when the stream is back. A fault stops the target at once; after a pause the sensor retracts along
+its approach, as soon as the arm can be trusted.
 
 `run_script` and `trial_script` have the script of a run, `stop_and_retract` the reaction to
 faults, `maneuvers` the motions of both, `targets` the correction and the check of every target.
@@ -93,9 +94,7 @@ class AcquisitionSession:
         states = self.sampler.states
         self._stopping = StopAndRetract(self._maneuvers, self.monitor, states, settings)
         trial = TrialScript(protocol, self._maneuvers, self._contact, self.monitor, states)
-        self._run = RunScript(
-            trials, trial, self._maneuvers, self.monitor, states, settings.wait_for_streams_s
-        )
+        self._run = RunScript(trials, trial, self._maneuvers, self.monitor, states, settings)
         self._script = self._run.run()
         self._script_failed = False  # an exception ended the script: a new one is required
         check_positions(trials, indenter, self.monitor)

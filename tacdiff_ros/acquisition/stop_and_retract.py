@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from tacdiff_ros.acquisition.faults import (
     CAUSES_WITHOUT_CONTROL,
+    CAUSES_WITHOUT_RETRACTION,
     CONTACT_FORCE_CAUSES,
     Cause,
     Fault,
@@ -98,6 +99,7 @@ class StopAndRetract:
         if fault is None:
             return None
         if self.fault is None:
+            fault = self._as_uncommanded(fault) if self._targets.is_holding else fault
             self.fault = fault
             self._targets.is_frozen = True
             return self._stop_and_retract(fault)
@@ -125,6 +127,8 @@ class StopAndRetract:
         yield from self._maneuvers.wait(
             Phase.STOPPED, fault.cause.value, "stopped", settings.pause_before_retract_s
         )
+        if fault.cause in CAUSES_WITHOUT_RETRACTION:
+            return
         begin_s = clock.script_s
         while not self._monitor.is_trustworthy(clock.now_s):
             is_late = clock.script_s - begin_s > settings.wait_for_control_s
@@ -161,3 +165,15 @@ class StopAndRetract:
             self._monitor.fault = None
             return True
         return False
+
+    @staticmethod
+    def _as_uncommanded(fault: Fault) -> Fault:
+        """Return the fault of an arm that moves although its own pose is its target."""
+        if fault.cause not in CAUSES_OF_OWN_MOTION | CAUSES_WITHOUT_RETRACTION:
+            return fault
+        return Fault(
+            Cause.UNCOMMANDED_MOTION,
+            f"{fault.detail}, before the first motion: compare the controller's "
+            "end_effector_frame and base frame with those of the robot states, and stop other "
+            "programs that steer the arm",
+        )

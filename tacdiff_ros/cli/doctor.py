@@ -1,4 +1,4 @@
-"""`tacdiff doctor`: checks of this machine, with advice for each problem."""
+"""`tacdiff doctor`: checks of this machine or of the rig, with advice for each problem."""
 
 from __future__ import annotations
 
@@ -10,19 +10,27 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from tacdiff_ros.errors import InputError
 from tacdiff_ros.machine.checks import run_checks
+from tacdiff_ros.machine.rig_checks import check_rig
 
 COLOURS = {"good": "green", "warning": "yellow", "bad": "red"}
 
 
 def doctor(
     out: Annotated[Path, typer.Option(help="output folder of results, to check")] = Path(),
+    rig: Annotated[
+        bool, typer.Option("--rig", help="check the rig of the running nodes, without a motion")
+    ] = False,
+    namespace: Annotated[str, typer.Option(help="namespace of the nodes, with --rig")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> int:
-    """Check this machine, one line per check; exit with code 1 if a check is bad."""
+    """Check this machine or the rig, one line per check; exit with code 1 if a check is bad."""
+    if namespace and not rig:
+        raise InputError(f"namespace '{namespace[:60]}' is given without --rig: add --rig")
     console = Console(soft_wrap=True)
     checks = []
-    for check in run_checks(out):
+    for check in check_rig(namespace) if rig else run_checks(out):
         checks.append(check)
         if not as_json:
             state = Text(f"{check.state:8}", COLOURS[check.state])

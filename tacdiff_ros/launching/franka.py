@@ -53,11 +53,6 @@ class Arm:
         return f"{self.prefix}_{self.robot_type}" if self.prefix else self.robot_type
 
     @property
-    def base_frame(self) -> str:
-        """Link of the base, whose pose is that of the root `base` of the URDF."""
-        return f"{self.name}_link0"
-
-    @property
     def end_effector_frame(self) -> str:
         """Link at the pose O_T_EE: TCP of the hand, or the flange without a hand."""
         return f"{self.name}_hand_tcp" if self.gripper else f"{self.name}_link8"

@@ -20,6 +20,7 @@ SensorFile = Annotated[
 ]
 DataFolder = Annotated[str, Field(description="folder that requests may read from and write to")]
 CAMERA_FRAME, GEL_FRAME, BASE_FRAME = "gelsight_optical_frame", "gel", "fr3_link0"
+END_EFFECTOR_FRAME = "fr3_hand_tcp"
 DATA_FOLDER = "~/tacdiff_data"
 
 
@@ -51,6 +52,13 @@ class AcquisitionNodeSettings(NodeSettings):
     )
     protocol: str = Field("default.yaml", description="protocol of goals that name none")
     base_frame: BaseFrame = BASE_FRAME
+    end_effector_frame: str = Field(
+        END_EFFECTOR_FRAME,
+        description="link whose pose is O_T_EE of the robot states; the controller must steer it",
+    )
+    tolerated_checks: tuple[str, ...] = Field(
+        ("",), description="names of checks of the rig that only warn, such as 'wrench bias'"
+    )
     also_record: tuple[str, ...] = Field(
         ("",), description="names of additional topics of any type to record"
     )

@@ -220,7 +220,7 @@ def test_every_trial_goes_through_its_phases_in_order(demo):
         assert [touching for touching, _ in groupby(in_contact)] == [False, True, False]
     steps = [step for step, _ in groupby(s.activity.step for s in demo.samples)]
     assert steps.count("translate_y-_back") == 2
-    assert len(steps) == 2 * 17
+    assert len(steps) == 1 + 2 * 17  # the hold, then the trials
 
 
 def dwelling(run: Run) -> list[Sample]:
@@ -616,3 +616,42 @@ def test_a_plan_beyond_the_safety_limits_is_refused_before_anything_moves(limits
 def test_a_plan_just_inside_the_limits_is_accepted():
     press({"box_min_mm": (400.0, -60.0, 98.9), "box_max_mm": (520.0, 60.0, 104.1)})
     press({"rotation_speed_rad_s": 0.39, "speed_mm_s": 22.3})
+
+
+def test_the_first_targets_are_the_arms_own_pose():
+    """They overwrite a target that a controller has stored."""
+    run = press()
+    before = run.arm.arm.end_effector
+    run.go()
+    first_s = next(time for time, pose in run.targets if pose is not None)
+    held = run.sent_between(0.0, first_s + run.session._run._settings.hold_s)
+    assert len(held) > 20
+    assert all(before.distance_to(pose) < (0.1, 1e-3) for pose in held)
+
+
+@pytest.mark.parametrize("steered_mm", [[0.0, 0.0, -103.4], [8.0, 0.0, 0.0]])
+def test_a_controller_that_steers_another_frame_ends_the_run_before_the_first_motion(steered_mm):
+    """The flange instead of the hand's TCP, and a tool that Desk does not know."""
+    run = press()
+    follow, sent = run.arm.follow, []
+
+    def follow_another_frame(target: Pose) -> None:
+        sent.append(run.now_s)
+        follow(target.shifted([-part for part in steered_mm]))
+
+    run.arm.follow = follow_another_frame
+    outcome = run.go()
+    assert outcome.fault is not None
+    assert outcome.fault.cause is Cause.UNCOMMANDED_MOTION
+    assert "end_effector_frame" in outcome.fault.detail
+    assert not outcome.retracted
+    assert sent[-1] - sent[0] < 0.3
+    assert not run.samples or not any(sample.depth_mm for sample in run.samples)
+
+
+def test_an_arm_that_drifts_by_itself_ends_the_run_before_the_first_motion():
+    run = press()
+    run.arm.inject(ArmFault.DRIFT, 0.0)
+    outcome = run.go()
+    assert outcome.fault is not None
+    assert outcome.fault.cause is Cause.UNCOMMANDED_MOTION

@@ -204,7 +204,7 @@ def test_the_controller_moves_the_frame_that_is_measured(tmp_path):
     parameters = controller(installation)
     assert parameters["type"] == "crisp_controllers/CartesianController"
     assert parameters["end_effector_frame"] == "fr3_hand_tcp"
-    assert parameters["base_frame"] == "fr3_link0"
+    assert parameters["base_frame"] == "base"
     assert parameters["joints"] == [f"fr3_joint{number}" for number in range(1, 8)]
     words = (installation.records / "spawner").read_text().split()
     assert words[0] == "cartesian_impedance_controller" and "__ns:=/cell" in words
@@ -219,7 +219,7 @@ def test_prefix_and_flange_reach_driver_controller_and_our_nodes(tmp_path):
     assert (given["arm_prefix"], given["load_gripper"]) == ("left", "false")
     assert controller(installation)["end_effector_frame"] == "left_fr3_link8"
     own = yaml.safe_dump(installation.parameters("acquisition"))
-    assert "base_frame: left_fr3_link0" in own
+    assert "end_effector_frame: left_fr3_hand_tcp" in own
     description = (installation.records / "robot_state_publisher.files").read_text()
     assert "left_fr3_link8" in description and "hand_tcp" not in description
 

@@ -17,7 +17,6 @@ IP, NO_IP = "172.16.0.3", ""
 @pytest.mark.parametrize("robot_type", ROBOT_TYPES)
 def test_links_are_named_as_franka_description_names_them(robot_type):
     arm = Arm(robot_type)
-    assert arm.base_frame == f"{robot_type}_link0"
     assert arm.end_effector_frame == f"{robot_type}_hand_tcp"
     assert (arm.joints[0], arm.joints[-1]) == (f"{robot_type}_joint1", f"{robot_type}_joint7")
 
@@ -28,7 +27,6 @@ def test_without_a_hand_the_end_effector_is_the_flange():
 
 def test_a_prefix_precedes_the_type():
     arm = Arm("fr3v2", prefix="left")
-    assert arm.base_frame == "left_fr3v2_link0"
     assert arm.end_effector_frame == "left_fr3v2_hand_tcp"
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tacdiff_ros.cli.application import run
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.machine import checks, compute_checks, ros_checks, storage_checks
+from tacdiff_ros.machine import checks, compute_checks, rig_checks, ros_checks, storage_checks
 from tacdiff_ros.machine.check import Check
 from tacdiff_ros.machine.compute_checks import check_cores, check_graphics_card, check_llvm
 from tacdiff_ros.machine.python_checks import check_python
@@ -201,3 +201,24 @@ def test_all_checks_together_find_this_machine_able(tmp_path):
     states = {check.name: check.state for check in checks.run_checks(Path(tmp_path))}
     assert {"Python", "LLVM", "kernels", "ROS variables", "DDS", "disk", "cores"} <= set(states)
     assert states["DDS"] == "good"
+
+
+def test_doctor_of_a_rig_whose_node_does_not_run_says_what_to_start(monkeypatch, capsys):
+    monkeypatch.setattr(rig_checks, "_call_service", lambda ns: {"error": f"no node offers {ns}"})
+    assert run(["doctor", "--rig", "--namespace", "left/"]) == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("bad     rig: no node offers /left; start it with `ros2 launch")
+
+
+def test_doctor_of_a_rig_prints_the_findings_of_its_node(monkeypatch, capsys):
+    message = "good    target topic: one publisher\nwarning images: 10 Hz: too slow"
+    response = {"success": True, "message": message, "error": ""}
+    monkeypatch.setattr(rig_checks, "_call_service", lambda _ns: response)
+    assert run(["doctor", "--rig"]) == 0
+    assert capsys.readouterr().out.splitlines() == message.splitlines()
+
+
+@pytest.mark.parametrize("arguments", [["--rig", "--namespace", "a b"], ["--namespace", "a"]])
+def test_a_namespace_that_cannot_be_is_refused(arguments, capsys):
+    assert run(["doctor", *arguments]) == 2
+    assert "namespace" in capsys.readouterr().err

@@ -14,12 +14,14 @@ from tacdiff_ros.images.frame_sources import BORDER_FRACTION
 Simulator = Literal["pix2pix", "renderer"]
 CameraFrame = Annotated[str, Field(description="frame id of the images (REP-103 optical frame)")]
 GelFrame = Annotated[str, Field(description="frame id of the gel: surfaces and wrenches on it")]
-BaseFrame = Annotated[str, Field(description="frame id of the robot base")]
+BaseFrame = Annotated[
+    str, Field(description="frame id of the robot base: that of O_T_EE in the robot states")
+]
 SensorFile = Annotated[
     str, Field(description="path of the sensor file; empty: the package's default sensor")
 ]
 DataFolder = Annotated[str, Field(description="folder that requests may read from and write to")]
-CAMERA_FRAME, GEL_FRAME, BASE_FRAME = "gelsight_optical_frame", "gel", "fr3_link0"
+CAMERA_FRAME, GEL_FRAME, BASE_FRAME = "gelsight_optical_frame", "gel", "base"
 DATA_FOLDER = "~/tacdiff_data"
 
 

@@ -23,8 +23,12 @@ class Cause(str, Enum):
     IMAGE_CHANGED_FORMAT = "image_changed_format"
     ROBOT_MODE = "robot_mode"
     ROBOT_ERROR = "robot_error"
+    REFLEX = "reflex"
+    BASE_FRAME = "base_frame"
+    SECOND_PUBLISHER = "second_publisher"
     NOT_FINITE = "not_finite"
     CLOCK_JUMP = "clock_jump"
+    UNCOMMANDED_MOTION = "uncommanded_motion"
     NO_CONTACT = "no_contact"
     RECORDING_FAILED = "recording_failed"
     CANCELLED = "cancelled"
@@ -39,11 +43,18 @@ CAUSES_WITHOUT_CONTROL = frozenset(
         Cause.STALE_STATE,
         Cause.ROBOT_MODE,
         Cause.ROBOT_ERROR,
+        Cause.REFLEX,
+        Cause.BASE_FRAME,
+        Cause.SECOND_PUBLISHER,
         Cause.NOT_FINITE,
         Cause.CLOCK_JUMP,
         Cause.OUTSIDE_WORKSPACE,
+        Cause.UNCOMMANDED_MOTION,
     }
 )
+
+# Whatever target is sent, the arm may move elsewhere: nothing more is sent in the run.
+CAUSES_WITHOUT_RETRACTION = frozenset({Cause.UNCOMMANDED_MOTION})
 
 # The external force or torque exceeds its limit.
 CONTACT_FORCE_CAUSES = frozenset({Cause.FORCE_LIMIT, Cause.TORQUE_LIMIT})

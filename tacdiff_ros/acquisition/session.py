@@ -4,10 +4,11 @@ The session owns no thread, clock or transport: its caller provides states, imag
 and sends the targets that it returns. The same code therefore runs on the robot, with the virtual
 arm and, faster than real time, in tests.
 
-Order of a trial: move to the start, reference images and tare, approach until contact, then the
-protocol's steps (each move, settle, dwell), retract. While a stream is silent the target stands
-still, and the run continues when the stream is back. A fault stops the target at once; after a
-pause the sensor retracts along its approach, as soon as the arm can be trusted.
+Before the first trial the arm must hold its own pose as target. Order of a trial: move to the
+start, reference images and tare, approach until contact, then the protocol's steps (each move,
+settle, dwell), retract. While a stream is silent the target stands still, and the run continues
+when the stream is back. A fault stops the target at once; after a pause the sensor retracts along
+its approach, as soon as the arm can be trusted.
 
 `run_script` and `trial_script` have the script of a run, `stop_and_retract` the reaction to
 faults, `maneuvers` the motions of both, `targets` the correction and the check of every target.
@@ -22,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.acquisition.contact_detector import ContactDetector
-from tacdiff_ros.acquisition.faults import Cause
+from tacdiff_ros.acquisition.faults import Cause, Fault
 from tacdiff_ros.acquisition.indenter_frame import IndenterFrame
 from tacdiff_ros.acquisition.maneuvers import Maneuvers, StepLabel
 from tacdiff_ros.acquisition.outcome import Outcome
@@ -64,6 +65,7 @@ class AcquisitionSession:
         limits: SafetyLimits,
         settings: SessionSettings,
         on_sample: Callable[[Sample], None],
+        base_frame: str = "",
     ) -> None:
         """Prepare a run; nothing moves before both streams have started.
 
@@ -74,12 +76,13 @@ class AcquisitionSession:
             limits: safety limits.
             settings: settings of the run.
             on_sample: callback for every finished sample, in the order of the images.
+            base_frame: frame that the robot states must have; empty to accept any.
 
         Raises:
             InputError: a speed or a pose of the plan exceeds the safety limits.
         """
         check_speeds(protocol, settings, limits)
-        self.monitor = SafetyMonitor(limits, rig.end_effector_to_gel)
+        self.monitor = SafetyMonitor(limits, rig.end_effector_to_gel, base_frame)
         self.sampler = Sampler(rig.end_effector_to_gel, self.monitor.without_bias, on_sample)
         self.outcome: Outcome | None = None
         self.rig = rig
@@ -93,9 +96,7 @@ class AcquisitionSession:
         states = self.sampler.states
         self._stopping = StopAndRetract(self._maneuvers, self.monitor, states, settings)
         trial = TrialScript(protocol, self._maneuvers, self._contact, self.monitor, states)
-        self._run = RunScript(
-            trials, trial, self._maneuvers, self.monitor, states, settings.wait_for_streams_s
-        )
+        self._run = RunScript(trials, trial, self._maneuvers, self.monitor, states, settings)
         self._script = self._run.run()
         self._script_failed = False  # an exception ended the script: a new one is required
         check_positions(trials, indenter, self.monitor)
@@ -140,14 +141,31 @@ class AcquisitionSession:
         self.outcome = self._summarise()
         return replace(self.outcome, retracted=self._targets.sent is None)
 
+    @property
+    def fault(self) -> Fault | None:
+        """First fault of the run; None without one."""
+        return self._stopping.fault or self.monitor.fault
+
+    def explain(self, fault: Fault) -> None:
+        """Replace the first fault of the run by its true cause, found after the stop.
+
+        Args:
+            fault: fault that the outcome states.
+        """
+        self._stopping.explain(fault)
+        if self.outcome is not None:
+            self.outcome = replace(self.outcome, fault=fault)
+
     def stop(self, cause: Cause, detail: str) -> None:
-        """Request an early end of the run.
+        """Request an early end of the run; it also ends the wait for a recovery.
 
         Args:
             cause: cause, such as a cancelled goal or a failed recording.
             detail: one line for the user.
         """
         self.monitor.trip(cause, detail)
+        if cause in (Cause.CANCELLED, Cause.TERMINATED):
+            self._stopping.is_patient = False
 
     def on_state(self, state: RobotState, now_s: float) -> None:
         """Handle a robot state, received at the monotonic time `now_s`."""

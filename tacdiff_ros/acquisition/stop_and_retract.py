@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from tacdiff_ros.acquisition.faults import (
     CAUSES_WITHOUT_CONTROL,
+    CAUSES_WITHOUT_RETRACTION,
     CONTACT_FORCE_CAUSES,
     Cause,
     Fault,
@@ -40,6 +41,7 @@ class StopAndRetract:
 
     Attributes:
         fault: first fault of the run; None without one.
+        is_patient: whether to wait for a recovery from a reflex.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class StopAndRetract:
             settings: settings of the run.
         """
         self.fault: Fault | None = None
+        self.is_patient = True
         self._maneuvers = maneuvers
         self._targets = maneuvers.targets
         self._clock = maneuvers.clock
@@ -80,6 +83,10 @@ class StopAndRetract:
             return True
         return not self._targets.is_frozen and self._maneuvers.is_clear()
 
+    def explain(self, fault: Fault) -> None:
+        """Replace the first fault by its true cause, found after the stop."""
+        self.fault = fault
+
     def give_up(self) -> None:
         """Freeze the target for good, with the monitor's fault as that of the run."""
         self.fault = self.fault or self._monitor.fault
@@ -98,6 +105,7 @@ class StopAndRetract:
         if fault is None:
             return None
         if self.fault is None:
+            fault = self._as_uncommanded(fault) if self._targets.is_holding else fault
             self.fault = fault
             self._targets.is_frozen = True
             return self._stop_and_retract(fault)
@@ -125,9 +133,11 @@ class StopAndRetract:
         yield from self._maneuvers.wait(
             Phase.STOPPED, fault.cause.value, "stopped", settings.pause_before_retract_s
         )
+        if fault.cause in CAUSES_WITHOUT_RETRACTION:
+            return
         begin_s = clock.script_s
         while not self._monitor.is_trustworthy(clock.now_s):
-            is_late = clock.script_s - begin_s > settings.wait_for_control_s
+            is_late = clock.script_s - begin_s > self._patience_s()
             if self._targets.sent is None or is_late:
                 return
             yield
@@ -136,6 +146,13 @@ class StopAndRetract:
         self._resume(fault)
         yield from self._maneuvers.retract("retract_after_stop")
         yield from self._maneuvers.wait_until_clear()
+
+    def _patience_s(self) -> float:
+        """Return the maximum waiting time for a trustworthy arm, s."""
+        is_reflex = self.fault is not None and self.fault.cause is Cause.REFLEX
+        if is_reflex and self.is_patient:
+            return max(self._settings.wait_for_control_s, self._settings.wait_for_recovery_s)
+        return self._settings.wait_for_control_s
 
     def _resume(self, fault: Fault) -> None:
         """Clear the fault and release the target.
@@ -161,3 +178,15 @@ class StopAndRetract:
             self._monitor.fault = None
             return True
         return False
+
+    @staticmethod
+    def _as_uncommanded(fault: Fault) -> Fault:
+        """Return the fault of an arm that moves although its own pose is its target."""
+        if fault.cause not in CAUSES_OF_OWN_MOTION | CAUSES_WITHOUT_RETRACTION:
+            return fault
+        return Fault(
+            Cause.UNCOMMANDED_MOTION,
+            f"{fault.detail}, before the first motion: compare the controller's "
+            "end_effector_frame and base frame with those of the robot states, and stop other "
+            "programs that steer the arm",
+        )

@@ -25,6 +25,7 @@ class TargetGenerator:
             the first robot state.
         is_in_contact: whether the correction is active.
         is_frozen: whether the last target is repeated, whatever pose is desired.
+        is_holding: whether the first target of the run, the arm's own pose, is being tested.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class TargetGenerator:
         self.sent: Pose | None = None
         self.is_in_contact = False
         self.is_frozen = False
+        self.is_holding = False
         self._sampler = sampler
         self._monitor = monitor
         self._gel_to_end_effector = end_effector_to_gel.inverse()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import re
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,14 @@ from geometry_msgs.msg import PoseStamped
 from rclpy.clock import Clock, ClockType
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image
+from std_srvs.srv import Trigger
 
 from tacdiff_ros import __version__
-from tacdiff_ros.acquisition.faults import Cause
-from tacdiff_ros.acquisition.protocol import Protocol, load_protocol, plan_trials
+from tacdiff_ros.acquisition.faults import Cause, Fault
+from tacdiff_ros.acquisition.finding import Finding
+from tacdiff_ros.acquisition.preflight import CHECKS, describe, refusal_reason
+from tacdiff_ros.acquisition.protocol import Protocol, Trial, load_protocol, plan_trials
+from tacdiff_ros.acquisition.rig_observation import RigExpectation
 from tacdiff_ros.acquisition.safety import SafetyLimits
 from tacdiff_ros.acquisition.sampling import Sample
 from tacdiff_ros.acquisition.session import AcquisitionSession, Outcome, SessionSettings
@@ -27,7 +32,9 @@ from tacdiff_ros.msg import AcquisitionState
 from tacdiff_ros.nodes.conversion.geometry import to_nanoseconds, to_pose, to_time, to_wrench
 from tacdiff_ros.nodes.conversion.images import from_image, stamp_ns_of
 from tacdiff_ros.nodes.conversion.robot_state import RobotStateDecoder
+from tacdiff_ros.nodes.deferred_service import DeferredService, Ticket
 from tacdiff_ros.nodes.definitions import read_definitions
+from tacdiff_ros.nodes.driver_watch import DriverWatch
 from tacdiff_ros.nodes.further_topics import FurtherTopics
 from tacdiff_ros.nodes.goals import SingleGoal
 from tacdiff_ros.nodes.guarded_node import GuardedNode, decode, refusal
@@ -35,10 +42,12 @@ from tacdiff_ros.nodes.lock_step import SECOND_NS, LockStep
 from tacdiff_ros.nodes.node_settings import AcquisitionNodeSettings
 from tacdiff_ros.nodes.parameters import declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import LATEST_COMMAND, SENSOR_IMAGES, SENSOR_STATES
+from tacdiff_ros.nodes.recovery import Recovery
+from tacdiff_ros.nodes.rig_observer import RigObserver
 from tacdiff_ros.nodes.rig_parameters import declare_rig
 from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.nodes.topics import IMAGE_SOURCES, ROBOT_STATE
-from tacdiff_ros.recording.run_cost import check_space, run_cost
+from tacdiff_ros.recording.run_cost import RunCost, check_space, run_cost
 from tacdiff_ros.recording.run_recorder import RunRecorder, Topic
 from tacdiff_ros.recording.stream_gaps import StreamGaps
 from tacdiff_ros.resources import config_path
@@ -82,16 +91,48 @@ class AcquisitionNode(GuardedNode):
         refuse_unknown(self)
         self._further = [name for name in settings.also_record if name]
         self._load_protocol(self._default_protocol)
+        self._observer = self._create_observer(settings)
         self._definitions = read_definitions(["franka_msgs", "tacdiff_ros"])
         self._decoder = RobotStateDecoder()
+        self._plan: _Plan | None = None
         self._run: _Run | None = None
         self._stopping = False
         self._image_bytes = DEFAULT_IMAGE_BYTES  # size of the last image; initially that of a Mini
         self._create_topics()
         self._create_timer()
+        self._target_topic = self.resolve_topic_name("target_pose")  # graph queries do not remap
+        self._recovery = Recovery(
+            self,
+            settings.hardware_component,
+            settings.controller,
+            self._why_not_recover,
+            self._send,
+        )
         self._goal = SingleGoal(self, Acquire, "acquire", self._begin, self._cancel)
+        self._rig_service = DeferredService(self, Trigger, "check_rig", self._on_check_rig)
         # Objects that exist now are kept: later garbage collections skip them and remain short.
         gc.freeze()
+
+    def _create_observer(self, settings: AcquisitionNodeSettings) -> RigObserver:
+        """Return the observer of the rig that the parameters describe.
+
+        Raises:
+            InputError: a tolerated check does not exist.
+        """
+        tolerated = tuple(name for name in settings.tolerated_checks if name)
+        if unknown := [name for name in tolerated if name not in CHECKS]:
+            raise InputError(
+                f"parameter 'tolerated_checks' is '{unknown[0][:40]}', expected some of "
+                + ", ".join(CHECKS)
+            )
+        expected = RigExpectation(
+            base_frame=settings.base_frame,
+            end_effector_frame=settings.end_effector_frame,
+            end_effector_to_gel=self._rig.end_effector_to_gel,
+            limits=self._limits,
+            tolerated=tolerated,
+        )
+        return RigObserver(self, self._lock_step, expected, self._settings.wait_for_streams_s)
 
     def _create_topics(self) -> None:
         self._states = self.create_publisher(AcquisitionState, "acquisition_state", 10)
@@ -113,10 +154,12 @@ class AcquisitionNode(GuardedNode):
         self._stopping = True
         if self._run is not None:
             self._run.session.stop(Cause.TERMINATED, f"the node received {reason}")
+        elif self._plan is not None:
+            self._plan.stop = Fault(Cause.TERMINATED, f"the node received {reason}")
 
     def is_finished(self) -> bool:
-        """Return whether no run is active."""
-        return self._run is None
+        """Return whether no run is planned or active."""
+        return self._run is None and self._plan is None
 
     def on_unexpected(self, task: str, error: BaseException) -> None:
         """Stop the run; the arm retracts during the next ticks."""
@@ -147,13 +190,15 @@ class AcquisitionNode(GuardedNode):
         return message
 
     def _begin(self, request: Acquire.Goal) -> None:
-        """Start a run.
+        """Plan a run and check the rig; the run starts if the rig is ready.
 
         Raises:
             InputError: the request or its protocol is invalid, or the node is shutting down.
         """
         if self._stopping:
             raise InputError("the node is shutting down: restart it")
+        if self._recovery.is_active:
+            raise InputError("the service `recover` is active: wait for its response")
         if len(request.indenter) > MAX_SPEC_CHARACTERS:
             raise InputError(
                 f"the indenter spec has {len(request.indenter)} characters, expected up to "
@@ -164,9 +209,45 @@ class AcquisitionNode(GuardedNode):
         trials = plan_trials(protocol, int(request.trials), seed)
         cost = run_cost(protocol, trials, self._image_bytes, self._settings.retract_speed_mm_s)
         check_space(self._data, cost)
+        plan = _Plan(request, protocol, seed, trials, cost)
+        self._observer.check(
+            lambda findings: self._goal.attempt(lambda: self._on_findings(plan, findings))
+        )
+        self._plan = plan
+        self.get_logger().info("checking the rig before the run")
+
+    def _on_findings(self, plan: _Plan, findings: tuple[Finding, ...]) -> None:
+        """Start the planned run if the rig is ready.
+
+        Raises:
+            InputError: a finding is bad, or the run cannot be recorded.
+        """
+        if plan is not self._plan:  # it was cancelled meanwhile
+            return
+        self._plan = None
+        for finding in findings:
+            if finding.state == "warning":
+                self.get_logger().warning(finding.line)
+        if reason := refusal_reason(findings):
+            raise InputError(reason)
+        self._start(plan)
+
+    def _start(self, plan: _Plan) -> None:
+        """Start a planned run.
+
+        Raises:
+            InputError: a pose or a speed exceeds the limits, or the run cannot be recorded.
+        """
+        request, trials = plan.request, plan.trials
         run_ = _Run(self, self._lock_step.now_ns() // SECOND_NS)
         run_.session = AcquisitionSession(
-            self._rig, protocol, trials, self._limits, self._settings, run_.on_sample
+            self._rig,
+            plan.protocol,
+            trials,
+            self._limits,
+            self._settings,
+            run_.on_sample,
+            self._base_frame,
         )
         run_.further = FurtherTopics(self, self._further, self._record)
         try:
@@ -174,8 +255,8 @@ class AcquisitionNode(GuardedNode):
                 self._data / _output_name(request.output),
                 [*self._topics(), *run_.further.topics],
                 self._definitions | run_.further.definitions,
-                protocol.model_dump(mode="json"),
-                self._describe_run(request, protocol, seed, len(trials)),
+                plan.protocol.model_dump(mode="json"),
+                self._describe_run(request, plan.protocol, plan.seed, len(trials)),
             )
         except BaseException:
             run_.further.close()
@@ -183,7 +264,7 @@ class AcquisitionNode(GuardedNode):
         self._run = run_
         self.get_logger().info(
             f"recording {run_.recorder.folder}: {len(trials)} trials, about "
-            f"{cost.seconds:.0f} s and {cost.bytes / 1e9:.2f} GB"
+            f"{plan.cost.seconds:.0f} s and {plan.cost.bytes / 1e9:.2f} GB"
         )
 
     def _load_protocol(self, name: str) -> Protocol:
@@ -239,6 +320,7 @@ class AcquisitionNode(GuardedNode):
 
     def _end_at_standstill(self) -> None:
         """In lock step, abandon a stopped run that cannot end because the clock stands still."""
+        self._advance_plan()
         run_ = self._run
         if run_ is None or self._lock_step.stalled_for_s() < STANDSTILL_S:
             return
@@ -250,8 +332,29 @@ class AcquisitionNode(GuardedNode):
     def _cancel(self) -> None:
         if self._run is not None:
             self._run.session.stop(Cause.CANCELLED, "the client cancelled the goal")
+        elif self._plan is not None:
+            self._plan.stop = Fault(Cause.CANCELLED, "the client cancelled the goal")
+
+    def _why_not_recover(self) -> str:
+        """Return why no recovery may begin now; empty if it may."""
+        if self._stopping:
+            return "the node is shutting down: restart it"
+        is_free = self._run is None and self._plan is None
+        return "" if is_free else "a run is active: cancel it or wait for its end"
+
+    def _on_check_rig(self, _request: Trigger.Request, ticket: Ticket) -> None:
+        """Check the rig and respond with the findings, one per line."""
+
+        def respond(findings: tuple[Finding, ...]) -> None:
+            is_ready = not refusal_reason(findings)
+            response = Trigger.Response(success=is_ready, message=describe(findings))
+            self._rig_service.respond(ticket, response)
+
+        self._observer.check(respond)
 
     def _on_state(self, data: bytes) -> None:
+        self._observer.on_state(data)
+        self._recovery.on_state(data)
         try:
             self._process_state(data)
         finally:
@@ -271,6 +374,7 @@ class AcquisitionNode(GuardedNode):
 
     def _on_image(self, data: bytes) -> None:
         self._image_bytes = len(data)
+        self._observer.on_image(data)
         try:
             self._process_image(data)
         finally:
@@ -292,7 +396,17 @@ class AcquisitionNode(GuardedNode):
         self._record("image_raw", data)
         self._run.session.on_image(stamp_ns, image, self._lock_step.monotonic_s())
 
+    def _advance_plan(self) -> None:
+        """End a planned run that is not wanted any more; proceed with the checks of the rig."""
+        plan = self._plan
+        if plan is not None and plan.stop is not None:
+            self._plan = None
+            line = f"stopped: {plan.stop.cause.value}: {plan.stop.detail}; nothing has moved"
+            self._goal.end(refusal(Acquire.Result(cause=plan.stop.cause.value), line))
+        self._observer.poll()
+
     def _tick(self) -> None:
+        self._advance_plan()
         run_ = self._run
         if run_ is None or not self._may_begin(run_):
             return
@@ -315,11 +429,27 @@ class AcquisitionNode(GuardedNode):
         """Execute one tick of a run: send the next target, or end the run."""
         if run_.recorder.failure is not None:
             run_.session.stop(Cause.RECORDING_FAILED, run_.recorder.failure)
+        self._count_publishers(run_)
         target = run_.session.tick(self._lock_step.monotonic_s())
         if target is not None:
             self._send(target)
-        if run_.session.outcome is not None:
+        is_explained = run_.driver.explain(run_.session)
+        if run_.session.outcome is not None and is_explained:
             self._finish(run_, run_.session.outcome)
+
+    def _count_publishers(self, run_: _Run) -> None:
+        """Stop the run when another node publishes targets: controllers then ignore all of them."""
+        is_alone = self.count_publishers(self._target_topic) <= 1
+        run_.session.monitor.is_blocked = not is_alone
+        if is_alone or run_.session.is_asked_to_stop:
+            return
+        infos = self.get_publishers_info_by_topic(self._target_topic)
+        names = ", ".join(sorted(info.node_name for info in infos))
+        run_.session.stop(
+            Cause.SECOND_PUBLISHER,
+            f"{self._target_topic} is published by {names}, expected only this node: stop the "
+            "others, because crisp_controllers ignores all targets of several publishers",
+        )
 
     def _send(self, target: Pose) -> None:
         message = PoseStamped(pose=to_pose(target))
@@ -350,6 +480,27 @@ class AcquisitionNode(GuardedNode):
             self._run.recorder.write(self.resolve_topic_name(topic), now_ns, data)
 
 
+@dataclass
+class _Plan:
+    """A goal whose rig is being checked.
+
+    Attributes:
+        request: goal of the run.
+        protocol: protocol of the run.
+        seed: seed of the goal; None for that of the protocol.
+        trials: planned trials.
+        cost: estimated time and size of the run.
+        stop: reason to end the goal before its run; None without one.
+    """
+
+    request: Acquire.Goal
+    protocol: Protocol
+    seed: int | None
+    trials: list[Trial]
+    cost: RunCost
+    stop: Fault | None = None
+
+
 class _Run:
     """State of one goal.
 
@@ -359,6 +510,7 @@ class _Run:
         further: subscriptions of the additional recorded topics.
         accepted_second: second of the node's clock at which the goal was accepted.
         has_begun: whether messages are passed to the session and the recorder.
+        driver: finds out why robot states fell silent.
         gaps: counter of the images lost in the stream.
         failed_ticks: number of ticks that raised an exception.
     """
@@ -371,6 +523,7 @@ class _Run:
         self.accepted_second = accepted_second
         self.has_begun = False
         self.gaps = StreamGaps()
+        self.driver = DriverWatch(node)
         self.failed_ticks = 0
         self._node = node
 

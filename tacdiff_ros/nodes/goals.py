@@ -84,8 +84,16 @@ class SingleGoal:
             self._finish(goal, self._refusal(line))
             return
         self._active = goal
+        self.attempt(lambda: self._begin(goal.request))
+
+    def attempt(self, work: Callable[[], None]) -> None:
+        """Execute a part of the active goal's work; an exception ends the goal.
+
+        Args:
+            work: function that raises InputError to refuse the goal with a reason.
+        """
         try:
-            self._begin(goal.request)
+            work()
         except InputError as error:
             self.end(self._refusal(str(error)))
         except Exception as error:

@@ -22,6 +22,7 @@ SensorFile = Annotated[
 ]
 DataFolder = Annotated[str, Field(description="folder that requests may read from and write to")]
 CAMERA_FRAME, GEL_FRAME, BASE_FRAME = "gelsight_optical_frame", "gel", "base"
+END_EFFECTOR_FRAME = "fr3_hand_tcp"
 DATA_FOLDER = "~/tacdiff_data"
 
 
@@ -53,6 +54,21 @@ class AcquisitionNodeSettings(NodeSettings):
     )
     protocol: str = Field("default.yaml", description="protocol of goals that name none")
     base_frame: BaseFrame = BASE_FRAME
+    end_effector_frame: str = Field(
+        END_EFFECTOR_FRAME,
+        description="link whose pose is O_T_EE of the robot states; the controller must steer it",
+    )
+    tolerated_checks: tuple[str, ...] = Field(
+        ("",), description="names of checks of the rig that only warn, such as 'wrench bias'"
+    )
+    hardware_component: str = Field(
+        "FrankaHardwareInterface", description="hardware component that `recover` activates"
+    )
+    controller: str = Field(
+        "",
+        description="Cartesian controller that `recover` activates; empty: the one that subscribes "
+        "to the targets",
+    )
     also_record: tuple[str, ...] = Field(
         ("",), description="names of additional topics of any type to record"
     )

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 HARDWARE = "FrankaHardwareInterface"
 BROADCASTER = "franka_robot_state_broadcaster"
-CONTROLLER = "cartesian_impedance_controller"
+CONTROLLER = "virtual_panda"  # the node that subscribes to the targets, as in ros2_control
 HARDWARE_STATES = ("unconfigured", "inactive", "active")
 
 

@@ -35,6 +35,7 @@ from tacdiff_ros.nodes.franka_state_message import FrankaStateMessage
 from tacdiff_ros.recording.bag_reading import open_run
 from tacdiff_ros.resources import config_path
 from tacdiff_ros.virtual.contact import StiffContactParameters
+from tacdiff_ros.virtual.faults import ArmFault
 from tacdiff_ros.virtual.panda import ImpedanceParameters
 from tacdiff_ros.virtual.rig import VirtualRig
 
@@ -60,7 +61,7 @@ PROTOCOL: dict[str, Any] = {
 class SimulatedTime:
     """Stands in for the lock step of a node that is alone: time is what the test says."""
 
-    is_on, now = False, START_NS
+    is_on, now, standstill_s = False, START_NS, 0.0
 
     def now_ns(self) -> int:
         return self.now
@@ -70,6 +71,9 @@ class SimulatedTime:
 
     def published(self, _stamp_ns: int) -> None:
         """Nobody waits."""
+
+    def stalled_for_s(self) -> float:
+        return self.standstill_s
 
 
 class Goal:
@@ -103,7 +107,7 @@ class World:
 
     def __init__(self, node: AcquisitionNode) -> None:
         self.node, self.time = node, SimulatedTime()
-        node._lock_step = self.time
+        node._lock_step = node._observer._lock_step = self.time
         topics = {subscription.topic_name: subscription for subscription in node.subscriptions}
         self.take_state = next(s for t, s in topics.items() if t.endswith("robot_state")).callback
         self.take_image = next(s for t, s in topics.items() if t.endswith("image_raw")).callback
@@ -168,7 +172,9 @@ def make_node(tmp_path_factory):
     arguments = ["--ros-args", "--params-file", str(config_path("tacdiff.yaml"))]
     for name in ("data_folder", "protocol_folder"):
         arguments += ["-p", f"{name}:={folder}"]
-    rclpy.init(args=[*arguments, "-p", "protocol:=press.yaml"])
+    # Every test has a node of its own, and none is steered: their targets have no subscriber.
+    arguments += ["-p", "protocol:=press.yaml", "-p", "tolerated_checks:=['target topic']"]
+    rclpy.init(args=arguments)
     nodes = []
 
     def make() -> AcquisitionNode:
@@ -235,6 +241,10 @@ def lying_image(**changes: Any) -> Any:
 
 def session(world: World) -> Any:
     return world.node._run.session
+
+
+def open_run_outcome(folder: Path) -> dict[str, Any]:
+    return yaml.safe_load((folder / "run.yaml").read_text())["outcome"]
 
 
 CASES = {
@@ -319,6 +329,45 @@ def test_an_error_in_the_way_back_begins_it_anew(world):
     result = world.go(world.accept(), break_it)
     assert "retracted" in result.message
     assert world.gap_mm > 0.4 * PROTOCOL["start"]["standoff_mm"]
+
+
+def test_a_cancelled_run_ends_though_the_virtual_clock_stands_still(world):
+    goal = world.accept()
+
+    def cancel(world: World) -> None:
+        world.node._cancel()
+        world.time.standstill_s = 11.0
+        world.node._end_at_standstill()
+
+    assert world.go(goal, cancel).cause == "cancelled"
+    assert not open_run_outcome(Path(goal.result.bag).parent)["success"]
+
+
+def test_a_goal_cancelled_before_its_run_ends_without_motion_or_recording(world):
+    goal = world.accept()
+    world.node._cancel()
+    result = world.go(goal)
+    assert (result.cause, "nothing has moved" in result.message) == ("cancelled", True)
+    assert not (world.node._data / goal.request.output).exists()
+    assert world.targets == 0
+    assert world.go(world.accept()).success
+
+
+def test_a_goal_is_refused_with_the_reason_while_the_robot_cannot_move(world):
+    world.arm.inject(ArmFault.USER_STOPPED, 0.0)
+    result = world.go(world.accept())
+    assert result.cause == "refused"
+    assert "robot mode: USER_STOPPED, expected IDLE or MOVE" in result.message
+    assert world.targets == 0
+
+
+def test_a_check_that_fails_unexpectedly_refuses_the_goal(world, monkeypatch):
+    def fail(*_arguments: Any) -> Any:
+        raise UnforeseenError("in a check")
+
+    monkeypatch.setattr("tacdiff_ros.nodes.rig_observer.check_rig", fail)
+    result = world.go(world.accept())
+    assert result.cause == "refused" and "in a check" in result.message
 
 
 def test_the_last_state_of_a_run_says_that_nothing_is_touched(world):

@@ -231,7 +231,7 @@ def test_the_watchdog_keeps_to_the_limits_of_the_acquisition(bringup):
     watchdog = merged(bringup.parameters(nodes["arm_watchdog"]))
     assert watchdog["limits.box_min_mm"] == tuple(acquisition["limits"]["box_min_mm"])
     assert watchdog["rig.mount_position_mm"] == tuple(acquisition["rig"]["mount_position_mm"])
-    assert watchdog["base_frame"] == "fer_link0"
+    assert watchdog["base_frame"] == acquisition["base_frame"]
 
 
 def test_a_virtual_sensor_takes_the_drivers_place_and_motion_waits_for_it(bringup):
@@ -263,12 +263,14 @@ def test_arguments_stay_text_and_win_over_the_files(bringup):
     parameters = bringup.parameters(nodes["acquisition"])
     assert isinstance(parameters[0], Path)
     assert merged(parameters)["data_folder"] == "2026"
-    assert merged(parameters)["base_frame"] == "fer_link0"
 
 
-def test_base_frame_of_a_file_stands_unless_another_arm_is_named(bringup):
+def test_end_effector_frame_of_a_file_stands_unless_another_arm_is_named(bringup):
     nodes = executables(bringup.start())
-    assert "base_frame" not in merged(bringup.parameters(nodes["acquisition"]))
+    assert "end_effector_frame" not in merged(bringup.parameters(nodes["acquisition"]))
+    nodes = executables(bringup.start(robot_type="fer", load_gripper="false"))
+    acquisition = merged(bringup.parameters(nodes["acquisition"]))
+    assert acquisition["end_effector_frame"] == "fer_link8"
 
 
 def test_published_mount_is_the_one_of_the_parameters(bringup, tmp_path):

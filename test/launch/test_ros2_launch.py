@@ -219,7 +219,7 @@ def test_prefix_and_flange_reach_driver_controller_and_our_nodes(tmp_path):
     assert (given["arm_prefix"], given["load_gripper"]) == ("left", "false")
     assert controller(installation)["end_effector_frame"] == "left_fr3_link8"
     own = yaml.safe_dump(installation.parameters("acquisition"))
-    assert "end_effector_frame: left_fr3_hand_tcp" in own
+    assert "end_effector_frame: left_fr3_link8" in own
     description = (installation.records / "robot_state_publisher.files").read_text()
     assert "left_fr3_link8" in description and "hand_tcp" not in description
 

@@ -44,7 +44,7 @@ class FrameSource(Protocol):
     """A source that returns one image after another."""
 
     def read(self) -> NDArray[np.uint8] | None:
-        """Returns the next image.
+        """Return the next image.
 
         Returns:
             (H, W, 3) uint8 RGB image, or None after the last image of a finite source.
@@ -54,7 +54,7 @@ class FrameSource(Protocol):
         """
 
     def close(self) -> None:
-        """Releases the device or file."""
+        """Release the device or file."""
 
 
 class CameraLostError(RuntimeError):
@@ -65,7 +65,7 @@ class VideoFrames:
     """Frames of a video file, decoded by `video_decoder` in a process of its own."""
 
     def __init__(self, path: Path, loop: bool) -> None:
-        """Opens the file.
+        """Open the file.
 
         Args:
             path: path of an AVI, MP4, QuickTime, Matroska or WebM file.
@@ -92,7 +92,7 @@ class VideoFrames:
         self.frame_count: int | None = count or None
 
     def read(self) -> NDArray[np.uint8] | None:
-        """Returns the next frame, which is the first one again after the end of a looped video.
+        """Return the next frame, which is the first one again after the end of a looped video.
 
         Returns:
             (H, W, 3) uint8 RGB image, or None after the last frame.
@@ -111,7 +111,7 @@ class VideoFrames:
         return np.frombuffer(content, np.uint8).reshape(height, width, 3)
 
     def close(self) -> None:
-        """Ends the decoder; nothing can be read any more."""
+        """End the decoder; nothing can be read any more."""
         self._has_ended = True
         self._process.kill()
         self._process.wait()
@@ -153,7 +153,7 @@ class FolderFrames:
     """Images of a folder, sorted by name with digits in names compared as numbers."""
 
     def __init__(self, folder: Path, loop: bool) -> None:
-        """Lists the images of the folder and its subfolders.
+        """List the images of the folder and its subfolders.
 
         Args:
             folder: path of the folder.
@@ -171,7 +171,7 @@ class FolderFrames:
         self._next = 0
 
     def read(self) -> NDArray[np.uint8] | None:
-        """Returns the next image, which is the first one again after the end of a looped folder.
+        """Return the next image, which is the first one again after the end of a looped folder.
 
         Returns:
             (H, W, 3) uint8 RGB image, or None after the last image.
@@ -186,7 +186,7 @@ class FolderFrames:
         return read_image(path)
 
     def close(self) -> None:
-        """Does nothing, because images are closed after reading."""
+        """Do nothing, because images are closed after reading."""
 
 
 class CameraFrames:
@@ -199,7 +199,7 @@ class CameraFrames:
         border_fraction: float = BORDER_FRACTION,
         open_capture: Callable[[int | str], Any] | None = None,
     ) -> None:
-        """Opens a camera.
+        """Open a camera.
 
         Args:
             device: path such as "/dev/video2", number, or part of the name ("GelSight Mini").
@@ -217,7 +217,7 @@ class CameraFrames:
             raise CameraLostError(f"camera '{device}' does not open: is another program using it?")
 
     def read(self) -> NDArray[np.uint8]:
-        """Returns the next image.
+        """Return the next image.
 
         Returns:
             (H, W, 3) uint8 RGB image after cropping and resizing.
@@ -231,12 +231,12 @@ class CameraFrames:
         return crop_and_resize(_to_rgb(frame), self._size, self._border)
 
     def close(self) -> None:
-        """Releases the device."""
+        """Release the device."""
         self._capture.release()
 
 
 def find_camera(device: str, listing: Path = VIDEO_DEVICES) -> int | str:
-    """Returns the device that OpenCV opens for a camera.
+    """Return the device that OpenCV opens for a camera.
 
     Args:
         device: device path, number, or part of the camera's name.
@@ -266,7 +266,7 @@ def find_camera(device: str, listing: Path = VIDEO_DEVICES) -> int | str:
 def crop_and_resize(
     image: NDArray[np.uint8], size: tuple[int, int], border_fraction: float
 ) -> NDArray[np.uint8]:
-    """Crops an image at each side and resizes it by area averaging.
+    """Crop an image at each side and resize it by area averaging.
 
     Args:
         image: (H, W, 3) uint8 image.
@@ -283,7 +283,7 @@ def crop_and_resize(
 
 
 def open_frames(source: str, loop: bool) -> VideoFrames | FolderFrames:
-    """Opens a video file or a folder of images.
+    """Open a video file or a folder of images.
 
     Args:
         source: path of the file or folder.
@@ -306,7 +306,7 @@ def open_frames(source: str, loop: bool) -> VideoFrames | FolderFrames:
 
 
 def _check_container(path: Path) -> None:
-    """Raises an InputError for other files, as FFmpeg follows playlists to files and hosts."""
+    """Raise an InputError for other files, as FFmpeg follows playlists to files and hosts."""
     with open_input(path, "video", MAX_VIDEO_BYTES) as opened:
         start = opened.read(12)
     if not any(start[offset : offset + len(magic)] == magic for offset, magic in VIDEO_MAGIC):
@@ -317,7 +317,7 @@ def _check_container(path: Path) -> None:
 
 
 def _utf8(path: Path) -> str:
-    """Returns a path as text for OpenCV, which opens only videos with names in UTF-8."""
+    """Return a path as text for OpenCV, which opens only videos with names in UTF-8."""
     try:
         str(path).encode("utf-8")
     except UnicodeEncodeError as error:
@@ -331,6 +331,6 @@ def _to_rgb(frame: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _natural_order(path: Path) -> list[tuple[int, str]]:
-    """Returns a sort key in which digits compare as numbers and precede other characters."""
+    """Return a sort key in which digits compare as numbers and precede other characters."""
     parts = "".join(c if c.isdecimal() else f" {c} " for c in str(path)).split()
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

@@ -63,6 +63,7 @@ def test_nodes_end_when_what_started_them_is_killed(tmp_path):
     assert not is_running(node)
 
 
+@pytest.mark.slow
 def test_a_demo_that_is_told_to_end_leaves_no_node(tmp_path):
     """By either signal; both demonstrations run side by side."""
     pytest.importorskip("rclpy", reason="ROS 2 is not installed; `make setup` brings it")

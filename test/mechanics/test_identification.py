@@ -36,6 +36,7 @@ def curves(sensor):
     )
 
 
+@pytest.mark.slow
 def test_modulus_offset_and_friction_are_found(sensor, curves):
     press, shear = curves
     settings = SolverSettings(rows=17, columns=17, layers=4)

@@ -34,6 +34,7 @@ from tacdiff_ros.nodes.acquire_client import acquire
 from tacdiff_ros.recording.bag_reading import messages, open_run
 from tacdiff_ros.resources import config_path
 
+pytestmark = pytest.mark.slow  # runs in real time
 PROTOCOL = {
     "version": 1,
     "trials": 1,

@@ -50,7 +50,7 @@ def evaluate(
     max_samples: Annotated[
         int | None, typer.Option(min=1, help="maximum number of samples, evenly spread")
     ] = None,
-    most: Annotated[int | None, typer.Option(min=1, hidden=True)] = None,
+    old_max_samples: Annotated[int | None, typer.Option("--most", min=1, hidden=True)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
     """Score a network on unseen trials: metrics.json, scores.csv, sheet.png."""
@@ -60,9 +60,9 @@ def evaluate(
 
     if split not in SPLITS:
         raise InputError(f"--split is {split!r}, expected one of {', '.join(SPLITS)}")
-    if most:
+    if old_max_samples:
         print("`--most` is now `--max-samples`", file=sys.stderr)
-        max_samples = max_samples or most
+        max_samples = max_samples or old_max_samples
     check_output_folder(out, FILES)
     reader = split_reader(dataset, split, sensor)
     if not len(reader):

@@ -11,7 +11,7 @@ VENV := $(shell $(PYTHON) tools/setup_environment.py --where)
 BIN := $(VENV)/bin
 OUT ?= $(if $(shell test -w . && echo yes),demo,$(HOME)/tacdiff_demo)
 
-.PHONY: setup demo test fuzz bench lint format clean
+.PHONY: setup demo test fuzz bench bench-smoke lint format clean
 
 setup:
 	@$(PYTHON) tools/setup_environment.py
@@ -39,6 +39,10 @@ bench: setup
 	"$(BIN)/python" benchmarks/twin.py
 	"$(BIN)/python" benchmarks/attack.py
 	"$(BIN)/python" benchmarks/adversity.py
+
+# The quick form of every benchmark: exit code and figures, some minutes each.
+bench-smoke: setup
+	"$(BIN)/python" -m pytest test/benchmarks/quick_forms.py
 
 lint: setup
 	"$(BIN)/ruff" check .

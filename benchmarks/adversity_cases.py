@@ -89,7 +89,7 @@ CASES = {
         ("weights.safetensors", "network.onnx", "curves.csv"),
     ),
     "evaluate": Case(
-        "evaluate {inputs}/dataset --model {inputs}/network --most 4 --out {out}",
+        "evaluate {inputs}/dataset --model {inputs}/network --max-samples 4 --out {out}",
         "scores",
         ("scores.csv", "sheet.png", "metrics.json"),
     ),

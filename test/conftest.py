@@ -1,7 +1,9 @@
-"""Images of one virtual unit, shared by the tests of calibration, its command and its node."""
+"""Which skips are allowed, and images of one virtual unit that several folders share."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,49 @@ import pytest
 
 from tacdiff_ros.optics import llvm
 from tacdiff_ros.sensor.sensor_model import SensorModel
+
+# Reasons for a skip where `make setup` has provided everything that it can.
+ALLOWED_SKIPS = (
+    "real data not here",  # recorded images are not part of the repository
+    "no graphics card",
+    "this machine has CUDA",
+    "one kernel takes minutes to compile on a graphics card",
+    "`launch` comes with a ROS installation only",
+    "no /dev/full",
+    *(("could not import 'zarr'",) if sys.version_info < (3, 11) else ()),  # zarr 3 needs 3.11
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--strict-skips",
+        action="store_true",
+        help="fail what is skipped because a part of the installation is missing",
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    return fail_unexpected_skip(item.config, (yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    return fail_unexpected_skip(collector.config, (yield))
+
+
+def fail_unexpected_skip(config: pytest.Config, report: Any) -> Any:
+    """With --strict-skips, make a skip for any other reason a failure."""
+    if config.getoption("--strict-skips") and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2]
+        if not any(allowed in reason for allowed in ALLOWED_SKIPS):
+            report.outcome = "failed"
+            report.longrepr = f"{reason} (with --strict-skips this is a failure)"
+    return report
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def test_a_folder_that_cannot_be_written_is_replaced_by_one_of_the_user(monkeypa
 
 def test_a_second_checkout_finds_the_machine_code_of_the_first(tmp_path):
     """By content: the same file elsewhere has the same folder, another content has not."""
-    numba_locator = pytest.importorskip("tacdiff_ros.numba_locator")
+    from tacdiff_ros import numba_locator
 
     def folder(name: str, text: str) -> str:
         path = tmp_path / name / "kernel.py"

@@ -48,8 +48,9 @@ def evaluate(
         typer.Option(help="beginning of the sensor file's checksum, if the dataset has several"),
     ] = None,
     max_samples: Annotated[
-        int | None, typer.Option("--most", min=1, help="maximum number of samples, evenly spread")
+        int | None, typer.Option(min=1, help="maximum number of samples, evenly spread")
     ] = None,
+    old_max_samples: Annotated[int | None, typer.Option("--most", min=1, hidden=True)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
     """Score a network on unseen trials: metrics.json, scores.csv, sheet.png."""
@@ -59,6 +60,9 @@ def evaluate(
 
     if split not in SPLITS:
         raise InputError(f"--split is {split!r}, expected one of {', '.join(SPLITS)}")
+    if old_max_samples:
+        print("`--most` is now `--max-samples`", file=sys.stderr)
+        max_samples = max_samples or old_max_samples
     check_output_folder(out, FILES)
     reader = split_reader(dataset, split, sensor)
     if not len(reader):

@@ -61,7 +61,7 @@ class FitImageSettings:
 
 
 def fit_size(width_px: int, height_px: int, wanted_px: int = FIT_WIDTH_PX) -> tuple[int, int]:
-    """Returns the size of the reduced images, a whole fraction of the image's size.
+    """Return the size of the reduced images, a whole fraction of the image's size.
 
     Args:
         width_px: width of the image, px.
@@ -80,7 +80,7 @@ def fit_image(
     markers: MarkerField | None,
     settings: FitImageSettings | None = None,
 ) -> FitImage:
-    """Reduces an image by averaging the pixels that are free of markers.
+    """Reduce an image by averaging the pixels that are free of markers.
 
     Args:
         image: (H, W, 3) uint8 RGB image.
@@ -107,7 +107,7 @@ def fit_image(
 
 
 def value_change(before: Floats, after: Floats) -> Floats:
-    """Returns the relative change of pixel values.
+    """Return the relative change of pixel values.
 
     Args:
         before: (..., 3) pixel values of the reference, 1 for white.
@@ -122,7 +122,7 @@ def value_change(before: Floats, after: Floats) -> Floats:
 def marker_mask(
     shape: tuple[int, ...], markers: MarkerField | None, halo: float = HALO
 ) -> NDArray[np.bool_]:
-    """Returns the mask of the pixels of markers and their fringes.
+    """Return the mask of the pixels of markers and their fringes.
 
     Args:
         shape: shape of the image, (H, W) or (H, W, 3).
@@ -145,5 +145,5 @@ def marker_mask(
 
 
 def _reduction(width_px: int, wanted_px: int) -> int:
-    """Returns the side of the blocks of pixels that are averaged, px."""
+    """Return the side of the blocks of pixels that are averaged, px."""
     return max(width_px // wanted_px, 1)

@@ -37,7 +37,7 @@ class FrameSource(Protocol):
     """A source that returns one image after another."""
 
     def read(self) -> NDArray[np.uint8] | None:
-        """Returns the next image.
+        """Return the next image.
 
         Returns:
             (H, W, 3) uint8 RGB image, or None after the last image of a finite source.
@@ -54,7 +54,7 @@ class VideoFrames:
     """Frames of a video file, decoded by `video_decoder` in a process of its own."""
 
     def __init__(self, path: Path, loop: bool) -> None:
-        """Opens the file.
+        """Open the file.
 
         Args:
             path: path of an AVI, MP4, QuickTime, Matroska or WebM file.
@@ -81,7 +81,7 @@ class VideoFrames:
         self.frame_count: int | None = count or None
 
     def read(self) -> NDArray[np.uint8] | None:
-        """Returns the next frame, which is the first one again after the end of a looped video.
+        """Return the next frame, which is the first one again after the end of a looped video.
 
         Returns:
             (H, W, 3) uint8 RGB image, or None after the last frame.
@@ -100,7 +100,7 @@ class VideoFrames:
         return np.frombuffer(content, np.uint8).reshape(height, width, 3)
 
     def close(self) -> None:
-        """Ends the decoder; nothing can be read any more."""
+        """End the decoder; nothing can be read any more."""
         self._has_ended = True
         self._process.kill()
         self._process.wait()
@@ -142,7 +142,7 @@ class FolderFrames:
     """Images of a folder, sorted by name with digits in names compared as numbers."""
 
     def __init__(self, folder: Path, loop: bool) -> None:
-        """Lists the images of the folder and its subfolders.
+        """List the images of the folder and its subfolders.
 
         Args:
             folder: path of the folder.
@@ -160,7 +160,7 @@ class FolderFrames:
         self._next = 0
 
     def read(self) -> NDArray[np.uint8] | None:
-        """Returns the next image, which is the first one again after the end of a looped folder.
+        """Return the next image, which is the first one again after the end of a looped folder.
 
         Returns:
             (H, W, 3) uint8 RGB image, or None after the last image.
@@ -175,11 +175,11 @@ class FolderFrames:
         return read_image(path)
 
     def close(self) -> None:
-        """Does nothing, because images are closed after reading."""
+        """Do nothing, because images are closed after reading."""
 
 
 def open_frames(source: str, loop: bool) -> VideoFrames | FolderFrames:
-    """Opens a video file or a folder of images.
+    """Open a video file or a folder of images.
 
     Args:
         source: path of the file or folder.
@@ -202,7 +202,7 @@ def open_frames(source: str, loop: bool) -> VideoFrames | FolderFrames:
 
 
 def has_images(folder: Path) -> bool:
-    """Returns whether a folder or one of its subfolders has an image file, by its ending."""
+    """Return whether a folder or one of its subfolders has an image file, by its ending."""
     return next(_image_paths(folder), None) is not None
 
 
@@ -211,13 +211,13 @@ def _image_paths(folder: Path) -> Iterator[Path]:
 
 
 def natural_order(path: Path) -> list[tuple[int, str]]:
-    """Returns a sort key in which digits compare as numbers and precede other characters."""
+    """Return a sort key in which digits compare as numbers and precede other characters."""
     parts = "".join(c if c.isdecimal() else f" {c} " for c in str(path)).split()
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def _check_container(path: Path) -> None:
-    """Raises an InputError for other files, as FFmpeg follows playlists to files and hosts."""
+    """Raise an InputError for other files, as FFmpeg follows playlists to files and hosts."""
     with open_input(path, "video", MAX_VIDEO_BYTES) as opened:
         start = opened.read(12)
     if not any(start[offset : offset + len(magic)] == magic for offset, magic in VIDEO_MAGIC):
@@ -228,7 +228,7 @@ def _check_container(path: Path) -> None:
 
 
 def _utf8(path: Path) -> str:
-    """Returns a path as text for OpenCV, which opens only videos with names in UTF-8."""
+    """Return a path as text for OpenCV, which opens only videos with names in UTF-8."""
     try:
         str(path).encode("utf-8")
     except UnicodeEncodeError as error:

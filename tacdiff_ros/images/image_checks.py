@@ -25,7 +25,7 @@ def check_image(
     name: str,
     max_saturated: float = MAX_SATURATED,
 ) -> None:
-    """Checks size, exposure and content of one image.
+    """Check size, exposure and content of one image.
 
     Args:
         image: (H, W, 3) uint8 RGB image.
@@ -67,7 +67,7 @@ def check_press(
     name: str,
     max_changed: float = MAX_CHANGED,
 ) -> list[str]:
-    """Checks that the image of a press belongs to a reference image and is sharp.
+    """Check that the image of a press belongs to a reference image and is sharp.
 
     Args:
         reference: reference image.
@@ -100,7 +100,7 @@ def check_press(
 
 
 def fine_detail_rms(image: NDArray[np.uint8]) -> float:
-    """Returns the RMS amplitude of the detail at scales around and below `DETAIL_PX`.
+    """Return the RMS amplitude of the detail at scales around and below `DETAIL_PX`.
 
     Args:
         image: (H, W, 3) uint8 image.

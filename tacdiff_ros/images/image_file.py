@@ -55,7 +55,7 @@ class ImageHeader:
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """Reads an image file.
+    """Read an image file.
 
     Python reads the file, because OpenCV 5 crashes on file names that are not UTF-8 text.
 
@@ -74,7 +74,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
 
 def decode_image(encoded: bytes, origin: str) -> NDArray[np.uint8]:
-    """Decodes the content of an image file.
+    """Decode the content of an image file.
 
     Args:
         encoded: content of the file.
@@ -100,7 +100,7 @@ def decode_image(encoded: bytes, origin: str) -> NDArray[np.uint8]:
 
 
 def check_header(encoded: bytes, origin: str) -> None:
-    """Checks that the header of an image file states a size that is safe to decode.
+    """Check that the header of an image file states a size that is safe to decode.
 
     Args:
         encoded: content of the file.
@@ -134,7 +134,7 @@ def check_header(encoded: bytes, origin: str) -> None:
 
 
 def image_header(encoded: bytes) -> ImageHeader | None:
-    """Parses the header of a PNG, JPEG, BMP or TIFF image.
+    """Parse the header of a PNG, JPEG, BMP or TIFF image.
 
     Args:
         encoded: content of the file.
@@ -156,7 +156,7 @@ def image_header(encoded: bytes) -> ImageHeader | None:
 
 
 def _png_header(encoded: bytes) -> ImageHeader | None:
-    """Parses the header of a PNG file (PNG specification, section 11.2.2)."""
+    """Parse the header of a PNG file (PNG specification, section 11.2.2)."""
     if encoded[8:16] != b"\x00\x00\x00\rIHDR":
         return None
     width, height, depth, color = struct.unpack_from(">IIBB", encoded, 16)
@@ -165,7 +165,7 @@ def _png_header(encoded: bytes) -> ImageHeader | None:
 
 
 def _needed_chunks(encoded: bytes) -> bytes:
-    """Returns a PNG file reduced to the complete chunks that decoding requires.
+    """Return a PNG file reduced to the complete chunks that decoding requires.
 
     OpenCV allocates the length that a chunk declares before it reads the chunk, and decompresses
     texts and colour profiles of any size.
@@ -184,7 +184,7 @@ def _needed_chunks(encoded: bytes) -> bytes:
 
 
 def _jpeg_header(encoded: bytes) -> ImageHeader | None:
-    """Parses the segments of a JPEG file up to its first scan (ITU-T T.81, annex B).
+    """Parse the segments of a JPEG file up to its first scan (ITU-T T.81, annex B).
 
     Returns the largest frame of a file with several, or None for a file without any.
     """
@@ -209,7 +209,7 @@ def _jpeg_header(encoded: bytes) -> ImageHeader | None:
 
 
 def _bmp_header(encoded: bytes) -> ImageHeader:
-    """Parses a BITMAPCOREHEADER or a successor, whose height is negative for top-down rows."""
+    """Parse a BITMAPCOREHEADER or a successor, whose height is negative for top-down rows."""
     (size,) = struct.unpack_from("<I", encoded, 14)
     if size == 12:
         width, height, _, bits = struct.unpack_from("<HHHH", encoded, 18)
@@ -219,7 +219,7 @@ def _bmp_header(encoded: bytes) -> ImageHeader:
 
 
 def _tiff_header(encoded: bytes, order: str) -> ImageHeader:
-    """Parses the size of the first image of a TIFF file, or of its tiles (TIFF 6.0, section 2)."""
+    """Parse the size of the first image of a TIFF file, or of its tiles (TIFF 6.0, section 2)."""
     (start,) = struct.unpack_from(f"{order}I", encoded, 4)
     tags = dict(_tiff_tags(encoded, order, start))
     width, height = tags.get(TIFF_WIDTH, 0), tags.get(TIFF_HEIGHT, 0)
@@ -231,7 +231,7 @@ def _tiff_header(encoded: bytes, order: str) -> ImageHeader:
 
 
 def _tiff_tags(encoded: bytes, order: str, start: int) -> Iterator[tuple[int, int]]:
-    """Yields the numeric tags of an image file directory, with the largest of several values."""
+    """Yield the numeric tags of an image file directory, with the largest of several values."""
     (count,) = struct.unpack_from(f"{order}H", encoded, start)
     if count > MAX_TIFF_TAGS:
         raise ValueError(f"{count} tags, expected up to {MAX_TIFF_TAGS}")

@@ -23,7 +23,7 @@ _MIN_FRACTION_OF_TYPICAL = 0.35
 
 
 def check_image(image: NDArray[np.uint8]) -> None:
-    """Checks type and size of an image.
+    """Check type and size of an image.
 
     Args:
         image: (H, W, 3) uint8 RGB image.
@@ -45,7 +45,7 @@ def check_image(image: NDArray[np.uint8]) -> None:
 
 
 def darkness_map(image: NDArray[np.uint8], pitch_px: float) -> NDArray[np.float32]:
-    """Returns how much darker each pixel is than the gel around it.
+    """Return how much darker each pixel is than the gel around it.
 
     Each channel is compared with the surrounding gel, estimated by a morphological closing that is
     wider than a marker and narrower than the pitch. The darkness is 1 minus the median of the three
@@ -84,7 +84,7 @@ def darkness_map(image: NDArray[np.uint8], pitch_px: float) -> NDArray[np.float3
 
 
 def _raised_channels(image: NDArray[np.uint8]) -> Sequence[NDArray[np.uint8]]:
-    """Returns the three channels of an image after adding `_DARK_LEVEL`."""
+    """Return the three channels of an image after adding `_DARK_LEVEL`."""
     return cast(
         "Sequence[NDArray[np.uint8]]",
         cv2.split(cv2.convertScaleAbs(image, alpha=1.0, beta=_DARK_LEVEL)),
@@ -94,7 +94,7 @@ def _raised_channels(image: NDArray[np.uint8]) -> Sequence[NDArray[np.uint8]]:
 def find_blobs(
     darkness: NDArray[np.float32], pitch_px: float, typical_count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Returns the peaks of the smoothed darkness, accurate to about 1 px (see `measurement`).
+    """Return the peaks of the smoothed darkness, accurate to about 1 px (see `measurement`).
 
     A broken marker makes one peak, because the smoothing spans a marker. A blob that the frame cuts
     has its peak at the border.

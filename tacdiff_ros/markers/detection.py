@@ -22,7 +22,7 @@ _MIN_LATTICE_BLOBS = 12
 
 
 def detect_markers(image: NDArray[np.uint8], grid: MarkerGrid) -> MarkerField:
-    """Detects the markers of the gel and assigns each its row and column.
+    """Detect the markers of the gel and assign each its row and column.
 
     Markers that are covered, too broken or cut through their centre by the frame are marked as not
     found.
@@ -56,7 +56,7 @@ def detect_markers(image: NDArray[np.uint8], grid: MarkerGrid) -> MarkerField:
 
 
 def _is_plausible(lattice: Lattice, pitch_px: float) -> bool:
-    """Returns whether a lattice is large enough and has about the trial pitch."""
+    """Return whether a lattice is large enough and has about the trial pitch."""
     ratio = lattice.pitch_px / pitch_px
     is_in_scale = 1.0 / _SCALE_GATE < ratio < _SCALE_GATE
     return is_in_scale and len(lattice.blob) >= _MIN_LATTICE_BLOBS
@@ -65,7 +65,7 @@ def _is_plausible(lattice: Lattice, pitch_px: float) -> bool:
 def _measure_field(
     image: NDArray[np.uint8], grid: MarkerGrid, blobs: NDArray[np.float64], lattice: Lattice
 ) -> MarkerField:
-    """Assigns the blobs of a lattice to the grid and measures them as markers.
+    """Assign the blobs of a lattice to the grid and measure them as markers.
 
     Args:
         image: (H, W, 3) uint8 RGB image.

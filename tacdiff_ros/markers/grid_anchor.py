@@ -17,7 +17,7 @@ _MIN_VISIBLE = 0.4
 
 
 def anchor_grid(occupied: NDArray[np.bool_], grid: MarkerGrid) -> tuple[int, int]:
-    """Returns the lattice position of the grid's marker (0, 0).
+    """Return the lattice position of the grid's marker (0, 0).
 
     The grid is aligned such that the fewest blobs lie outside it and the fewest of its nodes are
     empty. Ambiguous alignments are refused, because a wrong one displaces every marker by one
@@ -51,7 +51,7 @@ def anchor_grid(occupied: NDArray[np.bool_], grid: MarkerGrid) -> tuple[int, int
 
 
 def _blobs_inside(occupied: NDArray[np.bool_], grid: MarkerGrid) -> NDArray[np.int_]:
-    """Returns the number of blobs inside the grid for all positions of its marker (0, 0).
+    """Return the number of blobs inside the grid for all positions of its marker (0, 0).
 
     Element (0, 0) of the result belongs to the position (1 - rows, 1 - columns).
     """
@@ -61,19 +61,19 @@ def _blobs_inside(occupied: NDArray[np.bool_], grid: MarkerGrid) -> NDArray[np.i
 
 
 def _extent_without_strays(occupied: NDArray[np.bool_]) -> tuple[int, int]:
-    """Returns the numbers of rows and columns of the lattice without stray blobs at its border."""
+    """Return the numbers of rows and columns of the lattice without stray blobs at its border."""
     return _line_count(occupied, axis=1), _line_count(occupied, axis=0)
 
 
 def _line_count(occupied: NDArray[np.bool_], axis: int) -> int:
-    """Returns the number of lines from the first to the last one that is not stray."""
+    """Return the number of lines from the first to the last one that is not stray."""
     per_line = occupied.sum(axis=axis)
     solid = np.flatnonzero(per_line > _STRAY_LINE * per_line.max())
     return int(solid[-1] - solid[0]) + 1
 
 
 def _mismatch(rows: int, columns: int, grid: MarkerGrid) -> str:
-    """Returns the error message for a lattice of another size than the grid."""
+    """Return the error message for a lattice of another size than the grid."""
     is_larger = rows >= grid.rows and columns >= grid.columns
     remedy = "" if is_larger else ", or uncover the border of the gel if it has the expected grid"
     return (

@@ -53,7 +53,7 @@ class _Step:
 
 
 def index_lattice(position: NDArray[np.float64]) -> Lattice | None:
-    """Assigns a row and column to each blob that belongs to a lattice.
+    """Assign a row and column to each blob that belongs to a lattice.
 
     The lattice grows from the most regular blob, smallest misfits first, and each node passes its
     local steps on to its neighbours. Blobs across a gap are added with a quadratic map from
@@ -87,7 +87,7 @@ def index_lattice(position: NDArray[np.float64]) -> Lattice | None:
 def _typical_steps(
     position: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Returns the median steps (2,) to the next column and row, px.
+    """Return the median steps (2,) to the next column and row, px.
 
     Steps are taken from the four nearest neighbours of each blob, if their length is between 0.65
     and 1.45 of the median distance of the two nearest ones. None if there are too few of either.
@@ -113,7 +113,7 @@ def _typical_steps(
 def _nearest(
     position: NDArray[np.float64], expected: NDArray[np.float64]
 ) -> tuple[NDArray[np.int_], NDArray[np.float64]]:
-    """Returns the blob nearest to each of (M, 2) expected positions, and its distance, px."""
+    """Return the blob nearest to each of (M, 2) expected positions, and its distance, px."""
     distance = np.hypot(
         position[None, :, 0] - expected[:, None, 0], position[None, :, 1] - expected[:, None, 1]
     )
@@ -124,7 +124,7 @@ def _nearest(
 def _regular_seed(
     position: NDArray[np.float64], right: NDArray[np.float64], down: NDArray[np.float64]
 ) -> int:
-    """Returns the blob whose four neighbours are nearest to their predicted positions."""
+    """Return the blob whose four neighbours are nearest to their predicted positions."""
     steps = np.stack([right, -right, down, -down])
     expected = (position[:, None] + steps).reshape(-1, 2)
     _, distance = _nearest(position, expected)
@@ -132,7 +132,7 @@ def _regular_seed(
 
 
 def _grow(position: NDArray[np.float64], node_of: dict[int, tuple[int, int]], seed: _Step) -> None:
-    """Adds all blobs that can be reached from the seed to `node_of`, smallest misfits first."""
+    """Add all blobs that can be reached from the seed to `node_of`, smallest misfits first."""
     occupied = set(node_of.values())
     queue: list[tuple[float, int, _Step]] = [(0.0, 0, seed)]
     order = 0
@@ -148,7 +148,7 @@ def _grow(position: NDArray[np.float64], node_of: dict[int, tuple[int, int]], se
 
 
 def _neighbours(position: NDArray[np.float64], step: _Step) -> list[tuple[float, _Step]]:
-    """Returns the up to four neighbours of a node, each after its misfit in steps."""
+    """Return the up to four neighbours of a node, each after its misfit in steps."""
     centre = position[step.blob]
     right, down = np.array(step.right), np.array(step.down)
     expected = centre + np.stack([right, -right, down, -down])
@@ -172,7 +172,7 @@ def _neighbours(position: NDArray[np.float64], step: _Step) -> list[tuple[float,
 def _next_island(
     position: NDArray[np.float64], node_of: dict[int, tuple[int, int]]
 ) -> tuple[int, tuple[int, int]] | None:
-    """Returns a blob across a gap and its node, or None if no blob has an unambiguous node.
+    """Return a blob across a gap and its node, or None if no blob has an unambiguous node.
 
     A quadratic map from position to index, fitted to the lattice so far, predicts the nodes of the
     other blobs; the one nearest to a whole index is taken.
@@ -197,6 +197,6 @@ def _next_island(
 
 
 def _quadratic_terms(position: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns the terms (N, 6) of a quadratic polynomial in x and y, scaled to order 1."""
+    """Return the terms (N, 6) of a quadratic polynomial in x and y, scaled to order 1."""
     x, y = 0.01 * position[:, 0], 0.01 * position[:, 1]
     return np.stack([np.ones_like(x), x, y, x * y, x * x, y * y], axis=1)

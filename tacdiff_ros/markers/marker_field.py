@@ -38,7 +38,7 @@ class MarkerField:
         self._check_values("diameter_px", self.diameter_px, self.found.shape)
 
     def _check_values(self, name: str, values: NDArray[np.float64], shape: tuple[int, ...]) -> None:
-        """Raises an InputError unless values have the shape and are finite exactly where found."""
+        """Raise an InputError unless values have the shape and are finite exactly where found."""
         if values.shape != shape:
             raise InputError(f"marker field: {name} has shape {values.shape}, expected {shape}")
         is_finite = np.isfinite(values).reshape(*self.found.shape, -1)
@@ -52,7 +52,7 @@ class MarkerField:
         position_px: NDArray[np.float64],
         diameter_px: NDArray[np.float64],
     ) -> MarkerField:
-        """Builds a field whose values are NaN for the markers that were not found.
+        """Build a field whose values are NaN for the markers that were not found.
 
         Args:
             found: (rows, columns) bool, true for markers that were found.
@@ -79,7 +79,7 @@ class MarkerField:
         return int(self.found.sum())
 
     def displacement_px(self, reference: MarkerField) -> NDArray[np.float64]:
-        """Returns the displacements of the markers relative to a reference.
+        """Return the displacements of the markers relative to a reference.
 
         Args:
             reference: field of the reference image, on the same grid.

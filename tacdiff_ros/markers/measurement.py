@@ -41,7 +41,7 @@ class MeasuredMarkers:
 def measure_markers(
     darkness: NDArray[np.float32], positions: NDArray[np.float64], pitch_px: float
 ) -> MeasuredMarkers:
-    """Measures the markers near approximate positions.
+    """Measure the markers near approximate positions.
 
     The centre of a whole marker is the centroid of its thresholded darkness, which averages over
     all of its pixels. The centroid of a marker that is cut by the frame or partly covered is
@@ -85,13 +85,13 @@ def measure_markers(
 
 
 def _inside(position: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Returns whether positions (N, 2), px, lie inside an image of a shape (H, W)."""
+    """Return whether positions (N, 2), px, lie inside an image of a shape (H, W)."""
     limit = np.array([shape[1] - 0.5, shape[0] - 0.5])
     return np.all((position >= -0.5) & (position <= limit), axis=1)
 
 
 def _brokenness(asymmetry: NDArray[np.float64], area: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns the degree (N,), 0 to 1, to which parts of markers are missing or added.
+    """Return the degree (N,), 0 to 1, to which parts of markers are missing or added.
 
     A moderate asymmetry counts only together with a reduced area: a marker with a small area alone
     is a small marker, one with a moderate asymmetry alone has a textured surface.
@@ -109,7 +109,7 @@ def _brokenness(asymmetry: NDArray[np.float64], area: NDArray[np.float64]) -> ND
 def _cut_by_frame(
     position: NDArray[np.float64], shape: tuple[int, ...], diameter_px: float
 ) -> NDArray[np.float64]:
-    """Returns the degree (N,) to which the frame cuts markers: 0 well inside, 1 for cut ones."""
+    """Return the degree (N,) to which the frame cuts markers: 0 well inside, 1 for cut ones."""
     last = np.array([shape[1] - 1.0, shape[0] - 1.0])
     distance = np.minimum(position, last - position).min(axis=1) / diameter_px
     return np.asarray(np.clip((0.65 - distance) / 0.15, 0.0, 1.0))
@@ -118,7 +118,7 @@ def _cut_by_frame(
 def _centroids(
     darkness: NDArray[np.float32], positions: NDArray[np.float64], pitch_px: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Measures the dark area within 0.45 pitch of each position.
+    """Measure the dark area within 0.45 pitch of each position.
 
     Args:
         darkness: (H, W) float32 darkness map.
@@ -153,7 +153,7 @@ def _centroids(
 
 
 def _ink(darkness: NDArray[np.float32], depth: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Returns the fraction of ink in each pixel, from 0 at 1/4 of the depth to 1 at 3/4.
+    """Return the fraction of ink in each pixel, from 0 at 1/4 of the depth to 1 at 3/4.
 
     A pixel at half of the depth counts half. Noise of the gel and texture of the ink have no
     effect.
@@ -164,7 +164,7 @@ def _ink(darkness: NDArray[np.float32], depth: NDArray[np.float32]) -> NDArray[n
 def _patches(
     darkness: NDArray[np.float32], pixel: NDArray[np.int_], half: int
 ) -> NDArray[np.float32]:
-    """Returns squares (N, 2 half + 1, 2 half + 1) around pixels (N, 2), 0 outside the frame."""
+    """Return squares (N, 2 half + 1, 2 half + 1) around pixels (N, 2), 0 outside the frame."""
     padded = cv2.copyMakeBorder(darkness, half, half, half, half, cv2.BORDER_CONSTANT, value=0)
     windows = np.lib.stride_tricks.sliding_window_view(padded, (2 * half + 1, 2 * half + 1))
     x, y = np.clip(pixel, 0, np.array(darkness.shape[::-1]) - 1).T
@@ -177,7 +177,7 @@ def _asymmetry(
     depth: NDArray[np.float64],
     diameter: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Returns the violation (N,) of point symmetry: 0 for an ellipse, 1 for disjoint halves.
+    """Return the violation (N,) of point symmetry: 0 for an ellipse, 1 for disjoint halves.
 
     Point symmetry is invariant under tilt, shear and size. Therefore the measure detects missing
     parts of a marker without false alarms where the gel is stretched. Parts outside the frame
@@ -208,7 +208,7 @@ def _asymmetry(
 def _typical_diameters(
     centre: NDArray[np.float64], diameter: NDArray[np.float64], is_uncut: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Returns the median diameter (N,) of the nine uncut markers nearest to each marker, px.
+    """Return the median diameter (N,) of the nine uncut markers nearest to each marker, px.
 
     The marker itself is one of them. Only near ones are used, because the diameters vary over the
     image if the camera is tilted.

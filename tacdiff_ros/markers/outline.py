@@ -34,7 +34,7 @@ def fit_discs(
     level: NDArray[np.float64],
     diameter_px: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Fits a circle of known diameter to the outline of each of D dark blobs.
+    """Fit a circle of known diameter to the outline of each of D dark blobs.
 
     The straight edge of a cover, a smear of ink and the border of the frame lie off the circle.
     Therefore the fit starts at several positions around the blob, and the circle with the most
@@ -66,7 +66,7 @@ def _outline(
     level: NDArray[np.float64],
     diameter_px: NDArray[np.float64],
 ) -> _Outline:
-    """Returns the first crossing of the darkness level along each ray from the start positions.
+    """Return the first crossing of the darkness level along each ray from the start positions.
 
     The crossing is interpolated linearly between the two samples around it. Rays that start
     outside the blob, do not cross the level or leave the frame are marked as not visible.
@@ -94,7 +94,7 @@ def _outline(
 def _refine(
     outline: _Outline, centre: NDArray[np.float64], radius: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Fits the centres (D, S, 2) of circles to outline points by Gauss-Newton, Cauchy weights."""
+    """Fit the centres (D, S, 2) of circles to outline points by Gauss-Newton, Cauchy weights."""
     for _ in range(_PASSES):
         offset = outline.point - centre[:, :, None]
         distance = np.maximum(np.hypot(offset[..., 0], offset[..., 1]), 1e-6)
@@ -112,7 +112,7 @@ def _refine(
 def _on_circle(
     outline: _Outline, centre: NDArray[np.float64], radius: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """Returns whether outline points lie on the circles with centres (D, S, 2), as (D, S, K)."""
+    """Return whether outline points lie on the circles with centres (D, S, 2), as (D, S, K)."""
     offset = outline.point - centre[:, :, None]
     residual = np.hypot(offset[..., 0], offset[..., 1]) - radius
     return np.asarray(outline.visible & (np.abs(residual) < _TOLERANCE * radius))
@@ -121,7 +121,7 @@ def _on_circle(
 def _arc_fraction(
     outline: _Outline, centre: NDArray[np.float64], radius: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Returns the fraction (D, S) of the sectors of each circle that have an outline point."""
+    """Return the fraction (D, S) of the sectors of each circle that have an outline point."""
     offset = outline.point - centre[:, :, None]
     revolution = np.arctan2(offset[..., 1], offset[..., 0]) / (2.0 * np.pi) + 0.5
     sector = np.minimum(np.floor(revolution * _SECTORS), _SECTORS - 1)

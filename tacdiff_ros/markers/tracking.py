@@ -35,7 +35,7 @@ _LOST = 0.15
 
 
 class MarkerTracker:
-    """Tracks markers from frame to frame.
+    """Tracker of markers from frame to frame.
 
     Every position is measured in its own frame, and the previous frame only identifies the markers,
     so that positions do not drift. Row and column numbers are correct while no marker moves by more
@@ -49,7 +49,7 @@ class MarkerTracker:
     """
 
     def __init__(self, grid: MarkerGrid, reference: MarkerField | None = None) -> None:
-        """Sets the reference; without one, the first tracked frame becomes the reference.
+        """Set the reference; without one, the first tracked frame becomes the reference.
 
         Args:
             grid: marker grid of the gel.
@@ -67,7 +67,7 @@ class MarkerTracker:
             self._start(reference)
 
     def track(self, image: NDArray[np.uint8]) -> MarkerField:
-        """Measures the markers of the next frame.
+        """Measure the markers of the next frame.
 
         A later frame without visible markers returns a field without markers and does not end the
         track.
@@ -93,7 +93,7 @@ class MarkerTracker:
         return self._update(field)
 
     def _start(self, field: MarkerField) -> MarkerField:
-        """Sets the reference positions, or raises an InputError for an unusable field."""
+        """Set the reference positions, or raise an InputError for an unusable field."""
         if field.found.shape != (self._grid.rows, self._grid.columns):
             raise InputError(
                 f"marker tracker: the reference has {field.found.shape[0]} x "
@@ -109,14 +109,14 @@ class MarkerTracker:
         return field
 
     def _search(self, image: NDArray[np.uint8]) -> MarkerField | None:
-        """Returns the result of `detect_markers`, or None if it fails."""
+        """Return the result of `detect_markers`, or None if it fails."""
         try:
             return detect_markers(image, self._grid)
         except InputError:
             return None
 
     def _better(self, followed: MarkerField, searched: MarkerField | None) -> MarkerField:
-        """Returns the field with more markers, the searched one if both have the same number."""
+        """Return the field with more markers, the searched one if both have the same number."""
         if searched is not None and searched.found_count >= followed.found_count:
             return searched
         return followed
@@ -124,7 +124,7 @@ class MarkerTracker:
     def _follow(
         self, image: NDArray[np.uint8], last: NDArray[np.float64]
     ) -> tuple[MarkerField, bool]:
-        """Matches the blobs of a frame to the markers of the previous one.
+        """Match the blobs of a frame to the markers of the previous one.
 
         Args:
             image: (H, W, 3) uint8 RGB image.
@@ -149,7 +149,7 @@ class MarkerTracker:
         return MarkerField.where(is_valid, centre, diameter), bool(is_doubtful)
 
     def _update(self, field: MarkerField) -> MarkerField:
-        """Stores the positions of a frame, with lost markers displaced like their neighbours."""
+        """Store the positions of a frame, with lost markers displaced like their neighbours."""
         if self._rest is None:
             raise RuntimeError("marker tracker: updated before the first field was set")
         self._lost = field.found_count < _LOST * field.expected
@@ -162,7 +162,7 @@ class MarkerTracker:
 def _match(
     blobs: NDArray[np.float64], last: NDArray[np.float64], pitch_px: float
 ) -> NDArray[np.int_]:
-    """Assigns blobs to markers.
+    """Assign blobs to markers.
 
     A marker first gets the blob nearest to its previous position. Matches that contradict the
     motion of the neighbours are revoked, and their markers are searched at the positions that the
@@ -198,7 +198,7 @@ def _match(
 def _mutually_nearest(
     blobs: NDArray[np.float64], positions: NDArray[np.float64], gate_px: float
 ) -> NDArray[np.int_]:
-    """Returns the blob (N,) that is the mutually nearest one of each position, -1 for none.
+    """Return the blob (N,) that is the mutually nearest one of each position, -1 for none.
 
     Args:
         blobs: (M, 2) positions of the blobs (x, y), px.
@@ -219,7 +219,7 @@ def _mutually_nearest(
 def _neighbour_median(
     motion: NDArray[np.float64], is_known: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Returns the median motion of the known markers in each 3 x 3 neighbourhood.
+    """Return the median motion of the known markers in each 3 x 3 neighbourhood.
 
     Args:
         motion: (rows, columns, 2) motion of the markers, px.
@@ -240,7 +240,7 @@ def _neighbour_median(
 
 
 def _extrapolate(motion: NDArray[np.float64], is_known: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Fills the unknown motion of markers by repeated normalized averaging of neighbours.
+    """Fill the unknown motion of markers by repeated normalized averaging of neighbours.
 
     Args:
         motion: (rows, columns, 2) motion of the markers, px.
@@ -265,7 +265,7 @@ def _extrapolate(motion: NDArray[np.float64], is_known: NDArray[np.bool_]) -> ND
 
 
 def _pitch(position: NDArray[np.float64]) -> float:
-    """Returns the mean of the median distances along rows and columns, px."""
+    """Return the mean of the median distances along rows and columns, px."""
     right, down = np.diff(position, axis=1), np.diff(position, axis=0)
     return 0.5 * float(
         np.median(np.hypot(*np.moveaxis(right, -1, 0)))
@@ -274,7 +274,7 @@ def _pitch(position: NDArray[np.float64]) -> float:
 
 
 def _complete_lattice(field: MarkerField) -> NDArray[np.float64]:
-    """Returns the positions (rows, columns, 2) of all markers, px.
+    """Return the positions (rows, columns, 2) of all markers, px.
 
     Markers that were not found get their position from a quadratic polynomial in row and column,
     plus the extrapolated residuals of the others.

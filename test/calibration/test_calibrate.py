@@ -11,6 +11,7 @@ from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.sensor.parameters import parameter_values
 from tacdiff_ros.sensor.sensor_file import default_sensor
 
+pytestmark = pytest.mark.slow  # the images, and their calibration
 BALL = build_indenter("sphere:diameter=5")
 
 

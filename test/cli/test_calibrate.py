@@ -9,6 +9,8 @@ import pytest
 from tacdiff_ros.cli.application import run
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
 
+pytestmark = pytest.mark.slow  # the images, and their calibration
+
 
 def test_a_folder_gives_a_sensor_file_and_a_report(
     unit_folder, calibrated_unit, tmp_path, capsys, monkeypatch

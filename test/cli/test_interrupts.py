@@ -63,8 +63,9 @@ def test_nodes_end_when_what_started_them_is_killed(tmp_path):
     assert not is_running(node)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_demo_that_is_told_to_end_leaves_no_node(tmp_path, number):
+@pytest.mark.slow
+def test_a_demo_that_is_told_to_end_leaves_no_node(tmp_path):
+    """By either signal; both demonstrations run side by side."""
     pytest.importorskip("rclpy", reason="ROS 2 is not installed; `make setup` brings it")
     frames = tmp_path / "frames"
     frames.mkdir()
@@ -73,22 +74,29 @@ def test_a_demo_that_is_told_to_end_leaves_no_node(tmp_path, number):
 
     image = GeneratedFrames().render(IndenterPose(depth_mm=-1.0))
     cv2.imwrite(str(frames / "0.png"), np.asarray(image)[..., ::-1])
-    out = tmp_path / "out"
-    demo = subprocess.Popen(
-        [*COMMAND, "demo", "--frames", str(frames), "--out", str(out)],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    said = []
-    for line in demo.stderr:
-        said.append(line)
-        if "trial 0" in line:
-            break
-    assert nodes_with(out), said
-    demo.send_signal(number)
-    _, errors = demo.communicate(timeout=60)
-    assert demo.returncode == 130, errors
-    assert not nodes_with(out)
+    folders = {
+        number: tmp_path / f"out_{number.name}" for number in (signal.SIGTERM, signal.SIGHUP)
+    }
+    demos = {
+        number: subprocess.Popen(
+            [*COMMAND, "demo", "--frames", str(frames), "--out", str(out)],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number, out in folders.items()
+    }
+    for number, demo in demos.items():
+        said = []
+        for line in demo.stderr:
+            said.append(line)
+            if "trial 0" in line:
+                break
+        assert nodes_with(folders[number]), said
+        demo.send_signal(number)
+    for number, demo in demos.items():
+        _, errors = demo.communicate(timeout=60)
+        assert demo.returncode == 130, errors
+        assert not nodes_with(folders[number])
 
 
 def is_running(process: int) -> bool:

@@ -49,6 +49,19 @@ def test_it_is_scored_on_every_unseen_sample(model, made, tmp_path, capsys):
     assert cv2.imread(str(out / "sheet.png")).shape == (2 * 258, 4 * 320, 3)
 
 
+def test_fewer_samples_are_scored_by_the_new_and_the_old_option(model, made, tmp_path, capsys):
+    for option, warning in (
+        ("--max-samples", ""),
+        ("--most", "`--most` is now `--max-samples`\n"),
+    ):
+        out = tmp_path / option[2:]
+        arguments = ["evaluate", str(made), "--model", str(model), "--out", str(out)]
+        assert run([*arguments, option, "2", "--json"]) == 0
+        printed = capsys.readouterr()
+        assert json.loads(printed.out)["images"] == 2
+        assert printed.err == warning
+
+
 def test_a_model_of_another_sensor_is_not_scored(model, made, tmp_path, capsys):
     copy = tmp_path / "set"
     shutil.copytree(made, copy)

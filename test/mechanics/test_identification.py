@@ -26,16 +26,17 @@ def curves(sensor):
     settings = SolverSettings(rows=21, columns=21, layers=4)
     touch = Touch(sensor, build_indenter("sphere:diameter=8"), TRUTH, settings)
     rng = np.random.default_rng(1)
-    depths, shifts = np.linspace(0.05, 0.6, 12), np.linspace(0.1, 1.0, 8)
+    depths, shifts = np.linspace(0.05, 0.6, 8), np.linspace(0.1, 1.0, 5)
     press = [-touch.move_to(IndenterPose(depth_mm=d)).force_n[2] for d in depths]
     drag = [touch.move_to(IndenterPose(x_mm=s, depth_mm=0.6)).force_n[0] for s in shifts]
     late = 0.03  # the arm believes in contact before there is one
     return (
-        PressCurve(depths + late, np.array(press) + 0.001 * rng.normal(size=12)),
-        ShearCurve(0.6, shifts, np.array(drag) + 0.001 * rng.normal(size=8)),
+        PressCurve(depths + late, np.array(press) + 0.001 * rng.normal(size=8)),
+        ShearCurve(0.6, shifts, np.array(drag) + 0.001 * rng.normal(size=5)),
     )
 
 
+@pytest.mark.slow
 def test_modulus_offset_and_friction_are_found(sensor, curves):
     press, shear = curves
     settings = SolverSettings(rows=17, columns=17, layers=4)

@@ -29,6 +29,7 @@ from tacdiff_ros.nodes.calibration import CalibrationNode
 from tacdiff_ros.nodes.conversion.images import to_image
 from tacdiff_ros.sensor.sensor_file import parse_sensor
 
+pytestmark = pytest.mark.slow  # the images, and their calibration
 BALL = "sphere:diameter=5"
 KIND = CalibrateService.Request
 

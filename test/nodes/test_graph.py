@@ -9,8 +9,10 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,14 +24,18 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from franka_msgs.msg import FrankaRobotState
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rosbags.highlevel import AnyReader
 from sensor_msgs.msg import CameraInfo, Image
+from tacdiff_ros.action import Acquire
 from tacdiff_ros.msg import MarkerField
 
 from tacdiff_ros.cli.processes import isolated_environment, running_node
 from tacdiff_ros.cli.virtual_graph import in_lock_step
+from tacdiff_ros.nodes.acquire_client import acquire
 from tacdiff_ros.recording.bag_reading import messages, open_run
 from tacdiff_ros.resources import config_path
 
+pytestmark = pytest.mark.slow  # runs in real time
 PROTOCOL = {
     "version": 1,
     "trials": 1,
@@ -80,6 +86,7 @@ class Graph:
         waiter = [sys.executable, "-m", "tacdiff_ros.nodes.wait_until_ready", *nodes]
         subprocess.run(waiter, env=self.environment, check=True, timeout=240)
         stack.callback(self.interrupt)  # all at once: nobody waits for another one
+        self.node = stack.enter_context(own_node(self.environment))
 
     def interrupt(self) -> None:
         """Ask every node to end."""
@@ -104,6 +111,24 @@ class Graph:
         assert answer, errors
         return json.loads(answer)
 
+    def request(self, **content: Any) -> dict:
+        """Result of one goal that is sent from this process, which takes no time to start."""
+        return acquire(self.node, Acquire.Goal(**content), 20.0, [])
+
+
+@contextmanager
+def own_node(environment: dict[str, str]) -> Iterator[Any]:
+    """A node of this process on the graph's domain."""
+    before = dict(os.environ)
+    os.environ.update(environment)
+    rclpy.init()
+    node = rclpy.create_node("observer")
+    yield node
+    node.destroy_node()
+    rclpy.try_shutdown()
+    os.environ.clear()
+    os.environ.update(before)
+
 
 def wait_for_contact(client: subprocess.Popen[str]) -> None:
     """Read feedback until the indenter is pressed in."""
@@ -113,13 +138,22 @@ def wait_for_contact(client: subprocess.Popen[str]) -> None:
     pytest.fail(f"the run ended before it touched: {client.communicate()[0]}")
 
 
+def states_of(bag: Path, seconds: float = 1e9, every: int = 1) -> list[Any]:
+    """Robot states of the last seconds of a bag; all of a run take seconds to deserialise."""
+    with AnyReader([bag]) as reader:
+        kind = "franka_msgs/msg/FrankaRobotState"
+        (connection,) = [c for c in reader.connections if c.msgtype == kind]
+        start = max(reader.start_time, reader.end_time - int(1e9 * seconds))
+        data = [raw for _, _, raw in reader.messages([connection], start=start)]
+        return [reader.deserialize(raw, kind) for raw in data[::every]]
+
+
 def final_clearance_mm(run) -> float:
     """How far above the depth at which the gel met the indenter the arm came to rest.
 
     From the robot's states, which come reliably: a busy test machine may lose the last images.
     """
-    states = [m for _, m in messages(run.bag, "franka_msgs/msg/FrankaRobotState")]
-    last_gel_z_mm = 1e3 * states[-1].o_t_ee.pose.position.z - 40.0
+    last_gel_z_mm = 1e3 * states_of(run.bag, seconds=1.0)[-1].o_t_ee.pose.position.z - 40.0
     touch_z_mm = run.columns["gel_z_mm"] + run.columns["measured_depth_mm"]
     return float(last_gel_z_mm - np.median(touch_z_mm))
 
@@ -130,27 +164,11 @@ def graph(tmp_path_factory):
         yield Graph(tmp_path_factory.mktemp("graph"), stack)
 
 
-@pytest.fixture(scope="module")
-def observer(graph):
-    before = dict(os.environ)
-    os.environ.update(graph.environment)
-    context = rclpy.Context()
-    context.init()
-    node = rclpy.create_node("observer", context=context)
-    executor = rclpy.executors.SingleThreadedExecutor(context=context)
-    executor.add_node(node)
-    node.spin_for = lambda seconds: _spin(executor, seconds)
-    yield node
-    node.destroy_node()
-    context.try_shutdown()
-    os.environ.clear()
-    os.environ.update(before)
-
-
-def _spin(executor, seconds: float) -> None:
+def spin(node: Any, seconds: float) -> None:
+    """Take in what comes within some time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        executor.spin_once(timeout_sec=0.1)
+        rclpy.spin_once(node, timeout_sec=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -182,9 +200,9 @@ def test_measured_depth_reaches_the_commanded_one_while_dwelling(recorded):
 def test_sample_poses_agree_with_the_robot_states_in_the_bag(recorded):
     """Interpolated by numpy from the raw states, independent of the code under test."""
     run = recorded[1]
-    states = list(messages(run.bag, "franka_msgs/msg/FrankaRobotState"))
-    stamps = np.array([stamp for stamp, _ in states], float)
-    heights = np.array([state.o_t_ee.pose.position.z for _, state in states])
+    states = states_of(run.bag, every=3)
+    stamps = np.array([s.header.stamp.sec * 1e9 + s.header.stamp.nanosec for s in states])
+    heights = np.array([state.o_t_ee.pose.position.z for state in states])
     inside = run.columns["stamp_ns"] < stamps[-1]
     expected = 1e3 * np.interp(run.columns["stamp_ns"][inside].astype(float), stamps, heights)
     # The sensor points straight down, 40 mm below the end effector.
@@ -210,8 +228,6 @@ def test_every_image_of_the_run_is_in_the_bag_once(recorded):
 
 
 def test_bag_carries_every_topic_with_its_definition(recorded):
-    from rosbags.highlevel import AnyReader
-
     with AnyReader([recorded[1].bag]) as reader:
         counts = {connection.msgtype: connection.msgcount for connection in reader.connections}
     assert counts["franka_msgs/msg/FrankaRobotState"] > 20 * counts["sensor_msgs/msg/Image"]
@@ -240,7 +256,7 @@ def test_a_further_topic_that_nobody_publishes_is_refused(graph, tmp_path):
 
 
 def test_recording_is_never_overwritten(graph, recorded):
-    result = graph.acquire("--output", "recorded")
+    result = graph.request(output="recorded")
     assert not result["success"]
     assert "exists already" in result["message"]
     assert recorded[1].bag.exists()
@@ -248,81 +264,79 @@ def test_recording_is_never_overwritten(graph, recorded):
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("--output", "../outside"), ("--output", "a/b"), ("--protocol", "../../etc/passwd")],
+    [("output", "../outside"), ("output", "a/b"), ("protocol", "../../etc/passwd")],
 )
 def test_goal_cannot_leave_the_configured_folders(graph, option, value):
-    result = graph.acquire(option, value)
+    result = graph.request(**{option: value})
     assert not result["success"]
     assert "\n" not in result["message"]
     assert not (graph.folder.parent / "outside").exists()
 
 
 def test_goal_with_a_missing_protocol_says_so(graph):
-    result = graph.acquire("--protocol", "missing.yaml")
+    result = graph.request(protocol="missing.yaml")
     assert not result["success"]
     assert "missing.yaml" in result["message"]
 
 
-def test_cancelled_run_retracts_and_keeps_what_was_recorded(graph):
-    client = graph.client("--output", "cancelled")
+def test_second_goal_is_refused_and_the_first_retracts_when_cancelled(graph):
+    client = graph.client("--output", "cancelled", "--trials", "20")
     wait_for_contact(client)
-    client.send_signal(signal.SIGINT)
-    result = json.loads(client.communicate(timeout=120)[0])
-    assert result["cause"] == "cancelled"
-    run = open_run(graph.folder / "cancelled")
-    assert not run.repaired
-    assert final_clearance_mm(run) > 2.5
-    assert result["samples"] == run.sample_count
-
-
-def test_second_goal_is_refused_while_one_runs(graph):
-    client = graph.client("--output", "first", "--trials", "20")
-    wait_for_contact(client)
-    second = graph.acquire("--output", "second")
+    second = graph.request(output="second")
     assert second["cause"] == "refused"
     assert "active" in second["message"]
     client.send_signal(signal.SIGINT)
     first = json.loads(client.communicate(timeout=120)[0])
     assert first["cause"] == "cancelled"
-    assert first["samples"] > 0
+    run = open_run(graph.folder / "cancelled")
+    assert not run.repaired
+    assert final_clearance_mm(run) > 2.5
+    assert first["samples"] == run.sample_count > 0
 
 
-def test_driver_publishes_rgb8_at_its_rate_with_info_and_diagnostics(graph, observer):
-    images, infos, diagnostics = [], [], []
-    observer.create_subscription(Image, "/image_raw", images.append, BEST_EFFORT)
-    observer.create_subscription(CameraInfo, "/camera_info", infos.append, BEST_EFFORT)
-    observer.create_subscription(DiagnosticArray, "/diagnostics", diagnostics.append, 10)
-    observer.spin_for(4.0)
+@pytest.fixture(scope="module")
+def heard(graph):
+    """Everything that comes within four seconds while no run is active."""
+    heard = {name: [] for name in ("image_raw", "camera_info", "diagnostics", "markers", "states")}
+
+    def stamped(message: FrankaRobotState) -> None:
+        heard["states"].append(message.header.stamp.sec * 10**9 + message.header.stamp.nanosec)
+
+    reliable = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
+    for kind, topic, take, qos in (
+        (Image, "image_raw", None, BEST_EFFORT),
+        (CameraInfo, "camera_info", None, BEST_EFFORT),
+        (DiagnosticArray, "diagnostics", None, 10),
+        (MarkerField, "markers", None, 10),
+        (FrankaRobotState, f"{BROADCASTER}/robot_state", stamped, reliable),
+    ):
+        graph.node.create_subscription(kind, topic, take or heard[topic].append, qos)
+    spin(graph.node, 4.0)
+    return heard
+
+
+def test_driver_publishes_rgb8_at_its_rate_with_info_and_diagnostics(heard):
+    images, infos = heard["image_raw"], heard["camera_info"]
     stamps = np.array([m.header.stamp.sec + 1e-9 * m.header.stamp.nanosec for m in images])
     assert {message.encoding for message in images} == {"rgb8"}
     assert np.ptp(stamps) / (len(stamps) - 1) == pytest.approx(0.04, abs=0.008)
     assert (infos[0].width, infos[0].height) == (320, 240)
-    values = {v.key: v.value for v in diagnostics[-1].status[0].values}
+    values = {v.key: v.value for v in heard["diagnostics"][-1].status[0].values}
     assert float(values["rate_hz"]) == pytest.approx(25.0, abs=5.0)
 
 
-def test_tracker_publishes_all_dots_of_the_grid(graph, observer):
-    fields = []
-    observer.create_subscription(MarkerField, "/markers", fields.append, 10)
-    observer.spin_for(2.0)
+def test_tracker_publishes_all_dots_of_the_grid(heard):
+    fields = heard["markers"]
     assert fields[-1].found_count == 63
     assert (fields[-1].rows, fields[-1].columns) == (7, 9)
     assert np.diff(np.reshape(fields[-1].x, (7, 9)), axis=1).min() > 15.0
 
 
-def test_virtual_arm_publishes_as_franka_ros2_does(graph, observer):
+def test_virtual_arm_publishes_as_franka_ros2_does(graph, heard):
     """Full state reliable at 1 kHz; convenience topics best effort with depth 1 (since v2.4)."""
-    stamps = []
-    observer.create_subscription(
-        FrankaRobotState,
-        f"{BROADCASTER}/robot_state",
-        lambda m: stamps.append(m.header.stamp.sec * 10**9 + m.header.stamp.nanosec),
-        QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE),
-    )
-    observer.spin_for(3.0)
-    assert np.median(np.diff(stamps)) == pytest.approx(1e6, rel=0.05)
+    assert np.median(np.diff(heard["states"])) == pytest.approx(1e6, rel=0.05)
     for topic in ("current_pose", "measured_joint_states", "external_wrench_in_base_frame"):
-        (info,) = observer.get_publishers_info_by_topic(f"{BROADCASTER}/{topic}")
+        (info,) = graph.node.get_publishers_info_by_topic(f"{BROADCASTER}/{topic}")
         assert info.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
 
 
@@ -340,40 +354,55 @@ def test_terminated_node_retracts_closes_the_bag_and_ends(graph):
     assert final_clearance_mm(run) > 2.5
 
 
-@pytest.mark.parametrize(
-    ("node", "arguments", "expected"),
-    [
-        ("acquisition", ["-p", "limits.force_newton:=5.0"], "unknown parameter"),
-        ("acquisition", ["-p", "limits.force_n:=-1.0"], "limits.force_n"),
-        ("acquisition", ["-p", "limits.force_n:=strong"], "limits.force_n"),
-        ("acquisition", ["-p", "limits.box_min_mm:=[900.0, 900.0, 900.0]"], "box is empty"),
-        ("acquisition", ["-p", "protocol:=missing.yaml"], "missing.yaml"),
-        ("gelsight_driver", ["-p", "source:=/nowhere/video.avi"], "no video at"),
-        ("gelsight_driver", ["-p", "rate_hz:=0.0"], "rate_hz"),
-        ("marker_tracker", ["-p", "grid:=seven"], "grid"),
-        ("virtual_panda", ["-p", "contact:=magnet"], "contact"),
-    ],
-)
-def test_bad_parameter_ends_the_node_with_one_line_and_exit_code_2(node, arguments, expected):
-    done = _run_node(node, ["--params-file", str(config_path("tacdiff.yaml")), *arguments])
-    lines = done.stderr.strip().splitlines()
-    assert done.returncode == 2
+BAD_PARAMETERS = [
+    ("acquisition", ["-p", "limits.force_newton:=5.0"], "unknown parameter"),
+    ("acquisition", ["-p", "limits.force_n:=-1.0"], "limits.force_n"),
+    ("acquisition", ["-p", "limits.force_n:=strong"], "limits.force_n"),
+    ("acquisition", ["-p", "limits.box_min_mm:=[900.0, 900.0, 900.0]"], "box is empty"),
+    ("acquisition", ["-p", "protocol:=missing.yaml"], "missing.yaml"),
+    ("gelsight_driver", ["-p", "source:=/nowhere/video.avi"], "no video at"),
+    ("gelsight_driver", ["-p", "rate_hz:=0.0"], "rate_hz"),
+    ("marker_tracker", ["-p", "grid:=seven"], "grid"),
+    ("virtual_panda", ["-p", "contact:=magnet"], "contact"),
+]
+
+
+@pytest.fixture(scope="module")
+def ended_nodes():
+    """Exit code and messages of one node for each bad parameter; all start at once."""
+    started = [
+        start_node(node, ["--params-file", str(config_path("tacdiff.yaml")), *arguments])
+        for node, arguments, _ in BAD_PARAMETERS
+    ]
+    return [(node.communicate(timeout=120)[1], node.returncode) for node in started]
+
+
+@pytest.mark.parametrize("number", range(len(BAD_PARAMETERS)))
+def test_bad_parameter_ends_the_node_with_one_line_and_exit_code_2(ended_nodes, number):
+    errors, exit_code = ended_nodes[number]
+    lines = errors.strip().splitlines()
+    assert exit_code == 2
     assert len(lines) == 1
-    assert expected in lines[0]
+    assert BAD_PARAMETERS[number][2] in lines[0]
     assert re.match("error: ", lines[0])
 
 
 def test_broken_parameter_file_ends_the_node_with_exit_code_2(tmp_path):
     broken = tmp_path / "broken.yaml"
     broken.write_text("acquisition:\n  ros__parameters: [")
-    done = _run_node("acquisition", ["--params-file", str(broken)])
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
-    assert done.stderr.strip().splitlines()[-1].startswith("error: ")
+    node = start_node("acquisition", ["--params-file", str(broken)])
+    errors = node.communicate(timeout=60)[1]
+    assert node.returncode == 2
+    assert "Traceback" not in errors
+    assert errors.strip().splitlines()[-1].startswith("error: ")
 
 
-def _run_node(node: str, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+def start_node(node: str, arguments: list[str]) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", f"tacdiff_ros.nodes.{node}", "--ros-args", *arguments]
-    return subprocess.run(
-        command, env=isolated_environment(), capture_output=True, text=True, timeout=30
+    return subprocess.Popen(
+        command,
+        env=isolated_environment(),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )

@@ -29,6 +29,7 @@ from tacdiff_ros.nodes.qos import LOCK_STEP
 from tacdiff_ros.recording.bag_reading import open_run
 from tacdiff_ros.resources import config_path
 
+pytestmark = pytest.mark.slow
 BEFORE = dict(os.environ)
 STANDSTILL_S = 6.0  # longer than any watch on hardware allows
 PROTOCOL = {

@@ -22,9 +22,12 @@ from tacdiff_ros.cli.processes import isolated_environment, running_node
 from tacdiff_ros.nodes.qos import LATCHED_FROM_MANY
 from tacdiff_ros.optics import llvm
 
-pytestmark = pytest.mark.skipif(
-    llvm.find_library() is None, reason="no LLVM >= 19 is installed, Mitsuba cannot run"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        llvm.find_library() is None, reason="no LLVM >= 19 is installed, Mitsuba cannot run"
+    ),
+]
 COMPILING_S = 240.0  # on a busy core
 
 

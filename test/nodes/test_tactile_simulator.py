@@ -32,6 +32,7 @@ from tacdiff_ros.translation.model_file import ModelCard, save_model
 from tacdiff_ros.translation.network_settings import NetworkSettings
 from tacdiff_ros.translation.translator import Translator
 
+pytestmark = pytest.mark.slow
 needs_mitsuba = pytest.mark.skipif(
     llvm.find_library() is None, reason="no LLVM >= 19 is installed, Mitsuba cannot run"
 )

@@ -94,7 +94,7 @@ def test_the_gradient_of_vertices_is_that_of_reverse_mode(rich_sensor):
 def test_rays_in_a_kernel_of_their_own_change_no_gradient(mitsuba_runs, rich_sensor, monkeypatch):
     """What graphics cards do, as one kernel with rays and derivatives takes minutes to compile."""
     if mitsuba_runs.startswith("cuda"):
-        pytest.skip("one kernel takes minutes to compile here")
+        pytest.skip("one kernel takes minutes to compile on a graphics card")
     import drjit as dr
 
     from tacdiff_ros.optics import gel_mesh

@@ -151,10 +151,9 @@ def test_maps_of_another_size_are_refused(stored):
         Translator(stored[0]).translate(np.zeros((CHANNELS[kind], 40, 64), np.float32))
 
 
+@pytest.mark.parametrize("stored", ["nocs"], indirect=True)
 def test_command_draws_maps(tmp_path, stored, capsys):
-    folder, _, card = stored
-    if card.settings.kind != "nocs":
-        pytest.skip("one kind is enough")
+    folder, _, _ = stored
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         np.save(tmp_path / name / "nocs.npy", inputs("nocs").transpose(1, 2, 0))

@@ -22,6 +22,7 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from acquisition_graph import Graph, Observed, wait
+from camera_faults import count_named
 from marker_sets import measure_marker_sets
 from tables import dump, print_rows
 from tacdiff_ros.action import Acquire
@@ -236,6 +237,7 @@ def main() -> int:
             faults = [measure_fault(graph, fault) for fault in names]
             kill = None if options.quick else measure_kill(graph, folder)
     sets = measure_marker_sets(options.data, options.quick) if options.data.is_dir() else []
+    cameras_named, cameras_tested = count_named()
     figures = {
         **{key: stream[key] for key in ("images_lost", "pose_gap_ms_max", "cpu_cores")},
         "images_recorded": stream["images_recorded"],
@@ -243,6 +245,8 @@ def main() -> int:
         "fault_stop_ms_max": max(row["stop_ms"] for row in faults),
         "faults_tested": len(faults),
         "faults_named": sum(row["named"] for row in faults),
+        "camera_faults_named": cameras_named,
+        "camera_faults_tested": cameras_tested,
         "force_over_limit_max": max(row["force_over_limit"] for row in faults),
         "killed_bag_seconds_lost": kill["seconds_lost"] if kill else None,
         "marker_ms": max((row["ms_per_frame"] for row in sets), default=None),

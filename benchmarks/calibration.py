@@ -30,13 +30,10 @@ from press_scores import (
 )
 from tables import Part, run_parts
 
-from tacdiff_ros.calibration.calibrate import (
-    Calibration,
-    CalibrationSettings,
-    PressImage,
-    calibrate,
-    residuals,
-)
+from tacdiff_ros.calibration.calibrate import calibrate
+from tacdiff_ros.calibration.calibration_figures import residuals
+from tacdiff_ros.calibration.calibration_inputs import CalibrationSettings, PressImage
+from tacdiff_ros.calibration.calibration_result import Calibration
 from tacdiff_ros.calibration.camera_pose import CameraPriors
 from tacdiff_ros.calibration.light_fit import LightFitSettings
 from tacdiff_ros.markers.detection import detect_markers

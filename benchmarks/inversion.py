@@ -25,7 +25,8 @@ from calibration import knowing_lens, presses_of
 from press_scores import RealSet, read_set
 from tables import Part, run_parts
 
-from tacdiff_ros.calibration.calibrate import CalibrationSettings, calibrate
+from tacdiff_ros.calibration.calibrate import calibrate
+from tacdiff_ros.calibration.calibration_inputs import CalibrationSettings
 from tacdiff_ros.calibration.camera_pose import CameraPriors
 from tacdiff_ros.evaluation.surface_error import (
     SurfaceError,

@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.optics.path_reference import PathSettings, mitsuba_scene, path_depth
+from tacdiff_ros.optics.path_settings import PathSettings
+from tacdiff_ros.optics.reference_scene import mitsuba_scene, path_depth
 from tacdiff_ros.optics.variant import start_mitsuba
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel

@@ -27,7 +27,8 @@ from gradient_check import VERTICES, check_gradient, parameter_names
 from optics_cases import TOUCHES, case_sensor, mixed_sensor, surface
 from tables import dump, print_rows
 
-from tacdiff_ros.optics.path_reference import PathSettings, path_reference
+from tacdiff_ros.optics.path_reference import path_reference
+from tacdiff_ros.optics.path_settings import PathSettings
 from tacdiff_ros.optics.renderer import Renderer, RenderSettings
 from tacdiff_ros.sensor.sensor_file import default_sensor
 from tacdiff_ros.sensor.sensor_model import SensorModel

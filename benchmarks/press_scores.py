@@ -11,13 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from taxim_presses import TaximPresses
 
-from tacdiff_ros.calibration.calibrate import (
-    Calibration,
-    CalibrationSettings,
-    PressImage,
-    calibrate,
-)
+from tacdiff_ros.calibration.calibrate import calibrate
 from tacdiff_ros.calibration.calibration_folder import spread_presses
+from tacdiff_ros.calibration.calibration_inputs import CalibrationSettings, PressImage
+from tacdiff_ros.calibration.calibration_result import Calibration
 from tacdiff_ros.calibration.camera_pose import fit_camera
 from tacdiff_ros.calibration.contact_search import ContactSearch
 from tacdiff_ros.calibration.press_fit import PressFit, PressFitter

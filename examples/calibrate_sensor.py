@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tacdiff_ros.calibration.calibrate import PressImage, calibrate, residuals
+from tacdiff_ros.calibration.calibrate import calibrate
+from tacdiff_ros.calibration.calibration_figures import residuals
+from tacdiff_ros.calibration.calibration_inputs import PressImage
 from tacdiff_ros.images.image_file import read_image
 from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.sensor.sensor_file import default_sensor, write_sensor

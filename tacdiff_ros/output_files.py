@@ -1,17 +1,20 @@
-"""Writes files atomically: to a temporary file in the same folder, which is then renamed.
+"""Writes files and folders atomically: under a temporary name beside them, and renamed when whole.
 
-After a full disk, a folder without write permission or a killed process, a file has either its old
-content or its complete new content. Temporary files of killed processes are removed by the next
-process that writes the same file.
+After a full disk, a folder without write permission, a killed process or a power cut, a file has
+either its old content or its complete new content. Temporary files of killed processes are removed
+by the next process that writes the same file, temporary folders by `remove_partial_folders`.
 """
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +26,18 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.shortages import explain
 
 PROBE_BYTES = 4096  # bytes written to test for free space
+PARTIAL_FOLDER = ".partial-"  # prefix of folders that are being written
+
+Content = bytes | str | Callable[[Path], None]
 
 
-def write_file(path: Path, content: bytes | str) -> None:
+def write_file(path: Path, content: Content) -> None:
     """Write one file atomically.
 
     Args:
         path: file in an existing folder.
-        content: bytes, or text that is encoded as UTF-8.
+        content: bytes, text that is encoded as UTF-8, or a function that writes the file at the
+            path that it is given.
 
     Raises:
         InputError: the file cannot be written; an existing file is unchanged.
@@ -41,12 +48,12 @@ def write_file(path: Path, content: bytes | str) -> None:
         raise InputError(f"cannot write {path}: {explain(error)}") from error
 
 
-def write_files(folder: Path, contents: Mapping[str, bytes | str]) -> None:
+def write_files(folder: Path, contents: Mapping[str, Content]) -> None:
     """Write several files to a folder; all are on the disk before the first one is renamed.
 
     Args:
         folder: output folder, created if it does not exist.
-        contents: bytes, or text that is encoded as UTF-8, by file name.
+        contents: content by file name, as for `write_file`.
 
     Raises:
         InputError: a file cannot be written; existing files are unchanged.
@@ -56,6 +63,49 @@ def write_files(folder: Path, contents: Mapping[str, bytes | str]) -> None:
         _write_all({folder / name: content for name, content in contents.items()})
     except OSError as error:
         raise InputError(f"cannot write to {folder}: {explain(error)}") from error
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Provide a hidden temporary folder that is renamed when the block ends without an error.
+
+    Args:
+        folder: final folder; if it exists already, the temporary folder is deleted.
+
+    Returns:
+        Context manager of the temporary folder's path, which does not exist at first.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    temporary = folder.with_name(f"{PARTIAL_FOLDER}{folder.name}.{os.getpid()}")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        for path in temporary.rglob("*"):
+            if path.is_file():
+                _wait_for_disk(path)
+        temporary.replace(folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise InputError(f"cannot write {folder}: {explain(error)}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_partial_folders(parent: Path) -> int:
+    """Remove the temporary folders that killed processes left in a folder and its subfolders.
+
+    Args:
+        parent: folder that no process writes to.
+
+    Returns:
+        Number of removed folders.
+    """
+    leftovers = [path for depth in ("", "*/") for path in parent.glob(f"{depth}{PARTIAL_FOLDER}*")]
+    for path in leftovers:
+        shutil.rmtree(path, ignore_errors=True)
+    return len(leftovers)
 
 
 def check_space(folder: Path) -> None:
@@ -97,7 +147,7 @@ def json_text(content: Any) -> str:
     return json.dumps(content, indent=2) + "\n"
 
 
-def _write_all(contents: Mapping[Path, bytes | str]) -> None:
+def _write_all(contents: Mapping[Path, Content]) -> None:
     """Write all temporary files, then rename all of them; raises OSError."""
     parts: dict[Path, Path] = {}
     try:
@@ -115,13 +165,24 @@ def _write_all(contents: Mapping[Path, bytes | str]) -> None:
             part.unlink(missing_ok=True)
 
 
-def _write_durably(path: Path, content: bytes | str) -> None:
+def _write_durably(path: Path, content: Content) -> None:
     """Write a file and wait for the disk: after a power cut, a renamed file must not be empty."""
-    data = content.encode("utf-8") if isinstance(content, str) else content
-    with path.open("wb") as opened:
-        opened.write(data)
-        opened.flush()
-        os.fsync(opened.fileno())
+    if isinstance(content, str):
+        path.write_bytes(content.encode("utf-8"))
+    elif isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        content(path)
+    _wait_for_disk(path)
+
+
+def _wait_for_disk(path: Path) -> None:
+    """Wait until a file's content is on the disk."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _check_regular(path: Path) -> None:

@@ -18,6 +18,7 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.exception_log import log_exception
 from tacdiff_ros.input_files import read_json
 from tacdiff_ros.kernel_cache import cache_folder, fingerprint
+from tacdiff_ros.output_files import write_files
 
 log = logging.getLogger(__name__)
 
@@ -158,9 +159,8 @@ def remember_warm(job: str, seconds: float) -> None:
     """
     content = {"fingerprint": fingerprint(), "seconds": round(seconds, 1)}
     try:
-        _record_path(job).parent.mkdir(parents=True, exist_ok=True)
-        _record_path(job).write_text(json.dumps(content), encoding="utf-8")
-    except OSError as error:
+        write_files(_record_path(job).parent, {_record_path(job).name: json.dumps(content)})
+    except InputError as error:
         log.info("cannot record that the kernels of '%s' are compiled: %s", job, error)
 
 

@@ -87,7 +87,8 @@ class CalibratedUnit:
 @pytest.fixture(scope="session")
 def calibrated_unit(unit_folder) -> CalibratedUnit:
     """Half a minute on two cores."""
-    from tacdiff_ros.calibration.calibrate import CalibrationSettings, PressImage, calibrate
+    from tacdiff_ros.calibration.calibrate import calibrate
+    from tacdiff_ros.calibration.calibration_inputs import CalibrationSettings, PressImage
     from tacdiff_ros.images.image_file import read_image
     from tacdiff_ros.mechanics.indenters.build import build_indenter
     from tacdiff_ros.sensor.sensor_file import default_sensor

@@ -15,10 +15,13 @@ import pytest
 from tacdiff_ros import output_files
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.output_files import (
+    PARTIAL_FOLDER,
+    atomic_folder,
     check_space,
     json_text,
     npy_bytes,
     png_bytes,
+    remove_partial_folders,
     write_file,
     write_files,
 )
@@ -98,3 +101,61 @@ def test_formats_are_read_back(tmp_path):
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / "i.png"))[..., ::-1], image)
     np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), image)
     assert json.loads((tmp_path / "j.json").read_text()) == {"a": 1}
+
+
+def test_a_file_that_a_function_writes_is_whole_or_absent(tmp_path):
+    def half(path):
+        path.write_text("half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    write_file(tmp_path / "a", lambda path: path.write_text("whole"))
+    with pytest.raises(InputError, match="No space left on device"):
+        write_files(tmp_path, {"b": "new", "a": half})
+    assert names(tmp_path) == ["a"]
+    assert (tmp_path / "a").read_text() == "whole"
+
+
+def test_content_is_on_the_disk_before_its_name(tmp_path, monkeypatch):
+    """After a power cut a name must not refer to an empty file; recorded by inode."""
+    synced, replace = [], Path.replace
+    monkeypatch.setattr(os, "fsync", lambda opened: synced.append(os.fstat(opened).st_ino))
+
+    def checked(path, target):
+        parts = [part for part in (path, *path.rglob("*")) if part.is_file()]
+        assert {part.stat().st_ino for part in parts} <= set(synced)
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", checked)
+    write_file(tmp_path / "text", "text")
+    write_file(tmp_path / "written", lambda path: path.write_text("text"))
+    with atomic_folder(tmp_path / "folder") as temporary:
+        (temporary / "inner").mkdir(parents=True)
+        (temporary / "inner" / "file").write_text("text")
+    assert names(tmp_path) == ["folder", "text", "written"]
+    assert len(set(synced)) == 3
+
+
+def test_a_folder_on_a_full_disk_is_not_there(tmp_path):
+    with (
+        pytest.raises(InputError, match="No space left on device: free some"),
+        atomic_folder(tmp_path / "trial") as temporary,
+    ):
+        temporary.mkdir()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert names(tmp_path) == []
+
+
+def test_an_interrupted_write_leaves_nothing(tmp_path):
+    with pytest.raises(KeyboardInterrupt), atomic_folder(tmp_path / "trial") as beside:
+        beside.mkdir()
+        (beside / "half").write_text("")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    (tmp_path / "touches" / f"{PARTIAL_FOLDER}trial_00003.77").mkdir(parents=True)
+    (tmp_path / f"{PARTIAL_FOLDER}images").mkdir()
+    (tmp_path / "touches" / "trial_00001").mkdir()
+    assert remove_partial_folders(tmp_path) == 2
+    assert [path.name for path in (tmp_path / "touches").iterdir()] == ["trial_00001"]

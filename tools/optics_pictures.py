@@ -16,7 +16,8 @@ import matplotlib
 import numpy as np
 
 from tacdiff_ros.mechanics.imprint import Imprint, imprint_surface
-from tacdiff_ros.optics.path_reference import PathSettings, path_reference
+from tacdiff_ros.optics.path_reference import path_reference
+from tacdiff_ros.optics.path_settings import PathSettings
 from tacdiff_ros.optics.renderer import Renderer, RenderSettings
 from tacdiff_ros.optics.simulate import to_uint8
 from tacdiff_ros.sensor.sensor_file import default_sensor

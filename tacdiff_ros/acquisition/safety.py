@@ -22,6 +22,9 @@ from tacdiff_ros.geometry.pose import Pose
 Vector = tuple[float, float, float]
 MOTION_MODES = (RobotMode.IDLE, RobotMode.MOVE)
 STEP_TOLERANCE = 1e-6
+PAUSE_INTERVALS = 2.0  # silence, in intervals of the image stream, after which motion pauses
+PAUSE_TOLERANCE = 0.1  # relative; a smaller adaptation is no low rate
+MAX_PAUSE_FRACTION = 0.5  # of `image_age_s`: the pause still comes before the stop
 
 
 class SafetyLimits(BaseModel):
@@ -67,7 +70,12 @@ class SafetyLimits(BaseModel):
         float, Field(gt=0, le=5, description="silence of robot states after which the run stops")
     ] = 0.1
     image_pause_s: Annotated[
-        float, Field(gt=0, le=5, description="silence of images after which motion pauses")
+        float,
+        Field(
+            gt=0,
+            le=5,
+            description="silence of images after which motion pauses; longer for slower streams",
+        ),
     ] = 0.08
     image_age_s: Annotated[
         float, Field(gt=0, le=5, description="silence of images after which the run stops")
@@ -241,7 +249,32 @@ class SafetyMonitor:
     def wants_pause(self, now_s: float) -> bool:
         """Return whether a stream has been silent for so long that motion should pause."""
         states_s, images_s = self._states.age_s(now_s), self._images.age_s(now_s)
-        return states_s > self.limits.state_pause_s or images_s > self.limits.image_pause_s
+        return states_s > self.limits.state_pause_s or images_s > self.image_pause_s()
+
+    def image_pause_s(self) -> float:
+        """Return the silence of images after which motion pauses, s.
+
+        At least `image_pause_s` of the limits. A camera that is slower than that permits would
+        stop the motion before each image; therefore two intervals of its stream are waited for,
+        but at most half of `image_age_s`.
+        """
+        interval_s = self._images.interval_s() or 0.0
+        adapted_s = min(PAUSE_INTERVALS * interval_s, MAX_PAUSE_FRACTION * self.limits.image_age_s)
+        return max(self.limits.image_pause_s, adapted_s)
+
+    def low_rate_warning(self) -> str:
+        """Return one line if the images are so slow that the pause was adapted; else empty."""
+        interval_s, pause_s = self._images.interval_s(), self.image_pause_s()
+        if interval_s is None or pause_s <= self.limits.image_pause_s * (1.0 + PAUSE_TOLERANCE):
+            return ""
+        stutter = ""
+        if pause_s < PAUSE_INTERVALS * interval_s:
+            stutter = ", which is less than two images: raise limits.image_age_s"
+        return (
+            f"low image rate, {1.0 / interval_s:.1f} Hz: motion pauses after "
+            f"{1e3 * pause_s:.0f} ms without an image instead of "
+            f"{1e3 * self.limits.image_pause_s:.0f} ms{stutter}"
+        )
 
     def check_tracking(self, target: Pose, measured: Pose) -> None:
         """Check that the measured pose of the frame `gel` follows its target."""

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
+from statistics import median
+
 from tacdiff_ros.acquisition.faults import Cause, Fault
 
 CLOCK_DRIFT = 1e-3  # maximum relative drift of two clocks, s/s
 SETTLING_S = 0.5  # among the messages of this time, at least one was not delayed
+INTERVALS = 9  # last intervals, whose median is the interval of the stream
+MIN_INTERVALS = 3
 
 
 class StreamWatch:
@@ -36,10 +41,12 @@ class StreamWatch:
         self._last: tuple[int, float] | None = None
         self._min_offset_s = 0.0
         self._settled_at_s = 0.0
+        self._intervals_s: deque[float] = deque(maxlen=INTERVALS)
 
     def forget(self) -> None:
         """Restart the supervision with the next message."""
         self._last = None
+        self._intervals_s.clear()
 
     def receive(self, stamp_ns: int, now_s: float) -> Fault | None:
         """Check the stamp of a message.
@@ -63,6 +70,7 @@ class StreamWatch:
                 self._stale,
                 f"the {self._name} carries no stamp (header.stamp is 0): let its driver set it",
             )
+        self._intervals_s.append(now_s - last[1])
         expected_s = self._min_offset_s + CLOCK_DRIFT * (now_s - last[1])
         self._min_offset_s = min(expected_s, offset_s)
         late_s = offset_s - expected_s
@@ -99,6 +107,10 @@ class StreamWatch:
     def age_s(self, now_s: float) -> float:
         """Return the time since the last message, s; 0 before the first one."""
         return now_s - self._last[1] if self._last is not None else 0.0
+
+    def interval_s(self) -> float | None:
+        """Return the median time between the last messages, s; None after too few messages."""
+        return median(self._intervals_s) if len(self._intervals_s) >= MIN_INTERVALS else None
 
     @property
     def has_received(self) -> bool:

@@ -9,14 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.calibration.calibrate import (
-    MAX_PRESSES,
-    Calibration,
-    CalibrationSettings,
-    PressImage,
-    Progress,
-    calibrate,
-)
+from tacdiff_ros.calibration.calibrate import calibrate
+from tacdiff_ros.calibration.calibration_inputs import MAX_PRESSES, CalibrationSettings, PressImage
+from tacdiff_ros.calibration.calibration_result import Calibration
+from tacdiff_ros.calibration.stage_progress import Progress
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.images.image_checks import MAX_SATURATED_PRESS, check_image
 from tacdiff_ros.mechanics.indenter_spec import parse_indenter

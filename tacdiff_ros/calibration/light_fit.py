@@ -24,6 +24,7 @@ from tacdiff_ros.calibration.light_vector import COLOURS, KINDS, LightVector
 from tacdiff_ros.calibration.press_surfaces import Press, PressedGel, PressSurfaces, shifted
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.images.fit_image import FitImage
+from tacdiff_ros.least_squares import DampingRule, NormalEquations, levenberg_marquardt
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
@@ -36,7 +37,7 @@ DEPTH_AND_YAW_STEPS = [IndenterPose(depth_mm=STEP_MM), IndenterPose(yaw_rad=STEP
 POSITION_MM, DEPTH_MM, YAW_RAD = 0.5, 0.3, 0.2  # prior standard deviations around the initial press
 REFERENCE_ERROR = 0.03  # residual of the reference image under the best lights, of white
 PRESS_ERROR = 0.008  # residual of a press under the best lights, of white
-FIRST_DAMPING, MAX_DAMPING = 1e-2, 1e6
+DAMPING = DampingRule(first=1e-2, decrease=5.0, increase=8.0, maximum=1e6)
 MIN_GAIN = 2e-3  # relative decrease of the cost below which the fit ends
 DARKEST = 1e-4
 EFFECTIVE_PIXELS = 3000.0  # number of independent pixels: errors of neighbours are correlated
@@ -173,26 +174,30 @@ class _Problem:
             progress: callback on the completed fraction.
         """
         point = self._render(start, tuple(view.press for view in self._views), None)
-        damping, steps = FIRST_DAMPING, 0
-        for steps in range(1, max_steps + 1):
-            if self._settings.weight_map:
-                self._weights = self._adaptive_weights(point)
-            cost = self._cost(point)
-            matrix, gradient = self._normal_equations(point)
-            gain = 0.0
-            while damping < MAX_DAMPING:
-                trial = self._stepped(point, matrix, gradient, damping)
-                gain = cost - self._cost(trial)
-                if gain > 0:
-                    point, damping = trial, damping / 5.0
-                    break
-                damping *= 8.0
-            if progress is not None:
-                progress(steps / max_steps)
-            if gain < MIN_GAIN * cost:
-                break
-        matrix, _ = self._normal_equations(point)
-        return self._result(point, np.sqrt(np.diag(np.linalg.inv(matrix))), steps)
+        fit = levenberg_marquardt(self, point, DAMPING, max_steps, MIN_GAIN, progress)
+        covariance = self._normal_equations(fit.point).covariance()
+        return self._result(fit.point, np.sqrt(np.diag(covariance)), fit.iterations)
+
+    def linearise(self, point: _Point) -> NormalEquations:
+        """Adapt the weights to a point, and return its normal equations."""
+        if self._settings.weight_map:
+            self._weights = self._adaptive_weights(point)
+        return self._normal_equations(point)
+
+    def cost(self, point: _Point) -> float:
+        """Sum of squared residuals under the current weights."""
+        return sum(float(np.sum(part**2)) for part in self._residuals(point))
+
+    def moved(self, point: _Point, step: Floats) -> _Point:
+        """The point after a step, with each change clipped."""
+        size = self._lights.size
+        presses, first = [], size
+        for gel, has_yaw in zip(point.gels, self._has_yaw, strict=True):
+            count = 4 if has_yaw else 3
+            presses.append(self._stepped_press(gel.press, step[first : first + count]))
+            first += count
+        vector = point.vector + np.clip(step[:size], -1.5, 1.5)
+        return self._render(vector, tuple(presses), point.gels)
 
     def _render(
         self, vector: Floats, presses: tuple[Press, ...], near: tuple[PressedGel, ...] | None
@@ -275,9 +280,6 @@ class _Problem:
             )
         return np.concatenate(parts)
 
-    def _cost(self, point: _Point) -> float:
-        return sum(float(np.sum(part**2)) for part in self._residuals(point))
-
     def _adaptive_weights(self, point: _Point) -> list[Floats]:
         """(h, w) weights with mean 1, larger for large residuals, contacts and bright pixels."""
         predicted = self._predicted(point.vector, point.images)
@@ -290,15 +292,14 @@ class _Problem:
             weights.append(weight / weight.mean())
         return weights
 
-    def _normal_equations(self, point: _Point) -> tuple[Floats, Floats]:
-        """Gauss-Newton matrix and gradient of half the cost."""
+    def _normal_equations(self, point: _Point) -> NormalEquations:
+        """Normal equations of lights and presses under the current weights."""
         residuals = self._residuals(point)
         base = np.concatenate([part.ravel() for part in residuals])
         columns = [
             np.concatenate([part.ravel() for part in column]) for column in self._columns(point)
         ]
-        jacobian = np.stack(columns, axis=1)
-        return jacobian.T @ jacobian, jacobian.T @ base
+        return NormalEquations.of(np.stack(columns, axis=1), base)
 
     def _columns(self, point: _Point) -> list[list[Floats]]:
         """Derivatives of the residuals by all parameters, by finite differences.
@@ -366,19 +367,6 @@ class _Problem:
         gels = list(point.gels)
         gels[k] = PressedGel(press, surface)
         return replace(point, images=tuple(images), gels=tuple(gels))
-
-    def _stepped(self, point: _Point, matrix: Floats, gradient: Floats, damping: float) -> _Point:
-        """The point after a damped Gauss-Newton step."""
-        damped = matrix + damping * np.diag(np.diag(matrix))
-        step = np.asarray(-np.linalg.solve(damped, gradient), np.float64)
-        size = self._lights.size
-        presses, first = [], size
-        for gel, has_yaw in zip(point.gels, self._has_yaw, strict=True):
-            count = 4 if has_yaw else 3
-            presses.append(self._stepped_press(gel.press, step[first : first + count]))
-            first += count
-        vector = point.vector + np.clip(step[:size], -1.5, 1.5)
-        return self._render(vector, tuple(presses), point.gels)
 
     def _stepped_press(self, press: Press, step: Floats) -> Press:
         """A press after a step (x, y, depth) or (x, y, depth, yaw), clipped."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tacdiff_ros.least_squares import NormalEquations
 from tacdiff_ros.optics.projection import project
 from tacdiff_ros.sensor.marker_positions import marker_positions_mm
 from tacdiff_ros.sensor.parameters import Values, parameter_values, with_parameter_values
@@ -170,10 +171,9 @@ class _Windows:
             difference = _part(values[name], part) - _part(prior[name], part)
             from_prior.append(difference[self.index] / spread)
         jacobian = np.stack(columns, axis=-1).reshape(len(self.index), -1, len(OWN)) / ERROR
-        normal = np.einsum("kpi,kpj->kij", jacobian, jacobian) + np.eye(len(OWN))
         scaled = residual.reshape(len(self.index), -1) / ERROR
-        gradient = np.einsum("kpi,kp->ki", jacobian, scaled) + np.stack(from_prior, axis=-1)
-        step = -np.linalg.solve(normal, gradient[..., None])[..., 0]
+        equations = NormalEquations.of(jacobian, scaled)
+        step = equations.with_prior(np.ones(len(OWN)), np.stack(from_prior, axis=-1)).step()
         trial = {name: value.copy() for name, value in values.items()}
         for number, (name, part, spread) in enumerate(OWN):
             _part(trial[name], part)[self.index] += np.clip(step[:, number], -2, 2) * spread
@@ -192,9 +192,8 @@ class _Windows:
             perturbed = {**values, name: values[name] * np.exp(STEP * spread)}
             columns.append((self.residual(perturbed) - residual).ravel() / STEP / ERROR)
             from_prior.append(float(np.log(values[name] / prior[name])) / spread)
-        jacobian = np.stack(columns, axis=-1)
-        gradient = jacobian.T @ (residual.ravel() / ERROR) + np.array(from_prior)
-        step = -np.linalg.solve(jacobian.T @ jacobian + np.eye(len(SHARED)), gradient)
+        equations = NormalEquations.of(np.stack(columns, axis=-1), residual.ravel() / ERROR)
+        step = equations.with_prior(np.ones(len(SHARED)), np.array(from_prior)).step()
         trial = dict(values)
         for (name, spread, bounds), part in zip(SHARED, np.clip(step, -1, 1), strict=True):
             trial[name] = np.clip(values[name] * np.exp(spread * part), *bounds)

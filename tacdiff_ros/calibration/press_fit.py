@@ -16,6 +16,12 @@ from scipy.interpolate import RectBivariateSpline
 from tacdiff_ros.calibration.press_surfaces import Press, PressedGel, PressSurfaces, shifted
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.images.fit_image import FitImage
+from tacdiff_ros.least_squares import (
+    DampingRule,
+    NormalEquations,
+    ShortenedStep,
+    levenberg_marquardt,
+)
 from tacdiff_ros.markers.marker_field import MarkerField
 from tacdiff_ros.optics.projection import project, unproject
 from tacdiff_ros.sensor.gel_surface import GelSurface
@@ -35,7 +41,8 @@ MIN_GAIN = 2e-3  # relative decrease of the cost below which the fit ends
 DARKEST = 1e-4
 SHADOW_SAMPLES = 2
 MAX_DEPTH_FRACTION = 0.48
-MIN_STEP_FRACTION = 0.1  # at which the line search of a Gauss-Newton step ends
+# Line search: the full Gauss-Newton step, a third of it, a ninth of it.
+LINE_SEARCH = DampingRule(first=0.0, decrease=np.inf, increase=4.0, restart=2.0, maximum=20.0)
 
 
 @dataclass(frozen=True)
@@ -55,21 +62,6 @@ class PressFit:
     predicted: Floats
     markers_px: Floats
     marker_rms_px: float
-
-
-@dataclass(frozen=True)
-class _Target:
-    """What a press is fitted to.
-
-    Attributes:
-        start: initial press, also the centre of the priors.
-        image: image of the press at the fit's size.
-        markers: markers of the image; None to fit shading only.
-    """
-
-    start: Press
-    image: FitImage
-    markers: MarkerField | None
 
 
 class PressFitter:
@@ -101,7 +93,7 @@ class PressFitter:
         self._renderer = Renderer(model.model_copy(update=plain))
         self._shadowed = RenderSettings(width, height, samples=SHADOW_SAMPLES)
         self._plain = RenderSettings(width, height, samples=1, shadows=False)
-        self._reference, self._free = reference.smooth, reference.free
+        self._reference = reference
         self._flat: dict[bool, Floats] = {}
         self._markers = markers
         self._rest = None if markers is None else unproject(self._values, markers.position_px)
@@ -125,42 +117,17 @@ class PressFitter:
         Raises:
             InputError: the indenter left the pad.
         """
-        target = _Target(start, image, markers)
-        gel = self._gel(start)
-        for _ in range(steps):
-            residual = self._residual(gel, target)
-            jacobian = self._jacobian(gel, target)
-            before = float(residual @ residual)
-            step = -np.linalg.solve(jacobian.T @ jacobian, jacobian.T @ residual)
-            trial, cost = self._line_search(gel, target, step, before)
-            if cost >= before:
-                break
-            gel = trial
-            if before - cost < MIN_GAIN * before:
-                break
-        return self.evaluate(gel, markers)
-
-    def _jacobian(self, gel: PressedGel, target: _Target) -> Floats:
-        """Derivatives of the residual by differences; without shadows, whose borders are noisy."""
-        plain = self._residual(gel, target, shadows=False)
-        columns = [
-            (self._residual(perturbed, target, shadows=False) - plain) / size
-            for perturbed, size in self._perturbed(gel)
-        ]
-        return np.stack(columns, axis=1)
-
-    def _line_search(
-        self, gel: PressedGel, target: _Target, step: Floats, before: float
-    ) -> tuple[PressedGel, float]:
-        """Shorten a step until the cost falls below the one before; the last trial and its cost."""
-        fraction = 1.0
-        while True:
-            trial = self._gel(self._stepped(gel.press, fraction * step))
-            residual = self._residual(trial, target)
-            cost = float(residual @ residual)
-            fraction /= 3.0
-            if cost < before or not fraction > MIN_STEP_FRACTION:
-                return trial, cost
+        problem = _Problem(
+            fitter=self,
+            surfaces=self._surfaces,
+            reference=self._reference,
+            start=start,
+            image=image,
+            markers=markers,
+            max_depth_mm=self._max_depth_mm,
+        )
+        fit = levenberg_marquardt(problem, problem.gel(start), LINE_SEARCH, steps, MIN_GAIN)
+        return self.evaluate(fit.point, markers)
 
     def evaluate(self, gel: PressedGel, markers: MarkerField | None) -> PressFit:
         """Predict image and markers of a known press, and compare the markers.
@@ -169,11 +136,15 @@ class PressFitter:
             gel: press and gel under it.
             markers: detected markers of the press; None without markers.
         """
+        marker_rms_px = float("nan")
+        if markers is not None and self._markers is not None:
+            error = self.marker_error_px(gel.surface, markers)
+            marker_rms_px = float(np.sqrt(np.mean(np.sum(error**2, axis=-1))))
         return PressFit(
             gel=gel,
             predicted=self.predict(gel.surface),
             markers_px=self._projected(gel.surface),
-            marker_rms_px=self._marker_rms(gel, markers),
+            marker_rms_px=marker_rms_px,
         )
 
     def predict(self, surface: GelSurface, shadows: bool = True) -> Floats:
@@ -189,14 +160,77 @@ class PressFitter:
         if shadows not in self._flat:
             self._flat[shadows] = self._shaded(surface.moved(surface.rest), shadows)
         ratio = self._shaded(surface, shadows) / self._flat[shadows]
-        return np.asarray(self._reference * ratio**self._inverse_gamma)
+        return np.asarray(self._reference.smooth * ratio**self._inverse_gamma)
 
     def _shaded(self, surface: GelSurface, shadows: bool) -> Floats:
         self._renderer.set_surface(surface)
         settings = self._shadowed if shadows else self._plain
         return np.maximum(self._renderer.image(settings).astype(np.float64), DARKEST)
 
-    def _gel(self, press: Press) -> PressedGel:
+    def marker_error_px(self, surface: GelSurface, markers: MarkerField) -> Floats:
+        """Return predicted minus detected marker positions.
+
+        Args:
+            surface: deformed gel surface.
+            markers: detected markers of the press.
+
+        Returns:
+            (n, 2) px, of the n markers found both in the reference image and in the press; n is 0
+            without markers in the reference image.
+        """
+        if self._markers is None:
+            return np.zeros((0, 2))
+        in_both = self._markers.found & markers.found
+        return np.asarray((self._projected(surface) - markers.position_px)[in_both])
+
+    def _projected(self, surface: GelSurface) -> Floats:
+        """(rows, columns, 2) marker positions on a surface, px; empty without markers."""
+        if self._rest is None:
+            return np.zeros((0, 0, 2))
+        return project(self._values, self._rest + displacement_at(surface, self._rest))
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """Least-squares problem of one press; its points are the pressed gels.
+
+    Attributes:
+        fitter: predicts images and markers.
+        surfaces: gel surfaces under the indenter.
+        reference: reference image at the fit's size.
+        start: initial press, also the centre of the priors.
+        image: image of the press at the fit's size.
+        markers: markers of the image; None to fit shading only.
+        max_depth_mm: largest depth of a press, mm.
+    """
+
+    fitter: PressFitter
+    surfaces: PressSurfaces
+    reference: FitImage
+    start: Press
+    image: FitImage
+    markers: MarkerField | None
+    max_depth_mm: float
+
+    def linearise(self, gel: PressedGel) -> ShortenedStep:
+        """Gauss-Newton step; the derivatives leave out shadows, whose borders are noisy."""
+        plain = self._residual(gel, shadows=False)
+        columns = [
+            (self._residual(perturbed, shadows=False) - plain) / size
+            for perturbed, size in self._perturbed(gel)
+        ]
+        equations = NormalEquations.of(np.stack(columns, axis=1), self._residual(gel))
+        return ShortenedStep(equations.step(), equations.cost)
+
+    def cost(self, gel: PressedGel) -> float:
+        """Sum of squared residuals."""
+        return float(np.sum(self._residual(gel) ** 2))
+
+    def moved(self, gel: PressedGel, step: Floats) -> PressedGel:
+        """The gel after a step (6,), with step, depth and slide clipped."""
+        return self.gel(self._stepped(gel.press, step))
+
+    def gel(self, press: Press) -> PressedGel:
         """Gel under a press, with the motions that `_perturbed` needs."""
         moves = [
             IndenterPose(depth_mm=STEP_MM),
@@ -204,7 +238,7 @@ class PressFitter:
             IndenterPose(y_mm=STEP_MM),
             IndenterPose(yaw_rad=STEP_RAD),
         ]
-        return self._surfaces.solve(press, moves)
+        return self.surfaces.solve(press, moves)
 
     def _perturbed(self, gel: PressedGel) -> list[tuple[PressedGel, float]]:
         """Presses with one parameter perturbed, and the sizes of the perturbations.
@@ -216,7 +250,7 @@ class PressFitter:
         dx, dy = press.slide_mm
         surface = gel.surface
         twist_rad = press.twist_rad + STEP_RAD
-        if self._surfaces.is_round:
+        if self.surfaces.is_round:
             twist = replace(press, twist_rad=twist_rad)
         else:
             twist = replace(press, yaw_rad=press.yaw_rad + STEP_RAD, twist_rad=twist_rad)
@@ -247,21 +281,21 @@ class PressFitter:
             press,
             x_mm=press.x_mm + x,
             y_mm=press.y_mm + y,
-            depth_mm=min(max(press.depth_mm + depth, 0.05), self._max_depth_mm),
-            yaw_rad=press.yaw_rad + (0.0 if self._surfaces.is_round else twist),
+            depth_mm=min(max(press.depth_mm + depth, 0.05), self.max_depth_mm),
+            yaw_rad=press.yaw_rad + (0.0 if self.surfaces.is_round else twist),
             slide_mm=(float(np.clip(slide[0], -1.5, 1.5)), float(np.clip(slide[1], -1.5, 1.5))),
             twist_rad=press.twist_rad + twist,
         )
 
-    def _residual(self, gel: PressedGel, target: _Target, shadows: bool = True) -> Floats:
+    def _residual(self, gel: PressedGel, shadows: bool = True) -> Floats:
         """Residuals of shading, priors and markers, in units of their standard deviations."""
-        image, start = target.image, target.start
-        free = self._free & image.free
-        change = np.abs(image.value - self._reference).mean(axis=-1)
+        image, start = self.image, self.start
+        free = self.reference.free & image.free
+        change = np.abs(image.value - self.reference.smooth).mean(axis=-1)
         relative = change / change[free].mean()
         weight = np.sqrt(free * EFFECTIVE_PIXELS / free.sum() * (0.3 + relative))
         shading = weight[..., None] * (
-            (self.predict(gel.surface, shadows) - image.value) / SHADING_ERROR
+            (self.fitter.predict(gel.surface, shadows) - image.value) / SHADING_ERROR
         )
         press = gel.press
         prior = [
@@ -274,31 +308,11 @@ class PressFitter:
             (press.yaw_rad - start.yaw_rad) / YAW_RAD,
         ]
         parts = [shading.ravel(), np.array(prior)]
-        if target.markers is not None and self._markers is not None:
-            error = self._marker_error_px(gel, target.markers)
+        if self.markers is not None:
+            error = self.fitter.marker_error_px(gel.surface, self.markers)
             size = np.linalg.norm(error, axis=-1, keepdims=True)
             parts.append((error / np.sqrt(1.0 + (size / FAR_PX) ** 2) / MARKER_ERROR_PX).ravel())
         return np.concatenate(parts)
-
-    def _marker_error_px(self, gel: PressedGel, markers: MarkerField) -> Floats:
-        """(n, 2) predicted minus detected marker positions, px.
-
-        They are those of the n markers found both in the reference image and in the press.
-        """
-        assert self._markers is not None  # noqa: S101
-        in_both = self._markers.found & markers.found
-        return np.asarray((self._projected(gel.surface) - markers.position_px)[in_both])
-
-    def _projected(self, surface: GelSurface) -> Floats:
-        """(rows, columns, 2) marker positions on a surface, px; empty without markers."""
-        if self._rest is None:
-            return np.zeros((0, 0, 2))
-        return project(self._values, self._rest + displacement_at(surface, self._rest))
-
-    def _marker_rms(self, gel: PressedGel, markers: MarkerField | None) -> float:
-        if markers is None or self._markers is None:
-            return float("nan")
-        return float(np.sqrt(np.mean(np.sum(self._marker_error_px(gel, markers) ** 2, axis=-1))))
 
 
 def displacement_at(surface: GelSurface, rest_mm: Floats) -> Floats:

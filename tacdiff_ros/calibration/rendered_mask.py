@@ -2,7 +2,7 @@
 
 The mask is rendered through the layers: every pixel near a marker is traced back to the gel, where
 the marker covers it with a smooth rim. The mask is compared with the darkness of the image there.
-Gauss-Newton steps solve for all parameters at once; the parameters of a single marker (position,
+Levenberg-Marquardt steps solve for all parameters at once; those of a single marker (position,
 diameter and contrast) are eliminated marker by marker. Printed markers are up to some hundredths of
 a millimetre off their lattice (the residual of the first fit is the prior) and differ in size, so
 single markers do not tilt the camera.
@@ -19,6 +19,12 @@ from numpy.typing import NDArray
 
 from tacdiff_ros.calibration.camera_pose import CameraFit, CameraPriors, CameraVector
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.least_squares import (
+    DampingRule,
+    NormalEquations,
+    Solution,
+    levenberg_marquardt,
+)
 from tacdiff_ros.markers.blobs import darkness_map
 from tacdiff_ros.markers.marker_field import MarkerField
 from tacdiff_ros.optics.projection import project, unproject
@@ -30,7 +36,8 @@ MAX_STEPS = 15
 WINDOW = 0.40  # half side of the window around a marker, as a fraction of the pitch
 SIZE_MM = 0.05  # standard deviation of the diameters of printed markers
 DARKNESS_NOISE = 0.03  # of full ink, including the ink's texture and fringes
-FIRST_DAMPING = 1e-9  # small: position and tilt of the camera trade off along a narrow valley
+# Little damping: position and tilt of the camera trade off along a narrow valley.
+DAMPING = DampingRule(first=1e-9, decrease=10.0, increase=100.0, maximum=1e3)
 MIN_GAIN = 1e-5  # relative decrease of the cost below which the iteration ends
 SHAPE_PRIOR = (0.2, 0.15)  # mm, standard deviations of diameter and rim around their start
 RIM_PX = 4.0  # rim of a sharp marker in the smoothed darkness map
@@ -60,7 +67,7 @@ class MaskFit:
             that were not used.
         mask_error: root mean square difference of rendered and measured mask, as a fraction of
             full ink.
-        steps: number of Gauss-Newton steps.
+        steps: number of Levenberg-Marquardt steps.
     """
 
     camera: CameraFit
@@ -96,8 +103,49 @@ def refine_by_mask(
     if pattern is None:
         raise InputError("the sensor file has no markers: there is no mask to fit")
     problem = _Problem.around(fit, pattern, image, markers, priors or CameraPriors())
-    vector, local, steps = problem.solve()
-    return problem.result(fit, vector, local, markers.position_px, steps)
+    return problem.result(fit, problem.solve(), markers.position_px)
+
+
+@dataclass(frozen=True)
+class _Point:
+    """Common vector (n,) and local parameters (K, 4) of a problem."""
+
+    vector: Floats
+    local: Floats
+
+
+@dataclass(frozen=True)
+class _ArrowEquations:
+    """Normal equations of n common parameters and of 4 local ones for each of K markers.
+
+    Attributes:
+        common: (n, n) block of the matrix of the common parameters.
+        common_gradient: (n,) gradient of half the cost by the common parameters.
+        local: (K, 4, 4) blocks of the local parameters.
+        local_gradient: (K, 4) gradient of half the cost by the local parameters.
+        mixed: (K, 4, n) blocks between local and common parameters.
+        cost: sum of squared residuals.
+    """
+
+    common: Floats
+    common_gradient: Floats
+    local: Floats
+    local_gradient: Floats
+    mixed: Floats
+    cost: float
+
+    def step(self, damping: float) -> Floats:
+        """Step (n + 4 K,) of all parameters, the local ones eliminated (Schur complement)."""
+        inner = self.local * (1.0 + damping * np.eye(4))
+        right = np.concatenate([self.mixed, self.local_gradient[..., None]], axis=-1)
+        solved = np.linalg.solve(inner, right)
+        reduced = NormalEquations(
+            matrix=self.common - np.einsum("kin,kim->nm", self.mixed, solved[..., :-1]),
+            gradient=self.common_gradient - np.einsum("kin,ki->n", self.mixed, solved[..., -1]),
+            cost=self.cost,
+        )
+        change = reduced.step(damping)
+        return np.append(change, -solved[..., -1] - solved[..., :-1] @ change)
 
 
 @dataclass(frozen=True)
@@ -164,21 +212,46 @@ class _Problem:
             local_prior=np.array([print_mm, print_mm, SIZE_MM]),
         )
 
-    def solve(self) -> tuple[Floats, Floats, int]:
-        """Common vector, (K, 4) local parameters, and the number of steps."""
-        vector, local = self.start.copy(), np.zeros((len(self.dark), 4))
+    def solve(self) -> Solution[_Point]:
+        """Fit all parameters."""
+        local = np.zeros((len(self.dark), 4))
         local[:, 3] = np.percentile(self.dark, 90.0, axis=1)
-        damping, cost = FIRST_DAMPING, self._cost(vector, local)
-        for step in range(1, MAX_STEPS + 1):
-            change, local_change = self._step(vector, local, damping)
-            trial, local_trial = vector + change, local + local_change
-            before, after = cost, self._cost(trial, local_trial)
-            damping = damping / 10.0 if after < before else 100.0 * damping
-            if after < before:
-                vector, local, cost = trial, local_trial, after
-            if abs(before - after) < MIN_GAIN * before:
-                return vector, local, step
-        return vector, local, MAX_STEPS
+        return levenberg_marquardt(self, _Point(self.start, local), DAMPING, MAX_STEPS, MIN_GAIN)
+
+    def moved(self, point: _Point, step: Floats) -> _Point:
+        """The point after a step of all parameters, the common ones first."""
+        size = len(point.vector)
+        return _Point(point.vector + step[:size], point.local + step[size:].reshape(-1, 4))
+
+    def cost(self, point: _Point) -> float:
+        """Sum of squared residuals of pixels and priors."""
+        vector, local = point.vector, point.local
+        prior = np.append(
+            (vector - self._prior_centre())[6:] / self.prior[6:], local[:, :3] / self.local_prior
+        )
+        return float(np.sum(self._residual(vector, local) ** 2) + prior @ prior)
+
+    def linearise(self, point: _Point) -> _ArrowEquations:
+        """Normal equations of the common and the local parameters."""
+        vector, local = point.vector, point.local
+        residual = self._residual(vector, local)
+        columns = [self._derivative(vector, local, residual, axis) for axis in np.eye(len(vector))]
+        common = np.stack(columns, axis=-1)  # (K, P, n)
+        own = self._local_jacobian(vector, local)  # (K, P, 4)
+        local_matrix = np.einsum("kpi,kpj->kij", own, own)
+        local_matrix[:, range(3), range(3)] += self.local_prior**-2.0
+        local_gradient = np.einsum("kpi,kp->ki", own, residual)
+        local_gradient[:, :3] += local[:, :3] / self.local_prior**2
+        weight = np.where(np.isfinite(self.prior), self.prior**-2.0, 0.0)
+        gradient = np.einsum("kpn,kp->n", common, residual)
+        return _ArrowEquations(
+            common=np.einsum("kpn,kpm->nm", common, common) + np.diag(weight),
+            common_gradient=gradient + weight * (vector - self._prior_centre()),
+            local=local_matrix,
+            local_gradient=local_gradient,
+            mixed=np.einsum("kpi,kpn->kin", own, common),
+            cost=self.cost(point),
+        )
 
     def values(self, vector: Floats) -> Values:
         """Parameters of the sensor by name, from the common vector."""
@@ -199,44 +272,11 @@ class _Problem:
         mask = self._mask(vector, local)
         return np.asarray((local[:, 3:] * mask - self.dark) / DARKNESS_NOISE)
 
-    def _cost(self, vector: Floats, local: Floats) -> float:
-        prior = np.append(
-            (vector - self._prior_centre())[6:] / self.prior[6:], local[:, :3] / self.local_prior
-        )
-        return float(np.sum(self._residual(vector, local) ** 2) + prior @ prior)
-
     def _prior_centre(self) -> Floats:
         """Common vector at the centre of the priors; the pose has no prior."""
         centre = np.zeros(len(self.start))
         centre[-2:] = self.start[-2:]
         return centre
-
-    def _step(self, vector: Floats, local: Floats, damping: float) -> tuple[Floats, Floats]:
-        """Damped Gauss-Newton step, with the local parameters eliminated (Schur complement).
-
-        Returns:
-            Changes of the common vector and of the (K, 4) local parameters.
-        """
-        residual = self._residual(vector, local)
-        columns = [self._derivative(vector, local, residual, axis) for axis in np.eye(len(vector))]
-        common = np.stack(columns, axis=-1)  # (K, P, n)
-        own = self._local_jacobian(vector, local)  # (K, P, 4)
-        inner = np.einsum("kpi,kpj->kij", own, own)
-        inner[:, range(3), range(3)] += self.local_prior**-2.0
-        inner[:, range(4), range(4)] *= 1.0 + damping
-        mixed = np.einsum("kpi,kpn->kin", own, common)
-        local_gradient = np.einsum("kpi,kp->ki", own, residual)
-        local_gradient[:, :3] += local[:, :3] / self.local_prior**2
-        weight = np.where(np.isfinite(self.prior), self.prior**-2.0, 0.0)
-        curvature = np.einsum("kpn,kpm->nm", common, common) + np.diag(weight)
-        gradient = np.einsum("kpn,kp->n", common, residual)
-        gradient = gradient + weight * (vector - self._prior_centre())
-        solved = np.linalg.solve(inner, np.concatenate([mixed, local_gradient[..., None]], axis=-1))
-        curvature -= np.einsum("kin,kim->nm", mixed, solved[..., :-1])
-        gradient -= np.einsum("kin,ki->n", mixed, solved[..., -1])
-        normal = curvature + damping * np.diag(np.diag(curvature))
-        change = -np.linalg.solve(normal, gradient)
-        return change, -solved[..., -1] - solved[..., :-1] @ change
 
     def _derivative(self, vector: Floats, local: Floats, residual: Floats, axis: Floats) -> Floats:
         """(K, P) derivative of the residual along an axis of the common vector."""
@@ -251,18 +291,15 @@ class _Problem:
             columns.append(local[:, 3:] * (perturbed - mask) / DIFFERENCE)
         return np.stack([*columns, mask], axis=-1) / DARKNESS_NOISE
 
-    def result(
-        self, fit: CameraFit, vector: Floats, local: Floats, detected_px: Floats, steps: int
-    ) -> MaskFit:
+    def result(self, fit: CameraFit, solution: Solution[_Point], detected_px: Floats) -> MaskFit:
         """The fit, from the solution.
 
         Args:
             fit: fit of the camera before.
-            vector: common vector.
-            local: (K, 4) local parameters.
+            solution: solution of the problem.
             detected_px: (rows, columns, 2) detected marker positions, px.
-            steps: number of Gauss-Newton steps.
         """
+        vector, local = solution.point.vector, solution.point.local
         values = self.values(vector)
         lattice = lattice_positions_mm(self.pattern)
         on_lattice = project(values, lattice) - detected_px
@@ -293,7 +330,7 @@ class _Problem:
             rim_mm=float(vector[-1]),
             size_mm=size,
             mask_error=float(np.sqrt(np.mean(error**2))),
-            steps=steps,
+            steps=solution.iterations,
         )
 
 

@@ -17,7 +17,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from tacdiff_ros.calibration.calibrate import Calibration, PressImage, calibrate, residuals
+from tacdiff_ros.calibration.calibrate import calibrate
+from tacdiff_ros.calibration.calibration_figures import residuals
+from tacdiff_ros.calibration.calibration_inputs import PressImage
+from tacdiff_ros.calibration.calibration_result import Calibration
 from tacdiff_ros.evaluation.agreement import side_by_side
 from tacdiff_ros.evaluation.surface_error import motion_error_mm, surface_error
 from tacdiff_ros.inversion.inverter import Inversion, Inverter

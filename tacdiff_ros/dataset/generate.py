@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tacdiff_ros.dataset.plan import DatasetPlan
-from tacdiff_ros.dataset.store import Dataset, gel_size, open_or_create, remove_partial
+from tacdiff_ros.dataset.store import Dataset, gel_size, open_or_create
 from tacdiff_ros.dataset.trial_work import TrialReport, make_trial, write_sensor_group
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.output_files import remove_partial_folders
 from tacdiff_ros.sensor.sensor_file import format_sensor
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
@@ -75,7 +76,7 @@ def generate(
     """
     started = time.perf_counter()
     dataset = open_or_create(folder.absolute(), plan, gel_size(model))
-    remove_partial(dataset.folder)
+    remove_partial_folders(dataset.folder)
     write_sensor_group(dataset, model)
     missing = missing_trials(dataset, model.checksum)
     reports = []

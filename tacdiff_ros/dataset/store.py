@@ -12,12 +12,8 @@ with one compressed chunk per sample, so that single samples can be read without
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -32,11 +28,11 @@ from tacdiff_ros.dataset.array_layout import check_arrays, read_node
 from tacdiff_ros.dataset.plan import DatasetPlan
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.input_files import one_line, printable, read_json
+from tacdiff_ros.output_files import atomic_folder, write_files
 from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.settings_file import first_complaint
 
 SCHEMA, SCHEMA_VERSION = "tacdiff_ros/dataset", 1
-PARTIAL = ".partial-"  # prefix of files and folders that are being written
 SIZES = "array_bytes"  # attribute of a group: file size of every array
 CHECKSUM_DIGITS, MAX_INDEX_DIGITS = 16, 9
 MAX_ARRAY_BYTES = 400_000_000  # size of an array that may be read as a whole
@@ -241,34 +237,6 @@ def write_group(
         group.attrs[SIZES] = {name: _array_bytes(temporary / name) for name in arrays}
 
 
-@contextmanager
-def atomic_folder(folder: Path) -> Iterator[Path]:
-    """Provide a hidden temporary folder that is renamed when the block ends without an error.
-
-    Args:
-        folder: final folder; if it exists already, the temporary folder is deleted.
-
-    Returns:
-        Context manager of the temporary folder's path, which does not exist at first.
-
-    Raises:
-        InputError: the folder cannot be written.
-    """
-    temporary = folder.with_name(f"{PARTIAL}{folder.name}.{os.getpid()}")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.replace(folder)
-    except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-            return
-        raise InputError(f"cannot write {folder}: {error.strerror or error}") from error
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-
-
 def read_group(folder: Path) -> zarr.Group:
     """Open a group that `write_group` wrote.
 
@@ -326,37 +294,17 @@ def read_array(group: zarr.Group, name: str, sample: int | None = None) -> NDArr
         ) from error
 
 
-def remove_partial(folder: Path) -> int:
-    """Delete the temporary folders that killed processes have left, and return their number.
-
-    Limits: no other process may write to the dataset at the same time.
-
-    Args:
-        folder: folder of the dataset.
-    """
-    leftovers = [path for depth in ("", "*/") for path in folder.glob(f"{depth}{PARTIAL}*")]
-    for path in leftovers:
-        shutil.rmtree(path, ignore_errors=True)
-    return len(leftovers)
-
-
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file under a temporary name and rename it, creating its folder if necessary.
+    """Write a JSON file atomically, creating its folder if necessary.
 
     Args:
         path: JSON file.
         content: JSON values by name.
 
     Raises:
-        OSError: the file cannot be written.
+        InputError: the file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{PARTIAL}{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", "utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_files(path.parent, {path.name: json.dumps(content, indent=2, sort_keys=True) + "\n"})
 
 
 def _write_header(folder: Path, plan: DatasetPlan, gel: GelSize) -> None:
@@ -368,10 +316,7 @@ def _write_header(folder: Path, plan: DatasetPlan, gel: GelSize) -> None:
         "gel": gel.model_dump(mode="json"),
     }
     header = {"attributes": attributes, "zarr_format": 3, "node_type": "group"}
-    try:
-        write_json(folder / "zarr.json", header)
-    except OSError as error:
-        raise InputError(f"cannot write {folder}: {error.strerror}") from error
+    write_json(folder / "zarr.json", header)
 
 
 def _write_array(group: zarr.Group, name: str, values: NDArray[Any]) -> None:

@@ -1,4 +1,4 @@
-"""Sources of tactile images: a camera, a video file or a folder of images."""
+"""Files as sources of tactile images: a video or a folder of images."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import os
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,11 +18,6 @@ from tacdiff_ros.images.image_file import read_image
 from tacdiff_ros.input_files import open_input, printable
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-VIDEO_DEVICES = Path("/sys/class/video4linux")
-# The housing is visible at the borders of a GelSight Mini's image; the manufacturer's software
-# crops a seventh of the image at each side.
-BORDER_FRACTION = 1.0 / 7.0
-IMAGE_SIZE = (320, 240)
 DECODER = Path(__file__).with_name("video_decoder.py")
 RECORD, DECODER_ERROR = struct.Struct("<II"), 0xFFFFFFFF  # as in `video_decoder`
 MAX_VIDEO_BYTES = 2**40
@@ -50,15 +43,11 @@ class FrameSource(Protocol):
             (H, W, 3) uint8 RGB image, or None after the last image of a finite source.
 
         Raises:
-            CameraLostError: the camera does not respond any more.
+            InputError: the file is damaged.
         """
 
     def close(self) -> None:
-        """Releases the device or file."""
-
-
-class CameraLostError(RuntimeError):
-    """The camera was unplugged or does not respond."""
+        """Releases the file."""
 
 
 class VideoFrames:
@@ -189,99 +178,6 @@ class FolderFrames:
         """Does nothing, because images are closed after reading."""
 
 
-class CameraFrames:
-    """Images of a UVC camera, cropped and resized as required for a GelSight Mini."""
-
-    def __init__(
-        self,
-        device: str,
-        size: tuple[int, int] = IMAGE_SIZE,
-        border_fraction: float = BORDER_FRACTION,
-        open_capture: Callable[[int | str], Any] | None = None,
-    ) -> None:
-        """Opens a camera.
-
-        Args:
-            device: path such as "/dev/video2", number, or part of the name ("GelSight Mini").
-            size: width and height of the returned images, px.
-            border_fraction: fraction of the image that is cropped at each side.
-            open_capture: function that opens an OpenCV capture; None for `cv2.VideoCapture`.
-
-        Raises:
-            CameraLostError: there is no such camera, or it does not open.
-        """
-        self._size = size
-        self._border = border_fraction
-        self._capture = (open_capture or cv2.VideoCapture)(find_camera(device))
-        if not self._capture.isOpened():
-            raise CameraLostError(f"camera '{device}' does not open: is another program using it?")
-
-    def read(self) -> NDArray[np.uint8]:
-        """Returns the next image.
-
-        Returns:
-            (H, W, 3) uint8 RGB image after cropping and resizing.
-
-        Raises:
-            CameraLostError: the camera returned no image.
-        """
-        is_valid, frame = self._capture.read()
-        if not is_valid:
-            raise CameraLostError("the camera returns no images any more: check its cable")
-        return crop_and_resize(_to_rgb(frame), self._size, self._border)
-
-    def close(self) -> None:
-        """Releases the device."""
-        self._capture.release()
-
-
-def find_camera(device: str, listing: Path = VIDEO_DEVICES) -> int | str:
-    """Returns the device that OpenCV opens for a camera.
-
-    Args:
-        device: device path, number, or part of the camera's name.
-        listing: folder in which the kernel lists the video devices.
-
-    Returns:
-        Number or device path.
-
-    Raises:
-        CameraLostError: no camera has such a name; the message lists the present cameras.
-    """
-    if device.isdecimal():
-        return int(device)
-    if device.startswith("/"):
-        return device
-    names: dict[str, str] = {}
-    for entry in sorted(listing.glob("video*"), key=natural_order):
-        with suppress(OSError):  # the camera was unplugged in the meantime
-            names[entry.name] = (entry / "name").read_text(encoding="utf-8").strip()
-    for node, name in names.items():
-        if device.lower() in name.lower():
-            return f"/dev/{node}"
-    present = ", ".join(f"/dev/{node} ({name})" for node, name in names.items()) or "none"
-    raise CameraLostError(f"no camera with '{device}' in its name; cameras: {present}")
-
-
-def crop_and_resize(
-    image: NDArray[np.uint8], size: tuple[int, int], border_fraction: float
-) -> NDArray[np.uint8]:
-    """Crops an image at each side and resizes it by area averaging.
-
-    Args:
-        image: (H, W, 3) uint8 image.
-        size: width and height of the result, px.
-        border_fraction: fraction of the image that is cropped at each side.
-
-    Returns:
-        (height, width, 3) uint8 image.
-    """
-    height, width = image.shape[:2]
-    x, y = int(width * border_fraction), int(height * border_fraction)
-    inner = image[y : height - y, x : width - x]
-    return np.asarray(cv2.resize(inner, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
 def open_frames(source: str, loop: bool) -> VideoFrames | FolderFrames:
     """Opens a video file or a folder of images.
 
@@ -339,7 +235,3 @@ def _utf8(path: Path) -> str:
         name = os.fsencode(path).decode("utf-8", "replace")
         raise InputError(f"the file name {name} is not UTF-8 text: rename the file") from error
     return str(path)
-
-
-def _to_rgb(frame: NDArray[Any]) -> NDArray[np.uint8]:
-    return np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)

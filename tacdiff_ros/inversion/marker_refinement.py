@@ -19,6 +19,7 @@ from scipy.interpolate import RegularGridInterpolator
 from scipy.ndimage import map_coordinates
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.least_squares import NormalEquations
 from tacdiff_ros.markers.marker_field import MarkerField
 from tacdiff_ros.optics.projection import project
 from tacdiff_ros.optics.renderer import Renderer
@@ -143,7 +144,6 @@ def _fitted_shifts(rendered: Floats, windows: _Windows) -> tuple[Floats, Floats]
     slope_y, slope_x = np.gradient(rendered)
     start = [0.0, 0.0, 1.0, 0.0]
     estimate = np.tile(start, (len(windows.column), 1))  # shift x, shift y, contrast, offset
-    prior = np.diag(PRIOR)
     for _ in range(STEPS):
         position = [windows.row - estimate[:, 1:2], windows.column - estimate[:, :1]]
         value, by_x, by_y = (
@@ -151,15 +151,12 @@ def _fitted_shifts(rendered: Floats, windows: _Windows) -> tuple[Floats, Floats]
             for part in (rendered, slope_x, slope_y)
         )
         contrast = estimate[:, 2:3]
-        residual = windows.light_fraction - (contrast * value + estimate[:, 3:])
+        residual = contrast * value + estimate[:, 3:] - windows.light_fraction
         columns = [-contrast * by_x, -contrast * by_y, value, np.ones_like(value)]
         jacobian = np.stack(columns, axis=-1)
         weight = windows.weight / (1.0 + (residual / ERROR) ** 2)
-        weighted = jacobian * weight[..., None]
-        normal = np.einsum("kpi,kpj->kij", weighted, jacobian) + prior
-        from_start = estimate - start
-        gradient = np.einsum("kpi,kp->ki", weighted, residual) - from_start @ prior
-        step = np.linalg.solve(normal, gradient[..., None])[..., 0]
+        equations = NormalEquations.of(jacobian, residual, weight)
+        step = equations.with_prior(np.array(PRIOR), estimate - start).step()
         step[:, :2] = np.clip(step[:, :2], -MAX_STEP_PX, MAX_STEP_PX)
         estimate = estimate + step
     return estimate[:, :2], estimate[:, 2]

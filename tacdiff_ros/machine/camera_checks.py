@@ -11,6 +11,13 @@ from tacdiff_ros.machine.v4l2 import VideoMode, read_modes
 
 VIDEO_DEVICES = Path("/sys/class/video4linux")
 SENSOR_NAME = "gelsight"
+WANTED_HZ = 25.0
+# Measured by users of the sensor with v4l2-ctl: gsrobotics, issues 6 and 36 on GitHub.
+EXPECTED_RATE = (
+    "expect 18 to 25 Hz on Linux with a USB port of its own; the driver requests V4L2, MJPG and "
+    "one buffer, and /diagnostics has the measured rate"
+)
+RATE_ADVICE = "connect it to a USB 3 port without a hub, or set `rate_hz` to a rate that it lists"
 
 
 def check_cameras(
@@ -54,7 +61,14 @@ def _check_camera(entry: Path, modes_of: Callable[[Path], list[VideoMode]]) -> C
         return Check(f"camera {device}", "bad", str(error.strerror or error), _advice(error))
     if not modes:
         return None
-    return Check(f"camera {device}", "good", f"{name}: {_describe(modes)}")
+    detail = f"{name}: {_describe(modes)}"
+    if SENSOR_NAME not in name.lower():
+        return Check(f"camera {device}", "good", detail)
+    rates_hz = [rate for mode in modes if mode.pixel_format == "MJPG" for rate in mode.rates_hz]
+    if max(rates_hz, default=0.0) < WANTED_HZ:
+        detail += f": no MJPG at {WANTED_HZ:g} Hz"
+        return Check(f"camera {device}", "warning", detail, RATE_ADVICE)
+    return Check(f"camera {device}", "good", f"{detail}; {EXPECTED_RATE}")
 
 
 def _describe(modes: list[VideoMode]) -> str:

@@ -292,6 +292,8 @@ class AcquisitionNode(GuardedNode):
         self._run.gaps.add(stamp_ns)
         self._record("image_raw", data)
         self._run.session.on_image(stamp_ns, image, self._lock_step.monotonic_s())
+        if warning := self._run.session.monitor.low_rate_warning():
+            self.get_logger().warning(warning, once=True)
 
     def _tick(self) -> None:
         run_ = self._run

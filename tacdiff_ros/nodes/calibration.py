@@ -12,7 +12,8 @@ from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import Image
 
 from tacdiff_ros.action import Calibrate
-from tacdiff_ros.calibration.calibrate import Calibration, residuals
+from tacdiff_ros.calibration.calibration_figures import residuals
+from tacdiff_ros.calibration.calibration_result import Calibration
 from tacdiff_ros.calibration.calibration_session import CalibrationJob, CalibrationSession
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.msg import SensorModel as SensorModelMessage

@@ -5,21 +5,26 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped
+from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, Image
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.exception_log import log_exception
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
-from tacdiff_ros.images.frame_sources import (
-    CameraFrames,
-    CameraLostError,
-    FrameSource,
-    open_frames,
-)
+from tacdiff_ros.images.camera import CameraSettings
+from tacdiff_ros.images.camera_stream import CameraStream
+from tacdiff_ros.images.capture_settings import CaptureMode, open_capture
+from tacdiff_ros.images.frame_sources import FrameSource, open_frames
+from tacdiff_ros.images.stream_statistics import StreamReport, StreamStatistics
+from tacdiff_ros.nodes.camera_calibration import CameraInfoSource
+from tacdiff_ros.nodes.compressed_images import CompressedImages
 from tacdiff_ros.nodes.conversion.geometry import (
     from_pose,
     to_indenter,
@@ -38,43 +43,50 @@ from tacdiff_ros.virtual.frames import GeneratedFrames, cycle_pose
 log = logging.getLogger(__name__)
 
 INDENTER_TOPIC = "ground_truth/indenter"
-RECONNECT_PERIOD_S = 1.0
-STALE_AFTER_PERIODS = 3.0
+PAUSE_AFTER_ERROR_S = 1.0
+CAMERA = "camera"
+LEVELS = {
+    "ok": DiagnosticStatus.OK,
+    "warning": DiagnosticStatus.WARN,
+    "error": DiagnosticStatus.ERROR,
+}
 
 
 class GelSightDriver(GuardedNode):
-    """Reads frames in a separate thread and publishes `image_raw` and `camera_info`."""
+    """Reads images in a separate thread and publishes `image_raw` and `camera_info`."""
 
-    def __init__(self) -> None:
-        """Open the source named by the parameters."""
+    def __init__(self, open_device: Callable[[int | str], Any] = open_capture) -> None:
+        """Open the source named by the parameters.
+
+        Args:
+            open_device: function that opens an OpenCV capture.
+        """
         super().__init__("gelsight_driver")
-        self._declare()
+        self._settings = settings = declare_model(self, "", GelsightDriverSettings)
+        self._source = settings.source
         self._lock_step = LockStep(self, {"virtual_panda": [INDENTER_TOPIC]}, self._on_step)
         refuse_unknown(self)
-        if self._lock_step.is_on and self._source == "camera":
+        if self._lock_step.is_on and self._source == CAMERA:
             raise InputError(
                 "parameter 'lock_step' is true with source 'camera': expected false, because a "
                 "camera cannot wait; or set 'source' to generated images or files"
             )
-        self._images = self.create_publisher(Image, "image_raw", RELIABLE_IMAGES)
-        self._infos = self.create_publisher(CameraInfo, "camera_info", RELIABLE_IMAGES)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._published = 0
-        self._published_at_report = 0
-        self._last_s = self._lock_step.monotonic_s()
-        self._reconnects = 0
+        self._calibration = CameraInfoSource(
+            settings.camera_info_url, settings.focal_length_px, settings.frame_id
+        )
+        self._statistics = StreamStatistics(settings.rate_hz, self._lock_step.monotonic_s())
         self._ended = False
         self._indenter: IndenterPose | None = None
-        self._frames = self._open()
+        self._camera = self._make_camera(open_device) if self._source == CAMERA else None
         self._generator = GeneratedFrames() if self._source == "generated" else None
-        if self._generator is not None or self._lock_step.is_on:
-            qos = self._lock_step.qos(LATEST_COMMAND)
-            self.create_subscription(PoseStamped, INDENTER_TOPIC, self._on_indenter, qos)
-        self.create_timer(1.0, self._diagnose)
+        self._frames: FrameSource | None = None
+        if self._camera is None and self._generator is None:
+            self._frames = open_frames(self._source, settings.loop)
+        self._create_topics()
         self._running = True
         self._start_ns = 0
         self._period_index = -1  # number of image periods since time 0 at the last image
-        self._thread = threading.Thread(target=self._read_periodically, name="frames", daemon=True)
+        self._thread = threading.Thread(target=self._read_until_end, name="frames", daemon=True)
         if not self._lock_step.is_on:
             self._thread.start()
 
@@ -83,107 +95,119 @@ class GelSightDriver(GuardedNode):
         self._running = False
         if self._thread.is_alive():
             self._thread.join(timeout=2.0)
-        if self._frames is not None:
-            self._frames.close()
+        for source in (self._camera, self._frames):
+            if source is not None and not self._thread.is_alive():
+                source.close()
+        self._compressed.close()
         super().destroy_node()
 
-    def _declare(self) -> None:
-        settings = declare_model(self, "", GelsightDriverSettings)
-        self._source, self._device, self._loop = settings.source, settings.device, settings.loop
-        self._rate_hz, self._delay_s = settings.rate_hz, settings.capture_delay_s
-        self._frame_id, self._focal_px = settings.frame_id, settings.focal_length_px
-        self._border, self._size = settings.border_fraction, (settings.width, settings.height)
+    def _make_camera(self, open_device: Callable[[int | str], Any]) -> CameraStream:
+        settings = self._settings
+        self._calibration.check_size(settings.width, settings.height)
+        mode = CaptureMode(
+            settings.capture_width,
+            settings.capture_height,
+            settings.rate_hz,
+            buffers=settings.capture_buffers,
+        )
+        camera = CameraSettings(
+            settings.device,
+            (settings.width, settings.height),
+            settings.border_fraction,
+            mode,
+            settings.lock_exposure,
+        )
+        return CameraStream(camera, self.get_logger().warning, open_device)
 
-    def _open(self) -> FrameSource | None:
-        """Return the open source; None for generated images and while the camera is missing."""
-        if self._source == "generated":
-            return None
-        if self._source != "camera":
-            return open_frames(self._source, self._loop)
-        try:
-            return CameraFrames(self._device, self._size, self._border)
-        except CameraLostError as error:
-            self.get_logger().warning(f"{error}; retrying", throttle_duration_sec=10.0)
-            return None
+    def _create_topics(self) -> None:
+        self._images = self.create_publisher(Image, "image_raw", RELIABLE_IMAGES)
+        self._infos = self.create_publisher(CameraInfo, "camera_info", RELIABLE_IMAGES)
+        self._compressed = CompressedImages(
+            self, "image_raw", self._settings.compressed_format, self._settings.jpeg_quality
+        )
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        if self._generator is not None or self._lock_step.is_on:
+            qos = self._lock_step.qos(LATEST_COMMAND)
+            self.create_subscription(PoseStamped, INDENTER_TOPIC, self._on_indenter, qos)
+        self.create_timer(1.0, self._diagnose)
 
-    def _read_periodically(self) -> None:
-        """Body of the reading thread: wait, read and publish; reopen a camera that was lost."""
+    def _read_until_end(self) -> None:
+        """Body of the reading thread: read and publish; a camera sets the pace, a file has none."""
+        period_s = 1.0 / self._settings.rate_hz
         start_s = next_s = time.monotonic()
-        while self._running:
-            if self._source != "camera":
-                next_s = max(next_s + 1.0 / self._rate_hz, time.monotonic() - 1.0)
+        while self._running and not self._ended:
+            if self._camera is None:
+                next_s = max(next_s + period_s, time.monotonic() - 1.0)
                 time.sleep(max(0.0, next_s - time.monotonic()))
             try:
-                if self._generator is not None:
-                    self._generate(time.monotonic() - start_s)
-                elif not self._read_one():
-                    return
+                self._read_one(time.monotonic() - start_s)
             except Exception as error:  # the thread must continue, and the error must be reported
                 self.get_logger().error(log_exception(log, "reading an image failed", error))
-                time.sleep(RECONNECT_PERIOD_S)
+                time.sleep(PAUSE_AFTER_ERROR_S)
 
     def _on_step(self, now_ns: int) -> None:
         """In lock step, publish one image at each multiple of the period, until a file ends."""
         self._start_ns = self._start_ns or now_ns
-        period_index = now_ns // round(1e9 / self._rate_hz)
+        period_index = now_ns // round(1e9 / self._settings.rate_hz)
         if period_index == self._period_index or self._ended:
             return
         self._period_index = period_index
-        if self._generator is not None:
-            self._generate(1e-9 * (now_ns - self._start_ns))
-        else:
-            self._read_one()
+        self._read_one(1e-9 * (now_ns - self._start_ns))
 
-    def _generate(self, elapsed_s: float) -> None:
-        if self._generator is not None:
-            self._publish(self._generator.render(self._indenter or cycle_pose(elapsed_s)))
+    def _read_one(self, elapsed_s: float) -> None:
+        """Publish the next image of the source, or note its end."""
+        if self._camera is not None:
+            self._read_camera(self._camera)
+        elif self._generator is not None:
+            self._publish_now(self._generator.render(self._indenter or cycle_pose(elapsed_s)))
+        elif self._frames is not None:
+            self._read_file(self._frames)
 
-    def _read_one(self) -> bool:
-        """Publish the next image of a camera or file; return whether there may be another one."""
-        if self._frames is None:
-            time.sleep(RECONNECT_PERIOD_S)
-            self._frames = self._open()
-            return True
+    def _read_camera(self, camera: CameraStream) -> None:
+        """Publish an image with its time of capture, converted from the monotonic clock."""
+        frame = camera.next()
+        if frame is None or frame.image is None:
+            return
+        age_s = time.monotonic() - frame.captured_s
+        if not frame.has_driver_stamp:
+            age_s += self._settings.capture_delay_s
+        self._publish(frame.image, self._lock_step.now_ns() - round(1e9 * age_s))
+
+    def _read_file(self, frames: FrameSource) -> None:
         try:
-            image = self._frames.read()
-        except CameraLostError as error:
-            self.get_logger().warning(f"{error}; reopening it")
-            self._frames.close()
-            self._frames = None
-            self._reconnects += 1
-            return True
+            image = frames.read()
         except InputError as error:
             self.get_logger().error(str(error))
             image = None
-        if image is None:
-            self._ended = True
-            self.get_logger().info(f"end of {self._source} after {self._published} images")
-            return False
-        self._publish(image)
-        return True
+        if image is not None:
+            self._publish_now(image)
+            return
+        self._ended = True
+        self.get_logger().info(f"end of {self._source} after {self._statistics.images} images")
 
-    def _publish(self, image: Any) -> None:
-        stamp_ns = self._lock_step.now_ns() - int(self._delay_s * 1e9)
-        stamp = to_time(stamp_ns)
+    def _publish_now(self, image: NDArray[np.uint8]) -> None:
+        """Publish an image of a file or generator with the present time."""
+        now_s = self._lock_step.monotonic_s()
+        self._statistics.add(now_s, now_s)
+        delay_ns = round(1e9 * self._settings.capture_delay_s)
+        self._publish(image, self._lock_step.now_ns() - delay_ns)
+
+    def _publish(self, image: NDArray[np.uint8], stamp_ns: int) -> None:
         if not self._running:
             return
-        self._images.publish(to_image(image, stamp, self._frame_id))
-        self._infos.publish(self._camera_info(image.shape, stamp))
+        message = to_image(image, to_time(stamp_ns), self._settings.frame_id)
+        self._images.publish(message)
+        self._compressed.publish(image, message.header)
+        self._publish_info(image.shape, message.header.stamp)
         self._lock_step.published(stamp_ns)
-        self._published += 1
-        self._last_s = self._lock_step.monotonic_s()
 
-    def _camera_info(self, shape: tuple[int, ...], stamp: Any) -> CameraInfo:
-        """Return a pinhole model without distortion; an all-zero K means an uncalibrated camera."""
-        info = CameraInfo(height=shape[0], width=shape[1], distortion_model="plumb_bob")
-        info.header.stamp, info.header.frame_id = stamp, self._frame_id
-        info.d = [0.0] * 5
-        if self._focal_px > 0.0:
-            f, x, y = self._focal_px, (shape[1] - 1) / 2.0, (shape[0] - 1) / 2.0
-            info.k = [f, 0.0, x, 0.0, f, y, 0.0, 0.0, 1.0]
-            info.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
-            info.p = [f, 0.0, x, 0.0, 0.0, f, y, 0.0, 0.0, 0.0, 1.0, 0.0]
-        return info
+    def _publish_info(self, shape: tuple[int, ...], stamp: Time) -> None:
+        try:
+            self._calibration.check_size(shape[1], shape[0])
+        except InputError as error:  # the images of a file have another size
+            self.get_logger().error(f"no camera_info: {error}", once=True)
+            return
+        self._infos.publish(self._calibration.message(shape, stamp))
 
     def _on_indenter(self, message: PoseStamped) -> None:
         self._indenter = to_indenter(from_pose(message.pose))
@@ -192,25 +216,25 @@ class GelSightDriver(GuardedNode):
         )
 
     def _diagnose(self) -> None:
-        """Publish the rate and the age of the images, once per second."""
-        rate_hz = self._published - self._published_at_report
-        self._published_at_report = self._published
-        age_s = self._lock_step.monotonic_s() - self._last_s
-        stale = age_s > STALE_AFTER_PERIODS / self._rate_hz and not self._ended
-        level = DiagnosticStatus.ERROR if stale else DiagnosticStatus.OK
-        state = "ended" if self._ended else "no images" if stale else "publishing"
-        values = {"rate_hz": rate_hz, "age_s": f"{age_s:.3f}", "images": self._published}
-        values |= {"reconnects": self._reconnects, "source": self._source}
+        """Publish rate, jitter, latency and problems of the images, once per second."""
+        if self._camera is not None:
+            report = self._camera.report()
+        else:
+            report = self._statistics.report(self._lock_step.monotonic_s())
+        if self._ended:
+            report = StreamReport("ok", ["ended"], report.values)
+        values = report.values | {"source": self._source}
+        is_camera = self._source == CAMERA
         status = DiagnosticStatus(
-            level=level,
+            level=LEVELS[report.level],
             name=f"{self.get_fully_qualified_name()}: images",
-            message=state,
-            hardware_id=self._device if self._source == "camera" else self._source,
-            values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+            message="; ".join(report.problems) or "publishing",
+            hardware_id=self._settings.device if is_camera else self._source,
+            values=[KeyValue(key=key, value=value) for key, value in values.items()],
         )
-        report = DiagnosticArray(status=[status])
-        report.header.stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(report)
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(array)
 
 
 def main() -> int:

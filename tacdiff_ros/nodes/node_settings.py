@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tacdiff_ros.images.frame_sources import BORDER_FRACTION
+from tacdiff_ros.images.camera import BORDER_FRACTION
 
 Simulator = Literal["pix2pix", "renderer"]
 CameraFrame = Annotated[str, Field(description="frame id of the images (REP-103 optical frame)")]
@@ -98,20 +98,44 @@ class GelsightDriverSettings(NodeSettings):
     device: str = Field(
         "GelSight Mini", description="/dev/videoN, a number, or part of the camera's name"
     )
-    rate_hz: float = Field(25.0, ge=1, le=120, description="image rate, Hz")
+    rate_hz: float = Field(
+        25.0, ge=1, le=120, description="wanted image rate, requested from a camera, Hz"
+    )
     loop: bool = Field(True, description="repeat a video or folder from its beginning")
     frame_id: CameraFrame = CAMERA_FRAME
     border_fraction: float = Field(
         BORDER_FRACTION, ge=0, lt=0.45, description="fraction cropped at each side of an image"
     )
+    capture_width: int = Field(
+        3280, ge=16, le=8192, description="width that is requested from the camera, px"
+    )
+    capture_height: int = Field(
+        2464, ge=16, le=8192, description="height that is requested from the camera, px"
+    )
+    capture_buffers: int = Field(
+        1, ge=1, le=10, description="images stored by the camera's driver; more may be older images"
+    )
+    lock_exposure: bool = Field(
+        True, description="lock exposure and white balance of a camera after they have settled"
+    )
     capture_delay_s: float = Field(
-        0.0, ge=0, le=1, description="time from exposure to arrival, subtracted from stamps, s"
+        0.0,
+        ge=0,
+        le=1,
+        description="time from exposure to arrival, subtracted from stamps at arrival, s",
     )
     width: int = Field(320, ge=16, le=8192, description="width of camera images, px")
     height: int = Field(240, ge=16, le=8192, description="height of camera images, px")
+    camera_info_url: str = Field(
+        "", description="calibration file for camera_info: file:///PATH or package://NAME/PATH"
+    )
     focal_length_px: float = Field(
         0.0, ge=0, le=1e5, description="focal length for camera_info, px; 0: not calibrated"
     )
+    compressed_format: Literal["jpeg", "png"] = Field(
+        "jpeg", description="format of image_raw/compressed: jpeg or png"
+    )
+    jpeg_quality: int = Field(95, ge=1, le=100, description="quality of compressed JPEG images")
 
 
 class MarkerTrackerSettings(NodeSettings):

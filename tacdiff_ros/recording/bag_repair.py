@@ -14,6 +14,7 @@ from rosbags.rosbag2.storage_mcap import McapReader
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.input_files import check_file, one_line
+from tacdiff_ros.output_files import write_file
 from tacdiff_ros.recording.bag_checks import MAX_BAG_BYTES, bound_decompression
 
 BAG_VERSION: Final = 9  # version of rosbag2's metadata.yaml in Jazzy
@@ -175,15 +176,13 @@ def _span(reader: McapReader) -> dict[str, Any]:
 
 
 def write_yaml(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a YAML file under a temporary name and rename it, so that it is never incomplete.
+    """Write a YAML file atomically.
 
     Args:
         path: file to write.
         content: mapping of plain values.
+
+    Raises:
+        InputError: the file cannot be written.
     """
-    temporary = path.with_suffix(path.suffix + ".part")
-    try:
-        temporary.write_text(yaml.safe_dump(dict(content), sort_keys=False), encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_file(path, yaml.safe_dump(dict(content), sort_keys=False))

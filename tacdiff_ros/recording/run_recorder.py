@@ -126,7 +126,7 @@ class RunRecorder:
             raise InputError(
                 f"{folder} exists already, and nothing was overwritten: choose another name"
             ) from error
-        except (OSError, WriterError) as error:
+        except (OSError, WriterError, InputError) as error:
             shutil.rmtree(folder, ignore_errors=True)  # created above: it would block the name
             raise InputError(f"cannot record to {folder}: {error}") from error
         self._index = csv.writer(self._index_file)

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.calibration.calibrate import Calibration
 from tacdiff_ros.calibration.calibration_folder import spread_presses
+from tacdiff_ros.calibration.calibration_result import Calibration
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.recording.bag_reading import RecordedRun

@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from tacdiff_ros.calibration.calibrate import Calibration, fitted_numbers, residuals
+from tacdiff_ros.calibration.calibration_figures import fitted_numbers, residuals
+from tacdiff_ros.calibration.calibration_result import Calibration
 from tacdiff_ros.markers.blobs import darkness_map
 from tacdiff_ros.optics.simulate import to_uint8
 from tacdiff_ros.reports.pages import figure_png, image_png, write_page

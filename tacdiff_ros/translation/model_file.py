@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.input_files import check_file, one_line, printable
+from tacdiff_ros.output_files import Content, write_files
 from tacdiff_ros.settings_file import first_complaint
 from tacdiff_ros.translation.network_checks import check_sizes, read_network
 from tacdiff_ros.translation.network_settings import NetworkSettings
@@ -48,7 +49,7 @@ class ModelCard(BaseModel):
 
 
 def save_model(folder: Path, generator: nn.Module, card: ModelCard) -> None:
-    """Write both files of a model; each is written under a temporary name and then renamed.
+    """Write both files of a model; both are on the disk before the first one is renamed.
 
     Args:
         folder: folder of the model; created if it does not exist.
@@ -62,18 +63,11 @@ def save_model(folder: Path, generator: nn.Module, card: ModelCard) -> None:
 
     metadata = {"format": FORMAT, "card": card.model_dump_json()}
     weights = {name: value.detach().contiguous() for name, value in generator.state_dict().items()}
-    temporary_weights, temporary_network = folder / f".{WEIGHTS}", folder / f".{NETWORK}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary_weights.write_bytes(save(weights, metadata))
-        _export(generator, card.settings, metadata, temporary_network)
-        temporary_weights.replace(folder / WEIGHTS)
-        temporary_network.replace(folder / NETWORK)
-    except OSError as error:
-        raise InputError(f"cannot write the model {folder}: {error.strerror or error}") from error
-    finally:
-        for temporary in (temporary_weights, temporary_network):
-            temporary.unlink(missing_ok=True)
+    contents: dict[str, Content] = {
+        WEIGHTS: save(weights, metadata),
+        NETWORK: lambda path: _export(generator, card.settings, metadata, path),
+    }
+    write_files(folder, contents)
 
 
 def read_card(folder: Path) -> ModelCard:

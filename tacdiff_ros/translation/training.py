@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.output_files import write_files
 from tacdiff_ros.translation.checkpoint_file import (
     check_progress,
     checked_moments,
@@ -308,7 +309,7 @@ class _TrainingRun:
         return {name: value.cpu().clone() for name, value in self.generator.state_dict().items()}
 
     def _write_checkpoint(self, result: Validation) -> None:
-        """Write the checkpoint under a temporary name, rename it, and append to the curves."""
+        """Write the checkpoint atomically, and append to the curves."""
         state: dict[str, Any] = {
             "identity": self._identity,
             "step": self.step,
@@ -321,17 +322,12 @@ class _TrainingRun:
         if self.discriminator is not None:
             state["discriminator"] = self.discriminator.state_dict()
             state["judge"] = self.discriminator_optimizer.state_dict()
-        temporary = self._folder / f".{CHECKPOINT}"
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            torch.save(state, temporary)
-            temporary.replace(self._folder / CHECKPOINT)
+            write_files(self._folder, {CHECKPOINT: lambda path: torch.save(state, path)})
             _append_curve(self._folder / CURVES, result, self.settings.batch)
         except (OSError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:160]
             raise InputError(f"cannot write to {self._folder} ({reason})") from error
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def _resume(self) -> None:
         """Restore the state of the run from the folder's checkpoint, if there is one."""

@@ -196,7 +196,8 @@ def camera_image(
     Returns:
         (H, W, 3) uint8 RGB image.
     """
-    from tacdiff_ros.optics.path_reference import PathSettings, path_reference
+    from tacdiff_ros.optics.path_reference import path_reference
+    from tacdiff_ros.optics.path_settings import PathSettings
 
     path_settings = PathSettings(
         settings.width_px,

@@ -6,13 +6,12 @@ Every press is stored as soon as it is computed, so that an interrupted computat
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -23,6 +22,7 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.images.image_file import read_image
 from tacdiff_ros.input_files import read_text
 from tacdiff_ros.mechanics.indenter_spec import MAX_SPEC
+from tacdiff_ros.output_files import json_text, png_bytes, write_file
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_file import read_sensor, write_sensor
 from tacdiff_ros.sensor.sensor_model import SensorModel
@@ -125,7 +125,7 @@ def _ensure_reference(folder: Path, seed: int, settings: VirtualSensorSettings) 
     folder.mkdir(parents=True, exist_ok=True)
     model = usable_exposure(random_sensor(seed))
     image = camera_image(model, undeformed_surface(model), settings, _image_seed(seed, -1))
-    _write_image(folder / "reference.png", image)
+    write_file(folder / "reference.png", png_bytes(image))
     write_sensor(model, folder / "sensor.yaml")
 
 
@@ -141,8 +141,8 @@ def _ensure_press(folder: Path, seed: int, k: int, settings: VirtualSensorSettin
         _write_surface(surface_file, pressed_surface(model, press, settings))
     surface = _read_surface(surface_file)
     image = camera_image(model, surface, settings, _image_seed(seed, k))
-    _write_image(folder / f"press_{k}.png", image)
-    _replace(parameter_file, json.dumps(asdict(press), indent=2).encode())
+    write_file(folder / f"press_{k}.png", png_bytes(image))
+    write_file(parameter_file, json_text(asdict(press)))
 
 
 def _image_seed(seed: int, k: int) -> int:
@@ -187,21 +187,11 @@ def _check_sizes(model: SensorModel, images: tuple[NDArray[np.uint8], ...]) -> N
         )
 
 
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(content)
-    temporary.replace(path)
-
-
-def _write_image(path: Path, image: NDArray[np.uint8]) -> None:
-    _replace(path, cv2.imencode(".png", image[..., ::-1])[1].tobytes())
-
-
 def _write_surface(path: Path, surface: GelSurface) -> None:
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.npz")
+    content = io.BytesIO()
     shape = np.array([surface.rows, surface.columns])
-    np.savez_compressed(temporary, rest=surface.rest, position=surface.position, shape=shape)
-    temporary.replace(path)
+    np.savez_compressed(content, rest=surface.rest, position=surface.position, shape=shape)
+    write_file(path, content.getvalue())
 
 
 def _read_surface(path: Path) -> GelSurface:

@@ -75,6 +75,7 @@ class Run:
     limits: SafetyLimits
     contact: StiffContactParameters = field(default_factory=StiffContactParameters)
     images: Callable[[RigReading], np.ndarray | None] = grey_images
+    image_period_ms: int = 40
     samples: list[Sample] = field(default_factory=list)
     truth: dict[int, RigReading] = field(default_factory=dict)
     """By stamp in ns."""
@@ -111,7 +112,7 @@ class Run:
         self.truth[millisecond * MS] = reading
         if reading.reported is not None:
             self.session.on_state(reading.reported, self.now_s)
-        if millisecond % 40 == 0 and (image := self.images(reading)) is not None:
+        if millisecond % self.image_period_ms == 0 and (image := self.images(reading)) is not None:
             self.session.on_image(millisecond * MS, image, self.now_s)
         if millisecond % 10 == 0:
             target = self.session.tick(self.now_s)
@@ -163,6 +164,20 @@ def once_in(
             done.append(run.now_s)
 
     return step, done
+
+
+# --- slow cameras --------------------------------------------------------------------------
+
+
+def test_a_camera_of_10_hz_does_not_slow_the_motion_down():
+    """A pause of 80 ms, the limit's default, would stop the motion for a fifth of the time."""
+    durations = []
+    for period_ms in (40, 100):
+        run = Run(Protocol(**PRESS), SafetyLimits(**LIMITS), image_period_ms=period_ms)
+        assert run.go().fault is None
+        indents = [time for time, phase, *_ in run.labels if phase is Phase.INDENT]
+        durations.append(indents[-1] - indents[0])
+    assert durations[1] == pytest.approx(durations[0], abs=0.11)  # each phase waits for an image
 
 
 # --- a run that succeeds -------------------------------------------------------------------

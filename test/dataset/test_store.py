@@ -14,14 +14,11 @@ from tacdiff_ros.dataset.map_coding import (
 )
 from tacdiff_ros.dataset.plan import DatasetPlan
 from tacdiff_ros.dataset.store import (
-    PARTIAL,
     GelSize,
-    atomic_folder,
     open_dataset,
     open_or_create,
     read_array,
     read_group,
-    remove_partial,
     write_group,
 )
 from tacdiff_ros.errors import InputError
@@ -58,27 +55,11 @@ def test_the_same_arrays_give_the_same_files(tmp_path, arrays):
     assert contents[0] == contents[1]
 
 
-def test_an_interrupted_write_leaves_nothing(tmp_path):
-    with pytest.raises(KeyboardInterrupt), atomic_folder(tmp_path / "trial") as beside:
-        beside.mkdir()
-        (beside / "half").write_text("")
-        raise KeyboardInterrupt
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_who_comes_second_keeps_what_is_there(tmp_path, arrays):
     write_group(tmp_path / "trial", arrays, {"writer": 1})
     write_group(tmp_path / "trial", arrays, {"writer": 2})
     assert read_group(tmp_path / "trial").attrs["writer"] == 1
     assert [path.name for path in tmp_path.iterdir()] == ["trial"]
-
-
-def test_what_a_killed_process_left_is_removed(tmp_path):
-    (tmp_path / "touches" / f"{PARTIAL}trial_00003.77").mkdir(parents=True)
-    (tmp_path / f"{PARTIAL}images").mkdir()
-    (tmp_path / "touches" / "trial_00001").mkdir()
-    assert remove_partial(tmp_path) == 2
-    assert [path.name for path in (tmp_path / "touches").iterdir()] == ["trial_00001"]
 
 
 @pytest.mark.parametrize("kept", [0, 0.5, 0.99])

@@ -63,17 +63,26 @@ def make_settings(folder: Path) -> None:
         "queue: gpu\njobs: 2\nmemory: 32GB\nprologue: [module load]\n"
     )
     (folder / "training.yaml").write_text("steps: 10\nlearning_rate: 1.0e-3\ndevice: cpu\n")
+    square = "{rows: 3, cols: 3, data: [3, 0, 1, 0, 3, 1, 0, 0, 1]}"
+    (folder / "camera.yaml").write_text(
+        f"image_width: 320\nimage_height: 240\ncamera_matrix: {square}\n"
+        f"rectification_matrix: {square}\n"
+        "distortion_coefficients: {rows: 1, cols: 5, data: [0, 0, 0, 0, 0]}\n"
+        "projection_matrix: {rows: 3, cols: 4, data: [3, 0, 1, 0, 0, 3, 1, 0, 0, 0, 1, 0]}\n"
+    )
 
 
 def read_settings(folder: Path) -> None:
     from tacdiff_ros.acquisition.protocol import load_protocol
     from tacdiff_ros.dataset.cluster import read_slurm_settings
     from tacdiff_ros.dataset.plan import read_plan
+    from tacdiff_ros.images.camera_info_file import read_calibration
     from tacdiff_ros.settings_file import read_settings
     from tacdiff_ros.translation.training_settings import TrainingSettings
 
     load_protocol(folder / "protocol.yaml")
     read_plan(folder / "plan.yaml")
+    read_calibration(folder / "camera.yaml")
     read_slurm_settings(folder / "slurm.yaml")
     read_settings(folder / "training.yaml", TrainingSettings, "training settings", 65_536)
 
@@ -169,9 +178,9 @@ def make_calibration_folder(folder: Path) -> None:
 
 
 def read_calibration_folder(folder: Path) -> None:
-    from tacdiff_ros.cli.calibrate import _from_folder
+    from tacdiff_ros.cli.calibration_images import from_folder
 
-    _from_folder(folder, 2)
+    from_folder(folder, 2)
 
 
 def make_poses(folder: Path) -> None:

@@ -9,12 +9,8 @@ import pytest
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.images import frame_sources
 from tacdiff_ros.images.frame_sources import (
-    CameraFrames,
-    CameraLostError,
     FolderFrames,
     VideoFrames,
-    crop_and_resize,
-    find_camera,
     open_frames,
 )
 
@@ -114,123 +110,6 @@ def test_a_missing_video_and_a_file_that_is_none_are_refused(tmp_path):
     (tmp_path / "text.avi").write_text("this is not a video")
     with pytest.raises(InputError, match="is no video that OpenCV can read"):
         open_frames(str(tmp_path / "text.avi"), loop=False)
-
-
-# --- cameras -------------------------------------------------------------------------------
-
-
-class FakeCapture:
-    """A camera that shows a ramp and is unplugged after some images."""
-
-    def __init__(self, images: int = 3, opens: bool = True) -> None:
-        self.left = images
-        self.opens = opens
-        self.released = False
-
-    def isOpened(self) -> bool:  # noqa: N802
-        return self.opens
-
-    def read(self):
-        self.left -= 1
-        return (True, ramp(700, 490)[..., ::-1]) if self.left >= 0 else (False, None)
-
-    def release(self) -> None:
-        self.released = True
-
-
-def ramp(width: int, height: int) -> np.ndarray:
-    """Red grows by 0.3 a pixel to the right, green by 0.4 a pixel down, blue is 77."""
-    x, y = np.meshgrid(np.arange(width), np.arange(height))
-    return np.stack([0.3 * x, 0.4 * y, np.full_like(x, 77)], axis=-1).astype(np.uint8)
-
-
-@pytest.fixture
-def listing(tmp_path) -> Path:
-    """As in /sys/class/video4linux."""
-    for node, name in (
-        ("video0", "Integrated Webcam: HD"),
-        ("video10", "GelSight Mini R0B 2DXY-ABCD: Ge"),
-        ("video2", "GelSight Mini R0B 28J8-EFGH: Ge"),
-    ):
-        (tmp_path / node).mkdir()
-        (tmp_path / node / "name").write_text(name + "\n")
-    return tmp_path
-
-
-@pytest.mark.parametrize(
-    ("device", "opened"),
-    [
-        ("GelSight Mini", "/dev/video2"),
-        ("gelsight mini r0b 2dxy", "/dev/video10"),
-        ("Webcam", "/dev/video0"),
-        ("/dev/video7", "/dev/video7"),
-        ("3", 3),
-    ],
-)
-def test_a_camera_is_found_by_name_path_or_number(listing, device, opened):
-    assert find_camera(device, listing) == opened
-
-
-@pytest.mark.parametrize("device", ["DIGIT", "²"])
-def test_when_no_camera_has_the_name_those_present_are_listed(listing, device):
-    with pytest.raises(CameraLostError) as caught:
-        find_camera(device, listing)
-    assert device in str(caught.value)
-    assert "/dev/video10 (GelSight Mini R0B 2DXY-ABCD: Ge)" in str(caught.value)
-    with pytest.raises(CameraLostError, match="cameras: none"):
-        find_camera(device, listing / "absent")
-
-
-def test_a_camera_that_vanishes_while_they_are_listed_is_passed_over(listing):
-    (listing / "video0" / "name").unlink()
-    assert find_camera("GelSight", listing) == "/dev/video2"
-
-
-def test_an_unplugged_camera_is_announced_and_not_a_black_image():
-    capture = FakeCapture(images=3)
-    camera = CameraFrames("/dev/video2", open_capture=lambda _device: capture)
-    for _ in range(3):
-        assert camera.read().shape == (240, 320, 3)
-    with pytest.raises(CameraLostError, match="no images any more"):
-        camera.read()
-    camera.close()
-    assert capture.released
-
-
-def test_a_camera_in_use_says_so():
-    with pytest.raises(CameraLostError, match="does not open"):
-        CameraFrames("/dev/video2", open_capture=lambda _device: FakeCapture(opens=False))
-
-
-def test_the_camera_is_opened_under_the_name_it_was_found_by():
-    asked = []
-    CameraFrames("/dev/video4", open_capture=lambda device: asked.append(device) or FakeCapture())
-    assert asked == ["/dev/video4"]
-
-
-def test_a_camera_image_is_the_middle_of_the_view_in_rgb():
-    """A seventh off each side of 700 x 490 leaves 500 x 350 from (100, 70) on."""
-    camera = CameraFrames("0", size=(100, 70), open_capture=lambda _device: FakeCapture())
-    image = camera.read()
-    x, y = np.meshgrid(100 + 5 * np.arange(100) + 2, 70 + 5 * np.arange(70) + 2)
-    np.testing.assert_allclose(image[..., 0], 0.3 * x, atol=1.5)
-    np.testing.assert_allclose(image[..., 1], 0.4 * y, atol=1.5)
-    np.testing.assert_allclose(image[..., 2], 77, atol=1)
-
-
-@pytest.mark.parametrize("border", [0.0, 0.1, 1 / 7, 0.25])
-@pytest.mark.parametrize("size", [(320, 240), (160, 120)])
-def test_cropping_keeps_the_geometry(border, size):
-    """A pixel of the result averages the pixels of the view that it covers: a ramp stays a ramp."""
-    width, height = 640, 480
-    x_ramp = np.repeat(np.linspace(0, 255, width)[None, :, None], height, 0).repeat(3, 2)
-    result = crop_and_resize(np.rint(x_ramp).astype(np.uint8), size, border)
-    left = int(width * border)
-    scale = (width - 2 * left) / size[0]
-    centres = left + scale * (np.arange(size[0]) + 0.5) - 0.5
-    expected = centres * 255 / (width - 1)
-    assert result.shape == (size[1], size[0], 3)
-    np.testing.assert_allclose(result[size[1] // 2, :, 0], expected, atol=1.0)
 
 
 # --- a decoder that fails --------------------------------------------------------------------

@@ -86,7 +86,16 @@ def test_a_gelsight_is_found_with_its_modes(tmp_path):
     modes = {"/dev/video0": [VideoMode("MJPG", 3280, 2464, (25.0,))], "/dev/video1": []}
     (check,) = check_cameras(folder, lambda device: modes[str(device)])
     assert check.state == "good"
-    assert check.line == "camera /dev/video0: GelSight Mini R0B: MJPG 3280x2464 25 Hz"
+    assert check.line.startswith("camera /dev/video0: GelSight Mini R0B: MJPG 3280x2464 25 Hz; ")
+    assert "expect 18 to 25 Hz" in check.line
+
+
+def test_a_gelsight_without_mjpg_at_25_hz_is_a_warning_with_the_remedy(tmp_path):
+    modes = [VideoMode("MJPG", 3280, 2464, (10.0,)), VideoMode("YUYV", 640, 480, (30.0,))]
+    (check,) = check_cameras(listing(tmp_path, video0="GelSight Mini"), lambda device: modes)
+    assert check.state == "warning"
+    assert "no MJPG at 25 Hz" in check.line
+    assert "USB 3 port" in check.advice
 
 
 def test_a_camera_that_is_no_gelsight_is_a_warning(tmp_path):

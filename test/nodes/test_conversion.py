@@ -10,16 +10,13 @@ from scipy.spatial.transform import Rotation
 pytest.importorskip("rclpy")
 pytest.importorskip("franka_msgs")
 
-from builtin_interfaces.msg import Time
 from franka_msgs.msg import FrankaRobotState
 from geometry_msgs.msg import Point, Quaternion
 from geometry_msgs.msg import Pose as PoseMessage
 from rclpy.serialization import deserialize_message, serialize_message
-from sensor_msgs.msg import Image
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.geometry.pose import Pose
-from tacdiff_ros.images.image_message import decode_raw_image
 from tacdiff_ros.nodes.conversion.geometry import (
     from_pose,
     from_wrench,
@@ -28,7 +25,6 @@ from tacdiff_ros.nodes.conversion.geometry import (
     to_time,
     to_wrench,
 )
-from tacdiff_ros.nodes.conversion.images import from_image, to_image
 from tacdiff_ros.nodes.conversion.robot_state import RobotStateDecoder
 
 FLAGS = [
@@ -164,98 +160,6 @@ def test_other_serialisations_are_refused(begin):
     for decoder in (RobotStateDecoder(), primed(data)):
         with pytest.raises(InputError, match="little-endian CDR"):
             decoder.decode(begin + (data[2:] if begin else b""))
-
-
-# --- images --------------------------------------------------------------------------------
-
-
-def picture(channels: int = 3) -> np.ndarray:
-    return np.random.default_rng(8).integers(0, 256, (11, 13, channels), np.uint8)
-
-
-def encode(rgb: np.ndarray, encoding: str, padding: int) -> Image:
-    """A message by the definition of its encoding, channel by channel."""
-    r, g, b = (rgb[..., i] for i in range(3))
-    grey, opaque = rgb[..., 0], np.full_like(r, 200)
-    channels = {
-        "rgb8": [r, g, b],
-        "bgr8": [b, g, r],
-        "8UC3": [b, g, r],
-        "mono8": [grey],
-        "8UC1": [grey],
-        "rgba8": [r, g, b, opaque],
-        "bgra8": [b, g, r, opaque],
-        "8UC4": [b, g, r, opaque],
-    }[encoding]
-    rows = np.stack(channels, axis=-1).reshape(rgb.shape[0], -1)
-    rows = np.pad(rows, ((0, 0), (0, padding)), constant_values=99)
-    message = Image(height=rgb.shape[0], width=rgb.shape[1], encoding=encoding, step=rows.shape[1])
-    message.data = array.array("B", rows.tobytes())
-    return message
-
-
-ENCODINGS = ("rgb8", "bgr8", "8UC3", "mono8", "8UC1", "rgba8", "bgra8", "8UC4")
-
-
-@pytest.mark.parametrize("encoding", ENCODINGS)
-@pytest.mark.parametrize("padding", [0, 1, 7])
-def test_every_encoding_gives_the_same_rgb_picture(encoding, padding):
-    rgb = picture()
-    message = encode(rgb, encoding, padding)
-    sent = deserialize_message(serialize_message(message), Image)
-    is_grey = encoding in ("mono8", "8UC1")
-    expected = np.repeat(rgb[..., :1], 3, axis=-1) if is_grey else rgb
-    np.testing.assert_array_equal(from_image(sent), expected)
-    np.testing.assert_array_equal(decode_raw_image(message), expected)  # the decoder of bags
-
-
-def test_an_image_survives_the_way_there_and_back():
-    rgb = picture()
-    message = to_image(rgb[:, ::-1], Time(sec=5, nanosec=7), "gel")  # not contiguous in memory
-    sent = deserialize_message(serialize_message(message), Image)
-    assert (sent.height, sent.width, sent.encoding, sent.step) == (11, 13, "rgb8", 39)
-    assert (sent.header.stamp.sec, sent.header.stamp.nanosec) == (5, 7)
-    assert sent.header.frame_id == "gel"
-    np.testing.assert_array_equal(from_image(sent), rgb[:, ::-1])
-
-
-@pytest.mark.parametrize(("shape", "encoding"), [((4, 6), "32FC1"), ((4, 6, 3), "32FC3")])
-def test_float_maps_are_sent_as_they_are(shape, encoding):
-    values = np.random.default_rng(2).normal(size=shape).astype(np.float32)
-    message = to_image(values, Time(), "gel")
-    assert message.encoding == encoding
-    assert message.step == values.strides[0]
-    np.testing.assert_array_equal(np.frombuffer(message.data, "<f4").reshape(shape), values)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"height": 0},
-        {"width": 0},
-        {"height": 12},
-        {"height": 10},
-        {"width": 14},
-        {"step": 38},
-        {"step": 0},
-        {"height": 9000},
-        {"width": 4_000_000_000},
-        {"encoding": "bayer_rggb16"},
-        {"encoding": "rgba8"},
-        {"encoding": "mono16"},
-        {"encoding": ""},
-        {"encoding": "x" * 10_000},
-        {"data": array.array("B")},
-    ],
-)
-def test_images_whose_numbers_disagree_are_refused(change):
-    message = encode(picture(), "rgb8", 0)
-    for name, value in change.items():
-        setattr(message, name, value)
-    with pytest.raises(InputError, match="image") as caught:
-        from_image(message)
-    assert len(str(caught.value)) < 300
-    assert "\n" not in str(caught.value)
 
 
 # --- poses, wrenches and times -------------------------------------------------------------

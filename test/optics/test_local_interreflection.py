@@ -68,7 +68,8 @@ def test_a_lit_wall_lights_its_foot_and_the_other_side_loses_light(model):
 
 
 def test_the_floor_around_a_block_comes_nearer_to_mitsubas_path_tracer(model):
-    from tacdiff_ros.optics.path_reference import PathSettings, path_reference
+    from tacdiff_ros.optics.path_reference import path_reference
+    from tacdiff_ros.optics.path_settings import PathSettings
     from tacdiff_ros.optics.renderer import RenderSettings
 
     size = RenderSettings(64, 48, samples=4)

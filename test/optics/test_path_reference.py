@@ -44,7 +44,7 @@ def test_smoothing_keeps_light_that_varies_slowly_and_takes_out_noise():
 @pytest.mark.usefixtures("mitsuba_runs")
 class TestPathTracer:
     def test_depth_counts_interfaces_and_returns(self, plain_sensor):
-        from tacdiff_ros.optics.path_reference import path_depth
+        from tacdiff_ros.optics.reference_scene import path_depth
 
         assert [path_depth(plain_sensor, bounces) for bounces in (0, 1, 2)] == [4, 8, 12]
         glass_only = plain_sensor.model_copy(update={"layers": plain_sensor.layers[:2]})
@@ -60,7 +60,8 @@ class TestPathTracer:
 
     def test_ambient_light_alone_shows_reflectance_and_interfaces(self, plain_sensor):
         """Even light of radiance 1: albedo times Fresnel's losses, over the square of the index."""
-        from tacdiff_ros.optics.path_reference import PathSettings, path_reference
+        from tacdiff_ros.optics.path_reference import path_reference
+        from tacdiff_ros.optics.path_settings import PathSettings
 
         gel = plain_sensor.gel.model_copy(update={"ambient": (1.0, 1.0, 1.0)})
         model = plain_sensor.model_copy(update={"lights": (), "gel": gel})
@@ -74,11 +75,12 @@ class TestPathTracer:
         self, plain_sensor, monkeypatch
     ):
         from tacdiff_ros.optics import path_reference as module
+        from tacdiff_ros.optics.path_settings import PathSettings
 
         surface = GelSurface.flat(25.25, 20.75, 11, 13)
-        effort = module.PathSettings(32, 576, 0, spacing_mm=0.2)
+        effort = PathSettings(32, 576, 0, spacing_mm=0.2)
         passing = module.path_reference(plain_sensor, surface, effort)
-        monkeypatch.setattr(module, "_interface_plugin", lambda _settings: "dielectric")
+        monkeypatch.setattr(module, "interface_plugin", lambda _settings: "dielectric")
         rolled = module.path_reference(plain_sensor, surface, effort)
         assert passing.image.mean() == pytest.approx(rolled.image.mean(), rel=0.005)
         assert np.median(passing.standard_error) < 0.8 * np.median(rolled.standard_error)

@@ -36,7 +36,8 @@ def low_passed(image):
 
 @pytest.mark.parametrize("bounces", [0, 1])
 def test_image_of_a_ball_press_agrees_with_mitsubas_path_tracer(rich_sensor, bounces):
-    from tacdiff_ros.optics.path_reference import PathSettings, path_reference
+    from tacdiff_ros.optics.path_reference import path_reference
+    from tacdiff_ros.optics.path_settings import PathSettings
 
     model = rich_sensor.model_copy(update={"interreflection": Interreflection(bounces=bounces)})
     surface = imprint_surface(model.gel, BALL, 0.1)

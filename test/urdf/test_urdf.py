@@ -150,3 +150,17 @@ def test_two_sensors_fit_into_one_description(tmp_path):
     text = xacro.process_file(str(tmp_path / "two.xacro")).toxml()
     model = pinocchio.buildModelFromXML(text)
     assert model.existFrame("left_gel") and model.existFrame("right_gelsight_optical_frame")
+
+
+@pytest.mark.parametrize(("yaw", "inward"), [("0", -1), ("${pi}", 1)])
+def test_gels_on_the_fingers_of_the_documentation_face_each_other(tmp_path, yaw, inward):
+    text = (
+        '<robot xmlns:xacro="http://www.ros.org/wiki/xacro" name="finger">'
+        f'<xacro:include filename="{URDF}/gelsight_mini_mount.xacro"/><link name="finger"/>'
+        '<xacro:gelsight_mini_mount parent="finger" bracket="0.014" '
+        f'gel_xyz="0 0 0.045" gel_rpy="${{pi/2}} 0 {yaw}"/></robot>'
+    )
+    (tmp_path / "finger.xacro").write_text(text)
+    rotation = Description(str(tmp_path / "finger.xacro")).pose("gel").rotation
+    assert rotation[:, 2] == pytest.approx([0, inward, 0])  # toward the other finger
+    assert rotation[:, 1] == pytest.approx([0, 0, 1])  # down in the image: away from the hand

@@ -1,7 +1,9 @@
 """Converts between `sensor_msgs/Image` and arrays.
 
 cv_bridge is used if it is installed and works. Its binaries crash with NumPy 2 (vision_opencv,
-issue 535); without it, and for all other encodings, the decoder of bags is used.
+issue 535); without it, and for all other encodings, the decoder of bags is used. So it is for
+images with padded rows, which cv_bridge skews (its Python code assumes that a row holds a whole
+number of pixels), and those marked big-endian, for which it needs a function that NumPy 2 removed.
 """
 
 from __future__ import annotations
@@ -78,9 +80,12 @@ def from_image(message: Image) -> NDArray[np.uint8]:
             data does not match its size.
     """
     bridge = _working_cv_bridge()
-    if bridge is None or message.encoding not in CV_BRIDGE_PIXEL_BYTES:
+    pixel_bytes = CV_BRIDGE_PIXEL_BYTES.get(message.encoding)
+    if bridge is None or pixel_bytes is None:
         return decode_raw_image(message)
-    check_layout(message, CV_BRIDGE_PIXEL_BYTES[message.encoding])
+    if message.step != message.width * pixel_bytes or message.is_bigendian:
+        return decode_raw_image(message)
+    check_layout(message, pixel_bytes)
     return np.asarray(bridge.imgmsg_to_cv2(message, "rgb8"))
 
 

@@ -4,7 +4,7 @@
       bag/            rosbag2 (mcap): `ros2 bag play NAME/bag`
       index.csv       one row per sample
       protocol.yaml   protocol of the run
-      run.yaml        indenter, seed, poses of sensor and indenter, version, outcome
+      run.yaml        indenter, seed, image topic, poses of sensor and indenter, version, outcome
 
 Chunks and rows are flushed twice per second, so that a killed process loses at most the last half
 second. `repair_bag` closes a bag that its writer did not close.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import tracemalloc
 import weakref
 from types import SimpleNamespace
 
@@ -10,14 +11,15 @@ import numpy as np
 import pytest
 
 from tacdiff_ros.cli import benchmark
-from tacdiff_ros.evaluation.agreement import compare_images
+from tacdiff_ros.evaluation.agreement import Agreement, compare_images
+from tacdiff_ros.evaluation.image_metrics import ImageScore
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.replay import image_replay
 from tacdiff_ros.replay.frame_states import FrameState
 from tacdiff_ros.replay.image_replay import replay_images
 from tacdiff_ros.replay.replay import MAX_REFERENCES, MAX_WAITING, replay
 from tacdiff_ros.replay.replay_frames import ReplayFrame
-from tacdiff_ros.replay.replay_scores import MAX_WORST_FRAMES, SkippedFrames
+from tacdiff_ros.replay.replay_scores import MAX_WORST_FRAMES, ComparedFrame, SkippedFrames
 from tacdiff_ros.sensor.sensor_file import default_sensor
 
 COUNT = 150
@@ -91,6 +93,30 @@ def test_a_replay_of_images_keeps_none(monkeypatch):
     result = replay_images(recording, default_sensor(), renderer)
     assert len(result.frames) == COUNT
     assert 1 <= recording.max_alive <= 3 + MAX_WORST_FRAMES
+
+
+def test_a_frame_leaves_about_a_kilobyte_of_scores_and_less_of_poses():
+    def score(_):
+        return ImageScore(*random.random(4).tolist())
+
+    random = np.random.default_rng(0)
+    sizes = []
+    for make in (
+        lambda k: ComparedFrame(
+            10**18 + k,
+            0,
+            "seen",
+            k / 7,
+            Agreement(*(score() for _ in range(4)), 10**4 + k, 63, 1.5),
+        ),
+        lambda k: FrameState(IndenterPose(*random.random(4).tolist()), 10**3 + k, "indent"),
+    ):
+        tracemalloc.start()
+        kept = {10**18 + k: make(k) for k in range(1000)}
+        sizes.append(tracemalloc.get_traced_memory()[0] / len(kept))
+        tracemalloc.stop()
+    assert 500 < sizes[0] < 1500
+    assert 100 < sizes[1] < 1000
 
 
 def test_an_interrupted_benchmark_leaves_no_file(monkeypatch, tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from tacdiff_ros.errors import InputError
@@ -87,7 +87,7 @@ class TouchRequest:
         Raises:
             InputError: a pose is outside the limits.
         """
-        steps = plan_touch(self.start, self.depth_mm, self.shear_mm, self.twist_rad)
-        for step in (steps[0], steps[-1]):  # the motions between them are straight
-            limits.check(step.pose)
-        return steps
+        pressed = replace(self.start, depth_mm=self.depth_mm)
+        for pose in (pressed, pressed.moved(*self.shear_mm, self.twist_rad)):
+            limits.check(pose)  # the motions between them are straight
+        return plan_touch(self.start, self.depth_mm, self.shear_mm, self.twist_rad)

@@ -55,7 +55,7 @@ def test_a_request_that_cannot_be_is_never_made(changes, expected):
     ("changes", "expected"),
     [
         ({"depth_mm": 2.5}, "depth is 2.5 mm"),
-        ({"depth_mm": 1e300}, "expected at most"),
+        ({"depth_mm": 1e300}, "expected at most 2 mm"),
         ({"start": IndenterPose(50.0)}, "beside the pad"),
         ({"start": IndenterPose(12.0), "shear_mm": (3.0, 0.0)}, "beside the pad"),
         ({"start": IndenterPose(yaw_rad=20.0)}, "yaw is 20 rad"),

@@ -34,7 +34,7 @@ from tacdiff_ros.nodes.conversion.images import from_image, stamp_ns_of
 from tacdiff_ros.nodes.conversion.robot_state import RobotStateDecoder
 from tacdiff_ros.nodes.deferred_service import DeferredService, Ticket
 from tacdiff_ros.nodes.definitions import read_definitions
-from tacdiff_ros.nodes.further_topics import FurtherTopics
+from tacdiff_ros.nodes.further_topics import FurtherTopics, require_publishers
 from tacdiff_ros.nodes.goals import SingleGoal
 from tacdiff_ros.nodes.guarded_node import GuardedNode, decode, refusal
 from tacdiff_ros.nodes.lock_step import SECOND_NS, LockStep
@@ -197,6 +197,7 @@ class AcquisitionNode(GuardedNode):
         trials = plan_trials(protocol, int(request.trials), seed)
         cost = run_cost(protocol, trials, self._image_bytes, self._settings.retract_speed_mm_s)
         check_space(self._data, cost)
+        require_publishers(self, self._further)
         plan = _Plan(request, protocol, seed, trials, cost)
         self._observer.check(
             lambda findings: self._goal.attempt(lambda: self._on_findings(plan, findings))

@@ -207,9 +207,7 @@ def node_overrides(fake: bool, value: Callable[[str], str]) -> Overrides:
         overrides["acquisition"]["end_effector_frame"] = f"{robot_type}_hand_tcp"
     if value("watchdog") == "true":
         # A slow machine may delay the states of the virtual arm.
-        age_s = {"limits.state_age_s": 2.0} if fake else {}
-        frame = {} if robot_type == "fr3" else {"base_frame": f"{robot_type}_link0"}
-        overrides["arm_watchdog"] = {**age_s, **frame}
+        overrides["arm_watchdog"] = {"limits.state_age_s": 2.0} if fake else {}
     if source == "virtual":
         require_fake(fake)
         del overrides["gelsight_driver"]
@@ -230,8 +228,6 @@ def node_overrides(fake: bool, value: Callable[[str], str]) -> Overrides:
     overrides["mesh_inversion"] |= non_empty(sensor_file=value("sensor_file"))
     overrides["acquisition"] |= non_empty(data_folder=value("data_folder"))
     overrides["calibration"] |= non_empty(data_folder=value("data_folder"))
-    if robot_type != "fr3":  # the default must not override the base_frame of a file
-        overrides["acquisition"]["base_frame"] = f"{robot_type}_link0"
     if fake and value("use_sim_time") == "true":
         add_virtual_clock(overrides)
     return overrides

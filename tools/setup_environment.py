@@ -67,6 +67,7 @@ def step_inputs() -> dict[str, list[str]]:
         "packages": files("pyproject.toml", "tools/*.txt"),
         "cmake-paths": wheels,
         "franka_msgs": files("test/franka_msgs/**/*"),
+        "controller_manager_msgs": files("test/controller_manager_msgs/**/*"),
         "tacdiff_ros": package_inputs(),
         "sources": files("tools/setup_environment.py"),
     }
@@ -184,6 +185,7 @@ def prepare() -> None:
         "packages": install_packages,
         "cmake-paths": repair_cmake_paths,
         "franka_msgs": lambda: build("test/franka_msgs"),
+        "controller_manager_msgs": lambda: build("test/controller_manager_msgs"),
         "tacdiff_ros": lambda: build("."),
         "sources": link_sources,
     }

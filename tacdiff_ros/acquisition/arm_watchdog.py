@@ -73,17 +73,20 @@ class ArmWatchdog:
         report: one line on the last action or the current wait; empty without one.
     """
 
-    def __init__(self, end_effector_to_gel: Pose, limits: SafetyLimits) -> None:
+    def __init__(
+        self, end_effector_to_gel: Pose, limits: SafetyLimits, base_frame: str = ""
+    ) -> None:
         """Start without a run to watch.
 
         Args:
             end_effector_to_gel: pose of the frame `gel` in the end effector.
             limits: safety limits.
+            base_frame: frame that the robot states must have; empty to accept any.
         """
         self.report = ""
         self._mount = end_effector_to_gel
         self._limits = limits
-        self._monitor = SafetyMonitor(limits, end_effector_to_gel)
+        self._monitor = SafetyMonitor(limits, end_effector_to_gel, base_frame)
         self._state: RobotState | None = None
         self._contact: Contact | None = None
         self._retraction: _Retraction | None = None

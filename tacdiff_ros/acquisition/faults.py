@@ -23,6 +23,9 @@ class Cause(str, Enum):
     IMAGE_CHANGED_FORMAT = "image_changed_format"
     ROBOT_MODE = "robot_mode"
     ROBOT_ERROR = "robot_error"
+    REFLEX = "reflex"
+    BASE_FRAME = "base_frame"
+    SECOND_PUBLISHER = "second_publisher"
     NOT_FINITE = "not_finite"
     CLOCK_JUMP = "clock_jump"
     UNCOMMANDED_MOTION = "uncommanded_motion"
@@ -40,6 +43,9 @@ CAUSES_WITHOUT_CONTROL = frozenset(
         Cause.STALE_STATE,
         Cause.ROBOT_MODE,
         Cause.ROBOT_ERROR,
+        Cause.REFLEX,
+        Cause.BASE_FRAME,
+        Cause.SECOND_PUBLISHER,
         Cause.NOT_FINITE,
         Cause.CLOCK_JUMP,
         Cause.OUTSIDE_WORKSPACE,

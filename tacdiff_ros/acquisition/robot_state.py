@@ -37,6 +37,7 @@ class RobotState:
         torque_n_m: (3,) external torque in the robot base, bias included, N m.
         mode: robot mode, see `RobotMode`.
         errors: names of the active error flags.
+        frame_id: frame of position, orientation and wrench; empty if unknown.
     """
 
     stamp_ns: int
@@ -46,6 +47,7 @@ class RobotState:
     torque_n_m: NDArray[np.float64]
     mode: int
     errors: tuple[str, ...] = ()
+    frame_id: str = ""
 
     @property
     def is_usable(self) -> bool:

@@ -12,6 +12,7 @@ from tacdiff_ros.acquisition.session_settings import SessionSettings
 from tacdiff_ros.acquisition.synchronisation import StateBuffer
 from tacdiff_ros.acquisition.trial_script import TrialScript
 
+FIRST_STEP_MM, FIRST_STEP_MM_S = 2.0, 4.0
 HOLD_LIMIT_RAD = 0.03  # rotation at its own pose as target that ends the run
 
 
@@ -66,6 +67,7 @@ class RunScript:
         yield from self._wait_for_streams()
         self._targets.start_at_measured()
         yield from self._hold()
+        yield from self._first_step()
         for number, trial in enumerate(self.trials):
             self.trial = number
             yield from self._trial_script.run(trial)
@@ -104,3 +106,23 @@ class RunScript:
                 )
             yield
         targets.is_holding = False
+
+    def _first_step(self) -> Iterator[None]:
+        """Require that an arm without the mode MOVE follows a small step away from the indenter.
+
+        After a user stop an arm that does not move is IDLE without error flags.
+        """
+        if self._monitor.has_control:
+            return
+        targets, start = self._targets, self._targets.measured()
+        goal = targets.require_desired().shifted([0.0, 0.0, -FIRST_STEP_MM])
+        yield from self._maneuvers.move(Phase.MOVE_TO_START, "first_step", goal, FIRST_STEP_MM_S)
+        yield from self._maneuvers.settle(Phase.MOVE_TO_START, "first_step")
+        moved_mm = -float((start.inverse() @ targets.measured()).position_mm[2])
+        if moved_mm < 0.5 * FIRST_STEP_MM:
+            self._monitor.trip(
+                Cause.TRACKING_ERROR,
+                f"the arm is not in mode MOVE and followed a first step of {FIRST_STEP_MM:g} mm by "
+                f"{moved_mm:.1f} mm only: is the Cartesian controller active?",
+            )
+            yield

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tacdiff_ros.acquisition.faults import Cause, Fault
 from tacdiff_ros.acquisition.robot_state import RobotMode, RobotState
+from tacdiff_ros.acquisition.silence import RECOVERY
 from tacdiff_ros.acquisition.stream_watch import StreamWatch
 from tacdiff_ros.geometry.pose import Pose
 
@@ -96,16 +97,24 @@ class SafetyMonitor:
         fault: first fault; None without one.
         force_max_n: maximum external force since the first tare, bias removed, N.
         force_now_n: external force of the newest state, bias removed, N.
+        is_blocked: whether the caller knows that targets have no effect at present.
     """
 
-    def __init__(self, limits: SafetyLimits, end_effector_to_gel: Pose) -> None:
+    def __init__(
+        self, limits: SafetyLimits, end_effector_to_gel: Pose, base_frame: str = ""
+    ) -> None:
         """Start without a fault and with a bias of zero.
 
         Args:
             limits: safety limits.
             end_effector_to_gel: pose of the frame `gel` in the end effector.
+            base_frame: frame that the robot states must have; empty to accept any.
         """
         self.limits = limits
+        self.is_blocked = False
+        self._base_frame = base_frame
+        self._has_moved_mode = False  # the mode MOVE was reported
+        self._lost_control = False  # since then or before, a mode without control was reported
         self.fault: Fault | None = None
         self.force_max_n = 0.0
         self._mount = end_effector_to_gel
@@ -189,6 +198,7 @@ class SafetyMonitor:
         if not state.is_usable:
             self.trip(Cause.NOT_FINITE, "the robot state holds a number that is not finite")
             return False
+        self._check_frame(state)
         self._check_mode(state)
         self._check_wrench(state)
         self._check_speed(state, now_s)
@@ -254,12 +264,17 @@ class SafetyMonitor:
             )
 
     def is_trustworthy(self, now_s: float) -> bool:
-        """Return whether recent, finite states arrive from an arm that may move, inside the box."""
-        if not self._window or not self._states.has_received:
+        """Return whether recent, finite states arrive from an arm that may move, inside the box.
+
+        Once control was lost, only the mode MOVE tells that a controller drives the arm again:
+        after a user stop an arm is IDLE without error flags and does not move.
+        """
+        if self.is_blocked or not self._window or not self._states.has_received:
             return False
         state = self._window[-1][1]
         fresh = self._states.silence(now_s) is None
-        able = state.mode in MOTION_MODES and not state.errors
+        modes = (RobotMode.MOVE,) if self._lost_control else MOTION_MODES
+        able = state.mode in modes and not state.errors
         return fresh and able and self.is_inside(self._gel_position_mm(state))
 
     def is_inside(self, position_mm: NDArray[np.float64]) -> bool:
@@ -278,15 +293,41 @@ class SafetyMonitor:
             "move the indenter or enlarge the workspace"
         )
 
+    @property
+    def has_control(self) -> bool:
+        """Whether the newest state has the mode MOVE: a controller drives the arm."""
+        return bool(self._window) and self._window[-1][1].mode == RobotMode.MOVE
+
+    def _check_frame(self, state: RobotState) -> None:
+        if self._base_frame and state.frame_id != self._base_frame:
+            self.trip(
+                Cause.BASE_FRAME,
+                f"the robot states are in frame '{state.frame_id[:80]}', and base_frame is "
+                f"'{self._base_frame}': targets would be in another frame than the arm's poses",
+            )
+
     def _check_mode(self, state: RobotState) -> None:
+        if state.mode == RobotMode.REFLEX:
+            errors = ", ".join(state.errors) or "no error flag"
+            self.trip(Cause.REFLEX, f"the robot is in mode REFLEX ({errors}): {RECOVERY}")
         if state.errors:
             self.trip(
                 Cause.ROBOT_ERROR,
                 f"the robot reports {', '.join(state.errors)}: clear it and run error recovery",
             )
         if state.mode not in MOTION_MODES:
+            self._lost_control = True
             name = RobotMode(state.mode).name if state.mode in list(RobotMode) else str(state.mode)
             self.trip(Cause.ROBOT_MODE, f"the robot is in mode {name}; motion needs MOVE or IDLE")
+        elif state.mode == RobotMode.MOVE:
+            self._has_moved_mode = True
+        elif self._has_moved_mode:
+            self._lost_control = True
+            self.trip(
+                Cause.ROBOT_MODE,
+                "the robot changed from mode MOVE to IDLE: its controller has stopped, for "
+                f"instance after a user stop; {RECOVERY}",
+            )
 
     def _check_wrench(self, state: RobotState) -> None:
         force, torque = self.without_bias(state.force_n, state.torque_n_m)

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.acquisition.contact_detector import ContactDetector
-from tacdiff_ros.acquisition.faults import Cause
+from tacdiff_ros.acquisition.faults import Cause, Fault
 from tacdiff_ros.acquisition.indenter_frame import IndenterFrame
 from tacdiff_ros.acquisition.maneuvers import Maneuvers, StepLabel
 from tacdiff_ros.acquisition.outcome import Outcome
@@ -65,6 +65,7 @@ class AcquisitionSession:
         limits: SafetyLimits,
         settings: SessionSettings,
         on_sample: Callable[[Sample], None],
+        base_frame: str = "",
     ) -> None:
         """Prepare a run; nothing moves before both streams have started.
 
@@ -75,12 +76,13 @@ class AcquisitionSession:
             limits: safety limits.
             settings: settings of the run.
             on_sample: callback for every finished sample, in the order of the images.
+            base_frame: frame that the robot states must have; empty to accept any.
 
         Raises:
             InputError: a speed or a pose of the plan exceeds the safety limits.
         """
         check_speeds(protocol, settings, limits)
-        self.monitor = SafetyMonitor(limits, rig.end_effector_to_gel)
+        self.monitor = SafetyMonitor(limits, rig.end_effector_to_gel, base_frame)
         self.sampler = Sampler(rig.end_effector_to_gel, self.monitor.without_bias, on_sample)
         self.outcome: Outcome | None = None
         self.rig = rig
@@ -139,14 +141,31 @@ class AcquisitionSession:
         self.outcome = self._summarise()
         return replace(self.outcome, retracted=self._targets.sent is None)
 
+    @property
+    def fault(self) -> Fault | None:
+        """First fault of the run; None without one."""
+        return self._stopping.fault or self.monitor.fault
+
+    def explain(self, fault: Fault) -> None:
+        """Replace the first fault of the run by its true cause, found after the stop.
+
+        Args:
+            fault: fault that the outcome states.
+        """
+        self._stopping.explain(fault)
+        if self.outcome is not None:
+            self.outcome = replace(self.outcome, fault=fault)
+
     def stop(self, cause: Cause, detail: str) -> None:
-        """Request an early end of the run.
+        """Request an early end of the run; it also ends the wait for a recovery.
 
         Args:
             cause: cause, such as a cancelled goal or a failed recording.
             detail: one line for the user.
         """
         self.monitor.trip(cause, detail)
+        if cause in (Cause.CANCELLED, Cause.TERMINATED):
+            self._stopping.is_patient = False
 
     def on_state(self, state: RobotState, now_s: float) -> None:
         """Handle a robot state, received at the monotonic time `now_s`."""

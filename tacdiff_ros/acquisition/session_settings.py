@@ -26,6 +26,15 @@ class SessionSettings(BaseModel):
             description="maximum waiting time for trustworthy robot states after a stop",
         ),
     ] = 2.0
+    wait_for_recovery_s: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=600,
+            description="maximum waiting time for a recovery from a reflex, which often takes over "
+            "12 s; a cancel request ends it",
+        ),
+    ] = 30.0
     wait_for_streams_s: Annotated[
         float,
         Field(gt=0, le=60, description="maximum waiting time for the first state and image"),

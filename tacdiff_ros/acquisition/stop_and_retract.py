@@ -41,6 +41,7 @@ class StopAndRetract:
 
     Attributes:
         fault: first fault of the run; None without one.
+        is_patient: whether to wait for a recovery from a reflex.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class StopAndRetract:
             settings: settings of the run.
         """
         self.fault: Fault | None = None
+        self.is_patient = True
         self._maneuvers = maneuvers
         self._targets = maneuvers.targets
         self._clock = maneuvers.clock
@@ -80,6 +82,10 @@ class StopAndRetract:
         if self._targets.sent is None:
             return True
         return not self._targets.is_frozen and self._maneuvers.is_clear()
+
+    def explain(self, fault: Fault) -> None:
+        """Replace the first fault by its true cause, found after the stop."""
+        self.fault = fault
 
     def give_up(self) -> None:
         """Freeze the target for good, with the monitor's fault as that of the run."""
@@ -131,7 +137,7 @@ class StopAndRetract:
             return
         begin_s = clock.script_s
         while not self._monitor.is_trustworthy(clock.now_s):
-            is_late = clock.script_s - begin_s > settings.wait_for_control_s
+            is_late = clock.script_s - begin_s > self._patience_s()
             if self._targets.sent is None or is_late:
                 return
             yield
@@ -140,6 +146,13 @@ class StopAndRetract:
         self._resume(fault)
         yield from self._maneuvers.retract("retract_after_stop")
         yield from self._maneuvers.wait_until_clear()
+
+    def _patience_s(self) -> float:
+        """Return the maximum waiting time for a trustworthy arm, s."""
+        is_reflex = self.fault is not None and self.fault.cause is Cause.REFLEX
+        if is_reflex and self.is_patient:
+            return max(self._settings.wait_for_control_s, self._settings.wait_for_recovery_s)
+        return self._settings.wait_for_control_s
 
     def _resume(self, fault: Fault) -> None:
         """Clear the fault and release the target.

@@ -34,6 +34,7 @@ from tacdiff_ros.nodes.conversion.images import from_image, stamp_ns_of
 from tacdiff_ros.nodes.conversion.robot_state import RobotStateDecoder
 from tacdiff_ros.nodes.deferred_service import DeferredService, Ticket
 from tacdiff_ros.nodes.definitions import read_definitions
+from tacdiff_ros.nodes.driver_watch import DriverWatch
 from tacdiff_ros.nodes.further_topics import FurtherTopics, require_publishers
 from tacdiff_ros.nodes.goals import SingleGoal
 from tacdiff_ros.nodes.guarded_node import GuardedNode, decode, refusal
@@ -41,6 +42,7 @@ from tacdiff_ros.nodes.lock_step import SECOND_NS, LockStep
 from tacdiff_ros.nodes.node_settings import AcquisitionNodeSettings
 from tacdiff_ros.nodes.parameters import declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import LATEST_COMMAND, SENSOR_IMAGES, SENSOR_STATES
+from tacdiff_ros.nodes.recovery import Recovery
 from tacdiff_ros.nodes.rig_observer import RigObserver
 from tacdiff_ros.nodes.rig_parameters import declare_rig
 from tacdiff_ros.nodes.spinning import run
@@ -98,6 +100,14 @@ class AcquisitionNode(GuardedNode):
         self._image_bytes = DEFAULT_IMAGE_BYTES  # size of the last image; initially that of a Mini
         self._create_topics()
         self._create_timer()
+        self._target_topic = self.resolve_topic_name("target_pose")  # graph queries do not remap
+        self._recovery = Recovery(
+            self,
+            settings.hardware_component,
+            settings.controller,
+            self._why_not_recover,
+            self._send,
+        )
         self._goal = SingleGoal(self, Acquire, "acquire", self._begin, self._cancel)
         self._rig_service = DeferredService(self, Trigger, "check_rig", self._on_check_rig)
         # Objects that exist now are kept: later garbage collections skip them and remain short.
@@ -187,6 +197,8 @@ class AcquisitionNode(GuardedNode):
         """
         if self._stopping:
             raise InputError("the node is shutting down: restart it")
+        if self._recovery.is_active:
+            raise InputError("the service `recover` is active: wait for its response")
         if len(request.indenter) > MAX_SPEC_CHARACTERS:
             raise InputError(
                 f"the indenter spec has {len(request.indenter)} characters, expected up to "
@@ -230,7 +242,13 @@ class AcquisitionNode(GuardedNode):
         request, trials = plan.request, plan.trials
         run_ = _Run(self, self._lock_step.now_ns() // SECOND_NS)
         run_.session = AcquisitionSession(
-            self._rig, plan.protocol, trials, self._limits, self._settings, run_.on_sample
+            self._rig,
+            plan.protocol,
+            trials,
+            self._limits,
+            self._settings,
+            run_.on_sample,
+            self._base_frame,
         )
         run_.further = FurtherTopics(self, self._further, self._record)
         try:
@@ -318,6 +336,13 @@ class AcquisitionNode(GuardedNode):
         elif self._plan is not None:
             self._plan.stop = Fault(Cause.CANCELLED, "the client cancelled the goal")
 
+    def _why_not_recover(self) -> str:
+        """Return why no recovery may begin now; empty if it may."""
+        if self._stopping:
+            return "the node is shutting down: restart it"
+        is_free = self._run is None and self._plan is None
+        return "" if is_free else "a run is active: cancel it or wait for its end"
+
     def _on_check_rig(self, _request: Trigger.Request, ticket: Ticket) -> None:
         """Check the rig and respond with the findings, one per line."""
 
@@ -330,6 +355,7 @@ class AcquisitionNode(GuardedNode):
 
     def _on_state(self, data: bytes) -> None:
         self._observer.on_state(data)
+        self._recovery.on_state(data)
         try:
             self._process_state(data)
         finally:
@@ -404,11 +430,27 @@ class AcquisitionNode(GuardedNode):
         """Execute one tick of a run: send the next target, or end the run."""
         if run_.recorder.failure is not None:
             run_.session.stop(Cause.RECORDING_FAILED, run_.recorder.failure)
+        self._count_publishers(run_)
         target = run_.session.tick(self._lock_step.monotonic_s())
         if target is not None:
             self._send(target)
-        if run_.session.outcome is not None:
+        is_explained = run_.driver.explain(run_.session)
+        if run_.session.outcome is not None and is_explained:
             self._finish(run_, run_.session.outcome)
+
+    def _count_publishers(self, run_: _Run) -> None:
+        """Stop the run when another node publishes targets: controllers then ignore all of them."""
+        is_alone = self.count_publishers(self._target_topic) <= 1
+        run_.session.monitor.is_blocked = not is_alone
+        if is_alone or run_.session.is_asked_to_stop:
+            return
+        infos = self.get_publishers_info_by_topic(self._target_topic)
+        names = ", ".join(sorted(info.node_name for info in infos))
+        run_.session.stop(
+            Cause.SECOND_PUBLISHER,
+            f"{self._target_topic} is published by {names}, expected only this node: stop the "
+            "others, because crisp_controllers ignores all targets of several publishers",
+        )
 
     def _send(self, target: Pose) -> None:
         message = PoseStamped(pose=to_pose(target))
@@ -469,6 +511,7 @@ class _Run:
         further: subscriptions of the additional recorded topics.
         accepted_second: second of the node's clock at which the goal was accepted.
         has_begun: whether messages are passed to the session and the recorder.
+        driver: finds out why robot states fell silent.
         gaps: counter of the images lost in the stream.
         failed_ticks: number of ticks that raised an exception.
     """
@@ -481,6 +524,7 @@ class _Run:
         self.accepted_second = accepted_second
         self.has_begun = False
         self.gaps = StreamGaps()
+        self.driver = DriverWatch(node)
         self.failed_ticks = 0
         self._node = node
 

@@ -52,7 +52,7 @@ class ArmWatchdogNode(GuardedNode):
         limits = declare_model(self, "limits", SafetyLimits)
         self._base_frame = declare_model(self, "", ArmWatchdogSettings).base_frame
         refuse_unknown(self)
-        self._watchdog = ArmWatchdog(rig.end_effector_to_gel, limits)
+        self._watchdog = ArmWatchdog(rig.end_effector_to_gel, limits, self._base_frame)
         self._decoder = RobotStateDecoder()
         self._publisher: Publisher | None = None
         self._logged_report = ""

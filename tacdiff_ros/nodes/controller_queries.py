@@ -10,8 +10,9 @@ from rcl_interfaces.srv import GetParameters
 from rclpy.node import Node, NodeNameNonExistentError
 
 from tacdiff_ros.acquisition.rig_observation import Controller, SteeredFrames
+from tacdiff_ros.nodes.topics import CONTROLLER_MANAGER
 
-LIST_CONTROLLERS = "controller_manager/list_controllers"
+LIST_CONTROLLERS = f"{CONTROLLER_MANAGER}/list_controllers"
 PARAMETERS = ("end_effector_frame", "base_frame")
 RESPONSE_TIMEOUT_S = 1.0  # on the wall clock: services do not follow a virtual one
 MAX_NODES = 8

@@ -14,12 +14,14 @@ from tacdiff_ros.images.frame_sources import BORDER_FRACTION
 Simulator = Literal["pix2pix", "renderer"]
 CameraFrame = Annotated[str, Field(description="frame id of the images (REP-103 optical frame)")]
 GelFrame = Annotated[str, Field(description="frame id of the gel: surfaces and wrenches on it")]
-BaseFrame = Annotated[str, Field(description="frame id of the robot base")]
+BaseFrame = Annotated[
+    str, Field(description="frame id of the robot base: that of O_T_EE in the robot states")
+]
 SensorFile = Annotated[
     str, Field(description="path of the sensor file; empty: the package's default sensor")
 ]
 DataFolder = Annotated[str, Field(description="folder that requests may read from and write to")]
-CAMERA_FRAME, GEL_FRAME, BASE_FRAME = "gelsight_optical_frame", "gel", "fr3_link0"
+CAMERA_FRAME, GEL_FRAME, BASE_FRAME = "gelsight_optical_frame", "gel", "base"
 END_EFFECTOR_FRAME = "fr3_hand_tcp"
 DATA_FOLDER = "~/tacdiff_data"
 
@@ -58,6 +60,14 @@ class AcquisitionNodeSettings(NodeSettings):
     )
     tolerated_checks: tuple[str, ...] = Field(
         ("",), description="names of checks of the rig that only warn, such as 'wrench bias'"
+    )
+    hardware_component: str = Field(
+        "FrankaHardwareInterface", description="hardware component that `recover` activates"
+    )
+    controller: str = Field(
+        "",
+        description="Cartesian controller that `recover` activates; empty: the one that subscribes "
+        "to the targets",
     )
     also_record: tuple[str, ...] = Field(
         ("",), description="names of additional topics of any type to record"

@@ -2,8 +2,8 @@
 
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-# Sensor data without retransmission, as franka_ros2 publishes. The queues bridge short periods in
-# which the node is busy.
+# Subscriptions without retransmission: the newest data counts. They match reliable publishers too,
+# as that of `robot_state`. The queues bridge short periods in which the node is busy.
 SENSOR_IMAGES = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
 SENSOR_STATES = QoSProfile(depth=2000, reliability=ReliabilityPolicy.BEST_EFFORT)
 # Profile of the convenience topics of franka_ros2 since v2.4.

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from franka_msgs.msg import FrankaRobotState
 from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import Image
 
@@ -268,16 +267,15 @@ def _stamp_ns(data: bytes) -> int:
 def _decode_states(
     states: list[bytes], topic: str, errors: list[str]
 ) -> tuple[tuple[RobotState, ...], tuple[str, ...]]:
-    """Return some of the robot states, and the frames of the first and the last one."""
+    """Return some of the robot states, and their frames."""
     chosen = states[:: max(1, len(states) // DECODED_STATES)] + states[-1:]
     decoder = RobotStateDecoder()
     try:
         decoded = tuple(decoder.decode(data) for data in chosen)
-        ends = [decode(FrankaRobotState, data) for data in chosen[:1] + chosen[-1:]]
     except InputError as error:
         errors.append(f"a message on {topic} cannot be read: {error}")
         return (), ()
-    return decoded, tuple(dict.fromkeys(message.header.frame_id for message in ends))
+    return decoded, tuple(dict.fromkeys(state.frame_id for state in decoded))
 
 
 def _image_sizes(

@@ -6,13 +6,11 @@ from dataclasses import fields
 from typing import Any
 
 from franka_msgs.msg import FrankaRobotState
-from geometry_msgs.msg import PoseStamped, WrenchStamped
+from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import JointState
 
-from tacdiff_ros.acquisition.robot_state import RobotState
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.geometry.pose import Pose
 from tacdiff_ros.nodes.conversion.geometry import (
     from_pose,
     from_wrench,
@@ -21,6 +19,7 @@ from tacdiff_ros.nodes.conversion.geometry import (
     to_time,
     to_wrench,
 )
+from tacdiff_ros.nodes.franka_state_message import FrankaStateMessage
 from tacdiff_ros.nodes.guarded_node import GuardedNode
 from tacdiff_ros.nodes.lock_step import LockStep
 from tacdiff_ros.nodes.node_settings import VirtualPandaSettings
@@ -32,13 +31,14 @@ from tacdiff_ros.nodes.qos import (
 )
 from tacdiff_ros.nodes.rig_parameters import declare_rig
 from tacdiff_ros.nodes.spinning import run
+from tacdiff_ros.nodes.virtual_controller_manager import create_controller_manager
 from tacdiff_ros.srv import InjectFault
 from tacdiff_ros.virtual.contact import StiffContactParameters
-from tacdiff_ros.virtual.faults import parse_fault
-from tacdiff_ros.virtual.panda import ImpedanceParameters, PandaState
-from tacdiff_ros.virtual.rig import STEP_NS, RigReading, VirtualRig
+from tacdiff_ros.virtual.driver import BROADCASTER
+from tacdiff_ros.virtual.faults import ArmFault, parse_fault
+from tacdiff_ros.virtual.panda import ImpedanceParameters
+from tacdiff_ros.virtual.rig import BASE_FRAME, STEP_NS, RigReading, VirtualRig
 
-BROADCASTER = "franka_robot_state_broadcaster"
 STEP_PERIOD_S = 1e-3
 MAX_FAULT_S = 3600.0
 MAX_SHUTDOWN_S = 10.0  # time that the arm keeps moving after a signal, so that a run can retract
@@ -52,7 +52,7 @@ class VirtualPandaNode(GuardedNode):
         super().__init__("virtual_panda")
         rig = declare_rig(self)
         settings = declare_model(self, "", VirtualPandaSettings)
-        self._arm_id, self._gel_frame = settings.arm_id, settings.gel_frame_id
+        self._gel_frame = settings.gel_frame_id
         impedance = self._declare_floats("impedance", ImpedanceParameters)
         plane = self._declare_floats("plane", StiffContactParameters)
         self._lock_step = LockStep(
@@ -69,8 +69,10 @@ class VirtualPandaNode(GuardedNode):
         self._convenience_every = settings.convenience_every
         self._stop_requested_s = 0.0
         self._target_topic = self.resolve_topic_name("target_pose")  # graph queries do not remap
-        self._state_message = _StateMessage(self._arm_id)
+        self._state_message = FrankaStateMessage(settings.arm_id)
+        self._second_publisher: Any = None
         self._create_topics()
+        create_controller_manager(self, self._rig)
         if settings.contact == "topic":
             self.create_subscription(WrenchStamped, "contact_wrench", self._on_wrench, 1)
         self.create_subscription(
@@ -117,8 +119,11 @@ class VirtualPandaNode(GuardedNode):
 
         self._poses = convenience(PoseStamped, "current_pose")
         self._desired = convenience(PoseStamped, "last_desired_pose")
+        self._twists = convenience(TwistStamped, "desired_end_effector_twist")
         self._joints = convenience(JointState, "measured_joint_states")
+        self._desired_joints = convenience(JointState, "desired_joint_states")
         self._wrenches = convenience(WrenchStamped, "external_wrench_in_base_frame")
+        self._tool_wrenches = convenience(WrenchStamped, "external_wrench_in_stiffness_frame")
         self._torques = convenience(JointState, "external_joint_torques")
         self._true_indenter = self.create_publisher(
             PoseStamped, "ground_truth/indenter", RELIABLE_STATES
@@ -134,6 +139,7 @@ class VirtualPandaNode(GuardedNode):
 
     def _advance_to(self, now_ns: int) -> None:
         readings = self._rig.advance(now_ns)
+        self._update_second_publisher()
         for reading in readings:
             convenience = reading.stamp_ns // STEP_NS % self._convenience_every == 0
             if reading.reported is not None:
@@ -148,8 +154,11 @@ class VirtualPandaNode(GuardedNode):
     def _publish_convenience(self, state: FrankaRobotState) -> None:
         self._poses.publish(state.o_t_ee)
         self._desired.publish(state.o_t_ee_d)
+        self._twists.publish(state.o_dp_ee_d)
         self._joints.publish(state.measured_joint_state)
+        self._desired_joints.publish(state.desired_joint_state)
         self._wrenches.publish(state.o_f_ext_hat_k)
+        self._tool_wrenches.publish(state.k_f_ext_hat_k)
         self._torques.publish(state.tau_ext_hat_filtered)
 
     def _publish_truth(self, reading: RigReading) -> None:
@@ -159,12 +168,27 @@ class VirtualPandaNode(GuardedNode):
         pose.header.stamp, pose.header.frame_id = stamp, self._gel_frame
         self._true_indenter.publish(pose)
         wrench = WrenchStamped(wrench=to_wrench(reading.arm.force_n, reading.arm.torque_n_m))
-        wrench.header.stamp, wrench.header.frame_id = stamp, f"{self._arm_id}_link0"
+        wrench.header.stamp, wrench.header.frame_id = stamp, BASE_FRAME
         self._true_wrench.publish(wrench)
 
+    def _update_second_publisher(self) -> None:
+        """Create or destroy the second target publisher, which is a fault on demand."""
+        if self._rig.fault is ArmFault.SECOND_PUBLISHER:
+            if self._second_publisher is None:
+                self._second_publisher = self.create_publisher(
+                    PoseStamped, "target_pose", LATEST_COMMAND
+                )
+        elif self._second_publisher is not None:
+            self.destroy_publisher(self._second_publisher)
+            self._second_publisher = None
+
     def _on_target(self, message: PoseStamped) -> None:
+        """Follow a target, unless more than one node publishes targets, as crisp_controllers."""
         try:
-            self._rig.follow(from_pose(message.pose))
+            target = from_pose(message.pose)
+            if self.count_publishers(self._target_topic) > 1:
+                raise InputError("target_pose has more than one publisher: targets are ignored")
+            self._rig.follow(target)
         finally:
             stamp_ns = to_nanoseconds(message.header.stamp)
             self._lock_step.received("acquisition", "target_pose", stamp_ns)
@@ -182,80 +206,6 @@ class VirtualPandaNode(GuardedNode):
         response.success = True
         response.message = f"{request.fault} is active" if fault else "no fault is active"
         return response
-
-
-class _StateMessage:
-    """One robot state message that is reused, because its construction is too slow for 1 kHz."""
-
-    def __init__(self, arm_id: str) -> None:
-        self._state = state = FrankaRobotState()
-        base, tool = f"{arm_id}_link0", f"{arm_id}_hand_tcp"
-        names = [f"{arm_id}_joint{number}" for number in range(1, 8)]
-        self._joint_messages = (
-            state.measured_joint_state,
-            state.desired_joint_state,
-            state.measured_joint_motor_state,
-            state.tau_ext_hat_filtered,
-        )
-        for joint in self._joint_messages:
-            joint.name = names
-            joint.header.frame_id = base
-        for part in (state.o_t_ee, state.o_t_ee_d, state.o_t_ee_c, state.o_f_ext_hat_k):
-            part.header.frame_id = base
-        for part in (state.k_f_ext_hat_k, state.ee_t_k, state.inertia_ee, state.inertia_total):
-            part.header.frame_id = tool
-        state.f_t_ee.header.frame_id = f"{arm_id}_link8"
-        state.header.frame_id = base
-        state.control_command_success_rate = 1.0
-        self._set_identity_poses(state)
-
-    @staticmethod
-    def _set_identity_poses(state: FrankaRobotState) -> None:
-        for part in (state.f_t_ee, state.ee_t_k):
-            part.pose.orientation.w = 1.0
-
-    def fill(self, arm: PandaState, reported: RobotState) -> FrankaRobotState:
-        """Fill the message with the state of one millisecond.
-
-        Args:
-            arm: simulated arm.
-            reported: state that the robot reports, which differs from the true one by faults and
-                noise.
-
-        Returns:
-            The same message at every call.
-        """
-        state = self._state
-        stamp = to_time(reported.stamp_ns)
-        q, dq = arm.position_rad.tolist(), arm.velocity_rad_s.tolist()
-        tau, external = arm.effort_n_m.tolist(), arm.external_torque_n_m.tolist()
-        state.header.stamp = stamp
-        values: tuple[tuple[list[float], ...], ...] = (
-            (q, dq, tau),
-            (q, dq, tau),
-            (q, dq, tau),
-            ([], [], external),
-        )
-        for joint, (position, velocity, effort) in zip(self._joint_messages, values, strict=True):
-            joint.header.stamp = stamp
-            joint.position, joint.velocity, joint.effort = position, velocity, effort
-        measured = Pose.from_quaternion(reported.position_mm, reported.quaternion_xyzw)
-        desired = to_pose(arm.desired)
-        for part, pose in (
-            (state.o_t_ee, to_pose(measured)),
-            (state.o_t_ee_d, desired),
-            (state.o_t_ee_c, desired),
-        ):
-            part.header.stamp, part.pose = stamp, pose
-        wrench = to_wrench(reported.force_n, reported.torque_n_m)
-        for part in (state.o_f_ext_hat_k, state.k_f_ext_hat_k):
-            part.header.stamp, part.wrench = stamp, wrench
-        state.time = 1e-9 * reported.stamp_ns
-        state.robot_mode = reported.mode
-        for name in state.current_errors.get_fields_and_field_types():
-            if getattr(state.current_errors, name) != (name in reported.errors):
-                setattr(state.current_errors, name, name in reported.errors)
-        return state
 
 
 def main() -> int:

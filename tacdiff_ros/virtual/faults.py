@@ -9,10 +9,20 @@ import numpy as np
 
 from tacdiff_ros.acquisition.robot_state import RobotMode, RobotState
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.geometry.pose import Pose
 
 
 class ArmFault(str, Enum):
-    """Faults of the virtual arm, named by their visible effect."""
+    """Faults of the virtual arm, named by their visible effect.
+
+    REFLEX and USER_STOPPED are reported by mode and error flags. SILENT_REFLEX is a reflex of
+    franka_ros2 since v2.4.0 and v3.3.0: the states fall silent until error recovery.
+    RELEASED_USER_STOP leaves the arm without control in mode IDLE without error flags.
+    SECOND_PUBLISHER: a second node publishes on the target topic, whose targets are then ignored.
+    OTHER_END_EFFECTOR: the controller steers another frame than the reported one. STALE_TARGET: a
+    target that was stored by the inactive controller runs at its activation. COALESCED_STATES:
+    only the newest of several states is published.
+    """
 
     REFLEX = "reflex"
     USER_STOPPED = "user_stopped"
@@ -28,6 +38,13 @@ class ArmFault(str, Enum):
     DRIFT = "drift"
     FROZEN_ARM = "frozen_arm"
     RISING_INDENTER = "rising_indenter"
+    SILENT_REFLEX = "silent_reflex"
+    RELEASED_USER_STOP = "released_user_stop"
+    SECOND_PUBLISHER = "second_publisher"
+    OTHER_END_EFFECTOR = "other_end_effector"
+    STALE_TARGET = "stale_target"
+    COALESCED_STATES = "coalesced_states"
+    OTHER_FRAME_ID = "other_frame_id"
 
 
 SPIKE_N = np.array([0.0, 0.0, 60.0])
@@ -36,12 +53,22 @@ JUMP_MM = np.array([40.0, 0.0, 0.0])
 JUMP_NS = 5_000_000_000
 DRIFT_MM_S = np.array([30.0, 0.0, 0.0])
 RISE_MM_S = 3.0
+STALE_TARGET_MM = 30.0  # distance of the stored target behind the end effector
+USER_STOP_S = 0.1  # time with the mode USER_STOPPED, before the button is released
+MAX_COALESCED_STEPS = 25  # maximum number of steps per published state
+OTHER_FRAME = "world"
+# The controller steers the fingertip, and Desk has the flange as end effector: franka_description.
+STEERED_FRAME = Pose.from_euler([0.0, 0.0, 103.4], [0.0, 0.0, -np.pi / 4])
 FAULT_MODES = {
     ArmFault.REFLEX: RobotMode.REFLEX,
     ArmFault.USER_STOPPED: RobotMode.USER_STOPPED,
     ArmFault.GUIDING: RobotMode.GUIDING,
 }
-FAULTS_WITHOUT_MOTION = frozenset({*FAULT_MODES, ArmFault.FROZEN_ARM})
+FAULTS_WITHOUT_MOTION = frozenset(
+    {*FAULT_MODES, ArmFault.FROZEN_ARM, ArmFault.SILENT_REFLEX, ArmFault.RELEASED_USER_STOP}
+)
+# New targets have no effect, and the arm continues to its last one.
+FAULTS_THAT_IGNORE_TARGETS = frozenset({ArmFault.SECOND_PUBLISHER, ArmFault.STALE_TARGET})
 
 
 def parse_fault(name: str) -> ArmFault | None:
@@ -79,6 +106,11 @@ def disturb(state: RobotState, fault: ArmFault, age_s: float) -> RobotState:
     if fault in FAULT_MODES:
         errors = ("cartesian_reflex",) if fault is ArmFault.REFLEX else ()
         return replace(state, mode=int(FAULT_MODES[fault]), errors=errors)
+    if fault is ArmFault.RELEASED_USER_STOP:
+        mode = RobotMode.USER_STOPPED if age_s < USER_STOP_S else RobotMode.IDLE
+        return replace(state, mode=int(mode))
+    if fault is ArmFault.OTHER_FRAME_ID:
+        return replace(state, frame_id=OTHER_FRAME)
     if fault is ArmFault.ROBOT_ERROR:
         return replace(state, errors=("communication_constraints_violation",))
     if fault is ArmFault.FORCE_SPIKE:

@@ -61,6 +61,9 @@ class PandaState:
         external_torque_n_m: (7,) joint torques of the external wrench, N m.
         end_effector: pose of the end effector in the base.
         desired: desired pose of the controller in the base.
+        desired_velocity_mm_s: (3,) velocity of the desired pose in base axes, mm/s.
+        desired_rotation_rad_s: (3,) angular velocity of the desired pose in base axes, rad/s.
+        uptime_s: simulated time since the start of the arm, s.
         force_n: (3,) external force on the end effector in base axes, N.
         torque_n_m: (3,) external torque about the end effector's origin in base axes, N m.
     """
@@ -71,6 +74,9 @@ class PandaState:
     external_torque_n_m: NDArray[np.float64]
     end_effector: Pose
     desired: Pose
+    desired_velocity_mm_s: NDArray[np.float64]
+    desired_rotation_rad_s: NDArray[np.float64]
+    uptime_s: float
     force_n: NDArray[np.float64]
     torque_n_m: NDArray[np.float64]
 
@@ -104,6 +110,8 @@ class VirtualPanda:
         self._jacobian = self._update()
         self._desired = self._data.oMf[self._frame].copy()
         self._target = self._desired
+        self._desired_twist: NDArray[np.float64] = np.zeros(6)
+        self._steps = 0
 
     @property
     def end_effector(self) -> Pose:
@@ -117,6 +125,7 @@ class VirtualPanda:
     def hold(self) -> None:
         """Set the target of the controller to the current pose."""
         self._target = self._desired = self._data.oMf[self._frame].copy()
+        self._desired_twist = np.zeros(6)
 
     def step(self, force_n: NDArray[np.float64], torque_n_m: NDArray[np.float64]) -> None:
         """Advance by 1 ms under an external wrench, by a semi-implicit Euler step.
@@ -134,6 +143,7 @@ class VirtualPanda:
         self._dq = self._dq + STEP_S * acceleration
         self._q = self._q + STEP_S * self._dq
         self._jacobian = self._update()
+        self._steps += 1
 
     def state(self) -> PandaState:
         """Return the state after the last step."""
@@ -144,6 +154,9 @@ class VirtualPanda:
             external_torque_n_m=self._jacobian.T @ self._wrench,
             end_effector=self.end_effector,
             desired=_as_pose(self._desired),
+            desired_velocity_mm_s=1e3 * self._desired_twist[:3],
+            desired_rotation_rad_s=self._desired_twist[3:].copy(),
+            uptime_s=self._steps * STEP_S,
             force_n=self._wrench[:3].copy(),
             torque_n_m=self._wrench[3:].copy(),
         )
@@ -165,6 +178,9 @@ class VirtualPanda:
             1e3 * _length(offset.translation) / self._control.speed_mm_s,
             _length(rotation_rad) / self._control.rotation_speed_rad_s,
         )
+        turn = self._desired.rotation
+        twist = np.concatenate([turn @ offset.translation, turn @ rotation_rad])
+        self._desired_twist = twist / max(duration_s, STEP_S)
         if duration_s <= STEP_S:
             self._desired = self._target
             return

@@ -232,9 +232,8 @@ def test_just_below_its_limit_nothing_trips_and_just_above_the_right_cause_does(
 def test_only_idle_and_move_let_the_arm_move(mode):
     watch = monitor()
     feed(watch, replace(AT_REST, mode=int(mode)))
-    assert cause_of(watch) is (
-        None if mode in (RobotMode.IDLE, RobotMode.MOVE) else Cause.ROBOT_MODE
-    )
+    known = {RobotMode.IDLE: None, RobotMode.MOVE: None, RobotMode.REFLEX: Cause.REFLEX}
+    assert cause_of(watch) is known.get(mode, Cause.ROBOT_MODE)
 
 
 def test_a_raised_error_flag_stops_and_is_named():
@@ -480,3 +479,41 @@ def test_one_stamp_far_ahead_is_not_remembered_for_ever():
     for k in range(500):
         watch.on_state(after(1e-3 * k), 5.0 + 1e-3 * k)
     assert len(watch._window) < 50
+
+
+# --- control and frame ---------------------------------------------------------------------
+
+
+def test_an_arm_that_changes_from_move_to_idle_has_lost_its_controller():
+    watch = monitor()
+    feed(watch, AT_REST)
+    assert watch.fault is None
+    feed(watch, after(0.01, mode=RobotMode.IDLE))
+    assert cause_of(watch) is Cause.ROBOT_MODE
+    assert "IDLE" in watch.fault.detail
+
+
+def test_after_a_user_stop_an_idle_arm_without_flags_is_not_trusted_until_it_is_in_move():
+    watch = monitor()
+    for seconds, mode in ((0.0, RobotMode.USER_STOPPED), (0.01, RobotMode.IDLE)):
+        feed(watch, after(seconds, mode=mode))
+    assert not watch.is_trustworthy(5.01)
+    feed(watch, after(0.02, mode=RobotMode.MOVE))
+    assert watch.is_trustworthy(5.02)
+
+
+def test_targets_without_effect_are_no_reason_to_trust_the_arm():
+    watch = monitor()
+    feed(watch, AT_REST)
+    assert watch.is_trustworthy(5.0)
+    watch.is_blocked = True
+    assert not watch.is_trustworthy(5.0)
+
+
+def test_states_in_another_frame_than_the_targets_stop_the_run_and_name_both():
+    watch = SafetyMonitor(LIMITS, MOUNT, "base")
+    feed(watch, replace(AT_REST, frame_id="base"))
+    assert watch.fault is None
+    feed(watch, after(0.01, frame_id="fr3_link0"))
+    assert cause_of(watch) is Cause.BASE_FRAME
+    assert "'fr3_link0'" in watch.fault.detail and "'base'" in watch.fault.detail

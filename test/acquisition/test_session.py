@@ -28,6 +28,7 @@ from tacdiff_ros.geometry.pose import Pose
 from tacdiff_ros.geometry.rig import Rig
 from tacdiff_ros.resources import config_path
 from tacdiff_ros.virtual.contact import StiffContactParameters
+from tacdiff_ros.virtual.driver import CONTROLLER
 from tacdiff_ros.virtual.faults import ArmFault
 from tacdiff_ros.virtual.frames import GeneratedFrames
 from tacdiff_ros.virtual.panda import ImpedanceParameters
@@ -91,7 +92,9 @@ class Run:
             self.protocol,
             plan_trials(self.protocol),
             self.limits,
-            SessionSettings(wait_for_control_s=0.5, wait_for_streams_s=0.4),
+            SessionSettings(
+                wait_for_control_s=0.5, wait_for_recovery_s=0.5, wait_for_streams_s=0.4
+            ),
             self.samples.append,
         )
 
@@ -339,7 +342,7 @@ SHEAR = {
 
 # Fault, how long it lasts (0: for good), cause, limits and protocol that let it be seen.
 SHORT_FAULTS = [
-    (ArmFault.REFLEX, 0.4, Cause.ROBOT_ERROR, {}, {}),
+    (ArmFault.REFLEX, 0.4, Cause.REFLEX, {}, {}),
     (ArmFault.USER_STOPPED, 0.4, Cause.ROBOT_MODE, {}, {}),
     (ArmFault.GUIDING, 0.4, Cause.ROBOT_MODE, {}, {}),
     (ArmFault.ROBOT_ERROR, 0.4, Cause.ROBOT_ERROR, {}, {}),
@@ -357,7 +360,9 @@ SHORT_FAULTS = [
     (ArmFault.FROZEN_ARM, 3.0, Cause.TRACKING_ERROR, {"tracking_mm": 2.5}, SHEAR),
 ]
 LASTING_FAULTS = [
-    (ArmFault.REFLEX, Cause.ROBOT_ERROR, {}),
+    (ArmFault.REFLEX, Cause.REFLEX, {}),
+    (ArmFault.RELEASED_USER_STOP, Cause.ROBOT_MODE, {}),
+    (ArmFault.SILENT_REFLEX, Cause.STALE_STATE, {}),
     (ArmFault.USER_STOPPED, Cause.ROBOT_MODE, {}),
     (ArmFault.GUIDING, Cause.ROBOT_MODE, {}),
     (ArmFault.ROBOT_ERROR, Cause.ROBOT_ERROR, {}),
@@ -640,3 +645,39 @@ def test_an_arm_that_drifts_by_itself_ends_the_run_before_the_first_motion():
     outcome = run.go()
     assert outcome.fault is not None
     assert outcome.fault.cause is Cause.UNCOMMANDED_MOTION
+
+
+def test_an_idle_arm_must_follow_a_small_first_step_before_the_run():
+    """What a user stop leaves: mode IDLE, no error flag, a controller that is not active."""
+    run = press()
+    run.arm.driver.switch([], [CONTROLLER])
+    outcome = run.go()
+    assert outcome.fault is not None
+    assert outcome.fault.cause is Cause.TRACKING_ERROR
+    assert "first step of 2 mm" in outcome.fault.detail
+    sent = [pose for _, pose in run.targets if pose is not None]
+    assert max(sent[0].distance_to(pose)[0] for pose in sent) <= 2.0 + 1e-9
+
+
+def test_a_cancel_request_ends_the_wait_for_a_recovery_and_the_cause_remains_the_reflex():
+    run = press()
+    run.session = AcquisitionSession(
+        RIG,
+        run.protocol,
+        plan_trials(run.protocol),
+        run.limits,
+        SessionSettings(wait_for_control_s=0.5, wait_for_recovery_s=60.0),
+        run.samples.append,
+    )
+    reflex, _ = once_in(Phase.INDENT, 0.1, lambda r: r.arm.inject(ArmFault.REFLEX, 0.0))
+    cancel, cancelled = once_in(Phase.STOPPED, 3.0, lambda r: r.session.stop(Cause.CANCELLED, ""))
+
+    def act(run: Run) -> None:
+        reflex(run)
+        cancel(run)
+
+    outcome = run.go(act)
+    assert outcome.fault is not None
+    assert outcome.fault.cause is Cause.REFLEX
+    assert cancelled and run.now_s == pytest.approx(cancelled[0], abs=0.05)
+    assert not outcome.retracted

@@ -31,7 +31,7 @@ from tacdiff_ros.geometry.pose import Pose
 from tacdiff_ros.nodes.acquisition import AcquisitionNode
 from tacdiff_ros.nodes.conversion.geometry import to_time
 from tacdiff_ros.nodes.conversion.images import to_image
-from tacdiff_ros.nodes.virtual_panda import _StateMessage
+from tacdiff_ros.nodes.franka_state_message import FrankaStateMessage
 from tacdiff_ros.recording.bag_reading import open_run
 from tacdiff_ros.resources import config_path
 from tacdiff_ros.virtual.contact import StiffContactParameters
@@ -116,7 +116,7 @@ class World:
         self.arm = VirtualRig(
             node._rig, START, ImpedanceParameters(), StiffContactParameters(), force_noise_n=0.02
         )
-        self.messages = _StateMessage("fr3")
+        self.messages = FrankaStateMessage("fr3")
         self.image = to_image(np.full((48, 64, 3), 90, np.uint8), Time(), "gel")
         self.gap_mm, self.targets = np.inf, 0
         publish = node._targets.publish

@@ -42,12 +42,14 @@ class CdrLayout:
     Attributes:
         offsets: byte offset of each primitive field by its dotted path, such as
             "o_t_ee.pose.position.x".
+        strings: byte offset and length, with the final zero, of each string by its dotted path.
         size: size of the whole message, bytes.
         length_offsets: (n,) int64 byte offsets of the lengths of all strings and sequences.
         lengths: (n,) uint32 lengths of strings and sequences for which the offsets are valid.
     """
 
     offsets: dict[str, int]
+    strings: dict[str, tuple[int, int]]
     size: int
     length_offsets: np.ndarray
     lengths: np.ndarray
@@ -89,6 +91,7 @@ def find_layout(message_type: Any, data: bytes) -> CdrLayout:
         ) from error
     return CdrLayout(
         offsets=parser.offsets,
+        strings=parser.strings,
         size=len(data),
         length_offsets=np.array(parser.length_offsets, np.int64),
         lengths=np.array(parser.lengths, np.uint32),
@@ -100,12 +103,14 @@ class _LayoutParser:
 
     Attributes:
         offsets: byte offset of each primitive field by its dotted path.
+        strings: byte offset and length of each string by its dotted path.
         length_offsets: byte offsets of the lengths of all strings and sequences.
         lengths: lengths of all strings and sequences.
     """
 
     def __init__(self, data: bytes) -> None:
         self.offsets: dict[str, int] = {}
+        self.strings: dict[str, tuple[int, int]] = {}
         self.length_offsets: list[int] = []
         self.lengths: list[int] = []
         self._data = data
@@ -122,6 +127,7 @@ class _LayoutParser:
             self._primitive(kind.typename, path)
         elif isinstance(kind, AbstractString):
             length = self._length(path)
+            self.strings[path] = (self._offset, length)
             self._offset += length
         elif isinstance(kind, Array):
             self._elements(kind.value_type, kind.size, path)

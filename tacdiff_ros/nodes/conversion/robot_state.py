@@ -19,6 +19,7 @@ class RobotStateDecoder:
     def __init__(self) -> None:
         """Start without a layout; it is computed from the first message and after any change."""
         self._layout: CdrLayout | None = None
+        self._last_frame = (b"", "")
 
     def decode(self, data: bytes) -> RobotState:
         """Decode a serialised robot state.
@@ -47,7 +48,16 @@ class RobotStateDecoder:
             torque_n_m=wrench[3:],
             mode=data[offsets["robot_mode"]],
             errors=_active_errors(layout, data),
+            frame_id=self._frame_id(layout, data),
         )
+
+    def _frame_id(self, layout: CdrLayout, data: bytes) -> str:
+        """Return the frame of the end effector's pose; the message's own header has none."""
+        begin, length = layout.strings["o_t_ee.header.frame_id"]
+        raw = data[begin : begin + length - 1]
+        if raw != self._last_frame[0]:
+            self._last_frame = (raw, raw.decode(errors="replace"))
+        return self._last_frame[1]
 
 
 def _active_errors(layout: CdrLayout, data: bytes) -> tuple[str, ...]:

@@ -63,8 +63,8 @@ def check_wrench_bias(observation: RigObservation, expected: RigExpectation) -> 
         return Finding(
             name,
             "bad",
-            f"{observed}, limit {limit_n:g} N (force_bias_n): check the load configured in Desk and "
-            "that nothing touches the sensor",
+            f"{observed}, limit {limit_n:g} N (force_bias_n): check the load configured in Desk "
+            "and that nothing touches the sensor",
         )
     if not np.any(forces):
         detail = "exactly 0 N in every robot state: the robot estimates no external force"

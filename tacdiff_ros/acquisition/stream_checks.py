@@ -139,8 +139,8 @@ def check_clocks(observation: RigObservation, expected: RigExpectation) -> Findi
         return Finding(
             name,
             "bad",
-            f"stamps of {observed}, expected the time of this node: synchronise the clocks (chrony), "
-            "or check use_sim_time",
+            f"stamps of {observed}, expected the time of this node: synchronise the clocks "
+            "(chrony), or check use_sim_time",
         )
     if any(abs(delay_s) > CLOCK_WARNING_S for delay_s in delays_s.values()):
         return Finding(

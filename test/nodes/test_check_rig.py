@@ -95,8 +95,14 @@ def test_doctor_lists_every_finding_of_a_good_rig_and_nothing_moves(rig, capsys)
     code, checks = rig.doctor(capsys)
     assert code == 0
     assert list(checks) == list(CHECKS)
-    not_good = {name: check["found"] for name, check in checks.items() if check["state"] != "good"}
-    assert set(not_good) <= {"controller", "robot states"}, not_good  # no manager, 200 Hz
+    states = {name: check["state"] for name, check in checks.items()}
+    assert "bad" not in states.values()
+    # What a busy machine changes may be a warning: rates and clocks.
+    for name in ("target topic", "end effector", "controlled pose", "robot mode", "robot frame"):
+        assert states[name] == "good", checks[name]
+    for name in ("arm at rest", "workspace", "wrench bias"):
+        assert states[name] == "good", checks[name]
+    assert "no controller_manager can be asked" in checks["controller"]["found"]
     assert "/tester steers 'fr3_hand_tcp'" in checks["end effector"]["found"]
     assert not rig.targets
 

@@ -49,7 +49,7 @@ def main() -> int:
     """Run the command line program; the exit code is 0 if the rig is ready."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--server-timeout", type=float, default=3.0, help="maximum time to wait for the service, s"
+        "--server-timeout", type=float, default=8.0, help="maximum time to wait for the service, s"
     )
     parser.add_argument(
         "--response-timeout",

@@ -165,8 +165,8 @@ class Recovery:
         if len(active or loaded) == 1:
             return (active or loaded)[0]
         raise InputError(
-            f"{', '.join(loaded) or 'no loaded controller'} can follow {self._target_topic}, loaded "
-            f"are {', '.join(states)}: name the Cartesian controller by the parameter controller"
+            f"{', '.join(loaded) or 'no loaded controller'} can follow {self._target_topic}, "
+            f"loaded are {', '.join(states)}: name the Cartesian controller by the parameter controller"
         )
 
     def _activate(self, messages: ControllerMessages, name: str) -> Steps:

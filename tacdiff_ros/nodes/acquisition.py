@@ -434,8 +434,8 @@ class AcquisitionNode(GuardedNode):
         target = run_.session.tick(self._lock_step.monotonic_s())
         if target is not None:
             self._send(target)
-        is_explained = run_.driver.explain(run_.session)
-        if run_.session.outcome is not None and is_explained:
+        has_cause = run_.driver.explain(run_.session)
+        if run_.session.outcome is not None and has_cause:
             self._finish(run_, run_.session.outcome)
 
     def _count_publishers(self, run_: _Run) -> None:

@@ -40,12 +40,14 @@ def check_workspace(observation: RigObservation, expected: RigExpectation) -> Fi
     position = (poses[-1] @ expected.end_effector_to_gel).position_mm
     low, high = np.array(limits.box_min_mm), np.array(limits.box_max_mm)
     margin_mm = float(np.minimum(position - low, high - position).min())
-    found = f"the gel is at {_mm(position)}, the box is {_mm(low)} to {_mm(high)} mm"
+    observed = f"the gel is at {_mm(position)}, the box is {_mm(low)} to {_mm(high)} mm"
     if margin_mm < 0.0:
-        return Finding(name, "bad", f"{found}: move the arm into it, or check rig.mount_position")
+        return Finding(
+            name, "bad", f"{observed}: move the arm into it, or check rig.mount_position"
+        )
     if margin_mm < EDGE_MM:
-        return Finding(name, "warning", f"{found}: only {margin_mm:.1f} mm to its edge")
-    return Finding(name, "good", found)
+        return Finding(name, "warning", f"{observed}: only {margin_mm:.1f} mm to its edge")
+    return Finding(name, "good", observed)
 
 
 def check_wrench_bias(observation: RigObservation, expected: RigExpectation) -> Finding:
@@ -56,21 +58,23 @@ def check_wrench_bias(observation: RigObservation, expected: RigExpectation) -> 
         return Finding(name, "warning", "not known without usable robot states")
     bias_n = float(np.linalg.norm(np.mean(forces, axis=0)))
     noise_n = float(np.linalg.norm(np.std(forces, axis=0)))
-    found = f"{bias_n:.1f} N with a noise of {noise_n:.2f} N"
+    observed = f"{bias_n:.1f} N with a noise of {noise_n:.2f} N"
     if bias_n > limit_n:
         return Finding(
             name,
             "bad",
-            f"{found}, limit {limit_n:g} N (force_bias_n): check the load configured in Desk and "
-            "that nothing touches the sensor",
+            f"{observed}, limit {limit_n:g} N (force_bias_n): check the load configured in Desk "
+            "and that nothing touches the sensor",
         )
     if not np.any(forces):
         detail = "exactly 0 N in every robot state: the robot estimates no external force"
         return Finding(name, "bad", f"{detail}, so that no contact and no limit would be noticed")
     if noise_n > MAX_NOISE_N:
-        detail = f"{found}, expected a noise below {MAX_NOISE_N:g} N: does something shake the arm?"
+        detail = (
+            f"{observed}, expected a noise below {MAX_NOISE_N:g} N: does something shake the arm?"
+        )
         return Finding(name, "warning", detail)
-    return Finding(name, "good", found)
+    return Finding(name, "good", observed)
 
 
 def _poses(observation: RigObservation) -> list[Pose]:

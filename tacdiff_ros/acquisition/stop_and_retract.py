@@ -31,6 +31,7 @@ CAUSES_THAT_MAY_RETRACT = frozenset(
 CAUSES_OF_OWN_MOTION = frozenset(
     {Cause.TRACKING_ERROR, Cause.SPEED_LIMIT, Cause.ROTATION_SPEED_LIMIT}
 )
+CAUSES_AT_MEASURED_POSE = CAUSES_WITHOUT_CONTROL | CAUSES_OF_OWN_MOTION | CONTACT_FORCE_CAUSES
 MAX_RETRACT_ATTEMPTS = 3  # further attempts, after faults during a retraction
 FORCE_LIMIT_FACTOR = 1.2  # force limit of the retraction over that of the run
 FORCE_MARGIN = 0.2  # its margin above the force at the start, over the force limit of the run
@@ -157,14 +158,16 @@ class StopAndRetract:
     def _resume(self, fault: Fault) -> None:
         """Clear the fault and release the target.
 
-        If the arm may have moved by itself, the target restarts at the measured pose.
+        If the arm may have moved by itself, the target restarts at the measured pose; also after a
+        force limit: an indenter that pushes the arm away would otherwise cause a tracking error and
+        a second pause, in which the force rises further.
         """
         self._monitor.fault = None
         limit_n, force_n = self._monitor.limits.force_n, self._monitor.force_now_n
         self._retract_force_limit_n = max(
             FORCE_LIMIT_FACTOR * limit_n, force_n + FORCE_MARGIN * limit_n
         )
-        if fault.cause in CAUSES_WITHOUT_CONTROL | CAUSES_OF_OWN_MOTION:
+        if fault.cause in CAUSES_AT_MEASURED_POSE:
             self._targets.reset_correction()
             self._targets.start_at_measured()
         self._monitor.forget_target()

@@ -72,7 +72,7 @@ def check_robot_frame(observation: RigObservation, expected: RigExpectation) -> 
     name, frame = "robot frame", expected.base_frame
     if not observation.state_frames:
         return Finding(name, "warning", "not known without robot states")
-    others = [found for found in observation.state_frames if found != frame]
+    others = [observed for observed in observation.state_frames if observed != frame]
     if others:
         return Finding(
             name,
@@ -133,23 +133,23 @@ def check_clocks(observation: RigObservation, expected: RigExpectation) -> Findi
     delays_s = {what: s.delay_s for what, s, _ in streams if len(s.stamp_ns)}
     if not delays_s:
         return Finding(name, "warning", "not known without robot states and images")
-    found = ", ".join(f"{what} {_age(delay_s)}" for what, delay_s in delays_s.items())
+    observed = ", ".join(f"{what} {_age(delay_s)}" for what, delay_s in delays_s.items())
     late = {what: limit_s for what, _, limit_s in streams}
     if any(not -limits.clock_jump_s <= delay_s <= late[w] for w, delay_s in delays_s.items()):
         return Finding(
             name,
             "bad",
-            f"stamps of {found}, expected the time of this node: synchronise the clocks (chrony), "
-            "or check use_sim_time",
+            f"stamps of {observed}, expected the time of this node: synchronise the clocks "
+            "(chrony), or check use_sim_time",
         )
     if any(abs(delay_s) > CLOCK_WARNING_S for delay_s in delays_s.values()):
         return Finding(
             name,
             "warning",
-            f"stamps of {found}, expected up to {1e3 * CLOCK_WARNING_S:.0f} ms: synchronise the "
+            f"stamps of {observed}, expected up to {1e3 * CLOCK_WARNING_S:.0f} ms: synchronise the "
             "clocks, or check the camera's delay",
         )
-    return Finding(name, "good", f"stamps of {found}")
+    return Finding(name, "good", f"stamps of {observed}")
 
 
 def _none_came(stream: StreamObservation) -> str:
@@ -162,10 +162,10 @@ def _silence(
     """Return state and detail of a stream whose silence would stop or pause the motion."""
     if len(stream.arrival_ns) > 1 and stream.gap_s <= pause_s:
         return None
-    found = f"{stream.rate_hz:.1f} Hz with {1e3 * stream.gap_s:.0f} ms of silence"
+    observed = f"{stream.rate_hz:.1f} Hz with {1e3 * stream.gap_s:.0f} ms of silence"
     if len(stream.arrival_ns) < 2 or stream.gap_s > age_s:
-        return "bad", f"{found}, and a run stops after {1e3 * age_s:.0f} ms"
-    return "warning", f"{found}, and the motion pauses after {1e3 * pause_s:.0f} ms"
+        return "bad", f"{observed}, and a run stops after {1e3 * age_s:.0f} ms"
+    return "warning", f"{observed}, and the motion pauses after {1e3 * pause_s:.0f} ms"
 
 
 def _stamp_fault(images: StreamObservation) -> str:

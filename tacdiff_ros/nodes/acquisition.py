@@ -35,7 +35,7 @@ from tacdiff_ros.nodes.conversion.robot_state import RobotStateDecoder
 from tacdiff_ros.nodes.deferred_service import DeferredService, Ticket
 from tacdiff_ros.nodes.definitions import read_definitions
 from tacdiff_ros.nodes.driver_watch import DriverWatch
-from tacdiff_ros.nodes.further_topics import FurtherTopics
+from tacdiff_ros.nodes.further_topics import FurtherTopics, require_publishers
 from tacdiff_ros.nodes.goals import SingleGoal
 from tacdiff_ros.nodes.guarded_node import GuardedNode, decode, refusal
 from tacdiff_ros.nodes.lock_step import SECOND_NS, LockStep
@@ -209,6 +209,7 @@ class AcquisitionNode(GuardedNode):
         trials = plan_trials(protocol, int(request.trials), seed)
         cost = run_cost(protocol, trials, self._image_bytes, self._settings.retract_speed_mm_s)
         check_space(self._data, cost)
+        require_publishers(self, self._further)
         plan = _Plan(request, protocol, seed, trials, cost)
         self._observer.check(
             lambda findings: self._goal.attempt(lambda: self._on_findings(plan, findings))
@@ -436,8 +437,8 @@ class AcquisitionNode(GuardedNode):
         target = run_.session.tick(self._lock_step.monotonic_s())
         if target is not None:
             self._send(target)
-        is_explained = run_.driver.explain(run_.session)
-        if run_.session.outcome is not None and is_explained:
+        has_cause = run_.driver.explain(run_.session)
+        if run_.session.outcome is not None and has_cause:
             self._finish(run_, run_.session.outcome)
 
     def _count_publishers(self, run_: _Run) -> None:

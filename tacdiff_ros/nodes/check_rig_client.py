@@ -48,8 +48,15 @@ def _failure(line: str) -> dict[str, object]:
 def main() -> int:
     """Run the command line program; the exit code is 0 if the rig is ready."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--server-timeout", type=float, default=3.0, help="for the service, s")
-    parser.add_argument("--response-timeout", type=float, default=15.0, help="for its response, s")
+    parser.add_argument(
+        "--server-timeout", type=float, default=8.0, help="maximum time to wait for the service, s"
+    )
+    parser.add_argument(
+        "--response-timeout",
+        type=float,
+        default=15.0,
+        help="maximum time to wait for its response, s",
+    )
     options, ros_arguments = parser.parse_known_args()
     rclpy.init(args=[sys.argv[0], *ros_arguments])
     node = Node("check_rig_client")

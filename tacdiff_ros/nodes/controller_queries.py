@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from rcl_interfaces.srv import GetParameters
-from rclpy.node import Node, NodeNameNonExistentError
+from rclpy.node import Node
 
 from tacdiff_ros.acquisition.rig_observation import Controller, SteeredFrames
+from tacdiff_ros.nodes.topics import CONTROLLER_MANAGER
 
-LIST_CONTROLLERS = "controller_manager/list_controllers"
+LIST_CONTROLLERS = f"{CONTROLLER_MANAGER}/list_controllers"
 PARAMETERS = ("end_effector_frame", "base_frame")
 RESPONSE_TIMEOUT_S = 1.0  # on the wall clock: services do not follow a virtual one
 MAX_NODES = 8
@@ -38,9 +39,6 @@ class ControllerQueries:
         name = node.resolve_service_name(LIST_CONTROLLERS)
         if list_controllers is not None and name in services:
             self._listing = _Query(node, list_controllers, name, list_controllers.Request())
-        self._manager_subscribes = self._listing is not None and any(
-            name in _services_of(node, subscriber) for subscriber in self._subscribers
-        )
         # One request per name: a node that lacks one name of a request returns none of them.
         self._parameters = {
             (subscriber, parameter): _Query(
@@ -65,14 +63,13 @@ class ControllerQueries:
             query.close()
 
     def controllers(self) -> tuple[Controller, ...] | None:
-        """Return the loaded controllers; None without a response."""
+        """Return the loaded controllers, whose nodes have their names; None without a response."""
         response = self._listing.response() if self._listing is not None else None
         if response is None:
             return None
         nodes = {node.rpartition("/")[2] for node in self._subscribers}
         return tuple(
-            Controller(each.name, each.state, each.name in nodes or self._is_within(each.name))
-            for each in response.controller
+            Controller(each.name, each.state, each.name in nodes) for each in response.controller
         )
 
     def steered_frames(self) -> tuple[SteeredFrames, ...]:
@@ -83,13 +80,6 @@ class ControllerQueries:
             for node in nodes
         ]
         return tuple(each for each in frames if each.end_effector)
-
-    def _is_within(self, controller: str) -> bool:
-        """Return whether a controller has no node of its own but subscribes with its manager's.
-
-        Controllers of ros2_control have nodes of their names; the virtual arm is a single node.
-        """
-        return self._manager_subscribes and not controller.endswith("broadcaster")
 
     def _text(self, node: str, parameter: str) -> str:
         """Return the value of a string parameter; empty if the node does not have it."""
@@ -123,16 +113,6 @@ class _Query:
     def close(self) -> None:
         """Destroy the client."""
         self._node.destroy_client(self._client)
-
-
-def _services_of(node: Node, full_name: str) -> set[str]:
-    """Return the names of the services that another node offers; empty if it is not known yet."""
-    namespace, _, name = full_name.rpartition("/")
-    try:
-        services = node.get_service_names_and_types_by_node(name, namespace or "/")
-    except NodeNameNonExistentError:
-        return set()
-    return {service for service, _ in services}
 
 
 def _list_controllers_type() -> Any:

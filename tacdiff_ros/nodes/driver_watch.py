@@ -29,7 +29,7 @@ class DriverWatch:
         self._node = node
         self._state_topic = node.resolve_topic_name(ROBOT_STATE)  # graph queries do not remap
         self._inquiry: Generator[None, None, DriverEvidence] | None = None
-        self._is_explained = False
+        self._is_settled = False
 
     def explain(self, session: AcquisitionSession) -> bool:
         """Replace the cause `stale_state` of a stopped run by the true one; call it at every tick.
@@ -41,7 +41,7 @@ class DriverWatch:
             Whether the run may end: its cause is known, or nothing more can be found out.
         """
         fault = session.fault
-        if self._is_explained or fault is None or fault.cause is not Cause.STALE_STATE:
+        if self._is_settled or fault is None or fault.cause is not Cause.STALE_STATE:
             return True
         if self._inquiry is None:
             self._inquiry = self._ask()
@@ -49,11 +49,11 @@ class DriverWatch:
             next(self._inquiry)
         except StopIteration as end:
             session.explain(explain_silence(fault, end.value))
-            self._is_explained = True
+            self._is_settled = True
         except Exception as error:
             self._node.report_unexpected("asking the controller manager failed", error)
-            self._is_explained = True
-        return self._is_explained
+            self._is_settled = True
+        return self._is_settled
 
     def _ask(self) -> Generator[None, None, DriverEvidence]:
         yield  # the session reacts to its fault first

@@ -62,6 +62,20 @@ class FurtherTopics:
         self._subscriptions = []
 
 
+def require_publishers(node: Node, names: list[str]) -> None:
+    """Check that every topic is published.
+
+    Args:
+        node: node that asks.
+        names: relative or absolute topic names.
+
+    Raises:
+        InputError: a topic has no publisher.
+    """
+    for name in names:
+        _publishers(node, name)
+
+
 def _publishers(node: Node, name: str) -> list[TopicEndpointInfo]:
     infos = node.get_publishers_info_by_topic(node.resolve_topic_name(name))
     if not infos:

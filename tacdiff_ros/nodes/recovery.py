@@ -160,13 +160,13 @@ class Recovery:
         """
         infos = self._node.get_subscriptions_info_by_topic(self._target_topic)
         names = [self._controller] if self._controller else sorted({i.node_name for i in infos})
-        found = [name for name in names if name in states]
-        active = [name for name in found if states[name] == "active"]
-        if len(active or found) == 1:
-            return (active or found)[0]
+        loaded = [name for name in names if name in states]
+        active = [name for name in loaded if states[name] == "active"]
+        if len(active or loaded) == 1:
+            return (active or loaded)[0]
         raise InputError(
-            f"{', '.join(found) or 'no loaded controller'} can follow {self._target_topic}, loaded "
-            f"are {', '.join(states)}: name the Cartesian controller by the parameter controller"
+            f"{', '.join(loaded) or 'no loaded controller'} can follow {self._target_topic}, "
+            f"loaded are {', '.join(states)}: name the Cartesian controller by the parameter controller"
         )
 
     def _activate(self, messages: ControllerMessages, name: str) -> Steps:
@@ -186,9 +186,9 @@ class Recovery:
             if state is not None and is_fit and mode in (None, state.mode):
                 return state
             if time.monotonic() > end_s:
-                found = "no robot state" if state is None else f"mode {state.mode} {state.errors}"
+                last = "no robot state" if state is None else f"mode {state.mode} {state.errors}"
                 wanted = "a robot state" if mode is None else f"mode {mode.name}"
-                raise InputError(f"{found} after {STATE_S:g} s, expected {wanted} without errors")
+                raise InputError(f"{last} after {STATE_S:g} s, expected {wanted} without errors")
             yield
 
     def _call(self, service_type: Any, name: str, request: Any, timeout_s: float) -> Steps:

@@ -696,3 +696,13 @@ def test_a_cancel_request_ends_the_wait_for_a_recovery_and_the_cause_remains_the
     assert outcome.fault.cause is Cause.REFLEX
     assert cancelled and run.now_s == pytest.approx(cancelled[0], abs=0.05)
     assert not outcome.retracted
+
+
+def test_an_indenter_that_keeps_rising_exceeds_the_force_limit_by_less_than_a_fifth():
+    run = press({"force_n": 6.0, "tracking_mm": 4.0}, dwell_s=3.0)
+    rise, _ = once_in(Phase.INDENT, 0.1, lambda r: r.arm.inject(ArmFault.RISING_INDENTER, 0.0))
+    outcome = run.go(rise)
+    assert outcome.fault is not None
+    assert outcome.fault.cause is Cause.FORCE_LIMIT
+    assert outcome.retracted
+    assert run.forces_n().max() < 1.15 * 6.0

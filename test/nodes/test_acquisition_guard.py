@@ -31,6 +31,7 @@ from tacdiff_ros.geometry.pose import Pose
 from tacdiff_ros.nodes.acquisition import AcquisitionNode
 from tacdiff_ros.nodes.conversion.geometry import to_time
 from tacdiff_ros.nodes.conversion.images import to_image
+from tacdiff_ros.nodes.deferred_service import Ticket
 from tacdiff_ros.nodes.franka_state_message import FrankaStateMessage
 from tacdiff_ros.recording.bag_reading import open_run
 from tacdiff_ros.resources import config_path
@@ -108,6 +109,8 @@ class World:
     def __init__(self, node: AcquisitionNode) -> None:
         self.node, self.time = node, SimulatedTime()
         node._lock_step = node._observer._lock_step = self.time
+        self.publishers = 1  # of targets; the nodes of other tests do not count
+        node.count_publishers = lambda _topic: self.publishers
         topics = {subscription.topic_name: subscription for subscription in node.subscriptions}
         self.take_state = next(s for t, s in topics.items() if t.endswith("robot_state")).callback
         self.take_image = next(s for t, s in topics.items() if t.endswith("image_raw")).callback
@@ -413,3 +416,35 @@ def test_a_goal_that_does_not_fit_on_the_disk_is_refused(world, monkeypatch):
     assert goal.result.cause == "refused"
     assert "0.0 GB are free" in goal.result.message
     assert not (world.node._data / goal.request.output).exists()
+
+
+def test_a_second_publisher_of_targets_stops_the_run_and_the_arm_retracts_once_it_has_left(world):
+    def appear(world: World) -> None:
+        world.publishers, world.seen_ns = 2, world.time.now
+
+    def watch(_data: bytes) -> None:
+        if world.publishers == 2 and world.time.now - world.seen_ns > 500 * MS:
+            world.publishers = 1
+
+    original, world.take_state = world.take_state, lambda data: (watch(data), original(data))
+    result = world.go(world.accept(), appear)
+    assert result.cause == "second_publisher"
+    assert "expected only this node" in result.message
+    assert "retracted" in result.message
+
+
+def test_robot_states_in_another_frame_stop_the_run_and_the_message_names_both(world):
+    result = world.go(world.accept(), lambda w: w.arm.inject(ArmFault.OTHER_FRAME_ID, 0.3))
+    assert result.cause == "base_frame"
+    assert "'world'" in result.message and "'base'" in result.message
+
+
+def test_recover_is_refused_while_a_run_is_active_and_a_goal_during_a_recovery(world):
+    goal = world.accept()
+    response = world.node._recovery._on_request(None, None)
+    assert (response.success, response.message[:15]) == (False, "a run is active")
+    assert world.go(goal).success
+    assert world.node._recovery._on_request(None, Ticket()) is None
+    refused = world.accept()
+    assert refused.result.cause == "refused"
+    assert "`recover` is active" in refused.result.message

@@ -103,7 +103,8 @@ class Recovery:
         self._steps = None
         self._node.destroy_timer(self._timer)
         self._node.get_logger().info(message)
-        self._service.respond(self._ticket, Trigger.Response(success=success, message=message))
+        if self._ticket is not None:
+            self._service.respond(self._ticket, Trigger.Response(success=success, message=message))
 
     def _recover(self) -> Steps:
         messages = ControllerMessages.load()
@@ -166,7 +167,8 @@ class Recovery:
             return (active or loaded)[0]
         raise InputError(
             f"{', '.join(loaded) or 'no loaded controller'} can follow {self._target_topic}, "
-            f"loaded are {', '.join(states)}: name the Cartesian controller by the parameter controller"
+            f"loaded are {', '.join(states)}: name the Cartesian controller by the parameter "
+            "controller"
         )
 
     def _activate(self, messages: ControllerMessages, name: str) -> Steps:

@@ -706,3 +706,26 @@ def test_an_indenter_that_keeps_rising_exceeds_the_force_limit_by_less_than_a_fi
     assert outcome.fault.cause is Cause.FORCE_LIMIT
     assert outcome.retracted
     assert run.forces_n().max() < 1.15 * 6.0
+
+
+@pytest.mark.parametrize("fault", [ArmFault.OTHER_END_EFFECTOR, ArmFault.STALE_TARGET])
+def test_an_arm_that_moves_elsewhere_is_stopped_by_its_own_motion(fault):
+    run = press()
+    move, when = once_in(Phase.APPROACH, 0.1, lambda r: r.arm.inject(fault, 0.0))
+    outcome = run.go(move)
+    assert outcome.fault is not None
+    assert outcome.fault.cause in (
+        Cause.TRACKING_ERROR,
+        Cause.SPEED_LIMIT,
+        Cause.ROTATION_SPEED_LIMIT,
+    )
+    assert run.first(Phase.STOPPED) - when[0] < 0.2
+    assert run.forces_n().max() < run.limits.force_n
+
+
+def test_coalesced_states_do_not_stop_a_run():
+    run = press()
+    coalesce, _ = once_in(Phase.APPROACH, 0.1, lambda r: r.arm.inject(ArmFault.COALESCED_STATES, 0))
+    outcome = run.go(coalesce)
+    assert outcome.fault is None
+    assert outcome.pose_gap_max_s <= 0.026

@@ -89,22 +89,12 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     bag = find_bag(Path(value("bag")).expanduser())
     shutdown = Shutdown(reason="the player has ended")
     player = ExecuteProcess(cmd=player_command(bag, value), output="screen", on_exit=shutdown)
-    parameters = node_parameters(value, bag)
-    nodes = [
-        tacdiff_node(
-            name,
-            value("namespace"),
-            value("log_level"),
-            parameters=[str(params_file), {"use_sim_time": True}, own],
-            on_exit=Shutdown(reason=f"{name} has ended"),
-        )
-        for name, own in parameters.items()
-    ]
+    nodes = own_nodes(value, params_file, bag)
     wait_until_ready = Node(
         package="tacdiff_ros",
         executable="wait_until_ready",
         namespace=value("namespace"),
-        arguments=list(parameters),
+        arguments=[node.node_executable for node in nodes],
         output="screen",
     )
 
@@ -116,6 +106,29 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         *nodes,
         wait_until_ready,
         RegisterEventHandler(OnProcessExit(target_action=wait_until_ready, on_exit=play)),
+    ]
+
+
+def own_nodes(value: Callable[[str], str], params_file: Path, bag: Path) -> list[Node]:
+    """Return the nodes that use the recorded clock.
+
+    Args:
+        value: function that returns the value of a launch argument.
+        params_file: parameter file of all nodes.
+        bag: folder of the rosbag2.
+
+    Raises:
+        InputError: a twin is to be simulated, and nothing names the indenter.
+    """
+    return [
+        tacdiff_node(
+            name,
+            value("namespace"),
+            value("log_level"),
+            parameters=[str(params_file), {"use_sim_time": True}, own],
+            on_exit=Shutdown(reason=f"{name} has ended"),
+        )
+        for name, own in node_parameters(value, bag).items()
     ]
 
 

@@ -117,6 +117,11 @@ def driver_arguments(
         wanted |= {"arm_id": arm.robot_type, "urdf_file": description}
     else:
         wanted["robot_type"] = arm.robot_type
+    _check_support(arm, driver, wanted)
+    return {name: text for name, text in wanted.items() if text and name in driver.arguments}
+
+
+def _check_support(arm: Arm, driver: Driver, wanted: dict[str, str]) -> None:
     for name, text in wanted.items():
         if text not in ("", "false") and name not in driver.arguments:
             raise InputError(
@@ -128,4 +133,3 @@ def driver_arguments(
             f"the robot states of franka_bringup {driver.version} ignore arm_prefix:={arm.prefix}: "
             "install franka_ros2 v2.3.0 (Humble) or v3.2.1 (Jazzy), or later, or leave it empty"
         )
-    return {name: text for name, text in wanted.items() if text and name in driver.arguments}

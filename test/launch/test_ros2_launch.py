@@ -265,6 +265,7 @@ def test_a_recording_is_played_when_its_nodes_are_ready(tmp_path):
     (bag / "metadata.yaml").touch()
     expected = {"marker_tracker", "wait_until_ready", "ros2"}
     installation.start(expected, "replay.launch.py", f"bag:={bag}")
+    assert (installation.records / "wait_until_ready").read_text().split()[0] == "marker_tracker"
     assert (installation.records / "ros2").read_text().split()[:3] == ["bag", "play", str(bag)]
 
 

@@ -107,7 +107,7 @@ def test_a_frame_leaves_about_a_kilobyte_of_scores_and_less_of_poses():
             0,
             "seen",
             k / 7,
-            Agreement(*(score() for _ in range(4)), 10**4 + k, 63, 1.5),
+            Agreement(*map(score, range(4)), 10**4 + k, 63, k / 3),
         ),
         lambda k: FrameState(IndenterPose(*random.random(4).tolist()), 10**3 + k, "indent"),
     ):

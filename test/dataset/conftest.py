@@ -1,4 +1,4 @@
-"""A small dataset, made once in this process."""
+"""A small dataset, made once by two worker processes."""
 
 from __future__ import annotations
 
@@ -30,15 +30,13 @@ def made(tmp_path_factory, plan_file) -> Path:
     """Three states of each of six trials, in all three splits."""
     if llvm.find_library() is None:
         pytest.skip("no LLVM >= 19 is installed, Mitsuba cannot run")
+    from tacdiff_ros.dataset.cluster import local_client
+    from tacdiff_ros.dataset.generate import generate
     from tacdiff_ros.dataset.plan import read_plan
-    from tacdiff_ros.dataset.store import gel_size, open_or_create
-    from tacdiff_ros.dataset.trial_work import make_trial, write_sensor_group
-    from tacdiff_ros.sensor.sensor_file import default_sensor, format_sensor
+    from tacdiff_ros.sensor.sensor_file import default_sensor
 
-    model = default_sensor()
     folder = tmp_path_factory.mktemp("dataset") / "set"
-    dataset = open_or_create(folder, read_plan(plan_file), gel_size(model))
-    write_sensor_group(dataset, model)
-    for index in range(6):
-        assert make_trial(folder, index, format_sensor(model)).failure is None
+    with local_client(2) as client:
+        report = generate(folder, read_plan(plan_file), default_sensor(), client)
+    assert (report.complete, report.samples, report.failed) == (6, 18, {})
     return folder

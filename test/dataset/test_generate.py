@@ -81,10 +81,7 @@ def test_the_sensor_file_and_its_untouched_image_are_kept(made):
 
 @pytest.mark.slow
 def test_killed_at_any_moment_it_becomes_the_same_dataset(made, plan_file, tmp_path):
-    """kill -9 of the whole process group while trials are written, then again from the start.
-
-    The other dataset was made without workers.
-    """
+    """kill -9 of the whole process group while trials are written, then again from the start."""
     folder = tmp_path / "set"
     main = "import sys; from tacdiff_ros.cli import main; sys.exit(main())"
     command = [sys.executable, "-c", main, "dataset", "--plan", str(plan_file)]

@@ -226,6 +226,11 @@ class HeightFitter:
         self._show(height)
         return self._renderer.begin_slope_derivatives(self._settings)
 
+    @property
+    def undeformed(self) -> Floats:
+        """(h, w, 3) rendered pixel values of the undeformed gel, without the reference's ratio."""
+        return np.asarray(self._undeformed.value, np.float64)
+
     def rendered_reference(self) -> Floats:
         """Return (h, w, 3) predicted pixel values of the undeformed gel, 1 for white."""
         return np.asarray(np.minimum(self._ratio * self._undeformed.value, BRIGHTEST))

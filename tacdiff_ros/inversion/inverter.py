@@ -15,6 +15,8 @@ from scipy.ndimage import map_coordinates
 
 from tacdiff_ros.blas_threads import one_blas_thread
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.images.altered_image import check_pattern
+from tacdiff_ros.images.brightness import at_brightness, check_brightness, relative_brightness
 from tacdiff_ros.images.fit_image import FitImage, FitImageSettings, fit_image, fit_size
 from tacdiff_ros.images.image_checks import check_image, check_press
 from tacdiff_ros.inversion.contact_summary import Contact, summarise
@@ -22,7 +24,7 @@ from tacdiff_ros.inversion.height_grid import HeightGrid
 from tacdiff_ros.inversion.height_prior import height_prior
 from tacdiff_ros.inversion.inversion_settings import STREAMING, InversionSettings
 from tacdiff_ros.inversion.marker_motion import MarkerMotion
-from tacdiff_ros.markers.detection import detect_markers
+from tacdiff_ros.markers.detection import detect_markers, has_markers
 from tacdiff_ros.markers.marker_field import MarkerField
 from tacdiff_ros.markers.tracking import MarkerTracker
 from tacdiff_ros.optics.projection import project
@@ -49,6 +51,7 @@ MAX_SATURATED = 0.2  # fraction of pixels; steep walls that face a light are whi
 # Median relative change of the image: a deep ring reaches 0.17, images of other sensors 0.22 and
 # more.
 MAX_CHANGED = 0.2
+MIN_MARKERS, MIN_USUAL_MARKERS = 0.25, 0.6  # fraction of the expected markers
 FOLD_STEPS, FOLD_SHRINK = 8, 0.8
 
 
@@ -143,6 +146,10 @@ class Inverter:
         everywhere = np.ones(size[::-1], bool)
         rendered = self._fitter.rendered_reference()
         self._reference = given or FitImage(rendered, everywhere)
+        self._has_reference = given is not None
+        self._origin_warnings: list[str] | None = None
+        if given is not None and reference is not None:
+            self._origin_warnings = self._check_origin(given, reference, "the reference")
         self._material = _material_points(model, self.settings.spacing_mm)
         self._motion: MarkerMotion | None = None
         self._refined_motion: MarkerMotion | None = None
@@ -189,7 +196,9 @@ class Inverter:
         warnings: list[str] = []
         markers = self._detected(image, warnings)
         prepared = self.prepare_image(image, markers)
-        warnings += check_press(self._reference, prepared, 1.0, "the image", MAX_CHANGED)
+        if not self._has_reference:
+            self._origin_warnings = self._check_origin(prepared, image, "the image")
+        prepared, gain = self._compared(prepared, "the image", warnings)
         steps = self.settings.steps
         start = np.zeros(self.grid.shape)
         if self._is_quiet(prepared):
@@ -207,7 +216,7 @@ class Inverter:
                 markers = refiner.refine(surface, image, markers)
             motion = self._refined_motion
             # Refined markers hide other pixels than the detected ones.
-            prepared = self.prepare_image(image, markers)
+            prepared = at_brightness(self.prepare_image(image, markers), gain)
             fit = self._fitter.fit(
                 prepared.value,
                 prepared.free,
@@ -239,7 +248,10 @@ class Inverter:
             pre_rendered = self._fitter.render_ahead(self._last_height)
         markers = None if self._tracker is None else self._tracker.track(image)
         prepared = self.prepare_image(image, markers)
-        warnings = check_press(self._reference, prepared, 1.0, "the frame", MAX_CHANGED)
+        if self._origin_warnings is None:
+            self._origin_warnings = self._check_origin(prepared, image, "the frame")
+        warnings: list[str] = []
+        prepared, _ = self._compared(prepared, "the frame", warnings)
         steps = self.settings.steps_streaming
         if self._is_quiet(prepared):
             start, steps = np.zeros(self.grid.shape), 0
@@ -275,7 +287,7 @@ class Inverter:
         """
         check_image(image, self.model, "the image", MAX_SATURATED)
         markers = None if self._tracker is None else self._tracker.track(image)
-        prepared = self.prepare_image(image, markers)
+        prepared, _ = self._compared(self.prepare_image(image, markers), "the image", [])
         return self._fitter.guess(prepared.value, prepared.free)
 
     @property
@@ -298,6 +310,50 @@ class Inverter:
         if self._tracker is not None:
             self._tracker = self._new_tracker()
 
+    def _check_origin(self, prepared: FitImage, image: Image, name: str) -> list[str]:
+        """Check that an image is from this sensor and was not altered.
+
+        Args:
+            prepared: the image at the fit's size.
+            image: (H, W, 3) uint8 RGB.
+            name: name of the image for messages.
+
+        Returns:
+            Warnings, empty for a usual image.
+
+        Raises:
+            InputError: the image was altered, or shows a gel with markers and the sensor has none.
+        """
+        if self.model.markers is None and has_markers(image):
+            raise InputError(
+                f"{name} shows a gel with markers, the sensor file describes one without: use the "
+                "sensor file of this gel"
+            )
+        return check_pattern(self._fitter.undeformed, prepared, name)
+
+    def _compared(
+        self, prepared: FitImage, name: str, warnings: list[str]
+    ) -> tuple[FitImage, Floats]:
+        """Compare an image with the reference, and bring it to the reference's brightness.
+
+        Args:
+            prepared: the image at the fit's size.
+            name: name of the image for messages.
+            warnings: list to which warnings are appended.
+
+        Returns:
+            The image at the reference's brightness, and the ratio (3,) of their brightness.
+
+        Raises:
+            InputError: the image does not belong to the reference.
+        """
+        warnings += self._origin_warnings or []
+        gain = relative_brightness(self._reference, prepared)
+        warnings += check_brightness(gain, name)
+        image = at_brightness(prepared, gain)
+        warnings += check_press(self._reference, image, 1.0, name, MAX_CHANGED)
+        return image, gain
+
     def _is_quiet(self, prepared: FitImage) -> bool:
         """Whether nothing touches the gel."""
         both = (prepared.free & self._reference.free).astype(np.float32)
@@ -318,12 +374,26 @@ class Inverter:
         return MarkerField.where(inside, pixels, diameter)
 
     def _detected(self, image: Image, warnings: list[str]) -> MarkerField | None:
-        """Markers of a single image; a warning is appended if none is detected."""
+        """Markers of a single image; a warning is appended if few are detected.
+
+        Raises:
+            InputError: hardly any marker is detected.
+        """
         if self._tracker is None:
             return None
         markers = self._new_tracker().track(image)
-        if not markers.found.any():
-            warnings.append("no markers were found: the surface has no shear")
+        found = float(markers.found.mean())
+        if found < MIN_MARKERS:
+            raise InputError(
+                f"{markers.found_count} of {markers.expected} markers were found in the image, "
+                f"expected at least {100 * MIN_MARKERS:.0f} %: is it of this sensor, whose gel has "
+                "markers?"
+            )
+        if found < MIN_USUAL_MARKERS:
+            warnings.append(
+                f"{markers.found_count} of {markers.expected} markers were found: the shear is "
+                "interpolated between few markers"
+            )
         return markers
 
     def _result(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +21,9 @@ _SCALES = (0.95, 0.7, 0.5, 0.35)
 #: Largest factor between the pitch of an accepted lattice and the trial pitch.
 _SCALE_GATE = 1.3
 _MIN_LATTICE_BLOBS = 12
+#: Number of blobs of a lattice that is no chance arrangement of specks.
+_MIN_SURE_BLOBS = 35
+_USUAL = MarkerGrid(rows=7, columns=9)
 
 
 def detect_markers(image: NDArray[np.uint8], grid: MarkerGrid) -> MarkerField:
@@ -42,17 +47,38 @@ def detect_markers(image: NDArray[np.uint8], grid: MarkerGrid) -> MarkerField:
             columns is ambiguous (see `anchor_grid`).
     """
     check_image(image)
+    for blobs, lattice in _lattices(image, grid):
+        return _measure_field(image, grid, blobs, lattice)
+    raise InputError(
+        f"no lattice of markers in the image, expected {grid.rows} x {grid.columns}: check that "
+        "the gel has markers, is lit and in focus"
+    )
+
+
+def has_markers(image: NDArray[np.uint8]) -> bool:
+    """Return whether an image shows a gel with a lattice of markers.
+
+    Args:
+        image: (H, W, 3) uint8 RGB image with sides from 64 to 4096 px.
+
+    Raises:
+        InputError: the image is invalid.
+    """
+    check_image(image)
+    return any(len(lattice.blob) >= _MIN_SURE_BLOBS for _, lattice in _lattices(image, _USUAL))
+
+
+def _lattices(
+    image: NDArray[np.uint8], grid: MarkerGrid
+) -> Iterator[tuple[NDArray[np.float64], Lattice]]:
+    """Blobs and lattice of every trial pitch at which the image has a plausible lattice."""
     full_pitch = min(image.shape[1] / grid.columns, image.shape[0] / grid.rows)
     for scale in _SCALES:
         pitch = scale * full_pitch
         blobs, _ = find_blobs(darkness_map(image, pitch), pitch, grid.count)
         lattice = index_lattice(blobs)
         if lattice is not None and _is_plausible(lattice, pitch):
-            return _measure_field(image, grid, blobs, lattice)
-    raise InputError(
-        f"no lattice of markers in the image, expected {grid.rows} x {grid.columns}: check that "
-        "the gel has markers, is lit and in focus"
-    )
+            yield blobs, lattice
 
 
 def _is_plausible(lattice: Lattice, pitch_px: float) -> bool:

@@ -19,7 +19,7 @@ import pytest
 import yaml
 from ament_index_python.packages import get_package_share_directory
 
-pytest.importorskip("ros2launch", reason="`ros2 launch` comes with a ROS installation only")
+pytest.importorskip("ros2launch", reason="`launch` comes with a ROS installation only")
 
 ROOT = Path(__file__).parents[2]
 NODES = (ROOT / "tacdiff_ros" / "nodes" / "nodes.txt").read_text().split()

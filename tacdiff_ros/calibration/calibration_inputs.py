@@ -11,6 +11,7 @@ from tacdiff_ros.calibration.camera_pose import CameraPriors
 from tacdiff_ros.calibration.light_fit import LightFitSettings
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.images.image_checks import MAX_SATURATED_PRESS, check_image
+from tacdiff_ros.markers.detection import has_markers
 from tacdiff_ros.mechanics.indenters.indenter import Indenter
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
@@ -69,5 +70,10 @@ def check_inputs(
     if not model.lights:
         raise InputError("the sensor file has no lights: add those of the sensor")
     check_image(reference, model, "the reference")
+    if model.markers is None and has_markers(reference):
+        raise InputError(
+            "the reference shows a gel with markers, the sensor file describes one without: give "
+            "the sensor file its markers"
+        )
     for press in presses:
         check_image(press.image, model, press.name, MAX_SATURATED_PRESS)

@@ -7,6 +7,8 @@ lamps leave the gel beside them dark.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +20,16 @@ Floats = NDArray[np.float64]
 STEEP = 0.1  # minimum slope of a pixel in the regression
 TURNED_RAD = np.radians(25.0)  # rotation from which on the initial lights are rotated
 MAX_RAD = np.radians(100.0)
+# What an altered image does to the (3, 2) gradients of its colours, undone.
+ALTERED: tuple[tuple[str, Callable[[Floats], Floats]], ...] = (
+    ("the images seem to have red and blue exchanged: convert them from BGR to RGB", np.flipud),
+    (
+        "the images seem rotated by 180 degrees: rotate them, or the lights in the sensor file",
+        np.negative,
+    ),
+    ("the images seem upside down: mirror them", lambda g: g * [1.0, -1.0]),
+    ("the images seem mirrored left to right: mirror them", lambda g: g * [-1.0, 1.0]),
+)
 
 
 def shading_gradient(change: Floats, slope: Floats, free: NDArray[np.bool_]) -> Floats:
@@ -50,13 +62,15 @@ def rotated_lights(model: SensorModel, gradients: list[Floats]) -> tuple[SensorM
         The model with rotated lights, and the measured rotation, rad.
 
     Raises:
-        InputError: the light comes from about the opposite side of the model's lights.
+        InputError: the light comes from about the opposite side of the model's lights, because of
+            exchanged colours or another orientation.
     """
-    rotation = _rotation(model, np.mean(gradients, axis=0))
+    gradient = np.mean(gradients, axis=0)
+    rotation = _rotation(model, gradient)
     if abs(rotation) > MAX_RAD:
         raise InputError(
             f"the light's direction differs from the sensor file's by {np.degrees(rotation):.0f} "
-            "degrees: the images seem rotated; rotate them, or the lights in the sensor file"
+            f"degrees: {_alteration(model, gradient)}"
         )
     if abs(rotation) < TURNED_RAD:
         return model, rotation
@@ -70,6 +84,18 @@ def rotated_lights(model: SensorModel, gradients: list[Floats]) -> tuple[SensorM
     return model.model_copy(update={"lights": tuple(lights)}), rotation
 
 
+def _alteration(model: SensorModel, gradient: Floats) -> str:
+    """Likeliest reason for light from another side, and what to do.
+
+    Args:
+        model: sensor model with the expected directions.
+        gradient: (3, 2) measured result of `shading_gradient`.
+    """
+    expected = _directions(model)
+    agreement = {what: float(np.sum(expected * altered(gradient))) for what, altered in ALTERED}
+    return max(agreement, key=agreement.__getitem__)
+
+
 def _rotation(model: SensorModel, gradient: Floats) -> float:
     """Mean rotation from the model's to the measured directions of the lights of a colour, rad.
 
@@ -77,11 +103,17 @@ def _rotation(model: SensorModel, gradient: Floats) -> float:
         model: sensor model with the expected directions.
         gradient: (3, 2) measured result of `shading_gradient`.
     """
+    expected = _directions(model)
+    complex_measured = gradient[:, 0] + 1j * gradient[:, 1]
+    complex_expected = expected[:, 0] + 1j * expected[:, 1]
+    return float(np.angle(np.sum(complex_measured * complex_expected.conj())))
+
+
+def _directions(model: SensorModel) -> Floats:
+    """(3, 2) horizontal directions of each colour's light, expected by the model."""
     expected = np.zeros((3, 2))
     for light in model.lights:
         x, y, z = light.centre_mm
         colour = np.array(light.radiance) / max(float(np.sum(light.radiance)), 1e-9)
         expected += colour[:, None] * np.array([x, y]) / np.linalg.norm([x, y, z])
-    complex_measured = gradient[:, 0] + 1j * gradient[:, 1]
-    complex_expected = expected[:, 0] + 1j * expected[:, 1]
-    return float(np.angle(np.sum(complex_measured * complex_expected.conj())))
+    return expected

@@ -17,8 +17,9 @@ from tacdiff_ros.calibration.light_vector import LightVector
 from tacdiff_ros.calibration.press_fit import PressFitter
 from tacdiff_ros.calibration.press_surfaces import Press, PressSurfaces
 from tacdiff_ros.calibration.stage_progress import StageProgress
-from tacdiff_ros.images.fit_image import fit_image
-from tacdiff_ros.images.image_checks import check_press, fine_detail_rms
+from tacdiff_ros.images.brightness import at_brightness, check_brightness, relative_brightness
+from tacdiff_ros.images.fit_image import FitImage, fit_image
+from tacdiff_ros.images.image_checks import check_order, check_press, fine_detail_rms
 from tacdiff_ros.markers.marker_field import MarkerField
 from tacdiff_ros.markers.tracking import MarkerTracker
 from tacdiff_ros.sensor.sensor_model import SensorModel
@@ -159,7 +160,7 @@ class LightingStage:
         views, scores, gradients = [], [], []
         reference_detail = fine_detail_rms(self._image)
         for press, markers, gel in zip(self._inputs, tracked, self._surfaces(), strict=True):
-            image = fit_image(press.image, markers)
+            image = self._at_reference_brightness(press, markers)
             sharpness = fine_detail_rms(press.image) / max(reference_detail, 1e-6)
             self._warnings += check_press(reference, image, sharpness, press.name)
             if id(gel) not in searches:
@@ -178,6 +179,20 @@ class LightingStage:
         model, _ = rotated_lights(model, gradients)
         self._progress.report(STAGE, 0.12)
         return _Contacts(model, views, scores)
+
+    def _at_reference_brightness(self, press: PressImage, markers: MarkerField | None) -> FitImage:
+        """The image of a press at the fit's size and at the brightness of the reference.
+
+        Raises:
+            InputError: the reference shows a contact and the press none, or their brightness
+                differs too much.
+        """
+        image = fit_image(press.image, markers)
+        gain = relative_brightness(self.reference, image)
+        self._warnings += check_brightness(gain, press.name)
+        image = at_brightness(image, gain)
+        check_order(self.reference, image, press.name)
+        return image
 
     def _with_slides(
         self,

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.images.fit_image import SATURATED, FitImage, value_change
+from tacdiff_ros.images.fit_image import MIN_BRIGHTNESS, SATURATED, FitImage, value_change
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
 MIN_STDDEV = 2.0  # grey levels; lower for blank images
@@ -16,6 +16,10 @@ MAX_SATURATED = 0.03  # fraction of the pixels of a reference image
 MAX_SATURATED_PRESS = 0.1  # fraction of the pixels of a press, whose lit walls saturate earlier
 MIN_SHARPNESS = 0.5  # ratio of fine detail to that of the reference image
 MAX_CHANGED = 0.12  # median relative change over the image
+# Scales of the relief of a contact in a reduced image, and of the ratio of press to reference: 1.2
+# and more for real presses.
+RELIEF_PX, RELIEF_PERCENTILE, MIN_RELIEF = (2.0, 8.0), 98.0, 0.85
+MIN_COLOUR = 0.5  # mean difference of the colours, grey levels; lower for grey images
 DETAIL_PX = 2.0  # upper scale of fine detail
 
 
@@ -51,6 +55,12 @@ def check_image(
             f"{name} is blank: mean {mean:.0f}, standard deviation {sigma:.1f} grey levels, "
             f"expected at least {MIN_MEAN:.0f} and {MIN_STDDEV:.0f}: switch on the sensor's lights"
         )
+    colour = float(np.abs(np.diff(image[::4, ::4].astype(np.int16), axis=-1)).mean())
+    if colour < MIN_COLOUR:
+        raise InputError(
+            f"{name} is grey: its colours differ by {colour:.1f} grey levels, expected colour "
+            "images: was it converted from colour?"
+        )
     unsaturated = cv2.inRange(image, np.zeros(3), np.full(3, SATURATED - 1.0))
     saturated = 1.0 - cv2.countNonZero(unsaturated) / unsaturated.size
     if saturated > max_saturated:
@@ -58,6 +68,32 @@ def check_image(
             f"{name} is saturated in {100 * saturated:.0f} % of its pixels, expected at most "
             f"{100 * max_saturated:.0f} %: lower the exposure"
         )
+
+
+def check_order(reference: FitImage, image: FitImage, name: str) -> None:
+    """Check that the press and not the reference image shows a contact.
+
+    Args:
+        reference: reference image.
+        image: image of the press, at the reference's brightness.
+        name: name of the press for messages.
+
+    Raises:
+        InputError: the reference image has more relief than the press.
+    """
+    before, after = _relief(reference), _relief(image)
+    if after < MIN_RELIEF * before:
+        raise InputError(
+            f"{name} shows less relief than the reference ({100 * after / before:.0f} %): are the "
+            "two exchanged? The reference is an image of the untouched gel"
+        )
+
+
+def _relief(image: FitImage) -> float:
+    """Amplitude of the logarithm of an image at the scales of a contact."""
+    logarithm = np.log(np.maximum(image.smooth, MIN_BRIGHTNESS)).astype(np.float32)
+    fine, coarse = (cv2.GaussianBlur(logarithm, (0, 0), sigma) for sigma in RELIEF_PX)
+    return float(np.percentile(np.abs(fine - coarse)[image.free], RELIEF_PERCENTILE))
 
 
 def check_press(

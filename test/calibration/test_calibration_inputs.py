@@ -46,6 +46,28 @@ def test_a_rotated_pair_is_refused_by_where_its_light_comes_from(images):
     assert "rotated" in refused(*turned)
 
 
+def test_exchanged_colours_are_named(images):
+    assert "BGR" in refused(*(image[..., ::-1].copy() for image in images[:2]))
+
+
+def test_an_exchanged_reference_is_named(images):
+    assert "exchanged? The reference is an image" in refused(images[1], images[0])
+
+
+def test_a_grey_image_is_named(images):
+    grey = np.repeat(images[0].mean(axis=-1, keepdims=True), 3, axis=-1).astype(np.uint8)
+    assert "the reference is grey" in refused(grey, images[1])
+
+
+def test_another_exposure_is_named(images):
+    assert "exposure or light changed" in refused(images[0], (images[1] * 0.6).astype(np.uint8))
+
+
+def test_a_gel_with_markers_needs_them_in_its_sensor_file(images):
+    plain = default_sensor().model_copy(update={"markers": None})
+    assert "shows a gel with markers" in refused(images[0], images[1], plain)
+
+
 def test_a_blurred_reference_is_refused(images):
     blurred = [cv2.GaussianBlur(image, (0, 0), 4.0) for image in images[:2]]
     assert "blurred" in refused(*blurred)

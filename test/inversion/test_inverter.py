@@ -163,6 +163,42 @@ def test_what_is_no_image_of_this_sensor_is_refused(inverter, scene, spoil, reas
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("gain", [0.9, (1.1, 1.0, 0.95)])
+def test_brightness_that_drifts_changes_neither_depth_nor_contact(inverter, found, scene, gain):
+    drifted = np.clip(scene.image * np.array(gain), 0, 255).astype(np.uint8)
+    contact = inverter.invert(drifted).contact
+    assert contact.depth_mm == pytest.approx(found.contact.depth_mm, rel=0.05)
+    assert contact.area_mm2 == pytest.approx(found.contact.area_mm2, rel=0.15)
+
+
+def test_another_exposure_is_named(inverter, scene):
+    with pytest.raises(InputError, match=r"exposure or light changed .*red -35 %"):
+        inverter.invert((scene.image * 0.65).astype(np.uint8))
+    warnings = inverter.invert((scene.image * 0.85).astype(np.uint8)).warnings
+    assert any("exposure" in line and "compensated" in line for line in warnings)
+
+
+@pytest.mark.parametrize(
+    ("alter", "reason"),
+    [
+        (lambda image: image[..., ::-1].copy(), "from BGR to RGB"),
+        (lambda image: image[::-1, ::-1].copy(), "rotated by 180 degrees"),
+    ],
+)
+def test_an_altered_reference_is_refused_by_its_cause(scene, alter, reason):
+    with pytest.raises(InputError, match=reason):
+        Inverter(scene.model, alter(scene.reference), STREAMING)
+
+
+def test_a_gel_with_and_one_without_markers_are_told_apart(scene):
+    plain = scene.model.model_copy(update={"markers": None})
+    image = seen(plain, dimple(plain, drag_mm=(0.0, 0.0)), 4)
+    with pytest.raises(InputError, match="markers were found"):
+        Inverter(scene.model, settings=STREAMING).invert(image)
+    with pytest.raises(InputError, match="shows a gel with markers"):
+        Inverter(plain, scene.reference, STREAMING)
+
+
 def test_progress_can_end_it(scene):
     inverter = Inverter(scene.model, scene.reference, STREAMING)
 

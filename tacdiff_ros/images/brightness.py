@@ -41,7 +41,7 @@ def relative_brightness(reference: FitImage, image: FitImage) -> Floats:
     ratio = np.log(
         np.maximum(after[::thinning], MIN_BRIGHTNESS) / before[::thinning], dtype=np.float64
     )
-    frequent = [_most_frequent(ratio[:, colour]) for colour in range(3)]
+    frequent = [_mode(ratio[:, colour]) for colour in range(3)]
     if any(fraction < MIN_FRACTION for _, fraction in frequent):
         return np.ones(3)
     return np.exp([value for value, _ in frequent])
@@ -70,13 +70,13 @@ def check_brightness(gain: Floats, name: str) -> list[str]:
     Raises:
         InputError: the difference is too large to be compensated.
     """
-    largest = float(np.exp(np.abs(np.log(gain)).max()))
-    if largest <= USUAL_GAIN:
+    max_gain = float(np.exp(np.abs(np.log(gain)).max()))
+    if max_gain <= USUAL_GAIN:
         return []
     percent = 100.0 * (gain - 1.0)
     changes = ", ".join(f"{colour} {percent[k]:+.0f} %" for k, colour in enumerate(COLOURS))
     line = f"{name}: exposure or light changed since the reference ({changes})"
-    if largest > MAX_GAIN:
+    if max_gain > MAX_GAIN:
         raise InputError(
             f"{line}, expected at most {100.0 * (MAX_GAIN - 1.0):.0f} %: lock the exposure and "
             "take a new reference"
@@ -84,7 +84,7 @@ def check_brightness(gain: Floats, name: str) -> list[str]:
     return [f"{line}; it was compensated: a new reference is better"]
 
 
-def _most_frequent(values: Floats) -> tuple[float, float]:
+def _mode(values: Floats) -> tuple[float, float]:
     """Most frequent value, and the fraction of the values near it."""
     if not len(values):
         return 0.0, 0.0

@@ -382,14 +382,14 @@ class Inverter:
         if self._tracker is None:
             return None
         markers = self._new_tracker().track(image)
-        found = float(markers.found.mean())
-        if found < MIN_MARKERS:
+        fraction = float(markers.found.mean())
+        if fraction < MIN_MARKERS:
             raise InputError(
                 f"{markers.found_count} of {markers.expected} markers were found in the image, "
                 f"expected at least {100 * MIN_MARKERS:.0f} %: is it of this sensor, whose gel has "
                 "markers?"
             )
-        if found < MIN_USUAL_MARKERS:
+        if fraction < MIN_USUAL_MARKERS:
             warnings.append(
                 f"{markers.found_count} of {markers.expected} markers were found: the shear is "
                 "interpolated between few markers"

@@ -5,6 +5,7 @@ Run as `python benchmarks/camera_faults.py`; `benchmarks/acquisition.py` include
 
 from __future__ import annotations
 
+import argparse
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from tables import print_rows
+from tables import dump, print_rows
 
 from tacdiff_ros.images.camera import CameraSettings
 from tacdiff_ros.images.camera_stream import CameraStream
@@ -97,8 +98,11 @@ def count_named() -> tuple[int, int]:
     return sum(named), len(named)
 
 
-def main() -> None:
-    """Print one row per behaviour."""
+def main() -> int:
+    """Print one row per behaviour, or with --json how many are named rightly."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    options = parser.parse_args()
     rows = []
     for case in CASES:
         observation = observe(case.behaviour, case.report_after_s)
@@ -110,8 +114,13 @@ def main() -> None:
                 "stamp_error_ms_max": round(1e3 * observation.stamp_error_max_s, 3),
             }
         )
-    print_rows("camera faults", rows)
+    if options.json:
+        named = sum(bool(row["named"]) for row in rows)
+        dump({"camera_faults_named": named, "camera_faults_tested": len(rows)})
+    else:
+        print_rows("camera faults", rows)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

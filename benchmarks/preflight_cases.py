@@ -8,11 +8,13 @@ is given. A check counts as right if it, and no other one, says bad for its faul
 
 from __future__ import annotations
 
+import argparse
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from tables import print_rows
+from tables import dump, print_rows
 
 from tacdiff_ros.acquisition.preflight import check_rig
 from tacdiff_ros.acquisition.rig_observation import (
@@ -142,5 +144,18 @@ def measure_checks() -> list[dict[str, str | bool]]:
     return rows
 
 
+def main() -> int:
+    """Print one row per fault, or with --json the fraction that is named rightly."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    options = parser.parse_args()
+    rows = measure_checks()
+    if options.json:
+        dump({"preflight_checks": sum(bool(row["named"]) for row in rows) / len(rows)})
+    else:
+        print_rows("preflight checks", rows)
+    return 0
+
+
 if __name__ == "__main__":
-    print_rows("preflight checks", measure_checks())
+    sys.exit(main())

@@ -14,7 +14,8 @@ pytest.importorskip("torch", reason="torch is not installed; `make setup` brings
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 PROGRAMS = sorted(path.stem for path in FOLDER.glob("*.py") if "__main__" in path.read_text())
 MODULES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in PROGRAMS)
-WITHOUT_QUICK = {"adversity", "attack", "fuzz"}  # their parts are chosen by other options
+# Their parts are chosen by other options, or they take seconds.
+WITHOUT_QUICK = {"adversity", "attack", "camera_faults", "fuzz", "preflight_cases"}
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -180,7 +180,7 @@ def make_calibration_folder(folder: Path) -> None:
 def read_calibration_folder(folder: Path) -> None:
     from tacdiff_ros.cli.calibration_images import from_folder
 
-    from_folder(folder, 2)
+    from_folder(folder, 2, default_crop())
 
 
 def make_poses(folder: Path) -> None:

@@ -17,7 +17,7 @@ def markers(pitch_px):
 
 def test_the_pitch_of_frames_resized_without_the_crop_names_the_crop():
     check_scale(default_sensor(), markers(32.8))
-    with pytest.raises(InputError, match="23.4 px apart.* without the crop of 0.143"):
+    with pytest.raises(InputError, match=r"23\.4 px apart.* without the crop of 0\.143"):
         check_scale(default_sensor(), markers(32.8 * 5 / 7))
 
 

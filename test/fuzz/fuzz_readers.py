@@ -179,6 +179,7 @@ def make_calibration_folder(folder: Path) -> None:
 
 def read_calibration_folder(folder: Path) -> None:
     from tacdiff_ros.cli.calibration_images import from_folder
+    from tacdiff_ros.images.crop import default_crop
 
     from_folder(folder, 2, default_crop())
 

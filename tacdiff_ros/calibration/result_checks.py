@@ -29,12 +29,12 @@ def check_scale(model: SensorModel, markers: MarkerField) -> None:
     steps = np.linalg.norm(np.diff(markers.position_px, axis=1), axis=-1)
     if not np.isfinite(steps).any():
         return
-    found_px = float(np.nanmedian(steps))
+    pitch_px = float(np.nanmedian(steps))
     expected_px = model.markers.pitch_mm[0] / model.mm_per_px
-    change = found_px / expected_px - 1.0
+    change = pitch_px / expected_px - 1.0
     if abs(change) > MAX_SCALE_CHANGE:
         raise InputError(
-            f"the markers are {found_px:.1f} px apart, {expected_px:.1f} px expected from the "
+            f"the markers are {pitch_px:.1f} px apart, {expected_px:.1f} px expected from the "
             f"sensor file, at most {100 * MAX_SCALE_CHANGE:.0f} % off: were whole frames of the "
             f"camera resized without the crop of {model.image.border_fraction:.3g} at each side? "
             "Give the whole frames, or images of the driver"

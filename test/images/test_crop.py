@@ -1,8 +1,12 @@
 """Whole frames of a camera become the images of the sensor file, everywhere in the same way."""
 
+import json
+
+import cv2
 import numpy as np
 import pytest
 
+from tacdiff_ros.cli.application import run
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.images.crop import default_crop, sensor_crop
 from tacdiff_ros.sensor.sensor_file import default_sensor, format_sensor, parse_sensor
@@ -66,3 +70,17 @@ def test_files_without_the_crop_keep_their_checksum():
     assert old == model
     image = model.image.model_copy(update={"border_fraction": 0.1})
     assert model.model_copy(update={"image": image}).checksum != old.checksum == model.checksum
+
+
+def test_markers_are_found_in_a_raw_frame(raw, tmp_path, capsys):
+    frame = raw.copy()
+    for row in range(7):
+        for column in range(9):
+            centre = (1640 + 240 * (column - 4), 1232 + 240 * (row - 3))
+            cv2.circle(frame, centre, 60, (10, 10, 10), -1)
+    path = tmp_path / "raw.jpg"
+    cv2.imwrite(str(path), frame)
+    assert run(["markers", str(path), "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)["frames"][0]
+    assert first["found"] == 63
+    assert first["dots"][0]["x"] == pytest.approx((1640 - 960 - 468) * 320 / 2344, abs=1.0)

@@ -26,6 +26,7 @@ from tacdiff_ros.calibration.camera_pose import CameraFit, CameraPriors
 from tacdiff_ros.calibration.camera_stages import fit_cameras
 from tacdiff_ros.calibration.lighting_stage import LightingStage
 from tacdiff_ros.calibration.marker_texture import MarkerTexture, fit_marker_texture
+from tacdiff_ros.calibration.result_checks import check_lighting
 from tacdiff_ros.calibration.settled_camera import refit_camera
 from tacdiff_ros.calibration.stage_progress import STAGES, Progress, StageProgress
 from tacdiff_ros.markers.marker_field import MarkerField
@@ -88,6 +89,7 @@ def _run_stages(
             cameras.model, image, cameras.markers, presses, settings.lights, progress
         )
         lighting = stage.run()
+        check_lighting(lighting)
     textured = _Textured(lighting.model)
     if cameras.markers is not None and settings.texture:
         with progress.stage("texture", 0.85):

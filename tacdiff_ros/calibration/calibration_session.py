@@ -14,6 +14,7 @@ from tacdiff_ros.calibration.calibration_inputs import MAX_PRESSES, CalibrationS
 from tacdiff_ros.calibration.calibration_result import Calibration
 from tacdiff_ros.calibration.stage_progress import Progress
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.images.crop import sensor_crop
 from tacdiff_ros.images.image_checks import MAX_SATURATED_PRESS, check_image
 from tacdiff_ros.mechanics.indenter_spec import parse_indenter
 from tacdiff_ros.mechanics.indenters.build import build_indenter
@@ -83,6 +84,7 @@ class CalibrationSession:
         Raises:
             InputError: the image cannot be used for a calibration.
         """
+        image = sensor_crop(self._model).to_sensor(image, "the reference")
         check_image(image, self._model, "the reference")
         self._reference = image.copy()
 
@@ -99,6 +101,7 @@ class CalibrationSession:
         if len(self._presses) >= MAX_PRESSES:
             raise InputError(f"{MAX_PRESSES} presses are taken already: compute, or clear them")
         name = f"press {len(self._presses) + 1}"
+        image = sensor_crop(self._model).to_sensor(image, name)
         check_image(image, self._model, name, MAX_SATURATED_PRESS)
         if len(indenter) > MAX_SPEC:
             raise InputError(

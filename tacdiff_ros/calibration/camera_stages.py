@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tacdiff_ros.calibration.camera_pose import CameraFit, CameraPriors, fit_camera
 from tacdiff_ros.calibration.rendered_mask import MaskFit, refine_by_mask
+from tacdiff_ros.calibration.result_checks import check_scale
 from tacdiff_ros.calibration.stage_progress import StageProgress
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.markers.detection import detect_markers
@@ -50,12 +51,13 @@ def fit_cameras(
         progress: progress of the calibration.
 
     Raises:
-        InputError: too few markers are found, or the image is blurred.
+        InputError: too few markers are found, or the image is blurred or has another scale.
     """
     if model.markers is None:
         return CameraFits(model)
     with progress.stage("pose", 0.0):
         markers = detect_markers(image, model.markers.grid)
+        check_scale(model, markers)
         without_glass = fit_camera(model, markers, priors, glass=False)
     with progress.stage("pose_with_glass", 0.02):
         with_glass = fit_camera(model, markers, priors)

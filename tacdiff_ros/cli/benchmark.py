@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
+from tacdiff_ros.cli.crop_option import CropOption, read_cropped
 from tacdiff_ros.cli.output_folder import check_output_folder
 from tacdiff_ros.cli.warning_lines import print_warnings
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.images.image_file import read_image
+from tacdiff_ros.images.crop import sensor_crop
 from tacdiff_ros.output_files import json_text, write_files
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
 from tacdiff_ros.sensor.sensor_model import SensorModel
@@ -80,6 +81,7 @@ def benchmark(
     friction: Annotated[
         float, typer.Option(min=0.0, max=2.0, help="Coulomb friction coefficient")
     ] = 0.5,
+    crop: CropOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
     """Replay a recording: report.html, metrics.json, frames.csv, timing.json."""
@@ -95,6 +97,8 @@ def benchmark(
     console = Console(stderr=True)
     opened = open_recording(recording, topic, from_rig, with_poses=not inverted)
     print_warnings(console, opened.notes)
+    frames = sensor_crop(sensor_model, crop)
+    opened = opened.cropped(frames)
     outcome = replay_to(
         out,
         recording=opened,
@@ -104,7 +108,7 @@ def benchmark(
         offset=PoseOffset(*offset[:3], yaw_rad=math.radians(offset[3])),
         material=GelMaterial(friction=friction),
         console=console,
-        reference=None if reference is None else read_image(reference),
+        reference=None if reference is None else read_cropped(reference, frames),
         inverted=inverted,
         every=every,
     )

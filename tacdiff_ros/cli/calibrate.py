@@ -14,7 +14,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from tacdiff_ros.cli.calibration_images import CalibrationImages, calibration_images
+from tacdiff_ros.cli.crop_option import CropOption
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.images.crop import sensor_crop
 from tacdiff_ros.output_files import check_space
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor, write_sensor
 
@@ -47,6 +49,7 @@ def calibrate(
     sensor_id: Annotated[str | None, typer.Option(help="name of the sensor")] = None,
     plain: Annotated[bool, typer.Option("--plain", help="the gel has no markers")] = False,
     report: Annotated[Path | None, typer.Option(help="HTML report to write")] = None,
+    crop: CropOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
     """Calibrate a sensor from a reference image and presses of a known indenter."""
@@ -54,9 +57,14 @@ def calibrate(
     model = default_sensor() if sensor is None else read_sensor(sensor)
     if plain:
         model = model.model_copy(update={"markers": None})
+    frames = sensor_crop(model, crop)
+    image = model.image.model_copy(update={"border_fraction": frames.border_fraction})
+    model = model.model_copy(update={"image": image})
     for path in (out, report):
         _check_target(path)
-    data = calibration_images(reference, press or [], indenter or [], folder, recording, presses)
+    data = calibration_images(
+        reference, press or [], indenter or [], folder, recording, presses, frames
+    )
     console = Console(stderr=True)
     result = _run_calibration(model, data, sensor_id, console)
     if report is not None:

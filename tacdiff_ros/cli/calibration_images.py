@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.calibration.calibration_folder import read_folder, spread_presses
+from tacdiff_ros.cli.crop_option import read_cropped
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.images.image_file import read_image
+from tacdiff_ros.images.crop import Crop
 
 if TYPE_CHECKING:
     from tacdiff_ros.geometry.indenter_pose import IndenterPose
@@ -47,6 +48,7 @@ def calibration_images(
     folder: Path | None,
     recording: Path | None,
     count: int,
+    crop: Crop,
 ) -> CalibrationImages:
     """Read the images from the source given on the command line: files, folder or run.
 
@@ -57,6 +59,7 @@ def calibration_images(
         folder: calibration folder, instead of images.
         recording: folder of a recorded run, instead of images.
         count: number of presses to use from a folder or run.
+        crop: crop of whole frames.
 
     Raises:
         InputError: the options contradict each other, or a file is not valid.
@@ -69,9 +72,9 @@ def calibration_images(
     if not 1 <= count <= MAX_PRESSES:
         raise InputError(f"--presses is {count}, expected 1 to {MAX_PRESSES}")
     if folder is not None:
-        return from_folder(folder, count)
+        return from_folder(folder, count, crop)
     if recording is not None:
-        return _from_run(recording, indenters, count)
+        return _from_run(recording, indenters, count, crop)
     if reference is None or not press or not indenters:
         raise InputError(
             "give --reference, --press (two or more) and --indenter, or --folder or --run with "
@@ -79,8 +82,8 @@ def calibration_images(
         )
     specs = _for_each(indenters, len(press))
     return CalibrationImages(
-        reference=read_image(reference),
-        presses=[read_image(path) for path in press],
+        reference=read_cropped(reference, crop),
+        presses=[read_cropped(path, crop) for path in press],
         specs=specs,
         names=[path.name for path in press],
     )
@@ -94,28 +97,27 @@ def _for_each(indenters: list[str], count: int) -> list[str]:
     return indenters * count if len(indenters) == 1 else indenters
 
 
-def from_folder(folder: Path, count: int) -> CalibrationImages:
+def from_folder(folder: Path, count: int, crop: Crop) -> CalibrationImages:
     """Return the reference image and presses of a gs_sdk calibration folder.
 
     Args:
         folder: calibration folder; its presses are made with balls.
         count: number of presses to choose, with positions far apart.
+        crop: crop of whole frames.
 
     Raises:
         InputError: the folder is not valid, or its images take too much memory or differ in size.
     """
     listing = read_folder(folder)
-    reference = read_image(listing.reference)
+    reference = read_cropped(listing.reference, crop)
     if len(listing.presses) * reference.nbytes > MAX_FOLDER_BYTES:
         raise InputError(
             f"the {len(listing.presses)} images of {folder} take over {MAX_FOLDER_BYTES} bytes in "
-            "memory: list fewer presses, or crop and resize the images"
+            "memory: list fewer presses"
         )
     images = []
     for press in listing.presses:
-        images.append(read_image(press.path))
-        if images[-1].shape != reference.shape:
-            raise InputError(f"the images of {folder} differ in size")
+        images.append(read_cropped(press.path, crop))
     chosen = spread_presses(reference, images, count)
     presses = [listing.presses[k] for k in chosen]
     return CalibrationImages(
@@ -126,13 +128,14 @@ def from_folder(folder: Path, count: int) -> CalibrationImages:
     )
 
 
-def _from_run(folder: Path, indenters: list[str], count: int) -> CalibrationImages:
+def _from_run(folder: Path, indenters: list[str], count: int, crop: Crop) -> CalibrationImages:
     """Return the reference image and presses of a recorded run.
 
     Args:
         folder: folder of the run.
         indenters: indenter specs; empty for the spec in the run.
         count: number of presses to choose, with positions far apart.
+        crop: crop of whole frames.
 
     Raises:
         InputError: the run is not valid or does not name its indenter.
@@ -140,7 +143,7 @@ def _from_run(folder: Path, indenters: list[str], count: int) -> CalibrationImag
     from tacdiff_ros.recording.bag_reading import open_run
     from tacdiff_ros.replay.recorded_presses import recorded_presses
 
-    recorded = recorded_presses(open_run(folder))
+    recorded = recorded_presses(open_run(folder), crop)
     specs = indenters or [recorded.indenter]
     if not specs[0]:
         raise InputError(f"{folder} does not name its indenter: give --indenter")

@@ -10,8 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
+from tacdiff_ros.cli.crop_option import CropOption
 from tacdiff_ros.evaluation.agreement import Agreement, compare_images, side_by_side
 from tacdiff_ros.evaluation.image_metrics import ImageScore
+from tacdiff_ros.images.crop import default_crop
 from tacdiff_ros.images.image_file import read_image
 from tacdiff_ros.markers.detection import detect_markers
 from tacdiff_ros.markers.marker_field import MarkerField
@@ -34,11 +36,18 @@ def compare(
         Path | None,
         typer.Option(help="PNG file to write: real, simulated and difference side by side"),
     ] = None,
+    crop: CropOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
     """Compare two images: MSE, PSNR, SSIM and SMAPE, whole and in the contact, and markers."""
-    images = read_image(simulated), read_image(real)
-    reference_image = None if reference is None else read_image(reference)
+    frames = default_crop(crop)
+    images = (
+        frames.reduce(read_image(simulated), simulated.name),
+        frames.reduce(read_image(real), real.name),
+    )
+    reference_image = None
+    if reference is not None:
+        reference_image = frames.reduce(read_image(reference), reference.name)
     agreement = compare_images(*images, reference_image, markers=_markers(images, grid))
     if picture is not None:
         write_file(picture, png_bytes(side_by_side(*images)))

@@ -14,10 +14,11 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import Progress
 
+from tacdiff_ros.cli.crop_option import CropOption, read_cropped
 from tacdiff_ros.cli.first_run import first_run
 from tacdiff_ros.cli.output_folder import check_output_folder
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.images.image_file import read_image
+from tacdiff_ros.images.crop import sensor_crop
 from tacdiff_ros.inversion.inversion_settings import InversionSettings
 from tacdiff_ros.output_files import json_text, npy_bytes, png_bytes, write_files
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
@@ -42,6 +43,7 @@ def invert(
     prior: Annotated[str, typer.Option(help="surface prior: elastic or smooth")] = "elastic",
     spacing: Annotated[float, typer.Option(help="spacing of the surface vertices in mm")] = 0.2,
     steps: Annotated[int, typer.Option(help="number of Gauss-Newton steps")] = 10,
+    crop: CropOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
     """Invert an image: indentation.npy, shear.npy, mesh.ply, rgb.png (fit), meta.json."""
@@ -49,8 +51,9 @@ def invert(
     model = default_sensor() if sensor is None else read_sensor(sensor)
     settings = _settings(prior=prior, spacing_mm=spacing, steps=steps)
     check_output_folder(out, FILES)
-    measured = read_image(image)
-    reference_image = None if reference is None else read_image(reference)
+    frames = sensor_crop(model, crop)
+    measured = read_cropped(image, frames)
+    reference_image = None if reference is None else read_cropped(reference, frames)
     from tacdiff_ros.inversion.inverter import Inverter
     from tacdiff_ros.optics.renderer import Renderer
     from tacdiff_ros.optics.simulate import simulate_image

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
+from tacdiff_ros.cli.crop_option import CropOption
 from tacdiff_ros.cli.warning_lines import print_warnings
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.images.crop import Crop, default_crop
 from tacdiff_ros.images.frame_sources import IMAGE_ENDINGS, FrameSource, open_frames
 from tacdiff_ros.images.image_file import read_image
 from tacdiff_ros.markers.detection import detect_markers
@@ -37,17 +39,21 @@ def markers(
         Path | None, typer.Option(help="image of the untouched gel; default: the first frame")
     ] = None,
     topic: Annotated[str | None, typer.Option(help="image topic, if a bag has several")] = None,
+    crop: CropOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
     """Track markers: number found and expected, grid index, position and displacement in px."""
     marker_grid = MarkerGrid.parse(grid)
     console = Console(stderr=True)
-    frames, count = _open(source, topic, console)
+    whole = default_crop(crop)
+    frames, count = _open(source, topic, whole, console)
     try:
         first_frame = next(frames, None)
         if first_frame is None:
             raise InputError(f"{source} has no readable frame")
-        reference_image = read_image(reference) if reference else first_frame
+        reference_image = first_frame
+        if reference is not None:
+            reference_image = whole.reduce(read_image(reference), reference.name)
         reference_field = detect_markers(reference_image, marker_grid)
         tracker = MarkerTracker(marker_grid, reference_field)
         fields = map(tracker.track, chain([first_frame], frames))
@@ -67,7 +73,7 @@ def markers(
 
 
 def _open(
-    source: Path, topic: str | None, console: Console
+    source: Path, topic: str | None, crop: Crop, console: Console
 ) -> tuple[Generator[NDArray[np.uint8], None, None], int | None]:
     """Open an image, a folder of images, a video, a bag or a run.
 
@@ -84,21 +90,22 @@ def _open(
     if (source / "index.csv").is_file() or is_bag(source):
         recording = open_recording(source, topic, with_poses=False)
         print_warnings(console, recording.notes)
-        return (image for _, image in recording.images()), recording.frame_count
+        cropped = (crop.reduce(image, "a frame") for _, image in recording.images())
+        return cropped, recording.frame_count
     if topic is not None:
         raise InputError(f"{source} is no bag: leave out --topic")
     if source.is_file() and source.suffix.lower() in IMAGE_ENDINGS:
-        image = read_image(source)
+        image = crop.reduce(read_image(source), source.name)
         return (image for _ in range(1)), 1
     opened = open_frames(str(source), loop=False)
-    return _frames(opened), opened.frame_count
+    return _frames(opened, crop), opened.frame_count
 
 
-def _frames(opened: FrameSource) -> Generator[NDArray[np.uint8], None, None]:
+def _frames(opened: FrameSource, crop: Crop) -> Generator[NDArray[np.uint8], None, None]:
     """Yield the frames of a source and close it at the end."""
     try:
         while (frame := opened.read()) is not None:
-            yield frame
+            yield crop.reduce(frame, "a frame")
     finally:
         opened.close()
 

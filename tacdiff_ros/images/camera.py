@@ -25,12 +25,11 @@ from tacdiff_ros.images.capture_settings import (
     configure,
     open_capture,
 )
+from tacdiff_ros.images.crop import crop_and_resize
 from tacdiff_ros.images.frame_sources import natural_order
+from tacdiff_ros.sensor.sensor_model import BORDER_FRACTION
 
 VIDEO_DEVICES = Path("/sys/class/video4linux")
-# The housing is visible at the borders of a GelSight Mini's image; the manufacturer's software
-# crops a seventh of the image at each side.
-BORDER_FRACTION = 1.0 / 7.0
 IMAGE_SIZE = (320, 240)
 REDUCED_DECODING = {
     8: cv2.IMREAD_REDUCED_COLOR_8,
@@ -228,22 +227,3 @@ def find_camera(device: str, listing: Path = VIDEO_DEVICES) -> int | str:
             return f"/dev/{node}"
     present = ", ".join(f"/dev/{node} ({name})" for node, name in names.items()) or "none"
     raise CameraLostError(f"no camera with '{device}' in its name; cameras: {present}")
-
-
-def crop_and_resize(
-    image: NDArray[np.uint8], size: tuple[int, int], border_fraction: float
-) -> NDArray[np.uint8]:
-    """Crop an image at each side and resize it by area averaging.
-
-    Args:
-        image: (H, W, 3) or (H, W) uint8 image.
-        size: width and height of the result, px.
-        border_fraction: fraction of the image that is cropped at each side.
-
-    Returns:
-        (height, width, 3) or (height, width) uint8 image.
-    """
-    height, width = image.shape[:2]
-    x, y = int(width * border_fraction), int(height * border_fraction)
-    inner = image[y : height - y, x : width - x]
-    return np.asarray(cv2.resize(inner, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.images.crop import other_size
 from tacdiff_ros.images.fit_image import MIN_BRIGHTNESS, SATURATED, FitImage, value_change
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
@@ -44,10 +45,7 @@ def check_image(
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise InputError(f"{name}: {image.dtype} {image.shape}, expected 8-bit RGB")
     if image.shape[:2] != size:
-        raise InputError(
-            f"{name} has {image.shape[1]} x {image.shape[0]} pixels, the sensor file says "
-            f"{size[1]} x {size[0]}: resize the images, or change image and camera in the file"
-        )
+        raise InputError(other_size(image, (size[1], size[0]), name))
     means, sigmas = cv2.meanStdDev(image)
     sigma, mean = float(sigmas.max()), float(means.mean())
     if sigma < MIN_STDDEV or mean < MIN_MEAN:

@@ -16,11 +16,12 @@ from tacdiff_ros.evaluation.agreement import side_by_side
 from tacdiff_ros.evaluation.agreement_watch import AgreementWatch, WatchLimits
 from tacdiff_ros.evaluation.image_comparison import ComparedImages, ImageComparison
 from tacdiff_ros.evaluation.surface_error import surface_error
+from tacdiff_ros.images.crop import sensor_crop
 from tacdiff_ros.images.image_file import read_image
 from tacdiff_ros.msg import AcquisitionState, SimRealMetrics
 from tacdiff_ros.nodes.conversion.agreement import to_metrics
 from tacdiff_ros.nodes.conversion.geometry import to_nanoseconds
-from tacdiff_ros.nodes.conversion.images import from_image, to_image
+from tacdiff_ros.nodes.conversion.images import from_frame, from_image, to_image
 from tacdiff_ros.nodes.conversion.surface import METRES_PER_MM
 from tacdiff_ros.nodes.guarded_node import GuardedNode
 from tacdiff_ros.nodes.lock_step import LockStep
@@ -59,11 +60,13 @@ class ComparatorNode(GuardedNode):
         )
         refuse_unknown(self)
         self._model = sensor_from(settings.sensor_file)
+        self._crop = sensor_crop(self._model)
         markers = self._model.markers
         grid = None if markers is None else markers.grid
         self._comparison = ImageComparison(grid, settings.tolerance_s, settings.patience_s)
         if reference:
-            self._comparison.take_reference(read_image(Path(reference).expanduser()))
+            image = read_image(Path(reference).expanduser())
+            self._comparison.take_reference(self._crop.reduce(image, "the reference"))
         else:
             self.create_subscription(
                 AcquisitionState, "acquisition_state", self._on_state, SENSOR_STATES
@@ -87,14 +90,14 @@ class ComparatorNode(GuardedNode):
         is_taken = message.trial == self._reference_trial
         if not is_reference or is_taken or message.motion != "dwelling":
             return
-        self._comparison.take_reference(from_image(self._newest.or_newest(Image())))
+        self._comparison.take_reference(from_frame(self._newest.or_newest(Image()), self._crop))
         self._reference_trial = message.trial
 
     def _on_real(self, message: Image) -> None:
         self._newest.store(message)
         stamp_ns = to_nanoseconds(message.header.stamp)
         try:
-            self._publish(self._comparison.add_real(stamp_ns, from_image(message)))
+            self._publish(self._comparison.add_real(stamp_ns, from_frame(message, self._crop)))
         finally:
             for source in IMAGE_SOURCES:
                 self._lock_step.received(source, "image_raw", stamp_ns)
@@ -140,7 +143,7 @@ class ComparatorNode(GuardedNode):
         self, _request: Trigger.Request, response: Trigger.Response
     ) -> Trigger.Response:
         """Take the newest frame as reference image."""
-        self._comparison.take_reference(from_image(self._newest.or_newest(Image())))
+        self._comparison.take_reference(from_frame(self._newest.or_newest(Image()), self._crop))
         response.success, response.message = True, "the newest frame is the reference"
         return response
 

@@ -21,6 +21,7 @@ from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.images.camera import CameraSettings
 from tacdiff_ros.images.camera_stream import CameraStream
 from tacdiff_ros.images.capture_settings import CaptureMode, open_capture
+from tacdiff_ros.images.crop import Crop
 from tacdiff_ros.images.frame_sources import FrameSource, open_frames
 from tacdiff_ros.images.stream_statistics import StreamReport, StreamStatistics
 from tacdiff_ros.nodes.camera_calibration import CameraInfoSource
@@ -76,6 +77,7 @@ class GelSightDriver(GuardedNode):
         )
         self._statistics = StreamStatistics(settings.rate_hz, self._lock_step.monotonic_s())
         self._ended = False
+        self._crop = Crop((settings.width, settings.height), settings.border_fraction)
         self._indenter: IndenterPose | None = None
         self._camera = self._make_camera(open_device) if self._source == CAMERA else None
         self._generator = GeneratedFrames() if self._source == "generated" else None
@@ -176,6 +178,8 @@ class GelSightDriver(GuardedNode):
     def _read_file(self, frames: FrameSource) -> None:
         try:
             image = frames.read()
+            if image is not None:
+                image = self._crop.reduce(image, "a frame")
         except InputError as error:
             self.get_logger().error(str(error))
             image = None

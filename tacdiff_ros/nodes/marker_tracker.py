@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
+from tacdiff_ros.images.crop import default_crop
 from tacdiff_ros.markers.detection import detect_markers
 from tacdiff_ros.markers.marker_field import MarkerField
 from tacdiff_ros.markers.tracking import MarkerTracker
 from tacdiff_ros.msg import MarkerField as MarkerFieldMessage
-from tacdiff_ros.nodes.conversion.images import from_image
+from tacdiff_ros.nodes.conversion.images import from_frame
 from tacdiff_ros.nodes.guarded_node import GuardedNode
 from tacdiff_ros.nodes.node_settings import MarkerTrackerSettings
 from tacdiff_ros.nodes.parameters import declare_model, refuse_unknown
@@ -29,6 +30,7 @@ class MarkerTrackerNode(GuardedNode):
         settings = declare_model(self, "", MarkerTrackerSettings)
         refuse_unknown(self)
         self._grid = MarkerGrid.parse(settings.grid)
+        self._crop = default_crop()
         self._reference: MarkerField | None = None
         self._tracker = MarkerTracker(self._grid)
         self._publisher = self.create_publisher(MarkerFieldMessage, "markers", 10)
@@ -36,7 +38,7 @@ class MarkerTrackerNode(GuardedNode):
         self.create_service(Trigger, "~/reset_reference", self._reset_reference)
 
     def _on_image(self, message: Image) -> None:
-        image = from_image(message)
+        image = from_frame(message, self._crop)
         if self._reference is None:
             self._reference = detect_markers(image, self._grid)
             self._tracker = MarkerTracker(self._grid, self._reference)

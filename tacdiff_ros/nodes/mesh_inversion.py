@@ -17,6 +17,7 @@ from visualization_msgs.msg import Marker
 
 from tacdiff_ros.action import InvertMesh
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.images.crop import sensor_crop
 from tacdiff_ros.images.image_file import read_image
 from tacdiff_ros.inversion.inversion_settings import InversionSettings
 from tacdiff_ros.inversion.inverter import Inversion, check_reference
@@ -24,7 +25,7 @@ from tacdiff_ros.inversion.sensor_inverters import SensorInverters
 from tacdiff_ros.msg import ContactSummary
 from tacdiff_ros.msg import SensorModel as SensorModelMessage
 from tacdiff_ros.nodes.conversion.geometry import to_nanoseconds
-from tacdiff_ros.nodes.conversion.images import from_image
+from tacdiff_ros.nodes.conversion.images import from_frame
 from tacdiff_ros.nodes.conversion.sensor_model import to_residuals
 from tacdiff_ros.nodes.conversion.surface import (
     fill_inversion,
@@ -70,6 +71,7 @@ class MeshInversionNode(GuardedNode):
         reference = None
         if settings.reference_image:
             reference = read_image(Path(settings.reference_image).expanduser())
+            reference = sensor_crop(model).reduce(reference, "the reference")
             check_reference(model, reference)
         self._gel = SensorInverters(model, reference, self._inversion_settings)
         self._notice = ""  # warning that the next response contains
@@ -145,7 +147,7 @@ class MeshInversionNode(GuardedNode):
         self, _request: Trigger.Request, response: Trigger.Response
     ) -> Trigger.Response:
         """Take the newest frame as reference image."""
-        image = from_image(self._newest.or_newest(Image()))
+        image = from_frame(self._newest.or_newest(Image()), sensor_crop(self._gel.model))
         check_reference(self._gel.model, image)
         self._gel = SensorInverters(self._gel.model, image, self._inversion_settings)
         self._notice = ""
@@ -199,7 +201,8 @@ class MeshInversionNode(GuardedNode):
         if not 0.0 <= request.timeout <= MAX_TIMEOUT_S:
             raise InputError(f"timeout is {request.timeout} s, expected 0 to {MAX_TIMEOUT_S:g}")
         message = self._newest.or_newest(request.image)
-        image, gel = from_image(message), self._gel
+        gel = self._gel
+        image = from_frame(message, sensor_crop(gel.model))
         if self._worker is not None:
             self._worker.cancel()  # a request has priority over a frame of the stream
         stamp = message.header.stamp
@@ -268,7 +271,8 @@ class MeshInversionNode(GuardedNode):
         self._streamed = message
         gel = self._gel
         self._worker = Worker(
-            lambda _progress: gel.follow(from_image(message), after_pause), "the inversion"
+            lambda _progress: gel.follow(from_frame(message, sensor_crop(gel.model)), after_pause),
+            "the inversion",
         )
 
     def _publish(self, worker: Worker) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tacdiff_ros.images.camera import BORDER_FRACTION
+from tacdiff_ros.sensor.sensor_model import BORDER_FRACTION
 
 Simulator = Literal["pix2pix", "renderer"]
 CameraFrame = Annotated[str, Field(description="frame id of the images (REP-103 optical frame)")]

@@ -13,6 +13,7 @@ from tacdiff_ros.calibration.calibration_folder import spread_presses
 from tacdiff_ros.calibration.calibration_result import Calibration
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
+from tacdiff_ros.images.crop import Crop
 from tacdiff_ros.recording.bag_reading import RecordedRun
 from tacdiff_ros.replay.replay import PoseOffset
 
@@ -74,11 +75,12 @@ class RecordedPresses:
         return tuple(self.presses[k] for k in chosen)
 
 
-def recorded_presses(run: RecordedRun) -> RecordedPresses:
+def recorded_presses(run: RecordedRun, crop: Crop | None = None) -> RecordedPresses:
     """Extract the images for a calibration from a run.
 
     Args:
         run: recorded run.
+        crop: crop of whole frames; None to take the images as they are.
 
     Returns:
         Reference image and presses.
@@ -100,7 +102,7 @@ def recorded_presses(run: RecordedRun) -> RecordedPresses:
             f"'{REFERENCE_PHASE}', and then of phase '{PRESS_PHASE}' with a dwell"
         )
     reference_row = int(reference_rows[reference_rows < rows[0]][-1])
-    image_of_row = _images_at(run, [reference_row, *rows])
+    image_of_row = _images_at(run, [reference_row, *rows], crop)
     return RecordedPresses(
         source=run.folder,
         indenter=str(run.run.get("indenter") or ""),
@@ -142,10 +144,12 @@ def pose_offset(recorded: Sequence[IndenterPose], calibration: Calibration) -> P
     return PoseOffset(x_mm=float(x), y_mm=float(y), depth_mm=float(depth))
 
 
-def _images_at(run: RecordedRun, rows: list[int]) -> dict[int, Image]:
+def _images_at(run: RecordedRun, rows: list[int], crop: Crop | None) -> dict[int, Image]:
     row_of_stamp = {int(run.columns["stamp_ns"][row]): row for row in rows}
     image_of_row = {
-        row_of_stamp[stamp]: np.array(image)
+        row_of_stamp[stamp]: np.array(
+            image if crop is None else crop.to_sensor(image, "an image of the run")
+        )
         for stamp, image in run.images()
         if stamp in row_of_stamp
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.images.crop import Crop
 from tacdiff_ros.images.frame_sources import has_images, open_frames
 from tacdiff_ros.images.image_file import read_image
 from tacdiff_ros.input_files import printable
@@ -79,6 +80,19 @@ class Recording:
         """
         for stamp_ns, image in self.images():
             yield ReplayFrame(stamp_ns, image, self.states.get(stamp_ns))
+
+    def cropped(self, crop: Crop) -> Recording:
+        """Return the recording with its whole frames cropped and reduced.
+
+        Args:
+            crop: crop of whole frames; reading raises InputError for images of other sizes.
+        """
+
+        def images() -> Iterator[tuple[int, NDArray[np.uint8]]]:
+            for stamp_ns, image in self.images():
+                yield stamp_ns, crop.to_sensor(image, f"a frame of {printable(self.source.name)}")
+
+        return replace(self, images=images)
 
 
 def open_recording(

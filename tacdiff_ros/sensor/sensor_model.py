@@ -28,6 +28,9 @@ from tacdiff_ros.sensor.marker_grid import MarkerGrid
 MAX_NESTING = 3  # rows of columns of colours
 MAX_LIST = 4096
 MAX_SHAPE_SUM = 0.8  # of |a2| + |b2| + |a3| + |b3|: the radius stays above 0.2 of its mean
+# The housing is visible at the borders of a GelSight Mini's frame; the manufacturer's software
+# crops a seventh of the frame at each side.
+BORDER_FRACTION = 1.0 / 7.0
 MIN_LIGHT_HEIGHT_MM = 0.05  # above the gel's surface, toward the camera
 
 Number = Annotated[float, Field(ge=-1e6, le=1e6)]
@@ -69,6 +72,12 @@ class Image(_Part):
 
     width_px: int = Field(320, ge=16, le=8192, description="columns of pixels")
     height_px: int = Field(240, ge=16, le=8192, description="rows of pixels")
+    border_fraction: float = Field(
+        BORDER_FRACTION,
+        ge=0,
+        lt=0.45,
+        description="fraction that was cropped at each side of the camera's frame",
+    )
 
 
 class Camera(_Part):
@@ -359,8 +368,14 @@ class SensorModel(_Part):
 
     @property
     def checksum(self) -> str:
-        """Hexadecimal SHA-256 of all values; equal for equal models, however they are formatted."""
-        text = re.sub(r"-0\.0(?=[,\]}])", "0.0", self.model_dump_json())  # -0.0 equals 0.0
+        """Hexadecimal SHA-256 of all values; equal for equal models, however they are formatted.
+
+        The default crop is left out, so that files from before that field keep their checksum.
+        """
+        is_default = self.image.border_fraction == BORDER_FRACTION
+        exclude = {"image": {"border_fraction"}} if is_default else None
+        text = self.model_dump_json(exclude=exclude)
+        text = re.sub(r"-0\.0(?=[,\]}])", "0.0", text)  # -0.0 equals 0.0
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property

@@ -179,8 +179,9 @@ def make_calibration_folder(folder: Path) -> None:
 
 def read_calibration_folder(folder: Path) -> None:
     from tacdiff_ros.cli.calibration_images import from_folder
+    from tacdiff_ros.images.crop import Crop
 
-    from_folder(folder, 2)
+    from_folder(folder, 2, Crop((RGB.shape[1], RGB.shape[0]), 0.0))
 
 
 def make_poses(folder: Path) -> None:

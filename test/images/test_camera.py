@@ -11,7 +11,6 @@ from tacdiff_ros.images.camera import (
     BrokenImageError,
     CameraFrames,
     CameraSettings,
-    crop_and_resize,
     find_camera,
 )
 from tacdiff_ros.images.camera_stream import CameraStream
@@ -22,6 +21,7 @@ from tacdiff_ros.images.capture_settings import (
     CaptureMode,
     configure,
 )
+from tacdiff_ros.images.crop import crop_and_resize
 from tacdiff_ros.virtual.camera import (
     CameraBehaviour,
     SimulatedTime,

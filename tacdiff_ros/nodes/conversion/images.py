@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import Image
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.images.crop import Crop
 from tacdiff_ros.images.image_message import check_layout, decode_raw_image
 
 CV_BRIDGE_PIXEL_BYTES = {"rgb8": 3, "bgr8": 3, "mono8": 1}
@@ -64,6 +65,22 @@ def stamp_ns_of(data: bytes) -> int:
     byte_order = "<" if data[1] & 1 else ">"
     seconds, nanoseconds = struct.unpack_from(f"{byte_order}iI", data, CDR_HEADER_BYTES)
     return int(seconds) * 1_000_000_000 + int(nanoseconds)
+
+
+def from_frame(message: Image, crop: Crop) -> NDArray[np.uint8]:
+    """Convert an image message, and crop and reduce it if it is a camera's whole frame.
+
+    Args:
+        message: image with an encoding of `image_message.ENCODINGS`.
+        crop: crop of whole frames.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        InputError: see `from_image`.
+    """
+    return crop.reduce(from_image(message), "the image")
 
 
 def from_image(message: Image) -> NDArray[np.uint8]:

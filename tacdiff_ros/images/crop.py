@@ -41,15 +41,15 @@ class Crop:
         Raises:
             InputError: the cropped frame is smaller than the final image or has another aspect.
         """
-        given_size = (image.shape[1], image.shape[0])
-        if given_size == self.size or not (given_size == RAW_SIZE or self.for_all_sizes):
+        whole = (image.shape[1], image.shape[0])
+        if whole == self.size or not (whole == RAW_SIZE or self.for_all_sizes):
             return image
-        inner = [side - 2 * int(side * self.border_fraction) for side in given_size]
+        inner = [side - 2 * int(side * self.border_fraction) for side in whole]
         aspect = inner[0] * self.size[1] / (inner[1] * self.size[0])
         is_small = inner[0] < self.size[0] or inner[1] < self.size[1]
         if is_small or abs(aspect - 1.0) > MAX_ASPECT_CHANGE:
             raise InputError(
-                f"{name} has {given_size[0]} x {given_size[1]} pixels, {inner[0]} x {inner[1]} after the "
+                f"{name} has {whole[0]} x {whole[1]} pixels, {inner[0]} x {inner[1]} after the "
                 f"crop of {self.border_fraction:.3g} at each side, expected at least "
                 f"{self.size[0]} x {self.size[1]} with the same aspect: give whole frames of the "
                 "camera"

@@ -83,4 +83,4 @@ def test_markers_are_found_in_a_raw_frame(raw, tmp_path, capsys):
     assert run(["markers", str(path), "--json"]) == 0
     first = json.loads(capsys.readouterr().out)["frames"][0]
     assert first["found"] == 63
-    assert first["dots"][0]["x"] == pytest.approx((1640 - 960 - 468) * 320 / 2344, abs=1.0)
+    assert first["dots"][0]["x_px"] == pytest.approx((1640 - 960 - 468) * 320 / 2344, abs=1.0)

@@ -277,4 +277,4 @@ def test_a_damaged_bag_or_one_without_poses_is_refused_in_one_line(
 
 def test_a_run_of_another_sensor_is_refused(folder, tmp_path, capsys):
     assert run(["benchmark", str(folder), "--out", str(tmp_path / "out")]) == 2
-    assert "images of 60 x 40 pixels" in capsys.readouterr().err
+    assert "60 x 40 pixels, the sensor file says 320 x 240" in capsys.readouterr().err

@@ -43,7 +43,9 @@ def check_workspace(observation: RigObservation, expected: RigExpectation) -> Fi
     observed = f"the gel is at {_mm(position)}, the box is {_mm(low)} to {_mm(high)} mm"
     if margin_mm < 0.0:
         return Finding(
-            name, "bad", f"{observed}: move the arm into it, or check rig.mount_position"
+            name,
+            "bad",
+            f"{observed}: move the arm into it, or check limits.box_* and rig.mount_*",
         )
     if margin_mm < EDGE_MM:
         return Finding(name, "warning", f"{observed}: only {margin_mm:.1f} mm to its edge")

@@ -335,7 +335,16 @@ def test_tracker_publishes_all_dots_of_the_grid(heard):
 def test_virtual_arm_publishes_as_franka_ros2_does(graph, heard):
     """Full state reliable at 1 kHz; convenience topics best effort with depth 1 (since v2.4)."""
     assert np.median(np.diff(heard["states"])) == pytest.approx(1e6, rel=0.05)
-    for topic in ("current_pose", "measured_joint_states", "external_wrench_in_base_frame"):
+    for topic in (
+        "current_pose",
+        "last_desired_pose",
+        "desired_end_effector_twist",
+        "measured_joint_states",
+        "desired_joint_states",
+        "external_wrench_in_base_frame",
+        "external_wrench_in_stiffness_frame",
+        "external_joint_torques",
+    ):
         (info,) = graph.node.get_publishers_info_by_topic(f"{BROADCASTER}/{topic}")
         assert info.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
 

@@ -192,6 +192,16 @@ def test_splines_go_through_cubics_exactly():
     assert values.hessian[:, 2, 2] == pytest.approx(0.2, abs=2e-2)
 
 
+def test_of_a_large_body_only_the_part_that_can_touch_is_sampled(tmp_path):
+    can = trimesh.creation.cylinder(radius=33.0, height=102.0, sections=64)
+    can.apply_transform(trimesh.transformations.rotation_matrix(np.pi / 2, [1, 0, 0]))
+    body = build_indenter(f"mesh:file={in_folder(tmp_path, can)},spacing=0.25")
+    points = np.random.default_rng(2).uniform([-13, -13, -0.5], [13, 13, 0.5], (2000, 3))
+    expected = np.hypot(points[:, 0], points[:, 2] - 33.0) - 33.0
+    # 64 chords, and the smoothing by one cell.
+    assert body.distance(points) == pytest.approx(expected, abs=0.05)
+
+
 def _open(mesh):
     mesh.update_faces(np.arange(len(mesh.faces)) > 0)
 
@@ -205,7 +215,11 @@ def _flat(mesh):
 
 
 def _large(mesh):
-    mesh.apply_scale(20)
+    mesh.apply_scale(200)
+
+
+def _in_metres(mesh):
+    mesh.apply_scale(1e-3)
 
 
 def _not_finite(mesh):
@@ -217,8 +231,9 @@ def _not_finite(mesh):
     [
         (_open, "not watertight"),
         (_turned, "not watertight with consistently oriented triangles"),
-        (_flat, "measures 6 x 6 x 0.08 mm, expected 0.5 to 60"),
-        (_large, "expected 0.5 to 60 mm each way: give a scale"),
+        (_flat, "measures 6 x 6 x 0.08 mm, expected 0.5 to 1000"),
+        (_large, "expected 0.5 to 1000 mm each way: give a scale, or a mesh of the part"),
+        (_in_metres, "expected 0.5 to 1000 mm each way: give a scale, such as scale=1000"),
         (_not_finite, "not finite"),
     ],
 )

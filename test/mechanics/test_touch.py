@@ -6,6 +6,7 @@ import weakref
 
 import numpy as np
 import pytest
+import trimesh
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
@@ -239,3 +240,10 @@ def test_a_state_that_did_not_converge_is_not_returned(monkeypatch):
     assert "\n" not in str(caught.value)
     assert touch.state is kept
     assert good.status.report.residual_n < 1e-5
+
+
+def test_a_flat_bottomed_mesh_touches_the_gel_at_depth_zero_as_the_primitive_does(tmp_path):
+    trimesh.creation.box((4.0, 4.0, 4.0)).export(tmp_path / "box.stl")
+    box = build_indenter(f"mesh:file={tmp_path / 'box.stl'},spacing=0.25")
+    state = GelSolver(build_pad_mesh(25.25, 20.75, 4.0, 33, 41, 2), GelMaterial(), box).rest()
+    assert np.abs(state.displacement).max() == 0.0

@@ -23,8 +23,9 @@ MAX_TRIANGLES = 500_000
 MAX_ELEMENTS = 3 * MAX_TRIANGLES  # vertices of a file whose triangles share none
 MAX_HEADER_BYTES = 65_536
 MAX_COORDINATE = 1e6
+METRES_PER_MM = 1e-3
 STL_COUNT_OFFSET = 80  # bytes of the comment at the beginning of a binary STL file
-EXTENTS_MM = (0.5, 60.0)
+EXTENTS_MM = (0.5, 1000.0)
 
 
 def read_solid(file: str, scale: float = 1.0) -> Trimesh:
@@ -62,7 +63,11 @@ def read_solid(file: str, scale: float = 1.0) -> Trimesh:
         size = " x ".join(f"{extent:.3g}" for extent in extents)
         raise InputError(
             f"mesh {file!r} measures {size} mm, expected {low:g} to {high:g} mm each way: "
-            "give a scale, such as scale=1000 for a file in metres"
+            + (
+                "give a scale, such as scale=1000 for a file in metres"
+                if extents.max() < high * METRES_PER_MM
+                else "give a scale, or a mesh of the part that touches the gel"
+            )
         )
     if mesh.volume < 0:
         mesh.invert()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SPACING_MM = 0.1
 MAX_CONTACT_HEIGHT_MM = 4.0  # only the part of the body below this height can touch the gel
+REACH_MM = 14.0  # half the width of the part that can touch the gel of 25 x 21 mm
 MARGIN_MM = 1.0
 MIN_MARGIN_CELLS = 4  # around the body, for the smoothing and the rim of the spline
 SMOOTHING_CELLS = 1.0  # sigma of the Gaussian
@@ -39,8 +40,8 @@ class MeshIndenter(Indenter):
     of 5 mm inward by h^2 / R = 0.004 mm, rounds sharp edges to a radius of about 2 h and shortens a
     sharp cone of 90 degrees by 1.2 h. Flat faces are not displaced.
 
-    Limits: above the grid, and at its sides if the body extends that far, the field is not the
-    distance to the body. Parts of the body must not intersect each other.
+    Limits: above the grid, and beyond `REACH_MM` at the sides, the field is not the distance to the
+    body. Parts of the body must not intersect each other.
 
     Attributes:
         text: canonical specification.
@@ -96,6 +97,7 @@ def mesh(spec: IndenterSpec) -> Indenter:
     require(spec, bool(texts["file"]), "no file is given", "mesh:file=PATH")
     body, spacing = read_solid(texts["file"], sizes["scale"]), sizes["spacing"]
     low, high = np.array(body.bounds)
+    low[:2], high[:2] = np.maximum(low[:2], -REACH_MM), np.minimum(high[:2], REACH_MM)
     high[2] = min(high[2], MAX_CONTACT_HEIGHT_MM)
     margin = max(MARGIN_MM, MIN_MARGIN_CELLS * spacing)
     origin = low - margin

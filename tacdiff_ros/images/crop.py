@@ -127,9 +127,9 @@ def other_size(image: NDArray[np.uint8], size: tuple[int, int], name: str) -> st
     """
     return (
         f"{name} has {image.shape[1]} x {image.shape[0]} pixels, the sensor file says "
-        f"{size[0]} x {size[1]}: whole frames of a camera need its crop (--crop FRACTION of each "
-        f"side, border_fraction of the driver; frames of {RAW_SIZE[0]} x {RAW_SIZE[1]} are "
-        "cropped without); do not only resize them"
+        f"{size[0]} x {size[1]}: is it of another sensor? Whole frames of a camera need its crop "
+        f"(--crop FRACTION of each side, border_fraction of the driver; frames of {RAW_SIZE[0]} x "
+        f"{RAW_SIZE[1]} are cropped without); do not only resize them"
     )
 
 

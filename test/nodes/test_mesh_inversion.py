@@ -141,7 +141,7 @@ def test_a_request_is_given_up_in_time(client, touched):
 
 def test_a_black_and_a_foreign_image_fail_with_the_reason(client, touched):
     pixels = np.frombuffer(touched.data, np.uint8).reshape(240, 320, 3)
-    for spoiled, reason in ((np.zeros_like(pixels), "blank"), (pixels[::-1], "does not belong")):
+    for spoiled, reason in ((np.zeros_like(pixels), "blank"), (pixels[::-1], "upside down")):
         answer = client.call(image=to_image(np.ascontiguousarray(spoiled), Time(), "camera"))
         assert not answer.success
         assert reason in answer.message

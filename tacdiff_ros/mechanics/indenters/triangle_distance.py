@@ -32,7 +32,7 @@ def grid_distance(mesh: Trimesh, origin: Floats, shape: tuple[int, ...], spacing
     triangles as long as they are nearer. That is exact near the surface; inside, where several
     parts of the surface are equally near, distances can be too large by a thousandth of the
     spacing. Outside the band, the distance is that to the triangle of the nearest grid point of
-    the band, too large by a few hundredths of the spacing. The sign is that of the angle-weighted
+    the band, too large by up to 1.3 spacings. The sign is that of the angle-weighted
     normal at the nearest point (Baerentzen and Aanaes, 2005).
 
     Limits: the surface must not intersect itself.

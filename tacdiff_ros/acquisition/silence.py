@@ -42,7 +42,7 @@ def explain_silence(silence: Fault, evidence: DriverEvidence) -> Fault:
 
     Args:
         silence: fault of the silence, with cause `STALE_STATE`.
-        evidence: what the ROS graph tells, asked after the silence began.
+        evidence: state of the ROS graph, asked for after the silence began.
 
     Returns:
         Fault with the cause `REFLEX` if the hardware is not active, else `STALE_STATE` with what

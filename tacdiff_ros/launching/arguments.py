@@ -117,7 +117,7 @@ def package_folder(name: str, advice: str) -> Path:
 
     Args:
         name: name of the package.
-        advice: what to do about it.
+        advice: remedy, for the error message.
 
     Raises:
         InputError: the package is not installed.

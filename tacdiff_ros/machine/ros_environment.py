@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import os
 import random
+import socket
 import sys
 import sysconfig
 import tempfile
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from tacdiff_ros.resources import config_path
 
 PARENT_VARIABLE = "TACDIFF_PARENT_PID"  # a node ends when this process (its parent) ends
 LAST_DOMAIN = 100  # the ports of higher ones overlap Linux's ephemeral ports
+MAX_RESERVATIONS = 8  # of ROS domains by one process, for as many graphs side by side
 DDS_FIRST_PORT, DDS_PORTS_PER_DOMAIN = 7400, 250  # DDS-RTPS 2.2, section 9.6.1
 SEARCH_PATHS = ("PYTHONPATH", "LD_LIBRARY_PATH", "AMENT_PREFIX_PATH")
 # Variables of another ROS installation: its distribution, prefixes and middleware.
@@ -48,6 +51,7 @@ CONNECTION = (
 WHEELS_BOOTSTRAPPED = (
     "_ROS_WHEELS_BOOTSTRAP_COMPLETE"  # set by the ROS wheels with the library paths
 )
+_reservations: deque[socket.socket] = deque()  # of ROS domains
 
 
 @functools.cache
@@ -137,16 +141,31 @@ def isolated_environment() -> dict[str, str]:
 
 
 def free_domain() -> int:
-    """Return a random ROS domain whose ports are not bound on this machine.
+    """Reserve a random ROS domain whose ports are not bound on this machine, and return it.
+
+    The reservation binds the last port of the domain, which DDS would use for its 120th process
+    only: two programs that start at the same moment get different domains. It ends with this
+    process, or with its ninth domain.
 
     Raises:
         InputError: every domain of this machine is in use.
     """
+    if len(_reservations) == MAX_RESERVATIONS:
+        _reservations.popleft().close()
     used = {(port - DDS_FIRST_PORT) // DDS_PORTS_PER_DOMAIN for port in _bound_udp_ports()}
     free = [domain for domain in range(1, LAST_DOMAIN + 1) if domain not in used]
-    if not free:
-        raise InputError(f"the ROS domains 1 to {LAST_DOMAIN} are all in use: end some ROS nodes")
-    return random.choice(free)  # noqa: S311
+    random.shuffle(free)
+    for domain in free:
+        last_port = DDS_FIRST_PORT + DDS_PORTS_PER_DOMAIN * (domain + 1) - 1
+        reservation = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            reservation.bind(("127.0.0.1", last_port))
+        except OSError:
+            reservation.close()
+            continue
+        _reservations.append(reservation)
+        return domain
+    raise InputError(f"the ROS domains 1 to {LAST_DOMAIN} are all in use: end some ROS nodes")
 
 
 def _can_log(environment: Mapping[str, str]) -> bool:

@@ -91,7 +91,7 @@ def test_a_demo_that_is_told_to_end_leaves_no_node(tmp_path):
             said.append(line)
             if "trial 0" in line:
                 break
-        assert nodes_with(folders[number]), said
+        assert nodes_with(folders[number]), "".join(said)
         demo.send_signal(number)
     for number, demo in demos.items():
         _, errors = demo.communicate(timeout=60)

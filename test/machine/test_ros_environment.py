@@ -94,6 +94,18 @@ def test_isolated_processes_hear_nobody_else(monkeypatch):
     assert "ROS_DISCOVERY_SERVER" not in environment
 
 
+def test_programs_that_start_together_get_different_domains(monkeypatch):
+    monkeypatch.setattr(ros_environment, "_bound_udp_ports", list)  # as both read them
+    monkeypatch.setattr(ros_environment.random, "shuffle", list.sort)
+    domains = [ros_environment.free_domain() for _ in range(3)]
+    assert len(set(domains)) == 3
+
+
+def test_domains_are_given_back():
+    for _ in range(2 * ros_environment.LAST_DOMAIN):
+        assert 1 <= ros_environment.free_domain() <= ros_environment.LAST_DOMAIN
+
+
 def test_isolated_nodes_listen_on_loopback_only():
     pytest.importorskip("rclpy")
     environment = isolated_environment()

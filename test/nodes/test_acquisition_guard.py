@@ -367,6 +367,11 @@ def test_a_goal_is_refused_with_the_reason_while_the_robot_cannot_move(world):
     assert world.targets == 0
 
 
+def test_a_virtual_clock_that_stood_still_before_the_goal_refuses_nothing(world):
+    world.time.standstill_s = 60.0
+    assert world.go(world.accept()).success
+
+
 def test_a_check_that_fails_unexpectedly_refuses_the_goal(world, monkeypatch):
     def fail(*_arguments: Any) -> Any:
         raise UnforeseenError("in a check")

@@ -22,7 +22,7 @@ from tacdiff_ros.acquisition.finding import Finding
 from tacdiff_ros.acquisition.preflight import CHECKS, describe, refusal_reason
 from tacdiff_ros.acquisition.protocol import Protocol, Trial, load_protocol, plan_trials
 from tacdiff_ros.acquisition.rig_observation import RigExpectation
-from tacdiff_ros.acquisition.safety import SafetyLimits
+from tacdiff_ros.acquisition.safety_limits import SafetyLimits
 from tacdiff_ros.acquisition.sampling import Sample
 from tacdiff_ros.acquisition.session import AcquisitionSession, Outcome, SessionSettings
 from tacdiff_ros.action import Acquire

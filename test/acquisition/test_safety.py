@@ -9,7 +9,8 @@ from scipy.spatial.transform import Rotation
 
 from tacdiff_ros.acquisition.faults import Cause
 from tacdiff_ros.acquisition.robot_state import RobotMode, RobotState
-from tacdiff_ros.acquisition.safety import SafetyLimits, SafetyMonitor
+from tacdiff_ros.acquisition.safety import SafetyMonitor
+from tacdiff_ros.acquisition.safety_limits import SafetyLimits
 from tacdiff_ros.geometry.pose import Pose
 
 MOUNT = Pose.from_euler([0.0, 0.0, 40.0], [0.0, 0.0, 0.0])

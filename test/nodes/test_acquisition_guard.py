@@ -264,7 +264,7 @@ CASES = {
     "a sample raises": (raising_once(lambda w: w.node, "publish_sample"), "unexpected_error"),
     "sending raises": (raising_once(lambda w: w.node, "_send"), "unexpected_error"),
     "decoding a state raises": (
-        raising_once(lambda w: w.node._decoder, "decode"),
+        raising_once(lambda w: w.node._run._decoder, "decode"),
         "unexpected_error",
     ),
     "four bytes for an image": (sent("take_image", b"\0\1\0\0"), "image_changed_format"),
@@ -354,7 +354,7 @@ def test_a_goal_cancelled_before_its_run_ends_without_motion_or_recording(world)
     world.node._cancel()
     result = world.go(goal)
     assert (result.cause, "nothing has moved" in result.message) == ("cancelled", True)
-    assert not (world.node._data / goal.request.output).exists()
+    assert not (world.node._planner.data_folder / goal.request.output).exists()
     assert world.targets == 0
     assert world.go(world.accept()).success
 
@@ -418,7 +418,7 @@ def test_a_goal_that_does_not_fit_on_the_disk_is_refused(world, monkeypatch):
     goal = world.accept()
     assert goal.result.cause == "refused"
     assert "0.0 GB are free" in goal.result.message
-    assert not (world.node._data / goal.request.output).exists()
+    assert not (world.node._planner.data_folder / goal.request.output).exists()
 
 
 def test_a_second_publisher_of_targets_stops_the_run_and_the_arm_retracts_once_it_has_left(world):

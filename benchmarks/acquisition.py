@@ -44,7 +44,7 @@ FAULT_PROTOCOL = {
     "approach": {"speed_mm_s": 4.0},
     "translation_mm": 1.5,
     "speed_mm_s": 2.0,
-    "travel_speed_mm_s": 25.0,
+    "travel_speed_mm_s": 15.0,
     "settle_s": 0.0,
     "dwell_s": 0.05,
 }
@@ -53,9 +53,10 @@ SEED_LEFT, SEED_RIGHT = 39, 10  # start poses at x = -9.5 mm and 9.8 mm, for a l
 STREAM_PROTOCOL = {**FAULT_PROTOCOL, "speed_mm_s": 5.0, "trials": 100}
 TOLERATED = ""  # the run continues to its end
 OWN_MOTION = {"tracking_error", "speed_limit", "rotation_speed_limit", "outside_workspace"}
+FROM_START = None  # the fault exists before the goal
 # Faults with the phase of injection and the accepted causes; some have two true causes.
 IN_CONTACT, IN_TRAVEL = AcquisitionState.PHASE_TRANSLATE, AcquisitionState.PHASE_MOVE_TO_START
-FAULTS: dict[str, tuple[int, set[str]]] = {
+FAULTS: dict[str, tuple[int | None, set[str]]] = {
     "force_spike": (IN_CONTACT, {"force_limit"}),
     "stale_state": (IN_CONTACT, {"stale_state"}),
     "stale_images": (IN_CONTACT, {"stale_images"}),
@@ -82,13 +83,13 @@ FAULTS: dict[str, tuple[int, set[str]]] = {
     "silent_reflex": (IN_CONTACT, {"reflex"}),
     "released_user_stop": (IN_CONTACT, {"robot_mode"}),
     "second_publisher": (IN_CONTACT, {"second_publisher"}),
-    "other_end_effector": (IN_TRAVEL, OWN_MOTION),
+    "other_end_effector": (FROM_START, {"uncommanded_motion"}),
     "stale_target": (IN_TRAVEL, OWN_MOTION),
     "coalesced_states": (IN_CONTACT, {TOLERATED}),
     "other_frame_id": (IN_CONTACT, {"base_frame"}),
 }
 # Faults that build up and last for 3 s: their stop time counts from the first violation of a limit.
-LASTING_FAULTS = ("drift", "frozen_arm", "rising_indenter", "other_end_effector", "stale_target")
+LASTING_FAULTS = ("drift", "frozen_arm", "rising_indenter", "stale_target")
 TRACKING_LIMIT_MM = 4.0
 QUICK_FAULTS = ("force_spike", "stale_state", "stale_images")
 
@@ -126,11 +127,16 @@ def measure_fault(graph: Graph, name: str, run: int) -> dict[str, Any]:
     if phase == IN_TRAVEL:
         goal.protocol = "travel.yaml"
         goal.seed = SEED_LEFT if name == "drift" else SEED_RIGHT
-    handle = probe.start(goal)
-    reached = probe.wait_for(lambda state: state.phase == phase and state.motion == "moving")
-    time.sleep(0.5 if phase == IN_TRAVEL else 0.0)  # the motion has started
+    if phase is FROM_START:
+        probe.inject(name, 0.0)
     injected_s = time.monotonic()
-    _begin(graph, name, handle)
+    handle = probe.start(goal)
+    reached = True
+    if phase is not FROM_START:
+        reached = probe.wait_for(lambda state: state.phase == phase and state.motion == "moving")
+        time.sleep(0.5 if phase == IN_TRAVEL else 0.0)  # the motion has started
+        injected_s = time.monotonic()
+        _begin(graph, name, handle)
     result = wait(handle.get_result_async()).result
     _end(graph, name)
     observed = probe.observed
@@ -143,6 +149,7 @@ def measure_fault(graph: Graph, name: str, run: int) -> dict[str, Any]:
     return {
         "fault": name,
         "cause": result.cause,
+        "injected": reached,
         "named": reached and result.cause in expected,
         "stop_ms": round(stop_ms, 1),
         "force_over_limit": round(force_n / FORCE_LIMIT_N, 3),
@@ -219,6 +226,8 @@ def _end(graph: Graph, name: str) -> None:
     elif name in (*LASTING_FAULTS, "pose_jump"):
         probe.inject("none", 0.0)
         time.sleep(3.0)  # the arm settles
+    elif FAULTS[name][0] is FROM_START:
+        graph.restart_arm()  # it has moved out of the workspace
 
 
 def main() -> int:

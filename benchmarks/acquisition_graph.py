@@ -154,10 +154,11 @@ class Graph:
         self._environment = environment
         self._settings = settings
         self._stack = ExitStack()
+        self.arm: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Graph:
         """Start all nodes."""
-        self.arm = self._node("virtual_panda", [])
+        self.restart_arm()
         self.start_acquisition()
         rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
         self.probe = Probe()
@@ -168,6 +169,13 @@ class Graph:
         self.probe.close()
         rclpy.try_shutdown()
         self._stack.close()
+
+    def restart_arm(self) -> None:
+        """Start the virtual arm at its first pose, whatever it did before."""
+        if self.arm is not None:
+            self.arm.kill()
+            self.arm.wait()
+        self.arm = self._node("virtual_panda", [])
 
     def start_acquisition(self) -> None:
         """Start the node under test, or restart it after it has ended."""

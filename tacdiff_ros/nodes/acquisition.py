@@ -39,6 +39,7 @@ from tacdiff_ros.nodes.rig_parameters import declare_rig, expected_rig
 from tacdiff_ros.nodes.run_plan import RunPlan, RunPlanner
 from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.nodes.topics import IMAGE_SOURCES, ROBOT_STATE
+from tacdiff_ros.recording.run_recorder import make_typestore
 
 TICK_S = 0.01
 STANDSTILL_S = 10.0  # standstill of the virtual clock after which a run can end without it
@@ -76,6 +77,7 @@ class AcquisitionNode(GuardedNode):
         wait_s = self._settings.wait_for_streams_s
         self._observer = RigObserver(self, self._lock_step, expected, wait_s)
         self._definitions = read_definitions(["franka_msgs", "tacdiff_ros"])
+        make_typestore(self._definitions)
         self._plan: RunPlan | None = None
         self._run: ActiveRun | None = None
         self._stopping = False

@@ -19,8 +19,9 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed; `make setup` brings
 
 import rclpy
 from builtin_interfaces.msg import Time
+from franka_msgs.msg import FrankaRobotState
 from rclpy.action import CancelResponse
-from rclpy.serialization import serialize_message
+from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import Image
 from tacdiff_ros.action import Acquire
 from tacdiff_ros.msg import AcquisitionState
@@ -154,8 +155,7 @@ class World:
             if act is not None and self.phase is Phase.INDENT and self.gap_mm < -0.3:
                 act, _ = None, act(self)
             if millisecond % STATE_MS == 0:
-                message = self.messages.fill(reading.arm, reading.reported)
-                self.take_state(serialize_message(message))
+                self.take_state(self.messages.fill(reading.arm, reading.reported))
             if millisecond % IMAGE_MS == 0:
                 self.image.header.stamp = to_time(now_ns)
                 self.take_image(serialize_message(self.image))
@@ -226,7 +226,8 @@ def changed_state(**changes: Any) -> Any:
     """A robot state with some fields of the end effector's pose replaced."""
 
     def act(world: World) -> None:
-        message = world.messages.fill(world.reading.arm, world.reading.reported)
+        data = world.messages.fill(world.reading.arm, world.reading.reported)
+        message = deserialize_message(data, FrankaRobotState)
         for name, value in changes.items():
             setattr(message.o_t_ee.pose.orientation, name, value)
         world.take_state(serialize_message(message))

@@ -46,17 +46,17 @@ class RigHeight:
     def line(self) -> str:
         """What was found and what to change, in one line."""
         more = "deeper" if self.error_mm > 0 else "less deep"
-        found = (
+        text = (
             f"height of the rig: by arm and rig the presses are {abs(self.error_mm):.2f} mm {more} "
             f"than in the images (differences within {self.spread_mm:.2f} mm)"
         )
         if self.spread_mm > MAX_SPREAD_MM:
             return (
-                f"{found}: not the same in all presses, so that no parameter corrects it: is the "
+                f"{text}: not the same in all presses, so that no parameter corrects it: is the "
                 "sensor tilted or loose, or is the contact at the edge of the gel?"
             )
         position = ", ".join(f"{value:.2f}" for value in self.indenter_position_mm)
-        return f"{found}; without this error rig.indenter_position_mm is [{position}]"
+        return f"{text}; without this error rig.indenter_position_mm is [{position}]"
 
 
 def rig_depths(run: RecordedRun, stamps_ns: Sequence[int]) -> RigDepths | None:
@@ -86,8 +86,8 @@ def rig_height(rig: RigDepths, calibration: Calibration) -> RigHeight:
         rig: depths of the presses by arm and rig, in the order of the calibration.
         calibration: calibration from these presses.
     """
-    seen_mm = [press.fit.gel.press.depth_mm for press in calibration.presses]
-    differences_mm = np.subtract(rig.depths_mm, seen_mm)
+    measured_mm = [press.fit.gel.press.depth_mm for press in calibration.presses]
+    differences_mm = np.subtract(rig.depths_mm, measured_mm)
     error_mm = float(differences_mm.mean())
     x, y, z = rig.indenter.shifted([0.0, 0.0, error_mm]).position_mm.tolist()
     return RigHeight(error_mm, float(np.ptp(differences_mm)), (x, y, z))

@@ -452,3 +452,21 @@ def test_recover_is_refused_while_a_run_is_active_and_a_goal_during_a_recovery(w
     refused = world.accept()
     assert refused.result.cause == "refused"
     assert "`recover` is active" in refused.result.message
+
+
+def test_a_run_starts_without_building_the_types_of_its_recording(world, monkeypatch):
+    """It took a tenth of a second, in which no target would be sent and no state processed."""
+    monkeypatch.setattr("tacdiff_ros.recording.run_recorder.get_types_from_msg", None)
+    assert world.go(world.accept()).success
+
+
+def test_the_rig_is_not_checked_during_a_run(world):
+    responses = []
+
+    def check(world: World) -> None:
+        responses.append(world.node._checks._on_request(None, None))
+
+    assert world.go(world.accept(), check).success
+    assert [response.success for response in responses] == [False]
+    assert "a run is active" in responses[0].message
+    assert world.node._checks._on_request(None, Ticket()) is None

@@ -54,7 +54,10 @@ FAULT_PROTOCOL = {
 }
 TRAVEL_PROTOCOL = {**FAULT_PROTOCOL, "start": {"offset_x_mm": 10.0, "standoff_mm": 3.0}}
 STREAM_PROTOCOL = {**FAULT_PROTOCOL, "speed_mm_s": 5.0, "trials": 100}
-STREAM_FIGURES = ("images_lost", "pose_gap_ms_max", "target_gap_ms_max", "cpu_cores")
+STREAM_FIGURES = (
+    *("images_lost", "images_recorded", "pose_gap_ms_max", "target_gap_ms_max", "cpu_cores"),
+)
+Rows = dict[str, list[dict[str, Any]]]
 
 
 def measure_stream(graph: Graph, folder: Path, seconds: float) -> dict[str, Any]:
@@ -109,6 +112,76 @@ def measure_kill(graph: Graph, folder: Path) -> dict[str, Any]:
     }
 
 
+def write_protocols(folder: Path) -> list[str]:
+    """Write the protocols of this benchmark; return the ROS arguments of the acquisition."""
+    (folder / "protocols").mkdir()
+    protocols = {"fault": FAULT_PROTOCOL, "travel": TRAVEL_PROTOCOL, "stream": STREAM_PROTOCOL}
+    for file, protocol in protocols.items():
+        (folder / "protocols" / f"{file}.yaml").write_text(yaml.safe_dump(protocol))
+    parameters = {
+        "data_folder": folder,
+        "protocol_folder": folder / "protocols",
+        "protocol": "fault.yaml",
+        "limits.state_age_s": 0.1,
+        "limits.image_age_s": 0.4,
+        "limits.force_n": FORCE_LIMIT_N,
+        "limits.tracking_mm": TRACKING_LIMIT_MM,
+    }
+    return [part for name, value in parameters.items() for part in ("-p", f"{name}:={value}")]
+
+
+def measure_graph(options: argparse.Namespace, folder: Path, environment: dict[str, str]) -> Rows:
+    """Measure the stream, the faults and a killed recording on one graph."""
+    names = options.faults
+    if names is None:
+        names = QUICK_FAULTS if options.quick else tuple(FAULTS)
+    with Graph(folder, environment, write_protocols(folder)) as graph:
+        rows: Rows = {"stream": [measure_stream(graph, folder, 12.0 if options.quick else 60.0)]}
+        faults = [(name, run) for name in names for run in range(options.runs)]
+        if faults:
+            rows["faults"] = [measure_fault(graph, name, run) for name, run in faults]
+        if not options.quick and options.faults is None:
+            rows["killed while recording"] = [measure_kill(graph, folder)]
+    return rows
+
+
+def measure_rest(options: argparse.Namespace) -> tuple[Rows, dict[str, Any]]:
+    """Measure what needs no graph: camera faults, checks of the rig, markers in real frames."""
+    sets = measure_marker_sets(options.data, options.quick) if options.data.is_dir() else []
+    cameras_named, cameras_tested = count_named()
+    checks = measure_checks()
+    figures = {
+        "camera_faults_named": cameras_named,
+        "camera_faults_tested": cameras_tested,
+        "preflight_checks": sum(row["named"] for row in checks) / len(checks),
+        "marker_ms": max((row["ms_per_frame"] for row in sets), default=None),
+        "marker_found_fraction_min": min((row["found_fraction"] for row in sets), default=None),
+    }
+    rows = {"preflight checks": checks}
+    if sets:
+        rows["markers"] = sets
+    else:
+        print(f"markers: no real frames at {options.data}", file=sys.stderr)
+    return rows, figures
+
+
+def graph_figures(rows: Rows) -> dict[str, Any]:
+    """Return the figures of `measure_graph`."""
+    stream, faults = rows["stream"][0], rows.get("faults", [])
+    kill = rows.get("killed while recording", [None])[0]
+    force_over_limit = max((row["force_over_limit"] for row in faults), default=None)
+    return {
+        **{key: stream[key] for key in STREAM_FIGURES},
+        "stream_seconds": stream["seconds"],
+        "fault_stop_ms_max": max((row["stop_ms"] for row in faults), default=None),
+        "faults_tested": len(faults),
+        "faults_named": sum(row["named"] for row in faults),
+        "force_over_limit_max": force_over_limit,
+        "fault_force_over_limit_max": force_over_limit,
+        "killed_bag_seconds_lost": kill["seconds_lost"] if kill else None,
+    }
+
+
 def main() -> int:
     """Measure, and print tables or JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -116,7 +189,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("--runs", type=int, default=1, help="runs of each fault")
     parser.add_argument(
-        "--faults", nargs="*", metavar="NAME", help="only these faults; none: only the stream"
+        "--faults", nargs="*", metavar="NAME", help="only the stream and these faults, if any"
     )
     parser.add_argument("--data", type=Path, default=DATA, help="folder of real frames")
     options = parser.parse_args()
@@ -130,53 +203,16 @@ def main() -> int:
         if free.f_bavail * free.f_frsize < 10 * FREE_SPACE_BYTES:
             print(f"error: {folder} has too little space for the recordings", file=sys.stderr)
             return 2
-        (folder / "protocols").mkdir()
-        protocols = {"fault": FAULT_PROTOCOL, "travel": TRAVEL_PROTOCOL, "stream": STREAM_PROTOCOL}
-        for file, protocol in protocols.items():
-            (folder / "protocols" / f"{file}.yaml").write_text(yaml.safe_dump(protocol))
-        settings = ["-p", f"data_folder:={folder}", "-p", f"protocol_folder:={folder}/protocols"]
-        settings += ["-p", "limits.state_age_s:=0.1", "-p", "limits.image_age_s:=0.4"]
-        settings += ["-p", "protocol:=fault.yaml", "-p", f"limits.force_n:={FORCE_LIMIT_N}"]
-        settings += ["-p", f"limits.tracking_mm:={TRACKING_LIMIT_MM}"]
-        with Graph(folder, environment, settings) as graph:
-            stream = measure_stream(graph, folder, 12.0 if options.quick else 60.0)
-            names = options.faults
-            if names is None:
-                names = QUICK_FAULTS if options.quick else tuple(FAULTS)
-            faults = [
-                measure_fault(graph, fault, run) for fault in names for run in range(options.runs)
-            ]
-            kill = None if options.quick else measure_kill(graph, folder)
-    sets = measure_marker_sets(options.data, options.quick) if options.data.is_dir() else []
-    cameras_named, cameras_tested = count_named()
-    checks = measure_checks()
-    force_over_limit = max((row["force_over_limit"] for row in faults), default=None)
-    figures = {
-        **{key: stream[key] for key in STREAM_FIGURES},
-        "images_recorded": stream["images_recorded"],
-        "stream_seconds": stream["seconds"],
-        "fault_stop_ms_max": max((row["stop_ms"] for row in faults), default=None),
-        "faults_tested": len(faults),
-        "faults_named": sum(row["named"] for row in faults),
-        "camera_faults_named": cameras_named,
-        "camera_faults_tested": cameras_tested,
-        "preflight_checks": sum(row["named"] for row in checks) / len(checks),
-        "force_over_limit_max": force_over_limit,
-        "fault_force_over_limit_max": force_over_limit,
-        "killed_bag_seconds_lost": kill["seconds_lost"] if kill else None,
-        "marker_ms": max((row["ms_per_frame"] for row in sets), default=None),
-        "marker_found_fraction_min": min((row["found_fraction"] for row in sets), default=None),
-    }
+        rows = measure_graph(options, folder, environment)
+    figures = graph_figures(rows)
+    if options.faults is None:
+        more_rows, more_figures = measure_rest(options)
+        rows, figures = rows | more_rows, figures | more_figures
     if options.json:
         dump(figures)
         return 0
-    print_rows("stream", [stream])
-    if faults:
-        print_rows("faults", faults)
-    print_rows("preflight checks", checks)
-    if kill:
-        print_rows("killed while recording", [kill])
-    print_rows("markers", sets) if sets else print(f"\nmarkers: no real frames at {options.data}")
+    for title, lines in rows.items():
+        print_rows(title, lines)
     print_rows("figures", [{"figure": key, "value": value} for key, value in figures.items()])
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +91,7 @@ class ActiveRun:
         self._node, self._lock_step = node, set_up.lock_step
         self._decoder = RobotStateDecoder()
         self._publish_sample = publish_sample
+        self._full_name = functools.cache(node.resolve_topic_name)
         self._target_topic = node.resolve_topic_name("target_pose")  # graph queries do not remap
         self._accepted_second = self._lock_step.now_ns() // SECOND_NS
         self._has_begun = False  # messages are passed to the session and the recorder
@@ -105,19 +107,22 @@ class ActiveRun:
         )
         self._further = FurtherTopics(node, set_up.further_topics, self.record)
         try:
-            self.recorder = RunRecorder(
-                data_folder / output_name(plan.request.output),
-                [*_topics(node), *self._further.topics],
-                set_up.definitions | self._further.definitions,
-                plan.protocol.model_dump(mode="json"),
-                _describe_run(plan, set_up),
-            )
+            self.recorder = self._open_recording(set_up, plan, data_folder)
         except BaseException:
             self._further.close()
             raise
         node.get_logger().info(
             f"recording {self.recorder.folder}: {len(plan.trials)} trials, about "
             f"{plan.cost.seconds:.0f} s and {plan.cost.bytes / 1e9:.2f} GB"
+        )
+
+    def _open_recording(self, set_up: RunSetUp, plan: RunPlan, data_folder: Path) -> RunRecorder:
+        return RunRecorder(
+            data_folder / output_name(plan.request.output),
+            [*_topics(set_up.node), *self._further.topics],
+            set_up.definitions | self._further.definitions,
+            plan.protocol.model_dump(mode="json"),
+            _describe_run(plan, set_up),
         )
 
     def may_begin(self) -> bool:
@@ -184,7 +189,7 @@ class ActiveRun:
         """
         if self._has_begun:
             now_ns = self._lock_step.now_ns()
-            self.recorder.write(self._node.resolve_topic_name(topic), now_ns, data)
+            self.recorder.write(self._full_name(topic), now_ns, data)
 
     def _on_sample(self, sample: Sample) -> None:
         self.recorder.write_sample(sample)

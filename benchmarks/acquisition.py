@@ -55,7 +55,11 @@ FAULT_PROTOCOL = {
 TRAVEL_PROTOCOL = {**FAULT_PROTOCOL, "start": {"offset_x_mm": 10.0, "standoff_mm": 3.0}}
 STREAM_PROTOCOL = {**FAULT_PROTOCOL, "speed_mm_s": 5.0, "trials": 100}
 STREAM_FIGURES = (
-    *("images_lost", "images_recorded", "pose_gap_ms_max", "target_gap_ms_max", "cpu_cores"),
+    "images_lost",
+    "images_recorded",
+    "pose_gap_ms_max",
+    "target_gap_ms_max",
+    "cpu_cores",
 )
 Rows = dict[str, list[dict[str, Any]]]
 

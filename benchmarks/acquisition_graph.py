@@ -34,6 +34,7 @@ from tacdiff_ros.virtual.frames import GeneratedFrames
 
 BEST_EFFORT = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
 IMAGE_PERIOD_S = 0.04
+DISCOVERY_S = 1.0  # for a new server to discover this client; its response is lost before that
 POSE_TOPIC = "franka_robot_state_broadcaster/current_pose"
 
 
@@ -90,6 +91,7 @@ class Probe(Node):
         """Send a goal and return its handle."""
         if not self._client.wait_for_server(timeout_sec=20.0):
             raise RuntimeError("the acquisition node did not start; see its log")
+        time.sleep(DISCOVERY_S)
         self.observed = Observed()
         return wait(self._client.send_goal_async(goal, feedback_callback=self._on_feedback))
 

@@ -3,8 +3,8 @@ from collections import Counter
 import pytest
 
 from tacdiff_ros.dataset.plan import DatasetPlan, plan_trial, read_plan
-from tacdiff_ros.dataset.touches import check_depth
 from tacdiff_ros.dataset.plan_cost import plan_cost
+from tacdiff_ros.dataset.touches import check_depth
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.mechanics.trajectory import Trajectory

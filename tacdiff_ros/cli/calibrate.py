@@ -86,12 +86,15 @@ def calibrate(
 def _summary(data: CalibrationImages, result: Calibration) -> dict[str, Any]:
     """Return what is printed about a result, as JSON values."""
     from tacdiff_ros.calibration.calibration_figures import residuals
+    from tacdiff_ros.evaluation.verdict import calibration_verdict
 
+    figures = residuals(result)
     return {
         "sensor_id": result.model.sensor_id,
         "sensor_checksum": result.model.checksum,
         "presses": list(data.names),
-        "residuals": residuals(result),
+        "residuals": figures,
+        "verdict": calibration_verdict(figures).as_json(),
         "warnings": list(result.warnings),
         "pose_offset": _offset(data, result),
         "rig_height": _rig_height(data, result),
@@ -101,17 +104,23 @@ def _summary(data: CalibrationImages, result: Calibration) -> dict[str, Any]:
 
 def _summary_text(summary: dict[str, Any]) -> str:
     """Return the summary as text for a terminal."""
-    figures = ", ".join(f"{name} {value:g}" for name, value in summary["residuals"].items())
-    text = f"{summary['out']}: {figures}; {summary['seconds']:.0f} s"
+    from tacdiff_ros.evaluation.verdict import calibration_verdict
+
+    lines = [
+        f"{summary['out']}: sensor {summary['sensor_id']}, {summary['seconds']:.0f} s",
+        calibration_verdict(summary["residuals"]).text,
+    ]
+    if summary["report"] is not None:
+        lines.append(f"report: {summary['report']}")
     offset = summary["pose_offset"]
     if offset is not None:
         numbers = " ".join(f"{value:.3f}" for value in offset.values())
-        text += (
-            f"\noffset of the recorded poses for this sensor file: --offset {numbers} (mm, degrees)"
+        lines.append(
+            f"offset of the recorded poses for this sensor file: --offset {numbers} (mm, degrees)"
         )
     if summary["rig_height"] is not None:
-        text += f"\n{summary['rig_height']['line']}"
-    return text
+        lines.append(summary["rig_height"]["line"])
+    return "\n".join(lines)
 
 
 def _run_calibration(

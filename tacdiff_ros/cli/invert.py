@@ -18,6 +18,8 @@ from tacdiff_ros.cli.crop_option import CropOption, read_cropped
 from tacdiff_ros.cli.first_run import first_run
 from tacdiff_ros.cli.output_folder import check_output_folder
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.evaluation.sensor_match import marker_mismatch_px
+from tacdiff_ros.evaluation.verdict import inversion_verdict
 from tacdiff_ros.images.crop import sensor_crop
 from tacdiff_ros.inversion.inversion_settings import InversionSettings
 from tacdiff_ros.output_files import json_text, npy_bytes, png_bytes, write_files
@@ -66,11 +68,19 @@ def invert(
             measured, lambda fraction: bar.update(task, completed=fraction)
         )
     rendered = simulate_image(Renderer(model), inversion.surface)
+    known = measured if reference_image is None else reference_image
+    verdict = inversion_verdict(
+        inversion.image_rms,
+        marker_mismatch_px(model, known),
+        reference_image is not None,
+        len(inversion.warnings),
+    )
     meta = {
         "sensor_id": model.sensor_id,
         "sensor_checksum": model.checksum,
         "mm_per_px": model.mm_per_px,
         **summary(inversion),
+        "verdict": verdict.as_json(),
         "seconds": round(time.perf_counter() - started, 3),
     }
     _write(out, inversion, rendered, meta)
@@ -82,7 +92,7 @@ def invert(
     print(
         f"{out}: depth {inversion.contact.depth_mm:.2f} mm, "
         f"contact area {inversion.contact.area_mm2:.1f} mm2, "
-        f"{meta['seconds']:.1f} s"
+        f"{meta['seconds']:.1f} s\n{verdict.text}"
     )
 
 

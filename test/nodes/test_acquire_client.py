@@ -9,8 +9,8 @@ rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not installed; `make setup
 from rclpy.action import ActionClient, ActionServer  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.task import Future  # noqa: E402
-
 from tacdiff_ros.action import Acquire  # noqa: E402
+
 from tacdiff_ros.cli.processes import isolated_environment  # noqa: E402
 from tacdiff_ros.nodes import acquire_client  # noqa: E402
 

@@ -262,7 +262,7 @@ CASES = {
         raising_once(lambda world: world.node._run.recorder, "write"),
         "unexpected_error",
     ),
-    "a sample raises": (raising_once(lambda w: w.node, "publish_sample"), "unexpected_error"),
+    "a sample raises": (raising_once(lambda w: w.node._run, "_publish_sample"), "unexpected_error"),
     "sending raises": (raising_once(lambda w: w.node, "_send"), "unexpected_error"),
     "decoding a state raises": (
         raising_once(lambda w: w.node._run._decoder, "decode"),
@@ -309,10 +309,10 @@ def test_a_run_that_nobody_can_drive_ends_and_no_target_is_sent(world):
 
 def test_samples_that_always_raise_do_not_keep_the_arm_from_retracting(world):
     def break_it(world: World) -> None:
-        def publish_sample(_sample: Any, _session: Any) -> None:
+        def publish_sample(_sample: Any, _run: Any) -> None:
             raise UnforeseenError("for ever")
 
-        world.node.publish_sample = publish_sample
+        world.node._run._publish_sample = publish_sample
 
     result = world.go(world.accept(), break_it)
     assert result.cause == "unexpected_error"

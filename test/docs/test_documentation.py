@@ -148,7 +148,7 @@ def test_the_python_block_runs(block, folder, monkeypatch):
     if "import rclpy" in block.text:
         pytest.skip("real data not here: needs running nodes; test/nodes runs the same client")
     monkeypatch.chdir(folder)
-    exec(compile(block.text, block.name, "exec"), {"__name__": "__main__"})
+    exec(compile(block.text, block.name, "exec"), {"__name__": "__main__"})  # noqa: S102
 
 
 def launch_arguments(file: str) -> dict[str, list[str]]:
@@ -262,7 +262,7 @@ def unknown_keys(given: Any, known: Any, path: str = "") -> Any:
 
 def test_xml_blocks_are_well_formed_and_include_existing_files():
     for block in (block for block in blocks() if block.language == "xml"):
-        ElementTree.fromstring(f'<a xmlns:xacro="http://ros.org/wiki/xacro">{block.text}</a>')
+        ElementTree.fromstring(f'<a xmlns:xacro="http://ros.org/wiki/xacro">{block.text}</a>')  # noqa: S314
         for name in re.findall(r"\$\(find tacdiff_ros\)/([^\"]+)", block.text):
             assert (ROOT / name).is_file(), name
 

@@ -198,12 +198,12 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--protocol",
         default="",
-        help="file in the folder protocol_folder; default: that of the node, default.yaml",
+        help="protocol file; default: default.yaml",
     )
     add(
         "--indenter",
         default="",
-        help="spec of the mounted indenter, such as sphere:diameter=5; stored in the recording",
+        help="mounted indenter, such as sphere:diameter=5; recorded",
     )
     add("--output", default="", help="name of the recording; default: time of day")
     add("--trials", type=int, default=0, help="number of trials; 0: number in the protocol")

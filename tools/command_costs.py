@@ -43,9 +43,8 @@ COMMANDS = (
 
 def main() -> None:
     """Run all commands in a temporary folder and print one row of Markdown for each."""
-    print(
-        "| command | seconds | CPU s | memory, MB | written, MB |\n| --- | --- | --- | --- | --- |"
-    )
+    print("| command | seconds | CPU s | memory, MB | written, MB |")
+    print("| --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "plan.yaml").write_text(PLAN, encoding="utf-8")

@@ -299,11 +299,17 @@ def _height_plot(entry: DemoInversion) -> Figure:
     low = float(truth.min())
     half = [float(np.abs(line).max()) for line in (surface.x_mm, surface.y_mm)]
     extent = (-half[0], half[0], half[1], -half[1])
-    largest = float(np.nanmax(np.abs(error)))
+    max_error_mm = float(np.nanmax(np.abs(error)))
     for axis, values, limits, colours, label in (
         (axes[0], estimate, (low, 0.1), "viridis", "estimated height [mm]"),
         (axes[1], truth, (low, 0.1), "viridis", "true height [mm]"),
-        (axes[2], error, (-largest, largest), "RdBu_r", "estimated - true [mm], blue: too deep"),
+        (
+            axes[2],
+            error,
+            (-max_error_mm, max_error_mm),
+            "RdBu_r",
+            "estimated - true [mm], blue: too deep",
+        ),
     ):
         image = axis.imshow(values, vmin=limits[0], vmax=limits[1], cmap=colours, extent=extent)
         figure.colorbar(image, ax=axis, shrink=0.8, label=label)

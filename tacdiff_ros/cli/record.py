@@ -60,8 +60,8 @@ def record(
         for name, content in recording.files(diameter).items():
             write_files((folder / name).parent, {Path(name).name: content})
     if as_json:
-        places = [list(press.centre_px) for press in recording.presses]
-        print(json.dumps({"out": str(out), "presses": len(places), "centres_px": places}))
+        centres_px = [list(press.centre_px) for press in recording.presses]
+        print(json.dumps({"out": str(out), "presses": presses, "centres_px": centres_px}))
         return
     print(
         f"{out}: reference image and {presses} presses\nnext: `tacdiff calibrate --folder {out} "

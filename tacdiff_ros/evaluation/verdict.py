@@ -21,14 +21,14 @@ class Limits:
 
     Attributes:
         name: what the figure is.
-        unit: symbol of the unit; empty for a ratio.
+        symbol: symbol of the physical dimension, such as "dB"; empty for a ratio.
         good: the figure is good from here on.
         bad: the figure is bad beyond this.
         compared: what a good sensor reaches, and where that was measured.
     """
 
     name: str
-    unit: str
+    symbol: str
     good: float
     bad: float
     compared: str
@@ -89,8 +89,8 @@ class Verdict:
         return {"level": self.level, "reasons": list(self.reasons), "advice": self.advice}
 
 
-def judge(figures: Sequence[tuple[Limits, float | None]], advice: dict[Level, str]) -> Verdict:
-    """Judge figures: the worst one decides.
+def rate(figures: Sequence[tuple[Limits, float | None]], advice: dict[Level, str]) -> Verdict:
+    """Rate figures: the worst one decides.
 
     Args:
         figures: limits and values; None for a figure that the result does not have.
@@ -109,8 +109,8 @@ def judge(figures: Sequence[tuple[Limits, float | None]], advice: dict[Level, st
 def _reason(level: Level, limits: Limits, value: float) -> str:
     if level == "unknown":
         return f"no {limits.name}"
-    unit = f" {limits.unit}" if limits.unit else ""
-    return f"{limits.name} {value:.2g}{unit} ({limits.compared})"
+    symbol = f" {limits.symbol}" if limits.symbol else ""
+    return f"{limits.name} {value:.2g}{symbol} ({limits.compared})"
 
 
 def calibration_verdict(residuals: dict[str, float]) -> Verdict:
@@ -119,7 +119,7 @@ def calibration_verdict(residuals: dict[str, float]) -> Verdict:
     Args:
         residuals: residuals by name, as `calibration_figures.residuals` returns them.
     """
-    return judge(
+    return rate(
         [
             (PRESS_CORRELATION, residuals.get("press_correlation")),
             (PRESS_RESIDUAL, residuals.get("press_rms_grey")),
@@ -150,7 +150,7 @@ def replay_verdict(gain_db: float | None, marker_rms_px: float | None) -> Verdic
             ("without a contact and a reference image nothing was compared",),
             "give --reference, or a recording with a contact",
         )
-    verdict = judge(
+    verdict = rate(
         [(GAIN, gain_db), (MARKER_MOTION, marker_rms_px)],
         {
             "good": "the twin can be used: docs/twin.md, Live",
@@ -179,7 +179,7 @@ def inversion_verdict(
         has_reference: whether a reference image was given.
         warnings: number of warnings of the inversion.
     """
-    verdict = judge(
+    verdict = rate(
         [(IMAGE_RESIDUAL, image_rms_grey), (MARKER_MATCH, marker_mismatch)],
         {
             "good": "depths are as accurate as the marker pitch in the sensor file "
@@ -206,7 +206,7 @@ def simulation_verdict(converged: bool, penetration_mm: float) -> Verdict:
         penetration_mm: penetration of gel and indenter, mm.
     """
     figures = [(PENETRATION, penetration_mm if converged else math.inf)]
-    return judge(
+    return rate(
         figures,
         {
             "good": "`tacdiff invert --image rgb.png` recovers the surface; forces change by 5 % "

@@ -70,7 +70,7 @@ def calibrate(
     )
     console = Console(stderr=True)
     if sensor_id is None and sensor is None:  # not the name of the default file
-        sensor_id = re.sub(r"[^A-Za-z0-9_-]", "_", out.stem)
+        sensor_id = re.sub(r"[^A-Za-z0-9_-]", "_", out.stem)[:80]
     result = _run_calibration(model, data, sensor_id, console)
     if report is not None:
         from tacdiff_ros.reports.calibration_report import write_calibration_report

@@ -62,6 +62,16 @@ MARKER_MATCH = Limits(
     "below 0.2 for the sensor's own file, 4 to 10 for those of other sensors",
 )
 IMAGE_RESIDUAL = Limits("residual of the image", "grey levels", 4.0, 12.0, "1 to 3")
+NETWORK_PSNR = Limits(
+    "PSNR of the network on test images", "dB", 38.0, 30.0, "40.4 of the shipped one, paper 38.7"
+)
+STIFFNESS_STDDEV = Limits(
+    "relative standard deviation of Young's modulus",
+    "",
+    0.05,
+    0.2,
+    "forces of the solver change by 5 % to its finest mesh",
+)
 PENETRATION = Limits("penetration of gel and indenter", "mm", 0.02, 0.05, "at most 0.02")
 
 
@@ -214,5 +224,40 @@ def simulation_verdict(converged: bool, penetration_mm: float) -> Verdict:
             "usable": "take more --vertices",
             "bad": "take more --vertices, or a smaller depth",
             "unknown": "the solver has not converged: take a smaller depth",
+        },
+    )
+
+
+def network_verdict(psnr_db: float) -> Verdict:
+    """Rate a network on the images of test trials.
+
+    Args:
+        psnr_db: mean PSNR, dB.
+    """
+    return rate(
+        [(NETWORK_PSNR, psnr_db)],
+        {
+            "good": "give its folder as parameter `model` of tactile_simulator, or to --model",
+            "usable": "train on more trials, or longer: the same command resumes",
+            "bad": "do not use it: look at sheet.png; train on more trials and longer",
+            "unknown": "look at sheet.png",
+        },
+    )
+
+
+def material_verdict(young_modulus_mpa: float, stddev_mpa: float) -> Verdict:
+    """Rate an identified stiffness.
+
+    Args:
+        young_modulus_mpa: Young's modulus, MPa.
+        stddev_mpa: its standard deviation, MPa.
+    """
+    return rate(
+        [(STIFFNESS_STDDEV, stddev_mpa / young_modulus_mpa)],
+        {
+            "good": "enter it as `material` of tactile_simulator, or --young-modulus of simulate",
+            "usable": "more points, or a deeper press, determine it better",
+            "bad": "check the units (mm, N) and that the curve begins at the contact",
+            "unknown": "check the curve",
         },
     )

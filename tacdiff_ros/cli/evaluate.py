@@ -92,7 +92,7 @@ def evaluate(
     }
     write_files(out, contents)
     if as_json:
-        verdict = network_verdict(figures["psnr_db"]).as_json()
+        verdict = network_verdict(float(figures["psnr_db"])).as_json()
         print(json.dumps({"out": str(out), **figures, "verdict": verdict}))
     else:
         _print_scores(out, scores, figures)
@@ -106,7 +106,7 @@ def _print_scores(out: Path, scores: list[SampleScore], figures: dict[str, Any])
         f"{out}: {len(scores)} images, SSIM {figures['ssim']:.4f}, PSNR {figures['psnr_db']:.2f} "
         f"dB, MSE {figures['mse']:.2f}"
     )
-    print(network_verdict(figures["psnr_db"]).text)
+    print(network_verdict(float(figures["psnr_db"])).text)
 
 
 def rendered_samples(

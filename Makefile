@@ -44,7 +44,7 @@ bench: setup
 
 # The quick form of every benchmark: exit code and figures, some minutes each.
 bench-smoke: setup
-	"$(BIN)/python" -m pytest test/benchmarks/quick_forms.py
+	"$(BIN)/python" -m pytest test/benchmarks/quick_forms.py test/docs/long_snippets.py
 
 lint: setup
 	"$(BIN)/ruff" check .

@@ -2,7 +2,8 @@
 
 ros2 launch tacdiff_ros demo.launch.py acquire:=true rviz:=true
 
-It takes all arguments of bringup.launch.py and runs until Ctrl-C.
+It takes the arguments of bringup.launch.py and runs until Ctrl-C. `use_fake_hardware` is
+always true, so that those of a real arm have no effect although --show-args lists them.
 """
 
 import os

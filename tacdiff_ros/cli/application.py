@@ -21,6 +21,7 @@ from tacdiff_ros.cli.identify import identify
 from tacdiff_ros.cli.interrupts import EXIT_CODE, watch_interrupts
 from tacdiff_ros.cli.invert import invert
 from tacdiff_ros.cli.markers import markers
+from tacdiff_ros.cli.record import record
 from tacdiff_ros.cli.sbom import sbom
 from tacdiff_ros.cli.simulate import simulate
 from tacdiff_ros.cli.train import train
@@ -42,6 +43,7 @@ application = typer.Typer(
 COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
     "demo": (demo, "the whole workflow on virtual hardware"),
     "doctor": (doctor, "check this machine, or the rig"),
+    "record": (record, "images for a calibration, pressed by hand"),
     "calibrate": (calibrate, "sensor file from a reference image and presses"),
     "invert": (invert, "gel surface from an image"),
     "markers": (markers, "track the markers of images or a video"),

@@ -119,7 +119,7 @@ def benchmark(
         print(json.dumps({"out": str(out), **outcome.timing, **scores}))
     else:
         print(f"{out}: {_summary(outcome)}")
-        print(_verdict(outcome.metrics["all"]).text)
+        print(verdict_on(outcome.metrics["all"]).text)
         print(f"report: {out / 'report.html'}")
 
 
@@ -220,7 +220,7 @@ def _summary(outcome: BenchmarkOutcome) -> str:
     )
 
 
-def _verdict(scores: dict[str, Any]) -> Verdict:
+def verdict_on(scores: dict[str, Any]) -> Verdict:
     """Return the verdict on the scores of all frames."""
     gain, markers = scores["contact_gain_db"], scores["marker_rms_px"]
     return replay_verdict(gain and gain["median"], markers and markers["median"])
@@ -258,7 +258,7 @@ def _metrics(
     return {
         "sensor_id": model.sensor_id,
         "sensor_checksum": model.checksum,
-        "verdict": _verdict(scores).as_json(),
+        "verdict": verdict_on(scores).as_json(),
         "indenter": indenter,
         "simulator": simulator,
         "skipped": result.skipped,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 import time
 from pathlib import Path
@@ -46,7 +47,9 @@ def calibrate(
     sensor: Annotated[
         Path | None, typer.Option(help="initial sensor file; default: gelsight_mini.yaml")
     ] = None,
-    sensor_id: Annotated[str | None, typer.Option(help="name of the sensor")] = None,
+    sensor_id: Annotated[
+        str | None, typer.Option(help="name of the sensor; default: file name of --out")
+    ] = None,
     plain: Annotated[bool, typer.Option("--plain", help="the gel has no markers")] = False,
     report: Annotated[Path | None, typer.Option(help="HTML report to write")] = None,
     crop: CropOption = None,
@@ -66,6 +69,8 @@ def calibrate(
         reference, press or [], indenter or [], folder, recording, presses, frames
     )
     console = Console(stderr=True)
+    if sensor_id is None and sensor is None:  # not the name of the default file
+        sensor_id = re.sub(r"[^A-Za-z0-9_-]", "_", out.stem)[:80]
     result = _run_calibration(model, data, sensor_id, console)
     if report is not None:
         from tacdiff_ros.reports.calibration_report import write_calibration_report

@@ -34,6 +34,11 @@ EXPLANATION = (
     "No hardware: arm and sensor are virtual. The nodes, DDS, the recordings and all later stages "
     "are those that run on a robot."
 )
+FIRST_SENSOR = "docs/first_sensor.md"
+FRAMES_NOTE = (
+    "The frames are your own, the arm is virtual: forces and depths on this page are those of the "
+    "virtual contact, not of what touched the sensor in the frames."
+)
 LIVE_TOPICS = ("simulated/image_raw", "comparison", "ground_truth/gel_points")
 
 
@@ -84,6 +89,9 @@ def demo(
     if as_json:
         print(json.dumps(figures))
     else:
+        if verdict := figures.get("verdict"):
+            print(f"{verdict['level']}: {'; '.join(verdict['reasons'])}")
+            print(f"next: the same with your own sensor: {FIRST_SENSOR}")
         print(f"report: {figures['report']} ({figures['demo_seconds']} s)")
     return 0
 
@@ -151,12 +159,13 @@ def _run_with_frames(
         "acquisition": session.acquisition(),
     }
     run = session.record(GraphRun(f"run_{session.stamp}", "demo.yaml", "", nodes, trials))
-    figures = write_report(run, grid, session.out / "report.html")
+    figures = write_report(run, grid, session.out / "report.html", FRAMES_NOTE)
     return {**figures, "recording": str(run.folder)}
 
 
 def _run_all_stages(session: _Session, seed: int, trials: int) -> dict[str, Any]:
     """Acquire, calibrate, simulate live, replay and invert; return the figures of the report."""
+    from tacdiff_ros.cli.benchmark import verdict_on
     from tacdiff_ros.cli.demo_stages import calibration_chapter, inversion_chapter, live_chapter
     from tacdiff_ros.replay.recorded_truth import read_comparisons
     from tacdiff_ros.virtual.virtual_sensor import virtual_sensor_model
@@ -182,8 +191,11 @@ def _run_all_stages(session: _Session, seed: int, trials: int) -> dict[str, Any]
         _replay_chapter(replayed),
         inversion_chapter(inverted),
     ]
-    write_story(session.out / "report.html", "A tactile sensor and its twin", EXPLANATION, chapters)
-    return _figures(cross, live, replayed, inverted, calibrated, acquired)
+    page, title = session.out / "report.html", "A tactile sensor and its twin"
+    verdict = verdict_on(replayed.metrics["all"])
+    write_story(page, title, EXPLANATION, chapters, verdict)
+    figures = _figures(cross, live, replayed, inverted, calibrated, acquired)
+    return {**figures, "verdict": verdict.as_json()}
 
 
 def _ball_run(session: _Session, seed: int) -> GraphRun:

@@ -39,6 +39,7 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 CALIBRATION_PRESSES = 2
 PICTURED_STEPS = ("indent", "translate_x+", "rotate_+")
 INVERTED_STEPS = ("indent", "translate_x+")
+CONTACT_DEPTH_FRACTION = 0.3  # of the deepest point: the gel below it counts as contact
 Image = NDArray[np.uint8]
 
 
@@ -218,16 +219,25 @@ def inversion_chapter(inversions: list[DemoInversion]) -> Chapter:
     return Chapter(
         "Inverted to the deformed gel",
         "The gel surface, its shear and its standard deviation, estimated from one image.",
-        {
-            f"{entry.step}: height, in-plane RMS error; seconds": f"{entry.height_rmse_mm:.3f} mm, "
-            f"{entry.in_plane_rmse_mm:.3f} mm; {entry.estimate.seconds:.1f}"
-            for entry in inversions
-        },
+        {title: text for entry in inversions for title, text in _inversion_figures(entry).items()},
         [
-            (f"{entry.step}: estimated, true, difference, mm", _height_plot(entry))
+            (f"{entry.step}: height of the gel, estimated, true, and their difference", plot)
             for entry in inversions
+            for plot in (_height_plot(entry),)
         ],
     )
+
+
+def _inversion_figures(entry: DemoInversion) -> dict[str, str]:
+    """Errors of one inversion as texts by title."""
+    contact_mm, estimated_mm, true_mm = _contact_error(entry)
+    return {
+        f"{entry.step}: deepest point, estimated (true)": f"{estimated_mm:.2f} mm ({true_mm:.2f})",
+        f"{entry.step}: height error, RMS, in the contact (whole gel)": f"{contact_mm:.3f} mm "
+        f"({entry.height_rmse_mm:.3f})",
+        f"{entry.step}: in-plane error, RMS, whole gel": f"{entry.in_plane_rmse_mm:.3f} mm",
+        f"{entry.step}: seconds": f"{entry.estimate.seconds:.1f}",
+    }
 
 
 def still_stamps(run: RecordedRun, steps: tuple[str, ...]) -> dict[str, int]:
@@ -289,14 +299,31 @@ def _height_plot(entry: DemoInversion) -> Figure:
     low = float(truth.min())
     half = [float(np.abs(line).max()) for line in (surface.x_mm, surface.y_mm)]
     extent = (-half[0], half[0], half[1], -half[1])
-    for axis, values, limits, colours in (
-        (axes[0], estimate, (low, 0.1), "viridis"),
-        (axes[1], truth, (low, 0.1), "viridis"),
-        (axes[2], error, (-0.1, 0.1), "RdBu"),
+    max_error_mm = float(np.nanmax(np.abs(error)))
+    for axis, values, limits, colours, label in (
+        (axes[0], estimate, (low, 0.1), "viridis", "estimated height [mm]"),
+        (axes[1], truth, (low, 0.1), "viridis", "true height [mm]"),
+        (
+            axes[2],
+            error,
+            (-max_error_mm, max_error_mm),
+            "RdBu_r",
+            "estimated - true [mm], blue: too deep",
+        ),
     ):
         image = axis.imshow(values, vmin=limits[0], vmax=limits[1], cmap=colours, extent=extent)
-        figure.colorbar(image, ax=axis, shrink=0.8)
+        figure.colorbar(image, ax=axis, shrink=0.8, label=label)
+        axis.set(xlabel="x [mm]", ylabel="y [mm]")
     return figure
+
+
+def _contact_error(entry: DemoInversion) -> tuple[float, float, float]:
+    """RMS height error inside the true contact, and the deepest points, estimated and true, mm."""
+    surface, true_mm = entry.estimate.surface, entry.truth.position[:, 2]
+    error = _height_error(entry)
+    height = surface.position[:, 2].reshape(surface.rows, surface.columns)
+    inside = height < CONTACT_DEPTH_FRACTION * float(true_mm.min())
+    return _rms(error[inside & np.isfinite(error)]), -float(height.min()), -float(true_mm.min())
 
 
 def _height_error(entry: DemoInversion) -> NDArray[np.float64]:

@@ -29,6 +29,7 @@ from tacdiff_ros.evaluation.translation_scores import (
     score_samples,
     summary,
 )
+from tacdiff_ros.evaluation.verdict import network_verdict
 from tacdiff_ros.output_files import json_text, png_bytes, write_files
 
 if TYPE_CHECKING:
@@ -91,7 +92,8 @@ def evaluate(
     }
     write_files(out, contents)
     if as_json:
-        print(json.dumps({"out": str(out), **figures}))
+        verdict = network_verdict(float(figures["psnr_db"])).as_json()
+        print(json.dumps({"out": str(out), **figures, "verdict": verdict}))
     else:
         _print_scores(out, scores, figures)
 
@@ -104,6 +106,7 @@ def _print_scores(out: Path, scores: list[SampleScore], figures: dict[str, Any])
         f"{out}: {len(scores)} images, SSIM {figures['ssim']:.4f}, PSNR {figures['psnr_db']:.2f} "
         f"dB, MSE {figures['mse']:.2f}"
     )
+    print(network_verdict(float(figures["psnr_db"])).text)
 
 
 def rendered_samples(

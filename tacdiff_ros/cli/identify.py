@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.evaluation.verdict import material_verdict
 from tacdiff_ros.input_files import printable, read_table
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
 
@@ -59,12 +60,14 @@ def identify(
     }
     if shear is not None and figures["friction_stddev"] is None:
         print("warning: the indenter never slipped: friction is a lower bound", file=sys.stderr)
+    verdict = material_verdict(result.material.young_modulus_mpa, result.young_modulus_stddev_mpa)
     if as_json:
-        print(json.dumps(figures))
+        print(json.dumps({**figures, "verdict": verdict.as_json()}))
         return
     for name, value in figures.items():
         if value is not None:
             print(f"{name}: {value:.4g}")
+    print(verdict.text)
 
 
 def _finite(value: float | None) -> float | None:

@@ -94,7 +94,8 @@ def train(
     stopped = ", stopped without further improvement" if report["stopped_early"] else ""
     print(
         f"{out}: PSNR {report['validation_psnr_db']:.2f} dB on unseen trials after "
-        f"{report['best_step']} of {report['steps']} steps{stopped}"
+        f"{report['best_step']} of {report['steps']} steps{stopped}\n"
+        f"next: `tacdiff evaluate DATASET --model {out} --out scores`"
     )
 
 

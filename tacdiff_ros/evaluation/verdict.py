@@ -21,14 +21,14 @@ class Limits:
 
     Attributes:
         name: what the figure is.
-        unit: symbol of the unit; empty for a ratio.
+        symbol: symbol of the physical dimension, such as "dB"; empty for a ratio.
         good: the figure is good from here on.
         bad: the figure is bad beyond this.
         compared: what a good sensor reaches, and where that was measured.
     """
 
     name: str
-    unit: str
+    symbol: str
     good: float
     bad: float
     compared: str
@@ -62,6 +62,16 @@ MARKER_MATCH = Limits(
     "below 0.2 for the sensor's own file, 4 to 10 for those of other sensors",
 )
 IMAGE_RESIDUAL = Limits("residual of the image", "grey levels", 4.0, 12.0, "1 to 3")
+NETWORK_PSNR = Limits(
+    "PSNR of the network on test images", "dB", 38.0, 30.0, "40.4 of the shipped one, paper 38.7"
+)
+STIFFNESS_STDDEV = Limits(
+    "relative standard deviation of Young's modulus",
+    "",
+    0.05,
+    0.2,
+    "forces of the solver change by 5 % to its finest mesh",
+)
 PENETRATION = Limits("penetration of gel and indenter", "mm", 0.02, 0.05, "at most 0.02")
 
 
@@ -89,8 +99,8 @@ class Verdict:
         return {"level": self.level, "reasons": list(self.reasons), "advice": self.advice}
 
 
-def judge(figures: Sequence[tuple[Limits, float | None]], advice: dict[Level, str]) -> Verdict:
-    """Judge figures: the worst one decides.
+def rate(figures: Sequence[tuple[Limits, float | None]], advice: dict[Level, str]) -> Verdict:
+    """Rate figures: the worst one decides.
 
     Args:
         figures: limits and values; None for a figure that the result does not have.
@@ -109,8 +119,8 @@ def judge(figures: Sequence[tuple[Limits, float | None]], advice: dict[Level, st
 def _reason(level: Level, limits: Limits, value: float) -> str:
     if level == "unknown":
         return f"no {limits.name}"
-    unit = f" {limits.unit}" if limits.unit else ""
-    return f"{limits.name} {value:.2g}{unit} ({limits.compared})"
+    symbol = f" {limits.symbol}" if limits.symbol else ""
+    return f"{limits.name} {value:.2g}{symbol} ({limits.compared})"
 
 
 def calibration_verdict(residuals: dict[str, float]) -> Verdict:
@@ -119,7 +129,7 @@ def calibration_verdict(residuals: dict[str, float]) -> Verdict:
     Args:
         residuals: residuals by name, as `calibration_figures.residuals` returns them.
     """
-    return judge(
+    return rate(
         [
             (PRESS_CORRELATION, residuals.get("press_correlation")),
             (PRESS_RESIDUAL, residuals.get("press_rms_grey")),
@@ -150,7 +160,7 @@ def replay_verdict(gain_db: float | None, marker_rms_px: float | None) -> Verdic
             ("without a contact and a reference image nothing was compared",),
             "give --reference, or a recording with a contact",
         )
-    verdict = judge(
+    verdict = rate(
         [(GAIN, gain_db), (MARKER_MOTION, marker_rms_px)],
         {
             "good": "the twin can be used: docs/twin.md, Live",
@@ -179,7 +189,7 @@ def inversion_verdict(
         has_reference: whether a reference image was given.
         warnings: number of warnings of the inversion.
     """
-    verdict = judge(
+    verdict = rate(
         [(IMAGE_RESIDUAL, image_rms_grey), (MARKER_MATCH, marker_mismatch)],
         {
             "good": "depths are as accurate as the marker pitch in the sensor file "
@@ -206,7 +216,7 @@ def simulation_verdict(converged: bool, penetration_mm: float) -> Verdict:
         penetration_mm: penetration of gel and indenter, mm.
     """
     figures = [(PENETRATION, penetration_mm if converged else math.inf)]
-    return judge(
+    return rate(
         figures,
         {
             "good": "`tacdiff invert --image rgb.png` recovers the surface; forces change by 5 % "
@@ -214,5 +224,40 @@ def simulation_verdict(converged: bool, penetration_mm: float) -> Verdict:
             "usable": "take more --vertices",
             "bad": "take more --vertices, or a smaller depth",
             "unknown": "the solver has not converged: take a smaller depth",
+        },
+    )
+
+
+def network_verdict(psnr_db: float) -> Verdict:
+    """Rate a network on the images of test trials.
+
+    Args:
+        psnr_db: mean PSNR, dB.
+    """
+    return rate(
+        [(NETWORK_PSNR, psnr_db)],
+        {
+            "good": "give its folder as parameter `model` of tactile_simulator, or to --model",
+            "usable": "train on more trials, or longer: the same command resumes",
+            "bad": "do not use it: look at sheet.png; train on more trials and longer",
+            "unknown": "look at sheet.png",
+        },
+    )
+
+
+def material_verdict(young_modulus_mpa: float, stddev_mpa: float) -> Verdict:
+    """Rate an identified stiffness.
+
+    Args:
+        young_modulus_mpa: Young's modulus, MPa.
+        stddev_mpa: its standard deviation, MPa.
+    """
+    return rate(
+        [(STIFFNESS_STDDEV, stddev_mpa / young_modulus_mpa)],
+        {
+            "good": "enter it as `material` of tactile_simulator, or --young-modulus of simulate",
+            "usable": "more points, or a deeper press, determine it better",
+            "bad": "check the units (mm, N) and that the curve begins at the contact",
+            "unknown": "check the curve",
         },
     )

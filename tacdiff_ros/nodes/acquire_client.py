@@ -1,4 +1,11 @@
-"""Send one `acquire` goal, print its progress and its result as JSON, for scripts."""
+"""Send one `acquire` goal, print its progress and its result as JSON, for scripts.
+
+The node `acquisition` checks the rig, moves the arm through the protocol and records a bag; its
+log has the expected duration and size. Each line on stderr has the progress and the time left, the
+last line on stdout the result. Ctrl-C cancels: the arm stops and retracts, and the recording is
+closed. Without this client (closed terminal) a run continues; Ctrl-C in the terminal of
+bringup.launch.py stops it in the same way. Exit code 0 if the run succeeded, otherwise 1.
+"""
 
 from __future__ import annotations
 
@@ -162,19 +169,22 @@ class _FeedbackPrinter:
 
     def __init__(self) -> None:
         self._printed: tuple[Any, ...] = ()
+        self._started_s = time.monotonic()
 
     def __call__(self, message: Any) -> None:
         state = message.feedback.state
         current = (state.trial, state.step, state.motion, int(2 * time.monotonic()))
         if current != self._printed:
             self._printed = current
-            _print_feedback(message.feedback)
+            _print_feedback(message.feedback, time.monotonic() - self._started_s)
 
 
-def _print_feedback(feedback: Acquire.Feedback) -> None:
+def _print_feedback(feedback: Acquire.Feedback, elapsed_s: float) -> None:
+    done = feedback.progress
     state = feedback.state
     line = {
-        "progress": round(feedback.progress, 3),
+        "progress": round(done, 3),
+        "seconds_left": round(elapsed_s * (1.0 - done) / done) if done > 0 else None,
         "trial": state.trial,
         "phase": PHASES[state.phase],
         "step": state.step,
@@ -214,10 +224,20 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     """Return the parser of the options besides the ROS arguments."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add = parser.add_argument
-    add("--protocol", default="", help="protocol file; default: that of the server")
-    add("--indenter", default="", help="spec of the mounted indenter, stored in the recording")
+    add(
+        "--protocol",
+        default="",
+        help="protocol file; default: default.yaml",
+    )
+    add(
+        "--indenter",
+        default="",
+        help="mounted indenter, such as sphere:diameter=5; recorded",
+    )
     add("--output", default="", help="name of the recording; default: time of day")
     add("--trials", type=int, default=0, help="number of trials; 0: number in the protocol")
     add("--seed", type=int, default=-1, help="seed of the start poses; -1: seed in the protocol")

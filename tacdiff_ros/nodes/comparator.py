@@ -30,7 +30,7 @@ from tacdiff_ros.nodes.newest_frame import NewestFrame
 from tacdiff_ros.nodes.node_settings import ComparatorSettings
 from tacdiff_ros.nodes.parameters import declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import RELIABLE_IMAGES, SENSOR_IMAGES, SENSOR_STATES
-from tacdiff_ros.nodes.sensor_parameter import sensor_from
+from tacdiff_ros.nodes.sensor_parameter import describe_sensor, sensor_from
 from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.nodes.topics import IMAGE_SOURCES
 from tacdiff_ros.sensor.gel_surface import GelSurface
@@ -61,6 +61,7 @@ class ComparatorNode(GuardedNode):
         )
         refuse_unknown(self)
         self._model = sensor_from(settings.sensor_file)
+        self.get_logger().info(describe_sensor(self._model, settings.sensor_file))
         self._crop = sensor_crop(self._model)
         markers = self._model.markers
         grid = None if markers is None else markers.grid

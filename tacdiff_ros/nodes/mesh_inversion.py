@@ -41,7 +41,7 @@ from tacdiff_ros.nodes.newest_frame import NewestFrame
 from tacdiff_ros.nodes.node_settings import MeshInversionSettings
 from tacdiff_ros.nodes.parameters import declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import LATCHED
-from tacdiff_ros.nodes.sensor_parameter import sensor_from
+from tacdiff_ros.nodes.sensor_parameter import describe_sensor, sensor_from
 from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.nodes.worker import Progress, Worker
 from tacdiff_ros.preparation import Preparation
@@ -68,6 +68,9 @@ class MeshInversionNode(GuardedNode):
         self._inversion_settings = declare_model(self, "", InversionSettings)
         refuse_unknown(self)
         model = sensor_from(settings.sensor_file)
+        reference_name = settings.reference_image or "rendered, until ~/take_reference"
+        described = describe_sensor(model, settings.sensor_file)
+        self.get_logger().info(f"{described}; reference image: {reference_name}")
         reference = None
         if settings.reference_image:
             reference = read_image(Path(settings.reference_image).expanduser())

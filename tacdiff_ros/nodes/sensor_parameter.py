@@ -21,3 +21,14 @@ def sensor_from(file: str) -> SensorModel:
         InputError: the file cannot be read or is not a sensor file.
     """
     return read_sensor(Path(file).expanduser()) if file else default_sensor()
+
+
+def describe_sensor(model: SensorModel, file: str) -> str:
+    """Return which sensor a node works with, for its log.
+
+    Args:
+        model: sensor model.
+        file: path of the sensor file; empty for the package's default sensor.
+    """
+    origin = file or "default sensor file of the package: calibrate yours (docs/calibration.md)"
+    return f"sensor {model.sensor_id}, checksum {model.checksum[:16]}, {origin}"

@@ -45,7 +45,7 @@ from tacdiff_ros.nodes.qos import (
     SENSOR_STATES,
 )
 from tacdiff_ros.nodes.rig_parameters import declare_rig
-from tacdiff_ros.nodes.sensor_parameter import sensor_from
+from tacdiff_ros.nodes.sensor_parameter import describe_sensor, sensor_from
 from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.nodes.topics import IMAGE_SOURCES, ROBOT_STATE
 from tacdiff_ros.nodes.worker import Progress, Worker
@@ -77,6 +77,8 @@ SWITCH_INTERVAL_S = 5e-4
 STATE_PERIOD_NS = 4_000_000  # period of the states used; the arm moves 20 micrometres meanwhile
 PATH_PERIOD_NS = 20_000_000  # period of the way-points between frames
 OUTPUTS = ("image_raw", "nocs", "depth")
+NOT_FOLLOWED = "does not follow the robot, because the parameter indenter is empty"
+STATES_LATE_S = 10.0  # time without robot states after which a warning comes
 BUSY = "another touch is being simulated: wait for its end"
 
 
@@ -111,6 +113,9 @@ class TactileSimulatorNode(GuardedNode):
         refuse_unknown(self)
         self._model = sensor_from(settings.sensor_file)
         self._renderer = self._create_renderer(settings)
+        follows = f"follows the robot on {settings.indenter}" if settings.indenter else NOT_FOLLOWED
+        described = describe_sensor(self._model, settings.sensor_file)
+        self.get_logger().info(f"{described}; images by {settings.simulator}; {follows}")
         self._touch: _RunningTouch | None = None
         self._stopping = False
         max_waiting = MAX_IN_LOCK_STEP if self._lock_step.is_on else MAX_WAITING
@@ -175,9 +180,22 @@ class TactileSimulatorNode(GuardedNode):
         self._decoder = RobotStateDecoder()
         self._path, self._path_ns, self._state_ns = PosePath(), 0, 0
         self._pacing = FramePacing(round(1e9 * period_s))
+        self._late_timer = self.create_timer(
+            STATES_LATE_S, self._warn_of_silence, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
         states, images = (self._lock_step.qos(qos) for qos in (SENSOR_STATES, SENSOR_IMAGES))
         self.create_subscription(FrankaRobotState, ROBOT_STATE, self._on_state, states, raw=True)
         self.create_subscription(Image, "image_raw", self._on_camera, images, raw=True)
+
+    def _warn_of_silence(self) -> None:
+        """Warn once if no robot state has arrived."""
+        self._late_timer.cancel()
+        if not self._state_ns:
+            topic = self.resolve_topic_name(ROBOT_STATE)
+            self.get_logger().warning(
+                f"no robot state on {topic} within {STATES_LATE_S:g} s, so nothing is rendered: is "
+                "the arm's state broadcaster active, and the namespace right?"
+            )
 
     def _rehearse(self) -> None:
         """Simulate a touch with both renderers that requests can select, to compile the kernels."""

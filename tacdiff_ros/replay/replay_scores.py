@@ -19,6 +19,7 @@ MIN_TRIALS = 5  # minimum to resample trials; with fewer trials, blocks of a sec
 BLOCK_NS = 1_000_000_000
 RESAMPLES, INTERVAL_PROBABILITY, SEED = 1000, 0.95, 0x7ACD
 MAX_WORST_FRAMES = 6
+SAME_MOMENT_NS = 1_000_000_000  # of frames nearer than this, only the worst is shown
 MAX_BATCH_VALUES = 2**20  # resampled values that are in memory at a time
 
 
@@ -119,7 +120,7 @@ class StampRange:
 
 
 class WorstFrames:
-    """Collects the frames with the lowest PSNR in the contact."""
+    """Collects the frames with the lowest PSNR in the contact, a second or more apart."""
 
     def __init__(self, count: int = MAX_WORST_FRAMES) -> None:
         """Start empty; at most `count` frames are collected."""
@@ -139,9 +140,13 @@ class WorstFrames:
             return
         if len(self._entries) == self._count and contact.psnr_db >= self._entries[-1][0]:
             return
+        near = [e for e in self._entries if abs(e[1] - frame.stamp_ns) < SAME_MOMENT_NS]
+        if any(entry[0] <= contact.psnr_db for entry in near):
+            return
         worst = WorstFrame(frame, side_by_side(simulated, real))
-        self._entries.append((contact.psnr_db, frame.stamp_ns, worst))
-        self._entries = sorted(self._entries, key=lambda entry: entry[:2])[: self._count]
+        kept = [entry for entry in self._entries if entry not in near]
+        kept.append((contact.psnr_db, frame.stamp_ns, worst))
+        self._entries = sorted(kept, key=lambda entry: entry[:2])[: self._count]
 
     def pictures(self) -> tuple[WorstFrame, ...]:
         """Return the collected frames, lowest PSNR first."""
@@ -193,7 +198,7 @@ def summarise(frames: Sequence[ComparedFrame]) -> dict[str, Any]:
 
 def by_phase(frames: Sequence[ComparedFrame]) -> dict[str, dict[str, Any]]:
     """Return the summary of the frames of each phase, see `summarise`."""
-    phases = sorted({frame.phase for frame in frames})
+    phases = dict.fromkeys(frame.phase for frame in frames)  # in the order of the protocol
     return {phase: summarise([f for f in frames if f.phase == phase]) for phase in phases}
 
 

@@ -45,13 +45,15 @@ class MarkerTracks:
     pictures: list[tuple[str, NDArray[np.uint8]]]
 
 
-def write_report(run: RecordedRun, grid: MarkerGrid, path: Path) -> dict[str, Any]:
+def write_report(run: RecordedRun, grid: MarkerGrid, path: Path, note: str = "") -> dict[str, Any]:
     """Write the report of a run and return its figures.
 
     Args:
         run: recorded run with at least one sample.
         grid: grid of the gel's markers.
         path: HTML file; it is written under a temporary name and renamed.
+        note: caution above the plots, where images and arm do not belong together; captions of
+            images then have no depth.
 
     Returns:
         Figures of `summarise`, by name.
@@ -62,7 +64,7 @@ def write_report(run: RecordedRun, grid: MarkerGrid, path: Path) -> dict[str, An
     """
     if run.sample_count == 0:
         raise InputError(f"{run.folder} contains no samples, expected at least 1 for a report")
-    tracks = track_run(run, grid)
+    tracks = track_run(run, grid, with_depth=not note)
     figures = summarise(run, tracks)
     write_page(
         path,
@@ -70,6 +72,7 @@ def write_report(run: RecordedRun, grid: MarkerGrid, path: Path) -> dict[str, An
         run=run.run,
         figures=figures,
         repaired=run.repaired,
+        note=note,
         plots=[
             figure_png(plot)
             for plot in (_plot_timeline(run), _plot_poses(run), _plot_markers(run, tracks))
@@ -79,12 +82,13 @@ def write_report(run: RecordedRun, grid: MarkerGrid, path: Path) -> dict[str, An
     return figures
 
 
-def track_run(run: RecordedRun, grid: MarkerGrid) -> MarkerTracks:
+def track_run(run: RecordedRun, grid: MarkerGrid, with_depth: bool = True) -> MarkerTracks:
     """Track the markers through all images of a run.
 
     Args:
         run: recorded run.
         grid: grid of the gel's markers.
+        with_depth: whether captions have the indenter's depth.
 
     Returns:
         Markers of all images. Until an image with a complete grid, no markers are detected.
@@ -92,7 +96,7 @@ def track_run(run: RecordedRun, grid: MarkerGrid) -> MarkerTracks:
     Raises:
         InputError: an image cannot be read.
     """
-    captions = _representative_samples(run)
+    captions = _representative_samples(run, with_depth)
     tracker: MarkerTracker | None = None
     reference: MarkerField | None = None
     stamps, detected, rms = [], [], []
@@ -155,7 +159,7 @@ def summarise(run: RecordedRun, tracks: MarkerTracks) -> dict[str, Any]:
     }
 
 
-def _representative_samples(run: RecordedRun) -> dict[int, str]:
+def _representative_samples(run: RecordedRun, with_depth: bool) -> dict[int, str]:
     """Stamps and captions of one image per step of the protocol, from the middle of its dwell."""
     columns = run.columns
     captions: dict[int, str] = {}
@@ -166,7 +170,7 @@ def _representative_samples(run: RecordedRun) -> dict[int, str]:
             if len(dwell_rows):
                 row = dwell_rows[len(dwell_rows) // 2]
                 caption = f"trial {int(trial)}: {step}"
-                if columns["in_contact"][row]:
+                if with_depth and columns["in_contact"][row]:
                     caption += f", {columns['measured_depth_mm'][row]:.2f} mm deep"
                 captions[int(columns["stamp_ns"][row])] = caption
     return dict(list(captions.items())[:MAX_PICTURES])

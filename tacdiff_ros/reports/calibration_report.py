@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from tacdiff_ros.calibration.calibration_figures import fitted_numbers, residuals
 from tacdiff_ros.calibration.calibration_result import Calibration
+from tacdiff_ros.evaluation.verdict import calibration_verdict
 from tacdiff_ros.markers.blobs import darkness_map
 from tacdiff_ros.optics.simulate import to_uint8
 from tacdiff_ros.reports.pages import figure_png, image_png, write_page
@@ -59,6 +61,10 @@ def write_calibration_report(
         path,
         "calibration_report.html.j2",
         sensor_id=calibration.model.sensor_id,
+        sensor=calibration.model,
+        verdict=calibration_verdict(residuals(calibration)),
+        presses=_press_table(calibration),
+        lights=_light_table(calibration.model),
         warnings=calibration.warnings,
         figures={**residuals(calibration), **seconds},
         markers=masks,
@@ -66,6 +72,43 @@ def write_calibration_report(
         images=[(caption, image_png(picture)) for caption, picture in pictures],
         parameters=_parameter_rows(calibration, before),
     )
+
+
+def _press_table(calibration: Calibration) -> list[list[str]]:
+    """Rows of texts: position, depth and fit of each press; the first row is the header."""
+    head = ["press", "x [mm]", "y [mm]", "depth [mm]", "slide x, y [mm]", "yaw [deg]"]
+    rows = [[*head, "correlation", "markers, RMS [px]"]]
+    for k, entry in enumerate(calibration.presses, start=1):
+        press, slide = entry.fit.gel.press, entry.fit.gel.press.slide_mm
+        markers = entry.fit.marker_rms_px
+        rows.append(
+            [
+                *(str(k), f"{press.x_mm:.2f}", f"{press.y_mm:.2f}", f"{press.depth_mm:.2f}"),
+                *(f"{slide[0]:.2f}, {slide[1]:.2f}", f"{np.degrees(press.yaw_rad):.0f}"),
+                *(f"{entry.correlation:.3f}", f"{markers:.2f}" if np.isfinite(markers) else ""),
+            ]
+        )
+    return rows
+
+
+def _light_table(model: SensorModel) -> list[list[str]]:
+    """Rows of texts: position, aim and radiance of each light; the first row is the header."""
+    head = ["light", "kind", "centre x, y, z [mm]", "azimuth, tilt, roll [deg]"]
+    rows = [[*head, "half length, width [mm]", "exponent", "radiance R, G, B"]]
+    for light in model.lights:
+        angles = (light.azimuth_deg, light.tilt_deg, light.roll_deg)
+        rows.append(
+            [
+                *(light.name, light.kind, _list(light.centre_mm, 2), _list(angles, 1)),
+                _list((light.half_length_mm, light.half_width_mm), 2),
+                *(f"{light.exponent:.2f}", _list(light.radiance, 1)),
+            ]
+        )
+    return rows
+
+
+def _list(values: Iterable[float], digits: int) -> str:
+    return ", ".join(f"{value:.{digits}f}" for value in values)
 
 
 class _ModelRenderer:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import shlex
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +26,7 @@ def write_page(path: Path, template: str, **content: Any) -> None:
     Args:
         path: HTML file.
         template: file name of the template in `tacdiff_ros/reports/templates`.
-        content: variables of the template; `version` is added.
+        content: variables of the template; `version`, `date` and `command` are added.
 
     Raises:
         InputError: the file cannot be written.
@@ -36,7 +39,13 @@ def page_text(template: str, **content: Any) -> str:
     environment = Environment(
         loader=PackageLoader("tacdiff_ros.reports"), autoescape=select_autoescape(["html", "j2"])
     )
-    return environment.get_template(template).render(version=__version__, **content)
+    program = Path(sys.argv[0]).name if sys.argv else ""
+    return environment.get_template(template).render(
+        version=__version__,
+        date=time.strftime("%Y-%m-%d %H:%M"),
+        command=shlex.join([program, *sys.argv[1:]]),
+        **content,
+    )
 
 
 def figure_png(figure: Figure) -> str:

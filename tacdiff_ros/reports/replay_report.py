@@ -37,15 +37,18 @@ def replay_report(
         title: title of the page.
         metrics: `all`, `by_phase` and `by_depth` as summarised by `replay_scores`; `sensor_id`,
             `indenter` and `simulator` of the replay; `skipped`, `skipped_by_reason` and
-            `skipped_examples` of `SkippedFrames`.
+            `skipped_examples` of `SkippedFrames`; `verdict`.
         frames: all compared frames.
         worst: frames of the lowest PSNR in the contact, with their images.
     """
     return page_text(
         "replay_report.html.j2",
         title=title,
+        verdict=metrics.get("verdict"),
         properties={
-            name: metrics[name] for name in ("sensor_id", "indenter", "simulator", "skipped")
+            name: metrics[name]
+            for name in ("sensor_id", "sensor_checksum", "indenter", "simulator", "skipped")
+            if name in metrics
         },
         tables=[
             *([("skipped frames", skipped)] if (skipped := _skipped_table(metrics)) else []),
@@ -87,8 +90,8 @@ def _cell(metric: dict[str, Any] | None) -> str:
     if metric is None:
         return ""
     low, median, high = (metric[name] for name in ("median_low", "median", "median_high"))
-    interval = "" if low is None else f" [{low:.4g}, {high:.4g}]"
-    return f"{median:.4g}{interval}, worst {metric['worst']:.4g}"
+    interval = "" if low is None else f" [{low:.3g}, {high:.3g}]"
+    return f"{median:.3g}{interval}, worst {metric['worst']:.3g}"
 
 
 def _caption(entry: WorstFrame) -> str:
@@ -111,7 +114,7 @@ def _plot(frames: Sequence[ComparedFrame]) -> Figure:
         label = "simulated" if style == "C0." else "reference image"
         over_time.plot(seconds, column, style, markersize=3, label=label)
         over_depth.plot(depths, column, style, markersize=3)
-    over_time.set(xlabel="s", ylabel="PSNR in the contact, dB")
-    over_depth.set(xlabel="indenter depth, mm", ylabel="PSNR in the contact, dB")
+    over_time.set(xlabel="time [s]", ylabel="PSNR in the contact [dB]")
+    over_depth.set(xlabel="indenter depth [mm]", ylabel="PSNR in the contact [dB]")
     over_time.legend()
     return figure

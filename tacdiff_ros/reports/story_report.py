@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from tacdiff_ros.evaluation.verdict import Verdict
 from tacdiff_ros.reports.pages import figure_png, image_png, write_page
 
 
@@ -33,7 +34,13 @@ class Chapter:
     pages: Sequence[tuple[str, str]] = ()
 
 
-def write_story(path: Path, title: str, introduction: str, chapters: Sequence[Chapter]) -> None:
+def write_story(
+    path: Path,
+    title: str,
+    introduction: str,
+    chapters: Sequence[Chapter],
+    verdict: Verdict | None = None,
+) -> None:
     """Write the report under a temporary name, then rename it.
 
     Args:
@@ -41,6 +48,7 @@ def write_story(path: Path, title: str, introduction: str, chapters: Sequence[Ch
         title: title of the page.
         introduction: text above the chapters.
         chapters: chapters in order.
+        verdict: verdict on the result, above the chapters.
 
     Raises:
         InputError: the file cannot be written.
@@ -50,6 +58,7 @@ def write_story(path: Path, title: str, introduction: str, chapters: Sequence[Ch
         "story_report.html.j2",
         title=title,
         introduction=introduction,
+        verdict=verdict,
         chapters=[(chapter, [(c, _png(p)) for c, p in chapter.pictures]) for chapter in chapters],
     )
 

@@ -41,4 +41,4 @@ def test_python_block(block, folder, monkeypatch):
     monkeypatch.chdir(folder)
     if "SampleReader" in block.text:
         assert run(["dataset", "--plan", "plan.yaml", "--out", "touches"]) == 0
-    exec(compile(block.text, block.name, "exec"), {"__name__": "__main__"})
+    exec(compile(block.text, block.name, "exec"), {"__name__": "__main__"})  # noqa: S102

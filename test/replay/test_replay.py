@@ -59,7 +59,9 @@ def test_two_runs_give_identical_metrics(replayed, touch_folder, tmp_path):
 
 def test_report_shows_tables_and_the_worst_frames(replayed):
     page = (replayed / "report.html").read_text()
-    assert page.count("<figure>") == 6
+    assert page.count("<figure>") == 1  # all of its frames are of one moment
+    assert "checksum" in page
+    assert "next: " in page
     assert "PSNR in the contact" in page
     assert "by depth" in page
 

@@ -60,6 +60,20 @@ def test_the_worst_frames_are_kept_worst_first():
     assert worst.pictures()[0].picture.shape == (12, 48, 3)
 
 
+def test_of_the_frames_of_one_moment_the_worst_is_kept():
+    worst = WorstFrames(count=3)
+    image = np.zeros((12, 16, 3), np.uint8)
+    for stamp_s, psnr in ((0.0, 25.0), (0.4, 24.0), (0.8, 26.0), (5.0, 30.0), (5.1, 29.0)):
+        worst.add(frame(psnr, stamp_s), image, image)
+    kept = [entry.frame.agreement.contact.psnr_db for entry in worst.pictures()]
+    assert kept == [24.0, 29.0]
+
+
+def test_phases_are_in_the_order_of_the_protocol():
+    names = ("approach", "indent", "translate", "rotate", "retract")
+    assert tuple(by_phase([frame(30.0, phase=name) for name in names])) == names
+
+
 def test_skipped_frames_are_counted_by_reason_with_the_first_message_of_each():
     skips = SkippedFrames()
     assert (skips.total, skips.summary()) == (0, "")

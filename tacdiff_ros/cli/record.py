@@ -1,0 +1,126 @@
+"""`tacdiff record`: images for a calibration from a camera, pressed by hand."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from tacdiff_ros.calibration.hand_recording import HandRecording
+from tacdiff_ros.cli.output_folder import check_output_folder
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.images.camera import BrokenImageError, CameraFrames, CameraSettings
+from tacdiff_ros.images.capture_settings import SETTLING_IMAGES, CameraLostError
+from tacdiff_ros.output_files import atomic_folder, write_files
+
+MAX_BROKEN_S = 5.0
+STALE_IMAGES = 3  # images that wait in the camera's buffers from before the key was pressed
+REFERENCE_IMAGES = 5  # averaged against noise
+
+
+def record(
+    out: Annotated[Path, typer.Option(help="folder to write, for `tacdiff calibrate --folder`")],
+    diameter: Annotated[
+        float, typer.Option(min=0.5, max=100.0, help="diameter of the ball, mm")
+    ] = 5.0,
+    presses: Annotated[int, typer.Option(min=1, max=16, help="number of presses")] = 2,
+    device: Annotated[
+        str, typer.Option(help="part of the camera's name, or /dev/videoN")
+    ] = "GelSight Mini",
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
+) -> None:
+    """Take a reference image and presses of a ball by hand, without an arm."""
+    check_output_folder(out.parent, [])
+    if out.exists():
+        raise InputError(f"{out} exists already: take another folder")
+    camera = _Camera(device)
+    try:
+        _ask("nothing touches the gel; Enter takes the reference image")
+        recording = HandRecording(camera.reference())
+        while len(recording.presses) < presses:
+            number = len(recording.presses) + 1
+            _ask(f"press {number} of {presses}: press the ball about 1 mm deep, hold it, Enter")
+            before, image = camera.pair()
+            try:
+                press = recording.add(image, before)
+            except InputError as error:
+                print(f"not taken: {error}", file=sys.stderr)
+                continue
+            x, y = press.centre_px
+            print(f"taken: contact around ({x:.0f}, {y:.0f}) px", file=sys.stderr)
+    finally:
+        camera.close()
+    with atomic_folder(out) as folder:
+        for name, content in recording.files(diameter).items():
+            write_files((folder / name).parent, {Path(name).name: content})
+    if as_json:
+        centres_px = [list(press.centre_px) for press in recording.presses]
+        print(json.dumps({"out": str(out), "presses": presses, "centres_px": centres_px}))
+        return
+    print(
+        f"{out}: reference image and {presses} presses\nnext: `tacdiff calibrate --folder {out} "
+        "--sensor-id MY_SENSOR --out my_sensor.yaml --report report.html`"
+    )
+
+
+class _Camera:
+    """Images of the camera that were taken after a key was pressed."""
+
+    def __init__(self, device: str) -> None:
+        """Open the camera and wait until its exposure has settled."""
+        try:
+            self._frames = CameraFrames(CameraSettings(device))
+        except CameraLostError as error:
+            raise InputError(f"{error}; `tacdiff doctor` lists the cameras") from error
+        for _ in range(SETTLING_IMAGES + 1):
+            self._frames.lock.on_image(float(self._next().mean()))
+
+    def close(self) -> None:
+        """Release the camera."""
+        self._frames.close()
+
+    def reference(self) -> NDArray[np.uint8]:
+        """Return the mean of some images, (H, W, 3) uint8 RGB."""
+        self._discard()
+        mean = np.mean([self._next() for _ in range(REFERENCE_IMAGES)], axis=0)
+        return np.asarray(np.rint(mean), np.uint8)
+
+    def pair(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Return two images in succession, (H, W, 3) uint8 RGB."""
+        self._discard()
+        return self._next(), self._next()
+
+    def _discard(self) -> None:
+        for _ in range(STALE_IMAGES):
+            self._next()
+
+    def _next(self) -> NDArray[np.uint8]:
+        """Return the next image; broken and repeated ones are left out for some seconds."""
+        end_s = time.monotonic() + MAX_BROKEN_S
+        while time.monotonic() < end_s:
+            try:
+                image = self._frames.read().image
+            except BrokenImageError:
+                continue
+            except CameraLostError as error:
+                raise InputError(str(error)) from error
+            if image is not None:
+                return image
+        raise InputError("the camera sends no new images: check its cable")
+
+
+def _ask(line: str) -> None:
+    """Print a line and wait for Enter.
+
+    Raises:
+        InputError: the standard input has ended.
+    """
+    print(line, end=" ", file=sys.stderr, flush=True)
+    if not sys.stdin.readline():
+        raise InputError("the standard input has ended: nothing was written")

@@ -22,6 +22,7 @@ from tacdiff_ros.evaluation.sensor_match import marker_mismatch_px
 from tacdiff_ros.evaluation.verdict import inversion_verdict
 from tacdiff_ros.images.crop import sensor_crop
 from tacdiff_ros.inversion.inversion_settings import InversionSettings
+from tacdiff_ros.markers.detection import detect_markers
 from tacdiff_ros.output_files import json_text, npy_bytes, png_bytes, write_files
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
 from tacdiff_ros.settings_file import first_complaint
@@ -68,10 +69,12 @@ def invert(
             measured, lambda fraction: bar.update(task, completed=fraction)
         )
     rendered = simulate_image(Renderer(model), inversion.surface)
-    known = measured if reference_image is None else reference_image
+    markers = inversion.markers
+    if model.markers is not None and reference_image is not None:
+        markers = detect_markers(reference_image, model.markers.grid)
     verdict = inversion_verdict(
         inversion.image_rms,
-        marker_mismatch_px(model, known),
+        marker_mismatch_px(model, markers),
         reference_image is not None,
         len(inversion.warnings),
     )

@@ -12,6 +12,7 @@ from tacdiff_ros.evaluation.verdict import (
     replay_verdict,
     simulation_verdict,
 )
+from tacdiff_ros.markers.detection import detect_markers
 from tacdiff_ros.sensor.sensor_file import default_sensor
 
 REAL_MINI = {"press_correlation": 0.978, "press_rms_grey": 2.0, "dot_rms_px": 0.03}
@@ -74,8 +75,9 @@ def test_markers_tell_the_sensors_own_file_from_those_of_others():
     sensors = [default_sensor(), *(virtual_sensor_model(seed) for seed in (0, 1))]
     for owner in sensors:
         image = _with_discs(project(parameter_values(owner), marker_positions_mm(owner)))
+        markers = detect_markers(image, owner.markers.grid)
         for sensor in sensors:
-            mismatch = marker_mismatch_px(sensor, image)
+            mismatch = marker_mismatch_px(sensor, markers)
             assert mismatch < 0.2 if sensor is owner else mismatch > 2.0
 
 

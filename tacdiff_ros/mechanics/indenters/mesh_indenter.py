@@ -27,6 +27,8 @@ REACH_MM = 14.0  # half the width of the part that can touch the gel of 25 x 21 
 MARGIN_MM = 1.0
 MIN_MARGIN_CELLS = 4  # around the body, for the smoothing and the rim of the spline
 SMOOTHING_CELLS = 1.0  # sigma of the Gaussian
+NEAR_CELLS = 4.0  # distance from the surface within which distances are corrected
+MIN_GRADIENT = 0.2  # of the smoothed field, on the medial axis inside a thin wall
 MAX_POINTS = 6_000_000
 
 
@@ -69,13 +71,35 @@ class MeshIndenter(Indenter):
 
     def derivatives(self, points: ArrayLike) -> Derivatives:
         """Returns the smoothed signed distance of points (N, 3), mm, with gradient and Hessian."""
-        return self.field.derivatives(as_points(points))
+        return _as_distance(self.field.derivatives(as_points(points)), self.field.spacing)
 
     def mesh(self, spacing_mm: float = SPACING_MM) -> Trimesh:
         """Returns the triangles of the file, mm; the spacing is checked but not used."""
         if not spacing_mm > 0:
             raise InputError(f"mesh spacing is {spacing_mm:g} mm, expected above 0")
         return self.body.copy()
+
+
+def _as_distance(field: Derivatives, spacing_mm: float) -> Derivatives:
+    """Returns a smoothed field as a distance, with unit gradients and no curvature along them.
+
+    Smoothing makes the field of an edge flatter: its gradient is as short as 0.7. To first order,
+    the distance to its zero level is the value over the length of the gradient (Taubin, IEEE
+    Trans. Pattern Anal. 13, 1991). That correction ends at `NEAR_CELLS` from the surface.
+
+    Args:
+        field: smoothed signed distance.
+        spacing_mm: cell size of its grid, mm.
+    """
+    length = np.maximum(np.linalg.norm(field.gradient, axis=1), MIN_GRADIENT)
+    normal = field.gradient / length[:, None]
+    nearness = np.maximum(1.0 - (field.distance / (NEAR_CELLS * spacing_mm)) ** 2, 0.0) ** 2
+    projection = np.eye(3) - normal[:, :, None] * normal[:, None, :]
+    return Derivatives(
+        field.distance * (1.0 + nearness * (1.0 / length - 1.0)),
+        normal,
+        projection @ (field.hessian / length[:, None, None]) @ projection,
+    )
 
 
 def mesh(spec: IndenterSpec) -> Indenter:

@@ -24,6 +24,8 @@ Floats = NDArray[np.float64]
 
 MAX_GAP_FRACTION = 0.4  # of the vertex spacing: a wider gap below the indenter is a real one
 MIN_DOWNWARD = 0.7  # -z component of the indenter's normal: gaps beside its walls are real
+MAX_CHORD_MM = 0.005  # depth of a triangle's centre inside the indenter that is left
+TRIANGLE_ROUNDS = 3
 PROJECTIONS = 2  # projections onto the indenter; distances inside it are not exact at its edges
 
 
@@ -61,8 +63,7 @@ def seat_vertices(
     local[below] -= field.distance[below, None] * field.gradient[below]
     seated[index] = pose.to_gel(local)
     seated = outside_indenter(indenter, pose, seated)
-    seated[:, 2] = np.maximum(seated[:, 2], min(0.0, pose.tip_mm[2]))
-    return seated
+    return _above_tip(pose, seated)
 
 
 def outside_indenter(indenter: Indenter, pose: IndenterPose, position: Floats) -> Floats:
@@ -87,10 +88,17 @@ def outside_indenter(indenter: Indenter, pose: IndenterPose, position: Floats) -
     return moved
 
 
+def _above_tip(pose: IndenterPose, position: Floats) -> Floats:
+    """Positions (N, 3) with heights of at least that of the tip: no adhesion pulls the gel down."""
+    raised = position.copy()
+    raised[:, 2] = np.maximum(raised[:, 2], min(0.0, pose.tip_mm[2]))
+    return raised
+
+
 def refine_contact(
     surface: GelSurface, indenter: Indenter, pose: IndenterPose, rows: int, columns: int
 ) -> GelSurface:
-    """Return the surface on a finer grid, with no vertex inside the indenter.
+    """Return the surface on a finer grid, with no triangle inside the indenter.
 
     Args:
         surface: coarse surface of a result.
@@ -104,4 +112,26 @@ def refine_contact(
     """
     fine = refine_surface(surface, rows, columns)
     position = outside_indenter(indenter, pose, fine.position.astype(np.float64))
+    triangles = fine.triangles
+    for _ in range(TRIANGLE_ROUNDS):
+        position = _moved_with_triangles(indenter, pose, position, triangles)
+        position = _above_tip(pose, position)
     return fine.moved(position, may_overhang=True)
+
+
+def _moved_with_triangles(
+    indenter: Indenter, pose: IndenterPose, position: Floats, triangles: NDArray[np.int32]
+) -> Floats:
+    """Move the vertices (N, 3) of triangles whose centre is inside the indenter out of it.
+
+    Such triangles span a rounded edge. A vertex of several of them takes the longest motion.
+    """
+    centre = position[triangles].mean(axis=1)
+    motion = outside_indenter(indenter, pose, centre) - centre
+    length = np.linalg.norm(motion, axis=1)
+    motion *= np.maximum(1.0 - MAX_CHORD_MM / np.maximum(length, MAX_CHORD_MM), 0.0)[:, None]
+    inside = np.flatnonzero(length > MAX_CHORD_MM)
+    inside = inside[np.argsort(length[inside])]  # the last of several assignments remains
+    moved = np.zeros_like(position)
+    moved[triangles[inside]] = motion[inside, None]
+    return position + moved

@@ -55,7 +55,8 @@ class IndenterSpec:
         for kind, given, known in (("size", self.sizes_mm, sizes), ("text", self.texts, texts)):
             for key in given:
                 if key not in known:
-                    accepted = ", ".join((*texts, *sizes)) or "none"
+                    angles = ANGLE_KEYS if sizes else ()
+                    accepted = ", ".join((*texts, *sizes, *angles)) or "none"
                     raise InputError(
                         f"indenter '{self.name}' has no {kind} '{key}'; it takes {accepted}"
                     )

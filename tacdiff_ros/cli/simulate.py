@@ -79,7 +79,8 @@ def simulate(
     request = TouchRequest(indenter, contact, depth, shear, math.radians(twist))
     material, settings = _material(young_modulus, friction), _settings(vertices)
     check_output_folder(out, FILES)
-    body = build_indenter(request.spec) if request.has_indenter else None
+    with Console(stderr=True, quiet=not sys.stderr.isatty()).status("preparing the indenter"):
+        body = build_indenter(request.spec) if request.has_indenter else None
     result = None if body is None else _touch(model, body, request, material, settings)
     surface = _surface(model, body, result)
     rendered = _render(model, surface)

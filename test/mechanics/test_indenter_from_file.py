@@ -232,7 +232,7 @@ def test_of_a_large_body_only_the_part_that_can_touch_is_sampled(tmp_path):
 def test_a_tilted_primitive_is_its_tilted_mesh(tmp_path, name):
     tilt = "roll=25,pitch=-40"
     primitive = build_indenter(f"{name},{tilt}" if ":" in name else f"{name}:{tilt}")
-    mesh = build_indenter(name).mesh(0.1)
+    mesh = build_indenter(name).mesh(0.25)
     about_x = trimesh.transformations.rotation_matrix(np.radians(25), [1, 0, 0])
     about_y = trimesh.transformations.rotation_matrix(np.radians(-40), [0, 1, 0])
     mesh.apply_transform(about_y @ about_x)

@@ -115,13 +115,8 @@ def _repair(mesh: Trimesh, file: str) -> None:
     if holes:
         edges = ", ".join(map(str, holes[:MAX_NAMED_HOLES]))
         more = ", ..." if len(holes) > MAX_NAMED_HOLES else ""
-        log.warning(
-            "mesh %r: repair closed %d hole(s), with borders of %s%s edges",
-            file,
-            len(holes),
-            edges,
-            more,
-        )
+        closed = f"{len(holes)} hole{'s' if len(holes) > 1 else ''}"
+        log.warning("mesh %r: repair closed %s, with %s%s edges", file, closed, edges, more)
 
 
 def _checked_path(file: str) -> Path:

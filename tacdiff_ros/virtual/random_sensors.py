@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.contact_surface import refine_contact
 from tacdiff_ros.mechanics.material import GelMaterial
-from tacdiff_ros.mechanics.surface_refinement import refine_surface
 from tacdiff_ros.mechanics.trajectory import plan_touch
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_file import default_sensor
@@ -174,7 +174,7 @@ def pressed_surface(
     start = IndenterPose(*press.at_mm, yaw_rad=press.yaw_rad)
     with Touch(model, build_indenter(press.indenter), material, solver) as simulation:
         *_, state = simulation.run(plan_touch(start, press.depth_mm, press.shear_mm))
-    return refine_surface(state.surface, *_grid(model))
+    return refine_contact(state.surface, simulation.indenter, state.pose, *_grid(model))
 
 
 def undeformed_surface(model: SensorModel) -> GelSurface:

@@ -19,6 +19,7 @@ from tacdiff_ros.images.altered_image import check_pattern
 from tacdiff_ros.images.brightness import at_brightness, check_brightness, relative_brightness
 from tacdiff_ros.images.fit_image import FitImage, FitImageSettings, fit_image, fit_size
 from tacdiff_ros.images.image_checks import check_image, check_press
+from tacdiff_ros.inversion.contact_forces import ContactForces
 from tacdiff_ros.inversion.contact_summary import Contact, summarise
 from tacdiff_ros.inversion.height_grid import HeightGrid
 from tacdiff_ros.inversion.height_prior import height_prior
@@ -72,6 +73,7 @@ class Inversion:
         inlier_fraction: mean weight of the marker-free pixels, 0 to 1.
         seconds: computation time, s.
         warnings: reasons to doubt the result, one sentence each.
+        forces: forces of the contact; None where they are not computed.
     """
 
     surface: GelSurface
@@ -83,6 +85,7 @@ class Inversion:
     inlier_fraction: float
     seconds: float
     warnings: tuple[str, ...]
+    forces: ContactForces | None = None
 
 
 def check_reference(model: SensorModel, reference: Image) -> MarkerField | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import Progress
@@ -21,14 +22,22 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.images.crop import sensor_crop
 from tacdiff_ros.inversion.inversion_settings import InversionSettings
 from tacdiff_ros.output_files import json_text, npy_bytes, png_bytes, write_files
+from tacdiff_ros.sensor.height_map import height_map
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
 from tacdiff_ros.settings_file import first_complaint
 
 if TYPE_CHECKING:
     from tacdiff_ros.inversion.inverter import Inversion
-    from tacdiff_ros.optics.simulate import SimulatedImage
 
-FILES = ("indentation.npy", "shear.npy", "mesh.ply", "rgb.png", "meta.json")
+FILES = (
+    "height_map.npy",
+    "points.npy",
+    "indentation.npy",
+    "shear.npy",
+    "mesh.ply",
+    "rgb.png",
+    "meta.json",
+)
 
 
 def invert(
@@ -46,7 +55,7 @@ def invert(
     crop: CropOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
-    """Invert an image: indentation.npy, shear.npy, mesh.ply, rgb.png (fit), meta.json."""
+    """Invert an image: height map, points, pixel maps, mesh, fit, and figures in meta.json."""
     started = time.perf_counter()
     model = default_sensor() if sensor is None else read_sensor(sensor)
     settings = _settings(prior=prior, spacing_mm=spacing, steps=steps)
@@ -57,6 +66,7 @@ def invert(
     from tacdiff_ros.inversion.inverter import Inverter
     from tacdiff_ros.optics.renderer import Renderer
     from tacdiff_ros.optics.simulate import simulate_image
+    from tacdiff_ros.optics.surface_points import surface_points
 
     console = Console(stderr=True)
     progress = Progress(console=console, disable=not sys.stderr.isatty(), transient=True)
@@ -66,14 +76,23 @@ def invert(
             measured, lambda fraction: bar.update(task, completed=fraction)
         )
     rendered = simulate_image(Renderer(model), inversion.surface)
+    heights = height_map(inversion.surface, inversion.valid)
     meta = {
         "sensor_id": model.sensor_id,
         "sensor_checksum": model.checksum,
         "mm_per_px": model.mm_per_px,
+        "height_map_mm_per_px": heights.spacing_mm,
+        "height_map_origin_mm": list(heights.origin_mm),
         **summary(inversion),
         "seconds": round(time.perf_counter() - started, 3),
     }
-    _write(out, inversion, rendered, meta)
+    maps = {
+        "height_map.npy": heights.height_mm,
+        "points.npy": surface_points(model, rendered.maps, inversion.surface, inversion.valid),
+        "indentation.npy": rendered.maps.indentation_mm,
+        "shear.npy": rendered.maps.shear_mm,
+    }
+    _write(out, inversion, rendered.image, maps, meta)
     for line in inversion.warnings:
         console.print(f"warning: {line}", style="yellow", highlight=False, soft_wrap=True)
     if as_json:
@@ -122,15 +141,20 @@ def _settings(**values: Any) -> InversionSettings:
         raise InputError(f"settings: {first_complaint(error)}") from error
 
 
-def _write(out: Path, inversion: Inversion, rendered: SimulatedImage, meta: dict[str, Any]) -> None:
+def _write(
+    out: Path,
+    inversion: Inversion,
+    image: NDArray[np.uint8],
+    maps: dict[str, NDArray[Any]],
+    meta: dict[str, Any],
+) -> None:
     """Write either all files of an inversion or none."""
     import trimesh
 
     mesh = trimesh.Trimesh(inversion.surface.position, inversion.surface.triangles, process=False)
     contents: dict[str, bytes | str] = {
-        "indentation.npy": npy_bytes(rendered.maps.indentation_mm),
-        "shear.npy": npy_bytes(rendered.maps.shear_mm),
-        "rgb.png": png_bytes(rendered.image),
+        **{name: npy_bytes(values) for name, values in maps.items()},
+        "rgb.png": png_bytes(image),
         "mesh.ply": cast(bytes, mesh.export(file_type="ply")),
         "meta.json": json_text(meta),
     }

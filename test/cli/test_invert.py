@@ -1,11 +1,14 @@
 """`tacdiff invert`: an image in, files and numbers out; refusals in one line."""
 
+import io
 import json
+from contextlib import redirect_stdout
 
 import cv2
 import numpy as np
 import pytest
 import trimesh
+from scipy.optimize import least_squares
 
 from tacdiff_ros.cli.application import run
 from tacdiff_ros.optics import llvm
@@ -23,10 +26,17 @@ def image(tmp_path_factory):
     return folder / "rgb.png"
 
 
-def test_the_files_belong_together(image, tmp_path, capsys):
-    capsys.readouterr()
-    assert run(["invert", "--image", str(image), "--out", str(tmp_path), "--json"]) == 0
-    printed = json.loads(capsys.readouterr().out)
+@pytest.fixture(scope="module")
+def inverted(image, tmp_path_factory):
+    """Folder with the inverted image, and the printed object."""
+    folder, printed = tmp_path_factory.mktemp("inverted"), io.StringIO()
+    with redirect_stdout(printed):
+        assert run(["invert", "--image", str(image), "--out", str(folder), "--json"]) == 0
+    return folder, json.loads(printed.getvalue())
+
+
+def test_the_files_belong_together(image, inverted):
+    tmp_path, printed = inverted
     meta = json.loads((tmp_path / "meta.json").read_text())
     assert printed == {**meta, "out": str(tmp_path)}
     assert meta["sensor_checksum"] == default_sensor().checksum
@@ -43,8 +53,45 @@ def test_the_files_belong_together(image, tmp_path, capsys):
     assert len(mesh.vertices) == meta["rows"] * meta["columns"]
     shown = cv2.imread(str(tmp_path / "rgb.png")).astype(float)
     assert np.abs(shown - cv2.imread(str(image))).mean() < 3.0
-    names = {"indentation.npy", "shear.npy", "mesh.ply", "rgb.png", "meta.json"}
-    assert {path.name for path in tmp_path.iterdir()} == names
+    names = {"height_map.npy", "points.npy", "indentation.npy", "shear.npy", "mesh.ply"}
+    assert {path.name for path in tmp_path.iterdir()} == {*names, "rgb.png", "meta.json"}
+
+
+def fitted_radius(points, meta):
+    """Radius of a sphere fitted to the points in the middle of the contact, mm."""
+    centre, reach = meta["centroid_mm"], 0.7 * np.sqrt(meta["area_mm2"] / np.pi)
+    near = points[np.linalg.norm(points[:, :2] - centre, axis=1) < reach].astype(float)
+    start = [*centre, near[:, 2].min() + 2.0, 2.0]
+    return least_squares(lambda s: np.linalg.norm(near - s[:3], axis=1) - s[3], start).x[3]
+
+
+def test_height_map_points_and_mesh_show_the_same_ball_and_the_pixel_map_another(inverted):
+    folder, meta = inverted
+    heights, points = (np.load(folder / f"{name}.npy") for name in ("height_map", "points"))
+    assert (heights.dtype, points.dtype) == (np.float32, np.float32)
+    rows, columns = np.indices(heights.shape)
+    x, y = meta["height_map_origin_mm"]
+    spacing = meta["height_map_mm_per_px"]
+    on_grid = np.stack([x + spacing * columns, y + spacing * rows, heights], axis=-1)
+    assert np.isnan(heights).any()  # what the camera does not show
+    assert points.shape == (240, 320, 3)
+    mesh = trimesh.load(folder / "mesh.ply", process=False).vertices
+    radius = fitted_radius(np.asarray(mesh), meta)
+    assert radius == pytest.approx(3.0, rel=0.1)  # of the ball that was pressed
+    for cloud in (on_grid, points):
+        known = cloud.reshape(-1, 3)
+        known = known[np.isfinite(known[:, 2])]
+        assert fitted_radius(known, meta) == pytest.approx(radius, rel=0.005)
+    v, u = np.indices((240, 320))
+    scale, middle = (
+        meta["mm_per_px"],
+        points[120, 160, :2] - meta["mm_per_px"] * np.array([160, 120]),
+    )
+    pixels = np.stack(
+        [middle[0] + scale * u, middle[1] + scale * v, -np.load(folder / "indentation.npy")],
+        axis=-1,
+    )
+    assert fitted_radius(pixels.reshape(-1, 3), meta) > 1.01 * radius
 
 
 @pytest.mark.parametrize(

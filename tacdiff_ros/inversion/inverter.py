@@ -16,7 +16,12 @@ from scipy.ndimage import map_coordinates
 from tacdiff_ros.blas_threads import one_blas_thread
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.images.altered_image import check_pattern
-from tacdiff_ros.images.brightness import at_brightness, check_brightness, relative_brightness
+from tacdiff_ros.images.brightness import (
+    BrightnessChange,
+    at_brightness,
+    brightness_change,
+    check_brightness,
+)
 from tacdiff_ros.images.fit_image import FitImage, FitImageSettings, fit_image, fit_size
 from tacdiff_ros.images.image_checks import check_image, check_press
 from tacdiff_ros.inversion.contact_forces import ContactForces
@@ -201,7 +206,7 @@ class Inverter:
         prepared = self.prepare_image(image, markers)
         if not self._has_reference:
             self._origin_warnings = self._check_origin(prepared, image, "the image")
-        prepared, gain = self._compared(prepared, "the image", warnings)
+        prepared, brightness = self._compared(prepared, "the image", warnings)
         steps = self.settings.steps
         start = np.zeros(self.grid.shape)
         if self._is_quiet(prepared):
@@ -219,7 +224,7 @@ class Inverter:
                 markers = refiner.refine(surface, image, markers)
             motion = self._refined_motion
             # Refined markers hide other pixels than the detected ones.
-            prepared = at_brightness(self.prepare_image(image, markers), gain)
+            prepared = at_brightness(self.prepare_image(image, markers), brightness.gain)
             fit = self._fitter.fit(
                 prepared.value,
                 prepared.free,
@@ -336,7 +341,7 @@ class Inverter:
 
     def _compared(
         self, prepared: FitImage, name: str, warnings: list[str]
-    ) -> tuple[FitImage, Floats]:
+    ) -> tuple[FitImage, BrightnessChange]:
         """Compare an image with the reference, and bring it to the reference's brightness.
 
         Args:
@@ -345,17 +350,18 @@ class Inverter:
             warnings: list to which warnings are appended.
 
         Returns:
-            The image at the reference's brightness, and the ratio (3,) of their brightness.
+            The image at the reference's brightness, and what its brightness was.
 
         Raises:
-            InputError: the image does not belong to the reference.
+            InputError: the image does not belong to the reference, or its brightness changed too
+                much to be compensated.
         """
         warnings += self._origin_warnings or []
-        gain = relative_brightness(self._reference, prepared)
-        warnings += check_brightness(gain, name)
-        image = at_brightness(prepared, gain)
+        brightness = brightness_change(self._reference, prepared, name)
+        warnings += check_brightness(brightness.gain, name)
+        image = at_brightness(prepared, brightness.gain)
         warnings += check_press(self._reference, image, 1.0, name, MAX_CHANGED)
-        return image, gain
+        return image, brightness
 
     def _is_quiet(self, prepared: FitImage) -> bool:
         """Whether nothing touches the gel."""

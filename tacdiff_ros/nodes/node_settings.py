@@ -240,7 +240,7 @@ class VirtualPandaSettings(NodeSettings):
     )
     arm_id: str = Field("fr3", description="prefix of joint and link names")
     contact: Literal["plane", "topic", "none"] = Field(
-        "plane", description="contact model: plane, topic (contact_wrench) or none"
+        "plane", description="contact model: plane, topic (ground_truth/gel_wrench) or none"
     )
     convenience_every: int = Field(
         10, ge=1, le=1000, description="robot states per message on the convenience topics"

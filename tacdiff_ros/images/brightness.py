@@ -45,11 +45,13 @@ class BrightnessChange:
         fraction: fraction of the pixels that have this ratio within 3 % in all colours: those that
             no press changes.
         is_known: whether that fraction is large enough; if not, `gain` is 1.
+        median: (3,) median ratio of each colour, changes by a press included.
     """
 
     gain: Floats
     fraction: float
     is_known: bool
+    median: Floats
 
     @property
     def mean(self) -> Floats:
@@ -63,17 +65,12 @@ class BrightnessChange:
         return float((high / low).max() - 1.0)
 
 
-def brightness_change(reference: FitImage, image: FitImage, name: str) -> BrightnessChange:
+def brightness_change(reference: FitImage, image: FitImage) -> BrightnessChange:
     """Estimate how the brightness of an image differs from its reference, by colour and position.
 
     Args:
         reference: image of the untouched gel.
         image: image of the same size.
-        name: name of the image for messages.
-
-    Raises:
-        InputError: the brightness changed, and the press covers so much of the gel that the change
-            cannot be told from it.
     """
     ratio, pixels = _log_ratio(reference, image, MAX_FIELD_PIXELS)
     shape = reference.free.shape
@@ -85,16 +82,10 @@ def brightness_change(reference: FitImage, image: FitImage, name: str) -> Bright
     fractions = [_near(ratio - at @ terms) for terms in (even, uneven)]
     is_uneven = fractions[1] > fractions[0] + MIN_GAIN_OF_FRACTION
     best, best_fraction = (uneven if is_uneven else even), fractions[is_uneven]
-    if best_fraction >= MIN_FRACTION:
-        return BrightnessChange(np.exp(basis @ best), best_fraction, True)
+    is_known = best_fraction >= MIN_FRACTION
+    gain = np.exp(basis @ best) if is_known else np.ones((*shape, 3))
     median = np.exp(np.median(ratio, axis=0)) if len(ratio) else np.ones(3)
-    if np.abs(np.log(median)).max() > np.log(USUAL_GAIN):
-        raise InputError(
-            f"{name}: exposure or light changed since the reference ({_percent(median)} in the "
-            "median), which cannot be told from the press here: lock the exposure and take a new "
-            "reference"
-        )
-    return BrightnessChange(np.ones((*shape, 3)), best_fraction, False)
+    return BrightnessChange(gain, best_fraction, is_known, median)
 
 
 def relative_brightness(reference: FitImage, image: FitImage) -> Floats:
@@ -123,6 +114,29 @@ def at_brightness(image: FitImage, gain: Floats) -> FitImage:
         gain: (3,) result of `relative_brightness`, or (h, w, 3) that of `brightness_change`.
     """
     return FitImage(image.value / gain, image.free)
+
+
+def check_brightness_change(change: BrightnessChange, name: str) -> list[str]:
+    """Check that the brightness of an image is near that of its reference, or can be compensated.
+
+    Args:
+        change: result of `brightness_change`.
+        name: name of the image for messages.
+
+    Returns:
+        Warnings, empty for a usual difference.
+
+    Raises:
+        InputError: the difference is too large to be compensated, or the press covers so much of
+            the gel that it cannot be told from the press.
+    """
+    if not change.is_known and np.abs(np.log(change.median)).max() > np.log(USUAL_GAIN):
+        raise InputError(
+            f"{name}: exposure or light changed since the reference ({_percent(change.median)} in "
+            "the median), which cannot be told from the press here: lock the exposure and take a "
+            "new reference"
+        )
+    return check_brightness(change.gain, name)
 
 
 def check_brightness(gain: Floats, name: str) -> list[str]:

@@ -20,12 +20,13 @@ from tacdiff_ros.images.brightness import (
     BrightnessChange,
     at_brightness,
     brightness_change,
-    check_brightness,
+    check_brightness_change,
 )
 from tacdiff_ros.images.fit_image import FitImage, FitImageSettings, fit_image, fit_size
 from tacdiff_ros.images.image_checks import check_image, check_press
 from tacdiff_ros.inversion.contact_forces import ContactForces
 from tacdiff_ros.inversion.contact_summary import Contact, summarise
+from tacdiff_ros.inversion.gel_health import GelHealth, gel_health
 from tacdiff_ros.inversion.height_grid import HeightGrid
 from tacdiff_ros.inversion.height_prior import height_prior
 from tacdiff_ros.inversion.inversion_settings import STREAMING, InversionSettings
@@ -303,6 +304,22 @@ class Inverter:
         """Reference image at the fit's size, with which images are compared."""
         return self._reference
 
+    def health(self, image: Image, inversion: Inversion) -> GelHealth:
+        """Assess the condition of the gel in an image, outside of its contact.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            inversion: result of its inversion.
+        """
+        return gel_health(
+            self.model,
+            self._fitter.undeformed,
+            self._reference,
+            image,
+            inversion.markers,
+            inversion.surface.position[inversion.contact.mask.ravel()],
+        )
+
     def prepare_image(self, image: Image, markers: MarkerField | None) -> FitImage:
         """Return an image at the fit's size, with its marker-free pixels.
 
@@ -357,8 +374,8 @@ class Inverter:
                 much to be compensated.
         """
         warnings += self._origin_warnings or []
-        brightness = brightness_change(self._reference, prepared, name)
-        warnings += check_brightness(brightness.gain, name)
+        brightness = brightness_change(self._reference, prepared)
+        warnings += check_brightness_change(brightness, name)
         image = at_brightness(prepared, brightness.gain)
         warnings += check_press(self._reference, image, 1.0, name, MAX_CHANGED)
         return image, brightness

@@ -11,19 +11,28 @@ import trimesh
 from scipy.optimize import least_squares
 
 from tacdiff_ros.cli.application import run
+from tacdiff_ros.mechanics.imprint import Imprint, imprint_surface
 from tacdiff_ros.optics import llvm
 from tacdiff_ros.sensor.sensor_file import default_sensor
+
+RADIUS_MM = 3.0
 
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory):
-    """What `tacdiff simulate` shows of a ball."""
+    """Rendered image of a ball's imprint by closed form."""
     if llvm.find_library() is None:
         pytest.skip("no LLVM >= 19 is installed, Mitsuba cannot run")
-    folder = tmp_path_factory.mktemp("touch")
-    arguments = ["--indenter", "sphere:diameter=6", "--at-mm", "1", "-1", "--depth", "0.6"]
-    assert run(["simulate", *arguments, "--vertices", "33x41", "--out", str(folder)]) == 0
-    return folder / "rgb.png"
+    from tacdiff_ros.optics.renderer import Renderer
+    from tacdiff_ros.optics.simulate import simulate_image
+
+    model = default_sensor()
+    imprint = Imprint("sphere", 2.0 * RADIUS_MM, at_mm=(1.0, -1.0), depth_mm=0.8)
+    surface = imprint_surface(model.gel, imprint, 0.1)
+    path = tmp_path_factory.mktemp("touch") / "rgb.png"
+    shown = simulate_image(Renderer(model), surface).image
+    cv2.imwrite(str(path), shown[..., ::-1])
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +51,7 @@ def test_the_files_belong_together(image, inverted):
     assert meta["sensor_checksum"] == default_sensor().checksum
     assert meta["mm_per_px"] == pytest.approx(default_sensor().mm_per_px)
     assert meta["in_contact"]
-    assert meta["depth_mm"] == pytest.approx(0.6, abs=0.08)
+    assert meta["depth_mm"] == pytest.approx(0.77, abs=0.08)
     assert meta["centroid_mm"] == pytest.approx([1.0, -1.0], abs=0.2)
     indentation = np.load(tmp_path / "indentation.npy")
     assert indentation.shape == (240, 320)
@@ -77,7 +86,7 @@ def test_height_map_points_and_mesh_show_the_same_ball_and_the_pixel_map_another
     assert points.shape == (240, 320, 3)
     mesh = trimesh.load(folder / "mesh.ply", process=False).vertices
     radius = fitted_radius(np.asarray(mesh), meta)
-    assert radius == pytest.approx(3.0, rel=0.1)  # of the ball that was pressed
+    assert radius == pytest.approx(RADIUS_MM, rel=0.05)
     for cloud in (on_grid, points):
         known = cloud.reshape(-1, 3)
         known = known[np.isfinite(known[:, 2])]

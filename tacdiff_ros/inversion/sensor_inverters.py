@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from tacdiff_ros.inversion.gel_health import GelHealth
 from tacdiff_ros.inversion.inversion_settings import STREAMING, InversionSettings
 from tacdiff_ros.inversion.inverter import Inversion, Inverter
 from tacdiff_ros.sensor.sensor_model import SensorModel
@@ -76,6 +77,17 @@ class SensorInverters:
             if after_pause:
                 self._stream.reset()
             return self._stream.follow(image)
+
+    def health(self, image: Image, inversion: Inversion) -> GelHealth:
+        """Assess the condition of the gel in an image that was inverted.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            inversion: result of `invert` or `follow`.
+        """
+        with self._lock:
+            inverter = self._single or self._stream or Inverter(self.model, self.reference)
+            return inverter.health(image, inversion)
 
     def reset_stream(self) -> None:
         """Forget the last frame, so that the next one starts a new stream."""

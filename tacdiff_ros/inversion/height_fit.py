@@ -257,8 +257,7 @@ class HeightFitter:
         usual, per_tension = (
             (USUAL_TRACTION, PER_TENSION)
             if self._offset is None
-            else (KEPT = 2.0
-MECHANICAL_USUAL_TRACTION, MECHANICAL_PER_TENSION)
+            else (MECHANICAL_USUAL_TRACTION, MECHANICAL_PER_TENSION)
         )
         contact = PER_PRESSURE * np.maximum(-up, 0.0) + per_tension * np.maximum(up, 0.0)
         return np.asarray((usual + contact) ** -2, np.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,3 +74,28 @@ class ContactForces:
     def normal_force_n(self) -> float:
         """Normal force, N; positive for a press."""
         return -float(self.force_n[2])
+
+
+def force_figures(forces: ContactForces) -> dict[str, Any]:
+    """Return the net values of a contact's forces, with units in their names.
+
+    Args:
+        forces: forces of the contact.
+    """
+    traction = np.linalg.norm(forces.traction_mpa, axis=-1)
+    return {
+        "force_n": _rounded(forces.force_n),
+        "force_stddev_n": _rounded(forces.force_stddev_n),
+        "torque_n_mm": _rounded(forces.torque_n_mm),
+        "torque_stddev_n_mm": _rounded(forces.torque_stddev_n_mm),
+        "modulus_fraction_of_variance": round(forces.modulus_fraction, 3),
+        "max_pressure_mpa": round(float(forces.pressure_mpa.max()), 5),
+        "max_traction_mpa": round(float(traction.max()), 5),
+        "friction": forces.friction,
+        "slip_margin": round(forces.net_slip_margin, 4) if forces.in_contact else None,
+        "outline_mm": [np.round(polygon, 3).tolist() for polygon in forces.outline_mm],
+    }
+
+
+def _rounded(values: Floats) -> list[float]:
+    return [round(float(value), 5) for value in values]

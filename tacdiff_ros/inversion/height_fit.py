@@ -32,6 +32,9 @@ Floats = NDArray[np.float64]
 # of the current heights. No adhesion: tensile tractions get half the prior standard deviation of
 # compressive ones.
 USUAL_TRACTION, PER_PRESSURE, PER_TENSION = 0.01, 1.0, 0.5
+# The same where heights that carry no traction are known from the gel's mechanics.
+KEPT = 2.0
+MECHANICAL_USUAL_TRACTION, MECHANICAL_PER_TENSION = 0.005, 0.25
 PIXEL_ERROR = 0.1  # independent error of a pixel, as a fraction of white
 # Residual from which a pixel is down-weighted: in the first step, its factor per step, its minimum.
 OUTLIERS = (0.5, 0.7, 0.04)
@@ -108,6 +111,7 @@ class HeightFitter:
             local_interreflection: whether to render local inter-reflection and its occlusion.
         """
         self._local_interreflection = local_interreflection
+        self._offset: Floats | None = None
         self.grid = grid
         self._solver = SlopeSolver(grid, prior)
         self._renderer = Renderer(model.model_copy(update={"markers": None}))
@@ -133,6 +137,7 @@ class HeightFitter:
         progress: Callable[[float], None] | None = None,
         evaluate_final: bool = True,
         pre_rendered: Callable[[], SlopeDerivatives] | None = None,
+        offset: Floats | None = None,
     ) -> HeightFit:
         """Fit heights to an image.
 
@@ -148,7 +153,10 @@ class HeightFitter:
                 they are those of the heights one step before, which saves a rendering.
             pre_rendered: function from `render_ahead` that returns the rendering of `start`;
                 without local inter-reflection.
+            offset: (rows, columns) heights that carry no traction, from `MechanicalHeights`, mm;
+                by default none.
         """
+        self._offset = offset
         height, result, change = start, None, np.zeros(self.grid.shape)
         rendered = None if pre_rendered is None else pre_rendered()
         self._renderer.drop_local_interreflection()
@@ -164,7 +172,12 @@ class HeightFitter:
             result = self._linearised(height, image, free, outlier, rendered)
             rendered = None
             newton = self._solver.step(
-                result.equations, height, self._traction_weight(height), ITERATIONS, TOLERANCE
+                result.equations,
+                self._loaded(height),
+                self._traction_weight(height),
+                ITERATIONS,
+                TOLERANCE,
+                self._expected_traction(height),
             )
             change = newton + (MOMENTUM if step >= FIRST_MOMENTUM_STEP else 0.0) * change
             height = height + change
@@ -184,7 +197,7 @@ class HeightFitter:
         return HeightFit(
             height_mm=height,
             weight=weight,
-            traction=np.asarray(self._solver.traction(height) / self.grid.spacing_mm, np.float64),
+            traction=self._traction(height),
             height_stddev_mm=np.asarray(
                 self._solver.stddev(information, traction_weight), np.float64
             ),
@@ -204,7 +217,7 @@ class HeightFitter:
         Returns:
             (rows, columns) heights, mm.
         """
-        height = np.zeros(self.grid.shape)
+        height, self._offset = np.zeros(self.grid.shape), None
         result = self._linearised(height, image, free, OUTLIERS[0], self._undeformed)
         change = self._solver.step(
             result.equations, height, self._traction_weight(height), GUESS_ITERATIONS, TOLERANCE
@@ -240,9 +253,32 @@ class HeightFitter:
 
         The prior standard deviation grows with the traction of the current heights.
         """
-        up = self._solver.traction(height) / self.grid.spacing_mm
-        contact = PER_PRESSURE * np.maximum(-up, 0.0) + PER_TENSION * np.maximum(up, 0.0)
-        return np.asarray((USUAL_TRACTION + contact) ** -2, np.float64)
+        up = self._traction(height)
+        usual, per_tension = (
+            (USUAL_TRACTION, PER_TENSION)
+            if self._offset is None
+            else (MECHANICAL_USUAL_TRACTION, MECHANICAL_PER_TENSION)
+        )
+        contact = PER_PRESSURE * np.maximum(-up, 0.0) + per_tension * np.maximum(up, 0.0)
+        return np.asarray((usual + contact) ** -2, np.float64)
+
+    def _expected_traction(self, height: Floats) -> Floats:
+        """Compressive tractions of the current heights that are far above the usual ones."""
+        if not KEPT:
+            return np.zeros(self.grid.shape)
+        up = np.minimum(self._traction(height), 0.0)
+        threshold = KEPT * (USUAL_TRACTION if self._offset is None else MECHANICAL_USUAL_TRACTION)
+        kept = up * np.maximum(0.0, 1.0 - (threshold / np.minimum(up, -1e-9)) ** 2)
+        return np.asarray(kept * self.grid.spacing_mm, np.float64)
+
+    def _loaded(self, height: Floats) -> Floats:
+        """Heights less those that carry no traction."""
+        return height if self._offset is None else height - self._offset
+
+    def _traction(self, height: Floats) -> Floats:
+        """(rows, columns) normal traction over Young's modulus, positive upwards."""
+        traction = self._solver.traction(self._loaded(height)) / self.grid.spacing_mm
+        return np.asarray(traction, np.float64)
 
     def _rendered(self, height: Floats) -> SlopeDerivatives:
         self._show(height)

@@ -15,6 +15,11 @@ class InversionSettings(BaseModel):
     prior: Literal["elastic", "smooth"] = Field(
         "elastic", description="prior of the heights, for what the image does not determine"
     )
+    mechanics: bool = Field(
+        True,
+        description="take the heights that carry no traction from the gel's mechanics; for a "
+        "single image",
+    )
     spacing_mm: float = Field(
         0.2, ge=0.1, le=1.0, description="spacing of the surface's vertices, mm"
     )

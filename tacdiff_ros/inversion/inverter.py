@@ -26,14 +26,17 @@ from tacdiff_ros.images.fit_image import FitImage, FitImageSettings, fit_image, 
 from tacdiff_ros.images.image_checks import check_image, check_press
 from tacdiff_ros.inversion.contact_forces import ContactForces
 from tacdiff_ros.inversion.contact_summary import Contact, summarise
+from tacdiff_ros.inversion.force_estimator import ForceEstimator, MeasuredSurface
 from tacdiff_ros.inversion.gel_health import GelHealth, gel_health
 from tacdiff_ros.inversion.height_grid import HeightGrid
 from tacdiff_ros.inversion.height_prior import height_prior
 from tacdiff_ros.inversion.inversion_settings import STREAMING, InversionSettings
 from tacdiff_ros.inversion.marker_motion import MarkerMotion
+from tacdiff_ros.inversion.mechanical_heights import MechanicalHeights
 from tacdiff_ros.markers.detection import detect_markers, has_markers
 from tacdiff_ros.markers.marker_field import MarkerField
 from tacdiff_ros.markers.tracking import MarkerTracker
+from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.optics.projection import project
 from tacdiff_ros.optics.variant import start_mitsuba
 from tacdiff_ros.sensor.gel_surface import GelSurface
@@ -119,6 +122,8 @@ class Inverter:
         model: SensorModel,
         reference: Image | None = None,
         settings: InversionSettings | None = None,
+        material: GelMaterial | None = None,
+        modulus_stddev_mpa: float | None = None,
     ) -> None:
         """Prepare the renderer, the markers and the reference image of a sensor.
 
@@ -128,6 +133,8 @@ class Inverter:
                 images to invert; by default the model's rendering, whose error against the real
                 sensor then remains in the result.
             settings: settings of the inversion; by default those for single images.
+            material: gel material, for the contact forces; None for the default.
+            modulus_stddev_mpa: standard deviation of Young's modulus, MPa; None for 10 %.
 
         Raises:
             InputError: the reference image is not from this sensor.
@@ -160,6 +167,10 @@ class Inverter:
         if given is not None and reference is not None:
             self._origin_warnings = self._check_origin(given, reference, "the reference")
         self._material = _material_points(model, self.settings.spacing_mm)
+        self._estimator = ForceEstimator(model, material, modulus_stddev_mpa)
+        self._mechanics = MechanicalHeights(
+            self.grid, self._estimator.pad, self._estimator.material
+        )
         self._motion: MarkerMotion | None = None
         self._refined_motion: MarkerMotion | None = None
         self._refiner: MarkerRefiner | None = None
@@ -220,7 +231,8 @@ class Inverter:
         fit = self._fitter.fit(prepared.value, prepared.free, start, steps, progress=on_step)
         motion = self._motion
         for _ in range(rounds):
-            surface, _ = self._surface(fit.height_mm, markers, motion)
+            surface, position = self._surface(fit.height_mm, markers, motion)
+            offset = self._offset(fit, surface, position, markers)
             if refiner is not None and markers is not None:
                 markers = refiner.refine(surface, image, markers)
             motion = self._refined_motion
@@ -233,8 +245,9 @@ class Inverter:
                 REFIT_STEPS,
                 start_is_close=True,
                 progress=on_step,
+                offset=offset,
             )
-        return self._result(fit, markers, motion, prepared, warnings, started)
+        return self._result(fit, markers, motion, prepared, warnings, started, with_forces=True)
 
     @one_blas_thread
     def follow(self, image: Image) -> Inversion:
@@ -430,6 +443,7 @@ class Inverter:
         prepared: FitImage,
         warnings: list[str],
         started: float,
+        with_forces: bool = False,
     ) -> Inversion:
         """Inversion at the material points, from heights on the spatial grid."""
         surface, position = self._surface(fit.height_mm, markers, motion)
@@ -440,6 +454,10 @@ class Inverter:
         )
         valid = visible > 0.5
         free = float(prepared.free.sum())
+        forces = None
+        if with_forces:
+            measured = self._measured(fit, surface, position, markers)
+            forces = self._estimator.forces(self._estimator.fit(measured), measured)
         return Inversion(
             surface=surface,
             height_stddev_mm=height_stddev_mm,
@@ -450,7 +468,37 @@ class Inverter:
             inlier_fraction=float(fit.weight.sum()) / max(free, 1.0),
             seconds=time.perf_counter() - started,
             warnings=tuple(warnings),
+            forces=forces,
         )
+
+    def _measured(
+        self,
+        fit: HeightFit,
+        surface: GelSurface,
+        position: Floats,
+        markers: MarkerField | None,
+    ) -> MeasuredSurface:
+        """Surface with what the force estimate needs of its accuracy."""
+        shape = (surface.rows, surface.columns)
+        stddev = self._sampled(fit.height_stddev_mm, position).reshape(shape)
+        visible = self._sampled(fit.visible.astype(np.float64), position).reshape(shape) > 0.5
+        rest = np.zeros((0, 2))
+        if markers is not None and self._motion is not None:
+            rest = self._motion.observed_mm(markers)
+        return MeasuredSurface(surface, stddev, visible, rest)
+
+    def _offset(
+        self,
+        fit: HeightFit,
+        surface: GelSurface,
+        position: Floats,
+        markers: MarkerField | None,
+    ) -> Floats | None:
+        """Heights that carry no traction, from the forces that explain the fit."""
+        if not self.settings.mechanics:
+            return None
+        fitted = self._estimator.fit(self._measured(fit, surface, position, markers))
+        return self._mechanics.offset(fitted.force_n, fitted.displacement_mm)
 
     def _motion_from(self, rest: MarkerField) -> MarkerMotion:
         """Motion of the material points, relative to markers of the undeformed gel."""

@@ -71,6 +71,7 @@ class SlopeSolver:
         traction_weight: Floats,
         iterations: int,
         tolerance: float,
+        expected_traction: Floats | None = None,
     ) -> Floats:
         """Return the change of the heights that solves the equations with the prior.
 
@@ -80,6 +81,8 @@ class SlopeSolver:
             traction_weight: (rows, columns) prior weight of the squared traction at each vertex.
             iterations: maximum number of conjugate gradient iterations.
             tolerance: residual norm at which to stop, relative to the initial one.
+            expected_traction: (rows, columns) prior mean of the traction, scaled as by `traction`;
+                0 by default.
 
         Returns:
             (rows, columns) change of the heights, mm.
@@ -88,7 +91,7 @@ class SlopeSolver:
         prior = float(traction_weight.mean()) * self._traction**2 + self._smoothness
         inverse = 1.0 / (max(mean, 1e-12) * self._squared_slope + prior)
         residual = -self._transposed_slopes(equations.gradient) - self._prior_gradient(
-            height, traction_weight
+            height, traction_weight, 0.0 if expected_traction is None else expected_traction
         )
         precision = np.float64 if tolerance < MIN_TOLERANCE_SINGLE else np.float32
         operator = _Operator(
@@ -159,9 +162,11 @@ class SlopeSolver:
             self._log_stddevs[information, weight] = 0.5 * float(np.log(np.mean(1.0 / strength)))
         return self._log_stddevs[information, weight]
 
-    def _prior_gradient(self, height: Floats, traction_weight: Floats) -> Floats:
+    def _prior_gradient(
+        self, height: Floats, traction_weight: Floats, expected_traction: Floats | float
+    ) -> Floats:
         """Gradient of half the prior's cost by the heights."""
-        weighted = traction_weight * self.traction(height)
+        weighted = traction_weight * (self.traction(height) - expected_traction)
         return self._filtered(weighted, self._traction) + self._filtered(height, self._smoothness)
 
     def _transposed_slopes(self, slopes: Floats) -> Floats:

@@ -17,14 +17,16 @@ from scipy.linalg import cho_factor, cho_solve
 
 from tacdiff_ros.mechanics.layer_compliance import BondedLayer, SurfaceConvolution, surface_kernel
 from tacdiff_ros.mechanics.live.pad_grid import PadGrid
+from tacdiff_ros.mechanics.live.pad_sides import PadSides
 from tacdiff_ros.mechanics.live.second_order import SecondOrder, SecondOrderWeights
 from tacdiff_ros.mechanics.material import GelMaterial
 
 Floats = NDArray[np.float64]
 
-CORRECTIONS = 4  # rounds of the second-order correction
+CORRECTIONS = 4  # rounds of the corrections
 GRADIENT_STEPS, GRADIENT_TOLERANCE = 300, 1e-4
-PRESSURE_STDDEV = 2.0  # prior of a traction, over Young's modulus
+PRESSURE_STDDEV = 2.0  # prior of a pressure, over Young's modulus
+TANGENTIAL_STDDEV = 0.3  # of a tangential traction
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class TractionFit:
         kernel = surface_kernel(layer, pad.rows, pad.columns, pad.spacing_mm)
         self._kernel = kernel.values
         self._convolution = SurfaceConvolution(kernel)
+        self._sides = PadSides(pad, material)
         self._second_order = SecondOrder(
             SecondOrderWeights.fitted(),
             (pad.rows, pad.columns),
@@ -112,7 +115,8 @@ class TractionFit:
             (rows, columns, 3) displacement, mm.
         """
         planes = [np.ascontiguousarray(np.moveaxis(part, 2, 0)) for part in (displacement, force)]
-        return np.moveaxis(self._second_order.displacement(*planes), 0, 2)
+        added = self._second_order.displacement(*planes) + self._sides.displacement(planes[1])
+        return np.moveaxis(added, 0, 2)
 
     def fit(self, observed: Observations, candidates: NDArray[np.bool_]) -> FittedTractions:
         """Fit forces to measured displacements.
@@ -127,8 +131,9 @@ class TractionFit:
         matrix = weight[:, None] * self._compliance(observed, vertices)
         hessian = matrix.T @ matrix
         area = float(np.prod(self.pad.spacing_mm))
-        spread = PRESSURE_STDDEV * self.material.young_modulus_mpa * area
-        hessian[np.diag_indices_from(hessian)] += spread**-2
+        unit = self.material.young_modulus_mpa * area
+        spread = unit * np.array([TANGENTIAL_STDDEV, TANGENTIAL_STDDEV, PRESSURE_STDDEV])
+        hessian[np.diag_indices_from(hessian)] += np.tile(spread**-2, len(vertices))
         force, moved = np.zeros((shape[0] * shape[1], 3)), np.zeros((*shape, 3))
         loads = np.zeros(3 * len(vertices))
         for _ in range(CORRECTIONS):

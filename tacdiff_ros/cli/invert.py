@@ -6,12 +6,12 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from rich.console import Console
 from rich.progress import Progress
 
@@ -20,13 +20,17 @@ from tacdiff_ros.cli.first_run import first_run
 from tacdiff_ros.cli.output_folder import check_output_folder
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.images.crop import sensor_crop
+from tacdiff_ros.inversion.contact_forces import force_figures
 from tacdiff_ros.inversion.inversion_settings import InversionSettings
+from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.output_files import json_text, npy_bytes, png_bytes, write_files
+from tacdiff_ros.reports.traction_picture import draw_tractions
 from tacdiff_ros.sensor.height_map import height_map
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
 from tacdiff_ros.settings_file import first_complaint
 
 if TYPE_CHECKING:
+    from tacdiff_ros.inversion.gel_health import GelHealth
     from tacdiff_ros.inversion.inverter import Inversion
 
 FILES = (
@@ -36,8 +40,10 @@ FILES = (
     "shear.npy",
     "mesh.ply",
     "rgb.png",
+    "force.png",
     "meta.json",
 )
+Checked = TypeVar("Checked", bound=BaseModel)
 
 
 def invert(
@@ -52,13 +58,25 @@ def invert(
     prior: Annotated[str, typer.Option(help="surface prior: elastic or smooth")] = "elastic",
     spacing: Annotated[float, typer.Option(help="spacing of the surface vertices in mm")] = 0.2,
     steps: Annotated[int, typer.Option(help="number of Gauss-Newton steps")] = 10,
+    young_modulus: Annotated[
+        float, typer.Option(help="Young's modulus of the gel in MPa, from `tacdiff identify`")
+    ] = 0.2,
+    young_modulus_stddev: Annotated[
+        float | None, typer.Option(help="its standard deviation in MPa; default: 10 % of it")
+    ] = None,
+    friction: Annotated[float, typer.Option(help="friction coefficient of the contact")] = 0.5,
     crop: CropOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
     """Invert an image: height map, points, pixel maps, mesh, fit, and figures in meta.json."""
     started = time.perf_counter()
     model = default_sensor() if sensor is None else read_sensor(sensor)
-    settings = _settings(prior=prior, spacing_mm=spacing, steps=steps)
+    settings = _checked(InversionSettings, prior=prior, spacing_mm=spacing, steps=steps)
+    material = _checked(GelMaterial, young_modulus_mpa=young_modulus, friction=friction)
+    if young_modulus_stddev is not None and not 0.0 <= young_modulus_stddev <= young_modulus:
+        raise InputError(
+            f"--young-modulus-stddev is {young_modulus_stddev:g}, expected 0 to {young_modulus:g}"
+        )
     check_output_folder(out, FILES)
     frames = sensor_crop(model, crop)
     measured = read_cropped(image, frames)
@@ -72,9 +90,9 @@ def invert(
     progress = Progress(console=console, disable=not sys.stderr.isatty(), transient=True)
     with first_run("inversion", console), progress as bar:
         task = bar.add_task("inverting", total=1.0)
-        inversion = Inverter(model, reference_image, settings).invert(
-            measured, lambda fraction: bar.update(task, completed=fraction)
-        )
+        inverter = Inverter(model, reference_image, settings, material, young_modulus_stddev)
+        inversion = inverter.invert(measured, lambda fraction: bar.update(task, completed=fraction))
+    health = inverter.health(measured, inversion)
     rendered = simulate_image(Renderer(model), inversion.surface)
     heights = height_map(inversion.surface, inversion.valid)
     meta = {
@@ -83,7 +101,7 @@ def invert(
         "mm_per_px": model.mm_per_px,
         "height_map_mm_per_px": heights.spacing_mm,
         "height_map_origin_mm": list(heights.origin_mm),
-        **summary(inversion),
+        **summary(inversion, health),
         "seconds": round(time.perf_counter() - started, 3),
     }
     maps = {
@@ -92,8 +110,11 @@ def invert(
         "indentation.npy": rendered.maps.indentation_mm,
         "shear.npy": rendered.maps.shear_mm,
     }
-    _write(out, inversion, rendered.image, maps, meta)
-    for line in inversion.warnings:
+    pictures = {"rgb.png": rendered.image}
+    if inversion.forces is not None:
+        pictures["force.png"] = draw_tractions(inversion.surface, inversion.forces)
+    _write(out, inversion, pictures, maps, meta)
+    for line in meta["warnings"]:
         console.print(f"warning: {line}", style="yellow", highlight=False, soft_wrap=True)
     if as_json:
         print(json.dumps({**meta, "out": str(out)}))
@@ -105,11 +126,12 @@ def invert(
     )
 
 
-def summary(inversion: Inversion) -> dict[str, Any]:
+def summary(inversion: Inversion, health: GelHealth) -> dict[str, Any]:
     """Return the figures of an inversion for meta.json, with units in their names.
 
     Args:
         inversion: result of an inversion.
+        health: condition of the gel in the image.
     """
     contact = inversion.contact
     return {
@@ -130,21 +152,24 @@ def summary(inversion: Inversion) -> dict[str, Any]:
         },
         "rows": inversion.surface.rows,
         "columns": inversion.surface.columns,
-        "warnings": list(inversion.warnings),
+        "forces": None if inversion.forces is None else force_figures(inversion.forces),
+        "gel_health": health.figures,
+        "warnings": [*inversion.warnings, *health.warnings],
     }
 
 
-def _settings(**values: Any) -> InversionSettings:
+def _checked(kind: type[Checked], **values: Any) -> Checked:
     try:
-        return InversionSettings(**values)
+        return kind(**values)
     except ValidationError as error:
-        raise InputError(f"settings: {first_complaint(error)}") from error
+        name = "material" if kind is GelMaterial else "settings"
+        raise InputError(f"{name}: {first_complaint(error)}") from error
 
 
 def _write(
     out: Path,
     inversion: Inversion,
-    image: NDArray[np.uint8],
+    pictures: dict[str, NDArray[np.uint8]],
     maps: dict[str, NDArray[Any]],
     meta: dict[str, Any],
 ) -> None:
@@ -154,7 +179,7 @@ def _write(
     mesh = trimesh.Trimesh(inversion.surface.position, inversion.surface.triangles, process=False)
     contents: dict[str, bytes | str] = {
         **{name: npy_bytes(values) for name, values in maps.items()},
-        "rgb.png": png_bytes(image),
+        **{name: png_bytes(image) for name, image in pictures.items()},
         "mesh.ply": cast(bytes, mesh.export(file_type="ply")),
         "meta.json": json_text(meta),
     }

@@ -7,6 +7,7 @@ estimated surfaces get worse; a trend over time says more than one figure.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -55,6 +56,20 @@ class GelHealth:
     undeformed_change: float
     brightness: tuple[float, float, float]
     brightness_variation: float
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """Rounded figures by name."""
+        return {
+            "markers_expected": self.markers_expected,
+            "markers_found": self.markers_found,
+            "markers_lost": round(self.markers_lost, 4),
+            "specks": self.specks,
+            "speck_fraction": round(self.speck_fraction, 6),
+            "undeformed_change": round(self.undeformed_change, 4),
+            "brightness": [round(part, 4) for part in self.brightness],
+            "brightness_variation": round(self.brightness_variation, 4),
+        }
 
     @property
     def warnings(self) -> tuple[str, ...]:

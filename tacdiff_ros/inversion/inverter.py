@@ -250,7 +250,7 @@ class Inverter:
         return self._result(fit, markers, motion, prepared, warnings, started, with_forces=True)
 
     @one_blas_thread
-    def follow(self, image: Image) -> Inversion:
+    def follow(self, image: Image, with_forces: bool = False) -> Inversion:
         """Estimate the surface from the next frame of a stream, starting at the last frame's.
 
         Every frame is fitted to its own image, so the result does not drift; without contact the
@@ -258,6 +258,7 @@ class Inverter:
 
         Args:
             image: (H, W, 3) uint8 RGB.
+            with_forces: whether to estimate the contact forces, which takes longer.
 
         Raises:
             InputError: the image is not from this sensor.
@@ -292,7 +293,7 @@ class Inverter:
             pre_rendered=pre_rendered,
         )
         self._last_height = fit.height_mm if steps else None
-        return self._result(fit, markers, self._motion, prepared, warnings, started)
+        return self._result(fit, markers, self._motion, prepared, warnings, started, with_forces)
 
     def first_guess(self, image: Image) -> Floats:
         """Estimate heights in one linear step, without rendering.

@@ -57,6 +57,11 @@ class InversionTopics:
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._health_due = -math.inf
 
+    @property
+    def wants_forces(self) -> bool:
+        """Whether somebody subscribes to the forces."""
+        return any(topic.get_subscription_count() > 0 for topic in (self._wrenches, self._forces))
+
     def take_health_turn(self) -> bool:
         """Return whether the gel's health is due for the next frame, once in its period."""
         now = time.monotonic()
@@ -101,23 +106,8 @@ class InversionTopics:
             name=f"{self._node.get_fully_qualified_name()}: gel",
             hardware_id=self._frame,
             message="; ".join(health.warnings) or "the gel is in order",
-            values=[KeyValue(key=name, value=f"{value:.4g}") for name, value in _figures(health)],
+            values=[KeyValue(key=name, value=str(value)) for name, value in health.figures.items()],
         )
         array = DiagnosticArray(status=[status])
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._diagnostics.publish(array)
-
-
-def _figures(health: GelHealth) -> list[tuple[str, float]]:
-    """Figures of the gel's health by name."""
-    red, green, blue = health.brightness
-    return [
-        ("markers_lost", health.markers_lost),
-        ("specks", health.specks),
-        ("speck_fraction", health.speck_fraction),
-        ("undeformed_change", health.undeformed_change),
-        ("brightness_red", red),
-        ("brightness_green", green),
-        ("brightness_blue", blue),
-        ("brightness_variation", health.brightness_variation),
-    ]

@@ -21,6 +21,7 @@ from tacdiff_ros.inversion.gel_health import GelHealth
 from tacdiff_ros.inversion.inversion_settings import InversionSettings
 from tacdiff_ros.inversion.inverter import Inversion, check_reference
 from tacdiff_ros.inversion.sensor_inverters import SensorInverters
+from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.msg import SensorModel as SensorModelMessage
 from tacdiff_ros.nodes.conversion.geometry import to_nanoseconds
 from tacdiff_ros.nodes.conversion.images import from_frame
@@ -39,6 +40,7 @@ from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.nodes.worker import Progress, Worker
 from tacdiff_ros.preparation import Preparation
 from tacdiff_ros.sensor.sensor_file import parse_sensor
+from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.srv import InvertMesh as InvertMeshService
 from tacdiff_ros.warm_up import inversion_stages, kernel_structure
 
@@ -58,6 +60,8 @@ class MeshInversionNode(GuardedNode):
         self._frame, self._timeout_s = settings.frame_id, settings.timeout_s
         self._streaming = settings.streaming
         self._inversion_settings = declare_model(self, "", InversionSettings)
+        self._material = declare_model(self, "material", GelMaterial)
+        self._modulus_stddev_mpa = settings.modulus_stddev_mpa or None
         refuse_unknown(self)
         model = sensor_from(settings.sensor_file)
         reference = None
@@ -65,7 +69,7 @@ class MeshInversionNode(GuardedNode):
             reference = read_image(Path(settings.reference_image).expanduser())
             reference = sensor_crop(model).reduce(reference, "the reference")
             check_reference(model, reference)
-        self._gel = SensorInverters(model, reference, self._inversion_settings)
+        self._gel = self._inverters(model, reference)
         self._notice = ""  # warning that the next response contains
         self._newest = NewestFrame(self)
         self._worker: Worker | None = None
@@ -80,6 +84,13 @@ class MeshInversionNode(GuardedNode):
         self._goal = SingleGoal(self, InvertMesh, "invert_mesh", self._begin, self._cancel)
         self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.preparation = self._prepare()
+
+    def _inverters(
+        self, model: SensorModel, reference: NDArray[np.uint8] | None
+    ) -> SensorInverters:
+        return SensorInverters(
+            model, reference, self._inversion_settings, self._material, self._modulus_stddev_mpa
+        )
 
     def _prepare(self) -> Preparation:
         """Start to compile the kernels for the current sensor; requests are refused meanwhile."""
@@ -118,7 +129,7 @@ class MeshInversionNode(GuardedNode):
             return
         had_reference = self._gel.has_reference
         needs_other_kernels = kernel_structure(model) != kernel_structure(self._gel.model)
-        self._gel = SensorInverters(model, None, self._inversion_settings)
+        self._gel = self._inverters(model, None)
         if needs_other_kernels:
             self.preparation = self._prepare()
         self.get_logger().info(f"sensor model '{message.sensor_id}' is used from now on")
@@ -135,7 +146,7 @@ class MeshInversionNode(GuardedNode):
         """Take the newest frame as reference image."""
         image = from_frame(self._newest.or_newest(Image()), sensor_crop(self._gel.model))
         check_reference(self._gel.model, image)
-        self._gel = SensorInverters(self._gel.model, image, self._inversion_settings)
+        self._gel = self._inverters(self._gel.model, image)
         self._notice = ""
         response.success, response.message = True, "the newest frame is the reference"
         return response
@@ -257,10 +268,11 @@ class MeshInversionNode(GuardedNode):
         )
         self._streamed = message
         gel, assess = self._gel, self._topics.take_health_turn()
+        with_forces = self._topics.wants_forces
 
         def work(_progress: Progress) -> tuple[Inversion, GelHealth | None]:
             image = from_frame(message, sensor_crop(gel.model))
-            inversion = gel.follow(image, after_pause)
+            inversion = gel.follow(image, after_pause, with_forces)
             return inversion, gel.health(image, inversion) if assess else None
 
         self._worker = Worker(work, "the inversion")

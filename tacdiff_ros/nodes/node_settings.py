@@ -163,7 +163,7 @@ class MarkerTrackerSettings(NodeSettings):
 
 
 class MeshInversionSettings(NodeSettings):
-    """Parameters of `mesh_inversion` besides those of `InversionSettings`."""
+    """Parameters of `mesh_inversion` besides `material` and those of `InversionSettings`."""
 
     sensor_file: SensorFile = ""
     reference_image: str = Field(
@@ -178,6 +178,12 @@ class MeshInversionSettings(NodeSettings):
         json_schema_extra={"renamed_from": "timeout"},
     )
     streaming: bool = Field(False, description="invert every frame of image_raw")
+    modulus_stddev_mpa: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="standard deviation of material.young_modulus_mpa, MPa; 0: 10 % of it",
+    )
 
 
 class TactileSimulatorSettings(NodeSettings):

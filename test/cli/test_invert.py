@@ -15,7 +15,7 @@ from tacdiff_ros.mechanics.imprint import Imprint, imprint_surface
 from tacdiff_ros.optics import llvm
 from tacdiff_ros.sensor.sensor_file import default_sensor
 
-RADIUS_MM = 3.0
+RADIUS_MM = 4.0
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def image(tmp_path_factory):
     from tacdiff_ros.optics.simulate import simulate_image
 
     model = default_sensor()
-    imprint = Imprint("sphere", 2.0 * RADIUS_MM, at_mm=(1.0, -1.0), depth_mm=0.8)
+    imprint = Imprint("sphere", 2.0 * RADIUS_MM, at_mm=(1.0, -1.0), depth_mm=1.0)
     surface = imprint_surface(model.gel, imprint, 0.1)
     path = tmp_path_factory.mktemp("touch") / "rgb.png"
     shown = simulate_image(Renderer(model), surface).image
@@ -51,7 +51,7 @@ def test_the_files_belong_together(image, inverted):
     assert meta["sensor_checksum"] == default_sensor().checksum
     assert meta["mm_per_px"] == pytest.approx(default_sensor().mm_per_px)
     assert meta["in_contact"]
-    assert meta["depth_mm"] == pytest.approx(0.77, abs=0.08)
+    assert meta["depth_mm"] == pytest.approx(1.0, abs=0.06)
     assert meta["centroid_mm"] == pytest.approx([1.0, -1.0], abs=0.2)
     indentation = np.load(tmp_path / "indentation.npy")
     assert indentation.shape == (240, 320)
@@ -63,7 +63,19 @@ def test_the_files_belong_together(image, inverted):
     shown = cv2.imread(str(tmp_path / "rgb.png")).astype(float)
     assert np.abs(shown - cv2.imread(str(image))).mean() < 3.0
     names = {"height_map.npy", "points.npy", "indentation.npy", "shear.npy", "mesh.ply"}
-    assert {path.name for path in tmp_path.iterdir()} == {*names, "rgb.png", "meta.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *names,
+        "rgb.png",
+        "force.png",
+        "meta.json",
+    }
+    forces, health = meta["forces"], meta["gel_health"]
+    assert forces["force_n"][2] < -1.0  # a press
+    assert all(stddev > 0.0 for stddev in forces["force_stddev_n"])
+    assert 0.5 < forces["slip_margin"] <= 1.0
+    assert cv2.imread(str(tmp_path / "force.png")).std() > 5.0
+    assert (health["markers_lost"], health["specks"]) == (0.0, 0)
+    assert health["brightness"] == pytest.approx([1.0, 1.0, 1.0], abs=0.02)
 
 
 def fitted_radius(points, meta):
@@ -111,6 +123,8 @@ def test_height_map_points_and_mesh_show_the_same_ball_and_the_pixel_map_another
         ({"--prior": "wavy"}, "prior"),
         ({"--steps": "0"}, "steps"),
         ({"--spacing": "0"}, "spacing"),
+        ({"--young-modulus": "0"}, "young_modulus"),
+        ({"--young-modulus-stddev": "-0.1"}, "expected 0 to 0.2"),
         ({"--reference": "missing.png"}, "cannot read"),
     ],
 )

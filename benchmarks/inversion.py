@@ -21,6 +21,7 @@ from scipy.optimize import least_squares
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from brightness_drift import measure_drift
 from calibration import knowing_lens, presses_of
 from press_scores import RealSet, read_set
 from tables import Part, run_parts
@@ -395,6 +396,7 @@ PARTS = {
     "large_steps": measure_large_steps,
     "real": measure_real,
     "baseline": measure_baseline,
+    "drift": measure_drift,
     "streaming": measure_streaming,
     "video": measure_video,
 }

@@ -53,6 +53,11 @@ class BrightnessChange:
     is_known: bool
     median: Floats
 
+    @classmethod
+    def none(cls, image: FitImage) -> BrightnessChange:
+        """Return no change, for an image that is used as it is."""
+        return cls(np.ones(image.value.shape), 1.0, True, np.ones(3))
+
     @property
     def mean(self) -> Floats:
         """(3,) geometric mean over the image of each colour."""

@@ -88,7 +88,12 @@ class _Linearisation:
 
 
 class HeightFitter:
-    """Fits the heights of one sensor at one image size."""
+    """Fits the heights of one sensor at one image size.
+
+    Attributes:
+        white: pixel value from which images are white, (h, w, 3) or a number; not 1 in an image
+            whose brightness was compensated.
+    """
 
     def __init__(
         self,
@@ -124,6 +129,7 @@ class HeightFitter:
         flat = np.maximum(self._undeformed.value, DARKEST)
         ratio = np.ones_like(flat) if reference is None else reference / flat
         self._ratio = np.asarray(ratio, np.float32)
+        self.white: NDArray[np.float32] = np.asarray(BRIGHTEST, np.float32)
         pixel_mm = model.mm_per_px * model.image.width_px / size_px[0]
         self._pixels_per_cell = (grid.spacing_mm / pixel_mm) ** 2
 
@@ -310,8 +316,8 @@ class HeightFitter:
         """
         rendered = rendered or self._rendered(height)
         unclipped = self._ratio * rendered.value
-        predicted = np.minimum(unclipped, np.float32(BRIGHTEST))
-        scale = self._ratio * (unclipped < BRIGHTEST) * np.float32(1.0 / PIXEL_ERROR)
+        predicted = np.minimum(unclipped, self.white)
+        scale = self._ratio * (unclipped < self.white) * np.float32(1.0 / PIXEL_ERROR)
         x, y = (scale * rendered.by_slope[..., k] for k in range(2))
         residual = (predicted - image.astype(np.float32)) * np.float32(1.0 / PIXEL_ERROR)
         square = _channel_sum(residual, residual) * np.float32((PIXEL_ERROR / outlier) ** 2 / 3.0)

@@ -37,6 +37,10 @@ class InversionSettings(BaseModel):
     steps_streaming: int = Field(
         1, ge=1, le=20, description="Gauss-Newton steps for each frame of a stream"
     )
+    compensate_brightness: bool = Field(
+        True,
+        description="bring each colour of an image to the brightness of the reference, by position",
+    )
     local_interreflection: bool = Field(
         True,
         description="render light that parts of the gel reflect to and hide from each other",

@@ -388,9 +388,14 @@ class Inverter:
                 much to be compensated.
         """
         warnings += self._origin_warnings or []
-        brightness = brightness_change(self._reference, prepared)
+        brightness = (
+            brightness_change(self._reference, prepared)
+            if self.settings.compensate_brightness
+            else BrightnessChange.none(prepared)
+        )
         warnings += check_brightness_change(brightness, name)
         image = at_brightness(prepared, brightness.gain)
+        self._fitter.white = (1.0 / brightness.gain).astype(np.float32)
         warnings += check_press(self._reference, image, 1.0, name, MAX_CHANGED)
         return image, brightness
 

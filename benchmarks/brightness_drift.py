@@ -1,4 +1,4 @@
-"""Inverts presses whose light drifted: brightness changed for the whole image, a colour or a side."""
+"""Inverts presses whose light drifted: the whole image, one colour, or one side of the image."""
 
 from __future__ import annotations
 

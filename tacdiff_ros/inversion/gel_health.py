@@ -27,9 +27,9 @@ Mask = NDArray[np.bool_]
 MARGIN_MM = 1.5  # around the contact, where the gel is deformed too
 SCALE_MM = 0.6  # standard deviation of the blur that specks stand out from
 MIN_SPECK, SPECK_NOISE = 0.1, 6.0  # relative change, and in standard deviations of the pixels
-MAX_SPECK_MM2 = 0.4  # larger spots are markers, or parts of a contact
+MIN_SPECK_PX, MAX_SPECK_MM2 = 2, 0.4  # larger blobs are markers, or parts of a contact
 COARSE_MM = 0.4  # standard deviation of the blur under which the coating is compared
-MAX_LOST, MAX_SPECKS, MAX_CHANGE = 0.1, 15, 0.08
+MAX_LOST, MAX_SPECKS, MAX_CHANGE = 0.1, 15, 0.05
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class GelHealth:
 
     Attributes:
         markers_expected: markers that the image should show.
-        markers_found: those that were found.
+        markers_detected: those that were detected.
         markers_lost: lost fraction of the markers outside of the contact, 0 to 1.
-        specks: number of small spots.
+        specks: number of small blobs.
         speck_fraction: fraction of the examined pixels that they cover, 0 to 1.
         undeformed_change: RMS relative change of the coating's image since calibration, without
             brightness and markers.
@@ -49,7 +49,7 @@ class GelHealth:
     """
 
     markers_expected: int
-    markers_found: int
+    markers_detected: int
     markers_lost: float
     specks: int
     speck_fraction: float
@@ -62,7 +62,7 @@ class GelHealth:
         """Rounded figures by name."""
         return {
             "markers_expected": self.markers_expected,
-            "markers_found": self.markers_found,
+            "markers_detected": self.markers_detected,
             "markers_lost": round(self.markers_lost, 4),
             "specks": self.specks,
             "speck_fraction": round(self.speck_fraction, 6),
@@ -104,31 +104,32 @@ def gel_health(
         model: sensor model.
         undeformed: (h, w, 3) pixel values of the undeformed gel by the sensor file, without
             markers, 1 for white.
-        reference: image of the untouched gel.
+        reference: reference image.
         image: (H, W, 3) uint8 RGB image.
-        markers: markers found in the image; None for a gel without markers.
+        markers: markers of the image; None for a gel without markers.
         contact_mm: (n, 3) surface points in contact, mm.
     """
-    shown = fit_image(image, markers)
-    size = shown.free.shape[::-1]
+    current = fit_image(image, markers)
+    size = current.free.shape[::-1]
     calibrated = FitImage(_resized(undeformed, size), np.ones(size[::-1], bool))
     before = FitImage(
         _resized(reference.value, size), _resized(reference.free.astype(float), size) > 0.99
     )
-    brightness = brightness_change(before, shown)
+    brightness = brightness_change(before, current)
     mm_per_px = model.mm_per_px * model.image.width_px / size[0]
-    untouched = ~_contact_pixels(model, contact_mm, size, mm_per_px)
-    examined = shown.free & untouched
-    specks, covered = _specks(shown, examined, mm_per_px)
-    expected, found, lost = _marker_counts(model, markers, untouched)
+    off_contact = ~_contact_pixels(model, contact_mm, size, mm_per_px)
+    examined = current.free & off_contact
+    ratio = _log_ratio(calibrated, current)
+    specks, covered = _specks(ratio, examined, mm_per_px)
+    expected, detected, lost = _marker_counts(model, markers, off_contact)
     red, green, blue = brightness.mean.tolist()
     return GelHealth(
         markers_expected=expected,
-        markers_found=found,
+        markers_detected=detected,
         markers_lost=lost,
         specks=specks,
         speck_fraction=covered,
-        undeformed_change=_change(calibrated, shown, examined, mm_per_px),
+        undeformed_change=_rms(ratio, examined, mm_per_px),
         brightness=(red, green, blue),
         brightness_variation=brightness.variation,
     )
@@ -159,43 +160,48 @@ def _blurred(values: Floats, weight: Mask, sigma_px: float) -> Floats:
     return np.asarray(mean / np.maximum(total, 1e-6)[..., None])
 
 
-def _specks(image: FitImage, examined: Mask, mm_per_px: float) -> tuple[int, float]:
-    """Number of small spots, and the fraction of the examined pixels that they cover."""
+def _log_ratio(before: FitImage, after: FitImage) -> Floats:
+    """(h, w, 3) logarithm of the ratio of two images, without brightness."""
+    after = at_brightness(after, brightness_change(before, after).gain)
+    log_after, log_before = (
+        np.log(np.maximum(image.value, MIN_BRIGHTNESS)) for image in (after, before)
+    )
+    return np.asarray(log_after - log_before)
+
+
+def _specks(ratio: Floats, examined: Mask, mm_per_px: float) -> tuple[int, float]:
+    """Number of small blobs, and the fraction of the examined pixels that they cover."""
     if not examined.any():
         return 0, 0.0
-    log = np.log(np.maximum(image.value, MIN_BRIGHTNESS))
-    detail = log - _blurred(log, examined, SCALE_MM / mm_per_px)
+    detail = ratio - _blurred(ratio, examined, SCALE_MM / mm_per_px)
     noise = 1.4826 * np.median(np.abs(detail[examined]), axis=0)
-    spots = (np.abs(detail) > np.maximum(SPECK_NOISE * noise, MIN_SPECK)).any(axis=-1) & examined
-    count, _, stats, _ = cv2.connectedComponentsWithStats(spots.astype(np.uint8), connectivity=8)
+    blobs = (np.abs(detail) > np.maximum(SPECK_NOISE * noise, MIN_SPECK)).any(axis=-1) & examined
+    count, _, stats, _ = cv2.connectedComponentsWithStats(blobs.astype(np.uint8), connectivity=8)
     areas = stats[1:count, cv2.CC_STAT_AREA]
-    areas = areas[areas * mm_per_px**2 < MAX_SPECK_MM2]
+    areas = areas[(areas >= MIN_SPECK_PX) & (areas * mm_per_px**2 < MAX_SPECK_MM2)]
     return len(areas), float(areas.sum() / examined.sum())
 
 
-def _change(before: FitImage, after: FitImage, examined: Mask, mm_per_px: float) -> float:
-    """RMS relative change of the examined pixels between two images, without brightness."""
+def _rms(ratio: Floats, examined: Mask, mm_per_px: float) -> float:
+    """RMS of the coarse part of the ratio at the examined pixels."""
     if not examined.any():
         return 0.0
-    after = at_brightness(after, brightness_change(before, after).gain)
-    ratio = np.log(np.maximum(after.value, MIN_BRIGHTNESS))
-    ratio -= np.log(np.maximum(before.value, MIN_BRIGHTNESS))
     coarse = _blurred(ratio, examined, COARSE_MM / mm_per_px)
     return float(np.sqrt(np.mean(coarse[examined] ** 2)))
 
 
 def _marker_counts(
-    model: SensorModel, markers: MarkerField | None, untouched: Mask
+    model: SensorModel, markers: MarkerField | None, off_contact: Mask
 ) -> tuple[int, int, float]:
-    """Expected and found markers in the image, and the lost fraction of those off the contact."""
+    """Expected and detected markers, and the lost fraction of those off the contact."""
     if markers is None:
         return 0, 0, 0.0
     pixels = project(parameter_values(model), marker_positions_mm(model))
     size = np.array([model.image.width_px, model.image.height_px])
-    shown = np.all((pixels > 0) & (pixels < size - 1), axis=-1)
-    scale = untouched.shape[1] / model.image.width_px
-    column, row = np.moveaxis(np.where(shown[..., None], scale * pixels, 0).astype(int), -1, 0)
-    off_contact = shown & untouched[row, column]
-    lost = off_contact & ~markers.found
-    found = int((shown & markers.found).sum())
-    return int(shown.sum()), found, float(lost.sum() / max(int(off_contact.sum()), 1))
+    visible = np.all((pixels > 0) & (pixels < size - 1), axis=-1)
+    scale = off_contact.shape[1] / model.image.width_px
+    column, row = np.moveaxis(np.where(visible[..., None], scale * pixels, 0).astype(int), -1, 0)
+    assessed = visible & off_contact[row, column]
+    lost = assessed & ~markers.found
+    detected = int((visible & markers.found).sum())
+    return int(visible.sum()), detected, float(lost.sum() / max(int(assessed.sum()), 1))

@@ -46,7 +46,7 @@ def health(image, field=None, contact=NO_CONTACT):
 
 def test_a_good_gel_has_no_defect_and_no_warning():
     result = health(photograph(undeformed()))
-    assert (result.markers_expected, result.markers_found, result.markers_lost) == (63, 63, 0.0)
+    assert (result.markers_expected, result.markers_detected, result.markers_lost) == (63, 63, 0.0)
     assert result.specks == 0
     assert result.undeformed_change < 0.01
     assert result.brightness == pytest.approx((1.0, 1.0, 1.0), abs=0.005)
@@ -71,7 +71,7 @@ def test_specks_are_counted_with_their_area():
 def test_lost_markers_count_outside_of_the_contact():
     image = photograph(undeformed())
     result = health(image, markers(lost=9))
-    assert result.markers_found == 54
+    assert result.markers_detected == 54
     assert result.markers_lost == pytest.approx(9 / 63)
     assert "14 % of the markers are lost: clean the gel" in result.warnings[0]
     first_row = marker_positions_mm(MODEL)[0]
@@ -99,4 +99,4 @@ def test_a_gel_without_markers_has_none_to_lose():
     reference = FitImage(undeformed(), np.ones(SIZE, bool))
     image = np.clip(255.0 * undeformed(), 0, 255).astype(np.uint8)
     result = gel_health(plain, undeformed(), reference, image, None, NO_CONTACT)
-    assert (result.markers_expected, result.markers_found, result.markers_lost) == (0, 0, 0.0)
+    assert (result.markers_expected, result.markers_detected, result.markers_lost) == (0, 0, 0.0)

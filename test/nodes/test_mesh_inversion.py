@@ -150,7 +150,7 @@ def test_an_image_gives_height_map_forces_and_health_of_the_gel(client, touched)
     cell = 25.25e-3 * 20.75e-3 / area
     assert cell * sum(answer.pressure) == pytest.approx(-forces.wrench.force.z, rel=0.1)
     assert len(answer.traction_x) == len(answer.traction_y) == len(answer.pressure)
-    assert answer.health.markers_found == answer.health.markers_expected
+    assert answer.health.markers_detected == answer.health.markers_expected
     assert list(answer.health.brightness) == pytest.approx([1.0, 1.0, 1.0], abs=0.03)
 
 

@@ -76,7 +76,7 @@ def to_gel_health(health: GelHealth, stamp: Any, frame_id: str) -> GelHealthMess
     return GelHealthMessage(
         header=Header(stamp=stamp, frame_id=frame_id),
         markers_expected=health.markers_expected,
-        markers_found=health.markers_found,
+        markers_detected=health.markers_detected,
         markers_lost=health.markers_lost,
         specks=health.specks,
         speck_fraction=health.speck_fraction,

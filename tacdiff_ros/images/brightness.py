@@ -112,13 +112,13 @@ def relative_brightness(reference: FitImage, image: FitImage) -> Floats:
 
 
 def at_brightness(image: FitImage, gain: Floats) -> FitImage:
-    """Return an image at the brightness of its reference.
+    """Return an image at the brightness of its reference; what gets brighter than white is white.
 
     Args:
         image: image.
         gain: (3,) result of `relative_brightness`, or (h, w, 3) that of `brightness_change`.
     """
-    return FitImage(image.value / gain, image.free)
+    return FitImage(np.minimum(image.value / gain, 1.0), image.free)
 
 
 def check_brightness_change(change: BrightnessChange, name: str) -> list[str]:

@@ -91,8 +91,8 @@ class HeightFitter:
     """Fits the heights of one sensor at one image size.
 
     Attributes:
-        white: pixel value from which images are white, (h, w, 3) or a number; not 1 in an image
-            whose brightness was compensated.
+        white: pixel value from which images are white, (h, w, 3) or a number; below 1 in an
+            image that was too bright before its brightness was compensated.
     """
 
     def __init__(

@@ -395,7 +395,7 @@ class Inverter:
         )
         warnings += check_brightness_change(brightness, name)
         image = at_brightness(prepared, brightness.gain)
-        self._fitter.white = (1.0 / brightness.gain).astype(np.float32)
+        self._fitter.white = np.minimum(1.0 / brightness.gain, 1.0).astype(np.float32)
         warnings += check_press(self._reference, image, 1.0, name, MAX_CHANGED)
         return image, brightness
 

@@ -24,7 +24,8 @@ CORRELATED_VERTICES = 4.0  # vertices whose height errors are alike: inflates th
 MARKER_STDDEV_MM = 0.015  # of a marker's motion
 DENSE_REACH, SPARSE_STEP = 3, 2  # vertices: around the contact all are used, elsewhere every second
 MIN_PRESSURE_FRACTION = 0.03  # of the maximum; below it a vertex carries no pressure
-MECHANICS_ERROR = (0.06, 0.06, 0.03)  # relative error of the gel model, per force component
+MECHANICS_ERROR = (0.01, 0.01, 0.04)  # relative error of the gel model, per force component
+MIN_FORCE_STDDEV_N = 0.02  # for contacts that are too shallow to be candidates
 MODULUS_ERROR = 0.1  # relative standard deviation of a modulus that was not identified
 
 
@@ -106,7 +107,8 @@ class ForceEstimator:
         relative = np.array([*MECHANICS_ERROR, *MECHANICS_ERROR[::-1]])
         scale = np.repeat([np.linalg.norm(net[:3]), np.linalg.norm(net[3:])], 3)
         modulus = (self._modulus_error * net) ** 2
-        variance = np.diag(covariance) + (relative * scale) ** 2 + modulus
+        floor = MIN_FORCE_STDDEV_N * np.array([1.0, 1.0, 1.0, *[self.pad.thickness_mm] * 3])
+        variance = np.diag(covariance) + (relative * scale) ** 2 + modulus + floor**2
         normal = -float(net[2])
         return ContactForces(
             force_n=net[:3],

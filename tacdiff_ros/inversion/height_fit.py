@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.inversion.height_grid import HeightGrid
 from tacdiff_ros.inversion.height_prior import HeightPrior
+from tacdiff_ros.inversion.mechanical_heights import MechanicalPrior
 from tacdiff_ros.inversion.slope_equations import SlopeEquations, SlopeSolver
 from tacdiff_ros.optics.projection import project
 from tacdiff_ros.optics.renderer import Renderer, RenderSettings, SlopeDerivatives
@@ -34,6 +35,7 @@ Floats = NDArray[np.float64]
 USUAL_TRACTION, PER_PRESSURE, PER_TENSION = 0.01, 1.0, 0.5
 # The same where heights that carry no traction are known from the gel's mechanics.
 KEPT = 2.0
+EXPECT = "kept"
 MECHANICAL_USUAL_TRACTION, MECHANICAL_PER_TENSION = 0.005, 0.25
 PIXEL_ERROR = 0.1  # independent error of a pixel, as a fraction of white
 # Residual from which a pixel is down-weighted: in the first step, its factor per step, its minimum.
@@ -41,6 +43,7 @@ OUTLIERS = (0.5, 0.7, 0.04)
 DARKEST, BRIGHTEST = 1e-3, 1.0  # pixel values; brighter ones are stored as white
 PARALLAX_MM = (-0.75, -1.5)  # heights at which cells are projected; a parabola interpolates
 MAX_SLOPE_STEP = 0.8
+MAX_DEPTH_FRACTION = 0.9  # of the gel's thickness
 ITERATIONS, GUESS_ITERATIONS, TOLERANCE = 40, 12, 1e-2  # of conjugate gradients
 VISIBLE_RADIUS_MM = 0.6  # over which a vertex's information is averaged
 MIN_VISIBLE = 0.02  # averaged information of a visible vertex, as a fraction of the maximum
@@ -116,9 +119,10 @@ class HeightFitter:
             local_interreflection: whether to render local inter-reflection and its occlusion.
         """
         self._local_interreflection = local_interreflection
-        self._offset: Floats | None = None
+        self._mechanics: MechanicalPrior | None = None
         self.grid = grid
         self._solver = SlopeSolver(grid, prior)
+        self._max_depth_mm = MAX_DEPTH_FRACTION * (model.gel_thickness_mm or np.inf)
         self._renderer = Renderer(model.model_copy(update={"markers": None}))
         at_rest = grid.surface(np.zeros(grid.shape))
         self._renderer.set_surface(at_rest)
@@ -143,7 +147,7 @@ class HeightFitter:
         progress: Callable[[float], None] | None = None,
         evaluate_final: bool = True,
         pre_rendered: Callable[[], SlopeDerivatives] | None = None,
-        offset: Floats | None = None,
+        mechanics: MechanicalPrior | None = None,
     ) -> HeightFit:
         """Fit heights to an image.
 
@@ -159,10 +163,9 @@ class HeightFitter:
                 they are those of the heights one step before, which saves a rendering.
             pre_rendered: function from `render_ahead` that returns the rendering of `start`;
                 without local inter-reflection.
-            offset: (rows, columns) heights that carry no traction, from `MechanicalHeights`, mm;
-                by default none.
+            mechanics: prior of the heights from the gel's mechanics; by default none.
         """
-        self._offset = offset
+        self._mechanics = mechanics
         height, result, change = start, None, np.zeros(self.grid.shape)
         rendered = None if pre_rendered is None else pre_rendered()
         self._renderer.drop_local_interreflection()
@@ -186,7 +189,7 @@ class HeightFitter:
                 self._expected_traction(height),
             )
             change = newton + (MOMENTUM if step >= FIRST_MOMENTUM_STEP else 0.0) * change
-            height = height + change
+            height = np.maximum(height + change, -self._max_depth_mm)
             if progress is not None:
                 progress((step + 1) / steps)
         if evaluate_final or result is None:
@@ -223,7 +226,7 @@ class HeightFitter:
         Returns:
             (rows, columns) heights, mm.
         """
-        height, self._offset = np.zeros(self.grid.shape), None
+        height, self._mechanics = np.zeros(self.grid.shape), None
         result = self._linearised(height, image, free, OUTLIERS[0], self._undeformed)
         change = self._solver.step(
             result.equations, height, self._traction_weight(height), GUESS_ITERATIONS, TOLERANCE
@@ -262,7 +265,7 @@ class HeightFitter:
         up = self._traction(height)
         usual, per_tension = (
             (USUAL_TRACTION, PER_TENSION)
-            if self._offset is None
+            if self._mechanics is None
             else (MECHANICAL_USUAL_TRACTION, MECHANICAL_PER_TENSION)
         )
         contact = PER_PRESSURE * np.maximum(-up, 0.0) + per_tension * np.maximum(up, 0.0)
@@ -270,16 +273,20 @@ class HeightFitter:
 
     def _expected_traction(self, height: Floats) -> Floats:
         """Compressive tractions of the current heights that are far above the usual ones."""
+        if EXPECT == "mech" and self._mechanics is not None:
+            return np.asarray(self._mechanics.traction * self.grid.spacing_mm)
         if not KEPT:
             return np.zeros(self.grid.shape)
         up = np.minimum(self._traction(height), 0.0)
-        threshold = KEPT * (USUAL_TRACTION if self._offset is None else MECHANICAL_USUAL_TRACTION)
+        threshold = KEPT * (
+            USUAL_TRACTION if self._mechanics is None else MECHANICAL_USUAL_TRACTION
+        )
         kept = up * np.maximum(0.0, 1.0 - (threshold / np.minimum(up, -1e-9)) ** 2)
         return np.asarray(kept * self.grid.spacing_mm, np.float64)
 
     def _loaded(self, height: Floats) -> Floats:
         """Heights less those that carry no traction."""
-        return height if self._offset is None else height - self._offset
+        return height if self._mechanics is None else height - self._mechanics.offset_mm
 
     def _traction(self, height: Floats) -> Floats:
         """(rows, columns) normal traction over Young's modulus, positive upwards."""

@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import cv2
@@ -32,7 +33,7 @@ from tacdiff_ros.inversion.height_grid import HeightGrid
 from tacdiff_ros.inversion.height_prior import height_prior
 from tacdiff_ros.inversion.inversion_settings import STREAMING, InversionSettings
 from tacdiff_ros.inversion.marker_motion import MarkerMotion
-from tacdiff_ros.inversion.mechanical_heights import MechanicalHeights
+from tacdiff_ros.inversion.mechanical_heights import MechanicalHeights, MechanicalPrior
 from tacdiff_ros.markers.detection import detect_markers, has_markers
 from tacdiff_ros.markers.marker_field import MarkerField
 from tacdiff_ros.markers.tracking import MarkerTracker
@@ -167,10 +168,7 @@ class Inverter:
         if given is not None and reference is not None:
             self._origin_warnings = self._check_origin(given, reference, "the reference")
         self._material = _material_points(model, self.settings.spacing_mm)
-        self._estimator = ForceEstimator(model, material, modulus_stddev_mpa)
-        self._mechanics = MechanicalHeights(
-            self.grid, self._estimator.pad, self._estimator.material
-        )
+        self._gel = (material, modulus_stddev_mpa)
         self._motion: MarkerMotion | None = None
         self._refined_motion: MarkerMotion | None = None
         self._refiner: MarkerRefiner | None = None
@@ -232,7 +230,7 @@ class Inverter:
         motion = self._motion
         for _ in range(rounds):
             surface, position = self._surface(fit.height_mm, markers, motion)
-            offset = self._offset(fit, surface, position, markers)
+            prior = self._mechanical_prior(fit, surface, position, markers)
             if refiner is not None and markers is not None:
                 markers = refiner.refine(surface, image, markers)
             motion = self._refined_motion
@@ -245,7 +243,7 @@ class Inverter:
                 REFIT_STEPS,
                 start_is_close=True,
                 progress=on_step,
-                offset=offset,
+                mechanics=prior,
             )
         return self._result(fit, markers, motion, prepared, warnings, started, with_forces=True)
 
@@ -312,6 +310,14 @@ class Inverter:
         markers = None if self._tracker is None else self._tracker.track(image)
         prepared, _ = self._compared(self.prepare_image(image, markers), "the image", [])
         return self._fitter.guess(prepared.value, prepared.free)
+
+    @cached_property
+    def _estimator(self) -> ForceEstimator:
+        return ForceEstimator(self.model, *self._gel)
+
+    @cached_property
+    def _mechanics(self) -> MechanicalHeights:
+        return MechanicalHeights(self.grid, self._estimator.pad, self._estimator.material)
 
     @property
     def reference(self) -> FitImage:
@@ -493,18 +499,18 @@ class Inverter:
             rest = self._motion.observed_mm(markers)
         return MeasuredSurface(surface, stddev, visible, rest)
 
-    def _offset(
+    def _mechanical_prior(
         self,
         fit: HeightFit,
         surface: GelSurface,
         position: Floats,
         markers: MarkerField | None,
-    ) -> Floats | None:
-        """Heights that carry no traction, from the forces that explain the fit."""
+    ) -> MechanicalPrior | None:
+        """Prior of the heights from the forces that explain the fit."""
         if not self.settings.mechanics:
             return None
         fitted = self._estimator.fit(self._measured(fit, surface, position, markers))
-        return self._mechanics.offset(fitted.force_n, fitted.displacement_mm)
+        return self._mechanics.predict(fitted.force_n, fitted.displacement_mm)
 
     def _motion_from(self, rest: MarkerField) -> MarkerMotion:
         """Motion of the material points, relative to markers of the undeformed gel."""

@@ -8,6 +8,8 @@ under normal tractions, so that tractions computed from them vanish outside of t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
@@ -21,6 +23,19 @@ from tacdiff_ros.mechanics.material import GelMaterial
 Floats = NDArray[np.float64]
 
 ROUNDS = 8  # fixed-point iterations from a position to its material point
+
+
+@dataclass(frozen=True)
+class MechanicalPrior:
+    """Prior of the heights on their grid, from forces on the gel.
+
+    Attributes:
+        offset_mm: (rows, columns) heights that carry no normal traction in the linear layer, mm.
+        traction: (rows, columns) normal traction over Young's modulus, positive upwards.
+    """
+
+    offset_mm: Floats
+    traction: Floats
 
 
 class MechanicalHeights:
@@ -43,21 +58,21 @@ class MechanicalHeights:
         self._column = x / spacing[0] + 0.5 * (pad.columns - 1)
         self._row = y / spacing[1] + 0.5 * (pad.rows - 1)
         self._shape = grid.shape
+        self._young_modulus_mpa = material.young_modulus_mpa
 
-    def offset(self, force_n: Floats, displacement_mm: Floats) -> Floats:
-        """Return heights that carry no traction.
+    def predict(self, force_n: Floats, displacement_mm: Floats) -> MechanicalPrior:
+        """Return the prior of the heights that follows from forces.
 
         Args:
             force_n: (rows, columns, 3) forces on the pad's vertices, N.
             displacement_mm: (rows, columns, 3) displacement of the modelled gel under them, mm.
-
-        Returns:
-            Heights on the height grid, mm.
         """
         pressure = force_n[..., 2] / float(np.prod(self.pad.spacing_mm))
         height, pressure = self._at_positions(displacement_mm, displacement_mm[..., 2], pressure)
         linear = fft.irfft2(self._compliance * fft.rfft2(pressure), self._shape)
-        return np.asarray(height - linear)
+        return MechanicalPrior(
+            np.asarray(height - linear), np.asarray(pressure / self._young_modulus_mpa)
+        )
 
     def _at_positions(self, displacement: Floats, *fields: Floats) -> list[Floats]:
         """Fields of material points, sampled at the current positions of the height grid."""

@@ -23,9 +23,10 @@ from tacdiff_ros.mechanics.material import GelMaterial
 
 Floats = NDArray[np.float64]
 
-CORRECTIONS = 4  # rounds of the corrections
-GRADIENT_STEPS, GRADIENT_TOLERANCE = 300, 1e-4
+CORRECTIONS = 3  # rounds of the corrections; more of them change forces by 2 %
+GRADIENT_STEPS, GRADIENT_TOLERANCE = 150, 1e-4
 PRESSURE_STDDEV = 2.0  # prior of a pressure, over Young's modulus
+ELEMENT_OVER_THICKNESS = 0.3  # of the elements for the effect of the pad's sides
 TANGENTIAL_STDDEV = 0.3  # of a tangential traction
 
 
@@ -79,7 +80,7 @@ class TractionFit:
         kernel = surface_kernel(layer, pad.rows, pad.columns, pad.spacing_mm)
         self._kernel = kernel.values
         self._convolution = SurfaceConvolution(kernel)
-        self._sides = PadSides(pad, material)
+        self._sides = PadSides(pad, material, ELEMENT_OVER_THICKNESS)
         self._second_order = SecondOrder(
             SecondOrderWeights.fitted(),
             (pad.rows, pad.columns),
@@ -127,6 +128,9 @@ class TractionFit:
         """
         shape = (self.pad.rows, self.pad.columns)
         vertices = np.flatnonzero(candidates)
+        if not len(vertices):
+            still = np.zeros((*shape, 3))
+            return FittedTractions(still, still, vertices, np.zeros((0, 0)))
         weight = 1.0 / observed.stddev_mm
         matrix = weight[:, None] * self._compliance(observed, vertices)
         hessian = matrix.T @ matrix

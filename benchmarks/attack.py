@@ -173,7 +173,8 @@ def _watchdog_file(folder: Path) -> Path:
     given = shipped["/**"]["acquisition"]["ros__parameters"]
     limits = {**given["limits"], "state_age_s": 2.0}
     file = folder / "arm_watchdog.yaml"
-    content = {"/**": {"ros__parameters": {"rig": given["rig"], "limits": limits}}}
+    rig = shipped["/**/*"]["ros__parameters"]["rig"]
+    content = {"/**": {"ros__parameters": {"rig": rig, "limits": limits}}}
     file.write_text(yaml.safe_dump(content), encoding="utf-8")
     return file
 

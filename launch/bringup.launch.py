@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import yaml
 from launch import LaunchDescription, LaunchDescriptionEntity
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
 from launch.launch_context import LaunchContext
@@ -31,6 +30,11 @@ from tacdiff_ros.launching.arguments import (
 )
 from tacdiff_ros.launching.franka import Arm
 from tacdiff_ros.launching.nodes import TIME_TO_RETRACT_S, tacdiff_node
+from tacdiff_ros.launching.parameter_file import (
+    check_one_rig,
+    chosen_simulator,
+    node_parameters,
+)
 
 # Limits of acquisition for a virtual sensor, whose frame rate depends on the machine.
 VIRTUAL_CAMERA_LIMITS = {
@@ -167,7 +171,7 @@ def own_nodes(value: Reader, arm: Arm, params_file: Path) -> list[LaunchDescript
     files = [str(params_file)]
     if fake:
         files.append(str(PACKAGE_FOLDER / "config" / "fake_hardware.yaml"))
-    overrides_by_node = node_overrides(fake, arm, value)
+    overrides_by_node = node_overrides(fake, arm, value, params_file)
     if "arm_watchdog" in overrides_by_node:
         own = overrides_by_node["arm_watchdog"]
         overrides_by_node["arm_watchdog"] = {**watchdog_parameters(params_file), **own}
@@ -184,13 +188,14 @@ def own_nodes(value: Reader, arm: Arm, params_file: Path) -> list[LaunchDescript
     ]
 
 
-def node_overrides(fake: bool, arm: Arm, value: Reader) -> Overrides:
+def node_overrides(fake: bool, arm: Arm, value: Reader, params_file: Path) -> Overrides:
     """Return the nodes to start with their parameter overrides.
 
     Args:
         fake: whether the hardware is virtual.
         arm: names of the arm's links.
         value: function that returns the value of a launch argument.
+        params_file: parameter file of all nodes.
 
     Returns:
         Parameters by node name, which take precedence over the parameter files.
@@ -213,7 +218,7 @@ def node_overrides(fake: bool, arm: Arm, value: Reader) -> Overrides:
         overrides["arm_watchdog"] = age_s
     choose_source(overrides, fake, value)
     if value("twin") == "true":
-        overrides |= twin_overrides(value)
+        overrides |= twin_overrides(value, params_file)
     if fake and value("use_sim_time") == "true":
         add_virtual_clock(overrides)
     return overrides
@@ -238,13 +243,27 @@ def choose_source(overrides: Overrides, fake: bool, value: Reader) -> None:
         overrides["gelsight_driver"]["source"] = source or "generated"
 
 
-def twin_overrides(value: Reader) -> Overrides:
+def twin_overrides(value: Reader, params_file: Path) -> Overrides:
     """Return the nodes of the twin with their parameter overrides.
 
     Args:
         value: function that returns the value of a launch argument.
+        params_file: parameter file of all nodes.
+
+    Raises:
+        InputError: nothing names the indenter, or the file has two rigs.
     """
-    shared = {**non_empty(sensor_file=value("sensor_file")), "simulator": value("simulator")}
+    given = node_parameters(params_file, "tactile_simulator")
+    streaming = node_parameters(params_file, "mesh_inversion").get("streaming")
+    if not (value("indenter") or given.get("indenter") or streaming):
+        raise InputError(
+            "twin:=true needs the indenter that the robot presses on: give indenter:=SPEC, such as "
+            "sphere:diameter=5 (or set streaming of mesh_inversion to render its surfaces)"
+        )
+    check_one_rig(params_file)
+    sensor_file = value("sensor_file") or given.get("sensor_file", "")
+    simulator = chosen_simulator(value("simulator"), sensor_file, given.get("model", ""))
+    shared = {**non_empty(sensor_file=value("sensor_file")), "simulator": simulator}
     return {
         "comparator": shared,
         "tactile_simulator": {**shared, **non_empty(indenter=value("indenter"))},
@@ -263,16 +282,13 @@ def watchdog_parameters(params_file: Path) -> dict[str, Any]:
     Raises:
         InputError: the file lacks these parameters.
     """
-    try:
-        content = yaml.safe_load(params_file.read_text())
-        acquisition = content["/**"]["acquisition"]["ros__parameters"]
-        frame = {name: acquisition[name] for name in ("base_frame",) if name in acquisition}
-        return {"rig": acquisition["rig"], "limits": acquisition["limits"], **frame}
-    except (KeyError, TypeError) as error:
+    given = node_parameters(params_file, "acquisition")
+    if not {"rig", "limits"} <= set(given):
         raise InputError(
             f"watchdog:=true needs rig and limits of acquisition in {params_file}, laid out as in "
             "the shipped tacdiff.yaml"
-        ) from error
+        )
+    return {name: given[name] for name in ("rig", "limits", "base_frame") if name in given}
 
 
 def add_virtual_clock(overrides: Overrides) -> None:
@@ -312,19 +328,16 @@ def describe_mount(params_file: Path, parent: str) -> str:
     """
     import xacro  # imported here, because only this function needs it
 
-    content = yaml.safe_load(params_file.read_text())
-    try:
-        rig = content["/**"]["acquisition"]["ros__parameters"]["rig"]
-        position_mm, rpy_rad = rig["mount_position_mm"], rig["mount_rpy_rad"]
-    except (KeyError, TypeError) as error:
+    rig = node_parameters(params_file, "acquisition").get("rig", {})
+    if not {"mount_position_mm", "mount_rpy_rad"} <= set(rig):
         raise InputError(
-            f"publish_description needs rig.mount_position_mm and rig.mount_rpy_rad of acquisition "
-            f"in {params_file}, laid out as in the shipped tacdiff.yaml"
-        ) from error
+            f"publish_description needs rig.mount_position_mm and rig.mount_rpy_rad in "
+            f"{params_file}, laid out as in the shipped tacdiff.yaml"
+        )
     mappings = {
         "parent": parent,
-        "gel_xyz": " ".join(str(1e-3 * part) for part in position_mm),
-        "gel_rpy": " ".join(str(part) for part in rpy_rad),
+        "gel_xyz": " ".join(str(1e-3 * part) for part in rig["mount_position_mm"]),
+        "gel_rpy": " ".join(str(part) for part in rig["mount_rpy_rad"]),
     }
     path = PACKAGE_FOLDER / "urdf" / "gelsight_mini.urdf.xacro"
     return str(xacro.process_file(str(path), mappings=mappings).toxml())

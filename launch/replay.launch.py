@@ -37,6 +37,7 @@ from tacdiff_ros.launching.arguments import (
     reader,
 )
 from tacdiff_ros.launching.nodes import tacdiff_node
+from tacdiff_ros.launching.parameter_file import chosen_simulator, node_parameters
 
 # Time for discovery after the last node is ready: the tracker must receive the first image, which
 # becomes its reference.
@@ -128,15 +129,18 @@ def own_nodes(value: Callable[[str], str], params_file: Path, bag: Path) -> list
             parameters=[str(params_file), {"use_sim_time": True}, own],
             on_exit=Shutdown(reason=f"{name} has ended"),
         )
-        for name, own in node_parameters(value, bag).items()
+        for name, own in nodes_to_start(value, params_file, bag).items()
     ]
 
 
-def node_parameters(value: Callable[[str], str], bag: Path) -> dict[str, dict[str, str]]:
+def nodes_to_start(
+    value: Callable[[str], str], params_file: Path, bag: Path
+) -> dict[str, dict[str, str]]:
     """Return the nodes to start with their parameters.
 
     Args:
         value: function that returns the value of a launch argument.
+        params_file: parameter file of all nodes.
         bag: folder of the rosbag2.
 
     Raises:
@@ -144,7 +148,10 @@ def node_parameters(value: Callable[[str], str], bag: Path) -> dict[str, dict[st
     """
     parameters: dict[str, dict[str, str]] = {"marker_tracker": {}}
     if value("twin") == "true":
-        shared = {"simulator": value("simulator")}
+        given = node_parameters(params_file, "tactile_simulator")
+        sensor_file = value("sensor_file") or given.get("sensor_file", "")
+        simulator = chosen_simulator(value("simulator"), sensor_file, given.get("model", ""))
+        shared = {"simulator": simulator}
         if value("sensor_file"):
             shared["sensor_file"] = value("sensor_file")
         indenter = value("indenter") or recorded_indenter(bag.parent)

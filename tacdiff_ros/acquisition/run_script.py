@@ -59,8 +59,10 @@ class RunScript:
 
     @property
     def progress(self) -> float:
-        """Fraction of the trials that is completed, 0 to 1."""
-        return self.trials_completed / len(self.trials)
+        """Fraction of the steps of all trials that is completed, 0 to 1."""
+        is_over = self.trials_completed > self.trial
+        current = 0.0 if is_over else self._trial_script.progress
+        return (self.trials_completed + current) / len(self.trials)
 
     def run(self) -> Iterator[None]:
         """Run all trials; each `yield` waits for the next tick."""

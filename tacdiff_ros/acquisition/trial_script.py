@@ -47,19 +47,23 @@ class TrialScript:
         self._contact = contact
         self._monitor = monitor
         self._states = states
+        self.progress = 0.0  # fraction of the current trial's steps that is completed
 
     def run(self, trial: Trial) -> Iterator[None]:
         """Run one trial."""
         maneuvers, protocol = self._maneuvers, self._protocol
         maneuvers.indenter = self._rig_indenter
+        self.progress, step_fraction = 0.0, 1.0 / (len(trial.steps) + 2)  # approach and retraction
         yield from self._move_to_start(trial.start)
         yield from self._take_reference()
         yield from self._approach()
         for step in trial.steps:
+            self.progress += step_fraction
             goal = maneuvers.indenter.gel_for(step.target)
             yield from maneuvers.move(step.phase, step.name, goal, protocol.speed_mm_s)
             yield from maneuvers.settle(step.phase, step.name)
             yield from maneuvers.wait(step.phase, step.name, "dwelling", protocol.dwell_s)
+        self.progress += step_fraction
         yield from maneuvers.retract("retract")
 
     def _move_to_start(self, start: IndenterPose) -> Iterator[None]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
+from tacdiff_ros import __version__
 from tacdiff_ros.cli.benchmark import benchmark
 from tacdiff_ros.cli.calibrate import calibrate
 from tacdiff_ros.cli.compare import compare
@@ -36,26 +38,44 @@ application = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-application.command()(benchmark)
-application.command()(calibrate)
-application.command()(compare)
-application.command()(demo)
-application.command()(doctor)
-application.command()(evaluate)
-application.command()(identify)
-application.command()(invert)
-application.command()(markers)
-application.command()(sbom)
-application.command()(simulate)
-application.command()(train)
-application.command()(translate)
-application.command()(virtual_sensors)
+# One line each in `tacdiff --help`; a docstring would be cut off.
+COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
+    "demo": (demo, "the whole workflow on virtual hardware"),
+    "doctor": (doctor, "check this machine, or the rig"),
+    "calibrate": (calibrate, "sensor file from a reference image and presses"),
+    "invert": (invert, "gel surface from an image"),
+    "markers": (markers, "track the markers of images or a video"),
+    "simulate": (simulate, "one touch: image, maps, mesh, forces"),
+    "compare": (compare, "agreement of two images"),
+    "benchmark": (benchmark, "simulate a recording again and compare"),
+    "identify": (identify, "stiffness and friction from force curves"),
+    "train": (train, "train a network from maps to images"),
+    "evaluate": (evaluate, "score a network on test trials"),
+    "translate": (translate, "images from maps by a network"),
+    "virtual-sensors": (virtual_sensors, "random sensors, path-traced images"),
+    "sbom": (sbom, "software bill of materials, licences"),
+}
+for name, (command, help_line) in COMMANDS.items():
+    application.command(name, short_help=help_line)(command)
 application.command("units", hidden=True)(deprecated_virtual_sensors)
-application.add_typer(dataset, name="dataset")
+application.add_typer(dataset, name="dataset", short_help="generate a dataset of simulated touches")
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"tacdiff {__version__}")
+        raise typer.Exit
 
 
 @application.callback()
-def _keep_command_names() -> None:
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="print the version and exit"
+        ),
+    ] = False,
+) -> None:
     """A calibrated, differentiable twin of a GelSight Mini. Every command takes --json."""
 
 

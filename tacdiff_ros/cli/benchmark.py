@@ -21,6 +21,7 @@ from tacdiff_ros.cli.crop_option import CropOption, read_cropped
 from tacdiff_ros.cli.output_folder import check_output_folder
 from tacdiff_ros.cli.warning_lines import print_warnings
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.evaluation.verdict import Verdict, replay_verdict
 from tacdiff_ros.images.crop import sensor_crop
 from tacdiff_ros.output_files import json_text, write_files
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
@@ -113,9 +114,13 @@ def benchmark(
         every=every,
     )
     if as_json:
-        print(json.dumps({"out": str(out), **outcome.timing, "all": outcome.metrics["all"]}))
+        verdict = outcome.metrics["verdict"]
+        scores = {"verdict": verdict, "all": outcome.metrics["all"]}
+        print(json.dumps({"out": str(out), **outcome.timing, **scores}))
     else:
         print(f"{out}: {_summary(outcome)}")
+        print(_verdict(outcome.metrics["all"]).text)
+        print(f"report: {out / 'report.html'}")
 
 
 @dataclass(frozen=True)
@@ -204,13 +209,21 @@ def _check_replay(recording: Recording, spec: str, inverted: bool, every: int) -
 def _summary(outcome: BenchmarkOutcome) -> str:
     """Return the frame count, the contact score and the speed in one line."""
     score = outcome.metrics["all"]["contact_psnr_db"]
+    gain = outcome.metrics["all"]["contact_gain_db"]
     contact = f"contact {score['median']:.1f} dB in the median" if score else "no contact"
+    contact += f", gain {gain['median']:.1f} dB" if gain else ""
     reasons = outcome.result.skips.summary()
     skipped = f"{outcome.result.skipped} skipped" + (f" ({reasons})" if reasons else "")
     return (
         f"{len(outcome.result.frames)} frames, {skipped}, {contact}, "
         f"{outcome.timing['realtime_factor']} times real time"
     )
+
+
+def _verdict(scores: dict[str, Any]) -> Verdict:
+    """Return the verdict on the scores of all frames."""
+    gain, markers = scores["contact_gain_db"], scores["marker_rms_px"]
+    return replay_verdict(gain and gain["median"], markers and markers["median"])
 
 
 def _timing(result: ReplayResult) -> dict[str, Any]:
@@ -241,15 +254,17 @@ def _metrics(
     """Return the content of `metrics.json`, which does not depend on the machine or the time."""
     from tacdiff_ros.replay.replay_scores import by_depth, by_phase, summarise
 
+    scores = summarise(result.frames)
     return {
         "sensor_id": model.sensor_id,
         "sensor_checksum": model.checksum,
+        "verdict": _verdict(scores).as_json(),
         "indenter": indenter,
         "simulator": simulator,
         "skipped": result.skipped,
         "skipped_by_reason": result.skips.by_reason,
         "skipped_examples": result.skips.examples,
-        "all": summarise(result.frames),
+        "all": scores,
         "by_phase": by_phase(result.frames),
         "by_depth": by_depth(result.frames),
     }

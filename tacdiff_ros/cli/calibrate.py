@@ -86,29 +86,41 @@ def calibrate(
 def _summary(data: CalibrationImages, result: Calibration) -> dict[str, Any]:
     """Return what is printed about a result, as JSON values."""
     from tacdiff_ros.calibration.calibration_figures import residuals
+    from tacdiff_ros.evaluation.verdict import calibration_verdict
 
+    figures = residuals(result)
     return {
         "sensor_id": result.model.sensor_id,
         "sensor_checksum": result.model.checksum,
         "presses": list(data.names),
-        "residuals": residuals(result),
+        "residuals": figures,
+        "verdict": calibration_verdict(figures).as_json(),
         "warnings": list(result.warnings),
         "pose_offset": _offset(data, result),
+        "rig_height": _rig_height(data, result),
         "seconds_by_stage": result.seconds,
     }
 
 
 def _summary_text(summary: dict[str, Any]) -> str:
     """Return the summary as text for a terminal."""
-    figures = ", ".join(f"{name} {value:g}" for name, value in summary["residuals"].items())
-    text = f"{summary['out']}: {figures}; {summary['seconds']:.0f} s"
+    from tacdiff_ros.evaluation.verdict import calibration_verdict
+
+    lines = [
+        f"{summary['out']}: sensor {summary['sensor_id']}, {summary['seconds']:.0f} s",
+        calibration_verdict(summary["residuals"]).text,
+    ]
+    if summary["report"] is not None:
+        lines.append(f"report: {summary['report']}")
     offset = summary["pose_offset"]
     if offset is not None:
         numbers = " ".join(f"{value:.3f}" for value in offset.values())
-        text += (
-            f"\noffset of the recorded poses for this sensor file: --offset {numbers} (mm, degrees)"
+        lines.append(
+            f"offset of the recorded poses for this sensor file: --offset {numbers} (mm, degrees)"
         )
-    return text
+    if summary["rig_height"] is not None:
+        lines.append(summary["rig_height"]["line"])
+    return "\n".join(lines)
 
 
 def _run_calibration(
@@ -152,6 +164,21 @@ def _offset(data: CalibrationImages, result: Calibration) -> dict[str, float] | 
     values = (offset.x_mm, offset.y_mm, offset.depth_mm, math.degrees(offset.yaw_rad))
     names = ("x_mm", "y_mm", "depth_mm", "yaw_deg")
     return {name: round(value, 4) for name, value in zip(names, values, strict=True)}
+
+
+def _rig_height(data: CalibrationImages, result: Calibration) -> dict[str, Any] | None:
+    """Return the error of the rig's height; None if arm and rig were not recorded."""
+    if data.rig is None:
+        return None
+    from tacdiff_ros.replay.rig_height import rig_height
+
+    height = rig_height(data.rig, result)
+    return {
+        "error_mm": round(height.error_mm, 4),
+        "spread_mm": round(height.spread_mm, 4),
+        "indenter_position_mm": [round(value, 4) for value in height.indenter_position_mm],
+        "line": height.line,
+    }
 
 
 def _check_target(path: Path | None) -> None:

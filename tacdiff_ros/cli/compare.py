@@ -13,6 +13,7 @@ import typer
 from tacdiff_ros.cli.crop_option import CropOption
 from tacdiff_ros.evaluation.agreement import Agreement, compare_images, side_by_side
 from tacdiff_ros.evaluation.image_metrics import ImageScore
+from tacdiff_ros.evaluation.verdict import replay_verdict
 from tacdiff_ros.images.crop import default_crop
 from tacdiff_ros.images.image_file import read_image
 from tacdiff_ros.markers.detection import detect_markers
@@ -52,8 +53,12 @@ def compare(
     if picture is not None:
         write_file(picture, png_bytes(side_by_side(*images)))
     figures = agreement_figures(agreement)
+    gain_db, marker_px = agreement.contact_gain_db, agreement.marker_rms_px
+    verdict = replay_verdict(
+        None if math.isnan(gain_db) else gain_db, None if math.isnan(marker_px) else marker_px
+    )
     if as_json:
-        print(json.dumps(figures))
+        print(json.dumps({**figures, "verdict": verdict.as_json()}))
         return
     for part, values in figures.items():
         if isinstance(values, dict):
@@ -61,6 +66,7 @@ def compare(
             print(f"{part}: {text}")
         elif values is not None:
             print(f"{part}: {values}")
+    print(verdict.text)
 
 
 def agreement_figures(agreement: Agreement) -> dict[str, Any]:

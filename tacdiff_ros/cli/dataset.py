@@ -114,10 +114,33 @@ def make(
         return
     from tacdiff_ros.dataset.generate import generate
 
+    _print_cost(dataset_plan, None if scheduler or jobs else workers or _cores())
     cluster = _cluster(out, workers, scheduler, tls_files, jobs, tls=not no_tls)
     with cluster as client, _progress() as advance:
         report = generate(out, dataset_plan, model, client, advance)
     _print_report(out, model.checksum, report, as_json)
+
+
+def _cores() -> int:
+    from tacdiff_ros.dataset.cluster import usable_cores
+
+    return usable_cores()
+
+
+def _print_cost(plan: DatasetPlan, workers: int | None) -> None:
+    """Print on stderr what the plan costs, and whether a network can be trained on it."""
+    from tacdiff_ros.dataset.plan_cost import plan_cost
+
+    cost = plan_cost(plan)
+    print(f"{cost.describe(workers)}; Ctrl-C stops, the same command resumes", file=sys.stderr)
+    if cost.missing_splits:
+        needed = 2 * len(plan.indenters) + 1
+        print(
+            f"warning: no trial is for {' and '.join(cost.missing_splits)}, which `tacdiff train` "
+            f"and `evaluate` need: take --trials {needed} or more ({3 * len(plan.indenters)} for "
+            "each indenter in all splits)",
+            file=sys.stderr,
+        )
 
 
 def _print_report(out: Path, checksum: str, report: GenerationReport, as_json: bool) -> None:
@@ -141,7 +164,8 @@ def _print_report(out: Path, checksum: str, report: GenerationReport, as_json: b
         print(f"trial {index} failed: {reason}", file=sys.stderr)
     print(
         f"{out}: {report.samples} samples of {report.complete} trials, {report.samples_made} of "
-        f"them generated in {report.seconds:.0f} s; {len(report.failed)} trials failed"
+        f"them generated in {report.seconds:.0f} s; {len(report.failed)} trials failed\n"
+        f"next: `tacdiff dataset info {out}`, then `tacdiff train {out} --out MODEL`"
     )
 
 
@@ -236,6 +260,7 @@ def _print_dry_run(
     from tacdiff_ros.dataset.cluster import slurm_script
 
     script = None if jobs is None else slurm_script(jobs, tls)
+    _print_cost(plan, None)
     samples = plan.trials * plan.states_per_trial
     if as_json:
         print(json.dumps({"out": str(out), "samples": samples, "slurm_script": script}))

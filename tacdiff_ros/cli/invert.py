@@ -19,6 +19,8 @@ from tacdiff_ros.cli.crop_option import CropOption, read_cropped
 from tacdiff_ros.cli.first_run import first_run
 from tacdiff_ros.cli.output_folder import check_output_folder
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.evaluation.sensor_match import marker_mismatch_px
+from tacdiff_ros.evaluation.verdict import Verdict, inversion_verdict
 from tacdiff_ros.images.crop import sensor_crop
 from tacdiff_ros.inversion.contact_forces import force_figures
 from tacdiff_ros.inversion.inversion_settings import InversionSettings
@@ -32,6 +34,7 @@ from tacdiff_ros.settings_file import first_complaint
 if TYPE_CHECKING:
     from tacdiff_ros.inversion.gel_health import GelHealth
     from tacdiff_ros.inversion.inverter import Inversion
+    from tacdiff_ros.sensor.sensor_model import SensorModel
 
 FILES = (
     "height_map.npy",
@@ -72,11 +75,7 @@ def invert(
     started = time.perf_counter()
     model = default_sensor() if sensor is None else read_sensor(sensor)
     settings = _checked(InversionSettings, prior=prior, spacing_mm=spacing, steps=steps)
-    material = _checked(GelMaterial, young_modulus_mpa=young_modulus, friction=friction)
-    if young_modulus_stddev is not None and not 0.0 <= young_modulus_stddev <= young_modulus:
-        raise InputError(
-            f"--young-modulus-stddev is {young_modulus_stddev:g}, expected 0 to {young_modulus:g}"
-        )
+    material = _material(young_modulus, young_modulus_stddev, friction)
     check_output_folder(out, FILES)
     frames = sensor_crop(model, crop)
     measured = read_cropped(image, frames)
@@ -95,6 +94,7 @@ def invert(
     health = inverter.health(measured, inversion)
     rendered = simulate_image(Renderer(model), inversion.surface)
     heights = height_map(inversion.surface, inversion.valid)
+    verdict = _verdict(model, measured, reference_image, inversion, health)
     meta = {
         "sensor_id": model.sensor_id,
         "sensor_checksum": model.checksum,
@@ -102,6 +102,7 @@ def invert(
         "height_map_mm_per_px": heights.spacing_mm,
         "height_map_origin_mm": list(heights.origin_mm),
         **summary(inversion, health),
+        "verdict": verdict.as_json(),
         "seconds": round(time.perf_counter() - started, 3),
     }
     maps = {
@@ -110,10 +111,7 @@ def invert(
         "indentation.npy": rendered.maps.indentation_mm,
         "shear.npy": rendered.maps.shear_mm,
     }
-    pictures = {"rgb.png": rendered.image}
-    if inversion.forces is not None:
-        pictures["force.png"] = draw_tractions(inversion.surface, inversion.forces)
-    _write(out, inversion, pictures, maps, meta)
+    _write(out, inversion, rendered.image, maps, meta)
     for line in meta["warnings"]:
         console.print(f"warning: {line}", style="yellow", highlight=False, soft_wrap=True)
     if as_json:
@@ -122,7 +120,7 @@ def invert(
     print(
         f"{out}: depth {inversion.contact.depth_mm:.2f} mm, "
         f"contact area {inversion.contact.area_mm2:.1f} mm2, "
-        f"{meta['seconds']:.1f} s"
+        f"{meta['seconds']:.1f} s\n{verdict.text}"
     )
 
 
@@ -158,6 +156,29 @@ def summary(inversion: Inversion, health: GelHealth) -> dict[str, Any]:
     }
 
 
+def _verdict(
+    model: SensorModel,
+    image: NDArray[np.uint8],
+    reference: NDArray[np.uint8] | None,
+    inversion: Inversion,
+    health: GelHealth,
+) -> Verdict:
+    mismatch_px = marker_mismatch_px(model, image if reference is None else reference)
+    warnings = len(inversion.warnings) + len(health.warnings)
+    return inversion_verdict(inversion.image_rms, mismatch_px, reference is not None, warnings)
+
+
+def _material(
+    young_modulus: float, young_modulus_stddev: float | None, friction: float
+) -> GelMaterial:
+    """Material by the options, which are checked."""
+    if young_modulus_stddev is not None and not 0.0 <= young_modulus_stddev <= young_modulus:
+        raise InputError(
+            f"--young-modulus-stddev is {young_modulus_stddev:g}, expected 0 to {young_modulus:g}"
+        )
+    return _checked(GelMaterial, young_modulus_mpa=young_modulus, friction=friction)
+
+
 def _checked(kind: type[Checked], **values: Any) -> Checked:
     try:
         return kind(**values)
@@ -169,7 +190,7 @@ def _checked(kind: type[Checked], **values: Any) -> Checked:
 def _write(
     out: Path,
     inversion: Inversion,
-    pictures: dict[str, NDArray[np.uint8]],
+    fit: NDArray[np.uint8],
     maps: dict[str, NDArray[Any]],
     meta: dict[str, Any],
 ) -> None:
@@ -179,8 +200,10 @@ def _write(
     mesh = trimesh.Trimesh(inversion.surface.position, inversion.surface.triangles, process=False)
     contents: dict[str, bytes | str] = {
         **{name: npy_bytes(values) for name, values in maps.items()},
-        **{name: png_bytes(image) for name, image in pictures.items()},
+        "rgb.png": png_bytes(fit),
         "mesh.ply": cast(bytes, mesh.export(file_type="ply")),
         "meta.json": json_text(meta),
     }
+    if inversion.forces is not None:
+        contents["force.png"] = png_bytes(draw_tractions(inversion.surface, inversion.forces))
     write_files(out, contents)

@@ -19,6 +19,7 @@ from rich.progress import track
 from tacdiff_ros.cli.first_run import first_run
 from tacdiff_ros.cli.output_folder import check_output_folder
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.evaluation.verdict import Verdict, simulation_verdict
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.mechanics.pose_limits import PoseLimits
@@ -93,6 +94,7 @@ def simulate(
         "friction": friction,
         "vertices": vertices,
         **_status(result),
+        "verdict": None if result is None else _verdict(result).as_json(),
         "largest_indentation_mm": float(rendered.maps.indentation_mm.max()),
         "pixels_off_gel": int(np.count_nonzero(~rendered.maps.hit)),
         "seconds": round(time.perf_counter() - start, 3),
@@ -102,6 +104,12 @@ def simulate(
         print(json.dumps({**meta, "out": str(out)}))
     else:
         _print_summary(out, meta)
+        if result is not None:
+            print(_verdict(result).text)
+
+
+def _verdict(result: SolverResult) -> Verdict:
+    return simulation_verdict(result.converged, result.error_mm)
 
 
 def _render(model: SensorModel, surface: GelSurface) -> SimulatedImage:

@@ -44,9 +44,10 @@ SENSOR_FILE = DeclareLaunchArgument(
 )
 SIMULATOR = DeclareLaunchArgument(
     "simulator",
-    default_value="pix2pix",
-    choices=["pix2pix", "renderer"],
-    description="Renderer of the twin's images.",
+    default_value="auto",
+    choices=["auto", "pix2pix", "renderer"],
+    description="Simulator of the twin's images: network or renderer. auto: the renderer for a "
+    "calibrated sensor without a network of its own, otherwise the network.",
 )
 ARM = (
     DeclareLaunchArgument(

@@ -20,6 +20,7 @@ from tacdiff_ros.errors import InputError
 
 Model = TypeVar("Model", bound=BaseModel)
 BUILT_IN = ("use_sim_time", "start_type_description_service", "qos_overrides")
+SHARED = "rig."  # parameter files give these to all nodes; nodes without a rig ignore them
 MAX_FLOAT = 1e9
 MAX_INTEGER = 2**31 - 1
 
@@ -135,7 +136,13 @@ def refuse_unknown(node: Node) -> None:
         InputError: a name is unknown; the message lists the known names.
     """
     given = node._parameter_overrides  # rclpy has no public access to the given values
-    unknown = [name for name in given if not node.has_parameter(name) and not _is_built_in(name)]
+    shared = SHARED if not any(name.startswith(SHARED) for name in node._parameters) else None
+    unknown = [
+        name
+        for name in given
+        if not (node.has_parameter(name) or _is_built_in(name))
+        and not (shared and name.startswith(shared))
+    ]
     if unknown:
         known = sorted(name for name in node._parameters if not _is_built_in(name))
         raise InputError(

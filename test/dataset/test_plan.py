@@ -3,6 +3,7 @@ from collections import Counter
 import pytest
 
 from tacdiff_ros.dataset.plan import DatasetPlan, plan_trial, read_plan
+from tacdiff_ros.dataset.plan_cost import plan_cost
 from tacdiff_ros.dataset.touches import check_depth
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenters.build import build_indenter
@@ -86,3 +87,13 @@ def test_a_press_that_is_too_deep_for_the_sensor_is_refused_before_anything_is_s
     with pytest.raises(InputError, match=r"dataset plan: trajectory.depth_mm: .* at most 2 mm"):
         check_depth(default_sensor(), plan)
     check_depth(default_sensor(), DatasetPlan())
+
+
+def test_the_cost_of_the_papers_set_is_that_of_the_page():
+    cost = plan_cost(DatasetPlan())
+    assert cost.samples == 56_000
+    assert cost.core_hours == pytest.approx(18, abs=0.5)
+    assert cost.gigabytes == pytest.approx(31.8, abs=0.1)
+    assert cost.missing_splits == ()
+    assert plan_cost(DatasetPlan(trials=10)).missing_splits == ("validation", "test")
+    assert plan_cost(DatasetPlan(trials=20)).missing_splits == ("validation",)

@@ -226,11 +226,12 @@ def test_fake_hardware_brings_a_virtual_arm_and_generated_images(bringup):
 def test_the_watchdog_keeps_to_the_limits_of_the_acquisition(bringup):
     shipped = yaml.safe_load((ROOT / "config" / "tacdiff.yaml").read_text())
     acquisition = shipped["/**"]["acquisition"]["ros__parameters"]
+    rig = shipped["/**/*"]["ros__parameters"]["rig"]
     nodes = executables(bringup.start(robot_type="fer", watchdog="true"))
     assert set(nodes) == REAL | {"arm_watchdog"}
     watchdog = merged(bringup.parameters(nodes["arm_watchdog"]))
     assert watchdog["limits.box_min_mm"] == tuple(acquisition["limits"]["box_min_mm"])
-    assert watchdog["rig.mount_position_mm"] == tuple(acquisition["rig"]["mount_position_mm"])
+    assert watchdog["rig.mount_position_mm"] == tuple(rig["mount_position_mm"])
     assert watchdog["base_frame"] == acquisition["base_frame"]
 
 
@@ -254,7 +255,22 @@ def test_the_twin_is_of_the_unit_and_the_indenter_that_are_named(bringup):
     for name in ("tactile_simulator", "comparator", "mesh_inversion"):
         assert merged(bringup.parameters(nodes[name]))["sensor_file"] == "unit.yaml"
     simulator = merged(bringup.parameters(nodes["tactile_simulator"]))
-    assert (simulator["indenter"], simulator["simulator"]) == ("sphere:diameter=5", "pix2pix")
+    assert (simulator["indenter"], simulator["simulator"]) == ("sphere:diameter=5", "renderer")
+    nodes = executables(bringup.start(twin="true", indenter="sphere:diameter=5"))
+    assert merged(bringup.parameters(nodes["comparator"]))["simulator"] == "pix2pix"
+
+
+def test_a_twin_needs_an_indenter_and_one_rig(bringup, tmp_path):
+    with pytest.raises(InputError, match="indenter:=SPEC"):
+        bringup.start(twin="true")
+    own = tmp_path / "my_rig.yaml"
+    shipped = (ROOT / "config" / "tacdiff.yaml").read_text()
+    acquisition = "  acquisition:\n    ros__parameters:\n"
+    own.write_text(
+        shipped.replace(acquisition, acquisition + "      rig: {mount_position_mm: [0, 0, 80.0]}\n")
+    )
+    with pytest.raises(InputError, match=r"rigs of acquisition and tactile_simulator differ"):
+        bringup.start(twin="true", indenter="cube", params_file=str(own))
 
 
 def test_arguments_stay_text_and_win_over_the_files(bringup):
@@ -362,6 +378,7 @@ def test_replay_ends_where_a_node_never_gets_ready(replay, tmp_path, monkeypatch
 
 def test_virtual_nodes_wait_for_each_other_on_a_virtual_clock(bringup):
     arguments = {"use_fake_hardware": "true", "source": "virtual", "twin": "true"}
+    arguments["indenter"] = "cube"
     nodes = executables(bringup.start(**arguments, use_sim_time="true"))
     clock = merged(bringup.parameters(nodes["virtual_clock"]))
     assert clock["use_sim_time"] is False

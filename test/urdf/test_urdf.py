@@ -51,7 +51,8 @@ def rig(arm):
 @pytest.fixture(scope="module")
 def parameters():
     content = yaml.safe_load((URDF.parent / "config" / "tacdiff.yaml").read_text())
-    return content["/**"]["acquisition"]["ros__parameters"]
+    limits = content["/**"]["acquisition"]["ros__parameters"]["limits"]
+    return {**content["/**/*"]["ros__parameters"], "limits": limits}
 
 
 def test_gel_stands_in_the_end_effector_where_the_parameters_say(arm, rig, parameters):

@@ -33,10 +33,10 @@ Floats = NDArray[np.float64]
 # of the current heights. No adhesion: tensile tractions get half the prior standard deviation of
 # compressive ones.
 USUAL_TRACTION, PER_PRESSURE, PER_TENSION = 0.01, 1.0, 0.5
-# The same where heights that carry no traction are known from the gel's mechanics.
-KEPT = 2.0
-EXPECT = "kept"
-MECHANICAL_USUAL_TRACTION, MECHANICAL_PER_TENSION = 0.005, 0.25
+# The same where the pressure is known from the gel's mechanics, and the factor of the weight of the
+# curvature there: tractions vanish outside of the contact, and are free inside of it.
+MECHANICAL_USUAL_TRACTION, MECHANICAL_PER_PRESSURE, MECHANICAL_CURVATURE = 0.005, 4.0, 0.05
+PRESSURE_BLUR = 1.5  # standard deviation of the blur of that pressure, in vertices
 PIXEL_ERROR = 0.1  # independent error of a pixel, as a fraction of white
 # Residual from which a pixel is down-weighted: in the first step, its factor per step, its minimum.
 OUTLIERS = (0.5, 0.7, 0.04)
@@ -168,6 +168,11 @@ class HeightFitter:
         self._mechanics = mechanics
         height, result, change = start, None, np.zeros(self.grid.shape)
         rendered = None if pre_rendered is None else pre_rendered()
+        mean_traction, smoothing = (
+            (None, 1.0)
+            if mechanics is None
+            else (mechanics.traction * self.grid.spacing_mm, MECHANICAL_CURVATURE)
+        )
         self._renderer.drop_local_interreflection()
         for step in range(steps):
             if self._local_interreflection and step % INTERREFLECTION_STEPS == 0:
@@ -186,7 +191,8 @@ class HeightFitter:
                 self._traction_weight(height),
                 ITERATIONS,
                 TOLERANCE,
-                self._expected_traction(height),
+                mean_traction,
+                smoothing,
             )
             change = newton + (MOMENTUM if step >= FIRST_MOMENTUM_STEP else 0.0) * change
             height = np.maximum(height + change, -self._max_depth_mm)
@@ -262,27 +268,14 @@ class HeightFitter:
 
         The prior standard deviation grows with the traction of the current heights.
         """
+        if self._mechanics is not None:
+            pressed = np.maximum(-self._mechanics.traction, 0.0)
+            near = cv2.GaussianBlur(pressed, (0, 0), PRESSURE_BLUR)
+            contact = MECHANICAL_USUAL_TRACTION + MECHANICAL_PER_PRESSURE * near
+            return np.asarray(contact**-2, np.float64)
         up = self._traction(height)
-        usual, per_tension = (
-            (USUAL_TRACTION, PER_TENSION)
-            if self._mechanics is None
-            else (MECHANICAL_USUAL_TRACTION, MECHANICAL_PER_TENSION)
-        )
-        contact = PER_PRESSURE * np.maximum(-up, 0.0) + per_tension * np.maximum(up, 0.0)
-        return np.asarray((usual + contact) ** -2, np.float64)
-
-    def _expected_traction(self, height: Floats) -> Floats:
-        """Compressive tractions of the current heights that are far above the usual ones."""
-        if EXPECT == "mech" and self._mechanics is not None:
-            return np.asarray(self._mechanics.traction * self.grid.spacing_mm)
-        if not KEPT:
-            return np.zeros(self.grid.shape)
-        up = np.minimum(self._traction(height), 0.0)
-        threshold = KEPT * (
-            USUAL_TRACTION if self._mechanics is None else MECHANICAL_USUAL_TRACTION
-        )
-        kept = up * np.maximum(0.0, 1.0 - (threshold / np.minimum(up, -1e-9)) ** 2)
-        return np.asarray(kept * self.grid.spacing_mm, np.float64)
+        contact = PER_PRESSURE * np.maximum(-up, 0.0) + PER_TENSION * np.maximum(up, 0.0)
+        return np.asarray((USUAL_TRACTION + contact) ** -2, np.float64)
 
     def _loaded(self, height: Floats) -> Floats:
         """Heights less those that carry no traction."""

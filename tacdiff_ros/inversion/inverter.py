@@ -507,7 +507,7 @@ class Inverter:
         markers: MarkerField | None,
     ) -> MechanicalPrior | None:
         """Prior of the heights from the forces that explain the fit."""
-        if not self.settings.mechanics:
+        if not self.settings.mechanics or self.settings.prior != "elastic":
             return None
         fitted = self._estimator.fit(self._measured(fit, surface, position, markers))
         return self._mechanics.predict(fitted.force_n, fitted.displacement_mm)

@@ -55,7 +55,7 @@ def main() -> int:
     axes[2].plot(x, np.where(ball < 0.0, ball, np.nan), "k:", label="ball")
     axes[2].set(xlabel="x, mm", ylabel="z, mm", xlim=(-2.0, 10.0))
     axes[2].set_title("section through the ball")
-    axes[2].legend(fontsize=8)
+    axes[2].legend(fontsize=8, loc="lower left")
     options.out.mkdir(parents=True, exist_ok=True)
     figure.savefig(options.out / "height_map.png", dpi=80)
     return 0

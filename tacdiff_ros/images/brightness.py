@@ -12,7 +12,7 @@ told from a press.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +79,8 @@ def brightness_change(reference: FitImage, image: FitImage) -> BrightnessChange:
     """
     ratio, pixels = _log_ratio(reference, image, MAX_FIELD_PIXELS)
     shape = reference.free.shape
+    if not len(ratio):
+        return BrightnessChange(np.ones((*shape, 3)), 0.0, False, np.ones(3))
     basis = _polynomials(shape)
     at = basis.reshape(-1, basis.shape[-1])[pixels]
     even = np.zeros((basis.shape[-1], 3))
@@ -89,8 +91,7 @@ def brightness_change(reference: FitImage, image: FitImage) -> BrightnessChange:
     best, best_fraction = (uneven if is_uneven else even), fractions[is_uneven]
     is_known = best_fraction >= MIN_FRACTION
     gain = np.exp(basis @ best) if is_known else np.ones((*shape, 3))
-    median = np.exp(np.median(ratio, axis=0)) if len(ratio) else np.ones(3)
-    return BrightnessChange(gain, best_fraction, is_known, median)
+    return BrightnessChange(gain, best_fraction, is_known, np.exp(np.median(ratio, axis=0)))
 
 
 def relative_brightness(reference: FitImage, image: FitImage) -> Floats:
@@ -135,7 +136,9 @@ def check_brightness_change(change: BrightnessChange, name: str) -> list[str]:
         InputError: the difference is too large to be compensated, or the press covers so much of
             the gel that it cannot be told from the press.
     """
-    if not change.is_known and np.abs(np.log(change.median)).max() > np.log(USUAL_GAIN):
+    if change.is_known:
+        return check_brightness(change.gain, name)
+    if np.abs(np.log(change.median)).max() > np.log(USUAL_GAIN):
         raise InputError(
             f"{name}: exposure or light changed since the reference ({_percent(change.median)} in "
             "the median), which cannot be told from the press here: lock the exposure and take a "
@@ -189,7 +192,7 @@ def _percent(gain: Floats) -> str:
     return ", ".join(f"{name} {100.0 * (gain[k] - 1.0):+.0f} %" for k, name in enumerate(COLOURS))
 
 
-@cache
+@lru_cache(maxsize=8)
 def _polynomials(shape: tuple[int, int]) -> Floats:
     """(h, w, terms) monomials of the position, from -1 to 1, by increasing order."""
     y, x = np.mgrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j]

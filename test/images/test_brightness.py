@@ -73,11 +73,12 @@ def test_brightness_that_changes_slowly_over_the_image_is_that_of_the_untouched_
     )
 
 
-def test_a_drift_under_a_press_that_covers_the_gel_is_refused_and_no_drift_is_not():
+def test_a_drift_under_a_press_that_covers_the_gel_is_refused_and_no_drift_is_warned_of():
     reference, image = gel(0.95)
     change = brightness_change(reference, image)
     assert not change.is_known
-    assert check_brightness_change(change, "press") == []
+    (line,) = check_brightness_change(change, "press")
+    assert "cannot be told from it" in line
     assert (change.gain == 1.0).all()
     brighter = FitImage(1.2 * image.value, image.free)
     with pytest.raises(InputError, match="cannot be told from the press"):
@@ -88,3 +89,10 @@ def test_a_drift_at_one_border_is_warned_of():
     (line,) = check_brightness(1.0 + 0.12 * np.stack([X, 0.1 * X, 0.0 * X], axis=-1), "press")
     assert "red +12 %" in line or "red -12 %" in line
     assert "blue +0 %" in line
+
+
+def test_images_without_a_usable_pixel_have_no_known_brightness():
+    reference, image = gel(0.0)
+    change = brightness_change(reference, FitImage(image.value, np.zeros((120, 160), bool)))
+    assert not change.is_known
+    assert (change.gain == 1.0).all()

@@ -33,7 +33,8 @@ def test_the_gain_of_each_colour_is_that_of_the_untouched_gel(pressed, gain):
     brighter = FitImage(image.value * gain, image.free)
     result = relative_brightness(reference, brighter)
     assert result == pytest.approx(gain, rel=0.005)
-    np.testing.assert_allclose(at_brightness(brighter, result).value, image.value, rtol=0.01)
+    compensated = at_brightness(brighter, result).value
+    np.testing.assert_allclose(compensated, np.minimum(image.value, 1.0), rtol=0.01)
 
 
 def test_a_contact_that_covers_the_gel_leaves_the_brightness_as_it_is():

@@ -75,7 +75,7 @@ class VirtualPandaNode(GuardedNode):
         self._create_topics()
         create_controller_manager(self, self._rig)
         if settings.contact == "topic":
-            self.create_subscription(WrenchStamped, "contact_wrench", self._on_wrench, 1)
+            self.create_subscription(WrenchStamped, "ground_truth/gel_wrench", self._on_wrench, 1)
         self.create_subscription(
             PoseStamped, "target_pose", self._on_target, self._lock_step.qos(LATEST_COMMAND)
         )

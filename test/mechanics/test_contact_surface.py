@@ -62,7 +62,6 @@ def test_only_vertices_at_the_contact_are_moved():
     radius = np.hypot(*result.rest[:, :2].T)
     assert moved[(radius < 2.0) | (radius > 6.0)].max() == 0.0
     assert moved.max() < 0.4 * 25.25 / 40
-    assert (result.displacement[radius < 1.0, 2] > -0.5).all()
 
 
 def test_points_inside_are_moved_to_the_surface_and_others_stay():

@@ -104,7 +104,7 @@ def _as_distance(field: Derivatives, spacing_mm: float) -> Derivatives:
 
 
 def _smoothed(distance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns a smoothed distance in units of cells, without the displacement of gently curved surfaces.
+    """Returns a smoothed distance (in cells) that does not displace gently curved surfaces.
 
     A Gaussian of width s raises a field by s^2 / 2 times its Laplacian, which is subtracted where
     it is much less than that of an edge.

@@ -275,13 +275,13 @@ def _cross(size_mm, arm_mm, height_mm):
     [
         ("cube:size=4", "", lambda: trimesh.creation.box((4, 4, 8)), 0.5),
         ("cylinder:diameter=5", "", lambda: trimesh.creation.cylinder(2.5, 8, sections=96), 0.5),
-        ("cross:size=7,arm=2,fillet=0.1", "", lambda: _cross(7, 2, 8), 0.25),
+        ("cross:size=7,arm=2", "", lambda: _cross(7, 2, 8), 0.375),
         ("sphere:diameter=5", "", lambda: trimesh.creation.icosphere(5, 2.5), 0.5),
         (
             "cylinder:diameter=40,height=20,round=0.4",  # a can that lies, larger than the pad
             ",roll=90",
             lambda: trimesh.creation.cylinder(20, 20, sections=600),
-            0.125,
+            0.25,
         ),
     ],
 )

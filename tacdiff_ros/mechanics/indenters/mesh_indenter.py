@@ -29,7 +29,6 @@ MARGIN_MM = 1.0
 MIN_MARGIN_CELLS = 4  # around the body, for the smoothing and the rim of the spline
 SMOOTHING_CELLS = 1.0  # sigma of the Gaussian
 MAX_RAISED_CELLS = 0.1  # displacement that counts as that of an edge, in units of spacing
-PLANE_POINTS = 3  # per cell, at which the lowest level of the body is checked
 NEAR_CELLS = 4.0  # distance from the surface within which distances are corrected
 MIN_GRADIENT = 0.2  # of the smoothed field, on the medial axis inside a thin wall
 MAX_POINTS = 6_000_000
@@ -42,7 +41,7 @@ class MeshIndenter(Indenter):
     The samples are smoothed by a Gaussian with a sigma of one cell and interpolated by a tricubic
     spline, which is divided by the length of its gradient. With cells of h = 0.1 mm, the smoothing
     rounds sharp edges to a radius of about 2 h and shortens a sharp cone of 90 degrees by 1.2 h.
-    Faces that are flat or gently curved are displaced by 0.001 mm.
+    Faces that are flat or gently curved are not displaced.
 
     Limits: above the grid, and beyond `REACH_MM` at the sides, the field is not the distance to the
     body. Parts of the body must not intersect each other.
@@ -112,24 +111,9 @@ def _smoothed(distance: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     smooth = gaussian_filter(distance, SMOOTHING_CELLS, mode="nearest")
     raised = 0.5 * SMOOTHING_CELLS**2 * laplace(smooth, mode="nearest")
+    raised *= np.maximum(1.0 - (distance / NEAR_CELLS) ** 2, 0.0)
     corrected = smooth - raised / (1.0 + (raised / MAX_RAISED_CELLS) ** 4)
     return np.asarray(np.maximum(corrected, np.minimum(smooth, distance)))
-
-
-def _depth_below_tip(
-    field: SplineField, low: NDArray[np.float64], high: NDArray[np.float64]
-) -> float:
-    """Returns how far the sampled body reaches below z = 0, some micrometres at edges, mm.
-
-    Args:
-        field: smoothed signed distance.
-        low: (2,) lowest x and y of the body, mm.
-        high: (2,) highest x and y, mm.
-    """
-    step = field.spacing / PLANE_POINTS
-    x, y = np.meshgrid(*(np.arange(a, b + step, step) for a, b in zip(low, high, strict=True)))
-    plane = np.stack([x.ravel(), y.ravel(), np.zeros(x.size)], axis=1)
-    return max(0.0, -float(_as_distance(field.derivatives(plane), field.spacing).distance.min()))
 
 
 def mesh(spec: IndenterSpec) -> Indenter:
@@ -173,7 +157,5 @@ def mesh(spec: IndenterSpec) -> Indenter:
         f"up to {MAX_POINTS}: give a coarser spacing",
     )
     distance = _smoothed(grid_distance(body, origin, shape, spacing) / spacing) * spacing
-    field = SplineField.from_samples(distance, origin, spacing)
-    distance += _depth_below_tip(field, low[:2], high[:2])
     field = SplineField.from_samples(distance, origin, spacing)
     return MeshIndenter(format_indenter("mesh", sizes, texts) + tilt_text(*angles), body, field)

@@ -22,10 +22,11 @@ from tacdiff_ros.sensor.gel_surface import GelSurface
 
 Floats = NDArray[np.float64]
 
+MIN_LOADED_FACES = 3  # of the four faces of a vertex that contact encloses
 MAX_GAP_FRACTION = 0.4  # of the vertex spacing: a wider gap below the indenter is a real one
 MIN_DOWNWARD = 0.7  # -z component of the indenter's normal: gaps beside its walls are real
-MAX_CHORD_MM = 0.005  # depth of a triangle's centre inside the indenter that is left
-TRIANGLE_ROUNDS = 3
+MAX_CHORD_MM = 0.005  # depth of the middle of a triangle's edge inside the indenter that is left
+EDGE_ROUNDS = 3
 PROJECTIONS = 2  # projections onto the indenter; distances inside it are not exact at its edges
 
 
@@ -38,7 +39,8 @@ def seat_vertices(
 ) -> Floats:
     """Return vertex positions of which none is inside the indenter or lower than its tip.
 
-    Vertices whose four faces all touch the lower side of the indenter are put on it.
+    Vertices of which at least three of the four faces touch the lower side of the indenter are put
+    on it.
 
     Args:
         indenter: rigid indenter.
@@ -53,8 +55,8 @@ def seat_vertices(
     if not loaded_faces.any():
         return position
     padded = np.pad(loaded_faces, 1)
-    enclosed = padded[:-1, :-1] & padded[:-1, 1:] & padded[1:, :-1] & padded[1:, 1:]
-    index = np.flatnonzero(enclosed)
+    faces = [padded[:-1, :-1], padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:]]
+    index = np.flatnonzero(np.sum(faces, axis=0) >= MIN_LOADED_FACES)
     seated = position.copy()
     local = pose.to_indenter(position[index])
     field = indenter.derivatives(local)
@@ -113,25 +115,27 @@ def refine_contact(
     fine = refine_surface(surface, rows, columns)
     position = outside_indenter(indenter, pose, fine.position.astype(np.float64))
     triangles = fine.triangles
-    for _ in range(TRIANGLE_ROUNDS):
-        position = _moved_with_triangles(indenter, pose, position, triangles)
+    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+    edges = edges[edges[:, 0] < edges[:, 1]]  # adjacent triangles run along it in both directions
+    for _ in range(EDGE_ROUNDS):
+        position = _moved_with_edges(indenter, pose, position, edges)
         position = _above_tip(pose, position)
     return fine.moved(position, may_overhang=True)
 
 
-def _moved_with_triangles(
-    indenter: Indenter, pose: IndenterPose, position: Floats, triangles: NDArray[np.int32]
+def _moved_with_edges(
+    indenter: Indenter, pose: IndenterPose, position: Floats, edges: NDArray[np.int32]
 ) -> Floats:
-    """Move the vertices (N, 3) of triangles whose centre is inside the indenter out of it.
+    """Move the ends of edges (E, 2) whose middle is inside the indenter until it is not.
 
-    Such triangles span a rounded edge. A vertex of several of them takes the longest motion.
+    Such edges are chords of a rounded rim. A vertex of several of them takes the longest motion.
     """
-    centre = position[triangles].mean(axis=1)
-    motion = outside_indenter(indenter, pose, centre) - centre
+    middle = position[edges].mean(axis=1)
+    motion = outside_indenter(indenter, pose, middle) - middle
     length = np.linalg.norm(motion, axis=1)
     motion *= np.maximum(1.0 - MAX_CHORD_MM / np.maximum(length, MAX_CHORD_MM), 0.0)[:, None]
     inside = np.flatnonzero(length > MAX_CHORD_MM)
     inside = inside[np.argsort(length[inside])]  # the last of several assignments remains
     moved = np.zeros_like(position)
-    moved[triangles[inside]] = motion[inside, None]
+    moved[edges[inside]] = motion[inside, None]
     return position + moved

@@ -48,7 +48,7 @@ MAX_PENETRATION_MM = 0.02  # depth of the deepest surface point inside the inden
 # the vertex spacing h; dimensionless. Points that penetrate too deep get half of it, repeatedly.
 RELATIVE_SOFTNESS = 0.015
 MIN_SOFTNESS_RATIO = 1.0 / 16  # smallest compliance of a contact point over its initial value
-MAX_REST_PENETRATION_MM = 1e-5  # rounding error of a pose at depth 0, of a sampled distance too, mm
+MAX_REST_PENETRATION_MM = 0.005  # error of a sampled distance, at edges of coarse cells, mm
 
 
 class GelSolver(Closing):

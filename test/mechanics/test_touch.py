@@ -65,7 +65,8 @@ def test_the_gel_lies_on_the_ball_and_not_in_it(pressed_and_dragged):
         assert state.error_mm <= 0.02
         # Vertices are 1 mm apart: a chord of the ball is 0.03 mm deep along each side of a face.
         assert gap[state.contact.ravel()].min() < 0.07
-    assert -states[7].surface.position[:, 2].min() == pytest.approx(0.8, abs=0.03)
+    # The vertex nearest to the tip is 0.5 mm beside it, where the ball is 0.03 mm higher.
+    assert -states[7].surface.position[:, 2].min() == pytest.approx(0.77, abs=0.02)
 
 
 def test_a_dragged_ball_pulls_the_gel_along_and_at_most_with_mu_n(pressed_and_dragged):
@@ -277,7 +278,7 @@ def _cross(size_mm, arm_mm, height_mm):
         ("cross:size=7,arm=2", "", lambda: _cross(7, 2, 8), 0.375),
         ("sphere:diameter=5", "", lambda: trimesh.creation.icosphere(5, 2.5), 0.5),
         (
-            "cylinder:diameter=40,height=20",  # a can that lies
+            "cylinder:diameter=40,height=20,round=0.4",  # a can that lies, larger than the pad
             ",roll=90",
             lambda: trimesh.creation.cylinder(20, 20, sections=600),
             0.25,
@@ -292,7 +293,7 @@ def test_a_part_from_a_file_takes_the_force_and_the_work_of_the_primitive(
     part().export(path)
     forces, factorisations = [], []
     for spec in (name + tilt, f"mesh:file={path}{tilt}" + (",spacing=0.2" if tilt else "")):
-        with Touch(default_sensor(), build_indenter(spec), settings=COARSE) as touch:
+        with Touch(small_sensor(), build_indenter(spec), settings=COARSE) as touch:
             states = list(touch.run(plan_touch(IndenterPose(), depth_mm)))
         forces.append(-states[-1].force_n[2])
         reports = [state.status.report for state in states]

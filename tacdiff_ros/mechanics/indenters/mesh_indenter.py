@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, laplace
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenter_spec import IndenterSpec, format_indenter
@@ -28,6 +28,7 @@ REACH_MM = 14.0  # half the width of the part that can touch the gel of 25 x 21 
 MARGIN_MM = 1.0
 MIN_MARGIN_CELLS = 4  # around the body, for the smoothing and the rim of the spline
 SMOOTHING_CELLS = 1.0  # sigma of the Gaussian
+MAX_RAISED_CELLS = 0.1  # displacement that counts as that of an edge, in units of spacing
 NEAR_CELLS = 4.0  # distance from the surface within which distances are corrected
 MIN_GRADIENT = 0.2  # of the smoothed field, on the medial axis inside a thin wall
 MAX_POINTS = 6_000_000
@@ -38,10 +39,9 @@ class MeshIndenter(Indenter):
     """A body from a mesh file, whose distance is sampled on a grid around its lowest 4 mm.
 
     The samples are smoothed by a Gaussian with a sigma of one cell and interpolated by a tricubic
-    spline: the field is twice continuously differentiable in the whole grid, and its gradient has
-    approximately unit length. With cells of h = 0.1 mm, the smoothing moves the surface of a sphere
-    of 5 mm inward by h^2 / R = 0.004 mm, rounds sharp edges to a radius of about 2 h and shortens a
-    sharp cone of 90 degrees by 1.2 h. Flat faces are not displaced.
+    spline, which is divided by the length of its gradient. With cells of h = 0.1 mm, the smoothing
+    rounds sharp edges to a radius of about 2 h and shortens a sharp cone of 90 degrees by 1.2 h.
+    Faces that are flat or gently curved are not displaced.
 
     Limits: above the grid, and beyond `REACH_MM` at the sides, the field is not the distance to the
     body. Parts of the body must not intersect each other.
@@ -103,6 +103,19 @@ def _as_distance(field: Derivatives, spacing_mm: float) -> Derivatives:
     )
 
 
+def _smoothed(distance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns a smoothed distance (in cells) that does not displace gently curved surfaces.
+
+    A Gaussian of width s raises a field by s^2 / 2 times its Laplacian, which is subtracted where
+    it is much less than that of an edge, but not so far that faces beside an edge bulge.
+    """
+    smooth = gaussian_filter(distance, SMOOTHING_CELLS, mode="nearest")
+    raised = 0.5 * SMOOTHING_CELLS**2 * laplace(smooth, mode="nearest")
+    raised *= np.maximum(1.0 - (distance / NEAR_CELLS) ** 2, 0.0)
+    corrected = smooth - raised / (1.0 + (raised / MAX_RAISED_CELLS) ** 4)
+    return np.asarray(np.maximum(corrected, np.minimum(smooth, distance)))
+
+
 def mesh(spec: IndenterSpec) -> Indenter:
     """Returns the body of a mesh `file`, enlarged by `scale` and turned by `roll` and `pitch`.
 
@@ -143,8 +156,6 @@ def mesh(spec: IndenterSpec) -> Indenter:
         f"spacing of {spacing:g} mm makes a grid of {points} points",
         f"up to {MAX_POINTS}: give a coarser spacing",
     )
-    distance = gaussian_filter(
-        grid_distance(body, origin, shape, spacing), SMOOTHING_CELLS, mode="nearest"
-    )
+    distance = _smoothed(grid_distance(body, origin, shape, spacing) / spacing) * spacing
     field = SplineField.from_samples(distance, origin, spacing)
     return MeshIndenter(format_indenter("mesh", sizes, texts) + tilt_text(*angles), body, field)

@@ -20,6 +20,7 @@ Ints = NDArray[np.int64]
 BAND_CELLS = 5.0  # half width of the band around the surface with exact distances
 CANDIDATES = 16  # nearest surface samples whose triangles are tested
 MAX_SAMPLES = 4_000_000
+MAX_SIDE_FRACTION = 0.1  # of the box, of triangles that cross its border and are not divided
 MAX_WALK = 12  # steps from triangle to adjacent triangle
 BATCH_POINTS = 50_000
 
@@ -67,8 +68,9 @@ def _nearest_on_grid(
     Only points in the band around the surface are searched; the others take both values from the
     nearest point of the band.
     """
-    top = origin[2] + spacing * shape[2]
-    samples, owner = _surface_samples(mesh, 0.5 * spacing, top)
+    high = origin + spacing * np.array(shape)
+    corners, faces = _triangles_in(mesh, origin, high)
+    samples, owner = _surface_samples(corners, faces, 0.5 * spacing, high[2])
     index = np.round((samples - origin) / spacing).astype(int)
     index = index[((index >= 0) & (index < shape)).all(axis=1)]
     off_surface = np.ones(shape, bool)
@@ -231,25 +233,58 @@ def _adjacent_faces(mesh: Trimesh) -> Ints:
     return faces_of_edges
 
 
-def _surface_samples(mesh: Trimesh, spacing: float, top: float) -> tuple[Floats, Ints]:
-    """Samples the surface with at least one point in each triangle.
+def _triangles_in(mesh: Trimesh, low: Floats, high: Floats) -> tuple[Floats, Ints]:
+    """Returns the parts of the surface that may lie in a box, as triangles.
+
+    Large triangles that cross the border of the box are divided, so that of a body that is much
+    larger than the box only the part in it is sampled.
+
+    Args:
+        mesh: mesh, mm.
+        low: (3,) lowest corner of the box, mm.
+        high: (3,) highest corner, mm.
+
+    Returns:
+        Tuple of the corners (T, 3, 3) of the triangles, mm, and the faces (T,) they are part of.
+    """
+    corners, faces = np.array(mesh.triangles), np.arange(len(mesh.faces))
+    max_side = MAX_SIDE_FRACTION * float((high - low).max())
+    while True:
+        lowest, highest = corners.min(axis=1), corners.max(axis=1)
+        meets = ((highest >= low) & (lowest <= high)).all(axis=1)
+        corners, faces, lowest, highest = (a[meets] for a in (corners, faces, lowest, highest))
+        crosses = ((lowest < low) | (highest > high)).any(axis=1)
+        large = crosses & ((highest - lowest).max(axis=1) > max_side)
+        if not large.any():
+            return corners, faces
+        a, b, c = (corners[large, corner] for corner in range(3))
+        ab, bc, ca = (a + b) / 2, (b + c) / 2, (c + a) / 2
+        parts = [(a, ab, ca), (b, bc, ab), (c, ca, bc), (ab, bc, ca)]
+        divided = np.concatenate([np.stack(part, axis=1) for part in parts])
+        corners = np.concatenate([corners[~large], divided])
+        faces = np.concatenate([faces[~large], np.tile(faces[large], 4)])
+
+
+def _surface_samples(
+    corners: Floats, faces: Ints, spacing: float, top: float
+) -> tuple[Floats, Ints]:
+    """Samples triangles with at least one point in each.
 
     The samples of a triangle form rows parallel to its longest side, so that slivers do not get
     more samples than other triangles of the same area.
 
     Args:
-        mesh: watertight mesh, mm.
+        corners: (T, 3, 3) corners of the triangles, mm.
+        faces: (T,) indices of the faces that they are part of.
         spacing: approximate distance between samples, mm.
         top: largest z of the samples, mm.
 
     Returns:
-        Tuple of the samples (S, 3), mm, and the indices (S,) of their triangles.
+        Tuple of the samples (S, 3), mm, and the indices (S,) of their faces.
 
     Raises:
         InputError: the surface needs more than `MAX_SAMPLES` samples.
     """
-    low = np.flatnonzero(mesh.triangles[:, :, 2].min(axis=1) <= top)
-    corners = np.array(mesh.triangles)[low]
     sides = np.linalg.norm(corners[:, [1, 2, 0]] - corners, axis=2)
     # Rotates the corners so that the longest side is between the first two.
     corner_order = (sides.argmax(axis=1)[:, None] + np.arange(3)) % 3
@@ -270,7 +305,7 @@ def _surface_samples(mesh: Trimesh, spacing: float, top: float) -> tuple[Floats,
     weights = np.stack([1 - up - along, along, up], axis=1)
     samples = np.einsum("nc,nci->ni", weights, corners[owner])
     below_top = samples[:, 2] <= top
-    return samples[below_top], low[owner[below_top]]
+    return samples[below_top], faces[owner[below_top]]
 
 
 def _repetitions(counts: Ints) -> tuple[Ints, Ints]:

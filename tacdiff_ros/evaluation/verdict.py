@@ -120,7 +120,7 @@ def _reason(level: Level, limits: Limits, value: float) -> str:
     if level == "unknown":
         return f"no {limits.name}"
     symbol = f" {limits.symbol}" if limits.symbol else ""
-    return f"{limits.name} {value:.2g}{symbol} ({limits.compared})"
+    return f"{limits.name} {value:.3g}{symbol} ({limits.compared})"
 
 
 def calibration_verdict(residuals: dict[str, float]) -> Verdict:

@@ -28,7 +28,7 @@ FIGURE_TITLES = {
     "dot_rms_px": "markers, RMS residual with individual positions, px",
     "dots_broken": "markers that differ from a disc (damaged or cut off)",
     "dot_diameter_mm": "diameter of a marker, mm",
-    "mask_error": "mask of the markers: fraction of pixels that differ",
+    "mask_error": "mask of the markers, RMS difference, fraction of full ink",
     "press_rms_grey": "presses, RMS residual, grey levels",
     "press_correlation": "presses, correlation of predicted and measured shading, lowest",
     "press_dot_rms_px": "presses, RMS error of the markers' motion, highest, px",

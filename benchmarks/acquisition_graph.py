@@ -34,6 +34,7 @@ from tacdiff_ros.virtual.frames import GeneratedFrames
 
 BEST_EFFORT = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
 IMAGE_PERIOD_S = 0.04
+DISCOVERY_S = 1.0  # for a new server to discover this client; its response is lost before that
 POSE_TOPIC = "franka_robot_state_broadcaster/current_pose"
 
 
@@ -90,6 +91,7 @@ class Probe(Node):
         """Send a goal and return its handle."""
         if not self._client.wait_for_server(timeout_sec=20.0):
             raise RuntimeError("the acquisition node did not start; see its log")
+        time.sleep(DISCOVERY_S)
         self.observed = Observed()
         return wait(self._client.send_goal_async(goal, feedback_callback=self._on_feedback))
 
@@ -154,10 +156,11 @@ class Graph:
         self._environment = environment
         self._settings = settings
         self._stack = ExitStack()
+        self.arm: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Graph:
         """Start all nodes."""
-        self.arm = self._node("virtual_panda", [])
+        self.restart_arm()
         self.start_acquisition()
         rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
         self.probe = Probe()
@@ -168,6 +171,13 @@ class Graph:
         self.probe.close()
         rclpy.try_shutdown()
         self._stack.close()
+
+    def restart_arm(self) -> None:
+        """Start the virtual arm at its first pose, whatever it did before."""
+        if self.arm is not None:
+            self.arm.kill()
+            self.arm.wait()
+        self.arm = self._node("virtual_panda", [])
 
     def start_acquisition(self) -> None:
         """Start the node under test, or restart it after it has ended."""

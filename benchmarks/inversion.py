@@ -21,6 +21,7 @@ from scipy.optimize import least_squares
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from brightness_drift import measure_drift
 from calibration import knowing_lens, presses_of
 from press_scores import RealSet, read_set
 from tables import Part, run_parts
@@ -36,6 +37,7 @@ from tacdiff_ros.evaluation.surface_error import (
 )
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.images.frame_sources import open_frames
+from tacdiff_ros.inversion.contact_forces import ContactForces
 from tacdiff_ros.inversion.inversion_settings import STREAMING
 from tacdiff_ros.inversion.inverter import Inversion, Inverter
 from tacdiff_ros.mechanics.indenters.build import build_indenter
@@ -45,12 +47,14 @@ from tacdiff_ros.optics.renderer import Renderer, RenderSettings
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.virtual.random_sensors import (
+    RandomPress,
     RandomSensor,
+    SurfaceLoads,
     VirtualSensorSettings,
     random_sensor,
     undeformed_surface,
 )
-from tacdiff_ros.virtual.sensor_store import cached_sensor
+from tacdiff_ros.virtual.sensor_store import cached_loads, cached_sensor
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 VIDEO = "mini_dots_video/baseball_exp_num_1_camera_0.avi"
@@ -60,6 +64,10 @@ LARGE_STEPS_PRESSES, LARGE_STEPS_S = (2, 5, 11), [8.0, 60.0]  # ball, cube, text
 BALL_FRACTION = 0.6  # radius of the sphere fit / contact radius
 FAR_MM = 5.0  # distance from the contact centre of points outside the contact
 FRAMES, LOOPS = 100, 10
+FLAT = ("cylinder", "cube", "hexagon", "cross", "text")  # indenters with a flat bottom
+# Vertices of a face: deeper than this fraction of the press, farther from the rounded ridge, and
+# for an edge within its length.
+FACE_DEPTH_FRACTION, RIDGE_MM, EDGE_HALF_MM, FACE_AXIS_OF_EDGE = 0.35, 0.3, 4.0, 1
 
 
 def main() -> int:
@@ -89,14 +97,19 @@ def measure_virtual(options: argparse.Namespace) -> Part:
         for k in range(CALIBRATED, CALIBRATED + TEN):
             inversion = inverter.invert(sensor.presses[k])
             truth = moved_origin(sensor.surfaces[k], shift)
-            error, ratio = error_of(inversion, truth)
+            error, ratios = error_of(inversion, truth)
+            loads = cached_loads(seed, k, settings)
             row = {
                 "unit": seed,
                 "indenter": sensor.touches[k].indenter,
                 "depth_mm": round(sensor.touches[k].depth_mm, 2),
                 "height_rmse_mm": round(error.height_mm, 4),
                 "shear_rmse_mm": round(error.in_plane_mm, 4),
-                "error_over_deviation": round(ratio, 2),
+                "error_over_deviation": round(float(np.median(ratios)), 2),
+                "error_over_deviation_p90": round(float(np.quantile(ratios, 0.9)), 2),
+                "max_depth_mm": round(-float(inversion.surface.position[:, 2].min()), 3),
+                **force_errors(inversion, loads, shift),
+                **face_angles(inversion.surface, truth, sensor.touches[k], shift),
                 "image_rms_grey": round(inversion.image_rms, 2),
                 "seconds": round(inversion.seconds, 2),
             }
@@ -110,6 +123,7 @@ def measure_virtual(options: argparse.Namespace) -> Part:
         "shear_rmse_mm_median": float(np.median([row["shear_rmse_mm"] for row in rows])),
         "shear_rmse_mm_worst": max(row["shear_rmse_mm"] for row in rows),
         "seconds_cold": max(row["seconds"] for row in rows),
+        **force_summary(rows),
         "first_guess_height_rmse_mm": round(float(np.median(guesses)), 4),
     }
     for name in dict.fromkeys(row["indenter"].split(":")[0] for row in rows):
@@ -164,12 +178,107 @@ def calibrated(sensor: RandomSensor) -> tuple[SensorModel, np.ndarray]:
     return calibration.model, np.append(sensor.model.markers.centre_mm, 0.0).astype(np.float32)
 
 
-def error_of(inversion: Inversion, truth: GelSurface) -> tuple[SurfaceError, float]:
-    """Return the error over the valid area, and the median of height error / estimated stddev."""
+def error_of(inversion: Inversion, truth: GelSurface) -> tuple[SurfaceError, np.ndarray]:
+    """Return the error over the valid area, and its height errors / estimated stddevs."""
     valid = inversion.valid.ravel()
     away = motion_error_mm(inversion.surface, truth)[valid]
     ratio = np.abs(away[:, 2]) / inversion.height_stddev_mm.ravel()[valid]
-    return surface_error(inversion.surface, truth, valid), float(np.median(ratio))
+    return surface_error(inversion.surface, truth, valid), ratio
+
+
+def force_errors(inversion: Inversion, loads: SurfaceLoads, shift: np.ndarray) -> dict[str, float]:
+    """Return the relative errors of force and torque, and the correlation of the tractions."""
+    forces = inversion.forces
+    if forces is None:
+        return {}
+    force = loads.force_n.sum(axis=0)
+    torque = np.cross(loads.position_mm - shift, loads.force_n).sum(axis=0)
+    error = forces.force_n - force
+    sideways = float(np.linalg.norm(error[:2]) / np.linalg.norm(force[:2]))
+    stddev = np.concatenate([forces.force_stddev_n, forces.torque_stddev_n_mm])
+    away = np.concatenate([error, forces.torque_n_mm - torque])
+    twist = float(np.linalg.norm(away[3:]) / np.linalg.norm(torque))
+    return {
+        "normal_force_n": round(-float(force[2]), 3),
+        "normal_force_error": round(float(error[2] / force[2]), 4),
+        "tangential_force_error": round(sideways, 4),
+        "tangential_fraction": round(float(np.linalg.norm(force[:2]) / -force[2]), 3),
+        "torque_error": round(twist, 4),
+        "force_error_over_deviation": round(float(np.median(np.abs(away) / stddev)), 2),
+        "traction_correlation": round(
+            traction_correlation(inversion.surface, forces, loads, shift), 4
+        ),
+    }
+
+
+def traction_correlation(
+    surface: GelSurface, forces: ContactForces, loads: SurfaceLoads, shift: np.ndarray
+) -> float:
+    """Return the correlation of all traction components at the true vertices."""
+    field = np.concatenate([forces.traction_mpa, -forces.pressure_mpa[..., None]], axis=-1)
+    axes = (surface.y_mm.astype(np.float64), surface.x_mm.astype(np.float64))
+    estimate = RegularGridInterpolator(axes, field, bounds_error=False, fill_value=0.0)
+    at = (loads.rest_mm - shift)[:, 1::-1]
+    true = loads.force_n / loads.area_mm2[:, None]
+    return float(np.corrcoef(estimate(at).ravel(), true.ravel())[0, 1])
+
+
+def face_angles(
+    surface: GelSurface, truth: GelSurface, press: RandomPress, shift: np.ndarray
+) -> dict[str, float]:
+    """Return the error of the angle between opposite faces of a pyramid or an edge, degrees."""
+    kind = press.indenter.split(":")[0]
+    if kind not in ("pyramid", "edge"):
+        return {}
+    angles = []
+    for which in (surface, truth):
+        points = which.position.astype(np.float64)
+        away = points[:, :2] + shift[:2] - np.array(press.at_mm) - np.array(press.shear_mm)
+        cosine, sine = np.cos(press.yaw_rad), np.sin(press.yaw_rad)
+        across = np.stack([away @ [cosine, sine], away @ [-sine, cosine]], axis=-1)
+        deep = points[:, 2] < -FACE_DEPTH_FRACTION * press.depth_mm
+        pairs = [(0, 1), (1, 0)] if kind == "pyramid" else [(FACE_AXIS_OF_EDGE, None)]
+        angles.append([face_angle(points, across, deep, *pair) for pair in pairs])
+    return {"face_angle_error_deg": round(float(np.abs(np.diff(angles, axis=0)).max()), 2)}
+
+
+def face_angle(
+    points: np.ndarray, across: np.ndarray, deep: np.ndarray, axis: int, other: int | None
+) -> float:
+    """Return the angle between the planes through two opposite faces, degrees."""
+    normals = []
+    for sign in (-1.0, 1.0):
+        face = deep & (sign * across[:, axis] > RIDGE_MM)
+        if other is None:
+            face &= np.abs(across[:, 1 - axis]) < EDGE_HALF_MM
+        else:
+            face &= np.abs(across[:, other]) < sign * across[:, axis]
+        offset = points[face] - points[face].mean(axis=0)
+        normals.append(np.linalg.svd(offset, full_matrices=False)[2][-1])
+        normals[-1] *= np.sign(normals[-1][2])
+    return 180.0 - float(np.degrees(np.arccos(np.clip(normals[0] @ normals[1], -1.0, 1.0))))
+
+
+def force_summary(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Return medians over all presses; tangential errors where that force is not small."""
+
+    def median(key: str, own: list[dict[str, Any]] = rows) -> float:
+        return round(float(np.median([abs(row[key]) for row in own if key in row])), 4)
+
+    flat = [row for row in rows if row["indenter"].split(":")[0] in FLAT]
+    return {
+        "normal_force_error": median("normal_force_error"),
+        "normal_force_error_worst": max(abs(row["normal_force_error"]) for row in rows),
+        "tangential_force_error": median("tangential_force_error"),
+        "torque_error": median("torque_error"),
+        "traction_correlation": median("traction_correlation"),
+        "face_angle_error_deg": median("face_angle_error_deg"),
+        "flat_height_rmse_mm": median("height_rmse_mm", flat),
+        "sigma_ratio_median": median("error_over_deviation"),
+        "sigma_ratio_p90": median("error_over_deviation_p90"),
+        "force_sigma_ratio_median": median("force_error_over_deviation"),
+        "max_depth_mm": max(row["max_depth_mm"] for row in rows),
+    }
 
 
 def guess_error(inverter: Inverter, image: np.ndarray, truth: GelSurface) -> float:
@@ -395,6 +504,7 @@ PARTS = {
     "large_steps": measure_large_steps,
     "real": measure_real,
     "baseline": measure_baseline,
+    "drift": measure_drift,
     "streaming": measure_streaming,
     "video": measure_video,
 }

@@ -2,7 +2,8 @@
 
     python benchmarks/mechanics.py [--quick] [--json] [--only NAME]
 
-NAME is one of solvers, accuracy, shear, convergence, robustness, speed, scaling, live, memory.
+NAME is one of solvers, accuracy, shear, convergence, contact, robustness, speed, scaling, live,
+memory.
 The full benchmark takes over an hour and a half on two cores, mostly for the ten indenters at 2 mm;
 --quick takes under a minute.
 """
@@ -36,6 +37,7 @@ from tables import dump, print_rows
 
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics import gel_solver
+from tacdiff_ros.mechanics.contact_surface import refine_contact
 from tacdiff_ros.mechanics.elasticity import ElasticPad
 from tacdiff_ros.mechanics.gel_solver import GelSolver
 from tacdiff_ros.mechanics.gel_state import GelState
@@ -47,13 +49,14 @@ from tacdiff_ros.mechanics.pardiso import CondensedFactor
 from tacdiff_ros.mechanics.solver_result import SolverResult
 from tacdiff_ros.mechanics.surface_refinement import refine_surface
 from tacdiff_ros.mechanics.touch import NotConvergedError, SolverSettings, Touch
-from tacdiff_ros.mechanics.trajectory import Trajectory, plan_trajectory
+from tacdiff_ros.mechanics.trajectory import Trajectory, plan_touch, plan_trajectory
 from tacdiff_ros.sensor.sensor_file import default_sensor
 
 INDENTERS = tuple(name for name in SHAPES if name != "mesh")
 PAD_MM = (25.25, 20.75, 4.0)
 COARSE, FINE = (33, 41), (49, 61)
 DENSE = (193, 241)
+DRAWN = (260, 316)  # a vertex spacing of 0.08 mm
 
 
 def main() -> int:
@@ -244,6 +247,44 @@ def measure_convergence(quick: bool) -> Part:
             step["in_plane_rms_um"] = round(1e3 * rms(np.hypot(change[:, 0], change[:, 1])), 2)
         rows.append(step)
     return rows, {"convergence_height_rms_um": rows[-1]["height_rms_um"]}
+
+
+def measure_contact(quick: bool) -> Part:
+    """Press ten indenters by 0.8 mm on three meshes: force, and depth of the gel below the tip."""
+    rows = []
+    for name in INDENTERS[:3] if quick else INDENTERS:
+        for lines in ((17, 21), (25, 31)) if quick else ((25, 31), COARSE, FINE):
+            rows.append(contact_row(name, lines, 0.3 if quick else 0.8))
+            print(" ".join(f"{k}={v}" for k, v in rows[-1].items()), file=sys.stderr, flush=True)
+    return rows, {
+        "contact_overshoot_max_mm": max(row["below_tip_mm"] for row in rows),
+        "contact_penetration_max_mm": max(row["penetration_mm"] for row in rows),
+        "faces_overshoot_max_mm": max(row["faces_below_tip_mm"] for row in rows),
+    }
+
+
+def contact_row(name: str, lines: tuple[int, int], depth_mm: float) -> dict[str, Any]:
+    """Press an indenter and return its table row; `faces_*` is the solver's own flat faces."""
+    indenter, settings = build_indenter(name), SolverSettings(rows=lines[0], columns=lines[1])
+    plan = plan_touch(IndenterPose(), depth_mm)
+    with Touch(default_sensor(), indenter, settings=settings) as touch:
+        *_, result = touch.run(plan)
+        if touch.state is None:
+            raise RuntimeError("the press has no state")
+        faces = touch.solver.position(touch.state)
+    surface = refine_contact(result.surface, indenter, result.pose, *DRAWN)
+    points = surface.position.astype(np.float64)
+    points = np.concatenate([points, points[surface.triangles].mean(axis=1)])
+    gap = indenter.distance(result.pose.to_indenter(points))
+    return {
+        "indenter": name,
+        "mesh": f"{lines[0]}x{lines[1]}",
+        "force_n": round(-float(result.force_n[2]), 4),
+        "depth_mm": round(-float(points[:, 2].min()), 4),
+        "below_tip_mm": round(max(-float(points[:, 2].min()) - depth_mm, 0.0), 4),
+        "penetration_mm": round(max(-float(gap.min()), 0.0), 4),
+        "faces_below_tip_mm": round(max(-float(faces[:, 2].min()) - depth_mm, 0.0), 4),
+    }
 
 
 def rms(values: NDArray[np.float64]) -> float:
@@ -531,6 +572,7 @@ PARTS: dict[str, Callable[[bool], Part]] = {
     "accuracy": measure_accuracy,
     "shear": measure_shear,
     "convergence": measure_convergence,
+    "contact": measure_contact,
     "robustness": measure_robustness,
     "speed": measure_speed,
     "scaling": measure_scaling,

@@ -24,7 +24,7 @@ from tacdiff_ros.acquisition.rig_observation import (
     SteeredFrames,
     StreamObservation,
 )
-from tacdiff_ros.acquisition.safety import SafetyLimits
+from tacdiff_ros.acquisition.safety_limits import SafetyLimits
 from tacdiff_ros.geometry.pose import Pose
 from tacdiff_ros.geometry.rig import Rig
 from tacdiff_ros.virtual.contact import StiffContactParameters

@@ -1,4 +1,4 @@
-"""Which skips are allowed, and images of one virtual unit that several folders share."""
+"""Order of the tests, which skips are allowed, and images of one virtual unit."""
 
 from __future__ import annotations
 
@@ -25,6 +25,20 @@ ALLOWED_SKIPS = (
     "no /dev/full",
     *(("could not import 'zarr'",) if sys.version_info < (3, 11) else ()),  # zarr 3 needs 3.11
 )
+
+
+# Tests whose processes keep time with each other: nothing else may run beside them.
+ALONE = ("nodes", "launch", "cli/test_interrupts.py")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what runs alone; keep tests that share fixtures in one process of pytest-xdist."""
+    for item in items:
+        path = item.path.relative_to(Path(__file__).parent)
+        if any(path.is_relative_to(place) for place in ALONE):
+            item.add_marker("alone")
+        shares_unit = "unit_folder" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("unit" if shares_unit else path.parts[0]))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

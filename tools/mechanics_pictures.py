@@ -16,9 +16,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.contact_surface import refine_contact
 from tacdiff_ros.mechanics.indenters.build import SHAPES, build_indenter
 from tacdiff_ros.mechanics.solver_result import SolverResult
-from tacdiff_ros.mechanics.surface_refinement import refine_surface
 from tacdiff_ros.mechanics.touch import SolverSettings, Touch
 from tacdiff_ros.mechanics.trajectory import plan_touch
 from tacdiff_ros.sensor.sensor_file import default_sensor
@@ -51,7 +51,7 @@ def main() -> int:
 
 def draw_heights(axis: Axes, state: SolverResult, name: str) -> matplotlib.cm.ScalarMappable:
     """Height of the gel, with the motion of material points where dots could be, doubled."""
-    fine = refine_surface(state.surface, 161, 201)
+    fine = refine_contact(state.surface, build_indenter(name), state.pose, 161, 201)
     shape = (fine.rows, fine.columns, 3)
     place, rest = fine.position.reshape(shape), fine.rest.reshape(shape)
     drawn = axis.pcolormesh(

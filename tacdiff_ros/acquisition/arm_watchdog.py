@@ -12,10 +12,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from tacdiff_ros.acquisition.arm_control import MOTION_MODES
 from tacdiff_ros.acquisition.faults import CONTACT_FORCE_CAUSES, Fault
 from tacdiff_ros.acquisition.motion import MinimumJerkMotion, plan_motion
 from tacdiff_ros.acquisition.robot_state import RobotMode, RobotState
-from tacdiff_ros.acquisition.safety import MOTION_MODES, SafetyLimits, SafetyMonitor
+from tacdiff_ros.acquisition.safety import SafetyMonitor
+from tacdiff_ros.acquisition.safety_limits import SafetyLimits
 from tacdiff_ros.geometry.pose import Pose
 
 CLEARANCE_MM = 3.0  # retraction in addition to the depth

@@ -8,7 +8,8 @@ import numpy as np
 
 from tacdiff_ros.acquisition.indenter_frame import IndenterFrame
 from tacdiff_ros.acquisition.protocol import Protocol, Trial
-from tacdiff_ros.acquisition.safety import SafetyLimits, SafetyMonitor
+from tacdiff_ros.acquisition.safety import SafetyMonitor
+from tacdiff_ros.acquisition.safety_limits import SafetyLimits
 from tacdiff_ros.acquisition.session_settings import SessionSettings
 from tacdiff_ros.errors import InputError
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.acquisition.robot_state import RobotState
-from tacdiff_ros.acquisition.safety import SafetyLimits
+from tacdiff_ros.acquisition.safety_limits import SafetyLimits
 from tacdiff_ros.geometry.pose import Pose
 
 

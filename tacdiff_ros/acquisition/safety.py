@@ -1,4 +1,4 @@
-"""Safety limits of a run, and the monitor that detects their violation.
+"""Monitor that detects violations of the safety limits of a run.
 
 One monitor checks the robot states, the images, the message clock and every target before it is
 sent. It only decides; the session stops and retracts the arm. Every limit has a cause of its own,
@@ -7,91 +7,19 @@ so that a failed run names the limit.
 
 from __future__ import annotations
 
-from collections import deque
-from typing import Annotated
-
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tacdiff_ros.acquisition.arm_control import ArmControl
 from tacdiff_ros.acquisition.faults import Cause, Fault
+from tacdiff_ros.acquisition.image_pause import image_pause_s, low_rate_warning
 from tacdiff_ros.acquisition.robot_state import RobotMode, RobotState
-from tacdiff_ros.acquisition.silence import RECOVERY
+from tacdiff_ros.acquisition.safety_limits import SafetyLimits, Vector
+from tacdiff_ros.acquisition.speed_window import SpeedWindow
 from tacdiff_ros.acquisition.stream_watch import StreamWatch
 from tacdiff_ros.geometry.pose import Pose
 
-Vector = tuple[float, float, float]
-MOTION_MODES = (RobotMode.IDLE, RobotMode.MOVE)
 STEP_TOLERANCE = 1e-6
-PAUSE_INTERVALS = 2.0  # silence, in intervals of the image stream, after which motion pauses
-PAUSE_TOLERANCE = 0.1  # relative; a smaller adaptation is no low rate
-MAX_PAUSE_FRACTION = 0.5  # of `image_age_s`: the pause still comes before the stop
-
-
-class SafetyLimits(BaseModel):
-    """Safety limits of one set-up; positions are those of the frame `gel` in the robot base."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    box_min_mm: Annotated[Vector, Field(description="lower corner of the workspace box")]
-    box_max_mm: Annotated[Vector, Field(description="upper corner of the workspace box")]
-    speed_mm_s: Annotated[
-        float,
-        Field(
-            gt=0, le=500, description="maximum speed of the end effector, measured and commanded"
-        ),
-    ] = 60.0
-    rotation_speed_rad_s: Annotated[
-        float,
-        Field(
-            gt=0,
-            le=3,
-            description="maximum rotation speed of the end effector, measured and commanded",
-        ),
-    ] = 0.6
-    speed_window_s: Annotated[
-        float, Field(ge=0.005, le=0.2, description="averaging time of measured speeds")
-    ] = 0.02
-    force_n: Annotated[
-        float, Field(gt=0, le=60, description="maximum external force, bias removed")
-    ] = 20.0
-    torque_n_m: Annotated[
-        float, Field(gt=0, le=20, description="maximum external torque, bias removed")
-    ] = 3.0
-    force_bias_n: Annotated[
-        float, Field(gt=0, le=60, description="maximum force accepted as bias by the tare")
-    ] = 10.0
-    tracking_mm: Annotated[
-        float, Field(gt=0, le=100, description="maximum distance between the arm and its target")
-    ] = 15.0
-    state_pause_s: Annotated[
-        float, Field(gt=0, le=1, description="silence of robot states after which motion pauses")
-    ] = 0.03
-    state_age_s: Annotated[
-        float, Field(gt=0, le=5, description="silence of robot states after which the run stops")
-    ] = 0.1
-    image_pause_s: Annotated[
-        float,
-        Field(
-            gt=0,
-            le=5,
-            description="silence of images after which motion pauses; longer for slower streams",
-        ),
-    ] = 0.08
-    image_age_s: Annotated[
-        float, Field(gt=0, le=5, description="silence of images after which the run stops")
-    ] = 0.4
-    clock_jump_s: Annotated[
-        float, Field(gt=0, le=5, description="maximum jump of a message clock")
-    ] = 0.2
-
-    @model_validator(mode="after")
-    def _check_box(self) -> SafetyLimits:
-        """Raise a ValueError if the workspace box is empty along an axis."""
-        for axis, low, high in zip("xyz", self.box_min_mm, self.box_max_mm, strict=True):
-            if not low < high:
-                raise ValueError(f"the workspace box is empty along {axis}: {low} to {high} mm")
-        return self
 
 
 class SafetyMonitor:
@@ -120,15 +48,13 @@ class SafetyMonitor:
         """
         self.limits = limits
         self.is_blocked = False
-        self._base_frame = base_frame
-        self._has_moved_mode = False  # the mode MOVE was reported
-        self._lost_control = False  # since then or before, a mode without control was reported
+        self._control = ArmControl(base_frame)
         self.fault: Fault | None = None
         self.force_max_n = 0.0
         self._mount = end_effector_to_gel
         self._bias_force_n: NDArray[np.float64] = np.zeros(3)
         self._bias_torque_n_m: NDArray[np.float64] = np.zeros(3)
-        self._window: deque[tuple[float, RobotState]] = deque()
+        self._speeds = SpeedWindow(limits)
         self._states = StreamWatch(
             "robot state", limits.state_age_s, Cause.STALE_STATE, limits.clock_jump_s
         )
@@ -151,7 +77,7 @@ class SafetyMonitor:
 
     def forget_streams(self) -> None:
         """Restart the supervision of the streams after a stop; fault and bias remain."""
-        self._window.clear()
+        self._speeds.clear()
         self._image_format = None
         self._states.forget()
         self._images.forget()
@@ -206,10 +132,9 @@ class SafetyMonitor:
         if not state.is_usable:
             self.trip(Cause.NOT_FINITE, "the robot state holds a number that is not finite")
             return False
-        self._check_frame(state)
-        self._check_mode(state)
+        self._trip_by(self._control.check(state))
         self._check_wrench(state)
-        self._check_speed(state, now_s)
+        self._trip_by(self._speeds.add(state))
         self._check_inside(self._gel_position_mm(state))
         self._trip_by(self._states.receive(state.stamp_ns, now_s))
         return True
@@ -262,29 +187,12 @@ class SafetyMonitor:
         return states_s > self.limits.state_pause_s or images_s > self.image_pause_s()
 
     def image_pause_s(self) -> float:
-        """Return the silence of images after which motion pauses, s.
-
-        At least `image_pause_s` of the limits. A camera that is slower than that permits would
-        stop the motion before each image; therefore two intervals of its stream are waited for,
-        but at most half of `image_age_s`.
-        """
-        interval_s = self._images.interval_s() or 0.0
-        adapted_s = min(PAUSE_INTERVALS * interval_s, MAX_PAUSE_FRACTION * self.limits.image_age_s)
-        return max(self.limits.image_pause_s, adapted_s)
+        """Return the silence of images after which motion pauses, s."""
+        return image_pause_s(self.limits, self._images.interval_s())
 
     def low_rate_warning(self) -> str:
         """Return one line if the images are so slow that the pause was adapted; else empty."""
-        interval_s, pause_s = self._images.interval_s(), self.image_pause_s()
-        if interval_s is None or pause_s <= self.limits.image_pause_s * (1.0 + PAUSE_TOLERANCE):
-            return ""
-        stutter = ""
-        if pause_s < PAUSE_INTERVALS * interval_s:
-            stutter = ", which is less than two images: raise limits.image_age_s"
-        return (
-            f"low image rate, {1.0 / interval_s:.1f} Hz: motion pauses after "
-            f"{1e3 * pause_s:.0f} ms without an image instead of "
-            f"{1e3 * self.limits.image_pause_s:.0f} ms{stutter}"
-        )
+        return low_rate_warning(self.limits, self._images.interval_s())
 
     def check_tracking(self, target: Pose, measured: Pose) -> None:
         """Check that the measured pose of the frame `gel` follows its target."""
@@ -297,18 +205,13 @@ class SafetyMonitor:
             )
 
     def is_trustworthy(self, now_s: float) -> bool:
-        """Return whether recent, finite states arrive from an arm that may move, inside the box.
-
-        Once control was lost, only the mode MOVE tells that a controller drives the arm again:
-        after a user stop an arm is IDLE without error flags and does not move.
-        """
-        if self.is_blocked or not self._window or not self._states.has_received:
+        """Return whether recent, finite states arrive from an arm that may move, inside the box."""
+        state = self._speeds.newest
+        if self.is_blocked or state is None or not self._states.has_received:
             return False
-        state = self._window[-1][1]
-        fresh = self._states.silence(now_s) is None
-        modes = (RobotMode.MOVE,) if self._lost_control else MOTION_MODES
-        able = state.mode in modes and not state.errors
-        return fresh and able and self.is_inside(self._gel_position_mm(state))
+        is_fresh = self._states.silence(now_s) is None
+        is_inside = self.is_inside(self._gel_position_mm(state))
+        return is_fresh and self._control.may_move(state) and is_inside
 
     def is_inside(self, position_mm: NDArray[np.float64]) -> bool:
         """Return whether a position is inside the workspace box.
@@ -329,38 +232,8 @@ class SafetyMonitor:
     @property
     def has_control(self) -> bool:
         """Whether the newest state has the mode MOVE: a controller drives the arm."""
-        return bool(self._window) and self._window[-1][1].mode == RobotMode.MOVE
-
-    def _check_frame(self, state: RobotState) -> None:
-        if self._base_frame and state.frame_id != self._base_frame:
-            self.trip(
-                Cause.BASE_FRAME,
-                f"the robot states are in frame '{state.frame_id[:80]}', and base_frame is "
-                f"'{self._base_frame}': targets would be in another frame than the arm's poses",
-            )
-
-    def _check_mode(self, state: RobotState) -> None:
-        if state.mode == RobotMode.REFLEX:
-            errors = ", ".join(state.errors) or "no error flag"
-            self.trip(Cause.REFLEX, f"the robot is in mode REFLEX ({errors}): {RECOVERY}")
-        if state.errors:
-            self.trip(
-                Cause.ROBOT_ERROR,
-                f"the robot reports {', '.join(state.errors)}: clear it and run error recovery",
-            )
-        if state.mode not in MOTION_MODES:
-            self._lost_control = True
-            name = RobotMode(state.mode).name if state.mode in list(RobotMode) else str(state.mode)
-            self.trip(Cause.ROBOT_MODE, f"the robot is in mode {name}; motion needs MOVE or IDLE")
-        elif state.mode == RobotMode.MOVE:
-            self._has_moved_mode = True
-        elif self._has_moved_mode:
-            self._lost_control = True
-            self.trip(
-                Cause.ROBOT_MODE,
-                "the robot changed from mode MOVE to IDLE: its controller has stopped, for "
-                f"instance after a user stop; {RECOVERY}",
-            )
+        state = self._speeds.newest
+        return state is not None and state.mode == RobotMode.MOVE
 
     def _check_wrench(self, state: RobotState) -> None:
         force, torque = self.without_bias(state.force_n, state.torque_n_m)
@@ -375,36 +248,6 @@ class SafetyMonitor:
             self.trip(
                 Cause.TORQUE_LIMIT,
                 f"the torque is {torque_n_m:.2f} N m, limit {self.limits.torque_n_m:g} N m",
-            )
-
-    def _check_speed(self, state: RobotState, now_s: float) -> None:
-        """Check the mean speeds over the window of stamps: averaging suppresses pose noise."""
-        window = self._window
-        if window and state.stamp_ns < window[-1][1].stamp_ns:
-            window.clear()  # states of another clock would never leave the window
-        window.append((now_s, state))
-        span_ns = self.limits.speed_window_s * 1e9
-        while len(window) > 2 and state.stamp_ns - window[1][1].stamp_ns >= span_ns:
-            window.popleft()
-        first = window[0][1]
-        elapsed_s = (state.stamp_ns - first.stamp_ns) * 1e-9
-        if elapsed_s < 0.8 * self.limits.speed_window_s:
-            return
-        speed_mm_s = float(np.linalg.norm(state.position_mm - first.position_mm)) / elapsed_s
-        if speed_mm_s > self.limits.speed_mm_s:
-            self.trip(
-                Cause.SPEED_LIMIT,
-                f"the end effector moves at {speed_mm_s:.0f} mm/s, limit "
-                f"{self.limits.speed_mm_s:g}",
-            )
-        now, then = state.quaternion_xyzw, first.quaternion_xyzw
-        cosine = min(1.0, abs(float(now @ then)) / float(np.sqrt((now @ now) * (then @ then))))
-        rotation_rad_s = 2.0 * float(np.arccos(cosine)) / elapsed_s
-        if rotation_rad_s > self.limits.rotation_speed_rad_s:
-            self.trip(
-                Cause.ROTATION_SPEED_LIMIT,
-                f"the end effector rotates at {rotation_rad_s:.2f} rad/s, limit "
-                f"{self.limits.rotation_speed_rad_s:g}",
             )
 
     def _check_inside(self, position_mm: NDArray[np.float64]) -> None:

@@ -31,7 +31,8 @@ from tacdiff_ros.acquisition.plan_check import check_positions, check_speeds
 from tacdiff_ros.acquisition.protocol import Phase, Protocol, Trial
 from tacdiff_ros.acquisition.robot_state import RobotState
 from tacdiff_ros.acquisition.run_script import RunScript
-from tacdiff_ros.acquisition.safety import SafetyLimits, SafetyMonitor
+from tacdiff_ros.acquisition.safety import SafetyMonitor
+from tacdiff_ros.acquisition.safety_limits import SafetyLimits
 from tacdiff_ros.acquisition.sampling import Activity, Sample, Sampler
 from tacdiff_ros.acquisition.script_clock import ScriptClock
 from tacdiff_ros.acquisition.session_settings import SessionSettings

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from tacdiff_ros.acquisition.arm_control import MOTION_MODES
 from tacdiff_ros.acquisition.finding import Finding
 from tacdiff_ros.acquisition.rig_observation import (
     RigExpectation,
@@ -13,7 +14,6 @@ from tacdiff_ros.acquisition.rig_observation import (
     StreamObservation,
 )
 from tacdiff_ros.acquisition.robot_state import RobotMode
-from tacdiff_ros.acquisition.safety import MOTION_MODES
 
 MIN_STATE_HZ = 800.0  # franka_ros2 publishes at 1 kHz; below, states were merged or lost
 MAX_REPEATED_FRACTION = 0.1  # of the images; a camera's noise makes every image different

@@ -9,12 +9,12 @@ import numpy as np
 from scipy import ndimage
 
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.contact_surface import refine_contact
 from tacdiff_ros.mechanics.indenters.indenter import Indenter
 from tacdiff_ros.mechanics.live.live_contact import LiveState
 from tacdiff_ros.mechanics.live.live_gel import LiveGel
 from tacdiff_ros.mechanics.live.live_result import LiveResult
 from tacdiff_ros.mechanics.material import GelMaterial
-from tacdiff_ros.mechanics.surface_refinement import refine_surface
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
@@ -200,7 +200,7 @@ class PressSurfaces:
 
     def _refined(self, result: LiveResult, translation_mm: tuple[float, float]) -> GelSurface:
         """Surface of a solution on the finer grid, translated."""
-        surface = refine_surface(result.surface, *self._shape)
+        surface = refine_contact(result.surface, self.indenter, result.pose, *self._shape)
         return surface if translation_mm == (0.0, 0.0) else shifted(surface, *translation_mm)
 
 

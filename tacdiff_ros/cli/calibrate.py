@@ -102,6 +102,7 @@ def _summary(data: CalibrationImages, result: Calibration) -> dict[str, Any]:
         "verdict": calibration_verdict(figures).as_json(),
         "warnings": list(result.warnings),
         "pose_offset": _offset(data, result),
+        "rig_height": _rig_height(data, result),
         "seconds_by_stage": result.seconds,
     }
 
@@ -122,6 +123,8 @@ def _summary_text(summary: dict[str, Any]) -> str:
         lines.append(
             f"offset of the recorded poses for this sensor file: --offset {numbers} (mm, degrees)"
         )
+    if summary["rig_height"] is not None:
+        lines.append(summary["rig_height"]["line"])
     return "\n".join(lines)
 
 
@@ -166,6 +169,21 @@ def _offset(data: CalibrationImages, result: Calibration) -> dict[str, float] | 
     values = (offset.x_mm, offset.y_mm, offset.depth_mm, math.degrees(offset.yaw_rad))
     names = ("x_mm", "y_mm", "depth_mm", "yaw_deg")
     return {name: round(value, 4) for name, value in zip(names, values, strict=True)}
+
+
+def _rig_height(data: CalibrationImages, result: Calibration) -> dict[str, Any] | None:
+    """Return the error of the rig's height; None if arm and rig were not recorded."""
+    if data.rig is None:
+        return None
+    from tacdiff_ros.replay.rig_height import rig_height
+
+    height = rig_height(data.rig, result)
+    return {
+        "error_mm": round(height.error_mm, 4),
+        "spread_mm": round(height.spread_mm, 4),
+        "indenter_position_mm": [round(value, 4) for value in height.indenter_position_mm],
+        "line": height.line,
+    }
 
 
 def _check_target(path: Path | None) -> None:

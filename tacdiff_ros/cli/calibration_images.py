@@ -16,6 +16,7 @@ from tacdiff_ros.images.crop import Crop
 
 if TYPE_CHECKING:
     from tacdiff_ros.geometry.indenter_pose import IndenterPose
+    from tacdiff_ros.replay.rig_height import RigDepths
 
 Image = NDArray[np.uint8]
 MAX_PRESSES = 16
@@ -32,6 +33,7 @@ class CalibrationImages:
         specs: indenter spec of each press.
         names: name of each press.
         poses: recorded pose of each press, if known.
+        rig: depth of each press by arm and rig, if known.
     """
 
     reference: Image
@@ -39,6 +41,7 @@ class CalibrationImages:
     specs: list[str]
     names: list[str]
     poses: list[IndenterPose] | None = None
+    rig: RigDepths | None = None
 
 
 def calibration_images(
@@ -142,8 +145,10 @@ def _from_run(folder: Path, indenters: list[str], count: int, crop: Crop) -> Cal
     """
     from tacdiff_ros.recording.bag_reading import open_run
     from tacdiff_ros.replay.recorded_presses import recorded_presses
+    from tacdiff_ros.replay.rig_height import rig_depths
 
-    recorded = recorded_presses(open_run(folder), crop)
+    run = open_run(folder)
+    recorded = recorded_presses(run, crop)
     specs = indenters or [recorded.indenter]
     if not specs[0]:
         raise InputError(f"{folder} does not name its indenter: give --indenter")
@@ -154,4 +159,5 @@ def _from_run(folder: Path, indenters: list[str], count: int, crop: Crop) -> Cal
         specs=_for_each(specs, count),
         names=[f"trial {press.trial}" for press in chosen],
         poses=[press.pose for press in chosen],
+        rig=rig_depths(run, [press.stamp_ns for press in chosen]),
     )

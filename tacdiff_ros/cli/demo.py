@@ -14,6 +14,7 @@ from rich.console import Console
 
 from tacdiff_ros.cli.virtual_graph import GraphRun, parameters, require_ros, run_graph
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.images.crop import default_crop
 from tacdiff_ros.images.frame_sources import open_frames
 from tacdiff_ros.machine.checks import require_demo
 from tacdiff_ros.markers.detection import detect_markers
@@ -134,13 +135,16 @@ class _Session:
 
 
 def _check_frames(frames: Path, grid: MarkerGrid) -> None:
-    """Check that the markers in the frames can be tracked, before any node is started."""
+    """Check that the markers in the frames can be tracked, before any node is started.
+
+    Whole frames of a camera are cropped first, as the driver does.
+    """
     source = open_frames(str(frames), loop=False)
     first = source.read()
     source.close()
     if first is None:
         raise InputError(f"{frames} has no readable frame")
-    detect_markers(first, grid)
+    detect_markers(default_crop().reduce(first, "a frame"), grid)
 
 
 def _run_with_frames(

@@ -6,11 +6,12 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import numpy as np
 import typer
-from pydantic import ValidationError
+from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
 from rich.console import Console
 from rich.progress import Progress
 
@@ -19,19 +20,34 @@ from tacdiff_ros.cli.first_run import first_run
 from tacdiff_ros.cli.output_folder import check_output_folder
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.sensor_match import marker_mismatch_px
-from tacdiff_ros.evaluation.verdict import inversion_verdict
+from tacdiff_ros.evaluation.verdict import Verdict, inversion_verdict
 from tacdiff_ros.images.crop import sensor_crop
+from tacdiff_ros.inversion.contact_forces import force_figures
 from tacdiff_ros.inversion.inversion_settings import InversionSettings
 from tacdiff_ros.markers.detection import detect_markers
+from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.output_files import json_text, npy_bytes, png_bytes, write_files
+from tacdiff_ros.reports.traction_picture import draw_tractions
+from tacdiff_ros.sensor.height_map import height_map
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
 from tacdiff_ros.settings_file import first_complaint
 
 if TYPE_CHECKING:
+    from tacdiff_ros.inversion.gel_health import GelHealth
     from tacdiff_ros.inversion.inverter import Inversion
-    from tacdiff_ros.optics.simulate import SimulatedImage
+    from tacdiff_ros.sensor.sensor_model import SensorModel
 
-FILES = ("indentation.npy", "shear.npy", "mesh.ply", "rgb.png", "meta.json")
+FILES = (
+    "height_map.npy",
+    "points.npy",
+    "indentation.npy",
+    "shear.npy",
+    "mesh.ply",
+    "rgb.png",
+    "force.png",
+    "meta.json",
+)
+Checked = TypeVar("Checked", bound=BaseModel)
 
 
 def invert(
@@ -46,13 +62,21 @@ def invert(
     prior: Annotated[str, typer.Option(help="surface prior: elastic or smooth")] = "elastic",
     spacing: Annotated[float, typer.Option(help="spacing of the surface vertices in mm")] = 0.2,
     steps: Annotated[int, typer.Option(help="number of Gauss-Newton steps")] = 10,
+    young_modulus: Annotated[
+        float, typer.Option(help="Young's modulus of the gel in MPa, from `tacdiff identify`")
+    ] = 0.2,
+    young_modulus_stddev: Annotated[
+        float | None, typer.Option(help="its standard deviation in MPa; default: 10 % of it")
+    ] = None,
+    friction: Annotated[float, typer.Option(help="friction coefficient of the contact")] = 0.5,
     crop: CropOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
-    """Invert an image: indentation.npy, shear.npy, mesh.ply, rgb.png (fit), meta.json."""
+    """Invert an image: height map, points, pixel maps, mesh, fit, and figures in meta.json."""
     started = time.perf_counter()
     model = default_sensor() if sensor is None else read_sensor(sensor)
-    settings = _settings(prior=prior, spacing_mm=spacing, steps=steps)
+    settings = _checked(InversionSettings, prior=prior, spacing_mm=spacing, steps=steps)
+    material = _material(young_modulus, young_modulus_stddev, friction)
     check_output_folder(out, FILES)
     frames = sensor_crop(model, crop)
     measured = read_cropped(image, frames)
@@ -60,34 +84,36 @@ def invert(
     from tacdiff_ros.inversion.inverter import Inverter
     from tacdiff_ros.optics.renderer import Renderer
     from tacdiff_ros.optics.simulate import simulate_image
+    from tacdiff_ros.optics.surface_points import surface_points
 
     console = Console(stderr=True)
     progress = Progress(console=console, disable=not sys.stderr.isatty(), transient=True)
     with first_run("inversion", console), progress as bar:
         task = bar.add_task("inverting", total=1.0)
-        inversion = Inverter(model, reference_image, settings).invert(
-            measured, lambda fraction: bar.update(task, completed=fraction)
-        )
+        inverter = Inverter(model, reference_image, settings, material, young_modulus_stddev)
+        inversion = inverter.invert(measured, lambda fraction: bar.update(task, completed=fraction))
+    health = inverter.health(measured, inversion)
     rendered = simulate_image(Renderer(model), inversion.surface)
-    markers = inversion.markers
-    if model.markers is not None and reference_image is not None:
-        markers = detect_markers(reference_image, model.markers.grid)
-    verdict = inversion_verdict(
-        inversion.image_rms,
-        marker_mismatch_px(model, markers),
-        reference_image is not None,
-        len(inversion.warnings),
-    )
+    heights = height_map(inversion.surface, inversion.valid)
+    verdict = _verdict(model, reference_image, inversion, health)
     meta = {
         "sensor_id": model.sensor_id,
         "sensor_checksum": model.checksum,
         "mm_per_px": model.mm_per_px,
-        **summary(inversion),
+        "height_map_mm_per_px": heights.spacing_mm,
+        "height_map_origin_mm": list(heights.origin_mm),
+        **summary(inversion, health),
         "verdict": verdict.as_json(),
         "seconds": round(time.perf_counter() - started, 3),
     }
-    _write(out, inversion, rendered, meta)
-    for line in inversion.warnings:
+    maps = {
+        "height_map.npy": heights.height_mm,
+        "points.npy": surface_points(model, rendered.maps, inversion.surface, inversion.valid),
+        "indentation.npy": rendered.maps.indentation_mm,
+        "shear.npy": rendered.maps.shear_mm,
+    }
+    _write(out, inversion, rendered.image, maps, meta)
+    for line in meta["warnings"]:
         console.print(f"warning: {line}", style="yellow", highlight=False, soft_wrap=True)
     if as_json:
         print(json.dumps({**meta, "out": str(out)}))
@@ -99,11 +125,12 @@ def invert(
     )
 
 
-def summary(inversion: Inversion) -> dict[str, Any]:
+def summary(inversion: Inversion, health: GelHealth) -> dict[str, Any]:
     """Return the figures of an inversion for meta.json, with units in their names.
 
     Args:
         inversion: result of an inversion.
+        health: condition of the gel in the image.
     """
     contact = inversion.contact
     return {
@@ -124,27 +151,62 @@ def summary(inversion: Inversion) -> dict[str, Any]:
         },
         "rows": inversion.surface.rows,
         "columns": inversion.surface.columns,
-        "warnings": list(inversion.warnings),
+        "forces": None if inversion.forces is None else force_figures(inversion.forces),
+        "gel_health": health.figures,
+        "warnings": [*inversion.warnings, *health.warnings],
     }
 
 
-def _settings(**values: Any) -> InversionSettings:
+def _verdict(
+    model: SensorModel,
+    reference: NDArray[np.uint8] | None,
+    inversion: Inversion,
+    health: GelHealth,
+) -> Verdict:
+    markers = inversion.markers
+    if model.markers is not None and reference is not None:
+        markers = detect_markers(reference, model.markers.grid)
+    mismatch_px = marker_mismatch_px(model, markers)
+    warnings = len(inversion.warnings) + len(health.warnings)
+    return inversion_verdict(inversion.image_rms, mismatch_px, reference is not None, warnings)
+
+
+def _material(
+    young_modulus: float, young_modulus_stddev: float | None, friction: float
+) -> GelMaterial:
+    """Material by the options, which are checked."""
+    if young_modulus_stddev is not None and not 0.0 <= young_modulus_stddev <= young_modulus:
+        raise InputError(
+            f"--young-modulus-stddev is {young_modulus_stddev:g}, expected 0 to {young_modulus:g}"
+        )
+    return _checked(GelMaterial, young_modulus_mpa=young_modulus, friction=friction)
+
+
+def _checked(kind: type[Checked], **values: Any) -> Checked:
     try:
-        return InversionSettings(**values)
+        return kind(**values)
     except ValidationError as error:
-        raise InputError(f"settings: {first_complaint(error)}") from error
+        name = "material" if kind is GelMaterial else "settings"
+        raise InputError(f"{name}: {first_complaint(error)}") from error
 
 
-def _write(out: Path, inversion: Inversion, rendered: SimulatedImage, meta: dict[str, Any]) -> None:
+def _write(
+    out: Path,
+    inversion: Inversion,
+    fit: NDArray[np.uint8],
+    maps: dict[str, NDArray[Any]],
+    meta: dict[str, Any],
+) -> None:
     """Write either all files of an inversion or none."""
     import trimesh
 
     mesh = trimesh.Trimesh(inversion.surface.position, inversion.surface.triangles, process=False)
     contents: dict[str, bytes | str] = {
-        "indentation.npy": npy_bytes(rendered.maps.indentation_mm),
-        "shear.npy": npy_bytes(rendered.maps.shear_mm),
-        "rgb.png": png_bytes(rendered.image),
+        **{name: npy_bytes(values) for name, values in maps.items()},
+        "rgb.png": png_bytes(fit),
         "mesh.ply": cast(bytes, mesh.export(file_type="ply")),
         "meta.json": json_text(meta),
     }
+    if inversion.forces is not None:
+        contents["force.png"] = png_bytes(draw_tractions(inversion.surface, inversion.forces))
     write_files(out, contents)

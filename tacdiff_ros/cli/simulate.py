@@ -34,6 +34,7 @@ from tacdiff_ros.settings_file import first_complaint
 
 if TYPE_CHECKING:
     from tacdiff_ros.mechanics.gel_result import GelResult
+    from tacdiff_ros.mechanics.indenters.indenter import Indenter
     from tacdiff_ros.mechanics.solver_result import SolverResult
     from tacdiff_ros.mechanics.touch import SolverSettings
     from tacdiff_ros.optics.simulate import SimulatedImage
@@ -70,6 +71,8 @@ def simulate(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
     """Simulate one touch: rgb.png, nocs.npy, depth.npy, indentation.npy, mesh.ply, meta.json."""
+    from tacdiff_ros.mechanics.indenters.build import build_indenter
+
     start = time.perf_counter()
     model = default_sensor() if sensor is None else read_sensor(sensor)
     x_mm, y_mm = _contact_position(model, at_px, at_mm, depth)
@@ -77,8 +80,10 @@ def simulate(
     request = TouchRequest(indenter, contact, depth, shear, math.radians(twist))
     material, settings = _material(young_modulus, friction), _settings(vertices)
     check_output_folder(out, FILES)
-    result = _touch(model, request, material, settings) if request.has_indenter else None
-    surface = _surface(model, result)
+    with Console(stderr=True, quiet=not sys.stderr.isatty()).status("preparing the indenter"):
+        body = build_indenter(request.spec) if request.has_indenter else None
+    result = None if body is None else _touch(model, body, request, material, settings)
+    surface = _surface(model, body, result)
     rendered = _render(model, surface)
     meta: dict[str, Any] = {
         "sensor_id": model.sensor_id,
@@ -137,16 +142,18 @@ def _material(young_modulus: float, friction: float) -> GelMaterial:
         raise InputError(f"material: {first_complaint(error)}") from error
 
 
-def _surface(model: SensorModel, result: GelResult | None) -> GelSurface:
+def _surface(model: SensorModel, indenter: Indenter | None, result: GelResult | None) -> GelSurface:
     """Return the gel surface refined to about the pixel size; a flat one without a touch."""
-    from tacdiff_ros.mechanics.surface_refinement import refine_surface
+    from tacdiff_ros.mechanics.contact_surface import refine_contact
 
     gel = model.gel
     columns, rows = (round(size / FINE_SPACING_MM) + 1 for size in (gel.width_mm, gel.height_mm))
-    if result is None:
+    if indenter is None or result is None:
         return GelSurface.flat(gel.width_mm, gel.height_mm, rows, columns)
     coarse = result.surface
-    return refine_surface(coarse, max(rows, coarse.rows), max(columns, coarse.columns))
+    return refine_contact(
+        coarse, indenter, result.pose, max(rows, coarse.rows), max(columns, coarse.columns)
+    )
 
 
 def _contact_position(
@@ -182,17 +189,19 @@ def _contact_position(
 
 
 def _touch(
-    model: SensorModel, request: TouchRequest, material: GelMaterial, settings: SolverSettings
+    model: SensorModel,
+    indenter: Indenter,
+    request: TouchRequest,
+    material: GelMaterial,
+    settings: SolverSettings,
 ) -> SolverResult:
     """Return the gel at the end of the touch.
 
     Raises:
-        InputError: the indenter or a pose is not valid, or the solver does not converge.
+        InputError: a pose is not valid, or the solver does not converge.
     """
-    from tacdiff_ros.mechanics.indenters.build import build_indenter
     from tacdiff_ros.mechanics.touch import NotConvergedError, Touch
 
-    indenter = build_indenter(request.spec)
     steps = request.steps(PoseLimits.of_maps(model, indenter))
     with Touch(model, indenter, material, settings) as touch:
         try:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.dataset.map_coding import encode_length, encode_nocs, encode_signed_length
-from tacdiff_ros.mechanics.surface_refinement import refine_surface
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.contact_surface import refine_contact
+from tacdiff_ros.mechanics.indenters.indenter import Indenter
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
@@ -20,7 +23,11 @@ SPACING_MM = 0.15  # largest vertex spacing of the surface that is rendered
 
 
 def render_touches(
-    renderer: Renderer, positions: NDArray[np.float32], contact: NDArray[np.bool_]
+    renderer: Renderer,
+    positions: NDArray[np.float32],
+    contact: NDArray[np.bool_],
+    indenter: Indenter,
+    poses: Sequence[IndenterPose],
 ) -> dict[str, NDArray[Any]]:
     """Render the image and the maps of gel surfaces.
 
@@ -29,6 +36,8 @@ def render_touches(
             its kernels once.
         positions: (S, R, C, 3) float32 vertex positions of S surfaces, mm.
         contact: (S, R, C) bool, True for vertices in contact with the indenter.
+        indenter: indenter that presses the gel, and that the refined surfaces stay out of.
+        poses: S poses of the indenter.
 
     Returns:
         Arrays by name: `rgb` (S, H, W, 3) uint8; `light` (S, H, W, 3) uint8, the image without cast
@@ -37,8 +46,8 @@ def render_touches(
         `map_coding`; `contact` (S, H, W) bool, True for pixels that show a point in contact.
     """
     samples = [
-        _render_sample(renderer, position, vertex_contact)
-        for position, vertex_contact in zip(positions, contact, strict=True)
+        _render_sample(renderer, _fine_surface(renderer.model, position, indenter, pose), touched)
+        for position, touched, pose in zip(positions, contact, poses, strict=True)
     ]
     return {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
 
@@ -55,25 +64,32 @@ def render_reference(renderer: Renderer) -> dict[str, NDArray[Any]]:
     gel = renderer.model.gel
     rows, columns = _fine_grid(renderer.model)
     flat = GelSurface.flat(gel.width_mm, gel.height_mm, rows, columns)
-    positions = flat.position.reshape(1, rows, columns, 3)
-    return render_touches(renderer, positions, np.zeros((1, rows, columns), bool))
+    sample = _render_sample(renderer, flat, np.zeros((rows, columns), np.bool_))
+    return {name: values[None] for name, values in sample.items()}
 
 
-def _render_sample(
-    renderer: Renderer, position: NDArray[np.float32], vertex_contact: NDArray[np.bool_]
-) -> dict[str, NDArray[Any]]:
-    """Image and maps of one surface, refined to `SPACING_MM` for rendering."""
-    from tacdiff_ros.optics.simulate import light_image, simulate_image
-
-    gel = renderer.model.gel
+def _fine_surface(
+    model: SensorModel, position: NDArray[np.float32], indenter: Indenter, pose: IndenterPose
+) -> GelSurface:
+    """Surface with vertices (R, C, 3), refined to `SPACING_MM` outside the indenter."""
     rows, columns = position.shape[:2]
-    coarse = GelSurface.flat(gel.width_mm, gel.height_mm, rows, columns)
-    fine_rows, fine_columns = _fine_grid(renderer.model)
-    surface = refine_surface(
+    coarse = GelSurface.flat(model.gel.width_mm, model.gel.height_mm, rows, columns)
+    fine_rows, fine_columns = _fine_grid(model)
+    return refine_contact(
         coarse.moved(position.reshape(-1, 3), may_overhang=True),
+        indenter,
+        pose,
         max(rows, fine_rows),
         max(columns, fine_columns),
     )
+
+
+def _render_sample(
+    renderer: Renderer, surface: GelSurface, vertex_contact: NDArray[np.bool_]
+) -> dict[str, NDArray[Any]]:
+    """Image and maps of one surface."""
+    from tacdiff_ros.optics.simulate import light_image, simulate_image
+
     rendered = simulate_image(renderer, surface)
     maps = rendered.maps
     return {

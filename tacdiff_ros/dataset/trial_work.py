@@ -24,6 +24,8 @@ from tacdiff_ros.dataset.store import (
     write_json,
 )
 from tacdiff_ros.dataset.touches import PHASES, simulate_touches
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.mechanics.touch import NotConvergedError
 from tacdiff_ros.sensor.sensor_file import format_sensor, parse_sensor
 from tacdiff_ros.sensor.sensor_model import SensorModel
@@ -138,7 +140,9 @@ def _write_images(dataset: Dataset, sensor: str, trial: Trial) -> None:
     positions = np.asarray(read_array(touches, "position_mm"), np.float32)
     contact = np.asarray(read_array(touches, "contact"), np.bool_)
     renderer = _renderer(sensor)
-    images = render_touches(renderer, positions, contact)
+    poses = [IndenterPose(*map(float, pose)) for pose in read_array(touches, "pose")]
+    indenter = build_indenter(trial.indenter)
+    images = render_touches(renderer, positions, contact, indenter, poses)
     checksum = renderer.model.checksum
     attributes = {"indenter": trial.indenter, "split": trial.split, "sensor_checksum": checksum}
     write_group(dataset.image_folder(checksum, trial.index), images, attributes)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.inversion.height_grid import HeightGrid
 from tacdiff_ros.inversion.height_prior import HeightPrior
+from tacdiff_ros.inversion.mechanical_heights import MechanicalPrior
 from tacdiff_ros.inversion.slope_equations import SlopeEquations, SlopeSolver
 from tacdiff_ros.optics.projection import project
 from tacdiff_ros.optics.renderer import Renderer, RenderSettings, SlopeDerivatives
@@ -32,12 +33,17 @@ Floats = NDArray[np.float64]
 # of the current heights. No adhesion: tensile tractions get half the prior standard deviation of
 # compressive ones.
 USUAL_TRACTION, PER_PRESSURE, PER_TENSION = 0.01, 1.0, 0.5
+# The same where the pressure is known from the gel's mechanics, and the factor of the weight of the
+# curvature there: tractions vanish outside of the contact, and are free inside of it.
+MECHANICAL_USUAL_TRACTION, MECHANICAL_PER_PRESSURE, MECHANICAL_CURVATURE = 0.005, 4.0, 0.05
+PRESSURE_BLUR = 1.5  # standard deviation of the blur of that pressure, in vertices
 PIXEL_ERROR = 0.1  # independent error of a pixel, as a fraction of white
 # Residual from which a pixel is down-weighted: in the first step, its factor per step, its minimum.
 OUTLIERS = (0.5, 0.7, 0.04)
 DARKEST, BRIGHTEST = 1e-3, 1.0  # pixel values; brighter ones are stored as white
 PARALLAX_MM = (-0.75, -1.5)  # heights at which cells are projected; a parabola interpolates
 MAX_SLOPE_STEP = 0.8
+MAX_DEPTH_FRACTION = 0.9  # of the gel's thickness
 ITERATIONS, GUESS_ITERATIONS, TOLERANCE = 40, 12, 1e-2  # of conjugate gradients
 VISIBLE_RADIUS_MM = 0.6  # over which a vertex's information is averaged
 MIN_VISIBLE = 0.02  # averaged information of a visible vertex, as a fraction of the maximum
@@ -85,7 +91,12 @@ class _Linearisation:
 
 
 class HeightFitter:
-    """Fits the heights of one sensor at one image size."""
+    """Fits the heights of one sensor at one image size.
+
+    Attributes:
+        white: pixel value from which images are white, (h, w, 3) or a number; below 1 in an
+            image that was too bright before its brightness was compensated.
+    """
 
     def __init__(
         self,
@@ -108,8 +119,10 @@ class HeightFitter:
             local_interreflection: whether to render local inter-reflection and its occlusion.
         """
         self._local_interreflection = local_interreflection
+        self._mechanics: MechanicalPrior | None = None
         self.grid = grid
         self._solver = SlopeSolver(grid, prior)
+        self._max_depth_mm = MAX_DEPTH_FRACTION * (model.gel_thickness_mm or np.inf)
         self._renderer = Renderer(model.model_copy(update={"markers": None}))
         at_rest = grid.surface(np.zeros(grid.shape))
         self._renderer.set_surface(at_rest)
@@ -120,6 +133,7 @@ class HeightFitter:
         flat = np.maximum(self._undeformed.value, DARKEST)
         ratio = np.ones_like(flat) if reference is None else reference / flat
         self._ratio = np.asarray(ratio, np.float32)
+        self.white: NDArray[np.float32] = np.asarray(BRIGHTEST, np.float32)
         pixel_mm = model.mm_per_px * model.image.width_px / size_px[0]
         self._pixels_per_cell = (grid.spacing_mm / pixel_mm) ** 2
 
@@ -133,6 +147,7 @@ class HeightFitter:
         progress: Callable[[float], None] | None = None,
         evaluate_final: bool = True,
         pre_rendered: Callable[[], SlopeDerivatives] | None = None,
+        mechanics: MechanicalPrior | None = None,
     ) -> HeightFit:
         """Fit heights to an image.
 
@@ -148,9 +163,16 @@ class HeightFitter:
                 they are those of the heights one step before, which saves a rendering.
             pre_rendered: function from `render_ahead` that returns the rendering of `start`;
                 without local inter-reflection.
+            mechanics: prior of the heights from the gel's mechanics; by default none.
         """
+        self._mechanics = mechanics
         height, result, change = start, None, np.zeros(self.grid.shape)
         rendered = None if pre_rendered is None else pre_rendered()
+        mean_traction, smoothing = (
+            (None, 1.0)
+            if mechanics is None
+            else (mechanics.traction * self.grid.spacing_mm, MECHANICAL_CURVATURE)
+        )
         self._renderer.drop_local_interreflection()
         for step in range(steps):
             if self._local_interreflection and step % INTERREFLECTION_STEPS == 0:
@@ -164,10 +186,16 @@ class HeightFitter:
             result = self._linearised(height, image, free, outlier, rendered)
             rendered = None
             newton = self._solver.step(
-                result.equations, height, self._traction_weight(height), ITERATIONS, TOLERANCE
+                result.equations,
+                self._loaded(height),
+                self._traction_weight(height),
+                ITERATIONS,
+                TOLERANCE,
+                mean_traction,
+                smoothing,
             )
             change = newton + (MOMENTUM if step >= FIRST_MOMENTUM_STEP else 0.0) * change
-            height = height + change
+            height = np.maximum(height + change, -self._max_depth_mm)
             if progress is not None:
                 progress((step + 1) / steps)
         if evaluate_final or result is None:
@@ -184,7 +212,7 @@ class HeightFitter:
         return HeightFit(
             height_mm=height,
             weight=weight,
-            traction=np.asarray(self._solver.traction(height) / self.grid.spacing_mm, np.float64),
+            traction=self._traction(height),
             height_stddev_mm=np.asarray(
                 self._solver.stddev(information, traction_weight), np.float64
             ),
@@ -204,7 +232,7 @@ class HeightFitter:
         Returns:
             (rows, columns) heights, mm.
         """
-        height = np.zeros(self.grid.shape)
+        height, self._mechanics = np.zeros(self.grid.shape), None
         result = self._linearised(height, image, free, OUTLIERS[0], self._undeformed)
         change = self._solver.step(
             result.equations, height, self._traction_weight(height), GUESS_ITERATIONS, TOLERANCE
@@ -240,9 +268,23 @@ class HeightFitter:
 
         The prior standard deviation grows with the traction of the current heights.
         """
-        up = self._solver.traction(height) / self.grid.spacing_mm
+        if self._mechanics is not None:
+            pressed = np.maximum(-self._mechanics.traction, 0.0)
+            near = cv2.GaussianBlur(pressed, (0, 0), PRESSURE_BLUR)
+            contact = MECHANICAL_USUAL_TRACTION + MECHANICAL_PER_PRESSURE * near
+            return np.asarray(contact**-2, np.float64)
+        up = self._traction(height)
         contact = PER_PRESSURE * np.maximum(-up, 0.0) + PER_TENSION * np.maximum(up, 0.0)
         return np.asarray((USUAL_TRACTION + contact) ** -2, np.float64)
+
+    def _loaded(self, height: Floats) -> Floats:
+        """Heights less those that carry no traction."""
+        return height if self._mechanics is None else height - self._mechanics.offset_mm
+
+    def _traction(self, height: Floats) -> Floats:
+        """(rows, columns) normal traction over Young's modulus, positive upwards."""
+        traction = self._solver.traction(self._loaded(height)) / self.grid.spacing_mm
+        return np.asarray(traction, np.float64)
 
     def _rendered(self, height: Floats) -> SlopeDerivatives:
         self._show(height)
@@ -274,8 +316,8 @@ class HeightFitter:
         """
         rendered = rendered or self._rendered(height)
         unclipped = self._ratio * rendered.value
-        predicted = np.minimum(unclipped, np.float32(BRIGHTEST))
-        scale = self._ratio * (unclipped < BRIGHTEST) * np.float32(1.0 / PIXEL_ERROR)
+        predicted = np.minimum(unclipped, self.white)
+        scale = self._ratio * (unclipped < self.white) * np.float32(1.0 / PIXEL_ERROR)
         x, y = (scale * rendered.by_slope[..., k] for k in range(2))
         residual = (predicted - image.astype(np.float32)) * np.float32(1.0 / PIXEL_ERROR)
         square = _channel_sum(residual, residual) * np.float32((PIXEL_ERROR / outlier) ** 2 / 3.0)

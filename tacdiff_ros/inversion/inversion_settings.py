@@ -15,6 +15,11 @@ class InversionSettings(BaseModel):
     prior: Literal["elastic", "smooth"] = Field(
         "elastic", description="prior of the heights, for what the image does not determine"
     )
+    mechanics: bool = Field(
+        True,
+        description="take the heights that carry no traction from the gel's mechanics; for a "
+        "single image",
+    )
     spacing_mm: float = Field(
         0.2, ge=0.1, le=1.0, description="spacing of the surface's vertices, mm"
     )
@@ -31,6 +36,10 @@ class InversionSettings(BaseModel):
     )
     steps_streaming: int = Field(
         1, ge=1, le=20, description="Gauss-Newton steps for each frame of a stream"
+    )
+    compensate_brightness: bool = Field(
+        True,
+        description="bring each colour of an image to the brightness of the reference, by position",
     )
     local_interreflection: bool = Field(
         True,

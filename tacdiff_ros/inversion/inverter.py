@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import cv2
@@ -16,17 +17,27 @@ from scipy.ndimage import map_coordinates
 from tacdiff_ros.blas_threads import one_blas_thread
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.images.altered_image import check_pattern
-from tacdiff_ros.images.brightness import at_brightness, check_brightness, relative_brightness
+from tacdiff_ros.images.brightness import (
+    BrightnessChange,
+    at_brightness,
+    brightness_change,
+    check_brightness_change,
+)
 from tacdiff_ros.images.fit_image import FitImage, FitImageSettings, fit_image, fit_size
 from tacdiff_ros.images.image_checks import check_image, check_press
+from tacdiff_ros.inversion.contact_forces import ContactForces
 from tacdiff_ros.inversion.contact_summary import Contact, summarise
+from tacdiff_ros.inversion.force_estimator import ForceEstimator, MeasuredSurface
+from tacdiff_ros.inversion.gel_health import GelHealth, gel_health
 from tacdiff_ros.inversion.height_grid import HeightGrid
 from tacdiff_ros.inversion.height_prior import height_prior
 from tacdiff_ros.inversion.inversion_settings import STREAMING, InversionSettings
 from tacdiff_ros.inversion.marker_motion import MarkerMotion
+from tacdiff_ros.inversion.mechanical_heights import MechanicalHeights, MechanicalPrior
 from tacdiff_ros.markers.detection import detect_markers, has_markers
 from tacdiff_ros.markers.marker_field import MarkerField
 from tacdiff_ros.markers.tracking import MarkerTracker
+from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.optics.projection import project
 from tacdiff_ros.optics.variant import start_mitsuba
 from tacdiff_ros.sensor.gel_surface import GelSurface
@@ -72,6 +83,7 @@ class Inversion:
         inlier_fraction: mean weight of the marker-free pixels, 0 to 1.
         seconds: computation time, s.
         warnings: reasons to doubt the result, one sentence each.
+        forces: forces of the contact; None where they are not computed.
     """
 
     surface: GelSurface
@@ -83,6 +95,7 @@ class Inversion:
     inlier_fraction: float
     seconds: float
     warnings: tuple[str, ...]
+    forces: ContactForces | None = None
 
 
 def check_reference(model: SensorModel, reference: Image) -> MarkerField | None:
@@ -110,6 +123,8 @@ class Inverter:
         model: SensorModel,
         reference: Image | None = None,
         settings: InversionSettings | None = None,
+        material: GelMaterial | None = None,
+        modulus_stddev_mpa: float | None = None,
     ) -> None:
         """Prepare the renderer, the markers and the reference image of a sensor.
 
@@ -119,6 +134,8 @@ class Inverter:
                 images to invert; by default the model's rendering, whose error against the real
                 sensor then remains in the result.
             settings: settings of the inversion; by default those for single images.
+            material: gel material, for the contact forces; None for the default.
+            modulus_stddev_mpa: standard deviation of Young's modulus, MPa; None for 10 %.
 
         Raises:
             InputError: the reference image is not from this sensor.
@@ -151,6 +168,7 @@ class Inverter:
         if given is not None and reference is not None:
             self._origin_warnings = self._check_origin(given, reference, "the reference")
         self._material = _material_points(model, self.settings.spacing_mm)
+        self._gel = (material, modulus_stddev_mpa)
         self._motion: MarkerMotion | None = None
         self._refined_motion: MarkerMotion | None = None
         self._refiner: MarkerRefiner | None = None
@@ -198,7 +216,7 @@ class Inverter:
         prepared = self.prepare_image(image, markers)
         if not self._has_reference:
             self._origin_warnings = self._check_origin(prepared, image, "the image")
-        prepared, gain = self._compared(prepared, "the image", warnings)
+        prepared, brightness = self._compared(prepared, "the image", warnings)
         steps = self.settings.steps
         start = np.zeros(self.grid.shape)
         if self._is_quiet(prepared):
@@ -211,12 +229,13 @@ class Inverter:
         fit = self._fitter.fit(prepared.value, prepared.free, start, steps, progress=on_step)
         motion = self._motion
         for _ in range(rounds):
-            surface, _ = self._surface(fit.height_mm, markers, motion)
+            surface, position = self._surface(fit.height_mm, markers, motion)
+            prior = self._mechanical_prior(fit, surface, position, markers)
             if refiner is not None and markers is not None:
                 markers = refiner.refine(surface, image, markers)
             motion = self._refined_motion
             # Refined markers hide other pixels than the detected ones.
-            prepared = at_brightness(self.prepare_image(image, markers), gain)
+            prepared = at_brightness(self.prepare_image(image, markers), brightness.gain)
             fit = self._fitter.fit(
                 prepared.value,
                 prepared.free,
@@ -224,11 +243,12 @@ class Inverter:
                 REFIT_STEPS,
                 start_is_close=True,
                 progress=on_step,
+                mechanics=prior,
             )
-        return self._result(fit, markers, motion, prepared, warnings, started)
+        return self._result(fit, markers, motion, prepared, warnings, started, with_forces=True)
 
     @one_blas_thread
-    def follow(self, image: Image) -> Inversion:
+    def follow(self, image: Image, with_forces: bool = False) -> Inversion:
         """Estimate the surface from the next frame of a stream, starting at the last frame's.
 
         Every frame is fitted to its own image, so the result does not drift; without contact the
@@ -236,6 +256,7 @@ class Inverter:
 
         Args:
             image: (H, W, 3) uint8 RGB.
+            with_forces: whether to estimate the contact forces, which takes longer.
 
         Raises:
             InputError: the image is not from this sensor.
@@ -270,7 +291,7 @@ class Inverter:
             pre_rendered=pre_rendered,
         )
         self._last_height = fit.height_mm if steps else None
-        return self._result(fit, markers, self._motion, prepared, warnings, started)
+        return self._result(fit, markers, self._motion, prepared, warnings, started, with_forces)
 
     def first_guess(self, image: Image) -> Floats:
         """Estimate heights in one linear step, without rendering.
@@ -290,10 +311,34 @@ class Inverter:
         prepared, _ = self._compared(self.prepare_image(image, markers), "the image", [])
         return self._fitter.guess(prepared.value, prepared.free)
 
+    @cached_property
+    def _estimator(self) -> ForceEstimator:
+        return ForceEstimator(self.model, *self._gel)
+
+    @cached_property
+    def _mechanics(self) -> MechanicalHeights:
+        return MechanicalHeights(self.grid, self._estimator.pad, self._estimator.material)
+
     @property
     def reference(self) -> FitImage:
         """Reference image at the fit's size, with which images are compared."""
         return self._reference
+
+    def health(self, image: Image, inversion: Inversion) -> GelHealth:
+        """Assess the condition of the gel in an image, outside of its contact.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            inversion: result of its inversion.
+        """
+        return gel_health(
+            self.model,
+            self._fitter.undeformed,
+            self._reference,
+            image,
+            inversion.markers,
+            inversion.surface.position[inversion.contact.mask.ravel()],
+        )
 
     def prepare_image(self, image: Image, markers: MarkerField | None) -> FitImage:
         """Return an image at the fit's size, with its marker-free pixels.
@@ -333,7 +378,7 @@ class Inverter:
 
     def _compared(
         self, prepared: FitImage, name: str, warnings: list[str]
-    ) -> tuple[FitImage, Floats]:
+    ) -> tuple[FitImage, BrightnessChange]:
         """Compare an image with the reference, and bring it to the reference's brightness.
 
         Args:
@@ -342,17 +387,23 @@ class Inverter:
             warnings: list to which warnings are appended.
 
         Returns:
-            The image at the reference's brightness, and the ratio (3,) of their brightness.
+            The image at the reference's brightness, and what its brightness was.
 
         Raises:
-            InputError: the image does not belong to the reference.
+            InputError: the image does not belong to the reference, or its brightness changed too
+                much to be compensated.
         """
         warnings += self._origin_warnings or []
-        gain = relative_brightness(self._reference, prepared)
-        warnings += check_brightness(gain, name)
-        image = at_brightness(prepared, gain)
+        brightness = (
+            brightness_change(self._reference, prepared)
+            if self.settings.compensate_brightness
+            else BrightnessChange.none(prepared)
+        )
+        warnings += check_brightness_change(brightness, name)
+        image = at_brightness(prepared, brightness.gain)
+        self._fitter.white = np.minimum(1.0 / brightness.gain, 1.0).astype(np.float32)
         warnings += check_press(self._reference, image, 1.0, name, MAX_CHANGED)
-        return image, gain
+        return image, brightness
 
     def _is_quiet(self, prepared: FitImage) -> bool:
         """Whether nothing touches the gel."""
@@ -404,6 +455,7 @@ class Inverter:
         prepared: FitImage,
         warnings: list[str],
         started: float,
+        with_forces: bool = False,
     ) -> Inversion:
         """Inversion at the material points, from heights on the spatial grid."""
         surface, position = self._surface(fit.height_mm, markers, motion)
@@ -414,6 +466,10 @@ class Inverter:
         )
         valid = visible > 0.5
         free = float(prepared.free.sum())
+        forces = None
+        if with_forces:
+            measured = self._measured(fit, surface, position, markers)
+            forces = self._estimator.forces(self._estimator.fit(measured), measured)
         return Inversion(
             surface=surface,
             height_stddev_mm=height_stddev_mm,
@@ -424,7 +480,37 @@ class Inverter:
             inlier_fraction=float(fit.weight.sum()) / max(free, 1.0),
             seconds=time.perf_counter() - started,
             warnings=tuple(warnings),
+            forces=forces,
         )
+
+    def _measured(
+        self,
+        fit: HeightFit,
+        surface: GelSurface,
+        position: Floats,
+        markers: MarkerField | None,
+    ) -> MeasuredSurface:
+        """Surface with what the force estimate needs of its accuracy."""
+        shape = (surface.rows, surface.columns)
+        stddev = self._sampled(fit.height_stddev_mm, position).reshape(shape)
+        visible = self._sampled(fit.visible.astype(np.float64), position).reshape(shape) > 0.5
+        rest = np.zeros((0, 2))
+        if markers is not None and self._motion is not None:
+            rest = self._motion.observed_mm(markers)
+        return MeasuredSurface(surface, stddev, visible, rest)
+
+    def _mechanical_prior(
+        self,
+        fit: HeightFit,
+        surface: GelSurface,
+        position: Floats,
+        markers: MarkerField | None,
+    ) -> MechanicalPrior | None:
+        """Prior of the heights from the forces that explain the fit."""
+        if not self.settings.mechanics or self.settings.prior != "elastic":
+            return None
+        fitted = self._estimator.fit(self._measured(fit, surface, position, markers))
+        return self._mechanics.predict(fitted.force_n, fitted.displacement_mm)
 
     def _motion_from(self, rest: MarkerField) -> MarkerMotion:
         """Motion of the material points, relative to markers of the undeformed gel."""

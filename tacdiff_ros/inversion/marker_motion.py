@@ -75,6 +75,15 @@ class MarkerMotion:
         shape = self._grid.shape
         return np.asarray(self._spline(both, motion).reshape(shape) * self._decay)
 
+    def observed_mm(self, markers: MarkerField) -> Floats:
+        """Return the (n, 2) undeformed positions of markers whose motion is known, mm.
+
+        Args:
+            markers: markers of the current image.
+        """
+        both = self._detected_at_rest & markers.found
+        return np.asarray(self._rest[both] if both.sum() >= MIN_MARKERS else self._rest[:0, 0])
+
     def _spline(self, both: NDArray[np.bool_], motion: Floats) -> Floats:
         """(points, 2) mm spline through the motion of the markers `both`, at the grid's points.
 

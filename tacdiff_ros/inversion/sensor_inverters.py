@@ -8,8 +8,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from tacdiff_ros.inversion.gel_health import GelHealth
 from tacdiff_ros.inversion.inversion_settings import STREAMING, InversionSettings
 from tacdiff_ros.inversion.inverter import Inversion, Inverter
+from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
 Image = NDArray[np.uint8]
@@ -22,7 +24,12 @@ class SensorInverters:
     """
 
     def __init__(
-        self, model: SensorModel, reference: Image | None, settings: InversionSettings
+        self,
+        model: SensorModel,
+        reference: Image | None,
+        settings: InversionSettings,
+        material: GelMaterial | None = None,
+        modulus_stddev_mpa: float | None = None,
     ) -> None:
         """Store the sensor; the inverters are created on first use.
 
@@ -31,10 +38,13 @@ class SensorInverters:
             reference: (H, W, 3) uint8 RGB image of the undeformed gel; None for the model's
                 rendering of it.
             settings: settings of single images; `steps_streaming` is that of the stream.
+            material: gel material, for the contact forces; None for the default.
+            modulus_stddev_mpa: standard deviation of Young's modulus, MPa; None for 10 %.
         """
         self.model = model
         self.reference = reference
         self._settings = settings
+        self._material, self._modulus_stddev_mpa = material, modulus_stddev_mpa
         self._lock = threading.Lock()
         self._single: Inverter | None = None
         self._stream: Inverter | None = None
@@ -55,15 +65,16 @@ class SensorInverters:
             InputError: the image is not from this sensor.
         """
         with self._lock:
-            self._single = self._single or Inverter(self.model, self.reference, self._settings)
+            self._single = self._single or self._inverter(self._settings)
             return self._single.invert(image, progress)
 
-    def follow(self, image: Image, after_pause: bool) -> Inversion:
+    def follow(self, image: Image, after_pause: bool, with_forces: bool = False) -> Inversion:
         """Invert the next frame of the stream.
 
         Args:
             image: (H, W, 3) uint8 RGB.
             after_pause: whether frames were left out, so that the last one is no start.
+            with_forces: whether to estimate the contact forces, which takes longer.
 
         Raises:
             InputError: the image is not from this sensor.
@@ -72,13 +83,29 @@ class SensorInverters:
             if self._stream is None:
                 steps = self._settings.steps_streaming
                 settings = STREAMING.model_copy(update={"steps_streaming": steps})
-                self._stream = Inverter(self.model, self.reference, settings)
+                self._stream = self._inverter(settings)
             if after_pause:
                 self._stream.reset()
-            return self._stream.follow(image)
+            return self._stream.follow(image, with_forces)
+
+    def health(self, image: Image, inversion: Inversion) -> GelHealth:
+        """Assess the condition of the gel in an image that was inverted.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            inversion: result of `invert` or `follow`.
+        """
+        with self._lock:
+            inverter = self._single or self._stream or self._inverter(self._settings)
+            return inverter.health(image, inversion)
 
     def reset_stream(self) -> None:
         """Forget the last frame, so that the next one starts a new stream."""
         with self._lock:
             if self._stream is not None:
                 self._stream.reset()
+
+    def _inverter(self, settings: InversionSettings) -> Inverter:
+        return Inverter(
+            self.model, self.reference, settings, self._material, self._modulus_stddev_mpa
+        )

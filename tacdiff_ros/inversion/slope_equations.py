@@ -56,9 +56,8 @@ class SlopeSolver:
         along_y = np.cos(half_x) * np.sin(half_y)
         self._squared_slope = (along_x**2 + along_y**2) * (2.0 / grid.spacing_mm) ** 2
         checkerboard = (np.sin(half_x) * np.sin(half_y)) ** 2 * (2.0 / grid.spacing_mm) ** 2
-        self._smoothness = (
-            prior.strength + (grid.spacing_mm / USUAL_CHECKERBOARD_SLOPE) ** 2 * checkerboard
-        )
+        self._curvature = prior.strength
+        self._checkerboard = (grid.spacing_mm / USUAL_CHECKERBOARD_SLOPE) ** 2 * checkerboard
         self._traction = prior.traction
         self._shape = grid.shape
         self._half_spacing = 0.5 / grid.spacing_mm
@@ -71,6 +70,8 @@ class SlopeSolver:
         traction_weight: Floats,
         iterations: int,
         tolerance: float,
+        mean_traction: Floats | None = None,
+        smoothing: float = 1.0,
     ) -> Floats:
         """Return the change of the heights that solves the equations with the prior.
 
@@ -80,15 +81,22 @@ class SlopeSolver:
             traction_weight: (rows, columns) prior weight of the squared traction at each vertex.
             iterations: maximum number of conjugate gradient iterations.
             tolerance: residual norm at which to stop, relative to the initial one.
+            mean_traction: (rows, columns) prior mean of the traction, scaled as by `traction`; 0 by
+                default.
+            smoothing: factor of the weight of the curvature.
 
         Returns:
             (rows, columns) change of the heights, mm.
         """
         mean = 0.5 * float(equations.matrix[0].mean() + equations.matrix[2].mean())
-        prior = float(traction_weight.mean()) * self._traction**2 + self._smoothness
+        smoothness = smoothing * self._curvature + self._checkerboard
+        prior = float(traction_weight.mean()) * self._traction**2 + smoothness
         inverse = 1.0 / (max(mean, 1e-12) * self._squared_slope + prior)
-        residual = -self._transposed_slopes(equations.gradient) - self._prior_gradient(
-            height, traction_weight
+        traction = self.traction(height) - (0.0 if mean_traction is None else mean_traction)
+        residual = (
+            -self._transposed_slopes(equations.gradient)
+            - self._filtered(traction_weight * traction, self._traction)
+            - self._filtered(height, smoothness)
         )
         precision = np.float64 if tolerance < MIN_TOLERANCE_SINGLE else np.float32
         operator = _Operator(
@@ -97,7 +105,7 @@ class SlopeSolver:
             ),
             traction_weight=np.asarray(traction_weight, precision),
             traction=np.asarray(self._traction, precision),
-            smoothness=np.asarray(self._smoothness, precision),
+            smoothness=np.asarray(smoothness, precision),
             shape=self._shape,
         )
         change = operator.solve(
@@ -154,15 +162,11 @@ class SlopeSolver:
             weight: logarithm of the traction weight, in units of `TABLE_STEP`.
         """
         if (information, weight) not in self._log_stddevs:
-            strength = np.exp(information * TABLE_STEP) * self._squared_slope + self._smoothness
+            strength = np.exp(information * TABLE_STEP) * self._squared_slope
+            strength = strength + self._curvature + self._checkerboard
             strength = strength + np.exp(weight * TABLE_STEP) * self._traction**2
             self._log_stddevs[information, weight] = 0.5 * float(np.log(np.mean(1.0 / strength)))
         return self._log_stddevs[information, weight]
-
-    def _prior_gradient(self, height: Floats, traction_weight: Floats) -> Floats:
-        """Gradient of half the prior's cost by the heights."""
-        weighted = traction_weight * self.traction(height)
-        return self._filtered(weighted, self._traction) + self._filtered(height, self._smoothness)
 
     def _transposed_slopes(self, slopes: Floats) -> Floats:
         """Transpose of the linear operator `slopes`."""

@@ -75,15 +75,15 @@ class EnergyDescent:
             report = replace(report, iterations=report.iterations + 1)
             self.condensed.stale = True
             if accepted is None:
+                if self._imbalance(displacement, elastic) <= self._tolerance_n(elastic):
+                    break  # at the minimum: rounding errors let no step lower the energy
                 damping = max(4.0 * damping, MIN_DAMPING)
                 continue
             displacement, elastic, count = accepted
             report = replace(report, contact_iterations=report.contact_iterations + count)
-            contact_force = self.potential.at(self._point_positions(displacement)).force
-            before = imbalance
-            imbalance = float(np.abs(self.condensed.imbalance(elastic.force, contact_force)).max())
+            before, imbalance = imbalance, self._imbalance(displacement, elastic)
             self.condensed.stale = damping > 0.0 or imbalance > SLOW * before
-            if imbalance <= DESCENT_TOLERANCE * np.abs(elastic.force).max():
+            if imbalance <= self._tolerance_n(elastic):
                 break
             damping = damping / 4.0 if damping > MIN_DAMPING else 0.0
         return displacement, elastic, report
@@ -156,6 +156,15 @@ class EnergyDescent:
                 return trial, trial_elastic, contact_iterations
             length /= 2.0
         return None
+
+    def _imbalance(self, displacement: NDArray[np.float64], elastic: ElasticForce) -> float:
+        """Largest force that pad and contact do not balance at any node, N."""
+        contact_force = self.potential.at(self._point_positions(displacement)).force
+        return float(np.abs(self.condensed.imbalance(elastic.force, contact_force)).max())
+
+    def _tolerance_n(self, elastic: ElasticForce) -> float:
+        """Largest imbalance of a minimum, N."""
+        return DESCENT_TOLERANCE * float(np.abs(elastic.force).max())
 
     def _total_energy(self, displacement: NDArray[np.float64], elastic: ElasticForce) -> float:
         """Energy of pad and contact at a displacement, N mm."""

@@ -11,7 +11,8 @@ from tacdiff_ros.errors import InputError
 
 MAX_SPEC = 280
 MAX_TEXT = 220
-TEXT_KEYS = ("word", "file")
+TEXT_KEYS = ("word", "file", "repair")
+ANGLE_KEYS = ("roll", "pitch")  # rotation about x and about y; may be 0 or negative
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class IndenterSpec:
     Attributes:
         name: name of the shape, such as `sphere`.
         sizes_mm: numeric values by key: lengths in mm, angles in degrees.
-        texts: values of the text keys, `word` and `file`.
+        texts: values of the text keys, `word`, `file` and `repair`.
     """
 
     name: str
@@ -54,7 +55,8 @@ class IndenterSpec:
         for kind, given, known in (("size", self.sizes_mm, sizes), ("text", self.texts, texts)):
             for key in given:
                 if key not in known:
-                    accepted = ", ".join((*texts, *sizes)) or "none"
+                    angles = ANGLE_KEYS if sizes else ()
+                    accepted = ", ".join((*texts, *sizes, *angles)) or "none"
                     raise InputError(
                         f"indenter '{self.name}' has no {kind} '{key}'; it takes {accepted}"
                     )
@@ -125,12 +127,14 @@ def format_indenter(name: str, sizes: dict[str, float], texts: dict[str, str] | 
 
 def _parse_size(text: str, key: str, value: str) -> float:
     """Parse a length (mm) or angle (degrees); `text` is the whole spec, for error messages."""
+    is_angle = key in ANGLE_KEYS
     try:
         number = float(value)
     except ValueError:
         number = math.nan
-    if not (math.isfinite(number) and number > 0):
-        raise InputError(f"indenter {text!r}: '{key}' is {value!r}, expected a length above 0 mm")
+    if not (math.isfinite(number) and (is_angle or number > 0)):
+        expected = "an angle in degrees" if is_angle else "a length above 0 mm"
+        raise InputError(f"indenter {text!r}: '{key}' is {value!r}, expected {expected}")
     return number
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.closing import Closing
+from tacdiff_ros.mechanics.contact_surface import seat_vertices
 from tacdiff_ros.mechanics.gel_solver import GelSolver
 from tacdiff_ros.mechanics.gel_state import GelState, StepFailureError
 from tacdiff_ros.mechanics.indenters.indenter import Indenter
@@ -141,14 +142,21 @@ class Touch(Closing):
 
     def _describe(self, state: GelState, seconds: float) -> SolverResult:
         """Convert a solver state to a result."""
-        mesh = self.solver.mesh
+        mesh, rest = self.solver.mesh, self.solver.rest_position
+        position = seat_vertices(
+            self.indenter,
+            state.pose,
+            self.solver.position(state),
+            state.point_force.any(axis=(1, 2)).reshape(mesh.rows - 1, mesh.columns - 1),
+            min(mesh.spacing_mm),
+        )
         force = state.force.sum(axis=0)
         reaction = state.elastic.base_force_n
         scale = max(float(np.linalg.norm(force)), 1e-9)
         return SolverResult(
             pose=state.pose,
-            rest=self.solver.rest_position,
-            displacement=self.solver.vertex_displacement(state),
+            rest=rest,
+            displacement=position - rest,
             vertex_force_n=state.force,
             vertex_area_mm2=mesh.tributary_area_mm2(),
             rows=mesh.rows,

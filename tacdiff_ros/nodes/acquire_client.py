@@ -14,14 +14,19 @@ import json
 import signal
 import sys
 import time
+import uuid
 from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
 import rclpy
+from action_msgs.msg import GoalStatusArray
 from rclpy.action import ActionClient
+from rclpy.action.client import ClientGoalHandle
 from rclpy.node import Node
+from rclpy.qos import qos_profile_action_status_default
 from rclpy.signals import SignalHandlerOptions
+from unique_identifier_msgs.msg import UUID
 
 from tacdiff_ros.action import Acquire
 from tacdiff_ros.msg import AcquisitionState
@@ -30,7 +35,8 @@ from tacdiff_ros.nodes.readiness_watch import ReadinessWatch
 # A client discovers a server before the server discovers the client; a response sent in between is
 # lost.
 SETTLE_S = 0.5
-GOAL_RESPONSE_TIMEOUT_S = 30.0
+LOST_RESPONSE_S = 3.0
+GOAL_RESPONSE_TIMEOUT_S = 60.0
 RESULT_REQUEST_PERIOD_S = 10.0
 PHASES = {
     getattr(AcquisitionState, name): name.removeprefix("PHASE_").lower()
@@ -81,19 +87,46 @@ def acquire(
 
 
 def _send(node: Node, client: Any, goal: Acquire.Goal, interrupts: list[int]) -> Any:
-    """Return the handle of the accepted goal, or the reason of the failure as text."""
+    """Return the handle of the accepted goal, or the reason of the failure as text.
+
+    A response that is lost is replaced by the server's list of goals.
+    """
     _spin(node, SETTLE_S)
-    sending = client.send_goal_async(goal, feedback_callback=_FeedbackPrinter())
-    end_s = time.monotonic() + GOAL_RESPONSE_TIMEOUT_S
+    goal_id = UUID(uuid=list(uuid.uuid4().bytes))
+    accepted = _AcceptedGoals(node)
+    sending = client.send_goal_async(goal, _FeedbackPrinter(), goal_id)
+    sent_s = time.monotonic()
     while not sending.done():
         rclpy.spin_until_future_complete(node, sending, timeout_sec=0.2)
-        lost = interrupts or not client.server_is_ready() or time.monotonic() > end_s
-        if not sending.done() and lost:
+        waited_s = time.monotonic() - sent_s
+        if sending.done():
+            break
+        if waited_s > LOST_RESPONSE_S and goal_id in accepted:
+            response = Acquire.Impl.SendGoalService.Response(accepted=True)
+            return ClientGoalHandle(client, goal_id, response)
+        if interrupts or not client.server_is_ready() or waited_s > GOAL_RESPONSE_TIMEOUT_S:
             return "the action server did not respond to the goal"
     handle = sending.result()
     if handle is None or not handle.accepted:
         return "the action server refused the goal"
     return handle
+
+
+class _AcceptedGoals:
+    """Goals that the action server has accepted, by its latched list."""
+
+    def __init__(self, node: Node) -> None:
+        self._ids: set[bytes] = set()
+        topic = "acquire/_action/status"
+        node.create_subscription(
+            GoalStatusArray, topic, self._on_list, qos_profile_action_status_default
+        )
+
+    def __contains__(self, goal_id: UUID) -> bool:
+        return bytes(goal_id.uuid) in self._ids
+
+    def _on_list(self, message: GoalStatusArray) -> None:
+        self._ids = {bytes(status.goal_info.goal_id.uuid) for status in message.status_list}
 
 
 def _wait(node: Node, client: Any, handle: Any, interrupts: list[int]) -> Any:

@@ -10,7 +10,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.publisher import Publisher
 
 from tacdiff_ros.acquisition.arm_watchdog import ArmWatchdog, Contact
-from tacdiff_ros.acquisition.safety import SafetyLimits
+from tacdiff_ros.acquisition.safety_limits import SafetyLimits
 from tacdiff_ros.geometry.pose import Pose
 from tacdiff_ros.msg import AcquisitionState
 from tacdiff_ros.nodes.conversion.geometry import from_pose, to_pose

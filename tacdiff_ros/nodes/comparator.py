@@ -12,6 +12,7 @@ from rclpy.time import Time
 from sensor_msgs.msg import Image, PointCloud2
 from std_srvs.srv import Trigger
 
+from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.agreement import side_by_side
 from tacdiff_ros.evaluation.agreement_watch import AgreementWatch, WatchLimits
 from tacdiff_ros.evaluation.image_comparison import ComparedImages, ImageComparison
@@ -75,6 +76,7 @@ class ComparatorNode(GuardedNode):
         self._watch = AgreementWatch(limits)
         self._newest = NewestFrame(self, own_subscription=False)
         self._surfaces = {name: _Surfaces(self, name, self._model) for name in SURFACES}
+        self._unstamped: dict[str, str] = {}  # topics whose newest image has no stamp, and a line
         self._reference_trial: int | None = None  # trial of the current reference image
         self._metrics = self.create_publisher(SimRealMetrics, "comparison", 10)
         self._comparison_images = self.create_publisher(Image, "comparison/image", RELIABLE_IMAGES)
@@ -96,7 +98,7 @@ class ComparatorNode(GuardedNode):
 
     def _on_real(self, message: Image) -> None:
         self._newest.store(message)
-        stamp_ns = to_nanoseconds(message.header.stamp)
+        stamp_ns = self._stamp_ns(message, "image_raw")
         try:
             self._publish(self._comparison.add_real(stamp_ns, from_frame(message, self._crop)))
         finally:
@@ -104,11 +106,27 @@ class ComparatorNode(GuardedNode):
                 self._lock_step.received(source, "image_raw", stamp_ns)
 
     def _on_simulated(self, message: Image) -> None:
-        stamp_ns = to_nanoseconds(message.header.stamp)
+        stamp_ns = self._stamp_ns(message, "simulated/image_raw")
         try:
             self._publish(self._comparison.add_simulated(stamp_ns, from_image(message)))
         finally:
             self._lock_step.received("tactile_simulator", "simulated/image_raw", stamp_ns)
+
+    def _stamp_ns(self, message: Image, topic: str) -> int:
+        """Return the stamp of an image, ns.
+
+        Raises:
+            InputError: the image has no stamp.
+        """
+        stamp_ns = to_nanoseconds(message.header.stamp)
+        if stamp_ns == 0:
+            self._unstamped[topic] = (
+                f"images of {topic} have no stamp (header.stamp is 0), by which they are paired: "
+                "let their driver set it"
+            )
+            raise InputError(self._unstamped[topic])
+        self._unstamped.pop(topic, None)
+        return stamp_ns
 
     def _publish(self, compared: Iterable[ComparedImages]) -> None:
         for entry in compared:
@@ -152,9 +170,10 @@ class ComparatorNode(GuardedNode):
         report = self._watch.report()
         pairing = self._comparison.pairing
         status = DiagnosticStatus(name=f"{self.get_name()}: agreement", hardware_id="gelsight")
-        status.level = DiagnosticStatus.WARN if report.complaints else DiagnosticStatus.OK
+        complaints = (*self._unstamped.values(), *report.complaints)
+        status.level = DiagnosticStatus.WARN if complaints else DiagnosticStatus.OK
         waiting = "no pair of images yet" if report.compared == 0 else "simulation agrees"
-        status.message = "; ".join(report.complaints) or waiting
+        status.message = "; ".join(complaints) or waiting
         values = {
             "whole_psnr_db": report.whole_psnr_db,
             "contact_gain_db": report.contact_gain_db,

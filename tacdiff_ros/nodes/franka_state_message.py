@@ -1,103 +1,118 @@
-"""The robot state message of franka_ros2, filled from the virtual arm."""
+"""The serialised robot state message of franka_ros2, filled from the virtual arm.
+
+rclpy converts a message of 300 fields from Python in a quarter of a millisecond, too long at
+1 kHz. Only its numbers change, so that they are written into the bytes of one message.
+"""
 
 from __future__ import annotations
 
+import struct
+
+import numpy as np
 from franka_msgs.msg import FrankaRobotState
+from numpy.typing import ArrayLike
+from rclpy.serialization import serialize_message
 
 from tacdiff_ros.acquisition.robot_state import RobotState
 from tacdiff_ros.geometry.pose import Pose
-from tacdiff_ros.nodes.conversion.geometry import to_pose, to_time, to_vector, to_wrench
-from tacdiff_ros.virtual.panda import PandaState
+from tacdiff_ros.nodes.conversion.cdr_layout import CdrLayout, find_layout
+from tacdiff_ros.nodes.conversion.geometry import NANOSECONDS
+from tacdiff_ros.virtual.panda import ARM_JOINTS, PandaState
+
+JOINTS = ("measured_joint_state", "desired_joint_state", "measured_joint_motor_state")
+EXTERNAL_JOINTS = "tau_ext_hat_filtered"
+BASE_PARTS = ("o_t_ee", "o_t_ee_d", "o_t_ee_c", "o_dp_ee_d", "o_f_ext_hat_k")
+CONSTANT_BASE_PARTS = ("o_dp_ee_c", "o_ddp_ee_c")
+STAMPED = (*JOINTS, EXTERNAL_JOINTS, *BASE_PARTS, "k_f_ext_hat_k")
 
 
 class FrankaStateMessage:
-    """One robot state message that is reused, because its construction is too slow for 1 kHz.
+    """The bytes of one robot state message, in which the numbers are replaced.
 
     As in franka_ros2, the parts of the message have frames and the message itself has none.
     """
 
     def __init__(self, arm_id: str) -> None:
-        """Fill what is the same in all states.
+        """Start without a message.
 
         Args:
             arm_id: prefix of joint and link names.
         """
-        self._state = state = FrankaRobotState()
-        tool = f"{arm_id}_hand_tcp"
-        names = [f"{arm_id}_joint{number}" for number in range(1, 8)]
-        self._joint_messages = (
-            state.measured_joint_state,
-            state.desired_joint_state,
-            state.measured_joint_motor_state,
-            state.tau_ext_hat_filtered,
-        )
-        for joint in self._joint_messages:
-            joint.name = names
-        for part in (state.k_f_ext_hat_k, state.ee_t_k, state.inertia_ee, state.inertia_total):
-            part.header.frame_id = tool
-        state.f_t_ee.header.frame_id = f"{arm_id}_link8"
-        state.control_command_success_rate = 1.0
-        for part in (state.f_t_ee, state.ee_t_k):
-            part.pose.orientation.w = 1.0
+        self._arm_id = arm_id
+        self._texts: tuple[str, tuple[str, ...]] | None = None  # frame and errors of the bytes
+        self._data = bytearray()
+        self._layout: CdrLayout
+        self._stamp_offsets: list[int] = []
 
-    def fill(self, arm: PandaState, reported: RobotState) -> FrankaRobotState:
-        """Fill the message with the state of one millisecond.
+    def fill(self, arm: PandaState, reported: RobotState) -> bytes:
+        """Return the serialised state of one millisecond.
 
         Args:
             arm: simulated arm.
             reported: state that the robot reports, which differs from the true one by faults and
                 noise.
-
-        Returns:
-            The same message at every call.
         """
-        state = self._state
-        if state.o_t_ee.header.frame_id != reported.frame_id:
-            self._set_base_frame(reported.frame_id)
-        state.header.stamp = stamp = to_time(reported.stamp_ns)
-        self._fill_joints(arm)
+        if self._texts != (reported.frame_id, reported.errors):
+            self._start(reported.frame_id, reported.errors)
+        stamp = divmod(reported.stamp_ns, NANOSECONDS)
+        for offset in self._stamp_offsets:
+            struct.pack_into("<iI", self._data, offset, *stamp)
+        for name in JOINTS:
+            self._put(f"{name}.position[0]", arm.position_rad)
+            self._put(f"{name}.velocity[0]", arm.velocity_rad_s)
+            self._put(f"{name}.effort[0]", arm.effort_n_m)
+        self._put(f"{EXTERNAL_JOINTS}.effort[0]", arm.external_torque_n_m)
         measured = Pose.from_quaternion(reported.position_mm, reported.quaternion_xyzw)
-        desired = to_pose(arm.desired)
-        for part, pose in (
-            (state.o_t_ee, to_pose(measured)),
-            (state.o_t_ee_d, desired),
-            (state.o_t_ee_c, desired),
-        ):
-            part.header.stamp, part.pose = stamp, pose
-        state.o_dp_ee_d.header.stamp = stamp
-        state.o_dp_ee_d.twist.linear = to_vector(1e-3 * arm.desired_velocity_mm_s)
-        state.o_dp_ee_d.twist.angular = to_vector(arm.desired_rotation_rad_s)
-        to_tool = measured.matrix.T  # the stiffness frame has the axes of the end effector
+        self._put_pose("o_t_ee", measured)
+        self._put_pose("o_t_ee_d", arm.desired)
+        self._put_pose("o_t_ee_c", arm.desired)
+        self._put("o_dp_ee_d.twist.linear.x", 1e-3 * arm.desired_velocity_mm_s)
+        self._put("o_dp_ee_d.twist.angular.x", arm.desired_rotation_rad_s)
         force_n, torque_n_m = reported.force_n, reported.torque_n_m
-        for part, wrench in (
-            (state.o_f_ext_hat_k, to_wrench(force_n, torque_n_m)),
-            (state.k_f_ext_hat_k, to_wrench(to_tool @ force_n, to_tool @ torque_n_m)),
-        ):
-            part.header.stamp, part.wrench = stamp, wrench
-        state.time = arm.uptime_s
-        state.robot_mode = reported.mode
-        for name in state.current_errors.get_fields_and_field_types():
-            if getattr(state.current_errors, name) != (name in reported.errors):
-                setattr(state.current_errors, name, name in reported.errors)
-        return state
+        to_tool = measured.matrix.T  # the stiffness frame has the axes of the end effector
+        self._put("o_f_ext_hat_k.wrench.force.x", force_n)
+        self._put("o_f_ext_hat_k.wrench.torque.x", torque_n_m)
+        self._put("k_f_ext_hat_k.wrench.force.x", to_tool @ force_n)
+        self._put("k_f_ext_hat_k.wrench.torque.x", to_tool @ torque_n_m)
+        self._put("time", [arm.uptime_s])
+        self._data[self._layout.offsets["robot_mode"]] = reported.mode
+        return bytes(self._data)
 
-    def _set_base_frame(self, frame_id: str) -> None:
-        state = self._state
-        parts = (state.o_t_ee, state.o_t_ee_d, state.o_t_ee_c, state.o_f_ext_hat_k)
-        twists = (state.o_dp_ee_d, state.o_dp_ee_c, state.o_ddp_ee_c)
-        for part in (*self._joint_messages, *parts, *twists):
-            part.header.frame_id = frame_id
+    def _put(self, field: str, values: ArrayLike) -> None:
+        """Write consecutive numbers, the first of which is a field."""
+        data = np.asarray(values, "<f8").tobytes()
+        begin = self._layout.offsets[field]
+        self._data[begin : begin + len(data)] = data
 
-    def _fill_joints(self, arm: PandaState) -> None:
-        q, dq = arm.position_rad.tolist(), arm.velocity_rad_s.tolist()
-        tau, external = arm.effort_n_m.tolist(), arm.external_torque_n_m.tolist()
-        values: tuple[tuple[list[float], ...], ...] = (
-            (q, dq, tau),
-            (q, dq, tau),
-            (q, dq, tau),
-            ([], [], external),
-        )
-        stamp = self._state.header.stamp
-        for joint, (position, velocity, effort) in zip(self._joint_messages, values, strict=True):
-            joint.header.stamp = stamp
-            joint.position, joint.velocity, joint.effort = position, velocity, effort
+    def _put_pose(self, part: str, pose: Pose) -> None:
+        self._put(f"{part}.pose.position.x", 1e-3 * pose.position_mm)
+        self._put(f"{part}.pose.orientation.x", pose.quaternion_xyzw)
+
+    def _start(self, base_frame: str, errors: tuple[str, ...]) -> None:
+        """Serialise a message with other texts or flags than the last one."""
+        state = FrankaRobotState()
+        tool = f"{self._arm_id}_hand_tcp"
+        names = [f"{self._arm_id}_joint{number}" for number in range(1, ARM_JOINTS + 1)]
+        zeros = [0.0] * ARM_JOINTS
+        for name in (*JOINTS, EXTERNAL_JOINTS):
+            joints = getattr(state, name)
+            joints.name, joints.effort = names, zeros
+            if name != EXTERNAL_JOINTS:
+                joints.position = joints.velocity = zeros
+        for name in (*JOINTS, EXTERNAL_JOINTS, *BASE_PARTS, *CONSTANT_BASE_PARTS):
+            getattr(state, name).header.frame_id = base_frame
+        for part in (state.k_f_ext_hat_k, state.ee_t_k, state.inertia_ee, state.inertia_total):
+            part.header.frame_id = tool
+        state.f_t_ee.header.frame_id = f"{self._arm_id}_link8"
+        state.control_command_success_rate = 1.0
+        for part in (state.f_t_ee, state.ee_t_k):
+            part.pose.orientation.w = 1.0
+        for error in errors:
+            setattr(state.current_errors, error, True)
+        data = serialize_message(state)
+        self._layout = find_layout(FrankaRobotState, data)
+        end = max(self._layout.offsets.values()) + 1  # of the last flag; rclpy appends some bytes
+        self._data = bytearray(data[:end])
+        headers = ("header", *(f"{part}.header" for part in STAMPED))
+        self._stamp_offsets = [self._layout.offsets[f"{name}.stamp.sec"] for name in headers]
+        self._texts = (base_frame, errors)

@@ -10,33 +10,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.clock import Clock, ClockType
-from sensor_msgs.msg import Image, PointCloud2
-from shape_msgs.msg import Mesh
+from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
-from visualization_msgs.msg import Marker
 
 from tacdiff_ros.action import InvertMesh
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.images.crop import sensor_crop
 from tacdiff_ros.images.image_file import read_image
+from tacdiff_ros.inversion.gel_health import GelHealth
 from tacdiff_ros.inversion.inversion_settings import InversionSettings
 from tacdiff_ros.inversion.inverter import Inversion, check_reference
 from tacdiff_ros.inversion.sensor_inverters import SensorInverters
-from tacdiff_ros.msg import ContactSummary
+from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.msg import SensorModel as SensorModelMessage
 from tacdiff_ros.nodes.conversion.geometry import to_nanoseconds
 from tacdiff_ros.nodes.conversion.images import from_frame
 from tacdiff_ros.nodes.conversion.sensor_model import to_residuals
-from tacdiff_ros.nodes.conversion.surface import (
-    fill_inversion,
-    to_contact,
-    to_inverted_points,
-    to_marker,
-    to_mesh,
-)
+from tacdiff_ros.nodes.conversion.surface import fill_inversion
 from tacdiff_ros.nodes.deferred_service import DeferredService, Ticket
 from tacdiff_ros.nodes.goals import SingleGoal
 from tacdiff_ros.nodes.guarded_node import GuardedNode
+from tacdiff_ros.nodes.inversion_topics import InversionTopics
 from tacdiff_ros.nodes.newest_frame import NewestFrame
 from tacdiff_ros.nodes.node_settings import MeshInversionSettings
 from tacdiff_ros.nodes.parameters import declare_model, refuse_unknown
@@ -46,13 +40,13 @@ from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.nodes.worker import Progress, Worker
 from tacdiff_ros.preparation import Preparation
 from tacdiff_ros.sensor.sensor_file import parse_sensor
+from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.srv import InvertMesh as InvertMeshService
 from tacdiff_ros.warm_up import inversion_stages, kernel_structure
 
 TICK_S = 0.02
 MAX_TIMEOUT_S = 3600.0
 MAX_FRAME_GAP_NS = 1_000_000_000  # gap in the stream after which tracking restarts
-DEPRECATED_MESH = "topic gel_mesh has no stamp and is deprecated: subscribe to gel_points instead"
 Finish = Callable[[Worker], None]
 
 
@@ -66,6 +60,8 @@ class MeshInversionNode(GuardedNode):
         self._frame, self._timeout_s = settings.frame_id, settings.timeout_s
         self._streaming = settings.streaming
         self._inversion_settings = declare_model(self, "", InversionSettings)
+        self._material = declare_model(self, "material", GelMaterial)
+        self._modulus_stddev_mpa = settings.modulus_stddev_mpa or None
         refuse_unknown(self)
         model = sensor_from(settings.sensor_file)
         reference_name = settings.reference_image or "rendered, until ~/take_reference"
@@ -76,7 +72,7 @@ class MeshInversionNode(GuardedNode):
             reference = read_image(Path(settings.reference_image).expanduser())
             reference = sensor_crop(model).reduce(reference, "the reference")
             check_reference(model, reference)
-        self._gel = SensorInverters(model, reference, self._inversion_settings)
+        self._gel = self._inverters(model, reference)
         self._notice = ""  # warning that the next response contains
         self._newest = NewestFrame(self)
         self._worker: Worker | None = None
@@ -84,19 +80,20 @@ class MeshInversionNode(GuardedNode):
         self._request_timeout_s = 0.0
         self._streamed: Any = None  # message of the stream that was inverted last
         self._stopping = False
-        self._create_topics()
+        self._topics = InversionTopics(self, self._frame)
+        self.create_subscription(SensorModelMessage, "sensor_model", self._on_model, LATCHED)
+        self.create_service(Trigger, "~/take_reference", self._take_reference)
         self._service = DeferredService(self, InvertMeshService, "invert_mesh", self._on_request)
         self._goal = SingleGoal(self, InvertMesh, "invert_mesh", self._begin, self._cancel)
         self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.preparation = self._prepare()
 
-    def _create_topics(self) -> None:
-        self._points = self.create_publisher(PointCloud2, "gel_points", 1)
-        self._meshes = self.create_publisher(Mesh, "gel_mesh", 1)
-        self._markers = self.create_publisher(Marker, "gel_mesh/marker", 1)
-        self._contacts = self.create_publisher(ContactSummary, "gel_mesh/contact", 10)
-        self.create_subscription(SensorModelMessage, "sensor_model", self._on_model, LATCHED)
-        self.create_service(Trigger, "~/take_reference", self._take_reference)
+    def _inverters(
+        self, model: SensorModel, reference: NDArray[np.uint8] | None
+    ) -> SensorInverters:
+        return SensorInverters(
+            model, reference, self._inversion_settings, self._material, self._modulus_stddev_mpa
+        )
 
     def _prepare(self) -> Preparation:
         """Start to compile the kernels for the current sensor; requests are refused meanwhile."""
@@ -135,7 +132,7 @@ class MeshInversionNode(GuardedNode):
             return
         had_reference = self._gel.has_reference
         needs_other_kernels = kernel_structure(model) != kernel_structure(self._gel.model)
-        self._gel = SensorInverters(model, None, self._inversion_settings)
+        self._gel = self._inverters(model, None)
         if needs_other_kernels:
             self.preparation = self._prepare()
         self.get_logger().info(f"sensor model '{message.sensor_id}' is used from now on")
@@ -152,7 +149,7 @@ class MeshInversionNode(GuardedNode):
         """Take the newest frame as reference image."""
         image = from_frame(self._newest.or_newest(Image()), sensor_crop(self._gel.model))
         check_reference(self._gel.model, image)
-        self._gel = SensorInverters(self._gel.model, image, self._inversion_settings)
+        self._gel = self._inverters(self._gel.model, image)
         self._notice = ""
         response.success, response.message = True, "the newest frame is the reference"
         return response
@@ -212,8 +209,9 @@ class MeshInversionNode(GuardedNode):
         self._finish = lambda worker: finish(worker, stamp)
         self._request_timeout_s = request.timeout or self._timeout_s
 
-        def work(progress: Progress) -> Inversion:
-            return gel.invert(image, partial(progress, "inverting"))
+        def work(progress: Progress) -> tuple[Inversion, GelHealth]:
+            inversion = gel.invert(image, partial(progress, "inverting"))
+            return inversion, gel.health(image, inversion)
 
         self._worker = Worker(work, "the inversion")
 
@@ -228,10 +226,10 @@ class MeshInversionNode(GuardedNode):
         notices = (notice,) if notice else ()
         if worker.result is None:
             raise InputError(worker.failure + _warnings(notices))
-        inversion: Inversion = worker.result
-        fill_inversion(response, inversion, stamp, self._frame)
+        inversion, health = worker.result
+        fill_inversion(response, inversion, health, stamp, self._frame)
         response.residuals = to_residuals(_figures(inversion))
-        warnings = _warnings((*notices, *inversion.warnings))
+        warnings = _warnings((*notices, *inversion.warnings, *health.warnings))
         response.message = f"inverted in {worker.seconds:.2f} s{warnings}"
         response.success = True
 
@@ -272,26 +270,26 @@ class MeshInversionNode(GuardedNode):
             abs(stamp_ns - to_nanoseconds(self._streamed.header.stamp)) > MAX_FRAME_GAP_NS
         )
         self._streamed = message
-        gel = self._gel
-        self._worker = Worker(
-            lambda _progress: gel.follow(from_frame(message, sensor_crop(gel.model)), after_pause),
-            "the inversion",
-        )
+        gel, assess = self._gel, self._topics.take_health_turn()
+        with_forces = self._topics.wants_forces
+
+        def work(_progress: Progress) -> tuple[Inversion, GelHealth | None]:
+            image = from_frame(message, sensor_crop(gel.model))
+            inversion = gel.follow(image, after_pause, with_forces)
+            return inversion, gel.health(image, inversion) if assess else None
+
+        self._worker = Worker(work, "the inversion")
 
     def _publish(self, worker: Worker) -> None:
         """Publish the inversion of a frame of the stream."""
         if worker.result is None:
             self.get_logger().warning(worker.failure, throttle_duration_sec=5.0)
             return
-        result: Inversion = worker.result
+        inversion, health = worker.result
         stamp = self._streamed.header.stamp
-        self._points.publish(to_inverted_points(result, stamp, self._frame))
-        self._contacts.publish(to_contact(result.contact, stamp, self._frame))
-        if self._markers.get_subscription_count():
-            self._markers.publish(to_marker(result.surface, stamp, self._frame))
-        if self._meshes.get_subscription_count():
-            self.get_logger().warning(DEPRECATED_MESH, once=True)
-            self._meshes.publish(to_mesh(result.surface))
+        self._topics.publish(inversion, stamp)
+        if health is not None:
+            self._topics.publish_health(health, stamp)
 
 
 def _warnings(lines: tuple[str, ...]) -> str:

@@ -163,7 +163,7 @@ class MarkerTrackerSettings(NodeSettings):
 
 
 class MeshInversionSettings(NodeSettings):
-    """Parameters of `mesh_inversion` besides those of `InversionSettings`."""
+    """Parameters of `mesh_inversion` besides `material` and those of `InversionSettings`."""
 
     sensor_file: SensorFile = ""
     reference_image: str = Field(
@@ -178,6 +178,12 @@ class MeshInversionSettings(NodeSettings):
         json_schema_extra={"renamed_from": "timeout"},
     )
     streaming: bool = Field(False, description="invert every frame of image_raw")
+    modulus_stddev_mpa: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="standard deviation of material.young_modulus_mpa, MPa; 0: 10 % of it",
+    )
 
 
 class TactileSimulatorSettings(NodeSettings):
@@ -240,7 +246,7 @@ class VirtualPandaSettings(NodeSettings):
     )
     arm_id: str = Field("fr3", description="prefix of joint and link names")
     contact: Literal["plane", "topic", "none"] = Field(
-        "plane", description="contact model: plane, topic (contact_wrench) or none"
+        "plane", description="contact model: plane, topic (ground_truth/gel_wrench) or none"
     )
     convenience_every: int = Field(
         10, ge=1, le=1000, description="robot states per message on the convenience topics"

@@ -36,7 +36,7 @@ WINDOW_S = 1.0  # observed time
 MIN_WINDOW_S = 0.5  # of every stream, before it is checked
 PATIENCE_S = 2.0  # for a rig with a bad finding, which may pass: an arm that still settles
 CHECK_PERIOD_S = 0.1
-STANDSTILL_S = 10.0  # standstill of the virtual clock after which the rig is checked as it is
+STANDSTILL_S = 20.0  # of the virtual clock during a check; then the rig is checked as it is
 MAX_STATES, MAX_IMAGES = 1200, 150  # of the window: 1 kHz and 120 Hz, with a margin
 MAX_REQUESTS = 64
 DECODED_STATES = 100  # of the window
@@ -112,7 +112,8 @@ class RigObserver:
         if self._queries is None or not self._queries.are_done():
             return
         now_s = self._lock_step.monotonic_s()
-        stands_still = self._lock_step.stalled_for_s() > STANDSTILL_S
+        standstill_s = min(self._lock_step.stalled_for_s(), self._requests[0].wall_waited_s())
+        stands_still = standstill_s > STANDSTILL_S
         if now_s - self._checked_s < CHECK_PERIOD_S and not stands_still:
             return
         self._checked_s = now_s
@@ -246,7 +247,11 @@ class _Request:
 
     def waited_s(self, now_s: float) -> float:
         """Return the shorter of both times since the request, s: a virtual clock may run fast."""
-        return min(now_s - self._begin_s, time.monotonic() - self._wall_s)
+        return min(now_s - self._begin_s, self.wall_waited_s())
+
+    def wall_waited_s(self) -> float:
+        """Return the time since the request on the wall clock, s."""
+        return time.monotonic() - self._wall_s
 
 
 def _full_name(info: Any) -> str:

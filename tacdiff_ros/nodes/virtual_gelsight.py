@@ -84,7 +84,9 @@ class VirtualGelsightNode(GuardedNode):
     def _create_publishers(self) -> None:
         self._images = self.create_publisher(Image, "image_raw", RELIABLE_IMAGES)
         self._infos = self.create_publisher(CameraInfo, "camera_info", RELIABLE_IMAGES)
-        self._wrenches = self.create_publisher(WrenchStamped, "contact_wrench", LATEST_COMMAND)
+        self._wrenches = self.create_publisher(
+            WrenchStamped, "ground_truth/gel_wrench", LATEST_COMMAND
+        )
         self._meshes = self.create_publisher(Mesh, "ground_truth/gel_mesh", LATEST_COMMAND)
         self._points = self.create_publisher(
             PointCloud2, "ground_truth/gel_points", RELIABLE_IMAGES

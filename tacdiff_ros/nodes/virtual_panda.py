@@ -8,6 +8,7 @@ from typing import Any
 from franka_msgs.msg import FrankaRobotState
 from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
 from rclpy.clock import Clock, ClockType
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import JointState
 
 from tacdiff_ros.errors import InputError
@@ -74,7 +75,7 @@ class VirtualPandaNode(GuardedNode):
         self._create_topics()
         create_controller_manager(self, self._rig)
         if settings.contact == "topic":
-            self.create_subscription(WrenchStamped, "contact_wrench", self._on_wrench, 1)
+            self.create_subscription(WrenchStamped, "ground_truth/gel_wrench", self._on_wrench, 1)
         self.create_subscription(
             PoseStamped, "target_pose", self._on_target, self._lock_step.qos(LATEST_COMMAND)
         )
@@ -143,10 +144,10 @@ class VirtualPandaNode(GuardedNode):
         for reading in readings:
             convenience = reading.stamp_ns // STEP_NS % self._convenience_every == 0
             if reading.reported is not None:
-                message = self._state_message.fill(reading.arm, reading.reported)
-                self._states.publish(message)
+                data = self._state_message.fill(reading.arm, reading.reported)
+                self._states.publish(data)
                 if convenience:
-                    self._publish_convenience(message)
+                    self._publish_convenience(deserialize_message(data, FrankaRobotState))
                 self._lock_step.published(reading.reported.stamp_ns)
             if convenience or (self._lock_step.is_on and reading is readings[-1]):
                 self._publish_truth(reading)

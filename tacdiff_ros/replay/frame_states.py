@@ -74,13 +74,7 @@ def states_of_rig(run: RecordedRun) -> dict[int, FrameState]:
     Raises:
         InputError: run.yaml has no pose of the indenter, or the index has no valid poses.
     """
-    configured: Any = run.run.get("base_to_indenter")
-    try:
-        indenter = Pose.from_quaternion(
-            _numbers(configured["position_mm"], 3), _numbers(configured["quaternion_xyzw"], 4)
-        )
-    except (TypeError, KeyError, ValueError, OverflowError) as error:
-        raise InputError(f"{run.folder}: run.yaml has no valid pose of the indenter") from error
+    indenter = configured_indenter(run)
     states = states_of_index(run.columns)
     names = ("x_mm", "y_mm", "z_mm", "qx", "qy", "qz", "qw")
     gels = np.stack([run.columns[f"gel_{name}"] for name in names], axis=1)
@@ -95,6 +89,24 @@ def states_of_rig(run: RecordedRun) -> dict[int, FrameState]:
         indenter_pose = IndenterPose(x, y, -z, float(pose.yaw_rad))
         states[int(stamp)] = replace(states[int(stamp)], pose=indenter_pose)
     return states
+
+
+def configured_indenter(run: RecordedRun) -> Pose:
+    """Return the configured pose of the indenter in the robot base, from run.yaml.
+
+    Args:
+        run: recorded run.
+
+    Raises:
+        InputError: run.yaml has no valid pose of the indenter.
+    """
+    configured: Any = run.run.get("base_to_indenter")
+    try:
+        return Pose.from_quaternion(
+            _numbers(configured["position_mm"], 3), _numbers(configured["quaternion_xyzw"], 4)
+        )
+    except (TypeError, KeyError, ValueError, OverflowError) as error:
+        raise InputError(f"{run.folder}: run.yaml has no valid pose of the indenter") from error
 
 
 def _numbers(values: Any, count: int) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.contact_surface import refine_contact
 from tacdiff_ros.mechanics.gel_result import GelResult
 from tacdiff_ros.mechanics.indenter_spec import IndenterSpec
 from tacdiff_ros.mechanics.indenters.build import build_indenter
@@ -19,7 +20,6 @@ from tacdiff_ros.mechanics.indenters.indenter import Indenter
 from tacdiff_ros.mechanics.live.live_gel import LiveGel
 from tacdiff_ros.mechanics.live.live_result import LiveResult
 from tacdiff_ros.mechanics.material import GelMaterial
-from tacdiff_ros.mechanics.surface_refinement import refine_surface
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.twin.network_renderer import RenderedSurface
@@ -138,7 +138,9 @@ class LiveTwin:
 
     def render(self, result: GelResult, with_maps: bool = True) -> RenderedSurface:
         """Render the image, and the maps if they are requested, of a result of `move`."""
-        surface = refine_surface(result.surface, *self._render_grid)
+        surface = refine_contact(
+            result.surface, self._gel.indenter, result.pose, *self._render_grid
+        )
         return self._renderer.render_surface(surface, with_maps)
 
     def reset(self) -> None:

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.contact_surface import refine_contact
+from tacdiff_ros.mechanics.gel_result import GelResult
 from tacdiff_ros.mechanics.material import GelMaterial
-from tacdiff_ros.mechanics.surface_refinement import refine_surface
 from tacdiff_ros.mechanics.trajectory import plan_touch
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_file import default_sensor
@@ -152,9 +153,46 @@ def random_press(seed: int, k: int, settings: VirtualSensorSettings) -> RandomPr
     )
 
 
-def pressed_surface(
+@dataclass(frozen=True)
+class SurfaceLoads:
+    """True loads on the gel under a press, on the N surface vertices of the solver.
+
+    Attributes:
+        rest_mm: (N, 3) rest positions, mm, row by row.
+        position_mm: (N, 3) current positions, mm.
+        force_n: (N, 3) forces of the indenter on the gel, N.
+        area_mm2: (N,) rest area of the surface around each vertex, mm^2.
+        rows: number of vertices along y.
+        columns: number of vertices along x.
+    """
+
+    rest_mm: NDArray[np.float64]
+    position_mm: NDArray[np.float64]
+    force_n: NDArray[np.float64]
+    area_mm2: NDArray[np.float64]
+    rows: int
+    columns: int
+
+    @classmethod
+    def of(cls, result: GelResult) -> SurfaceLoads:
+        """Return the loads of a simulated press.
+
+        Args:
+            result: last state of the simulation.
+        """
+        return cls(
+            rest_mm=result.rest,
+            position_mm=result.rest + result.displacement,
+            force_n=result.vertex_force_n,
+            area_mm2=result.vertex_area_mm2,
+            rows=result.rows,
+            columns=result.columns,
+        )
+
+
+def pressed_gel(
     model: SensorModel, press: RandomPress, settings: VirtualSensorSettings
-) -> GelSurface:
+) -> GelResult:
     """Simulate a press with the full solver.
 
     Args:
@@ -163,7 +201,7 @@ def pressed_surface(
         settings: settings of the images.
 
     Returns:
-        Refined surface of the gel at the end of the press.
+        State of the gel at the end of the press.
     """
     from tacdiff_ros.mechanics.indenters.build import build_indenter
     from tacdiff_ros.mechanics.touch import SolverSettings, Touch
@@ -174,11 +212,25 @@ def pressed_surface(
     start = IndenterPose(*press.at_mm, yaw_rad=press.yaw_rad)
     with Touch(model, build_indenter(press.indenter), material, solver) as simulation:
         *_, state = simulation.run(plan_touch(start, press.depth_mm, press.shear_mm))
-    return refine_surface(state.surface, *_grid(model))
+    return state
+
+
+def visible_surface(model: SensorModel, press: RandomPress, result: GelResult) -> GelSurface:
+    """Return the refined surface of a simulated press, on the grid of `undeformed_surface`.
+
+    Args:
+        model: sensor model.
+        press: parameters of the press.
+        result: state of the gel.
+    """
+    from tacdiff_ros.mechanics.indenters.build import build_indenter
+
+    indenter = build_indenter(press.indenter)
+    return refine_contact(result.surface, indenter, result.pose, *_grid(model))
 
 
 def undeformed_surface(model: SensorModel) -> GelSurface:
-    """Return the undeformed surface of a sensor, on the grid of `pressed_surface`."""
+    """Return the undeformed surface of a sensor, on the grid of `visible_surface`."""
     return GelSurface.flat(model.gel.width_mm, model.gel.height_mm, *_grid(model))
 
 

@@ -30,12 +30,14 @@ from tacdiff_ros.settings_file import first_complaint
 from tacdiff_ros.virtual.random_sensors import (
     RandomPress,
     RandomSensor,
+    SurfaceLoads,
     VirtualSensorSettings,
     camera_image,
-    pressed_surface,
+    pressed_gel,
     random_press,
     random_sensor,
     undeformed_surface,
+    visible_surface,
 )
 
 GENERATION = 6  # generation of the cached files; a new one invalidates older files
@@ -64,7 +66,7 @@ def cached_sensor(
         InputError: the folder cannot be written, or holds a damaged sensor.
     """
     settings = settings or VirtualSensorSettings()
-    sensor_folder = (folder or cache_folder()) / f"unit_{seed}_{_key(seed, settings)}"
+    sensor_folder = _sensor_folder(seed, settings, folder)
     images = settings.presses + 1
     try:
         _ensure_reference(sensor_folder, seed, settings)
@@ -77,6 +79,33 @@ def cached_sensor(
             f"cannot write the virtual sensor {sensor_folder}: {error.strerror}"
         ) from error
     return load_sensor(sensor_folder, settings.presses)
+
+
+def cached_loads(
+    seed: int, k: int, settings: VirtualSensorSettings | None = None, folder: Path | None = None
+) -> SurfaceLoads:
+    """Load the true loads of a press of a cached sensor; missing ones are computed and stored.
+
+    Args:
+        seed: seed of the sensor, which `cached_sensor` has created.
+        k: number of the press.
+        settings: settings of its images; None for the defaults.
+        folder: folder of all sensors; None for `tacdiff_ros/units` in the user's cache.
+
+    Raises:
+        InputError: the folder cannot be written, or holds no such sensor.
+    """
+    settings = settings or VirtualSensorSettings()
+    sensor_folder = _sensor_folder(seed, settings, folder)
+    path = _loads_file(sensor_folder, k)
+    if not path.exists():
+        model = read_sensor(sensor_folder / "sensor.yaml")
+        state = pressed_gel(model, random_press(seed, k, settings), settings)
+        try:
+            _write_loads(path, SurfaceLoads.of(state))
+        except OSError as error:
+            raise InputError(f"cannot write the loads {path}: {error.strerror}") from error
+    return _read_loads(path)
 
 
 def cache_folder() -> Path:
@@ -116,6 +145,14 @@ def load_sensor(folder: Path, presses: int) -> RandomSensor:
     )
 
 
+def _sensor_folder(seed: int, settings: VirtualSensorSettings, folder: Path | None) -> Path:
+    return (folder or cache_folder()) / f"unit_{seed}_{_key(seed, settings)}"
+
+
+def _loads_file(folder: Path, k: int) -> Path:
+    return folder / f"loads_{k}.npz"
+
+
 def _ensure_reference(folder: Path, seed: int, settings: VirtualSensorSettings) -> None:
     """Create the sensor file and the reference image if they are missing."""
     if (folder / "sensor.yaml").exists():
@@ -138,7 +175,9 @@ def _ensure_press(folder: Path, seed: int, k: int, settings: VirtualSensorSettin
     press = random_press(seed, k, settings)
     surface_file = folder / f"press_{k}.npz"
     if not surface_file.exists():
-        _write_surface(surface_file, pressed_surface(model, press, settings))
+        state = pressed_gel(model, press, settings)
+        _write_loads(_loads_file(folder, k), SurfaceLoads.of(state))
+        _write_surface(surface_file, visible_surface(model, press, state))
     surface = _read_surface(surface_file)
     image = camera_image(model, surface, settings, _image_seed(seed, k))
     write_file(folder / f"press_{k}.png", png_bytes(image))
@@ -202,3 +241,18 @@ def _read_surface(path: Path) -> GelSurface:
     except (KeyError, ValueError, TypeError) as error:
         raise InputError(f"{path} is no surface: expected rest, position and shape") from error
     return GelSurface(rest, position, rows, columns, may_overhang=True)
+
+
+def _write_loads(path: Path, loads: SurfaceLoads) -> None:
+    content = io.BytesIO()
+    np.savez_compressed(content, **vars(loads))
+    write_file(path, content.getvalue())
+
+
+def _read_loads(path: Path) -> SurfaceLoads:
+    arrays = read_archive(path, "loads", MAX_SURFACE_BYTES)
+    try:
+        fields = {name: arrays[name] for name in ("rest_mm", "position_mm", "force_n", "area_mm2")}
+        return SurfaceLoads(**fields, rows=int(arrays["rows"]), columns=int(arrays["columns"]))
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputError(f"{path} holds no loads of a press: delete it") from error

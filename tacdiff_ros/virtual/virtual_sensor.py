@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.contact_surface import refine_contact
 from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.mechanics.live.live_gel import LiveGel
 from tacdiff_ros.mechanics.live.live_result import LiveResult
 from tacdiff_ros.mechanics.material import GelMaterial
-from tacdiff_ros.mechanics.surface_refinement import refine_surface
 from tacdiff_ros.optics.renderer import Renderer, RenderSettings
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel
@@ -102,18 +102,20 @@ class VirtualSensor:
             InputError: a pose is not finite, beside the pad, or too deep.
         """
         result = self.move(pose, waypoints)
-        values = self._render(result.surface)
+        values = self._render(result)
         noisy = values + self._noise_grey * self._random.standard_normal(values.shape, np.float32)
         return SensedPress(
             image=np.clip(np.rint(noisy), 0, 255).astype(np.uint8),
             result=result,
         )
 
-    def _render(self, surface: GelSurface) -> NDArray[np.float32]:
+    def _render(self, result: LiveResult) -> NDArray[np.float32]:
         """Return grey levels (H, W, 3) without noise; they are cached while the gel is at rest."""
+        surface = result.surface
         if self._values is None or self._surface is None or not self._surface.renders_like(surface):
             self._frames += 1
-            self._renderer.set_surface(refine_surface(surface, *self._render_grid))
+            fine = refine_contact(surface, self._gel.indenter, result.pose, *self._render_grid)
+            self._renderer.set_surface(fine)
             image = self._renderer.image(RenderSettings(samples=1, seed=self._frames))
             self._surface, self._values = surface, 255.0 * image
         return self._values

@@ -10,7 +10,7 @@ import pytest
 
 from tacdiff_ros.acquisition.arm_watchdog import CLEARANCE_MM, MAX_SPEED_MM_S, ArmWatchdog, Contact
 from tacdiff_ros.acquisition.robot_state import RobotMode
-from tacdiff_ros.acquisition.safety import SafetyLimits
+from tacdiff_ros.acquisition.safety_limits import SafetyLimits
 from tacdiff_ros.geometry.pose import Pose
 from tacdiff_ros.geometry.rig import Rig
 from tacdiff_ros.virtual.contact import StiffContactParameters

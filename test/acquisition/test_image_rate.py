@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tacdiff_ros.acquisition.faults import Cause
-from tacdiff_ros.acquisition.safety import SafetyLimits, SafetyMonitor
+from tacdiff_ros.acquisition.safety import SafetyMonitor
+from tacdiff_ros.acquisition.safety_limits import SafetyLimits
 from tacdiff_ros.geometry.pose import Pose
 
 LIMITS = SafetyLimits(box_min_mm=(-50.0, -50.0, -50.0), box_max_mm=(50.0, 50.0, 50.0))

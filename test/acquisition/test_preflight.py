@@ -17,7 +17,7 @@ from tacdiff_ros.acquisition.rig_observation import (
     StreamObservation,
 )
 from tacdiff_ros.acquisition.robot_state import RobotMode, RobotState
-from tacdiff_ros.acquisition.safety import SafetyLimits
+from tacdiff_ros.acquisition.safety_limits import SafetyLimits
 from tacdiff_ros.geometry.pose import Pose
 
 S, MS = 1_000_000_000, 1_000_000

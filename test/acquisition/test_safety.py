@@ -9,7 +9,8 @@ from scipy.spatial.transform import Rotation
 
 from tacdiff_ros.acquisition.faults import Cause
 from tacdiff_ros.acquisition.robot_state import RobotMode, RobotState
-from tacdiff_ros.acquisition.safety import SafetyLimits, SafetyMonitor
+from tacdiff_ros.acquisition.safety import SafetyMonitor
+from tacdiff_ros.acquisition.safety_limits import SafetyLimits
 from tacdiff_ros.geometry.pose import Pose
 
 MOUNT = Pose.from_euler([0.0, 0.0, 40.0], [0.0, 0.0, 0.0])
@@ -478,7 +479,7 @@ def test_one_stamp_far_ahead_is_not_remembered_for_ever():
     feed(watch, after(1e6))
     for k in range(500):
         watch.on_state(after(1e-3 * k), 5.0 + 1e-3 * k)
-    assert len(watch._window) < 50
+    assert len(watch._speeds._states) < 50
 
 
 # --- control and frame ---------------------------------------------------------------------

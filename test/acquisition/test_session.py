@@ -19,7 +19,7 @@ from tacdiff_ros.acquisition.protocol import (
     load_protocol,
     plan_trials,
 )
-from tacdiff_ros.acquisition.safety import SafetyLimits
+from tacdiff_ros.acquisition.safety_limits import SafetyLimits
 from tacdiff_ros.acquisition.sampling import Sample
 from tacdiff_ros.acquisition.session import AcquisitionSession, Outcome, SessionSettings
 from tacdiff_ros.errors import InputError

@@ -104,7 +104,7 @@ REFUSED = {
     "text:size=GEL": "expected a length above 0",
     f"text:word={'a' * (MAX_TEXT + 1)}": "printable characters",
     "mesh": "no file is given, expected mesh:file=PATH",
-    "mesh:file=part.stl,size=3": "no size 'size'; it takes file, scale, spacing",
+    "mesh:file=part.stl,size=3": "no size 'size'; it takes file, repair, scale, spacing",
     "mesh:file=part.step": "ending in .stl, .ply, .obj",
     "mesh:file=/not/there.stl": "does not exist",
     "mesh:file=~nobody_here/part.stl": "cannot be read",

@@ -63,10 +63,10 @@ def test_gradient_and_hessian_are_those_of_the_spline(ball, near_ball):
     low, high = ball.field.box
     clear = np.minimum(np.abs(points - low), np.abs(points - high)).min(axis=1) > 2 * STEP_MM
     points = points[clear]
-    field = ball.derivatives(points)
+    field = ball.field.derivatives(points)
     gradient, hessian = np.empty((len(points), 3)), np.empty((len(points), 3, 3))
     for i, axis in enumerate(STEP_MM * np.eye(3)):
-        after, before = ball.derivatives(points + axis), ball.derivatives(points - axis)
+        after, before = ball.field.derivatives(points + axis), ball.field.derivatives(points - axis)
         gradient[:, i] = (after.distance - before.distance) / (2 * STEP_MM)
         hessian[:, :, i] = (after.gradient - before.gradient) / (2 * STEP_MM)
     assert field.gradient == pytest.approx(gradient, abs=1e-6)
@@ -82,9 +82,13 @@ def test_the_field_goes_on_outside_of_the_grid(ball):
             points = random.uniform(low, high, (50, 3))
             points[:, axis] = border[axis]
             step = out * np.eye(3)[axis]
-            at = ball.distance(points)
-            assert ball.distance(points + 1e-9 * step) == pytest.approx(at, abs=1e-8)
-            assert ball.distance(points + 3.0 * step) == pytest.approx(at + 3.0, abs=1e-9)
+            at = ball.field.derivatives(points).distance
+            assert ball.field.derivatives(points + 1e-9 * step).distance == pytest.approx(
+                at, abs=1e-8
+            )
+            assert ball.field.derivatives(points + 3.0 * step).distance == pytest.approx(
+                at + 3.0, abs=1e-9
+            )
 
 
 def test_a_box_from_a_file_keeps_its_faces_and_rounds_its_edges(tmp_path):
@@ -95,6 +99,28 @@ def test_a_box_from_a_file_keeps_its_faces_and_rounds_its_edges(tmp_path):
     edge = box.distance([(3, 0, 0), (3 - 0.2 * (1 - 0.5**0.5), 0, 0.2 * (1 - 0.5**0.5))])
     assert 0.05 < edge[0] < 0.1
     assert abs(edge[1]) < 0.03
+
+
+def test_at_the_edges_of_a_box_the_field_is_a_distance_with_unit_normals(tmp_path):
+    """The contact law and Newton's method need both: smoothing alone gives gradients of 0.7."""
+    path = in_folder(tmp_path, trimesh.creation.box((6, 6, 8)))
+    box = build_indenter(f"mesh:file={path}")
+    points = np.random.default_rng(7).uniform([2.5, -1, -0.3], [3.3, 1, 0.5], (3000, 3))
+    points = points[np.abs(box.distance(points)) < 0.02]
+    assert len(points) > 50
+    field = box.derivatives(points)
+    assert np.linalg.norm(field.gradient, axis=1) == pytest.approx(1.0, abs=1e-9)
+    along = np.stack(
+        [
+            box.distance(points + STEP_MM * axis) - box.distance(points - STEP_MM * axis)
+            for axis in np.eye(3)
+        ],
+        axis=1,
+    ) / (2 * STEP_MM)
+    assert field.gradient == pytest.approx(along, abs=0.1)
+    assert np.einsum("nij,nj->ni", field.hessian, field.gradient) == pytest.approx(0.0, abs=1e-9)
+    on_surface = points - field.distance[:, None] * field.gradient
+    assert np.abs(box.distance(on_surface)).max() < 5e-4
 
 
 @pytest.mark.parametrize("suffix", ["stl", "ply", "obj"])
@@ -200,6 +226,65 @@ def test_of_a_large_body_only_the_part_that_can_touch_is_sampled(tmp_path):
     expected = np.hypot(points[:, 0], points[:, 2] - 33.0) - 33.0
     # 64 chords, and the smoothing by one cell.
     assert body.distance(points) == pytest.approx(expected, abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["cube:size=3", "cone", "cross:size=4,arm=1.5"])
+def test_a_tilted_primitive_is_its_tilted_mesh(tmp_path, name):
+    tilt = "roll=25,pitch=-40"
+    primitive = build_indenter(f"{name},{tilt}" if ":" in name else f"{name}:{tilt}")
+    mesh = build_indenter(name).mesh(0.25)
+    about_x = trimesh.transformations.rotation_matrix(np.radians(25), [1, 0, 0])
+    about_y = trimesh.transformations.rotation_matrix(np.radians(-40), [0, 1, 0])
+    mesh.apply_transform(about_y @ about_x)
+    low, high = mesh.bounds
+    mesh.apply_translation([*-(low + high)[:2] / 2, -low[2]])
+    assert primitive.bounds == pytest.approx(mesh.bounds, abs=0.02)
+    assert primitive.distance(mesh.vertices) == pytest.approx(0.0, abs=0.02)
+    points = np.random.default_rng(8).uniform([-2, -2, -1], [2, 2, 4], (200, 3))
+    field, step = primitive.derivatives(points), 1e-5 * np.eye(3)
+    numeric = [primitive.distance(points + h) - primitive.distance(points - h) for h in step]
+    outside = field.distance > 0.05
+    assert field.gradient[outside] == pytest.approx(
+        np.stack(numeric, axis=1)[outside] / 2e-5, abs=1e-3
+    )
+    assert build_indenter(primitive.spec).spec == primitive.spec
+
+
+def test_a_mesh_is_turned_by_roll_and_then_by_pitch(tmp_path):
+    path = in_folder(tmp_path, trimesh.creation.box((2, 3, 7)))
+    turned = build_indenter(f"mesh:file={path},spacing=0.2,roll=90,pitch=-90")
+    # Roll brings z to y, and then pitch brings x to z.
+    assert np.diff(turned.bounds, axis=0)[0] == pytest.approx([3, 7, 2])
+    assert turned.spec == f"mesh:file={path},scale=1,spacing=0.2,roll=90,pitch=-90"
+
+
+def test_a_hole_is_closed_on_request_and_the_log_says_so(tmp_path, caplog):
+    box = trimesh.creation.box((4, 4, 8))
+    box.update_faces(box.face_normals[:, 2] < 0.9)  # no upper face
+    tube = trimesh.creation.cylinder(2.0, 8.0, sections=40)
+    tube.update_faces(np.abs(tube.face_normals[:, 2]) < 0.9)  # no ends
+    for mesh, volume, said in (
+        (box, 128.0, "closed 1 hole, with 4 edges"),
+        (tube, 8 * 0.5 * 40 * 4 * np.sin(2 * np.pi / 40), "closed 2 holes, with 40, 40 edges"),
+    ):
+        path = in_folder(tmp_path, mesh)
+        with pytest.raises(InputError, match=r"not watertight .* give repair=yes"):
+            build_indenter(f"mesh:file={path}")
+        body = build_indenter(f"mesh:file={path},repair=yes,spacing=0.2").mesh()
+        assert body.is_volume
+        assert body.volume == pytest.approx(volume)
+        assert said in caplog.text
+        caplog.clear()
+    with pytest.raises(InputError, match="repair is 'maybe', expected yes or no"):
+        build_indenter(f"mesh:file={path},repair=maybe")
+
+
+def test_what_a_repair_cannot_mend_is_refused(tmp_path):
+    mesh = trimesh.creation.box((6, 6, 8))
+    _turned(mesh)
+    path = in_folder(tmp_path, mesh, "part.ply")
+    with pytest.raises(InputError, match="which is not enough"):
+        build_indenter(f"mesh:file={path},repair=yes")
 
 
 def _open(mesh):

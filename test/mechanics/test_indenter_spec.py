@@ -10,6 +10,7 @@ from tacdiff_ros.mechanics.indenter_spec import (
     confine_files,
     parse_indenter,
 )
+from tacdiff_ros.mechanics.indenters.build import build_indenter
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -96,3 +97,14 @@ def test_a_file_outside_the_folder_is_refused(tmp_path, file):
 def test_a_spec_without_a_file_is_left_alone(tmp_path):
     spec = parse_indenter("sphere:diameter=5")
     assert confine_files(spec, tmp_path) is spec
+
+
+def test_angles_may_be_negative_or_zero_and_are_bounded():
+    spec = parse_indenter("cube:roll=-12.5,pitch=0")
+    assert spec.sizes_mm == {"roll": -12.5, "pitch": 0.0}
+    for value in ("nan", "ten", ""):
+        with pytest.raises(InputError, match=f"'roll' is '{value}', expected an angle in degrees"):
+            parse_indenter(f"cube:roll={value}")
+    for name in ("cube", "mesh"):
+        with pytest.raises(InputError, match="pitch is 181 degrees, expected -180 to 180"):
+            build_indenter(f"{name}:pitch=181")

@@ -247,3 +247,55 @@ def test_a_flat_bottomed_mesh_touches_the_gel_at_depth_zero_as_the_primitive_doe
     box = build_indenter(f"mesh:file={tmp_path / 'box.stl'},spacing=0.25")
     state = GelSolver(build_pad_mesh(25.25, 20.75, 4.0, 33, 41, 2), GelMaterial(), box).rest()
     assert np.abs(state.displacement).max() == 0.0
+
+
+def _cross(size_mm, arm_mm, height_mm):
+    """An upright cross from faces that share their vertices: exact, with sharp edges."""
+    a, b = arm_mm / 2, size_mm / 2
+    quarter = np.array([(a, -a), (b, -a), (b, a)])
+    turn = np.array([[0.0, 1.0], [-1.0, 0.0]])
+    outline = np.concatenate([quarter @ np.linalg.matrix_power(turn, i) for i in range(4)])
+    count = len(outline)
+    quads = [(0, 3, 6, 9), *((3 * i, 3 * i + 1, 3 * i + 2, (3 * i + 3) % count) for i in range(4))]
+    lower = [face for a, b, c, d in quads for face in ((a, c, b), (a, d, c))]
+    upper = [(i + count, k + count, j + count) for i, j, k in lower]
+    walls = [
+        face
+        for i in range(count)
+        for j in ((i + 1) % count,)
+        for face in ((i, j, j + count), (i, j + count, i + count))
+    ]
+    vertices = [(*point, z) for z in (0.0, height_mm) for point in outline]
+    return trimesh.Trimesh(vertices, lower + upper + walls, process=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "tilt", "part", "depth_mm"),
+    [
+        ("cube:size=4", "", lambda: trimesh.creation.box((4, 4, 8)), 0.5),
+        ("cylinder:diameter=5", "", lambda: trimesh.creation.cylinder(2.5, 8, sections=96), 0.5),
+        ("cross:size=7,arm=2", "", lambda: _cross(7, 2, 8), 0.375),
+        ("sphere:diameter=5", "", lambda: trimesh.creation.icosphere(5, 2.5), 0.5),
+        (
+            "cylinder:diameter=40,height=20",  # a can that lies
+            ",roll=90",
+            lambda: trimesh.creation.cylinder(20, 20, sections=600),
+            0.25,
+        ),
+    ],
+)
+def test_a_part_from_a_file_takes_the_force_and_the_work_of_the_primitive(
+    tmp_path, name, tilt, part, depth_mm
+):
+    """Smoothing of the sampled distance rounds edges by 0.2 mm, as those of the primitives are."""
+    path = tmp_path / "part.stl"
+    part().export(path)
+    forces, factorisations = [], []
+    for spec in (name + tilt, f"mesh:file={path}{tilt}" + (",spacing=0.2" if tilt else "")):
+        with Touch(default_sensor(), build_indenter(spec), settings=COARSE) as touch:
+            states = list(touch.run(plan_touch(IndenterPose(), depth_mm)))
+        forces.append(-states[-1].force_n[2])
+        reports = [state.status.report for state in states]
+        factorisations.append(sum(report.factorisations for report in reports))
+    assert forces[1] == pytest.approx(forces[0], rel=0.01)
+    assert factorisations[1] <= 2 * factorisations[0]

@@ -19,8 +19,9 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed; `make setup` brings
 
 import rclpy
 from builtin_interfaces.msg import Time
+from franka_msgs.msg import FrankaRobotState
 from rclpy.action import CancelResponse
-from rclpy.serialization import serialize_message
+from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import Image
 from tacdiff_ros.action import Acquire
 from tacdiff_ros.msg import AcquisitionState
@@ -154,8 +155,7 @@ class World:
             if act is not None and self.phase is Phase.INDENT and self.gap_mm < -0.3:
                 act, _ = None, act(self)
             if millisecond % STATE_MS == 0:
-                message = self.messages.fill(reading.arm, reading.reported)
-                self.take_state(serialize_message(message))
+                self.take_state(self.messages.fill(reading.arm, reading.reported))
             if millisecond % IMAGE_MS == 0:
                 self.image.header.stamp = to_time(now_ns)
                 self.take_image(serialize_message(self.image))
@@ -226,7 +226,8 @@ def changed_state(**changes: Any) -> Any:
     """A robot state with some fields of the end effector's pose replaced."""
 
     def act(world: World) -> None:
-        message = world.messages.fill(world.reading.arm, world.reading.reported)
+        data = world.messages.fill(world.reading.arm, world.reading.reported)
+        message = deserialize_message(data, FrankaRobotState)
         for name, value in changes.items():
             setattr(message.o_t_ee.pose.orientation, name, value)
         world.take_state(serialize_message(message))
@@ -261,10 +262,10 @@ CASES = {
         raising_once(lambda world: world.node._run.recorder, "write"),
         "unexpected_error",
     ),
-    "a sample raises": (raising_once(lambda w: w.node, "publish_sample"), "unexpected_error"),
+    "a sample raises": (raising_once(lambda w: w.node._run, "_publish_sample"), "unexpected_error"),
     "sending raises": (raising_once(lambda w: w.node, "_send"), "unexpected_error"),
     "decoding a state raises": (
-        raising_once(lambda w: w.node._decoder, "decode"),
+        raising_once(lambda w: w.node._run._decoder, "decode"),
         "unexpected_error",
     ),
     "four bytes for an image": (sent("take_image", b"\0\1\0\0"), "image_changed_format"),
@@ -308,10 +309,10 @@ def test_a_run_that_nobody_can_drive_ends_and_no_target_is_sent(world):
 
 def test_samples_that_always_raise_do_not_keep_the_arm_from_retracting(world):
     def break_it(world: World) -> None:
-        def publish_sample(_sample: Any, _session: Any) -> None:
+        def publish_sample(_sample: Any, _run: Any) -> None:
             raise UnforeseenError("for ever")
 
-        world.node.publish_sample = publish_sample
+        world.node._run._publish_sample = publish_sample
 
     result = world.go(world.accept(), break_it)
     assert result.cause == "unexpected_error"
@@ -354,7 +355,7 @@ def test_a_goal_cancelled_before_its_run_ends_without_motion_or_recording(world)
     world.node._cancel()
     result = world.go(goal)
     assert (result.cause, "nothing has moved" in result.message) == ("cancelled", True)
-    assert not (world.node._data / goal.request.output).exists()
+    assert not (world.node._planner.data_folder / goal.request.output).exists()
     assert world.targets == 0
     assert world.go(world.accept()).success
 
@@ -365,6 +366,11 @@ def test_a_goal_is_refused_with_the_reason_while_the_robot_cannot_move(world):
     assert result.cause == "refused"
     assert "robot mode: USER_STOPPED, expected IDLE or MOVE" in result.message
     assert world.targets == 0
+
+
+def test_a_virtual_clock_that_stood_still_before_the_goal_refuses_nothing(world):
+    world.time.standstill_s = 60.0
+    assert world.go(world.accept()).success
 
 
 def test_a_check_that_fails_unexpectedly_refuses_the_goal(world, monkeypatch):
@@ -418,7 +424,7 @@ def test_a_goal_that_does_not_fit_on_the_disk_is_refused(world, monkeypatch):
     goal = world.accept()
     assert goal.result.cause == "refused"
     assert "0.0 GB are free" in goal.result.message
-    assert not (world.node._data / goal.request.output).exists()
+    assert not (world.node._planner.data_folder / goal.request.output).exists()
 
 
 def test_a_second_publisher_of_targets_stops_the_run_and_the_arm_retracts_once_it_has_left(world):
@@ -451,3 +457,21 @@ def test_recover_is_refused_while_a_run_is_active_and_a_goal_during_a_recovery(w
     refused = world.accept()
     assert refused.result.cause == "refused"
     assert "`recover` is active" in refused.result.message
+
+
+def test_a_run_starts_without_building_the_types_of_its_recording(world, monkeypatch):
+    """It took a tenth of a second, in which no target would be sent and no state processed."""
+    monkeypatch.setattr("tacdiff_ros.recording.run_recorder.get_types_from_msg", None)
+    assert world.go(world.accept()).success
+
+
+def test_the_rig_is_not_checked_during_a_run(world):
+    responses = []
+
+    def check(world: World) -> None:
+        responses.append(world.node._checks._on_request(None, None))
+
+    assert world.go(world.accept(), check).success
+    assert [response.success for response in responses] == [False]
+    assert "a run is active" in responses[0].message
+    assert world.node._checks._on_request(None, Ticket()) is None

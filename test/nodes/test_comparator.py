@@ -169,12 +169,32 @@ def test_diagnostics_tell_when_they_drift_apart(client, frames):
     assert int(values["paired"]) >= 1
 
 
+def test_images_without_a_stamp_are_named(client, frames):
+    client.compare(frames[1], frames[2], 70_000)
+    client.diagnostics.clear()
+
+    def messages() -> list[str]:
+        arrays = [array for array in client.diagnostics if "agreement" in array.status[0].name]
+        return [array.status[0].message for array in arrays]
+
+    for _ in range(30):
+        client.real.publish(to_image(frames[1], Time(), ""))
+        client.spin(0.3)
+        if any("no stamp" in message for message in messages()):
+            break
+    assert any("images of image_raw have no stamp (header.stamp is 0)" in m for m in messages())
+    client.compare(frames[1], frames[2], 80_000)
+    client.diagnostics.clear()
+    client.spin(10.0, lambda: len(messages()) > 1)
+    assert "no stamp" not in messages()[-1]
+
+
 def test_an_image_of_another_size_is_passed_over(client, frames):
     small = cv2.resize(frames[2], (160, 120))
-    client.simulated.publish(to_image(small, stamp(80_000), ""))
-    client.real.publish(to_image(frames[1], stamp(80_000), ""))
+    client.simulated.publish(to_image(small, stamp(85_000), ""))
+    client.real.publish(to_image(frames[1], stamp(85_000), ""))
     client.spin(1.0)
-    assert client.compare(frames[1], frames[2], 81_000).whole.pixel_count == 320 * 240
+    assert client.compare(frames[1], frames[2], 86_000).whole.pixel_count == 320 * 240
 
 
 def test_the_newest_frame_can_become_the_reference(client, frames):

@@ -13,12 +13,13 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed; `make setup` brings
 
 import rclpy
 from builtin_interfaces.msg import Time
+from geometry_msgs.msg import WrenchStamped
 from rclpy.action import ActionClient
 from sensor_msgs.msg import Image
 from shape_msgs.msg import Mesh
 from std_srvs.srv import Trigger
 from tacdiff_ros.action import InvertMesh
-from tacdiff_ros.msg import ContactSummary, SensorModel
+from tacdiff_ros.msg import ContactSummary, GelHealth, HeightMap, SensorModel
 from tacdiff_ros.srv import InvertMesh as InvertMeshService
 from visualization_msgs.msg import Marker
 
@@ -40,9 +41,16 @@ class Client:
         self.action = ActionClient(node, InvertMesh, "invert_mesh")
         self.images = node.create_publisher(Image, "image_raw", 10)
         self.models = node.create_publisher(SensorModel, "sensor_model", LATCHED)
-        self.seen = {"mesh": [], "marker": [], "contact": []}
-        for kind, name in ((Mesh, "mesh"), (Marker, "marker"), (ContactSummary, "contact")):
-            topic = "gel_mesh" if name == "mesh" else f"gel_mesh/{name}"
+        topics = {
+            "mesh": (Mesh, "gel_mesh"),
+            "marker": (Marker, "gel_mesh/marker"),
+            "contact": (ContactSummary, "gel_mesh/contact"),
+            "height_map": (HeightMap, "gel_height_map"),
+            "wrench": (WrenchStamped, "contact_wrench"),
+            "health": (GelHealth, "gel_health"),
+        }
+        self.seen = {name: [] for name in topics}
+        for name, (kind, topic) in topics.items():
             node.create_subscription(kind, topic, self.seen[name].append, 10)
         assert self.service.wait_for_service(20.0)
         assert self.action.wait_for_server(20.0)
@@ -118,6 +126,34 @@ def test_an_image_gives_mesh_contact_and_residuals(client, touched):
     assert 0.0 < answer.duration < 60.0
 
 
+def test_an_image_gives_height_map_forces_and_health_of_the_gel(client, touched):
+    answer = client.call(image=touched)
+    assert answer.success, answer.message
+    image, spacing = answer.height_map.image, answer.height_map.spacing
+    assert (image.encoding, image.header.frame_id, image.header.stamp.sec) == ("32FC1", "gel", 7)
+    assert spacing == pytest.approx(0.4e-3, rel=0.02)
+    heights = np.frombuffer(image.data, np.float32).reshape(image.height, image.width)
+    row, column = np.unravel_index(np.nanargmin(heights), heights.shape)
+    deepest = min(answer.mesh.vertices, key=lambda vertex: vertex.z)
+    assert heights[row, column] == pytest.approx(deepest.z, abs=2e-5)
+    x = answer.height_map.origin.x + spacing * column
+    y = answer.height_map.origin.y + spacing * row
+    assert (x, y) == pytest.approx((deepest.x, deepest.y), abs=0.5e-3)
+    forces, area = answer.forces, (answer.rows - 1) * (answer.columns - 1)
+    assert forces.valid
+    assert forces.header.frame_id == "gel"
+    assert forces.wrench.force.z < -0.5
+    assert 0.0 < forces.stddev.force.z < -forces.wrench.force.z
+    # A force at (1, -1) mm: the torque about the origin of the frame is position x force.
+    assert forces.wrench.torque.x == pytest.approx(-1e-3 * forces.wrench.force.z, rel=0.5)
+    assert forces.wrench.torque.y == pytest.approx(-1e-3 * forces.wrench.force.z, rel=0.5)
+    cell = 25.25e-3 * 20.75e-3 / area
+    assert cell * sum(answer.pressure) == pytest.approx(-forces.wrench.force.z, rel=0.1)
+    assert len(answer.traction_x) == len(answer.traction_y) == len(answer.pressure)
+    assert answer.health.markers_detected == answer.health.markers_expected
+    assert list(answer.health.brightness) == pytest.approx([1.0, 1.0, 1.0], abs=0.03)
+
+
 def test_the_action_tells_its_progress(client, touched):
     told = []
     goal = client.wait(
@@ -157,6 +193,13 @@ def test_frames_of_the_topic_are_followed(client, touched):
     assert min(vertex.z for vertex in mesh.vertices) < -0.3e-3
     assert len(marker.points) == len(marker.colors) == 3 * len(mesh.triangles)
     assert marker.header.frame_id == "gel"
+    wrench, heights = client.seen["wrench"][-1], client.seen["height_map"][-1]
+    assert wrench.header.frame_id == heights.header.frame_id == "gel"
+    assert wrench.wrench.force.z < -0.3
+    assert heights.spacing == pytest.approx(0.3e-3, rel=0.02)
+    lowest = np.nanmin(np.frombuffer(heights.image.data, np.float32))
+    assert lowest == pytest.approx(min(vertex.z for vertex in mesh.vertices), abs=1e-4)
+    assert client.seen["health"][-1].markers_lost == 0.0
 
 
 def test_a_black_frame_does_not_become_the_reference(client, touched):

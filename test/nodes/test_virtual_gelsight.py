@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(
 )
 KINDS = {
     "image_raw": Image,
-    "contact_wrench": WrenchStamped,
+    "ground_truth/gel_wrench": WrenchStamped,
     "ground_truth/gel_mesh": Mesh,
     "ground_truth/gel_points": PointCloud2,
 }
@@ -68,15 +68,15 @@ def test_the_truth_is_latched(client):
 
 def test_images_and_wrenches_follow_the_indenter_with_its_stamps(client):
     before = from_image(client.seen["image_raw"][-1])
-    for name in ("image_raw", "contact_wrench"):
+    for name in ("image_raw", "ground_truth/gel_wrench"):
         client.seen[name].clear()
     for k in range(100):
         client.indenter.publish(pose(min(0.05 * k, 0.5), 5_000 + 10 * k))
         client.spin(0.1)
-        wrenches = client.seen["contact_wrench"]
+        wrenches = client.seen["ground_truth/gel_wrench"]
         if wrenches and wrenches[-1].wrench.force.z < -0.1:
             break
-    assert client.seen["contact_wrench"][-1].wrench.force.z < -0.1
+    assert client.seen["ground_truth/gel_wrench"][-1].wrench.force.z < -0.1
     client.spin(0.5)
     stamps = [(m.header.stamp.sec, m.header.stamp.nanosec) for m in client.seen["image_raw"]]
     moved = [stamp for stamp in stamps if stamp[0] < 100]

@@ -83,3 +83,23 @@ def test_types_and_shapes_are_as_documented(plain_sensor):
     assert maps.nocs.max() <= 1.0
     assert np.linalg.norm(maps.normal, axis=-1) == pytest.approx(1.0, abs=1e-5)
     assert maps.indentation_mm.max() == pytest.approx(0.7, abs=0.05)
+
+
+def test_points_of_pixels_lie_on_the_surface_and_project_to_their_pixels(rich_sensor):
+    from tacdiff_ros.optics.projection import project
+    from tacdiff_ros.optics.surface_points import surface_points
+
+    flat = GelSurface.flat(25.25, 20.75, 42, 51)
+    moved = flat.rest.astype(np.float64).copy()
+    moved[:, 2] = -0.5 - 0.02 * moved[:, 0] + 0.03 * moved[:, 1]
+    moved[:, 0] += 0.3
+    surface = flat.moved(moved)
+    observed = (flat.rest[:, 1] < 4.0).reshape(42, 51)
+    points = surface_points(rich_sensor, maps_of(rich_sensor, surface), surface, observed)
+    known = np.isfinite(points).all(axis=-1)
+    x, y, z = points[known].astype(np.float64).T
+    assert np.abs(z - (-0.5 - 0.02 * (x - 0.3) + 0.03 * y)).max() < 5e-3
+    away = project(parameter_values(rich_sensor), points[known]) - pixels(rich_sensor)[known]
+    assert np.abs(away).max() < 0.05
+    assert (y < 4.3).all()
+    assert 0.5 < known.mean() < 0.95

@@ -22,6 +22,7 @@ from tacdiff_ros.recording.run_recorder import RunRecorder, Topic, make_typestor
 from tacdiff_ros.replay.recorded_presses import pose_offset, recorded_presses
 from tacdiff_ros.replay.recorded_truth import LiveComparisons, true_surfaces
 from tacdiff_ros.replay.replay_frames import open_recording
+from tacdiff_ros.replay.rig_height import rig_depths, rig_height
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_file import default_sensor
 from tacdiff_ros.sensor.surface_points import surface_of_points
@@ -193,6 +194,35 @@ def test_depths_count_from_felt_contact_or_from_where_the_rig_is(folder, tmp_pat
     (tmp_path / "run" / "run.yaml").write_text("indenter: cube")
     with pytest.raises(InputError, match="has no valid pose of the indenter"):
         open_recording(tmp_path / "run", from_rig=True)
+
+
+def calibrated(*depths_mm: float) -> SimpleNamespace:
+    """What a calibration finds in the images."""
+    presses = [Press(0.0, 0.0, depth_mm, 0.0) for depth_mm in depths_mm]
+    gels = [SimpleNamespace(gel=SimpleNamespace(press=press)) for press in presses]
+    return SimpleNamespace(presses=[SimpleNamespace(fit=gel) for gel in gels])
+
+
+def test_the_height_of_the_rig_is_compared_with_the_depth_in_the_images(folder):
+    run = open_run(folder)
+    stamps = [press.stamp_ns for press in recorded_presses(run).presses[:2]]
+    depths = rig_depths(run, stamps)
+    # The indenter is configured at 100.2 mm, and the gel was 0.5 mm below 100 mm.
+    assert depths.depths_mm == pytest.approx((0.7, 0.7), abs=1e-4)
+    height = rig_height(depths, calibrated(0.48, 0.52))
+    assert (height.error_mm, height.spread_mm) == pytest.approx((0.2, 0.04), abs=1e-4)
+    assert height.indenter_position_mm == pytest.approx((450.0, 0.0, 100.0), abs=1e-4)
+    assert "presses are 0.20 mm deeper than in the images" in height.line
+    assert height.line.endswith("rig.indenter_position_mm is [450.00, 0.00, 100.00]")
+    tilted = rig_height(depths, calibrated(0.3, 0.6)).line
+    assert "not the same in all presses" in tilted
+    assert "rig.indenter_position_mm" not in tilted
+
+
+def test_a_run_that_does_not_say_where_the_indenter_was_tells_no_height(folder):
+    run = open_run(folder)
+    del run.run["base_to_indenter"]
+    assert rig_depths(run, [PERIOD_NS]) is None
 
 
 def test_true_surfaces_come_by_the_stamps_of_images(folder):

@@ -10,6 +10,7 @@ from tacdiff_ros.mechanics.indenters import shapes
 from tacdiff_ros.mechanics.indenters.indenter import Indenter
 from tacdiff_ros.mechanics.indenters.mesh_indenter import mesh
 from tacdiff_ros.mechanics.indenters.text import text
+from tacdiff_ros.mechanics.indenters.tilt import tilt_angles, tilted, without_tilt
 
 SHAPES: dict[str, Callable[[IndenterSpec], Indenter]] = {
     "sphere": shapes.sphere,
@@ -30,7 +31,7 @@ def build_indenter(spec: str | IndenterSpec) -> Indenter:
     """Builds the indenter that a specification describes.
 
     Sizes missing from the specification take the defaults of the shape, which the modules
-    `shapes`, `text` and `mesh_indenter` define.
+    `shapes`, `text` and `mesh_indenter` define. All shapes take `roll` and `pitch`.
 
     Args:
         spec: specification, as text such as `sphere:diameter=5` or `mesh:file=part.stl`, or
@@ -51,4 +52,7 @@ def build_indenter(spec: str | IndenterSpec) -> Indenter:
         raise InputError(
             f"indenter '{spec.name}' is not known; known are none, {', '.join(SHAPES)}"
         )
-    return SHAPES[spec.name](spec)
+    angles = tilt_angles(spec)
+    if spec.name == "mesh":  # rotated before its lowest part is sampled
+        return mesh(spec)
+    return tilted(SHAPES[spec.name](without_tilt(spec)), *angles)

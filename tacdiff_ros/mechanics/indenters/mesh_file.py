@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +15,13 @@ from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.input_files import one_line, read_bytes
+from tacdiff_ros.mechanics.indenters.mesh_repair import close_holes
+from tacdiff_ros.mechanics.indenters.tilt import tilt_matrix
 
 if TYPE_CHECKING:
     from trimesh import Trimesh
+
+log = logging.getLogger(__name__)
 
 SUFFIXES = (".stl", ".ply", ".obj")
 MAX_FILE_BYTES = 50_000_000
@@ -26,17 +32,34 @@ MAX_COORDINATE = 1e6
 METRES_PER_MM = 1e-3
 STL_COUNT_OFFSET = 80  # bytes of the comment at the beginning of a binary STL file
 EXTENTS_MM = (0.5, 1000.0)
+MAX_NAMED_HOLES = 5  # whose size the message on a repair states
 
 
-def read_solid(file: str, scale: float = 1.0) -> Trimesh:
-    """Reads a watertight body, scales it and translates its lowest point to z = 0.
+@dataclass(frozen=True)
+class Placement:
+    """Size and direction of a body against the gel.
+
+    Attributes:
+        scale: factor from the file's length unit to mm, such as 1000 for metres.
+        roll_deg: rotation about x, degrees.
+        pitch_deg: rotation about y after the roll, degrees.
+    """
+
+    scale: float = 1.0
+    roll_deg: float = 0.0
+    pitch_deg: float = 0.0
+
+
+def read_solid(file: str, placement: Placement | None = None, repair: bool = False) -> Trimesh:
+    """Reads a watertight body, places it and translates its lowest point to z = 0.
 
     The bounding box is centred on the z axis. Triangles of a body that is inside out are flipped.
     Files that the mesh file refers to, such as materials, are not read.
 
     Args:
         file: path of an STL, PLY or OBJ file with z away from the gel, in mm after scaling.
-        scale: factor from the file's length unit to mm, such as 1000 for metres.
+        placement: size and direction; None for those of the file.
+        repair: True to close holes; a warning is logged that states how many.
 
     Returns:
         Watertight mesh with outward normals, mm.
@@ -51,11 +74,21 @@ def read_solid(file: str, scale: float = 1.0) -> Trimesh:
             f"mesh {file!r} has {len(mesh.faces)} triangles, expected 4 to {MAX_TRIANGLES}"
         )
     _weld(mesh)
-    mesh.apply_scale(scale)
+    placement = placement or Placement()
+    mesh.apply_scale(placement.scale)
+    rotation = np.eye(4)
+    rotation[:3, :3] = tilt_matrix(placement.roll_deg, placement.pitch_deg)
+    mesh.apply_transform(rotation)
+    if repair and not mesh.is_watertight:
+        _repair(mesh, file)
     if not (mesh.is_watertight and mesh.is_winding_consistent):
+        advice = (
+            "repair=yes closed its holes, which is not enough: mend it in a CAD program"
+            if repair
+            else "give repair=yes to close its holes, or mend it in a CAD program"
+        )
         raise InputError(
-            f"mesh {file!r} is not watertight with consistently oriented triangles: close its "
-            "holes, for instance with trimesh.repair or in a CAD program"
+            f"mesh {file!r} is not watertight with consistently oriented triangles: {advice}"
         )
     extents = mesh.extents
     low, high = EXTENTS_MM
@@ -74,6 +107,16 @@ def read_solid(file: str, scale: float = 1.0) -> Trimesh:
     middle = mesh.bounds.mean(axis=0)
     mesh.apply_translation([-middle[0], -middle[1], -mesh.bounds[0, 2]])
     return mesh
+
+
+def _repair(mesh: Trimesh, file: str) -> None:
+    """Closes the holes of a mesh in place, and logs what was done in one line."""
+    holes = close_holes(mesh)
+    if holes:
+        edges = ", ".join(map(str, holes[:MAX_NAMED_HOLES]))
+        more = ", ..." if len(holes) > MAX_NAMED_HOLES else ""
+        closed = f"{len(holes)} hole{'s' if len(holes) > 1 else ''}"
+        log.warning("mesh %r: repair closed %s, with %s%s edges", file, closed, edges, more)
 
 
 def _checked_path(file: str) -> Path:

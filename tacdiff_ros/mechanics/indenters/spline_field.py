@@ -8,15 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import spline_filter
 
+from tacdiff_ros.kernel_cache import cached_njit
 from tacdiff_ros.mechanics.indenters.derivatives import Derivatives
 
 Floats = NDArray[np.float64]
 
 RIM = 2  # cells at the border of the grid in which the spline would need samples outside the grid
-BATCH_POINTS = 20_000
 TINY_MM = 1e-12
 # Cubic B-spline weights of the four knots around position t in a cell: row k multiplies t^k.
 BASIS = np.array([[1, 4, 1, 0], [-3, 0, 3, 0], [3, -6, 3, 0], [-1, 3, -3, 1]]) / 6.0
+HESSIAN_COLUMNS = np.array([[4, 5, 6], [5, 7, 8], [6, 8, 9]])  # of the values of `_evaluate`
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,36 +58,16 @@ class SplineField:
         return self.origin + self.spacing * np.stack([np.full(3, RIM), last])
 
     def derivatives(self, points: Floats) -> Derivatives:
-        """Returns the value of the field at points (N, 3), mm, with its gradient and Hessian."""
-        parts = [
-            self._derivatives(points[start : start + BATCH_POINTS])
-            for start in range(0, max(len(points), 1), BATCH_POINTS)
-        ]
-        return Derivatives(
-            np.concatenate([part.distance for part in parts]),
-            np.concatenate([part.gradient for part in parts]),
-            np.concatenate([part.hessian for part in parts]),
-        )
-
-    def _derivatives(self, points: Floats) -> Derivatives:
-        """Returns value, gradient and Hessian at one batch of points (N, 3), mm.
+        """Returns the value of the field at points (N, 3), mm, with its gradient and Hessian.
 
         The extrapolation f(clipped) + |points - clipped| depends on the spline only along the axes
         that are not clipped; along the others it has the derivatives of the distance.
         """
         low, high = self.box
         clipped = np.clip(points, low, high)
-        partials = self._partial_derivatives(clipped)
+        value, gradient, hessian = self._spline(clipped)
         overshoot = points - clipped
         distance = np.linalg.norm(overshoot, axis=1)
-        gradient = np.stack(
-            [partials[:, 1, 0, 0], partials[:, 0, 1, 0], partials[:, 0, 0, 1]], axis=1
-        )
-        hessian = np.empty((len(points), 3, 3))
-        for i in range(3):
-            for j in range(3):
-                order = np.bincount([i, j], minlength=3)
-                hessian[:, i, j] = partials[:, order[0], order[1], order[2]]
         outside = overshoot != 0
         if outside.any():
             safe_distance = np.maximum(distance, TINY_MM)[:, None]
@@ -97,23 +78,66 @@ class SplineField:
             )
             inside = ~(outside[:, :, None] | outside[:, None, :])
             hessian = np.where(inside, hessian, projection / safe_distance[:, :, None])
-        return Derivatives(partials[:, 0, 0, 0] + distance, gradient, hessian)
+        return Derivatives(value + distance, gradient, hessian)
 
-    def _partial_derivatives(self, points: Floats) -> Floats:
-        """Returns (N, 3, 3, 3) partial derivatives [n, i, j, k] of order i, j, k in x, y, z."""
+    def _spline(self, points: Floats) -> tuple[Floats, Floats, Floats]:
+        """Returns value (N,), gradient (N, 3) and Hessian (N, 3, 3) at points in the box, mm."""
         position = (points - self.origin) / self.spacing
         last_cell = np.array(self.coefficients.shape) - 2 - RIM
-        cell = np.clip(np.floor(position).astype(int), RIM, last_cell)
-        t = position - cell
-        powers = np.ones((*t.shape, 3, 4))
-        powers[..., 0, 1], powers[..., 0, 2], powers[..., 0, 3] = t, t**2, t**3
-        powers[..., 1, :] = np.stack([0 * t, 0 * t + 1, 2 * t, 3 * t**2], -1) / self.spacing
-        powers[..., 2, :] = np.stack([0 * t, 0 * t, 0 * t + 2, 6 * t], -1) / self.spacing**2
-        weights = powers @ BASIS
-        knots = cell[:, :, None] + np.arange(-1, 3)
-        near = self.coefficients[
-            knots[:, 0, :, None, None], knots[:, 1, None, :, None], knots[:, 2, None, None, :]
-        ]
-        partials = np.einsum("nijk,nck->nijc", near, weights[:, 2])
-        partials = np.einsum("nijc,nbj->nibc", partials, weights[:, 1])
-        return np.einsum("nibc,nai->nabc", partials, weights[:, 0])
+        cell = np.clip(np.floor(position).astype(np.int64), RIM, last_cell)
+        values = np.empty((len(points), 10))
+        _evaluate(self.coefficients, cell, position - cell, values)
+        gradient = values[:, 1:4] / self.spacing
+        hessian = values[:, HESSIAN_COLUMNS] / self.spacing**2
+        return values[:, 0], gradient, hessian
+
+
+@cached_njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
+def _evaluate(
+    coefficients: Floats, cell: NDArray[np.int64], t: Floats, values: Floats
+) -> None:  # pragma: no cover - compiled
+    """Evaluates the spline and its derivatives in units of cells.
+
+    Args:
+        coefficients: (X, Y, Z) spline coefficients.
+        cell: (N, 3) cell of each point.
+        t: (N, 3) position of each point in its cell, 0 to 1.
+        values: (N, 10) output: value, gradient x, y, z, and Hessian xx, xy, xz, yy, yz, zz.
+    """
+    weights = np.empty((3, 3, 4))  # axis, order of the derivative, knot
+    for point in range(len(cell)):
+        for axis in range(3):
+            u = t[point, axis]
+            for knot in range(4):
+                a, b, c, d = BASIS[0, knot], BASIS[1, knot], BASIS[2, knot], BASIS[3, knot]
+                weights[axis, 0, knot] = a + u * (b + u * (c + u * d))
+                weights[axis, 1, knot] = b + u * (2 * c + 3 * u * d)
+                weights[axis, 2, knot] = 2 * c + 6 * u * d
+        values[point] = 0.0
+        x0, y0, z0 = cell[point, 0] - 1, cell[point, 1] - 1, cell[point, 2] - 1
+        for i in range(4):
+            value = gradient_y = gradient_z = yy = yz = zz = 0.0
+            for j in range(4):
+                line = line_z = line_zz = 0.0
+                for k in range(4):
+                    coefficient = coefficients[x0 + i, y0 + j, z0 + k]
+                    line += weights[2, 0, k] * coefficient
+                    line_z += weights[2, 1, k] * coefficient
+                    line_zz += weights[2, 2, k] * coefficient
+                value += weights[1, 0, j] * line
+                gradient_y += weights[1, 1, j] * line
+                yy += weights[1, 2, j] * line
+                gradient_z += weights[1, 0, j] * line_z
+                yz += weights[1, 1, j] * line_z
+                zz += weights[1, 0, j] * line_zz
+            w, w_x, w_xx = weights[0, 0, i], weights[0, 1, i], weights[0, 2, i]
+            values[point, 0] += w * value
+            values[point, 1] += w_x * value
+            values[point, 2] += w * gradient_y
+            values[point, 3] += w * gradient_z
+            values[point, 4] += w_xx * value
+            values[point, 5] += w_x * gradient_y
+            values[point, 6] += w_x * gradient_z
+            values[point, 7] += w * yy
+            values[point, 8] += w * yz
+            values[point, 9] += w * zz

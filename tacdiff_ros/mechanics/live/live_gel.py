@@ -16,6 +16,7 @@ import numpy as np
 
 from tacdiff_ros.blas_threads import one_blas_thread
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.contact_surface import seat_vertices
 from tacdiff_ros.mechanics.indenters.indenter import Indenter
 from tacdiff_ros.mechanics.live.gel_response import GelResponse
 from tacdiff_ros.mechanics.live.live_contact import ContactStep, LiveContact, LiveState
@@ -193,12 +194,19 @@ class LiveGel:
     def _result(self, step: ContactStep, restarted: bool, sweeps: int) -> LiveResult:
         """Convert the last contact step to a `LiveResult`."""
         state, points = step.state, self._contact.points
+        position = seat_vertices(
+            self.indenter,
+            state.pose,
+            points.rest + state.displacement,
+            state.point_force.any(axis=(1, 2)).reshape(self.pad.rows - 1, self.pad.columns - 1),
+            min(self.pad.spacing_mm),
+        )
         slips = np.zeros(len(points.rest), bool)
         slips[points.vertices[step.faces[step.slips.any(axis=1)]]] = True
         return LiveResult(
             pose=state.pose,
             rest=points.rest,
-            displacement=state.displacement,
+            displacement=position - points.rest,
             vertex_force_n=state.force,
             vertex_area_mm2=self._vertex_area_mm2,
             rows=self.pad.rows,

@@ -34,15 +34,23 @@ class PadSides:
     Limits: linear; accurate to some per cent for loads more than a millimetre from a side.
     """
 
-    def __init__(self, pad: PadGrid, material: GelMaterial) -> None:
+    def __init__(
+        self,
+        pad: PadGrid,
+        material: GelMaterial,
+        element_over_thickness: float = ELEMENT_OVER_THICKNESS,
+    ) -> None:
         """Compute the compliance of a pad; takes seconds, once per pad size in a process.
 
         Args:
             pad: dimensions and grid of the pad.
             material: gel material.
+            element_over_thickness: size of the coarse elements over the pad's thickness; 0.3 takes
+                a quarter of the time of the default and agrees with it to 0.001 mm RMS.
         """
         lines = tuple(
-            _odd_lines(length, pad.thickness_mm) for length in (pad.height_mm, pad.width_mm)
+            _odd_lines(length, element_over_thickness * pad.thickness_mm)
+            for length in (pad.height_mm, pad.width_mm)
         )
         sizes = (pad.width_mm, pad.height_mm, pad.thickness_mm)
         per_modulus = _side_compliance(sizes, lines, material.poisson_ratio)
@@ -67,9 +75,9 @@ class PadSides:
         )
 
 
-def _odd_lines(length_mm: float, thickness_mm: float) -> int:
+def _odd_lines(length_mm: float, element_mm: float) -> int:
     """Odd number of coarse grid lines along a side, so that one of them is central."""
-    cells = round(length_mm / (ELEMENT_OVER_THICKNESS * thickness_mm) / 2.0) * 2
+    cells = round(length_mm / element_mm / 2.0) * 2
     return int(np.clip(cells, 4, MAX_LINES - 1)) + 1
 
 

@@ -15,9 +15,18 @@ from visualization_msgs.msg import Marker
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.inversion.contact_summary import Contact
+from tacdiff_ros.inversion.gel_health import GelHealth
 from tacdiff_ros.inversion.inverter import Inversion
 from tacdiff_ros.msg import ContactSummary
+from tacdiff_ros.msg import HeightMap as HeightMapMessage
+from tacdiff_ros.nodes.conversion.gel_state import (
+    PASCAL_PER_MPA,
+    to_contact_forces,
+    to_gel_health,
+)
+from tacdiff_ros.nodes.conversion.images import to_image
 from tacdiff_ros.sensor.gel_surface import MAX_VERTICES, MIN_LINES, GelSurface
+from tacdiff_ros.sensor.height_map import HeightMap, height_map
 from tacdiff_ros.sensor.sensor_model import Gel
 
 METRES_PER_MM = 1e-3
@@ -87,7 +96,7 @@ def to_inverted_points(result: Inversion, stamp: Any, frame_id: str) -> PointClo
 
     Returns:
         Cloud with float32 fields: x, y, z and displacement dx, dy, dz, m; height_stddev, m;
-        valid, 0 or 1.
+        valid, 0 or 1; with forces also pressure, traction_x and traction_y, Pa.
     """
     surface = result.surface
     displacement = METRES_PER_MM * (surface.position - surface.rest)
@@ -96,6 +105,11 @@ def to_inverted_points(result: Inversion, stamp: Any, frame_id: str) -> PointClo
     }
     extra_fields["height_stddev"] = METRES_PER_MM * result.height_stddev_mm.ravel()
     extra_fields["valid"] = result.valid.ravel()
+    if result.forces is not None:
+        traction = PASCAL_PER_MPA * result.forces.traction_mpa
+        extra_fields["pressure"] = PASCAL_PER_MPA * result.forces.pressure_mpa.ravel()
+        extra_fields["traction_x"] = traction[..., 0].ravel()
+        extra_fields["traction_y"] = traction[..., 1].ravel()
     return _to_cloud(surface, extra_fields, stamp, frame_id)
 
 
@@ -143,12 +157,15 @@ def to_contact(contact: Contact, stamp: Any, frame_id: str) -> ContactSummary:
     )
 
 
-def fill_inversion(response: Any, inversion: Inversion, stamp: Any, frame_id: str) -> None:
+def fill_inversion(
+    response: Any, inversion: Inversion, health: GelHealth, stamp: Any, frame_id: str
+) -> None:
     """Write an inversion into the response of a service or the result of an action.
 
     Args:
         response: response or result of `InvertMesh`, changed in place.
         inversion: inversion of one image.
+        health: condition of the gel in this image.
         stamp: time of the image.
         frame_id: frame of the gel.
     """
@@ -163,6 +180,32 @@ def fill_inversion(response: Any, inversion: Inversion, stamp: Any, frame_id: st
     response.height_stddev = height_stddev.ravel().astype(np.float32).tolist()
     response.valid = inversion.valid.ravel().tolist()
     response.contact = to_contact(inversion.contact, stamp, frame_id)
+    heights = height_map(surface, inversion.valid)
+    response.height_map = to_height_map(heights, stamp, frame_id)
+    response.forces = to_contact_forces(inversion.forces, stamp, frame_id)
+    if inversion.forces is not None:
+        response.pressure = (PASCAL_PER_MPA * inversion.forces.pressure_mpa).ravel().tolist()
+        traction_x, traction_y = PASCAL_PER_MPA * inversion.forces.traction_mpa.reshape(-1, 2).T
+        response.traction_x, response.traction_y = traction_x.tolist(), traction_y.tolist()
+    response.health = to_gel_health(health, stamp, frame_id)
+
+
+def to_height_map(heights: HeightMap, stamp: Any, frame_id: str) -> HeightMapMessage:
+    """Convert a height map into a message in metres.
+
+    Args:
+        heights: height map, mm.
+        stamp: time of the image.
+        frame_id: frame of the gel.
+    """
+    x, y = heights.origin_mm
+    metres = np.asarray(METRES_PER_MM * heights.height_mm, np.float32)
+    return HeightMapMessage(
+        header=Header(stamp=stamp, frame_id=frame_id),
+        origin=Point(x=x * METRES_PER_MM, y=y * METRES_PER_MM),
+        spacing=heights.spacing_mm * METRES_PER_MM,
+        image=to_image(metres, stamp, frame_id),
+    )
 
 
 def to_marker(surface: GelSurface, stamp: Any, frame_id: str) -> Marker:

@@ -61,7 +61,13 @@ MARKER_MATCH = Limits(
     2.0,
     "below 0.2 for the sensor's own file, 4 to 10 for those of other sensors",
 )
-IMAGE_RESIDUAL = Limits("residual of the image", "grey levels", 4.0, 12.0, "1 to 3")
+IMAGE_RESIDUAL = Limits(
+    "residual of the image",
+    "grey levels",
+    4.0,
+    12.0,
+    "1.5 with the file of a virtual sensor, 6 with that of another",
+)
 NETWORK_PSNR = Limits(
     "PSNR of the network on test images", "dB", 38.0, 30.0, "40.4 of the shipped one, paper 38.7"
 )
@@ -120,7 +126,7 @@ def _reason(level: Level, limits: Limits, value: float) -> str:
     if level == "unknown":
         return f"no {limits.name}"
     symbol = f" {limits.symbol}" if limits.symbol else ""
-    return f"{limits.name} {value:.2g}{symbol} ({limits.compared})"
+    return f"{limits.name} {value:.3g}{symbol} ({limits.compared})"
 
 
 def calibration_verdict(residuals: dict[str, float]) -> Verdict:

@@ -21,6 +21,24 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 
 Image = NDArray[np.uint8]
 
+# Titles of the figures of `calibration_figures.residuals` and of the times.
+FIGURE_TITLES = {
+    "dot_rms_without_glass_px": "markers, RMS residual on a perfect lattice without refraction, px",
+    "dot_rms_on_lattice_px": "markers, RMS residual on a perfect lattice, px",
+    "dot_rms_px": "markers, RMS residual with individual positions, px",
+    "dots_broken": "markers that differ from a disc (damaged or cut off)",
+    "dot_diameter_mm": "diameter of a marker, mm",
+    "mask_error": "mask of the markers, RMS difference, fraction of full ink",
+    "press_rms_grey": "presses, RMS residual, grey levels",
+    "press_correlation": "presses, correlation of predicted and measured shading, lowest",
+    "press_dot_rms_px": "presses, RMS error of the markers' motion, highest, px",
+    "texture_rms_grey": "markers' texture, RMS residual, grey levels",
+    "texture_dot_rms_px": "markers' texture, RMS residual of the positions, px",
+    "seconds_pose": "time: camera without glass, s",
+    "seconds_pose_with_glass": "time: camera with glass, s",
+    "seconds_lighting": "time: lights and presses, s",
+    "seconds_texture": "time: texture of the markers, s",
+}
 MATCHED, MISSING, EXTRA = (60, 170, 60), (220, 50, 50), (50, 80, 220)
 MIN_DARKNESS = 0.4  # darkness above which a pixel belongs to a marker
 DIFFERENCE_GAIN = 4.0  # factor of the difference images
@@ -66,12 +84,17 @@ def write_calibration_report(
         presses=_press_table(calibration),
         lights=_light_table(calibration.model),
         warnings=calibration.warnings,
-        figures={**residuals(calibration), **seconds},
+        figures=_titled({**residuals(calibration), **seconds}),
         markers=masks,
         residuals=figure_png(_plot_residuals(calibration)) if masks else "",
         images=[(caption, image_png(picture)) for caption, picture in pictures],
         parameters=_parameter_rows(calibration, before),
     )
+
+
+def _titled(figures: dict[str, float]) -> dict[str, str]:
+    """Figures as texts by readable title."""
+    return {FIGURE_TITLES.get(name, name): f"{value:.3g}" for name, value in figures.items()}
 
 
 def _press_table(calibration: Calibration) -> list[list[str]]:
@@ -84,7 +107,7 @@ def _press_table(calibration: Calibration) -> list[list[str]]:
         rows.append(
             [
                 *(str(k), f"{press.x_mm:.2f}", f"{press.y_mm:.2f}", f"{press.depth_mm:.2f}"),
-                *(f"{slide[0]:.2f}, {slide[1]:.2f}", f"{np.degrees(press.yaw_rad):.0f}"),
+                *(_list(slide, 2), f"{np.degrees(press.yaw_rad):.0f}"),
                 *(f"{entry.correlation:.3f}", f"{markers:.2f}" if np.isfinite(markers) else ""),
             ]
         )
@@ -108,7 +131,7 @@ def _light_table(model: SensorModel) -> list[list[str]]:
 
 
 def _list(values: Iterable[float], digits: int) -> str:
-    return ", ".join(f"{value:.{digits}f}" for value in values)
+    return ", ".join(f"{round(value, digits) + 0.0:.{digits}f}" for value in values)
 
 
 class _ModelRenderer:
@@ -192,6 +215,7 @@ def _plot_residuals(calibration: Calibration) -> Figure:
         axis.quiver(*position.T, *arrow.T, angles="xy", scale_units="xy", scale=max_px / 20.0)
         axis.set_title(f"{title}; longest arrow {max_px:.2f} px")
         axis.set_aspect("equal")
+        axis.set(xlabel="x [px]", ylabel="y [px]")
     axes[0].set_ylim(calibration.model.image.height_px, 0)
     return figure
 

@@ -21,7 +21,7 @@ REAL_MINI = {"press_correlation": 0.978, "press_rms_grey": 2.0, "dot_rms_px": 0.
 @pytest.mark.parametrize(
     ("change", "level", "reason"),
     [
-        ({}, "good", "0.98"),
+        ({}, "good", "0.978"),
         ({"press_rms_grey": 8.0}, "usable", "8 grey levels"),
         ({"press_correlation": 0.4}, "bad", "correlation"),
         ({"press_correlation": 0.4, "dot_rms_px": 0.3}, "bad", "correlation"),

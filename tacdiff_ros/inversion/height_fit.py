@@ -36,6 +36,7 @@ USUAL_TRACTION, PER_PRESSURE, PER_TENSION = 0.01, 1.0, 0.5
 # The same where the pressure is known from the gel's mechanics, and the factor of the weight of the
 # curvature there: tractions vanish outside of the contact, and are free inside of it.
 MECHANICAL_USUAL_TRACTION, MECHANICAL_PER_PRESSURE, MECHANICAL_CURVATURE = 0.005, 4.0, 0.05
+STEEP_SLOPE = 0.8
 PRESSURE_BLUR = 1.5  # standard deviation of the blur of that pressure, in vertices
 PIXEL_ERROR = 0.1  # independent error of a pixel, as a fraction of white
 # Residual from which a pixel is down-weighted: in the first step, its factor per step, its minimum.
@@ -320,6 +321,9 @@ class HeightFitter:
         products = np.stack([weight * _channel_sum(*pair) for pair in pairs], axis=-1)
         cells = self._projection.gather(products, height).astype(np.float64)
         cells *= self._pixels_per_cell
+        if self._mechanics is not None and STEEP_SLOPE:
+            slope = np.linalg.norm(self._solver.slopes(height), axis=0)
+            cells /= 1.0 + (slope / STEEP_SLOPE) ** 4
         return _Linearisation(_with_bounded_steps(cells), predicted.astype(np.float64), weight)
 
 

@@ -217,7 +217,7 @@ class Inverter:
         if self._is_quiet(prepared):
             steps = 0
         refiner = self._refiner if steps and markers is not None else None
-        rounds = 0 if refiner is None else self.settings.marker_rounds
+        rounds = self.settings.marker_rounds if steps and (refiner or self._has_mechanics) else 0
         on_step = (
             None if progress is None else _step_counter(progress, steps + rounds * REFIT_STEPS)
         )
@@ -305,6 +305,11 @@ class Inverter:
         markers = None if self._tracker is None else self._tracker.track(image)
         prepared, _ = self._compared(self.prepare_image(image, markers), "the image", [])
         return self._fitter.guess(prepared.value, prepared.free)
+
+    @property
+    def _has_mechanics(self) -> bool:
+        """Whether the gel's mechanics determine the prior of the heights."""
+        return self.settings.mechanics and self.settings.prior == "elastic"
 
     @cached_property
     def _estimator(self) -> ForceEstimator:
@@ -481,7 +486,7 @@ class Inverter:
         markers: MarkerField | None,
     ) -> FittedTractions | None:
         """Forces that explain the fit; None where the settings leave mechanics out."""
-        if not self.settings.mechanics or self.settings.prior != "elastic":
+        if not self._has_mechanics:
             return None
         return self._estimator.fit(self._measured(fit, surface, position, markers))
 

@@ -127,6 +127,27 @@ class ForceEstimator:
             friction=friction,
         )
 
+    def in_plane(self, fitted: FittedTractions, rest_mm: Floats) -> Floats:
+        """Return the in-plane displacement of material points under the forces of a fit.
+
+        Args:
+            fitted: result of `fit`.
+            rest_mm: (n, 2) undeformed positions, mm.
+
+        Returns:
+            (n, 2) displacement, mm.
+        """
+        spacing = np.array(self.pad.spacing_mm)
+        middle = 0.5 * np.array([self.pad.columns - 1, self.pad.rows - 1])
+        column, row = (rest_mm / spacing + middle).T
+        parts = [
+            ndimage.map_coordinates(
+                fitted.displacement_mm[..., k], [row, column], order=1, mode="nearest"
+            )
+            for k in (0, 1)
+        ]
+        return np.stack(parts, axis=-1)
+
     def _net(self, fitted: FittedTractions) -> tuple[Floats, Floats]:
         """Net force and torque about the origin (6,), and their covariance from observations."""
         place = self.pad.rest_mm.reshape(fitted.force_n.shape) + fitted.displacement_mm

@@ -36,6 +36,8 @@ USUAL_TRACTION, PER_PRESSURE, PER_TENSION = 0.01, 1.0, 0.5
 # The same where the pressure is known from the gel's mechanics, and the factor of the weight of the
 # curvature there: tractions vanish outside of the contact, and are free inside of it.
 MECHANICAL_USUAL_TRACTION, MECHANICAL_PER_PRESSURE, MECHANICAL_CURVATURE = 0.005, 4.0, 0.05
+# Steep walls fit badly, and without their pixels a flat bottom is too shallow.
+MECHANICAL_OUTLIER = 0.15
 PRESSURE_BLUR = 1.5  # standard deviation of the blur of that pressure, in vertices
 PIXEL_ERROR = 0.1  # independent error of a pixel, as a fraction of white
 # Residual from which a pixel is down-weighted: in the first step, its factor per step, its minimum.
@@ -168,6 +170,7 @@ class HeightFitter:
         self._mechanics = mechanics
         height, result, change = start, None, np.zeros(self.grid.shape)
         rendered = None if pre_rendered is None else pre_rendered()
+        last = OUTLIERS[2] if mechanics is None else MECHANICAL_OUTLIER
         mean_traction, smoothing = (
             (None, 1.0)
             if mechanics is None
@@ -178,11 +181,7 @@ class HeightFitter:
             if self._local_interreflection and step % INTERREFLECTION_STEPS == 0:
                 self._show(height)
                 self._renderer.gather_local_interreflection()
-            outlier = (
-                OUTLIERS[2]
-                if start_is_close
-                else max(OUTLIERS[0] * OUTLIERS[1] ** step, OUTLIERS[2])
-            )
+            outlier = last if start_is_close else max(OUTLIERS[0] * OUTLIERS[1] ** step, last)
             result = self._linearised(height, image, free, outlier, rendered)
             rendered = None
             newton = self._solver.step(
@@ -199,7 +198,7 @@ class HeightFitter:
             if progress is not None:
                 progress((step + 1) / steps)
         if evaluate_final or result is None:
-            result = self._linearised(height, image, free, OUTLIERS[2], rendered)
+            result = self._linearised(height, image, free, last, rendered)
         return self._result(height, image, result)
 
     def _result(self, height: Floats, image: Floats, final: _Linearisation) -> HeightFit:

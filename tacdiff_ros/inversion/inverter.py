@@ -6,7 +6,7 @@ import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import cv2
@@ -34,6 +34,7 @@ from tacdiff_ros.inversion.height_prior import height_prior
 from tacdiff_ros.inversion.inversion_settings import STREAMING, InversionSettings
 from tacdiff_ros.inversion.marker_motion import MarkerMotion
 from tacdiff_ros.inversion.mechanical_heights import MechanicalHeights, MechanicalPrior
+from tacdiff_ros.inversion.traction_fit import FittedTractions
 from tacdiff_ros.markers.detection import detect_markers, has_markers
 from tacdiff_ros.markers.marker_field import MarkerField
 from tacdiff_ros.markers.tracking import MarkerTracker
@@ -222,15 +223,16 @@ class Inverter:
         if self._is_quiet(prepared):
             steps = 0
         refiner = self._refiner if steps and markers is not None else None
-        rounds = 0 if refiner is None else self.settings.marker_rounds
+        rounds = self.settings.marker_rounds if steps and (refiner or self._has_mechanics) else 0
         on_step = (
             None if progress is None else _step_counter(progress, steps + rounds * REFIT_STEPS)
         )
         fit = self._fitter.fit(prepared.value, prepared.free, start, steps, progress=on_step)
         motion = self._motion
+        fitted: FittedTractions | None = None
         for _ in range(rounds):
-            surface, position = self._surface(fit.height_mm, markers, motion)
-            prior = self._mechanical_prior(fit, surface, position, markers)
+            surface, position = self._surface(fit.height_mm, markers, motion, fitted)
+            fitted = self._fitted_forces(fit, surface, position, markers)
             if refiner is not None and markers is not None:
                 markers = refiner.refine(surface, image, markers)
             motion = self._refined_motion
@@ -243,9 +245,9 @@ class Inverter:
                 REFIT_STEPS,
                 start_is_close=True,
                 progress=on_step,
-                mechanics=prior,
+                mechanics=self._mechanical_prior(fitted),
             )
-        return self._result(fit, markers, motion, prepared, warnings, started, with_forces=True)
+        return self._result(fit, markers, motion, prepared, warnings, started, fitted, True)
 
     @one_blas_thread
     def follow(self, image: Image, with_forces: bool = False) -> Inversion:
@@ -310,6 +312,11 @@ class Inverter:
         markers = None if self._tracker is None else self._tracker.track(image)
         prepared, _ = self._compared(self.prepare_image(image, markers), "the image", [])
         return self._fitter.guess(prepared.value, prepared.free)
+
+    @property
+    def _has_mechanics(self) -> bool:
+        """Whether the gel's mechanics determine the prior of the heights."""
+        return self.settings.mechanics and self.settings.prior == "elastic"
 
     @cached_property
     def _estimator(self) -> ForceEstimator:
@@ -455,10 +462,11 @@ class Inverter:
         prepared: FitImage,
         warnings: list[str],
         started: float,
+        fitted: FittedTractions | None = None,
         with_forces: bool = False,
     ) -> Inversion:
         """Inversion at the material points, from heights on the spatial grid."""
-        surface, position = self._surface(fit.height_mm, markers, motion)
+        surface, position = self._surface(fit.height_mm, markers, motion, fitted)
         shape = (surface.rows, surface.columns)
         pressure, height_stddev_mm, visible = (
             self._sampled(np.asarray(part, np.float64), position).reshape(shape)
@@ -499,17 +507,22 @@ class Inverter:
             rest = self._motion.observed_mm(markers)
         return MeasuredSurface(surface, stddev, visible, rest)
 
-    def _mechanical_prior(
+    def _fitted_forces(
         self,
         fit: HeightFit,
         surface: GelSurface,
         position: Floats,
         markers: MarkerField | None,
-    ) -> MechanicalPrior | None:
-        """Prior of the heights from the forces that explain the fit."""
-        if not self.settings.mechanics or self.settings.prior != "elastic":
+    ) -> FittedTractions | None:
+        """Forces that explain the fit; None where the settings leave mechanics out."""
+        if not self._has_mechanics:
             return None
-        fitted = self._estimator.fit(self._measured(fit, surface, position, markers))
+        return self._estimator.fit(self._measured(fit, surface, position, markers))
+
+    def _mechanical_prior(self, fitted: FittedTractions | None) -> MechanicalPrior | None:
+        """Prior of the heights from the forces of the last fit."""
+        if fitted is None:
+            return None
         return self._mechanics.predict(fitted.force_n, fitted.displacement_mm)
 
     def _motion_from(self, rest: MarkerField) -> MarkerMotion:
@@ -518,7 +531,11 @@ class Inverter:
         return MarkerMotion(self._values, rest, x_mm, y_mm)
 
     def _surface(
-        self, height: Floats, markers: MarkerField | None, motion: MarkerMotion | None
+        self,
+        height: Floats,
+        markers: MarkerField | None,
+        motion: MarkerMotion | None,
+        fitted: FittedTractions | None = None,
     ) -> tuple[GelSurface, Floats]:
         """Material points displaced in the plane by the markers' motion, at the fitted heights.
 
@@ -528,6 +545,7 @@ class Inverter:
             height: (rows, columns) heights on the spatial grid, mm.
             markers: markers of the image; None for a gel without markers.
             motion: motion of the material points from markers; None for a gel without markers.
+            fitted: forces that predict the motion between markers, if they are known.
 
         Returns:
             The surface, and (n, 2) current positions of its vertices in the plane, mm.
@@ -535,7 +553,11 @@ class Inverter:
         rest = self._material.rest.astype(np.float64)
         displacement = np.zeros_like(rest[:, :2])
         if motion is not None and markers is not None:
-            on_grid = motion.displacement(markers, lambda position: self._sampled(height, position))
+            on_grid = motion.displacement(
+                markers,
+                lambda position: self._sampled(height, position),
+                None if fitted is None else partial(self._estimator.in_plane, fitted),
+            )
             displacement = on_grid.reshape(-1, 2)
         for _ in range(FOLD_STEPS):
             position = rest[:, :2] + displacement

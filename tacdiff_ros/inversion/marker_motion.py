@@ -18,6 +18,7 @@ from tacdiff_ros.sensor.parameters import Values
 
 Floats = NDArray[np.float64]
 HeightAt = Callable[[Floats], Floats]
+MotionAt = Callable[[Floats], Floats]
 
 MIN_MARKERS = 12
 SMOOTHING = 1e-4  # mm^2, spline smoothing: allows for errors of single markers
@@ -52,12 +53,16 @@ class MarkerMotion:
         self._last_key = b""
         self._inside = np.clip(self._grid, known.min(axis=0), known.max(axis=0))
 
-    def displacement(self, markers: MarkerField, height: HeightAt) -> Floats:
+    def displacement(
+        self, markers: MarkerField, height: HeightAt, predicted: MotionAt | None = None
+    ) -> Floats:
         """Return the in-plane displacement of the grid's material points.
 
         Args:
             markers: markers of the current image.
             height: function that maps positions (n, 2) mm to gel heights (n,) mm.
+            predicted: function that maps undeformed positions (n, 2) mm to predicted displacements
+                (n, 2) mm, to which the spline adds what the markers differ; by default 0.
 
         Returns:
             (rows, columns, 2) displacement from rest, mm; 0 if fewer than `MIN_MARKERS` markers
@@ -73,7 +78,10 @@ class MarkerMotion:
         rest = self._rest[both]
         motion = position[:, :2] - rest
         shape = self._grid.shape
-        return np.asarray(self._spline(both, motion).reshape(shape) * self._decay)
+        if predicted is None:
+            return np.asarray(self._spline(both, motion).reshape(shape) * self._decay)
+        added = self._spline(both, motion - predicted(rest)).reshape(shape) * self._decay
+        return np.asarray(added + predicted(self._grid.reshape(-1, 2)).reshape(shape))
 
     def observed_mm(self, markers: MarkerField) -> Floats:
         """Return the (n, 2) undeformed positions of markers whose motion is known, mm.

@@ -24,7 +24,7 @@ HEIGHT_STDDEV_MM = 0.01
 def pressed():
     """State of the full solver under a ball that is pressed and sheared beside the middle."""
     start = IndenterPose(1.5, -1.0)
-    settings = SolverSettings(rows=41, columns=49)
+    settings = SolverSettings(rows=33, columns=41)
     with Touch(
         default_sensor(), build_indenter("sphere:diameter=8"), GelMaterial(), settings
     ) as touch:

@@ -85,7 +85,8 @@ class GelHealth:
         if self.undeformed_change > MAX_CHANGE:
             lines.append(
                 f"the undeformed gel has changed by {100 * self.undeformed_change:.0f} % since its "
-                "calibration: calibrate again; replace the gel if its coating is worn"
+                "calibration: if nothing touches it in the reference image, calibrate again, and "
+                "replace the gel if its coating is worn"
             )
         return tuple(lines)
 

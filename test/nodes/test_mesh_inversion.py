@@ -142,7 +142,7 @@ def test_an_image_gives_height_map_forces_and_health_of_the_gel(client, touched)
     forces, area = answer.forces, (answer.rows - 1) * (answer.columns - 1)
     assert forces.valid
     assert forces.header.frame_id == "gel"
-    assert forces.wrench.force.z < -0.5
+    assert forces.wrench.force.z < -0.3  # a press
     assert 0.0 < forces.stddev.force.z < -forces.wrench.force.z
     # A force at (1, -1) mm: the torque about the origin of the frame is position x force.
     assert forces.wrench.torque.x == pytest.approx(-1e-3 * forces.wrench.force.z, rel=0.5)

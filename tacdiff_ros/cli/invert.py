@@ -42,7 +42,7 @@ def invert(
     ] = None,
     prior: Annotated[str, typer.Option(help="surface prior: elastic or smooth")] = "elastic",
     spacing: Annotated[float, typer.Option(help="spacing of the surface vertices in mm")] = 0.2,
-    steps: Annotated[int, typer.Option(help="number of Gauss-Newton steps")] = 10,
+    steps: Annotated[int, typer.Option(help="number of Gauss-Newton steps")] = 6,
     crop: CropOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:

@@ -24,7 +24,8 @@ CORRELATED_VERTICES = 4.0  # vertices whose height errors are alike: inflates th
 MARKER_STDDEV_MM = 0.015  # of a marker's motion
 DENSE_REACH, SPARSE_STEP = 3, 2  # vertices: around the contact all are used, elsewhere every second
 MIN_PRESSURE_FRACTION = 0.03  # of the maximum; below it a vertex carries no pressure
-MECHANICS_ERROR = (0.01, 0.01, 0.04)  # relative error of the gel model, per force component
+# Error of the gel model and of the depth of the whole contact, over the force, per component.
+MECHANICS_ERROR = (0.015, 0.015, 0.06)
 MIN_FORCE_STDDEV_N = 0.02  # for contacts that are too shallow to be candidates
 MODULUS_ERROR = 0.1  # relative standard deviation of a modulus that was not identified
 

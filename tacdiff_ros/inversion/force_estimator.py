@@ -151,13 +151,13 @@ class ForceEstimator:
 
     def _net(self, fitted: FittedTractions) -> tuple[Floats, Floats]:
         """Net force and torque about the origin (6,), and their covariance from observations."""
-        place = self.pad.rest_mm.reshape(fitted.force_n.shape) + fitted.displacement_mm
+        position = self.pad.rest_mm.reshape(fitted.force_n.shape) + fitted.displacement_mm
         force = fitted.force_n.reshape(-1, 3)
-        arms = place.reshape(-1, 3)
+        arms = position.reshape(-1, 3)
         net = np.concatenate([force.sum(axis=0), np.cross(arms, force).sum(axis=0)])
-        unit = np.eye(3)
-        levers = np.cross(arms[fitted.vertices][:, None, :], unit[None])  # vertex, axis, torque
-        rows = [np.tile(unit, (len(fitted.vertices), 1)), levers.reshape(-1, 3)]
+        axes = np.eye(3)
+        levers = np.cross(arms[fitted.vertices][:, None, :], axes[None])  # vertex, axis, torque
+        rows = [np.tile(axes, (len(fitted.vertices), 1)), levers.reshape(-1, 3)]
         gather = np.concatenate(rows, axis=1)
         return net, gather.T @ fitted.covariance @ gather
 

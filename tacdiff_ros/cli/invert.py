@@ -61,7 +61,7 @@ def invert(
     ] = None,
     prior: Annotated[str, typer.Option(help="surface prior: elastic or smooth")] = "elastic",
     spacing: Annotated[float, typer.Option(help="spacing of the surface vertices in mm")] = 0.2,
-    steps: Annotated[int, typer.Option(help="number of Gauss-Newton steps")] = 10,
+    steps: Annotated[int, typer.Option(help="number of Gauss-Newton steps")] = 6,
     young_modulus: Annotated[
         float, typer.Option(help="Young's modulus of the gel in MPa, from `tacdiff identify`")
     ] = 0.2,

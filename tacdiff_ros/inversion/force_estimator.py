@@ -24,7 +24,8 @@ CORRELATED_VERTICES = 4.0  # vertices whose height errors are alike: inflates th
 MARKER_STDDEV_MM = 0.015  # of a marker's motion
 DENSE_REACH, SPARSE_STEP = 3, 2  # vertices: around the contact all are used, elsewhere every second
 MIN_PRESSURE_FRACTION = 0.03  # of the maximum; below it a vertex carries no pressure
-MECHANICS_ERROR = (0.01, 0.01, 0.04)  # relative error of the gel model, per force component
+# Error of the gel model and of the depth of the whole contact, over the force, per component.
+MECHANICS_ERROR = (0.015, 0.015, 0.06)
 MIN_FORCE_STDDEV_N = 0.02  # for contacts that are too shallow to be candidates
 MODULUS_ERROR = 0.1  # relative standard deviation of a modulus that was not identified
 
@@ -150,13 +151,13 @@ class ForceEstimator:
 
     def _net(self, fitted: FittedTractions) -> tuple[Floats, Floats]:
         """Net force and torque about the origin (6,), and their covariance from observations."""
-        place = self.pad.rest_mm.reshape(fitted.force_n.shape) + fitted.displacement_mm
+        position = self.pad.rest_mm.reshape(fitted.force_n.shape) + fitted.displacement_mm
         force = fitted.force_n.reshape(-1, 3)
-        arms = place.reshape(-1, 3)
+        arms = position.reshape(-1, 3)
         net = np.concatenate([force.sum(axis=0), np.cross(arms, force).sum(axis=0)])
-        unit = np.eye(3)
-        levers = np.cross(arms[fitted.vertices][:, None, :], unit[None])  # vertex, axis, torque
-        rows = [np.tile(unit, (len(fitted.vertices), 1)), levers.reshape(-1, 3)]
+        axes = np.eye(3)
+        levers = np.cross(arms[fitted.vertices][:, None, :], axes[None])  # vertex, axis, torque
+        rows = [np.tile(axes, (len(fitted.vertices), 1)), levers.reshape(-1, 3)]
         gather = np.concatenate(rows, axis=1)
         return net, gather.T @ fitted.covariance @ gather
 

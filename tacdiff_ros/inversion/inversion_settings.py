@@ -26,7 +26,7 @@ class InversionSettings(BaseModel):
     width_px: int = Field(
         320, ge=80, le=640, description="width of the compared images, px (approximate)"
     )
-    steps: int = Field(10, ge=1, le=60, description="Gauss-Newton steps for a single image")
+    steps: int = Field(6, ge=1, le=60, description="Gauss-Newton steps for a single image")
     marker_rounds: int = Field(
         2,
         ge=0,

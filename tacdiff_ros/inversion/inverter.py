@@ -54,7 +54,8 @@ Floats = NDArray[np.float64]
 Image = NDArray[np.uint8]
 Progress = Callable[[float], None]
 
-REFIT_STEPS = 2
+REFIT_STEPS = 4
+DEPTH_ERROR = 0.03  # error of the models of light and gel, as a fraction of the depth
 HALO = 1.15  # diameter of the disc that is excluded around a marker, in marker diameters
 KEEP_ALL = 256  # keeps white pixels too: they give a lower bound of the slope
 QUIET_GREY = 4.0  # smoothed change of the image below which nothing touches the gel
@@ -476,6 +477,7 @@ class Inverter:
             for part in (-fit.traction, fit.height_stddev_mm, fit.visible.astype(np.float64))
         )
         valid = visible > 0.5
+        depth_mm = np.abs(surface.position[:, 2].astype(np.float64)).reshape(shape)
         free = float(prepared.free.sum())
         forces = None
         if with_forces:
@@ -483,7 +485,7 @@ class Inverter:
             forces = self._estimator.forces(self._estimator.fit(measured), measured)
         return Inversion(
             surface=surface,
-            height_stddev_mm=height_stddev_mm,
+            height_stddev_mm=np.hypot(height_stddev_mm, DEPTH_ERROR * depth_mm),
             valid=valid,
             contact=summarise(surface, pressure, valid),
             markers=markers,

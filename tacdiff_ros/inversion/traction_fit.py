@@ -134,9 +134,8 @@ class TractionFit:
         weight = 1.0 / observed.stddev_mm
         matrix = weight[:, None] * self._compliance(observed, vertices)
         hessian = matrix.T @ matrix
-        area = float(np.prod(self.pad.spacing_mm))
-        unit = self.material.young_modulus_mpa * area
-        spread = unit * np.array([TANGENTIAL_STDDEV, TANGENTIAL_STDDEV, PRESSURE_STDDEV])
+        force_scale = self.material.young_modulus_mpa * float(np.prod(self.pad.spacing_mm))
+        spread = force_scale * np.array([TANGENTIAL_STDDEV, TANGENTIAL_STDDEV, PRESSURE_STDDEV])
         hessian[np.diag_indices_from(hessian)] += np.tile(spread**-2, len(vertices))
         force, moved = np.zeros((shape[0] * shape[1], 3)), np.zeros((*shape, 3))
         loads = np.zeros(3 * len(vertices))
@@ -161,19 +160,19 @@ class TractionFit:
         result = np.zeros((len(first), len(vertices), 3))
         for down in (0, 1):
             for across in (0, 1):
-                share = np.abs(1 - down - fraction[:, 0]) * np.abs(1 - across - fraction[:, 1])
-                used = np.flatnonzero(share > 1e-9)
+                ratio = np.abs(1 - down - fraction[:, 0]) * np.abs(1 - across - fraction[:, 1])
+                used = np.flatnonzero(ratio > 1e-9)
                 m = rows - 1 + (first[used, 0] + down)[:, None] - row
                 n = columns - 1 + (first[used, 1] + across)[:, None] - column
                 part = self._kernel[m, n, observed.axis[used][:, None]]
-                result[used] += share[used, None, None] * part
+                result[used] += ratio[used, None, None] * part
         return result.reshape(len(first), -1)
 
     def _solved(self, hessian: Floats, right: Floats, start: Floats) -> Floats:
         """Minimiser of the quadratic over the friction cones, by FISTA with restarts."""
         if not start.any():
             start = self._projected(cho_solve(cho_factor(hessian), right))
-        length = 1.0 / _largest_eigenvalue(hessian)
+        length = 1.0 / _max_eigenvalue(hessian)
         loads, moving, momentum = start, start, 1.0
         for _ in range(GRADIENT_STEPS):
             goal = self._projected(moving - length * (hessian @ moving - right))
@@ -210,13 +209,13 @@ def _sampled(field: Floats, observed: Observations) -> Floats:
     result = np.zeros(len(first))
     for down in (0, 1):
         for across in (0, 1):
-            share = np.abs(1 - down - fraction[:, 0]) * np.abs(1 - across - fraction[:, 1])
-            result += share * field[first[:, 0] + down, first[:, 1] + across, observed.axis]
+            ratio = np.abs(1 - down - fraction[:, 0]) * np.abs(1 - across - fraction[:, 1])
+            result += ratio * field[first[:, 0] + down, first[:, 1] + across, observed.axis]
     return result
 
 
-def _largest_eigenvalue(matrix: Floats) -> float:
-    """Upper estimate of the largest eigenvalue of a positive matrix, by power iteration."""
+def _max_eigenvalue(matrix: Floats) -> float:
+    """Upper estimate of the maximum eigenvalue of a positive matrix, by power iteration."""
     vector = np.ones(len(matrix))
     for _ in range(20):
         vector = matrix @ (vector / np.linalg.norm(vector))

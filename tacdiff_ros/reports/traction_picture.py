@@ -41,8 +41,8 @@ def draw_tractions(surface: GelSurface, forces: ContactForces) -> NDArray[np.uin
         cv2.polylines(canvas, [points], True, WHITE, 1, cv2.LINE_AA)
     _draw_arrows(canvas, surface, forces, origin)
     for line, text in enumerate(_numbers(forces, peak)):
-        place = (8, height + LINE_PX * (line + 1))
-        cv2.putText(canvas, text, place, FONT, FONT_SCALE, BLACK, 1, cv2.LINE_AA)
+        position = (8, height + LINE_PX * (line + 1))
+        cv2.putText(canvas, text, position, FONT, FONT_SCALE, BLACK, 1, cv2.LINE_AA)
     return canvas
 
 
@@ -53,8 +53,8 @@ def _draw_arrows(
     origin: NDArray[np.float64],
 ) -> None:
     """Draw the tangential traction of every few vertices in the contact."""
-    largest = float(np.linalg.norm(forces.traction_mpa, axis=-1).max())
-    if largest <= 0.0:
+    max_traction = float(np.linalg.norm(forces.traction_mpa, axis=-1).max())
+    if max_traction <= 0.0:
         return
     step = max(1, round(ARROW_PITCH_MM / float(np.diff(surface.x_mm).mean())))
     for row in range(0, surface.rows, step):
@@ -62,7 +62,7 @@ def _draw_arrows(
             if not forces.contact[row, column]:
                 continue
             start = np.array([surface.x_mm[column], surface.y_mm[row]]) - origin
-            tip = start + ARROW_MM * forces.traction_mpa[row, column] / largest
+            tip = start + ARROW_MM * forces.traction_mpa[row, column] / max_traction
             first, last = (np.rint(part * PX_PER_MM).astype(int).tolist() for part in (start, tip))
             cv2.arrowedLine(canvas, first, last, WHITE, 1, cv2.LINE_AA, tipLength=0.3)
 

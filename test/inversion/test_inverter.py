@@ -63,6 +63,13 @@ def test_the_contact_in_numbers(found):
     assert abs(contact.twist_rad) < 0.05
 
 
+def test_a_single_image_gives_forces_on_its_material_points(found):
+    forces = found.forces
+    assert forces.in_contact
+    assert forces.normal_force_n > 3.0 * forces.force_stddev_n[2]
+    assert forces.pressure_mpa.shape == found.valid.shape
+
+
 def test_without_a_reference_the_models_own_untouched_gel_serves(scene):
     height, shear = rmse(Inverter(scene.model).invert(scene.image), scene.surface)
     assert height < 0.02
@@ -78,6 +85,7 @@ def test_smoothness_serves_as_a_prior(scene):
 def test_the_untouched_gel_is_flat_and_sure(inverter, scene):
     found = inverter.invert(scene.reference)
     assert not found.contact.in_contact
+    assert not found.forces.in_contact
     assert np.abs(found.surface.position[:, 2]).max() == 0.0
     assert np.abs(found.surface.position - found.surface.rest).max() < 0.02
     assert np.isfinite(found.height_stddev_mm).all()

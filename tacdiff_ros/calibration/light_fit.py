@@ -19,8 +19,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tacdiff_ros.calibration.contact_interior import PixelSampler
 from tacdiff_ros.calibration.light_images import LightImages, LightImageSet
+from tacdiff_ros.calibration.light_prediction import predicted_images, with_light
 from tacdiff_ros.calibration.light_vector import COLOURS, KINDS, LightVector
+from tacdiff_ros.calibration.light_weights import adaptive_weights, interior_weights
 from tacdiff_ros.calibration.press_surfaces import Press, PressedGel, PressSurfaces, shifted
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.images.fit_image import FitImage
@@ -39,7 +42,6 @@ REFERENCE_ERROR = 0.03  # residual of the reference image under the best lights,
 PRESS_ERROR = 0.008  # residual of a press under the best lights, of white
 DAMPING = DampingRule(first=1e-2, decrease=5.0, increase=8.0, maximum=1e6)
 MIN_GAIN = 2e-3  # relative decrease of the cost below which the fit ends
-DARKEST = 1e-4
 EFFECTIVE_PIXELS = 3000.0  # number of independent pixels: errors of neighbours are correlated
 MIN_DEPTH_MM = 0.05
 
@@ -51,12 +53,15 @@ class LightFitSettings:
     Attributes:
         tone_mapping: whether to compare T(x) = x / (x + 1) instead of x.
         weight_map: whether to use adaptive weights.
+        interior: whether the final fit uses the interior of each contact, where the surface is the
+            indenter's own shape, with little weight on the other pixels of a press.
         alpha: weight of the reference image.
         beta: weight of all presses together.
     """
 
     tone_mapping: bool = True
     weight_map: bool = True
+    interior: bool = True
     alpha: float = 0.3
     beta: float = 0.7
 
@@ -82,17 +87,22 @@ class LightFit:
 
     Attributes:
         vector: fitted light vector.
-        vector_stddev: standard deviations of its entries.
+        vector_covariance: (size, size) covariance of its entries.
         gels: gel under the presses, with their fitted poses.
         rms: root mean square difference of predicted and measured presses, as a fraction of white.
         steps: number of Levenberg-Marquardt steps.
     """
 
     vector: Floats
-    vector_stddev: Floats
+    vector_covariance: Floats
     gels: tuple[PressedGel, ...]
     rms: float
     steps: int
+
+    @property
+    def vector_stddev(self) -> Floats:
+        """Standard deviations of the entries of the light vector."""
+        return np.asarray(np.sqrt(np.diag(self.vector_covariance)))
 
 
 def fit_lights(
@@ -159,6 +169,7 @@ class _Problem:
         self._reference = reference.smooth
         self._free = reference.free
         self._weights = [np.ones((height, width))] * (len(views) + 1)
+        self._sampler = PixelSampler(model, (height, width))
         self._flat: GelSurface | None = None
         self._has_yaw = [not view.surfaces.is_round for view in views]
 
@@ -175,12 +186,12 @@ class _Problem:
         point = self._render(start, tuple(view.press for view in self._views), None)
         fit = levenberg_marquardt(self, point, DAMPING, max_steps, MIN_GAIN, progress)
         covariance = self._normal_equations(fit.point).covariance()
-        return self._result(fit.point, np.sqrt(np.diag(covariance)), fit.iterations)
+        size = self._lights.size
+        return self._result(fit.point, covariance[:size, :size], fit.iterations)
 
     def linearise(self, point: _Point) -> NormalEquations:
         """Adapt the weights to a point, and return its normal equations."""
-        if self._settings.weight_map:
-            self._weights = self._adaptive_weights(point)
+        self._weights = self._pixel_weights(point)
         return self._normal_equations(point)
 
     def cost(self, point: _Point) -> float:
@@ -242,13 +253,8 @@ class _Problem:
         return [*parts, self._prior(point)]
 
     def _predicted(self, vector: Floats, images: tuple[LightImageSet, ...]) -> list[Floats]:
-        """Predicted pixel values of the reference image by the lights, of presses by the ratio."""
-        radiance, ambient = self._lights.radiance(vector), self._lights.ambient(vector)
-        inverse = 1.0 / self._lights.gamma(vector)
-        rendered = [np.maximum(image.combined(radiance, ambient), DARKEST) for image in images]
-        flat = rendered[0]
-        presses = [self._reference * (press / flat) ** inverse for press in rendered[1:]]
-        return [flat**inverse, *presses]
+        """Predicted pixel values of the reference image and of the presses."""
+        return predicted_images(self._lights, vector, self._reference, images)
 
     def _scale(self, k: int) -> Floats:
         """(h, w, 1) factor of a residual: adaptive weight, the image's weight and usual error."""
@@ -280,17 +286,24 @@ class _Problem:
             )
         return np.concatenate(parts)
 
-    def _adaptive_weights(self, point: _Point) -> list[Floats]:
-        """(h, w) weights with mean 1, larger for large residuals, contacts and bright pixels."""
-        predicted = self._predicted(point.vector, point.images)
-        weights = []
-        for k, (value, image) in enumerate(zip(predicted, self._measured(), strict=True)):
-            bright = image.mean(axis=-1) / max(float(image.mean()), 1e-6)
-            change = np.abs(image - self._reference).mean(axis=-1) if k else np.zeros_like(bright)
-            error = np.abs(value - image).mean(axis=-1)
-            weight = bright * (0.2 + _normalised(error) + 2.0 * _normalised(change))
-            weights.append(weight / weight.mean())
-        return weights
+    def _pixel_weights(self, point: _Point) -> list[Floats]:
+        """(h, w) weights of the reference image and of the presses, with mean 1."""
+        weights = self._weights
+        if self._settings.weight_map:
+            predicted, measured = self._predicted(point.vector, point.images), self._measured()
+            before = [measured[0], *[self._reference] * len(self._views)]
+            weights = [
+                adaptive_weights(value, image, np.abs(image - unchanged).mean(axis=-1))
+                for value, image, unchanged in zip(predicted, measured, before, strict=True)
+            ]
+        if not self._settings.interior:
+            return weights
+        inside = [
+            self._sampler.sample(gel.surface, view.surfaces.interior(gel))
+            for view, gel in zip(self._views, point.gels, strict=True)
+        ]
+        presses = zip(weights[1:], inside, strict=True)
+        return [weights[0], *(interior_weights(*pair) for pair in presses)]
 
     def _normal_equations(self, point: _Point) -> NormalEquations:
         """Normal equations of lights and presses under the current weights."""
@@ -351,14 +364,13 @@ class _Problem:
             kind: kind of placement.
             light: index of the light.
         """
-        sets = []
-        for image, other in zip(point.images, perturbed, strict=True):
-            images = image.light.copy()
-            images[light] = other[light]
-            sets.append(LightImageSet(images, image.ambient))
+        sets = tuple(
+            with_light(image, other, light)
+            for image, other in zip(point.images, perturbed, strict=True)
+        )
         vector = point.vector.copy()
         vector[kind * self._lights.light_count + light] += STEP
-        return replace(point, images=tuple(sets), vector=vector)
+        return replace(point, images=sets, vector=vector)
 
     def _with_press(self, point: _Point, k: int, press: Press, surface: GelSurface) -> _Point:
         """The point with another press, and its surface, in view k."""
@@ -368,7 +380,7 @@ class _Problem:
         gels[k] = PressedGel(press, surface)
         return replace(point, images=tuple(images), gels=tuple(gels))
 
-    def _result(self, point: _Point, stddev: Floats, steps: int) -> LightFit:
+    def _result(self, point: _Point, covariance: Floats, steps: int) -> LightFit:
         predicted = self._predicted(point.vector, point.images)
         differences = [
             (value - view.image.value)[view.image.free & self._free]
@@ -376,7 +388,7 @@ class _Problem:
         ]
         return LightFit(
             vector=point.vector,
-            vector_stddev=stddev,
+            vector_covariance=covariance,
             gels=point.gels,
             rms=float(np.sqrt(np.mean(np.concatenate(differences) ** 2))),
             steps=steps,
@@ -399,14 +411,6 @@ def _perturbed_presses(gel: PressedGel) -> list[tuple[Press, GelSurface, float]]
         rotated = replace(press, yaw_rad=press.yaw_rad + STEP_RAD)
         perturbed.append((rotated, gel.moved_surfaces[1], STEP_RAD))
     return perturbed
-
-
-def _normalised(image: Floats) -> Floats:
-    """An image, smoothed and divided by its maximum."""
-    import cv2
-
-    smooth = cv2.GaussianBlur(image, (0, 0), 2.0)
-    return np.asarray(smooth / max(float(smooth.max()), 1e-9))
 
 
 def _stepped_press(press: Press, step: Floats, max_depth_mm: float) -> Press:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from tacdiff_ros.calibration.flat_field import with_flat_field
 from tacdiff_ros.calibration.light_fit import LightFit, LightFitSettings, PressView, fit_lights
 from tacdiff_ros.calibration.light_start import rotated_lights, shading_gradient
 from tacdiff_ros.calibration.light_vector import LightVector
+from tacdiff_ros.calibration.next_press import PressPlace, considered_presses
 from tacdiff_ros.calibration.press_fit import PressFitter
 from tacdiff_ros.calibration.press_surfaces import Press, PressSurfaces
 from tacdiff_ros.calibration.stage_progress import StageProgress
@@ -40,6 +41,7 @@ class Lighting:
         light_vector: parametrisation of the lights.
         lights: fit of the lights.
         presses: fitted presses.
+        places: places of a further press, the most uncertain one first.
         warnings: reasons to doubt the result, one sentence each.
     """
 
@@ -47,6 +49,7 @@ class Lighting:
     light_vector: LightVector
     lights: LightFit
     presses: tuple[CalibratedPress, ...]
+    places: tuple[PressPlace, ...]
     warnings: tuple[str, ...]
 
 
@@ -110,7 +113,7 @@ class LightingStage:
             vector,
             self.reference,
             contacts.views,
-            self._settings,
+            replace(self._settings, interior=False),  # the contacts are not known well enough yet
             self._progress.within(STAGE, 0.12, 0.5),
             steps=ROUGH_STEPS,
         )
@@ -135,7 +138,10 @@ class LightingStage:
         )
         for given, press in zip(self._inputs, presses, strict=True):
             self._warnings += misfits(given, press)
-        return Lighting(model, vector, lights, presses, tuple(self._warnings))
+        places = considered_presses(
+            contacts.model, vector, lights, self.reference, views[0].surfaces
+        )
+        return Lighting(model, vector, lights, presses, places, tuple(self._warnings))
 
     def _tracked(self, press: PressImage) -> MarkerField | None:
         """Markers of a press, tracked from those of the reference image."""

@@ -93,6 +93,7 @@ def _summary(data: CalibrationImages, result: Calibration) -> dict[str, Any]:
         "presses": list(data.names),
         "residuals": residuals(result),
         "warnings": list(result.warnings),
+        "next_press": _next_press(result),
         "pose_offset": _offset(data, result),
         "seconds_by_stage": result.seconds,
     }
@@ -102,6 +103,11 @@ def _summary_text(summary: dict[str, Any]) -> str:
     """Return the summary as text for a terminal."""
     figures = ", ".join(f"{name} {value:g}" for name, value in summary["residuals"].items())
     text = f"{summary['out']}: {figures}; {summary['seconds']:.0f} s"
+    place = summary["next_press"]
+    text += (
+        f"\nnext press, if you add one: {place['place']} of the image (x {place['x_mm']:g}, y "
+        f"{place['y_mm']:g} mm), where slopes are uncertain by {place['slope_stddev_percent']:g} %"
+    )
     offset = summary["pose_offset"]
     if offset is not None:
         numbers = " ".join(f"{value:.3f}" for value in offset.values())
@@ -109,6 +115,17 @@ def _summary_text(summary: dict[str, Any]) -> str:
             f"\noffset of the recorded poses for this sensor file: --offset {numbers} (mm, degrees)"
         )
     return text
+
+
+def _next_press(result: Calibration) -> dict[str, Any]:
+    """Return the place where one more press would improve the calibration most."""
+    place = result.places[0]
+    return {
+        "place": place.name,
+        "x_mm": round(place.x_mm, 1),
+        "y_mm": round(place.y_mm, 1),
+        "slope_stddev_percent": round(100.0 * place.slope_stddev, 2),
+    }
 
 
 def _run_calibration(

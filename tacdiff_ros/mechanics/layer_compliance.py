@@ -14,6 +14,10 @@ With s = 2 k h, c = 3 - 4 nu and D = c cosh s + s^2/2 + 5 - 12 nu + 8 nu^2 this 
 C_zz is the classical result (e.g. Johnson, Contact Mechanics, 1985, section 5.7, and Hannah, Q. J.
 Mech. Appl. Math. 4, 1951). For k h -> inf the compliances become those of a half-space (Boussinesq,
 Cerruti); for k -> 0, C_xx = C_yy = h/G and C_zz = h/M, with M = 2 G (1 - nu)/(1 - 2 nu).
+
+A thin, stiffer coating on the surface adds the stiffness of a plate, which carries S k^2 against
+stretching along k, S (1 - nu) / 2 k^2 across it, and D k^4 against bending.
+
 `test_layer_compliance` compares them with numerical solutions of the differential equations.
 """
 
@@ -47,6 +51,8 @@ class BondedLayer:
         thickness_mm: thickness h, mm.
         young_modulus_mpa: Young's modulus E, MPa.
         poisson_ratio: Poisson's ratio nu, 0 to 0.499.
+        membrane_n_per_mm: stiffness S of a coating against stretching, E h / (1 - nu^2), N/mm.
+        bending_n_mm: stiffness D of a coating against bending, E h^3 / (12 (1 - nu^2)), N mm.
 
     Raises:
         InputError: a value is not finite or out of range.
@@ -55,8 +61,14 @@ class BondedLayer:
     thickness_mm: float
     young_modulus_mpa: float
     poisson_ratio: float
+    membrane_n_per_mm: float = 0.0
+    bending_n_mm: float = 0.0
 
     def __post_init__(self) -> None:
+        for name in ("membrane_n_per_mm", "bending_n_mm"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise InputError(f"bonded layer: {name} is {value}, expected 0 or more")
         for name in ("thickness_mm", "young_modulus_mpa"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
@@ -113,7 +125,7 @@ def compliance(layer: BondedLayer, kx: ArrayLike, ky: ArrayLike) -> NDArray[np.c
     k = np.hypot(kx, ky)
     if not np.isfinite(k).all():
         raise InputError("layer compliance: a wave number is not finite")
-    along, across, normal, mixed = _plane_compliances(layer, k)
+    along, across, normal, mixed = _coated(layer, k, *_plane_compliances(layer, k))
     safe = np.where(k > 0, k, 1.0)
     ex, ey = np.where(k > 0, kx / safe, 1.0), np.where(k > 0, ky / safe, 0.0)
     matrix = np.zeros((*k.shape, 3, 3), np.complex128)
@@ -124,6 +136,27 @@ def compliance(layer: BondedLayer, kx: ArrayLike, ky: ArrayLike) -> NDArray[np.c
     matrix[..., 2, 0], matrix[..., 2, 1] = 1j * mixed * ex, 1j * mixed * ey
     matrix[..., 0, 2], matrix[..., 1, 2] = -1j * mixed * ex, -1j * mixed * ey
     return matrix
+
+
+def _coated(
+    layer: BondedLayer,
+    k: NDArray[np.float64],
+    along: NDArray[np.float64],
+    across: NDArray[np.float64],
+    normal: NDArray[np.float64],
+    mixed: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], ...]:
+    """Return the compliances of the layer with its coating: (C^-1 + K)^-1."""
+    stretching, bending = layer.membrane_n_per_mm * k**2, layer.bending_n_mm * k**4
+    determinant = along * normal - mixed**2
+    total = 1.0 + normal * bending + along * stretching + stretching * bending * determinant
+    shearing = 0.5 * (1.0 - layer.poisson_ratio) * stretching
+    return (
+        (along + bending * determinant) / total,
+        across / (1.0 + shearing * across),
+        (normal + stretching * determinant) / total,
+        mixed / total,
+    )
 
 
 def _plane_compliances(

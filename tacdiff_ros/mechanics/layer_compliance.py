@@ -125,7 +125,7 @@ def compliance(layer: BondedLayer, kx: ArrayLike, ky: ArrayLike) -> NDArray[np.c
     k = np.hypot(kx, ky)
     if not np.isfinite(k).all():
         raise InputError("layer compliance: a wave number is not finite")
-    along, across, normal, mixed = _coated(layer, k, *_plane_compliances(layer, k))
+    along, across, normal, mixed = _plane_compliances(layer, k)
     safe = np.where(k > 0, k, 1.0)
     ex, ey = np.where(k > 0, kx / safe, 1.0), np.where(k > 0, ky / safe, 0.0)
     matrix = np.zeros((*k.shape, 3, 3), np.complex128)
@@ -138,15 +138,14 @@ def compliance(layer: BondedLayer, kx: ArrayLike, ky: ArrayLike) -> NDArray[np.c
     return matrix
 
 
-def _coated(
-    layer: BondedLayer,
-    k: NDArray[np.float64],
-    along: NDArray[np.float64],
-    across: NDArray[np.float64],
-    normal: NDArray[np.float64],
-    mixed: NDArray[np.float64],
+def _plane_compliances(
+    layer: BondedLayer, k: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], ...]:
-    """Return the compliances of the layer with its coating: (C^-1 + K)^-1."""
+    """Return C_xx, C_yy, C_zz and Im C_zx for x along the wave vector, coating included.
+
+    The coating adds its stiffness K to that of the layer: (C^-1 + K)^-1.
+    """
+    along, across, normal, mixed = _uncoated_compliances(layer, k)
     stretching, bending = layer.membrane_n_per_mm * k**2, layer.bending_n_mm * k**4
     determinant = along * normal - mixed**2
     total = 1.0 + normal * bending + along * stretching + stretching * bending * determinant
@@ -159,10 +158,10 @@ def _coated(
     )
 
 
-def _plane_compliances(
+def _uncoated_compliances(
     layer: BondedLayer, k: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], ...]:
-    """Return C_xx, C_yy, C_zz and Im C_zx for x along the wave vector.
+    """Return C_xx, C_yy, C_zz and Im C_zx of the layer alone, for x along the wave vector.
 
     All hyperbolic functions are scaled by e^-s, so that nothing overflows, and differences that
     vanish with s (sinh s - s, cosh s - 1) are computed without cancellation.

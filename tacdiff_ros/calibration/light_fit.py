@@ -24,8 +24,13 @@ from tacdiff_ros.calibration.light_images import LightImages, LightImageSet
 from tacdiff_ros.calibration.light_prediction import predicted_images, with_light
 from tacdiff_ros.calibration.light_vector import COLOURS, KINDS, LightVector
 from tacdiff_ros.calibration.light_weights import adaptive_weights, interior_weights
-from tacdiff_ros.calibration.press_surfaces import Press, PressedGel, PressSurfaces, shifted
-from tacdiff_ros.geometry.indenter_pose import IndenterPose
+from tacdiff_ros.calibration.press_motions import (
+    perturbed_presses,
+    press_moves,
+    press_prior,
+    stepped_press,
+)
+from tacdiff_ros.calibration.press_surfaces import Press, PressedGel, PressSurfaces
 from tacdiff_ros.images.fit_image import FitImage
 from tacdiff_ros.least_squares import DampingRule, NormalEquations, levenberg_marquardt
 from tacdiff_ros.sensor.gel_surface import GelSurface
@@ -35,15 +40,11 @@ Floats = NDArray[np.float64]
 
 MAX_STEPS = 12
 STEP = 0.02  # of finite differences, in the units of the light vector
-STEP_MM, STEP_RAD = 0.02, 0.01
-DEPTH_AND_YAW_STEPS = [IndenterPose(depth_mm=STEP_MM), IndenterPose(yaw_rad=STEP_RAD)]
-POSITION_MM, DEPTH_MM, YAW_RAD = 0.5, 0.3, 0.2  # prior standard deviations around the initial press
 REFERENCE_ERROR = 0.03  # residual of the reference image under the best lights, of white
 PRESS_ERROR = 0.008  # residual of a press under the best lights, of white
 DAMPING = DampingRule(first=1e-2, decrease=5.0, increase=8.0, maximum=1e6)
 MIN_GAIN = 2e-3  # relative decrease of the cost below which the fit ends
 EFFECTIVE_PIXELS = 3000.0  # number of independent pixels: errors of neighbours are correlated
-MIN_DEPTH_MM = 0.05
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class LightFitSettings:
         weight_map: whether to use adaptive weights.
         interior: whether the final fit uses the interior of each contact, where the surface is the
             indenter's own shape, with little weight on the other pixels of a press.
+        coating: whether to fit the gel's coating, once the lights are known, and the lights again.
         alpha: weight of the reference image.
         beta: weight of all presses together.
     """
@@ -62,6 +64,7 @@ class LightFitSettings:
     tone_mapping: bool = True
     weight_map: bool = True
     interior: bool = True
+    coating: bool = True
     alpha: float = 0.3
     beta: float = 0.7
 
@@ -205,7 +208,7 @@ class _Problem:
         for view, gel, has_yaw in zip(self._views, point.gels, self._has_yaw, strict=True):
             count = 4 if has_yaw else 3
             part = step[first : first + count]
-            presses.append(_stepped_press(gel.press, part, view.surfaces.max_depth_mm))
+            presses.append(stepped_press(gel.press, part, view.surfaces.max_depth_mm))
             first += count
         vector = point.vector + np.clip(step[:size], -1.5, 1.5)
         return self._render(vector, tuple(presses), point.gels)
@@ -223,7 +226,7 @@ class _Problem:
         """
         gels = []
         for k, (view, press) in enumerate(zip(self._views, presses, strict=True)):
-            moves = DEPTH_AND_YAW_STEPS if self._has_yaw[k] else DEPTH_AND_YAW_STEPS[:1]
+            moves = press_moves(self._has_yaw[k])
             if near is None:
                 gels.append(view.surfaces.solve(press, moves))
             else:
@@ -273,17 +276,7 @@ class _Problem:
         """Residuals of the priors of the light vector and of the presses."""
         parts = [point.vector]
         for view, gel, has_yaw in zip(self._views, point.gels, self._has_yaw, strict=True):
-            first, press = view.press, gel.press
-            parts.append(
-                np.array(
-                    [
-                        (press.x_mm - first.x_mm) / POSITION_MM,
-                        (press.y_mm - first.y_mm) / POSITION_MM,
-                        (press.depth_mm - first.depth_mm) / DEPTH_MM,
-                        *([(press.yaw_rad - first.yaw_rad) / YAW_RAD] if has_yaw else []),
-                    ]
-                )
-            )
+            parts.append(press_prior(view.press, gel.press, has_yaw))
         return np.concatenate(parts)
 
     def _pixel_weights(self, point: _Point) -> list[Floats]:
@@ -339,7 +332,7 @@ class _Problem:
             add(replace(point, vector=vector), STEP)
         for k in range(len(self._views)):
             self._renderers[k + 1].set_lights(lights.placement(point.vector))
-            for press, surface, size in _perturbed_presses(point.gels[k]):
+            for press, surface, size in perturbed_presses(point.gels[k]):
                 add(self._with_press(point, k, press, surface), size)
         return columns
 
@@ -393,33 +386,3 @@ class _Problem:
             rms=float(np.sqrt(np.mean(np.concatenate(differences) ** 2))),
             steps=steps,
         )
-
-
-def _perturbed_presses(gel: PressedGel) -> list[tuple[Press, GelSurface, float]]:
-    """Presses perturbed in x, y, depth and, if it was solved for, yaw.
-
-    Returns:
-        Press, its surface, and the size of the perturbation, mm or rad.
-    """
-    press, surface = gel.press, gel.surface
-    perturbed = [
-        (replace(press, x_mm=press.x_mm + STEP_MM), shifted(surface, STEP_MM, 0.0), STEP_MM),
-        (replace(press, y_mm=press.y_mm + STEP_MM), shifted(surface, 0.0, STEP_MM), STEP_MM),
-        (replace(press, depth_mm=press.depth_mm + STEP_MM), gel.moved_surfaces[0], STEP_MM),
-    ]
-    if len(gel.moved_surfaces) > 1:
-        rotated = replace(press, yaw_rad=press.yaw_rad + STEP_RAD)
-        perturbed.append((rotated, gel.moved_surfaces[1], STEP_RAD))
-    return perturbed
-
-
-def _stepped_press(press: Press, step: Floats, max_depth_mm: float) -> Press:
-    """Return a press after a step (x, y, depth) or (x, y, depth, yaw), clipped."""
-    x, y, depth = (float(np.clip(part, -1.0, 1.0)) for part in step[:3])
-    return replace(
-        press,
-        x_mm=press.x_mm + x,
-        y_mm=press.y_mm + y,
-        depth_mm=min(max(press.depth_mm + depth, MIN_DEPTH_MM), max_depth_mm),
-        yaw_rad=press.yaw_rad + float(step[3:].sum()),
-    )

@@ -9,6 +9,12 @@ from numpy.typing import NDArray
 
 from tacdiff_ros.calibration.calibration_inputs import PressImage
 from tacdiff_ros.calibration.calibration_result import CalibratedPress
+from tacdiff_ros.calibration.coating_fit import (
+    CoatingFit,
+    CoatingPress,
+    fit_coating,
+    with_coating,
+)
 from tacdiff_ros.calibration.contact_search import ContactSearch, relative_change, slopes
 from tacdiff_ros.calibration.flat_field import with_flat_field
 from tacdiff_ros.calibration.light_fit import LightFit, LightFitSettings, PressView, fit_lights
@@ -40,6 +46,7 @@ class Lighting:
         model: sensor model with fitted lights and flat field.
         light_vector: parametrisation of the lights.
         lights: fit of the lights.
+        coating: fit of the gel's coating; None if it was not fitted.
         presses: fitted presses.
         places: places of a further press, the most uncertain one first.
         warnings: reasons to doubt the result, one sentence each.
@@ -48,6 +55,7 @@ class Lighting:
     model: SensorModel
     light_vector: LightVector
     lights: LightFit
+    coating: CoatingFit | None
     presses: tuple[CalibratedPress, ...]
     places: tuple[PressPlace, ...]
     warnings: tuple[str, ...]
@@ -108,40 +116,109 @@ class LightingStage:
         tracked = [self._tracked(press) for press in self._inputs]
         contacts = self._find_contacts(tracked)
         vector = LightVector.around(contacts.model)
-        rough = fit_lights(
+        # The contacts are not known well enough yet for weights on their interior.
+        everywhere = replace(self._settings, interior=False)
+        rough = self._fit_lights(contacts, vector, ROUGH_STEPS, everywhere, (0.12, 0.4))
+        contacts = self._with_slides(contacts, tracked, vector, rough)
+        lights = self._fit_lights(
+            contacts, vector, FINE_STEPS, self._settings, (0.44, 0.56), rough.vector
+        )
+        coating = None
+        if self._settings.coating:
+            coating = self._fit_coating(contacts, tracked, vector, lights)
+            if coating.coating_mm > 0.0:
+                contacts = self._coated(contacts, coating, lights)
+                contacts = self._with_slides(contacts, tracked, vector, lights)
+                lights = self._fit_lights(
+                    contacts, vector, FINE_STEPS, self._settings, (0.7, 0.82), lights.vector
+                )
+        return self._lighting(contacts, tracked, vector, lights, coating)
+
+    def _fit_lights(
+        self,
+        contacts: _Contacts,
+        vector: LightVector,
+        steps: int,
+        settings: LightFitSettings,
+        fractions: tuple[float, float],
+        start: NDArray[np.float64] | None = None,
+    ) -> LightFit:
+        """Fit the lights.
+
+        Args:
+            contacts: contacts with their initial presses.
+            vector: parametrisation of the lights.
+            steps: maximum number of steps.
+            settings: settings of the fit.
+            fractions: completed fraction of the calibration before and after.
+            start: initial light vector; None for the model's lights.
+        """
+        return fit_lights(
             contacts.model,
             vector,
             self.reference,
             contacts.views,
-            replace(self._settings, interior=False),  # the contacts are not known well enough yet
-            self._progress.within(STAGE, 0.12, 0.5),
-            steps=ROUGH_STEPS,
+            settings,
+            self._progress.within(STAGE, *fractions),
+            steps=steps,
+            start=start,
         )
-        views = self._with_slides(contacts, tracked, vector, rough)
-        self._progress.report(STAGE, 0.6)
-        lights = fit_lights(
-            contacts.model,
-            vector,
+
+    def _fit_coating(
+        self,
+        contacts: _Contacts,
+        tracked: list[MarkerField | None],
+        vector: LightVector,
+        lights: LightFit,
+    ) -> CoatingFit:
+        """Fit the coating to what surrounds the contacts; the arguments are those of `run`."""
+        presses = [
+            CoatingPress(view.surfaces.indenter, gel.press, view.image, markers)
+            for view, gel, markers in zip(contacts.views, lights.gels, tracked, strict=True)
+        ]
+        return fit_coating(
+            vector.model(contacts.model, lights.vector),
+            presses,
             self.reference,
-            views,
-            self._settings,
-            self._progress.within(STAGE, 0.6, 0.82),
-            steps=FINE_STEPS,
-            start=rough.vector,
+            self._markers,
+            self._progress.within(STAGE, 0.56, 0.68),
         )
+
+    def _coated(self, contacts: _Contacts, coating: CoatingFit, lights: LightFit) -> _Contacts:
+        """The contacts on a gel with a coating, with the presses of a fit."""
+        self._model = with_coating(self._model, coating.coating_mm)
+        views = [
+            replace(view, press=gel.press, surfaces=surfaces)
+            for view, gel, surfaces in zip(
+                contacts.views, lights.gels, self._surfaces(), strict=True
+            )
+        ]
+        return replace(
+            contacts, model=with_coating(contacts.model, coating.coating_mm), views=views
+        )
+
+    def _lighting(
+        self,
+        contacts: _Contacts,
+        tracked: list[MarkerField | None],
+        vector: LightVector,
+        lights: LightFit,
+        coating: CoatingFit | None,
+    ) -> Lighting:
+        """The result; the arguments are those of `run`."""
         model = with_flat_field(vector.model(contacts.model, lights.vector), self.reference)
         presses = tuple(
             self._calibrated_press(model, view, gel.press, markers, score)
             for view, gel, markers, score in zip(
-                views, lights.gels, tracked, contacts.scores, strict=True
+                contacts.views, lights.gels, tracked, contacts.scores, strict=True
             )
         )
         for given, press in zip(self._inputs, presses, strict=True):
             self._warnings += misfits(given, press)
         places = considered_presses(
-            contacts.model, vector, lights, self.reference, views[0].surfaces
+            contacts.model, vector, lights, self.reference, contacts.views[0].surfaces
         )
-        return Lighting(model, vector, lights, presses, places, tuple(self._warnings))
+        return Lighting(model, vector, lights, coating, presses, places, tuple(self._warnings))
 
     def _tracked(self, press: PressImage) -> MarkerField | None:
         """Markers of a press, tracked from those of the reference image."""
@@ -205,25 +282,25 @@ class LightingStage:
         contacts: _Contacts,
         tracked: list[MarkerField | None],
         vector: LightVector,
-        rough: LightFit,
-    ) -> list[PressView]:
-        """Views whose presses have slides and twists, fitted to the markers' motion.
+        lights: LightFit,
+    ) -> _Contacts:
+        """Contacts whose presses have slides and twists, fitted to the markers' motion.
 
         Args:
             contacts: contacts found in the images.
             tracked: markers of each press; None for a gel without markers.
             vector: parametrisation of the lights.
-            rough: rough fit of the lights, with the presses fitted along.
+            lights: fit of the lights, with the presses fitted along.
         """
-        model = vector.model(contacts.model, rough.vector)
+        model = vector.model(contacts.model, lights.vector)
         views = []
-        for view, markers, gel in zip(contacts.views, tracked, rough.gels, strict=True):
+        for view, markers, gel in zip(contacts.views, tracked, lights.gels, strict=True):
             press = gel.press
             if markers is not None:
                 fitter = PressFitter(model, view.surfaces, self.reference, self._markers)
                 press = fitter.fit(press, view.image, markers, steps=SLIDE_STEPS).gel.press
-            views.append(PressView(view.image, press, view.surfaces))
-        return views
+            views.append(replace(view, press=press))
+        return replace(contacts, views=views)
 
     def _calibrated_press(
         self,

@@ -36,7 +36,10 @@ class GelResponse:
             weights: weights of the second-order term.
         """
         self._shape = (pad.rows, pad.columns)
-        layer = BondedLayer(pad.thickness_mm, material.young_modulus_mpa, material.poisson_ratio)
+        modulus = material.young_modulus_mpa
+        layer = BondedLayer(
+            pad.thickness_mm, modulus, material.poisson_ratio, pad.coating_mm * modulus
+        )
         kernel = surface_kernel(layer, *self._shape, pad.spacing_mm)
         self.kernel = PointKernel.from_values(kernel.values)
         self._convolution = SurfaceConvolution(kernel)

@@ -65,6 +65,7 @@ class LightFitSettings:
     weight_map: bool = True
     interior: bool = True
     coating: bool = True
+    local_interreflection: bool = True
     alpha: float = 0.3
     beta: float = 0.7
 
@@ -237,6 +238,8 @@ class _Problem:
         images, plain = [], []
         for renderer, surface in zip(self._renderers, surfaces, strict=True):
             renderer.set_lights(placement)
+            if self._settings.local_interreflection and surface is not self._flat:
+                renderer.gather_local_interreflection(surface)
             plain.append(renderer.images(surface))
             shadowed = renderer.light_images(surface, shadows=True)
             images.append(LightImageSet(shadowed, plain[-1].ambient))

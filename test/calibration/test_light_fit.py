@@ -14,8 +14,9 @@ from tacdiff_ros.images.fit_image import FitImage
 from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.sensor.sensor_file import default_sensor
 
-SHAPE = (90, 120)
-PRESSES = (Press(-4.0, -2.0, 1.0), Press(4.0, 2.0, 1.0))
+pytestmark = pytest.mark.slow  # a fit of lights
+SHAPE = (60, 80)
+PRESSES = (Press(-5.0, -3.0, 1.0), Press(-4.0, 3.0, 1.0))
 UNSEEN = Press(0.0, 0.0, 1.0)
 STEEPER = 1.25  # factor of the real skirt's slope
 SCALE = 0.02
@@ -129,5 +130,6 @@ def test_the_next_press_belongs_far_from_the_others(fit, sensor, model, lights, 
     assert len(places) == 9
     spread = [place.slope_stddev for place in places]
     assert spread == sorted(spread, reverse=True)
-    assert places[0].name in ("top right", "bottom left")
-    assert 0.0 < spread[-1] < spread[0] < 1.0
+    assert "right" in places[0].name
+    assert "left" in places[-1].name or places[-1].name == "centre"
+    assert 0.0 < spread[-1] < 0.8 * spread[0] < 1.0

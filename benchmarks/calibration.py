@@ -275,6 +275,8 @@ def measure_ablations(options: argparse.Namespace) -> Part:
         "no glass": (CalibrationSettings(glass=False), 2),
         "no tone mapping": (with_lights(tone_mapping=False), 2),
         "no weight map": (with_lights(weight_map=False), 2),
+        "whole contact": (with_lights(interior=False), 2),
+        "no local inter-reflection": (with_lights(local_interreflection=False), 2),
         "one press": (plain, 1),
         "three presses": (plain, 3),
         "five presses": (plain, 5),

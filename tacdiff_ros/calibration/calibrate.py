@@ -105,7 +105,6 @@ def _run_stages(
         with_glass=cameras.with_glass,
         mask=cameras.mask,
         lights=lighting.lights,
-        coating=lighting.coating,
         light_vector=lighting.light_vector,
         presses=lighting.presses,
         places=lighting.places,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tacdiff_ros.calibration.camera_pose import CameraFit
-from tacdiff_ros.calibration.coating_fit import CoatingFit
 from tacdiff_ros.calibration.light_fit import LightFit
 from tacdiff_ros.calibration.light_vector import LightVector
 from tacdiff_ros.calibration.marker_texture import MarkerTexture
@@ -48,7 +47,6 @@ class Calibration:
         with_glass: camera fitted with refraction; None without markers.
         mask: camera and markers refined by the rendered mask; None without markers.
         lights: fit of the lights, as a vector of `light_vector`.
-        coating: fit of the gel's coating; None if it was not fitted.
         light_vector: parametrisation of the lights.
         presses: fitted presses.
         places: places of a further press, the one that would help most first.
@@ -65,7 +63,6 @@ class Calibration:
     with_glass: CameraFit | None
     mask: MaskFit | None
     lights: LightFit
-    coating: CoatingFit | None
     light_vector: LightVector
     presses: tuple[CalibratedPress, ...]
     places: tuple[PressPlace, ...]

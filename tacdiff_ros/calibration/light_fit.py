@@ -56,7 +56,8 @@ class LightFitSettings:
         weight_map: whether to use adaptive weights.
         interior: whether the final fit uses the interior of each contact, where the surface is the
             indenter's own shape, with little weight on the other pixels of a press.
-        coating: whether to fit the gel's coating, once the lights are known, and the lights again.
+        local_interreflection: whether to compute the light that parts of the gel reflect to each
+            other, as the inversion does.
         alpha: weight of the reference image.
         beta: weight of all presses together.
     """
@@ -64,7 +65,6 @@ class LightFitSettings:
     tone_mapping: bool = True
     weight_map: bool = True
     interior: bool = True
-    coating: bool = True
     local_interreflection: bool = True
     alpha: float = 0.3
     beta: float = 0.7

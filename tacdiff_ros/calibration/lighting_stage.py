@@ -9,12 +9,6 @@ from numpy.typing import NDArray
 
 from tacdiff_ros.calibration.calibration_inputs import PressImage
 from tacdiff_ros.calibration.calibration_result import CalibratedPress
-from tacdiff_ros.calibration.coating_fit import (
-    CoatingFit,
-    CoatingPress,
-    fit_coating,
-    with_coating,
-)
 from tacdiff_ros.calibration.contact_search import ContactSearch, relative_change, slopes
 from tacdiff_ros.calibration.flat_field import with_flat_field
 from tacdiff_ros.calibration.light_fit import LightFit, LightFitSettings, PressView, fit_lights
@@ -46,7 +40,6 @@ class Lighting:
         model: sensor model with fitted lights and flat field.
         light_vector: parametrisation of the lights.
         lights: fit of the lights.
-        coating: fit of the gel's coating; None if it was not fitted.
         presses: fitted presses.
         places: places of a further press, the most uncertain one first.
         warnings: reasons to doubt the result, one sentence each.
@@ -55,7 +48,6 @@ class Lighting:
     model: SensorModel
     light_vector: LightVector
     lights: LightFit
-    coating: CoatingFit | None
     presses: tuple[CalibratedPress, ...]
     places: tuple[PressPlace, ...]
     warnings: tuple[str, ...]
@@ -116,23 +108,14 @@ class LightingStage:
         tracked = [self._tracked(press) for press in self._inputs]
         contacts = self._find_contacts(tracked)
         vector = LightVector.around(contacts.model)
-        # The contacts are not known well enough yet for weights on their interior.
-        everywhere = replace(self._settings, interior=False)
-        rough = self._fit_lights(contacts, vector, ROUGH_STEPS, everywhere, (0.12, 0.4))
+        # The contacts are not known well enough yet for their interior and its reflections.
+        everywhere = replace(self._settings, interior=False, local_interreflection=False)
+        rough = self._fit_lights(contacts, vector, ROUGH_STEPS, everywhere, (0.12, 0.5))
         contacts = self._with_slides(contacts, tracked, vector, rough)
         lights = self._fit_lights(
-            contacts, vector, FINE_STEPS, self._settings, (0.44, 0.56), rough.vector
+            contacts, vector, FINE_STEPS, self._settings, (0.56, 0.8), rough.vector
         )
-        coating = None
-        if self._settings.coating:
-            coating = self._fit_coating(contacts, tracked, vector, lights)
-            if coating.coating_mm > 0.0:
-                contacts = self._coated(contacts, coating, lights)
-                contacts = self._with_slides(contacts, tracked, vector, lights)
-                lights = self._fit_lights(
-                    contacts, vector, FINE_STEPS, self._settings, (0.7, 0.82), lights.vector
-                )
-        return self._lighting(contacts, tracked, vector, lights, coating)
+        return self._lighting(contacts, tracked, vector, lights)
 
     def _fit_lights(
         self,
@@ -164,46 +147,12 @@ class LightingStage:
             start=start,
         )
 
-    def _fit_coating(
-        self,
-        contacts: _Contacts,
-        tracked: list[MarkerField | None],
-        vector: LightVector,
-        lights: LightFit,
-    ) -> CoatingFit:
-        """Fit the coating to what surrounds the contacts; the arguments are those of `run`."""
-        presses = [
-            CoatingPress(view.surfaces.indenter, gel.press, view.image, markers)
-            for view, gel, markers in zip(contacts.views, lights.gels, tracked, strict=True)
-        ]
-        return fit_coating(
-            vector.model(contacts.model, lights.vector),
-            presses,
-            self.reference,
-            self._markers,
-            self._progress.within(STAGE, 0.56, 0.68),
-        )
-
-    def _coated(self, contacts: _Contacts, coating: CoatingFit, lights: LightFit) -> _Contacts:
-        """The contacts on a gel with a coating, with the presses of a fit."""
-        self._model = with_coating(self._model, coating.coating_mm)
-        views = [
-            replace(view, press=gel.press, surfaces=surfaces)
-            for view, gel, surfaces in zip(
-                contacts.views, lights.gels, self._surfaces(), strict=True
-            )
-        ]
-        return replace(
-            contacts, model=with_coating(contacts.model, coating.coating_mm), views=views
-        )
-
     def _lighting(
         self,
         contacts: _Contacts,
         tracked: list[MarkerField | None],
         vector: LightVector,
         lights: LightFit,
-        coating: CoatingFit | None,
     ) -> Lighting:
         """The result; the arguments are those of `run`."""
         model = with_flat_field(vector.model(contacts.model, lights.vector), self.reference)
@@ -218,7 +167,7 @@ class LightingStage:
         places = considered_presses(
             contacts.model, vector, lights, self.reference, contacts.views[0].surfaces
         )
-        return Lighting(model, vector, lights, coating, presses, places, tuple(self._warnings))
+        return Lighting(model, vector, lights, presses, places, tuple(self._warnings))
 
     def _tracked(self, press: PressImage) -> MarkerField | None:
         """Markers of a press, tracked from those of the reference image."""

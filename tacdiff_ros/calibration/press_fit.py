@@ -55,15 +55,12 @@ class PressFit:
             reference image does not show.
         marker_rms_px: root mean square distance of predicted and detected markers, px; NaN without
             markers.
-        cost: sum of squared residuals in units of their standard deviations; NaN for a press that
-            was not fitted.
     """
 
     gel: PressedGel
     predicted: Floats
     markers_px: Floats
     marker_rms_px: float
-    cost: float = float("nan")
 
 
 class PressFitter:
@@ -127,7 +124,7 @@ class PressFitter:
             markers=markers,
         )
         fit = levenberg_marquardt(problem, problem.gel(start), LINE_SEARCH, steps, MIN_GAIN)
-        return replace(self.evaluate(fit.point, markers), cost=fit.cost)
+        return self.evaluate(fit.point, markers)
 
     def evaluate(self, gel: PressedGel, markers: MarkerField | None) -> PressFit:
         """Predict image and markers of a known press, and compare the markers.

@@ -14,10 +14,6 @@ With s = 2 k h, c = 3 - 4 nu and D = c cosh s + s^2/2 + 5 - 12 nu + 8 nu^2 this 
 C_zz is the classical result (e.g. Johnson, Contact Mechanics, 1985, section 5.7, and Hannah, Q. J.
 Mech. Appl. Math. 4, 1951). For k h -> inf the compliances become those of a half-space (Boussinesq,
 Cerruti); for k -> 0, C_xx = C_yy = h/G and C_zz = h/M, with M = 2 G (1 - nu)/(1 - 2 nu).
-
-A thin, stiffer coating on the surface adds the stiffness of a plate, which carries S k^2 against
-stretching along k, S (1 - nu) / 2 k^2 across it, and D k^4 against bending.
-
 `test_layer_compliance` compares them with numerical solutions of the differential equations.
 """
 
@@ -51,8 +47,6 @@ class BondedLayer:
         thickness_mm: thickness h, mm.
         young_modulus_mpa: Young's modulus E, MPa.
         poisson_ratio: Poisson's ratio nu, 0 to 0.499.
-        membrane_n_per_mm: stiffness S of a coating against stretching, E h / (1 - nu^2), N/mm.
-        bending_n_mm: stiffness D of a coating against bending, E h^3 / (12 (1 - nu^2)), N mm.
 
     Raises:
         InputError: a value is not finite or out of range.
@@ -61,14 +55,8 @@ class BondedLayer:
     thickness_mm: float
     young_modulus_mpa: float
     poisson_ratio: float
-    membrane_n_per_mm: float = 0.0
-    bending_n_mm: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("membrane_n_per_mm", "bending_n_mm"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise InputError(f"bonded layer: {name} is {value}, expected 0 or more")
         for name in ("thickness_mm", "young_modulus_mpa"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
@@ -141,27 +129,7 @@ def compliance(layer: BondedLayer, kx: ArrayLike, ky: ArrayLike) -> NDArray[np.c
 def _plane_compliances(
     layer: BondedLayer, k: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], ...]:
-    """Return C_xx, C_yy, C_zz and Im C_zx for x along the wave vector, coating included.
-
-    The coating adds its stiffness K to that of the layer: (C^-1 + K)^-1.
-    """
-    along, across, normal, mixed = _uncoated_compliances(layer, k)
-    stretching, bending = layer.membrane_n_per_mm * k**2, layer.bending_n_mm * k**4
-    determinant = along * normal - mixed**2
-    total = 1.0 + normal * bending + along * stretching + stretching * bending * determinant
-    shearing = 0.5 * (1.0 - layer.poisson_ratio) * stretching
-    return (
-        (along + bending * determinant) / total,
-        across / (1.0 + shearing * across),
-        (normal + stretching * determinant) / total,
-        mixed / total,
-    )
-
-
-def _uncoated_compliances(
-    layer: BondedLayer, k: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], ...]:
-    """Return C_xx, C_yy, C_zz and Im C_zx of the layer alone, for x along the wave vector.
+    """Return C_xx, C_yy, C_zz and Im C_zx for x along the wave vector.
 
     All hyperbolic functions are scaled by e^-s, so that nothing overflows, and differences that
     vanish with s (sinh s - s, cosh s - 1) are computed without cancellation.

@@ -31,7 +31,6 @@ MAX_SHAPE_SUM = 0.8  # of |a2| + |b2| + |a3| + |b3|: the radius stays above 0.2 
 # The housing is visible at the borders of a GelSight Mini's frame; the manufacturer's software
 # crops a seventh of the frame at each side.
 BORDER_FRACTION = 1.0 / 7.0
-MAX_COATING_MM = 1.5  # stiffer coatings are outside the range of the contact solver
 MIN_LIGHT_HEIGHT_MM = 0.05  # above the gel's surface, toward the camera
 
 Number = Annotated[float, Field(ge=-1e6, le=1e6)]
@@ -127,15 +126,6 @@ class Gel(_Part):
         min_length=3,
         max_length=3,
         description="radiance from all directions, linear RGB",
-    )
-    coating_mm: float = Field(
-        0.0,
-        ge=0,
-        le=MAX_COATING_MM,
-        description=(
-            "stiffness of the coating against stretching, E h / (1 - nu^2), over the gel's Young's "
-            "modulus"
-        ),
     )
     full_indentation_mm: float = Field(
         3.0, gt=0.1, le=50, description="indentation at which the NOCS map's third channel is 0"
@@ -380,13 +370,10 @@ class SensorModel(_Part):
     def checksum(self) -> str:
         """Hexadecimal SHA-256 of all values; equal for equal models, however they are formatted.
 
-        Later fields are left out at their defaults, so that older files keep their checksum.
+        The default crop is left out, so that files from before that field keep their checksum.
         """
-        exclude: dict[str, Any] = {}
-        if self.image.border_fraction == BORDER_FRACTION:
-            exclude["image"] = {"border_fraction"}
-        if self.gel.coating_mm == 0.0:
-            exclude["gel"] = {"coating_mm"}
+        is_default = self.image.border_fraction == BORDER_FRACTION
+        exclude = {"image": {"border_fraction"}} if is_default else None
         text = self.model_dump_json(exclude=exclude)
         text = re.sub(r"-0\.0(?=[,\]}])", "0.0", text)  # -0.0 equals 0.0
         return hashlib.sha256(text.encode()).hexdigest()

@@ -131,26 +131,11 @@ def test_away_from_the_load_the_kernel_is_that_of_a_point_force(poisson_ratio):
     assert found[0, 2] == pytest.approx(-mixed, rel=0.01)
 
 
-def test_a_coating_adds_the_stiffness_of_a_plate():
-    stretching, bending = 0.05, 0.002
-    coated = BondedLayer(H_MM, E_MPA, 0.48, stretching, bending)
-    for kx, ky in ((0.3, 0.0), (1.0, -0.5), (3.0, 4.0)):
-        k2 = kx**2 + ky**2
-        along, across = np.array([kx, ky, 0.0]), np.array([-ky, kx, 0.0])
-        plate = stretching * np.outer(along, along) + 0.26 * stretching * np.outer(across, across)
-        plate[2, 2] = bending * k2**2
-        plain = compliance(BondedLayer(H_MM, E_MPA, 0.48), kx, ky)
-        expected = np.linalg.inv(np.linalg.inv(plain) + plate)
-        assert np.allclose(compliance(coated, kx, ky), expected, rtol=1e-10, atol=1e-14)
-
-
 def test_bad_layers_and_grids_are_refused():
     with pytest.raises(InputError, match=r"poisson_ratio is 0\.5"):
         BondedLayer(4.0, 0.2, 0.5)
     with pytest.raises(InputError, match="thickness_mm is nan"):
         BondedLayer(float("nan"), 0.2, 0.48)
-    with pytest.raises(InputError, match="bending_n_mm"):
-        BondedLayer(4.0, 0.2, 0.48, bending_n_mm=-0.1)
     with pytest.raises(InputError, match="0 rows"):
         surface_kernel(layer(), 0, 3, (0.4, 0.4))
     with pytest.raises(InputError, match="shape"):

@@ -36,10 +36,7 @@ class GelResponse:
             weights: weights of the second-order term.
         """
         self._shape = (pad.rows, pad.columns)
-        modulus = material.young_modulus_mpa
-        layer = BondedLayer(
-            pad.thickness_mm, modulus, material.poisson_ratio, pad.coating_mm * modulus
-        )
+        layer = BondedLayer(pad.thickness_mm, material.young_modulus_mpa, material.poisson_ratio)
         kernel = surface_kernel(layer, *self._shape, pad.spacing_mm)
         self.kernel = PointKernel.from_values(kernel.values)
         self._convolution = SurfaceConvolution(kernel)

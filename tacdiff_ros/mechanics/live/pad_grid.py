@@ -22,7 +22,6 @@ class PadGrid:
         thickness_mm: size along z, from the glass to the surface, mm.
         rows: number of vertices along y.
         columns: number of vertices along x.
-        coating_mm: stiffness of the coating against stretching over the gel's Young's modulus, mm.
 
     Raises:
         InputError: a length is not 0.5 to 200 mm, or rows or columns are not 5 to 257.
@@ -33,7 +32,6 @@ class PadGrid:
     thickness_mm: float = 4.0
     rows: int = 49
     columns: int = 61
-    coating_mm: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("width_mm", "height_mm", "thickness_mm"):
@@ -56,8 +54,7 @@ class PadGrid:
             InputError: rows or columns are not 5 to 257.
         """
         gel = model.gel
-        thickness_mm = model.gel_thickness_mm
-        return cls(gel.width_mm, gel.height_mm, thickness_mm, rows, columns, gel.coating_mm)
+        return cls(gel.width_mm, gel.height_mm, model.gel_thickness_mm, rows, columns)
 
     @property
     def spacing_mm(self) -> tuple[float, float]:

@@ -58,6 +58,8 @@ class LightFitSettings:
             indenter's own shape, with little weight on the other pixels of a press.
         local_interreflection: whether to compute the light that parts of the gel reflect to each
             other, as the inversion does.
+        choose_interreflection: whether the lights are also fitted without any reflected light, and
+            the fit with the lower cost is taken.
         alpha: weight of the reference image.
         beta: weight of all presses together.
     """
@@ -65,7 +67,8 @@ class LightFitSettings:
     tone_mapping: bool = True
     weight_map: bool = True
     interior: bool = True
-    local_interreflection: bool = True
+    local_interreflection: bool = False
+    choose_interreflection: bool = True
     alpha: float = 0.3
     beta: float = 0.7
 
@@ -93,6 +96,7 @@ class LightFit:
         vector: fitted light vector.
         vector_covariance: (size, size) covariance of its entries.
         gels: gel under the presses, with their fitted poses.
+        cost: sum of squared residuals, in units of their usual errors, and of priors.
         rms: root mean square difference of predicted and measured presses, as a fraction of white.
         steps: number of Levenberg-Marquardt steps.
     """
@@ -100,6 +104,7 @@ class LightFit:
     vector: Floats
     vector_covariance: Floats
     gels: tuple[PressedGel, ...]
+    cost: float
     rms: float
     steps: int
 
@@ -191,7 +196,8 @@ class _Problem:
         fit = levenberg_marquardt(self, point, DAMPING, max_steps, MIN_GAIN, progress)
         covariance = self._normal_equations(fit.point).covariance()
         size = self._lights.size
-        return self._result(fit.point, covariance[:size, :size], fit.iterations)
+        covariance = covariance[:size, :size]
+        return self._result(fit.point, covariance, fit.cost, fit.iterations)
 
     def linearise(self, point: _Point) -> NormalEquations:
         """Adapt the weights to a point, and return its normal equations."""
@@ -376,7 +382,7 @@ class _Problem:
         gels[k] = PressedGel(press, surface)
         return replace(point, images=tuple(images), gels=tuple(gels))
 
-    def _result(self, point: _Point, covariance: Floats, steps: int) -> LightFit:
+    def _result(self, point: _Point, covariance: Floats, cost: float, steps: int) -> LightFit:
         predicted = self._predicted(point.vector, point.images)
         differences = [
             (value - view.image.value)[view.image.free & self._free]
@@ -386,6 +392,7 @@ class _Problem:
             vector=point.vector,
             vector_covariance=covariance,
             gels=point.gels,
+            cost=cost,
             rms=float(np.sqrt(np.mean(np.concatenate(differences) ** 2))),
             steps=steps,
         )

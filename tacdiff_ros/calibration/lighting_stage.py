@@ -26,7 +26,8 @@ from tacdiff_ros.markers.tracking import MarkerTracker
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
 STAGE = "lighting"
-ROUGH_STEPS, FINE_STEPS = 7, 5
+ROUGH_STEPS, FINE_STEPS, DIRECT_STEPS = 7, 5, 8
+FIXED_GAMMA = 1e-4  # spread of gamma under direct light, with which it would compensate reflections
 SLIDE_STEPS = 2
 MIN_USUAL_SEARCH_SCORE, MIN_USUAL_CORRELATION, DOUBTFUL_MARKERS_PX = 0.6, 0.95, 1.2
 STEEP = 0.05  # minimum slope of the pixels whose correlation is computed
@@ -113,8 +114,16 @@ class LightingStage:
         rough = self._fit_lights(contacts, vector, ROUGH_STEPS, everywhere, (0.12, 0.5))
         contacts = self._with_slides(contacts, tracked, vector, rough)
         lights = self._fit_lights(
-            contacts, vector, FINE_STEPS, self._settings, (0.56, 0.8), rough.vector
+            contacts, vector, FINE_STEPS, self._settings, (0.56, 0.7), rough.vector
         )
+        if self._settings.choose_interreflection and contacts.model.interreflection.bounces:
+            direct = _with_direct_light_only(contacts)
+            linear = replace(vector, gamma_spread=FIXED_GAMMA)
+            fit = self._fit_lights(
+                direct, linear, DIRECT_STEPS, self._settings, (0.7, 0.82), rough.vector
+            )
+            if fit.cost < lights.cost:
+                contacts, vector, lights = direct, linear, fit
         return self._lighting(contacts, tracked, vector, lights)
 
     def _fit_lights(
@@ -277,6 +286,13 @@ class LightingStage:
         measured = (view.image.value - self.reference.smooth)[chosen]
         correlation = float(np.corrcoef(predicted.ravel(), measured.ravel())[0, 1])
         return CalibratedPress(fit, view.image, markers, search_score, correlation)
+
+
+def _with_direct_light_only(contacts: _Contacts) -> _Contacts:
+    """The contacts on a sensor whose layers reflect nothing."""
+    interreflection = contacts.model.interreflection.model_copy(update={"bounces": 0})
+    model = contacts.model.model_copy(update={"interreflection": interreflection})
+    return replace(contacts, model=model)
 
 
 def misfits(given: PressImage, press: CalibratedPress) -> list[str]:

@@ -121,8 +121,8 @@ def test_lights_are_not_bent_by_a_skirt_that_is_steeper_than_modelled(
     everywhere = fitted(sensor, lights, surfaces, true_vector, interior=False)
     bent = abs(slope_error(sensor, surfaces, true_vector, everywhere.vector))
     straight = abs(slope_error(sensor, surfaces, true_vector, fit.vector))
-    assert straight < 0.05
-    assert straight < 0.6 * bent, (straight, bent)
+    assert straight < 0.03
+    assert straight < 0.75 * bent
 
 
 def test_the_next_press_belongs_far_from_the_others(fit, sensor, model, lights, surfaces):

@@ -14,7 +14,7 @@ from tacdiff_ros.calibration.flat_field import with_flat_field
 from tacdiff_ros.calibration.light_fit import LightFit, LightFitSettings, PressView, fit_lights
 from tacdiff_ros.calibration.light_start import rotated_lights, shading_gradient
 from tacdiff_ros.calibration.light_vector import LightVector
-from tacdiff_ros.calibration.next_press import PressPlace, considered_presses
+from tacdiff_ros.calibration.next_press import PressPosition, considered_presses
 from tacdiff_ros.calibration.press_fit import PressFitter
 from tacdiff_ros.calibration.press_surfaces import Press, PressSurfaces
 from tacdiff_ros.calibration.stage_progress import StageProgress
@@ -42,7 +42,7 @@ class Lighting:
         light_vector: parametrisation of the lights.
         lights: fit of the lights.
         presses: fitted presses.
-        places: places of a further press, the most uncertain one first.
+        positions: positions of a further press, the most uncertain one first.
         warnings: reasons to doubt the result, one sentence each.
     """
 
@@ -50,7 +50,7 @@ class Lighting:
     light_vector: LightVector
     lights: LightFit
     presses: tuple[CalibratedPress, ...]
-    places: tuple[PressPlace, ...]
+    positions: tuple[PressPosition, ...]
     warnings: tuple[str, ...]
 
 
@@ -173,10 +173,10 @@ class LightingStage:
         )
         for given, press in zip(self._inputs, presses, strict=True):
             self._warnings += misfits(given, press)
-        places = considered_presses(
+        positions = considered_presses(
             contacts.model, vector, lights, self.reference, contacts.views[0].surfaces
         )
-        return Lighting(model, vector, lights, presses, places, tuple(self._warnings))
+        return Lighting(model, vector, lights, presses, positions, tuple(self._warnings))
 
     def _tracked(self, press: PressImage) -> MarkerField | None:
         """Markers of a press, tracked from those of the reference image."""

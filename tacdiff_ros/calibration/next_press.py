@@ -1,8 +1,8 @@
 """Where one more press would improve a calibration most, from the covariance of its lights.
 
-A press at another place, its heights scaled by 1 + e, changes the image in almost the same way as
+A press at another position, its heights scaled by 1 + e, changes the image in almost the same way as
 an error of the lights does. To first order, the lights' covariance therefore gives the standard
-deviation of e at every place: the relative error of the slopes, and of a ball's radius, that the
+deviation of e at every position: the relative error of the slopes, and of a ball's radius, that the
 inversion of a press there has to expect. The next press belongs where it is largest.
 
 Limits: errors that the model of the lights cannot represent do not appear in the covariance.
@@ -35,8 +35,8 @@ SCALE_STEP = 0.02
 
 
 @dataclass(frozen=True)
-class PressPlace:
-    """A place on the gel where a press was considered.
+class PressPosition:
+    """A position on the gel where a press was considered.
 
     Attributes:
         name: where it is in the image, such as `top left`.
@@ -57,8 +57,8 @@ def considered_presses(
     fit: LightFit,
     reference: FitImage,
     surfaces: PressSurfaces,
-) -> tuple[PressPlace, ...]:
-    """Return places all over the image, the most uncertain one first.
+) -> tuple[PressPosition, ...]:
+    """Return positions all over the image, the most uncertain one first.
 
     Args:
         model: sensor model with a fitted camera, and with the initial lights of `lights`.
@@ -68,17 +68,19 @@ def considered_presses(
         surfaces: gel surfaces under the indenter of the fit's first press.
     """
     observer = _Observer(model, lights, fit, reference, surfaces)
-    places = [_considered(model, observer, row, column) for row in range(3) for column in range(3)]
-    return tuple(sorted(places, key=lambda place: -place.slope_stddev))
+    positions = [
+        _considered(model, observer, row, column) for row in range(3) for column in range(3)
+    ]
+    return tuple(sorted(positions, key=lambda position: -position.slope_stddev))
 
 
-def _considered(model: SensorModel, observer: _Observer, row: int, column: int) -> PressPlace:
+def _considered(model: SensorModel, observer: _Observer, row: int, column: int) -> PressPosition:
     pixel = np.array([FRACTIONS[column], FRACTIONS[row]])
     pixel = pixel * [model.image.width_px, model.image.height_px] - 0.5
     x_mm, y_mm, _ = unproject(parameter_values(model), pixel)
     names = dict.fromkeys((ROW_NAMES[row], COLUMN_NAMES[column]))
     stddev = observer.slope_stddev(float(x_mm), float(y_mm))
-    return PressPlace(" ".join(names), float(x_mm), float(y_mm), stddev)
+    return PressPosition(" ".join(names), float(x_mm), float(y_mm), stddev)
 
 
 class _Observer:

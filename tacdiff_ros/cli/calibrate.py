@@ -103,10 +103,10 @@ def _summary_text(summary: dict[str, Any]) -> str:
     """Return the summary as text for a terminal."""
     figures = ", ".join(f"{name} {value:g}" for name, value in summary["residuals"].items())
     text = f"{summary['out']}: {figures}; {summary['seconds']:.0f} s"
-    place = summary["next_press"]
+    position = summary["next_press"]
     text += (
-        f"\nnext press, if you add one: {place['place']} of the image (x {place['x_mm']:g}, y "
-        f"{place['y_mm']:g} mm), where slopes are uncertain by {place['slope_stddev_percent']:g} %"
+        f"\nnext press, if you add one: {position['position']} of the image (x {position['x_mm']:g}, y "
+        f"{position['y_mm']:g} mm), where slopes are uncertain by {position['slope_stddev_percent']:g} %"
     )
     offset = summary["pose_offset"]
     if offset is not None:
@@ -118,13 +118,13 @@ def _summary_text(summary: dict[str, Any]) -> str:
 
 
 def _next_press(result: Calibration) -> dict[str, Any]:
-    """Return the place where one more press would improve the calibration most."""
-    place = result.places[0]
+    """Return the position where one more press would improve the calibration most."""
+    position = result.positions[0]
     return {
-        "place": place.name,
-        "x_mm": round(place.x_mm, 1),
-        "y_mm": round(place.y_mm, 1),
-        "slope_stddev_percent": round(100.0 * place.slope_stddev, 2),
+        "position": position.name,
+        "x_mm": round(position.x_mm, 1),
+        "y_mm": round(position.y_mm, 1),
+        "slope_stddev_percent": round(100.0 * position.slope_stddev, 2),
     }
 
 

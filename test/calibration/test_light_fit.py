@@ -126,10 +126,10 @@ def test_lights_are_not_bent_by_a_skirt_that_is_steeper_than_modelled(
 
 
 def test_the_next_press_belongs_far_from_the_others(fit, sensor, model, lights, surfaces):
-    places = considered_presses(model, lights, fit, sensor.reference, surfaces)
-    assert len(places) == 9
-    spread = [place.slope_stddev for place in places]
+    positions = considered_presses(model, lights, fit, sensor.reference, surfaces)
+    assert len(positions) == 9
+    spread = [position.slope_stddev for position in positions]
     assert spread == sorted(spread, reverse=True)
-    assert "right" in places[0].name
-    assert "left" in places[-1].name or places[-1].name == "centre"
+    assert "right" in positions[0].name
+    assert "left" in positions[-1].name or positions[-1].name == "centre"
     assert 0.0 < spread[-1] < 0.8 * spread[0] < 1.0

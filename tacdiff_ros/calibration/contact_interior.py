@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 # Distance from the indenter up to which a vertex touches it, and from which it does not: the
 # triangles of the contact solver are chords, a few micrometres away from a curved indenter.
 TOUCHING_MM, APART_MM = 0.01, 0.03
-BORDER_SHARE = (0.2, 0.4)  # of the largest distance from the border; the interior begins between
+BORDER_FRACTION = (0.2, 0.4)  # of the largest distance from the border; the interior begins between
 HEIGHT_STEPS = 3  # of the fixed point for the height that a pixel sees
 
 
@@ -37,9 +37,9 @@ def on_indenter(surface: GelSurface, indenter: Indenter, pose: IndenterPose) -> 
     position = surface.position.astype(np.float64)
     near = _near(position, indenter, pose)
     field = indenter.derivatives(pose.to_indenter(position[near]))
-    share = _falling(np.abs(field.distance), TOUCHING_MM, APART_MM)
+    fraction = _falling(np.abs(field.distance), TOUCHING_MM, APART_MM)
     onto = field.gradient @ pose.matrix.T
-    position[near] -= (share * field.distance)[:, None] * onto
+    position[near] -= (fraction * field.distance)[:, None] * onto
     return surface.moved(position, may_overhang=True)
 
 
@@ -64,7 +64,7 @@ def interior(surface: GelSurface, indenter: Indenter, pose: IndenterPose) -> Flo
         return np.zeros(mask.shape)
     spacing = [float(axis[1] - axis[0]) for axis in (surface.y_mm, surface.x_mm)]
     distance = ndimage.distance_transform_edt(mask, sampling=spacing)
-    low, high = (share * float(distance.max()) for share in BORDER_SHARE)
+    low, high = (fraction * float(distance.max()) for fraction in BORDER_FRACTION)
     return 1.0 - _falling(np.asarray(distance, np.float64), low, high)
 
 

@@ -1,9 +1,9 @@
 """Where one more press would improve a calibration most, from the covariance of its lights.
 
-A press at another position, its heights scaled by 1 + e, changes the image in almost the same way as
-an error of the lights does. To first order, the lights' covariance therefore gives the standard
-deviation of e at every position: the relative error of the slopes, and of a ball's radius, that the
-inversion of a press there has to expect. The next press belongs where it is largest.
+A press elsewhere, its heights scaled by 1 + e, changes the image in almost the same way as an error
+of the lights does. To first order, the lights' covariance therefore gives the standard deviation of
+e at every position: the relative error of the slopes, and of a ball's radius, that the inversion of
+a press there has to expect. The next press belongs at the position with the largest one.
 
 Limits: errors that the model of the lights cannot represent do not appear in the covariance.
 """
@@ -39,7 +39,7 @@ class PressPosition:
     """A position on the gel where a press was considered.
 
     Attributes:
-        name: where it is in the image, such as `top left`.
+        name: part of the image, such as `top left`.
         x_mm: x in the frame `gel`, mm.
         y_mm: y in the frame `gel`, mm.
         slope_stddev: standard deviation of the relative error of slopes there.

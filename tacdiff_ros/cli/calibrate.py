@@ -105,8 +105,9 @@ def _summary_text(summary: dict[str, Any]) -> str:
     text = f"{summary['out']}: {figures}; {summary['seconds']:.0f} s"
     position = summary["next_press"]
     text += (
-        f"\nnext press, if you add one: {position['position']} of the image (x {position['x_mm']:g}, y "
-        f"{position['y_mm']:g} mm), where slopes are uncertain by {position['slope_stddev_percent']:g} %"
+        f"\nnext press, if you add one: {position['position']} of the image (x "
+        f"{position['x_mm']:g}, y {position['y_mm']:g} mm), where slopes are uncertain by "
+        f"{position['slope_stddev_percent']:g} %"
     )
     offset = summary["pose_offset"]
     if offset is not None:

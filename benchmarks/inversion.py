@@ -61,6 +61,7 @@ VIDEO = "mini_dots_video/baseball_exp_num_1_camera_0.avi"
 CALIBRATED, TEN = 2, 10  # presses for the calibration, followed by ten test indenters
 GUESSES = 20
 LARGE_STEPS_PRESSES, LARGE_STEPS_S = (2, 5, 11), [8.0, 60.0]  # ball, cube, text
+CALIBRATING = (2, 6)  # presses from which a real sensor is calibrated
 BALL_FRACTION = 0.6  # radius of the sphere fit / contact radius
 FAR_MM = 5.0  # distance from the contact centre of points outside the contact
 FRAMES, LOOPS = 100, 10
@@ -298,34 +299,50 @@ def guess_error(inverter: Inverter, image: np.ndarray, truth: GelSurface) -> flo
 
 
 def measure_real(options: argparse.Namespace) -> Part:
-    """Calibrate from two presses and fit spheres to the inverted surfaces of all others."""
+    """Calibrate from two and from six presses, and fit spheres to the inverted surfaces."""
     rows: list[dict[str, Any]] = []
     figures: dict[str, Any] = {}
-    sets = (("mini_dots_ball", "5.000mm"), ("mini_plain_ball", "6.310mm"))
-    for name, size in sets:
-        data = read_set(options.data / name, size)
+    sets = (("mini_dots_ball", ("5.000mm",)), ("mini_plain_ball", ("6.310mm", "9.500mm")))
+    for name, sizes in sets:
+        balls = [read_set(options.data / name, size) for size in sizes]
+        data = balls[0]
         if data is None:
             print(f"no real frames at {options.data / name}", file=sys.stderr)
             continue
-        chosen = data.spread(2)
-        calibration = data.calibrate(chosen)
-        inverter = Inverter(calibration.model, data.background)
-        tested = [(data, k) for k in data.numbers if k not in chosen]
-        other = read_set(options.data / name, "9.500mm")
-        if other is not None:
-            tested += [(other, k) for k in other.numbers]
-        own = [ball_row(name, inverter, which, k) for which, k in tested]
-        rows += own
-        prefix = "real" if data.has_markers else "real_plain"
-        errors = [abs(row["radius_error"]) for row in own]
-        figures |= {
-            f"{prefix}_radius_error": round(float(np.median(errors)), 4),
-            f"{prefix}_residual_mm": round(float(np.median([r["residual_mm"] for r in own])), 4),
-            f"{prefix}_off_contact_mm": round(
-                float(np.median([row["off_contact_mm"] for row in own])), 4
-            ),
-        }
+        for count in CALIBRATING:
+            chosen = data.spread(count)
+            inverter = Inverter(data.calibrate(chosen).model, data.background)
+            prefix = "real" if data.has_markers else "real_plain"
+            prefix += "" if count == CALIBRATING[0] else "_six"
+            for ball in balls:
+                unseen = [k for k in ball.numbers if ball is not data or k not in chosen]
+                own = [ball_row(f"{name}, {count}", inverter, ball, k) for k in unseen]
+                rows += own
+                other = "" if ball is data else "_other_ball"
+                figures |= ball_figures(f"{prefix}{other}", own)
+            seen = [ball_row(f"{name}, own", inverter, data, k) for k in chosen]
+            rows += seen
+            figures[f"{prefix}_in_sample_radius_error"] = median_error(seen)
+    if "real_in_sample_radius_error" in figures:
+        figures["in_sample_radius_error"] = figures["real_in_sample_radius_error"]
     return rows, figures
+
+
+def ball_figures(prefix: str, rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Return the figures of some presses of one ball; a press without a sphere counts as 100 %."""
+    errors = np.nan_to_num([abs(row["radius_error"]) for row in rows], nan=1.0)
+    return {
+        f"{prefix}_radius_error": median_error(rows),
+        f"{prefix}_radius_error_p90": round(float(np.percentile(errors, 90)), 4),
+        f"{prefix}_residual_mm": round(float(np.nanmedian([r["residual_mm"] for r in rows])), 4),
+        f"{prefix}_off_contact_mm": round(float(np.median([r["off_contact_mm"] for r in rows])), 4),
+    }
+
+
+def median_error(rows: list[dict[str, Any]]) -> float:
+    """Return the median radius error of some presses."""
+    errors = np.nan_to_num([abs(row["radius_error"]) for row in rows], nan=1.0)
+    return round(float(np.median(errors)), 4)
 
 
 def ball_row(name: str, inverter: Inverter, data: RealSet, k: int) -> dict[str, Any]:
@@ -363,32 +380,29 @@ def ball_row(name: str, inverter: Inverter, data: RealSet, k: int) -> dict[str, 
 
 
 def measure_baseline(options: argparse.Namespace) -> Part:
-    """Evaluate photometric stereo, trained on half of the labelled presses, on the other half."""
+    """Evaluate photometric stereo, trained on the calibrating presses and on half of all."""
     from photometric_stereo import PhotometricStereo
 
     data = read_set(options.data / "mini_dots_ball", "5.000mm")
     if data is None:
         print(f"no real frames at {options.data}", file=sys.stderr)
         return [], {}
-    chosen = data.spread(2)
-    mm_per_px = data.calibrate(chosen).model.mm_per_px
-    rows = []
-    for half in (0, 1):
-        trained = [k for k in data.numbers if k % 2 == half]
-        stereo = PhotometricStereo(data, trained, mm_per_px)
-        for k in data.numbers:
-            if k not in trained and k not in chosen:
-                rows.append(stereo_row(stereo.height_mm(data.presses[k]), data, k, mm_per_px))
-                progress(rows[-1])
-    return rows, {
-        "stereo_radius_error": round(
-            float(np.median([abs(row["radius_error"]) for row in rows])), 4
-        ),
-        "stereo_residual_mm": round(float(np.median([row["residual_mm"] for row in rows])), 4),
-        "stereo_off_contact_mm": round(
-            float(np.median([row["off_contact_mm"] for row in rows])), 4
-        ),
-    }
+    mm_per_px = data.calibrate(data.spread(2)).model.mm_per_px
+    used = {f"{count}": [data.spread(count)] for count in CALIBRATING}
+    used["half"] = [[k for k in data.numbers if k % 2 == half] for half in (0, 1)]
+    rows, figures = [], {}
+    for name, trainings in used.items():
+        own = []
+        for trained in trainings:
+            stereo = PhotometricStereo(data, trained, mm_per_px)
+            for k in data.numbers:
+                if k not in trained:
+                    row = stereo_row(stereo.height_mm(data.presses[k]), data, k, mm_per_px)
+                    own.append({"trained": name, **row})
+                    progress(own[-1])
+        rows += own
+        figures |= ball_figures("stereo" if name == "half" else f"stereo_{name}", own)
+    return rows, figures
 
 
 def stereo_row(height_mm: np.ndarray, data: RealSet, k: int, mm_per_px: float) -> dict[str, Any]:

@@ -107,6 +107,7 @@ def _run_stages(
         lights=lighting.lights,
         light_vector=lighting.light_vector,
         presses=lighting.presses,
+        positions=lighting.positions,
         texture=textured.texture,
         final_camera=textured.camera,
         warnings=lighting.warnings,

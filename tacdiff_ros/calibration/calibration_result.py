@@ -8,6 +8,7 @@ from tacdiff_ros.calibration.camera_pose import CameraFit
 from tacdiff_ros.calibration.light_fit import LightFit
 from tacdiff_ros.calibration.light_vector import LightVector
 from tacdiff_ros.calibration.marker_texture import MarkerTexture
+from tacdiff_ros.calibration.next_press import PressPosition
 from tacdiff_ros.calibration.press_fit import PressFit
 from tacdiff_ros.calibration.rendered_mask import MaskFit
 from tacdiff_ros.images.fit_image import FitImage
@@ -48,6 +49,7 @@ class Calibration:
         lights: fit of the lights, as a vector of `light_vector`.
         light_vector: parametrisation of the lights.
         presses: fitted presses.
+        positions: positions of a further press, the one that would help most first.
         texture: fit of the markers' texture; None if it was not fitted.
         final_camera: camera fitted to the markers of the texture; None if it was not fitted.
         warnings: reasons to doubt the result, one sentence each.
@@ -63,6 +65,7 @@ class Calibration:
     lights: LightFit
     light_vector: LightVector
     presses: tuple[CalibratedPress, ...]
+    positions: tuple[PressPosition, ...]
     texture: MarkerTexture | None
     final_camera: CameraFit | None
     warnings: tuple[str, ...]

@@ -19,10 +19,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tacdiff_ros.calibration.contact_interior import PixelSampler
 from tacdiff_ros.calibration.light_images import LightImages, LightImageSet
+from tacdiff_ros.calibration.light_prediction import predicted_images, with_light
 from tacdiff_ros.calibration.light_vector import COLOURS, KINDS, LightVector
-from tacdiff_ros.calibration.press_surfaces import Press, PressedGel, PressSurfaces, shifted
-from tacdiff_ros.geometry.indenter_pose import IndenterPose
+from tacdiff_ros.calibration.light_weights import adaptive_weights, interior_weights
+from tacdiff_ros.calibration.press_motions import (
+    perturbed_presses,
+    press_moves,
+    press_prior,
+    stepped_press,
+)
+from tacdiff_ros.calibration.press_surfaces import Press, PressedGel, PressSurfaces
 from tacdiff_ros.images.fit_image import FitImage
 from tacdiff_ros.least_squares import DampingRule, NormalEquations, levenberg_marquardt
 from tacdiff_ros.sensor.gel_surface import GelSurface
@@ -32,16 +40,11 @@ Floats = NDArray[np.float64]
 
 MAX_STEPS = 12
 STEP = 0.02  # of finite differences, in the units of the light vector
-STEP_MM, STEP_RAD = 0.02, 0.01
-DEPTH_AND_YAW_STEPS = [IndenterPose(depth_mm=STEP_MM), IndenterPose(yaw_rad=STEP_RAD)]
-POSITION_MM, DEPTH_MM, YAW_RAD = 0.5, 0.3, 0.2  # prior standard deviations around the initial press
 REFERENCE_ERROR = 0.03  # residual of the reference image under the best lights, of white
 PRESS_ERROR = 0.008  # residual of a press under the best lights, of white
 DAMPING = DampingRule(first=1e-2, decrease=5.0, increase=8.0, maximum=1e6)
 MIN_GAIN = 2e-3  # relative decrease of the cost below which the fit ends
-DARKEST = 1e-4
 EFFECTIVE_PIXELS = 3000.0  # number of independent pixels: errors of neighbours are correlated
-MIN_DEPTH_MM = 0.05
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,21 @@ class LightFitSettings:
     Attributes:
         tone_mapping: whether to compare T(x) = x / (x + 1) instead of x.
         weight_map: whether to use adaptive weights.
+        interior: whether the final fit uses the interior of each contact, where the surface is the
+            indenter's own shape, with little weight on the other pixels of a press.
+        local_interreflection: whether to compute the light that parts of the gel reflect to each
+            other, as the inversion does.
+        choose_interreflection: whether the lights are also fitted without any reflected light, and
+            the fit with the lower cost is taken.
         alpha: weight of the reference image.
         beta: weight of all presses together.
     """
 
     tone_mapping: bool = True
     weight_map: bool = True
+    interior: bool = True
+    local_interreflection: bool = False
+    choose_interreflection: bool = True
     alpha: float = 0.3
     beta: float = 0.7
 
@@ -82,17 +94,24 @@ class LightFit:
 
     Attributes:
         vector: fitted light vector.
-        vector_stddev: standard deviations of its entries.
+        vector_covariance: (size, size) covariance of its entries.
         gels: gel under the presses, with their fitted poses.
+        cost: sum of squared residuals, in units of their usual errors, and of priors.
         rms: root mean square difference of predicted and measured presses, as a fraction of white.
         steps: number of Levenberg-Marquardt steps.
     """
 
     vector: Floats
-    vector_stddev: Floats
+    vector_covariance: Floats
     gels: tuple[PressedGel, ...]
+    cost: float
     rms: float
     steps: int
+
+    @property
+    def vector_stddev(self) -> Floats:
+        """Standard deviations of the entries of the light vector."""
+        return np.asarray(np.sqrt(np.diag(self.vector_covariance)))
 
 
 def fit_lights(
@@ -159,6 +178,7 @@ class _Problem:
         self._reference = reference.smooth
         self._free = reference.free
         self._weights = [np.ones((height, width))] * (len(views) + 1)
+        self._sampler = PixelSampler(model, (height, width))
         self._flat: GelSurface | None = None
         self._has_yaw = [not view.surfaces.is_round for view in views]
 
@@ -175,12 +195,13 @@ class _Problem:
         point = self._render(start, tuple(view.press for view in self._views), None)
         fit = levenberg_marquardt(self, point, DAMPING, max_steps, MIN_GAIN, progress)
         covariance = self._normal_equations(fit.point).covariance()
-        return self._result(fit.point, np.sqrt(np.diag(covariance)), fit.iterations)
+        size = self._lights.size
+        covariance = covariance[:size, :size]
+        return self._result(fit.point, covariance, fit.cost, fit.iterations)
 
     def linearise(self, point: _Point) -> NormalEquations:
         """Adapt the weights to a point, and return its normal equations."""
-        if self._settings.weight_map:
-            self._weights = self._adaptive_weights(point)
+        self._weights = self._pixel_weights(point)
         return self._normal_equations(point)
 
     def cost(self, point: _Point) -> float:
@@ -194,7 +215,7 @@ class _Problem:
         for view, gel, has_yaw in zip(self._views, point.gels, self._has_yaw, strict=True):
             count = 4 if has_yaw else 3
             part = step[first : first + count]
-            presses.append(_stepped_press(gel.press, part, view.surfaces.max_depth_mm))
+            presses.append(stepped_press(gel.press, part, view.surfaces.max_depth_mm))
             first += count
         vector = point.vector + np.clip(step[:size], -1.5, 1.5)
         return self._render(vector, tuple(presses), point.gels)
@@ -212,7 +233,7 @@ class _Problem:
         """
         gels = []
         for k, (view, press) in enumerate(zip(self._views, presses, strict=True)):
-            moves = DEPTH_AND_YAW_STEPS if self._has_yaw[k] else DEPTH_AND_YAW_STEPS[:1]
+            moves = press_moves(self._has_yaw[k])
             if near is None:
                 gels.append(view.surfaces.solve(press, moves))
             else:
@@ -223,6 +244,8 @@ class _Problem:
         images, plain = [], []
         for renderer, surface in zip(self._renderers, surfaces, strict=True):
             renderer.set_lights(placement)
+            if self._settings.local_interreflection and surface is not self._flat:
+                renderer.gather_local_interreflection(surface)
             plain.append(renderer.images(surface))
             shadowed = renderer.light_images(surface, shadows=True)
             images.append(LightImageSet(shadowed, plain[-1].ambient))
@@ -242,13 +265,8 @@ class _Problem:
         return [*parts, self._prior(point)]
 
     def _predicted(self, vector: Floats, images: tuple[LightImageSet, ...]) -> list[Floats]:
-        """Predicted pixel values of the reference image by the lights, of presses by the ratio."""
-        radiance, ambient = self._lights.radiance(vector), self._lights.ambient(vector)
-        inverse = 1.0 / self._lights.gamma(vector)
-        rendered = [np.maximum(image.combined(radiance, ambient), DARKEST) for image in images]
-        flat = rendered[0]
-        presses = [self._reference * (press / flat) ** inverse for press in rendered[1:]]
-        return [flat**inverse, *presses]
+        """Predicted pixel values of the reference image and of the presses."""
+        return predicted_images(self._lights, vector, self._reference, images)
 
     def _scale(self, k: int) -> Floats:
         """(h, w, 1) factor of a residual: adaptive weight, the image's weight and usual error."""
@@ -267,30 +285,27 @@ class _Problem:
         """Residuals of the priors of the light vector and of the presses."""
         parts = [point.vector]
         for view, gel, has_yaw in zip(self._views, point.gels, self._has_yaw, strict=True):
-            first, press = view.press, gel.press
-            parts.append(
-                np.array(
-                    [
-                        (press.x_mm - first.x_mm) / POSITION_MM,
-                        (press.y_mm - first.y_mm) / POSITION_MM,
-                        (press.depth_mm - first.depth_mm) / DEPTH_MM,
-                        *([(press.yaw_rad - first.yaw_rad) / YAW_RAD] if has_yaw else []),
-                    ]
-                )
-            )
+            parts.append(press_prior(view.press, gel.press, has_yaw))
         return np.concatenate(parts)
 
-    def _adaptive_weights(self, point: _Point) -> list[Floats]:
-        """(h, w) weights with mean 1, larger for large residuals, contacts and bright pixels."""
-        predicted = self._predicted(point.vector, point.images)
-        weights = []
-        for k, (value, image) in enumerate(zip(predicted, self._measured(), strict=True)):
-            bright = image.mean(axis=-1) / max(float(image.mean()), 1e-6)
-            change = np.abs(image - self._reference).mean(axis=-1) if k else np.zeros_like(bright)
-            error = np.abs(value - image).mean(axis=-1)
-            weight = bright * (0.2 + _normalised(error) + 2.0 * _normalised(change))
-            weights.append(weight / weight.mean())
-        return weights
+    def _pixel_weights(self, point: _Point) -> list[Floats]:
+        """(h, w) weights of the reference image and of the presses, with mean 1."""
+        weights = self._weights
+        if self._settings.weight_map:
+            predicted, measured = self._predicted(point.vector, point.images), self._measured()
+            before = [measured[0], *[self._reference] * len(self._views)]
+            weights = [
+                adaptive_weights(value, image, np.abs(image - unchanged).mean(axis=-1))
+                for value, image, unchanged in zip(predicted, measured, before, strict=True)
+            ]
+        if not self._settings.interior:
+            return weights
+        inside = [
+            self._sampler.sample(gel.surface, view.surfaces.interior(gel))
+            for view, gel in zip(self._views, point.gels, strict=True)
+        ]
+        presses = zip(weights[1:], inside, strict=True)
+        return [weights[0], *(interior_weights(*pair) for pair in presses)]
 
     def _normal_equations(self, point: _Point) -> NormalEquations:
         """Normal equations of lights and presses under the current weights."""
@@ -326,7 +341,7 @@ class _Problem:
             add(replace(point, vector=vector), STEP)
         for k in range(len(self._views)):
             self._renderers[k + 1].set_lights(lights.placement(point.vector))
-            for press, surface, size in _perturbed_presses(point.gels[k]):
+            for press, surface, size in perturbed_presses(point.gels[k]):
                 add(self._with_press(point, k, press, surface), size)
         return columns
 
@@ -351,14 +366,13 @@ class _Problem:
             kind: kind of placement.
             light: index of the light.
         """
-        sets = []
-        for image, other in zip(point.images, perturbed, strict=True):
-            images = image.light.copy()
-            images[light] = other[light]
-            sets.append(LightImageSet(images, image.ambient))
+        sets = tuple(
+            with_light(image, other, light)
+            for image, other in zip(point.images, perturbed, strict=True)
+        )
         vector = point.vector.copy()
         vector[kind * self._lights.light_count + light] += STEP
-        return replace(point, images=tuple(sets), vector=vector)
+        return replace(point, images=sets, vector=vector)
 
     def _with_press(self, point: _Point, k: int, press: Press, surface: GelSurface) -> _Point:
         """The point with another press, and its surface, in view k."""
@@ -368,7 +382,7 @@ class _Problem:
         gels[k] = PressedGel(press, surface)
         return replace(point, images=tuple(images), gels=tuple(gels))
 
-    def _result(self, point: _Point, stddev: Floats, steps: int) -> LightFit:
+    def _result(self, point: _Point, covariance: Floats, cost: float, steps: int) -> LightFit:
         predicted = self._predicted(point.vector, point.images)
         differences = [
             (value - view.image.value)[view.image.free & self._free]
@@ -376,46 +390,9 @@ class _Problem:
         ]
         return LightFit(
             vector=point.vector,
-            vector_stddev=stddev,
+            vector_covariance=covariance,
             gels=point.gels,
+            cost=cost,
             rms=float(np.sqrt(np.mean(np.concatenate(differences) ** 2))),
             steps=steps,
         )
-
-
-def _perturbed_presses(gel: PressedGel) -> list[tuple[Press, GelSurface, float]]:
-    """Presses perturbed in x, y, depth and, if it was solved for, yaw.
-
-    Returns:
-        Press, its surface, and the size of the perturbation, mm or rad.
-    """
-    press, surface = gel.press, gel.surface
-    perturbed = [
-        (replace(press, x_mm=press.x_mm + STEP_MM), shifted(surface, STEP_MM, 0.0), STEP_MM),
-        (replace(press, y_mm=press.y_mm + STEP_MM), shifted(surface, 0.0, STEP_MM), STEP_MM),
-        (replace(press, depth_mm=press.depth_mm + STEP_MM), gel.moved_surfaces[0], STEP_MM),
-    ]
-    if len(gel.moved_surfaces) > 1:
-        rotated = replace(press, yaw_rad=press.yaw_rad + STEP_RAD)
-        perturbed.append((rotated, gel.moved_surfaces[1], STEP_RAD))
-    return perturbed
-
-
-def _normalised(image: Floats) -> Floats:
-    """An image, smoothed and divided by its maximum."""
-    import cv2
-
-    smooth = cv2.GaussianBlur(image, (0, 0), 2.0)
-    return np.asarray(smooth / max(float(smooth.max()), 1e-9))
-
-
-def _stepped_press(press: Press, step: Floats, max_depth_mm: float) -> Press:
-    """Return a press after a step (x, y, depth) or (x, y, depth, yaw), clipped."""
-    x, y, depth = (float(np.clip(part, -1.0, 1.0)) for part in step[:3])
-    return replace(
-        press,
-        x_mm=press.x_mm + x,
-        y_mm=press.y_mm + y,
-        depth_mm=min(max(press.depth_mm + depth, MIN_DEPTH_MM), max_depth_mm),
-        yaw_rad=press.yaw_rad + float(step[3:].sum()),
-    )

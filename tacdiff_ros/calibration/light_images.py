@@ -9,7 +9,7 @@ lights can be identified only as their product.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +73,8 @@ class LightImages:
         self._shadowed = RenderSettings(width_px, height_px, samples=SHADOW_SAMPLES)
         self._count = len(model.lights)
         self._surface: GelSurface | None = None
+        self._local: list[Any] = []  # inter-reflection of each rendered group of lights
+        self._local_ambient: Any = None
 
     def set_lights(self, placement: Values) -> None:
         """Set positions, directions and shapes of the lights.
@@ -82,6 +84,25 @@ class LightImages:
         """
         for name, value in placement.items():
             self._set(name, value)
+
+    def gather_local_interreflection(self, surface: GelSurface) -> None:
+        """Compute the light that parts of a surface reflect to each other, for the next images.
+
+        It stays in use under other placements of the lights and for other surfaces: its derivatives
+        are neglected.
+
+        Args:
+            surface: gel surface.
+        """
+        self._show(surface)
+        self._local = []
+        self._set("gel.ambient", np.zeros(COLOURS))
+        for first in range(0, self._count, COLOURS):
+            self._light_up(first)
+            self._local.append(self._gathered())
+        self._set("lights.radiance", np.zeros((self._count, COLOURS)))
+        self._set("gel.ambient", np.ones(COLOURS))
+        self._local_ambient = self._gathered()
 
     def images(self, surface: GelSurface, shadows: bool = False) -> LightImageSet:
         """Return the images of all lights and of the ambient light.
@@ -93,6 +114,7 @@ class LightImages:
         light = self.light_images(surface, shadows)
         self._set("lights.radiance", np.zeros((self._count, COLOURS)))
         self._set("gel.ambient", np.ones(COLOURS))
+        self._renderer.mesh.local_interreflection = self._local_ambient
         return LightImageSet(light, self._render(self._plain)[..., 0])
 
     def light_images(self, surface: GelSurface, shadows: bool = False) -> Floats:
@@ -102,19 +124,33 @@ class LightImages:
             surface: gel surface.
             shadows: whether the surface casts shadows.
         """
-        if surface is not self._surface:
-            self._renderer.set_surface(surface)
-            self._surface = surface
+        self._show(surface)
         self._set("gel.ambient", np.zeros(COLOURS))
         images: list[Floats] = []
         for first in range(0, self._count, COLOURS):
-            radiance = np.zeros((self._count, COLOURS))
-            together = min(COLOURS, self._count - first)
-            radiance[first + np.arange(together), np.arange(together)] = 1.0
-            self._set("lights.radiance", radiance)
+            together = self._light_up(first)
+            local = self._local[first // COLOURS] if self._local else None
+            self._renderer.mesh.local_interreflection = local
             rendered = self._render(self._shadowed if shadows else self._plain)
             images += list(np.moveaxis(rendered, -1, 0)[:together])
         return np.stack(images)
+
+    def _show(self, surface: GelSurface) -> None:
+        if surface is not self._surface:
+            self._renderer.set_surface(surface)
+            self._surface = surface
+
+    def _light_up(self, first: int) -> int:
+        """Give the lights from `first` on unit radiance, each in a channel; return how many."""
+        radiance = np.zeros((self._count, COLOURS))
+        together = min(COLOURS, self._count - first)
+        radiance[first + np.arange(together), np.arange(together)] = 1.0
+        self._set("lights.radiance", radiance)
+        return together
+
+    def _gathered(self) -> Any:
+        self._renderer.gather_local_interreflection()
+        return self._renderer.mesh.local_interreflection
 
     def _render(self, settings: RenderSettings) -> Floats:
         return self._renderer.image(settings).astype(np.float64)

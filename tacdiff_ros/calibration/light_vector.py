@@ -36,10 +36,12 @@ class LightVector:
     Attributes:
         start: parameters of the initial model, as in `parameter_values`.
         is_strip: (K,) bool, whether a light is a strip.
+        gamma_spread: usual spread of the logarithm of gamma.
     """
 
     start: Values
     is_strip: NDArray[np.bool_]
+    gamma_spread: float = GAMMA
 
     @classmethod
     def around(cls, model: SensorModel) -> LightVector:
@@ -112,7 +114,9 @@ class LightVector:
 
     def gamma(self, vector: Floats) -> Floats:
         """Return (3,) gamma of the camera's response."""
-        return np.asarray(self.start["response.gamma"] * np.exp(GAMMA * vector[self.gamma_slice]))
+        return np.asarray(
+            self.start["response.gamma"] * np.exp(self.gamma_spread * vector[self.gamma_slice])
+        )
 
     def values(self, vector: Floats) -> Values:
         """Return all fitted parameters by name, as in `parameter_values`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from tacdiff_ros.calibration.flat_field import with_flat_field
 from tacdiff_ros.calibration.light_fit import LightFit, LightFitSettings, PressView, fit_lights
 from tacdiff_ros.calibration.light_start import rotated_lights, shading_gradient
 from tacdiff_ros.calibration.light_vector import LightVector
+from tacdiff_ros.calibration.next_press import PressPosition, considered_presses
 from tacdiff_ros.calibration.press_fit import PressFitter
 from tacdiff_ros.calibration.press_surfaces import Press, PressSurfaces
 from tacdiff_ros.calibration.stage_progress import StageProgress
@@ -25,7 +26,8 @@ from tacdiff_ros.markers.tracking import MarkerTracker
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
 STAGE = "lighting"
-ROUGH_STEPS, FINE_STEPS = 7, 5
+ROUGH_STEPS, FINE_STEPS, DIRECT_STEPS = 7, 5, 8
+FIXED_GAMMA = 1e-4  # spread of gamma under direct light, with which it would compensate reflections
 SLIDE_STEPS = 2
 MIN_USUAL_SEARCH_SCORE, MIN_USUAL_CORRELATION, DOUBTFUL_MARKERS_PX = 0.6, 0.95, 1.2
 STEEP = 0.05  # minimum slope of the pixels whose correlation is computed
@@ -40,6 +42,7 @@ class Lighting:
         light_vector: parametrisation of the lights.
         lights: fit of the lights.
         presses: fitted presses.
+        positions: positions of a further press, the most uncertain one first.
         warnings: reasons to doubt the result, one sentence each.
     """
 
@@ -47,6 +50,7 @@ class Lighting:
     light_vector: LightVector
     lights: LightFit
     presses: tuple[CalibratedPress, ...]
+    positions: tuple[PressPosition, ...]
     warnings: tuple[str, ...]
 
 
@@ -105,37 +109,74 @@ class LightingStage:
         tracked = [self._tracked(press) for press in self._inputs]
         contacts = self._find_contacts(tracked)
         vector = LightVector.around(contacts.model)
-        rough = fit_lights(
+        # The contacts are not known well enough yet for their interior and its reflections.
+        everywhere = replace(self._settings, interior=False, local_interreflection=False)
+        rough = self._fit_lights(contacts, vector, ROUGH_STEPS, everywhere, (0.12, 0.5))
+        contacts = self._with_slides(contacts, tracked, vector, rough)
+        lights = self._fit_lights(
+            contacts, vector, FINE_STEPS, self._settings, (0.56, 0.7), rough.vector
+        )
+        if self._settings.choose_interreflection and contacts.model.interreflection.bounces:
+            direct = _with_direct_light_only(contacts)
+            linear = replace(vector, gamma_spread=FIXED_GAMMA)
+            fit = self._fit_lights(
+                direct, linear, DIRECT_STEPS, self._settings, (0.7, 0.82), rough.vector
+            )
+            if fit.cost < lights.cost:
+                contacts, vector, lights = direct, linear, fit
+        return self._lighting(contacts, tracked, vector, lights)
+
+    def _fit_lights(
+        self,
+        contacts: _Contacts,
+        vector: LightVector,
+        steps: int,
+        settings: LightFitSettings,
+        fractions: tuple[float, float],
+        start: NDArray[np.float64] | None = None,
+    ) -> LightFit:
+        """Fit the lights.
+
+        Args:
+            contacts: contacts with their initial presses.
+            vector: parametrisation of the lights.
+            steps: maximum number of steps.
+            settings: settings of the fit.
+            fractions: completed fraction of the calibration before and after.
+            start: initial light vector; None for the model's lights.
+        """
+        return fit_lights(
             contacts.model,
             vector,
             self.reference,
             contacts.views,
-            self._settings,
-            self._progress.within(STAGE, 0.12, 0.5),
-            steps=ROUGH_STEPS,
+            settings,
+            self._progress.within(STAGE, *fractions),
+            steps=steps,
+            start=start,
         )
-        views = self._with_slides(contacts, tracked, vector, rough)
-        self._progress.report(STAGE, 0.6)
-        lights = fit_lights(
-            contacts.model,
-            vector,
-            self.reference,
-            views,
-            self._settings,
-            self._progress.within(STAGE, 0.6, 0.82),
-            steps=FINE_STEPS,
-            start=rough.vector,
-        )
+
+    def _lighting(
+        self,
+        contacts: _Contacts,
+        tracked: list[MarkerField | None],
+        vector: LightVector,
+        lights: LightFit,
+    ) -> Lighting:
+        """The result; the arguments are those of `run`."""
         model = with_flat_field(vector.model(contacts.model, lights.vector), self.reference)
         presses = tuple(
             self._calibrated_press(model, view, gel.press, markers, score)
             for view, gel, markers, score in zip(
-                views, lights.gels, tracked, contacts.scores, strict=True
+                contacts.views, lights.gels, tracked, contacts.scores, strict=True
             )
         )
         for given, press in zip(self._inputs, presses, strict=True):
             self._warnings += misfits(given, press)
-        return Lighting(model, vector, lights, presses, tuple(self._warnings))
+        positions = considered_presses(
+            contacts.model, vector, lights, self.reference, contacts.views[0].surfaces
+        )
+        return Lighting(model, vector, lights, presses, positions, tuple(self._warnings))
 
     def _tracked(self, press: PressImage) -> MarkerField | None:
         """Markers of a press, tracked from those of the reference image."""
@@ -199,25 +240,25 @@ class LightingStage:
         contacts: _Contacts,
         tracked: list[MarkerField | None],
         vector: LightVector,
-        rough: LightFit,
-    ) -> list[PressView]:
-        """Views whose presses have slides and twists, fitted to the markers' motion.
+        lights: LightFit,
+    ) -> _Contacts:
+        """Contacts whose presses have slides and twists, fitted to the markers' motion.
 
         Args:
             contacts: contacts found in the images.
             tracked: markers of each press; None for a gel without markers.
             vector: parametrisation of the lights.
-            rough: rough fit of the lights, with the presses fitted along.
+            lights: fit of the lights, with the presses fitted along.
         """
-        model = vector.model(contacts.model, rough.vector)
+        model = vector.model(contacts.model, lights.vector)
         views = []
-        for view, markers, gel in zip(contacts.views, tracked, rough.gels, strict=True):
+        for view, markers, gel in zip(contacts.views, tracked, lights.gels, strict=True):
             press = gel.press
             if markers is not None:
                 fitter = PressFitter(model, view.surfaces, self.reference, self._markers)
                 press = fitter.fit(press, view.image, markers, steps=SLIDE_STEPS).gel.press
-            views.append(PressView(view.image, press, view.surfaces))
-        return views
+            views.append(replace(view, press=press))
+        return replace(contacts, views=views)
 
     def _calibrated_press(
         self,
@@ -245,6 +286,13 @@ class LightingStage:
         measured = (view.image.value - self.reference.smooth)[chosen]
         correlation = float(np.corrcoef(predicted.ravel(), measured.ravel())[0, 1])
         return CalibratedPress(fit, view.image, markers, search_score, correlation)
+
+
+def _with_direct_light_only(contacts: _Contacts) -> _Contacts:
+    """The contacts on a sensor whose layers reflect nothing."""
+    interreflection = contacts.model.interreflection.model_copy(update={"bounces": 0})
+    model = contacts.model.model_copy(update={"interreflection": interreflection})
+    return replace(contacts, model=model)
 
 
 def misfits(given: PressImage, press: CalibratedPress) -> list[str]:

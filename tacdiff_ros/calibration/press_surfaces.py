@@ -6,8 +6,10 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
+from tacdiff_ros.calibration.contact_interior import interior, on_indenter
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.contact_surface import refine_contact
 from tacdiff_ros.mechanics.indenters.indenter import Indenter
@@ -169,6 +171,17 @@ class PressSurfaces:
         deeper = replace(solved, depth_mm=press.depth_mm)
         return self._solve_from_here(deeper, press, moves)
 
+    def interior(self, gel: PressedGel) -> NDArray[np.float64]:
+        """Return which vertices are in the interior of the contact (see `contact_interior`).
+
+        Args:
+            gel: gel under a press of this indenter.
+
+        Returns:
+            (rows, columns) from 0 outside the contact to 1 in its interior.
+        """
+        return interior(gel.surface, self.indenter, gel.press.end_pose)
+
     def _solve_from_here(
         self, solved: Press, press: Press, moves: list[IndenterPose]
     ) -> PressedGel:
@@ -199,8 +212,9 @@ class PressSurfaces:
         )
 
     def _refined(self, result: LiveResult, translation_mm: tuple[float, float]) -> GelSurface:
-        """Surface of a solution on the finer grid, translated."""
+        """Surface of a solution on the finer grid, exact under the indenter, translated."""
         surface = refine_contact(result.surface, self.indenter, result.pose, *self._shape)
+        surface = on_indenter(surface, self.indenter, result.pose)
         return surface if translation_mm == (0.0, 0.0) else shifted(surface, *translation_mm)
 
 

@@ -101,6 +101,7 @@ def _summary(data: CalibrationImages, result: Calibration) -> dict[str, Any]:
         "residuals": figures,
         "verdict": calibration_verdict(figures).as_json(),
         "warnings": list(result.warnings),
+        "next_press": _next_press(result),
         "pose_offset": _offset(data, result),
         "rig_height": _rig_height(data, result),
         "seconds_by_stage": result.seconds,
@@ -117,6 +118,12 @@ def _summary_text(summary: dict[str, Any]) -> str:
     ]
     if summary["report"] is not None:
         lines.append(f"report: {summary['report']}")
+    position = summary["next_press"]
+    lines.append(
+        f"next press, if you add one: {position['position']} of the image (x "
+        f"{position['x_mm']:g}, y {position['y_mm']:g} mm), where slopes are uncertain by "
+        f"{position['slope_stddev_percent']:g} %"
+    )
     offset = summary["pose_offset"]
     if offset is not None:
         numbers = " ".join(f"{value:.3f}" for value in offset.values())
@@ -126,6 +133,17 @@ def _summary_text(summary: dict[str, Any]) -> str:
     if summary["rig_height"] is not None:
         lines.append(summary["rig_height"]["line"])
     return "\n".join(lines)
+
+
+def _next_press(result: Calibration) -> dict[str, Any]:
+    """Return the position where one more press would improve the calibration most."""
+    position = result.positions[0]
+    return {
+        "position": position.name,
+        "x_mm": round(position.x_mm, 1),
+        "y_mm": round(position.y_mm, 1),
+        "slope_stddev_percent": round(100.0 * position.slope_stddev, 2),
+    }
 
 
 def _run_calibration(

@@ -88,6 +88,7 @@ def write_calibration_report(
         markers=masks,
         residuals=figure_png(_plot_residuals(calibration)) if masks else "",
         images=[(caption, image_png(picture)) for caption, picture in pictures],
+        positions=calibration.positions,
         parameters=_parameter_rows(calibration, before),
     )
 

@@ -1,0 +1,76 @@
+"""Motions of a press in the fit of the lights: steps, derivatives and priors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tacdiff_ros.calibration.press_surfaces import Press, PressedGel, shifted
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
+from tacdiff_ros.sensor.gel_surface import GelSurface
+
+Floats = NDArray[np.float64]
+
+STEP_MM, STEP_RAD = 0.02, 0.01
+DEPTH_AND_YAW_STEPS = [IndenterPose(depth_mm=STEP_MM), IndenterPose(yaw_rad=STEP_RAD)]
+POSITION_MM, DEPTH_MM, YAW_RAD = 0.5, 0.3, 0.2  # prior standard deviations around the initial press
+MIN_DEPTH_MM = 0.05
+
+
+def press_moves(has_yaw: bool) -> list[IndenterPose]:
+    """Return the small motions that are solved along with a press.
+
+    Args:
+        has_yaw: whether the yaw is fitted.
+    """
+    return DEPTH_AND_YAW_STEPS if has_yaw else DEPTH_AND_YAW_STEPS[:1]
+
+
+def press_prior(first: Press, press: Press, has_yaw: bool) -> Floats:
+    """Return the residuals of the prior of a press.
+
+    Args:
+        first: initial press, the centre of the prior.
+        press: fitted press.
+        has_yaw: whether the yaw is fitted.
+    """
+    return np.array(
+        [
+            (press.x_mm - first.x_mm) / POSITION_MM,
+            (press.y_mm - first.y_mm) / POSITION_MM,
+            (press.depth_mm - first.depth_mm) / DEPTH_MM,
+            *([(press.yaw_rad - first.yaw_rad) / YAW_RAD] if has_yaw else []),
+        ]
+    )
+
+
+def perturbed_presses(gel: PressedGel) -> list[tuple[Press, GelSurface, float]]:
+    """Presses perturbed in x, y, depth and, if it was solved for, yaw.
+
+    Returns:
+        Press, its surface, and the size of the perturbation, mm or rad.
+    """
+    press, surface = gel.press, gel.surface
+    perturbed = [
+        (replace(press, x_mm=press.x_mm + STEP_MM), shifted(surface, STEP_MM, 0.0), STEP_MM),
+        (replace(press, y_mm=press.y_mm + STEP_MM), shifted(surface, 0.0, STEP_MM), STEP_MM),
+        (replace(press, depth_mm=press.depth_mm + STEP_MM), gel.moved_surfaces[0], STEP_MM),
+    ]
+    if len(gel.moved_surfaces) > 1:
+        rotated = replace(press, yaw_rad=press.yaw_rad + STEP_RAD)
+        perturbed.append((rotated, gel.moved_surfaces[1], STEP_RAD))
+    return perturbed
+
+
+def stepped_press(press: Press, step: Floats, max_depth_mm: float) -> Press:
+    """Return a press after a step (x, y, depth) or (x, y, depth, yaw), clipped."""
+    x, y, depth = (float(np.clip(part, -1.0, 1.0)) for part in step[:3])
+    return replace(
+        press,
+        x_mm=press.x_mm + x,
+        y_mm=press.y_mm + y,
+        depth_mm=min(max(press.depth_mm + depth, MIN_DEPTH_MM), max_depth_mm),
+        yaw_rad=press.yaw_rad + float(step[3:].sum()),
+    )

@@ -1,41 +1,37 @@
 """Irradiance from area lights, divided into panels; see `optics.area_lights` for the method.
 
 The loops over points have no branches and no calls of library functions, so that the compiler
-computes several points at once: powers, sines and angles are polynomials (errors below 2e-6).
+computes several points at once.
 """
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from tacdiff_ros.kernel_cache import cached_njit
+from tacdiff_ros.optics.fast.compiled_math import (
+    HALF,
+    HALF_PI,
+    ONE,
+    PI,
+    ZERO,
+    arctangent,
+    cosine,
+    power,
+    ratio_angle,
+    sine,
+)
 
 PANELS = 4
-ZERO, HALF, ONE, TWO, QUARTER = (np.float32(value) for value in (0.0, 0.5, 1.0, 2.0, 0.25))
+QUARTER = np.float32(0.25)
 GAUSS_POINT = np.float32(3.0**-0.5)  # two-point Gauss-Legendre rule, in [-1, 1]
 MIN_SQUARE, MIN_COSINE = np.float32(1e-12), np.float32(1e-6)
 MIN_SQUARED_DISTANCE = np.float32(1e-6)
-PI, HALF_PI = np.float32(math.pi), np.float32(0.5 * math.pi)
 # Rows of a light's parameters: centre, unit vectors along, across and aim, half sizes, exponent.
 CENTRE, ALONG, ACROSS, AIM, HALF_LENGTH, HALF_WIDTH, EXPONENT = 0, 3, 6, 9, 12, 13, 14
 LIGHT_PARAMETERS = 15
-SCRATCH_ROWS = 8
-# Coefficients of log2(1 + x) / x, 2^x, sin(x) / x and atan(x) / x, from least-squares fits.
-LOG = tuple(
-    np.float32(value)
-    for value in (1.4426964, -0.7213640, 0.4806292, -0.3593507, 0.2956336, -0.2695063, 0.1721287)
-)
-EXP = tuple(np.float32(v) for v in (1.0000001, 0.6931210, 0.2402211, 0.0559220, 0.0096760))
-SIN = tuple(np.float32(value) for value in (0.99999924, -0.16665680, 0.00831323, -0.00018523))
-ATAN = tuple(
-    np.float32(value)
-    for value in (0.9999993, -0.3332638, 0.1987987, -0.1348041, 0.0837416, -0.0368986, 0.0078255)
-)
-MANTISSA_MASK, ONE_BITS, EXPONENT_SHIFT = np.int32(0x7FFFFF), np.int32(0x3F800000), np.int32(23)
-ROUNDING = np.int32(0x3F3504F3)  # bits of the square root of 1/2
-MIN_POWER = np.float32(-125.0)
+# Rows of the working memory: 0 to 7 for each kind of light, then angles that stay for other stages.
+RECTANGLE_ROWS, START, STEP, SCRATCH_ROWS = 8, 8, 9, 10
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
@@ -47,7 +43,8 @@ def light_panels(light, is_rectangle, hits, normal, scratch, panels):  # type: i
         is_rectangle: whether the light is a rectangle; otherwise it is a strip.
         hits: (>= 3, N) float32 receiver points in the first rows, mm.
         normal: (3, N) float32 unit normals of the receivers.
-        scratch: (8, N) float32 working memory.
+        scratch: (10, N) float32 working memory; afterwards rows `START` and `STEP` have the angle at
+            which the first panel begins, and the angle of each panel, rad; changed.
         panels: (4, N) float32 irradiance; changed.
     """
     _strip(light, hits, normal, scratch, panels)
@@ -73,12 +70,12 @@ def _strip(light, hits, normal, scratch, panels):  # type: ignore[no-untyped-def
         x, y, z = x - offset * ax, y - offset * ay, z - offset * az
         inverse = ONE / np.sqrt(max(x * x + y * y + z * z, MIN_SQUARED_DISTANCE))
         x, y, z = x * inverse, y * inverse, z * inverse
-        start = _arctangent((offset - half_length) * inverse)
-        step = (_arctangent((offset + half_length) * inverse) - start) * QUARTER
+        start = arctangent((offset - half_length) * inverse)
+        step = (arctangent((offset + half_length) * inverse) - start) * QUARTER
         emitted = -(x * aim_x + y * aim_y + z * aim_z)
-        scale = _power(emitted, exponent) * light[HALF_WIDTH] * step * inverse
+        scale = power(emitted, exponent) * light[HALF_WIDTH] * step * inverse
         nx, ny, nz = normal[0, i], normal[1, i], normal[2, i]
-        scratch[0, i], scratch[1, i] = start, step
+        scratch[START, i], scratch[STEP, i] = start, step
         scratch[2, i] = scale if emitted > ZERO else ZERO
         scratch[3, i] = nx * ax + ny * ay + nz * az
         scratch[4, i] = nx * x + ny * y + nz * z
@@ -86,7 +83,8 @@ def _strip(light, hits, normal, scratch, panels):  # type: ignore[no-untyped-def
         first = np.float32(p) + HALF - HALF * GAUSS_POINT
         second = np.float32(p) + HALF + HALF * GAUSS_POINT
         for i in range(count):
-            start, step, along, away = scratch[0, i], scratch[1, i], scratch[3, i], scratch[4, i]
+            start, step = scratch[START, i], scratch[STEP, i]
+            along, away = scratch[3, i], scratch[4, i]
             near = _emission(start + first * step, along, away, exponent)
             far = _emission(start + second * step, along, away, exponent)
             panels[p, i] = scratch[2, i] * (near + far)
@@ -95,11 +93,8 @@ def _strip(light, hits, normal, scratch, panels):  # type: ignore[no-untyped-def
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
 def _emission(angle, along, away, exponent):  # type: ignore[no-untyped-def]
     """Return the integrand of a strip's irradiance at an angle along it."""
-    squared = angle * angle
-    sine = angle * _polynomial4(squared, SIN)
-    other = HALF_PI - abs(angle)
-    cosine = other * _polynomial4(other * other, SIN)
-    return _power(cosine, exponent) * max(along * sine + away * cosine, ZERO)
+    facing = along * sine(angle) + away * cosine(angle)
+    return power(cosine(angle), exponent) * max(facing, ZERO)
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
@@ -108,7 +103,7 @@ def _rectangle(light, hits, normal, scratch):  # type: ignore[no-untyped-def]
     count = hits.shape[1]
     for i in range(count):
         scratch[0, i] = ZERO
-        for row in range(1, SCRATCH_ROWS):
+        for row in range(1, RECTANGLE_ROWS):
             scratch[row, i] = ZERO
     for k in range(4):
         # Corners clockwise from the front: (+, +), (+, -), (-, -), (-, +) along and across.
@@ -174,49 +169,7 @@ def _edge_term(ax, ay, az, bx, by, bz, nx, ny, nz):  # type: ignore[no-untyped-d
     norm = np.sqrt(max(x * x + y * y + z * z, MIN_SQUARE))
     dot = ax * bx + ay * by + az * bz
     size = abs(dot)
-    angle = _ratio_angle(min(norm, size) / max(norm, size))
+    angle = ratio_angle(min(norm, size) / max(norm, size))
     angle = HALF_PI - angle if norm > size else angle
     angle = PI - angle if dot < ZERO else angle
     return angle * (nx * x + ny * y + nz * z) / norm
-
-
-@cached_njit(nogil=True, error_model="numpy", fastmath=True)
-def _power(base, exponent):  # type: ignore[no-untyped-def]
-    """Return base^exponent, with bases below 1e-6 taken as 1e-6."""
-    bits = np.float32(max(base, MIN_COSINE)).view(np.int32)
-    whole = np.int32(np.int32(bits - ROUNDING) >> EXPONENT_SHIFT)
-    x = np.int32(bits - np.int32(whole << EXPONENT_SHIFT)).view(np.float32) - ONE
-    logarithm = np.float32(whole) + x * _polynomial7(x, LOG)
-    power = max(exponent * logarithm, MIN_POWER)
-    nearest = np.floor(power + HALF)
-    fraction = power - nearest
-    scale = np.int32(np.int32(np.int32(nearest) << EXPONENT_SHIFT) + ONE_BITS).view(np.float32)
-    return scale * (
-        EXP[0] + fraction * (EXP[1] + fraction * (EXP[2] + fraction * (EXP[3] + fraction * EXP[4])))
-    )
-
-
-@cached_njit(nogil=True, error_model="numpy", fastmath=True)
-def _arctangent(tangent):  # type: ignore[no-untyped-def]
-    size = abs(tangent)
-    angle = _ratio_angle(min(size, ONE) / max(size, ONE))
-    angle = HALF_PI - angle if size > ONE else angle
-    return -angle if tangent < ZERO else angle
-
-
-@cached_njit(nogil=True, error_model="numpy", fastmath=True)
-def _ratio_angle(ratio):  # type: ignore[no-untyped-def]
-    """Return the arctangent of a ratio in [0, 1]."""
-    return ratio * _polynomial7(ratio * ratio, ATAN)
-
-
-@cached_njit(nogil=True, error_model="numpy", fastmath=True)
-def _polynomial4(x, c):  # type: ignore[no-untyped-def]
-    return c[0] + x * (c[1] + x * (c[2] + x * c[3]))
-
-
-@cached_njit(nogil=True, error_model="numpy", fastmath=True)
-def _polynomial7(x, c):  # type: ignore[no-untyped-def]
-    return c[0] + x * (
-        c[1] + x * (c[2] + x * (c[3] + x * (c[4] + x * (c[5] + x * c[6]))))
-    )

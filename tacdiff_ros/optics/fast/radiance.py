@@ -5,49 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tacdiff_ros.kernel_cache import cached_njit
-from tacdiff_ros.optics.fast.compiled_math import HALF, MIN_BASE, ONE, ZERO, power
-
-SECTORS, COLUMNS = 4, 8  # of the table of `optics.interreflection`
-BELOW_END = np.float32(1.001)  # keeps the last cell of the table inside it
-
-
-@cached_njit(nogil=True, error_model="numpy", fastmath=True)
-def add_indirect(table, pad, tangent, hits, normal, rgb):  # type: ignore[no-untyped-def]
-    """Add the light that the layers reflect, and that of the pad around a slope.
-
-    Args:
-        table: (rows, columns, 4, 8) float32 table of `IndirectLight`.
-        pad: (2,) float32 width and height of the pad, mm.
-        tangent: tangent of the typical angle of the light.
-        hits: (8, N) float32 points.
-        normal: (3, N) float32 unit normals.
-        rgb: (3, N) float32 irradiance; changed.
-    """
-    rows, columns = table.shape[:2]
-    size_x, size_y = np.float32(columns), np.float32(rows)
-    cell = np.empty(COLUMNS, np.float32)
-    for i in range(hits.shape[1]):
-        shift = tangent * hits[2, i]
-        nx, ny, nz = normal[0, i], normal[1, i], normal[2, i]
-        for sector in range(SECTORS):
-            sign = ONE if sector < 2 else -ONE
-            x = hits[0, i] + (sign * shift if sector % 2 == 0 else ZERO)
-            y = hits[1, i] + (sign * shift if sector % 2 == 1 else ZERO)
-            x = min(max((x / pad[0] + HALF) * size_x - HALF, ZERO), size_x - BELOW_END)
-            y = min(max((y / pad[1] + HALF) * size_y - HALF, ZERO), size_y - BELOW_END)
-            c, r = int(x), int(y)
-            right, down = x - np.float32(c), y - np.float32(r)
-            for k in range(COLUMNS):
-                above = table[r, c, sector, k]
-                above += right * (table[r, c + 1, sector, k] - above)
-                below = table[r + 1, c, sector, k]
-                below += right * (table[r + 1, c + 1, sector, k] - below)
-                cell[k] = above + down * (below - above)
-            facing = sign * (nx if sector % 2 == 0 else ny)
-            for k in range(3):
-                rgb[k, i] += max(cell[3 + k] * facing - cell[k] * nz, ZERO)
-            if sector < 3:
-                rgb[sector, i] += HALF * (ONE + nz) * cell[6]
+from tacdiff_ros.optics.fast.compiled_math import MIN_BASE, ONE, ZERO, power
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
@@ -68,31 +26,6 @@ def add_light(color, panels, rgb):  # type: ignore[no-untyped-def]
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
-def add_vertex_light(values, size, hits, rgb):  # type: ignore[no-untyped-def]
-    """Add an irradiance that is given on a regular grid of material points.
-
-    Args:
-        values: (rows, columns, 3) float32 irradiance at the nodes, which span the pad.
-        size: (2,) float32 width and height of the pad, mm.
-        hits: (8, N) float32 points.
-        rgb: (3, N) float32 irradiance; changed.
-    """
-    rows, columns = values.shape[:2]
-    end_x, end_y = np.float32(columns) - BELOW_END, np.float32(rows) - BELOW_END
-    scale_x, scale_y = np.float32(columns - 1) / size[0], np.float32(rows - 1) / size[1]
-    for i in range(hits.shape[1]):
-        x = min(max((hits[3, i] + HALF * size[0]) * scale_x, ZERO), end_x)
-        y = min(max((hits[4, i] + HALF * size[1]) * scale_y, ZERO), end_y)
-        c, r = int(x), int(y)
-        right, down = x - np.float32(c), y - np.float32(r)
-        for k in range(3):
-            above = values[r, c, k] + right * (values[r, c + 1, k] - values[r, c, k])
-            below = values[r + 1, c, k]
-            below += right * (values[r + 1, c + 1, k] - below)
-            rgb[k, i] += above + down * (below - above)
-
-
-@cached_njit(nogil=True, error_model="numpy", fastmath=True)
 def pixel_values(factor, inverse_gamma, radiance, valid, image):  # type: ignore[no-untyped-def]
     """Write pixel values, 1 for white.
 
@@ -108,3 +41,52 @@ def pixel_values(factor, inverse_gamma, radiance, valid, image):  # type: ignore
         for i in range(image.shape[0]):
             value = max(factor[i, k] * radiance[k, i], MIN_BASE) if valid[i] else MIN_BASE
             image[i, k] = value if is_linear else power(value, inverse_gamma[k])
+
+
+@cached_njit(nogil=True, error_model="numpy", fastmath=True)
+def sample_rays(kind, rim, rays, fine_rays, pixel, weight, chosen):  # type: ignore[no-untyped-def]
+    """Collect the rays of pixels near markers: one, or several where a rim may cross the pixel.
+
+    Args:
+        kind: (N,) int8 kinds of the pixels' points, 0 away from markers.
+        rim: kind of the points near a rim.
+        rays: (4, N) float32 rays through the centres of the pixels.
+        fine_rays: (4, N, S) float32 rays through each pixel.
+        pixel: (N S,) int32 pixel of each collected ray; changed.
+        weight: (N S,) float32 weight of each collected ray in its pixel; changed.
+        chosen: (4, N S) float32 collected rays; changed.
+
+    Returns:
+        Number of collected rays.
+    """
+    samples = fine_rays.shape[2]
+    part = ONE / np.float32(samples)
+    count = 0
+    for i in range(len(kind)):
+        if kind[i] == 0:
+            continue
+        for s in range(samples if kind[i] == rim else 1):
+            pixel[count] = i
+            weight[count] = part if kind[i] == rim else ONE
+            for k in range(4):
+                chosen[k, count] = fine_rays[k, i, s] if kind[i] == rim else rays[k, i]
+            count += 1
+    return count
+
+
+@cached_njit(nogil=True, error_model="numpy", fastmath=True)
+def replace_radiance(pixel, weight, reflectance, rgb, radiance):  # type: ignore[no-untyped-def]
+    """Replace the radiance of the pixels of `sample_rays` by the mean of their rays.
+
+    Args:
+        pixel: (M,) int32 pixel of each ray.
+        weight: (M,) float32 weight of each ray.
+        reflectance: (M,) float32 fraction of light that the print reflects.
+        rgb: (3, M) float32 irradiance.
+        radiance: (3, N) float32 radiance of the pixels; changed.
+    """
+    for k in range(3):
+        for i in range(len(pixel)):
+            radiance[k, pixel[i]] = ZERO
+        for i in range(len(pixel)):
+            radiance[k, pixel[i]] += weight[i] * reflectance[i] * rgb[k, i]

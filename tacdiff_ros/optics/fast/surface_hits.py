@@ -69,39 +69,34 @@ def _flushed(value):  # type: ignore[no-untyped-def]
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
-def hit_rays(table, rays, row, column, hits, valid):  # type: ignore[no-untyped-def]
-    """Intersect rays with the surface, each from a guess by the two rays before it.
+def hit_rays(table, pad, rays, hits, valid):  # type: ignore[no-untyped-def]
+    """Intersect rays with the surface, each from the cell that it would hit on the flat pad.
 
     Args:
         table: (rows, columns, 8) float32 result of `vertex_table`.
+        pad: (2,) float32 width and height of the pad, mm.
         rays: (4, N) float32 rays: x and y at z = 0, mm, and dx/dz, dy/dz.
-        row: row of a grid cell near the hit of the first ray.
-        column: column of that cell.
         hits: (8, N) float32 position, rest position (mm) and unit normal of each hit, 0 where a
             ray misses the surface; changed.
         valid: (N,) bool, whether each ray hits the surface; changed.
     """
     weight = np.empty(4, np.float32)
     last_row, last_column = table.shape[0] - 2, table.shape[1] - 2
-    y, x = np.float32(row), np.float32(column)
-    next_y, next_x = y, x
+    cells_x = np.float32(table.shape[1] - 1) / pad[0]
+    cells_y = np.float32(table.shape[0] - 1) / pad[1]
     for k in range(rays.shape[1]):
-        r = min(max(int(np.floor(next_y)), 0), last_row)
-        c = min(max(int(np.floor(next_x)), 0), last_column)
-        lower = next_x - np.floor(next_x) + next_y - np.floor(next_y) > ONE
-        r, c = _hit(table, rays[0, k], rays[1, k], rays[2, k], rays[3, k], r, c, lower, weight)
+        x, y = rays[0, k], rays[1, k]
+        at_x, at_y = (x + HALF * pad[0]) * cells_x, (y + HALF * pad[1]) * cells_y
+        r, c = min(max(int(at_y), 0), last_row), min(max(int(at_x), 0), last_column)
+        lower = at_x - np.float32(c) + at_y - np.float32(r) > ONE
+        r, c = _hit(table, x, y, rays[2, k], rays[3, k], r, c, lower, weight)
         valid[k] = r >= 0
-        if r < 0:
-            next_y, next_x = y, x
+        if r >= 0:
+            _write_hit(table, r, c, weight, hits, k)
+        else:
             for j in range(HIT_ROWS):
                 hits[j, k] = ZERO
             hits[NORMAL_Z, k] = -ONE
-            continue
-        _write_hit(table, r, c, weight, hits, k)
-        at_y = np.float32(r) + weight[2] + weight[3]
-        at_x = np.float32(c) + weight[1] + weight[3]
-        next_y, next_x = TWO * at_y - y, TWO * at_x - x
-        y, x = at_y, at_x
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)

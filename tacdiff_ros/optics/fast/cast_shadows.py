@@ -28,11 +28,51 @@ STEP_GROWTH = np.float32(0.2)  # of the search for the horizon, per distance
 FIRST_STEP = np.float32(0.75)  # of the search, in grid steps
 SOFTNESS = np.float32(0.02)  # of the edge of a shadow, as a slope, beside the light's own width
 MIN_COSINE = np.float32(1e-3)
-EPSILON = np.float32(1e-6)
+OBLIQUE = np.float32(1.6)  # length of the longest considered ray to a light, per distance from it
+MIN_HEADING = np.float32(0.3)  # cosine to a light within which a node can hide it
+ALMOST_ONE = np.float32(0.999)
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
-def panel_visibility(light, heights, grid, rows, reach, visible):  # type: ignore[no-untyped-def]
+def shade_heights(light, heights, grid, shade):  # type: ignore[no-untyped-def]
+    """Write an estimate of the height below which a light's lowest rays are hidden at each node.
+
+    The shade of a node passes on to its neighbours on the side away from the light.
+
+    Args:
+        light: (15,) float32 parameters of the light.
+        heights: (R, C) float32 height z of the surface at the nodes, mm.
+        grid: (4,) float32 x and y of the first node and the distances of the nodes, mm.
+        shade: (R, C) float32 z above which (away from the camera) a node may be in shadow, mm;
+            changed.
+    """
+    rows, columns = heights.shape
+    shade[:] = heights
+    lamp = light[2] + light[HALF_WIDTH] * abs(light[ACROSS + 2])
+    for sweep in range(2):
+        for i in range(rows * columns):
+            k = i if sweep == 0 else rows * columns - 1 - i
+            r, c = k // columns, k % columns
+            to_x = light[0] - grid[0] - np.float32(c) * grid[2]
+            to_y = light[1] - grid[1] - np.float32(r) * grid[3]
+            along = to_x * light[ALONG] + to_y * light[ALONG + 1]
+            to_x, to_y = to_x - along * light[ALONG], to_y - along * light[ALONG + 1]
+            distance = np.sqrt(max(to_x * to_x + to_y * to_y, MIN_SQUARED_DISTANCE))
+            fall = max(-lamp / (OBLIQUE * distance), MIN_SLOPE)
+            lowest = shade[r, c]
+            for dr in range(-1, 2):
+                for dc in range(-1, 2):
+                    x, y = np.float32(dc) * grid[2], np.float32(dr) * grid[3]
+                    length = np.sqrt(x * x + y * y)
+                    if x * to_x + y * to_y <= MIN_HEADING * length * distance:
+                        continue
+                    if 0 <= r + dr < rows and 0 <= c + dc < columns:
+                        lowest = min(lowest, shade[r + dr, c + dc] + fall * length)
+            shade[r, c] = lowest
+
+
+@cached_njit(nogil=True, error_model="numpy", fastmath=True)
+def panel_visibility(light, heights, grid, rows, shade, visible):  # type: ignore[no-untyped-def]
     """Write the visible fraction of each panel of a light at the nodes of a height map.
 
     Args:
@@ -40,7 +80,7 @@ def panel_visibility(light, heights, grid, rows, reach, visible):  # type: ignor
         heights: (R, C) float32 height z of the surface at the nodes, mm.
         grid: (4,) float32 x and y of the first node and the distances of the nodes, mm.
         rows: first row to compute, and the row after the last one.
-        reach: (R, C) float32 highest z (toward the camera) around each node; see `highest_around`.
+        shade: (R, C) float32 result of `shade_heights` for this light.
         visible: (R, C, 4) float32 fractions; changed.
     """
     bound = np.empty(PANELS + 1, np.float32)
@@ -51,7 +91,7 @@ def panel_visibility(light, heights, grid, rows, reach, visible):  # type: ignor
             z = heights[r, c]
             for p in range(PANELS):
                 visible[r, c, p] = ONE
-            if z - reach[r, c] < MIN_SHADOW_MM:
+            if z - shade[r, c] < MIN_SHADOW_MM:
                 continue
             x, y = grid[0] + np.float32(c) * grid[2], grid[1] + np.float32(r) * grid[3]
             _boundary_clearances(light, heights, grid, top, x, y, z, bound, soft)
@@ -60,7 +100,7 @@ def panel_visibility(light, heights, grid, rows, reach, visible):  # type: ignor
                 visible[r, c, p] = _visible_fraction(bound[p], bound[p + 1], softness)
 
 
-@cached_njit(nogil=True, error_model="numpy", fastmath=True)
+@cached_njit(nogil=True, error_model="numpy", fastmath=True, inline="always")
 def _boundary_clearances(  # type: ignore[no-untyped-def]
     light, heights, grid, top, x, y, z, bound, soft
 ):
@@ -98,7 +138,7 @@ def _boundary_clearances(  # type: ignore[no-untyped-def]
         bound[b] = slope - horizon
 
 
-@cached_njit(nogil=True, error_model="numpy", fastmath=True)
+@cached_njit(nogil=True, error_model="numpy", fastmath=True, inline="always")
 def _horizon(  # type: ignore[no-untyped-def]
     heights, grid, top, x, y, z, dx, dy, slope, half_width, length
 ):
@@ -157,26 +197,69 @@ def _clearance_integral(value, softness):  # type: ignore[no-untyped-def]
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
-def attenuate(visible, grid, light, hits, panels):  # type: ignore[no-untyped-def]
-    """Reduce the light of panels by the cast shadows.
+def shadow_cells(visible, cells):  # type: ignore[no-untyped-def]
+    """Mark the cells of the height map with a shadow of any light at a corner.
 
     Args:
         visible: (L, R, C, 4) float32 results of `panel_visibility`.
+        cells: (R, C) bool; changed.
+    """
+    lights, rows, columns = visible.shape[:3]
+    cells[:] = False
+    for light in range(lights):
+        for r in range(rows):
+            for c in range(columns):
+                darkest = ONE
+                for p in range(PANELS):
+                    darkest = min(darkest, visible[light, r, c, p])
+                if darkest < ALMOST_ONE:
+                    top, left = max(r - 1, 0), max(c - 1, 0)
+                    cells[top, left] = cells[top, c] = cells[r, left] = cells[r, c] = True
+
+
+@cached_njit(nogil=True, error_model="numpy", fastmath=True)
+def shadowed_points(cells, grid, hits, chosen):  # type: ignore[no-untyped-def]
+    """Collect the points in cells with a shadow.
+
+    Args:
+        cells: (R, C) bool result of `shadow_cells`.
         grid: (4,) float32 as in `panel_visibility`.
-        light: index of the light.
         hits: (8, N) float32 points.
+        chosen: (N,) int32 indices of the points; changed.
+
+    Returns:
+        Number of points.
+    """
+    rows, columns = cells.shape
+    count = 0
+    for i in range(hits.shape[1]):
+        c = min(max(int((hits[0, i] - grid[0]) / grid[2]), 0), columns - 2)
+        r = min(max(int((hits[1, i] - grid[1]) / grid[3]), 0), rows - 2)
+        chosen[count] = i
+        count += cells[r, c]
+    return count
+
+
+@cached_njit(nogil=True, error_model="numpy", fastmath=True)
+def attenuate(visible, grid, hits, chosen, panels):  # type: ignore[no-untyped-def]
+    """Reduce the light of a light's panels by the cast shadows.
+
+    Args:
+        visible: (R, C, 4) float32 result of `panel_visibility`.
+        grid: (4,) float32 as in `panel_visibility`.
+        hits: (8, N) float32 points.
+        chosen: (M,) int32 result of `shadowed_points`.
         panels: (4, N) float32 irradiance from the panels; changed.
     """
-    rows, columns = visible.shape[1:3]
+    rows, columns = visible.shape[:2]
     end_u, end_v = np.float32(columns) - np.float32(1.001), np.float32(rows) - np.float32(1.001)
-    for i in range(hits.shape[1]):
+    for i in chosen:
         u = min(max((hits[0, i] - grid[0]) / grid[2], ZERO), end_u)
         v = min(max((hits[1, i] - grid[1]) / grid[3], ZERO), end_v)
         c, r = int(u), int(v)
         right, down = u - np.float32(c), v - np.float32(r)
         for p in range(PANELS):
-            above = visible[light, r, c, p]
-            above += right * (visible[light, r, c + 1, p] - above)
-            below = visible[light, r + 1, c, p]
-            below += right * (visible[light, r + 1, c + 1, p] - below)
+            above = visible[r, c, p] + right * (visible[r, c + 1, p] - visible[r, c, p])
+            below = visible[r + 1, c, p]
+            below += right * (visible[r + 1, c + 1, p] - below)
             panels[p, i] *= above + down * (below - above)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.optics.fast.cast_shadows import attenuate, panel_visibility
+from tacdiff_ros.optics.fast.cast_shadows import attenuate, panel_visibility, shade_heights, shadow_cells, shadowed_points
 from tacdiff_ros.optics.fast.light_panels import PANELS, SCRATCH_ROWS, light_panels
 from tacdiff_ros.optics.fast.marker_points import RIM, cast_fringes, marker_points
 from tacdiff_ros.optics.fast.radiance import (
@@ -34,12 +34,12 @@ from tacdiff_ros.optics.fast.smooth_light import (
     node_points,
     smooth_irradiance,
 )
-from tacdiff_ros.optics.fast.surface_hits import HIT_ROWS, hit_rays, vertex_table
+from tacdiff_ros.optics.fast.surface_hits import HIT_ROWS, hit_grid, hit_rays, vertex_table
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel
 import os
 Floats = NDArray[np.float32]
-CHUNK = 3000
+CHUNK = 3200
 TYPICAL_TANGENT = np.float32(1.3)
 NODE_MM = 0.4
 SHADOW_MM = float(os.environ.get("SH","0.2"))
@@ -89,13 +89,16 @@ class FastRenderer:
         gx, gy = np.meshgrid(x, y)
         rays = np.zeros((4, gx.size), np.float32)
         rays[0], rays[1] = gx.ravel(), gy.ravel()
-        hits, valid = self._hit(rays)
+        hits, valid, _ = self._hit(rays, size[1])
         heights = hits[2].reshape(size)
         self._grid = np.array([x[0], y[0], x[1] - x[0], y[1] - y[0]], np.float32)
-        reach = np.full(size, heights.min(), np.float32)
+        shade = np.empty(size, np.float32)
         self._visible = np.empty((len(t.lights), *size, PANELS), np.float32)
         for light, visible in zip(t.lights, self._visible):
-            panel_visibility(light, heights, self._grid, (0, size[0]), reach, visible)
+            shade_heights(light, heights, self._grid, shade)
+            panel_visibility(light, heights, self._grid, (0, size[0]), shade, visible)
+        self._cells = np.empty(size, bool)
+        shadow_cells(self._visible, self._cells)
 
     def image(self) -> Floats:
         count = self._width * self._height
@@ -107,7 +110,7 @@ class FastRenderer:
     def _render_chunk(self, part, image):
         t = self._tables
         rays = np.ascontiguousarray(t.rays[:, part])
-        hits, valid = self._hit(rays)
+        hits, valid, moved = self._hit(rays, self._width)
         n = rays.shape[1]
         if t.markers is None:
             radiance = self._irradiance(hits, hits[5:], None, None)
@@ -120,7 +123,7 @@ class FastRenderer:
             m = sample_rays(kind, RIM, rays, fine_rays, pixel, weight, chosen)
             if m:
                 fine = np.ascontiguousarray(chosen[:, :m])
-                h, v = self._hit(fine)
+                h, v, _ = self._hit(fine, None, pixel[:m], moved)
                 _, normal, reflectance, nearest = self._markers(fine, h, t.markers.fine_pattern)
                 rgb = self._irradiance(h, normal, nearest, t.markers.fine_pattern)
                 replace_radiance(pixel[:m], weight[:m], reflectance, rgb, radiance)
@@ -133,11 +136,16 @@ class FastRenderer:
         marker_points(self._tables.markers.table, pattern, hits, rays[2:], normal, reflectance, nearest, kind)
         return kind, normal, reflectance, nearest
 
-    def _hit(self, rays):
+    def _hit(self, rays, width, near=None, moved=None):
         n = rays.shape[1]
         hits, valid = np.empty((HIT_ROWS, n), np.float32), np.empty(n, bool)
-        hit_rays(self._vertices, self._tables.pad, rays, hits, valid)
-        return hits, valid
+        v = self._vertices
+        if near is None:
+            moved = np.empty((2, n), np.float32)
+            hit_grid(v.ravel(), v.shape[:2], self._tables.pad, rays, width, moved, hits, valid)
+        else:
+            hit_rays(v.ravel(), v.shape[:2], self._tables.pad, rays, near, moved, hits, valid)
+        return hits, valid, moved
 
     def _irradiance(self, hits, normal, nearest, pattern):
         t = self._tables
@@ -145,10 +153,13 @@ class FastRenderer:
         rgb = np.empty((3, n), np.float32)
         smooth_irradiance(self._light, t.pad, hits, normal, rgb)
         scratch, panels = np.empty((SCRATCH_ROWS, n), np.float32), np.empty((PANELS, n), np.float32)
+        if self._visible is not None:
+            chosen = np.empty(n, np.int32)
+            chosen = chosen[:shadowed_points(self._cells, self._grid, hits, chosen)]
         for k, (light, is_rectangle, color) in enumerate(zip(t.lights, t.is_rectangle, t.light_color, strict=True)):
             light_panels(light, is_rectangle, hits, normal, scratch, panels)
             if self._visible is not None:
-                attenuate(self._visible, self._grid, k, hits, panels)
+                attenuate(self._visible[k], self._grid, hits, chosen, panels)
             if nearest is not None:
                 cast_fringes(pattern, light, hits, nearest, scratch, panels)
             add_light(color, panels, rgb)

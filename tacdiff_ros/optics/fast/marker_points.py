@@ -27,7 +27,7 @@ PLATEAU, TANGENT_MM, PENUMBRA = np.float32(0.1), np.float32(0.02), np.float32(0.
 PLAIN, FRINGE, RIM = 0, 1, 2  # kinds of points
 # Columns of the table of markers, and the pattern's parameters.
 CENTRE_X, CENTRE_Y, RADIUS, DARKNESS, SHAPE = 0, 1, 2, 3, 4
-PITCH_X, PITCH_Y, FIRST_X, FIRST_Y, HEIGHT, SOFTNESS, WIDTH, RIM_MM, REACH = range(9)
+PITCH_X, PITCH_Y, FIRST_X, FIRST_Y, HEIGHT, SOFTNESS, WIDTH, RIM_MM, REACH, FAR = range(10)
 AWAY_X, AWAY_Y, OWN_RADIUS = range(3)
 
 
@@ -40,7 +40,7 @@ def marker_points(  # type: ignore[no-untyped-def]
     Args:
         table: (rows, columns, 8) float32 table of the markers: rest position, radius, darkness,
             shape.
-        pattern: (9,) float32 parameters of the pattern.
+        pattern: (10,) float32 parameters of the pattern.
         hits: (8, N) float32 points, as from `hit_rays`.
         slopes: (2, N) float32 dx/dz and dy/dz of the camera rays.
         normal: (3, N) float32 unit normals, tilted by the rims of markers; changed.
@@ -50,7 +50,19 @@ def marker_points(  # type: ignore[no-untyped-def]
             where its rim may be within the pixel; changed.
     """
     rows, columns = table.shape[:2]
+    last_row, last_column = np.float32(rows - 1), np.float32(columns - 1)
     for i in range(hits.shape[1]):
+        column = np.rint((hits[3, i] - pattern[FIRST_X]) / pattern[PITCH_X])
+        row = np.rint((hits[4, i] - pattern[FIRST_Y]) / pattern[PITCH_Y])
+        column, row = min(max(column, ZERO), last_column), min(max(row, ZERO), last_row)
+        x = hits[3, i] - pattern[FIRST_X] - column * pattern[PITCH_X]
+        y = hits[4, i] - pattern[FIRST_Y] - row * pattern[PITCH_Y]
+        normal[0, i], normal[1, i], normal[2, i] = hits[5, i], hits[6, i], hits[7, i]
+        reflectance[i] = ONE
+        kind[i] = FRINGE if x * x + y * y < pattern[FAR] * pattern[FAR] else PLAIN
+    for i in range(hits.shape[1]):
+        if kind[i] == PLAIN:
+            continue
         nx, ny, nz = hits[5, i], hits[6, i], hits[7, i]
         tx, ty = slopes[0, i], slopes[1, i]
         # The rim of a marker is visible at half its height above the gel.
@@ -60,32 +72,29 @@ def marker_points(  # type: ignore[no-untyped-def]
         y = hits[4, i] - HALF * pattern[HEIGHT] * (ty / facing + ny)
         column = np.rint((x - pattern[FIRST_X]) / pattern[PITCH_X])
         row = np.rint((y - pattern[FIRST_Y]) / pattern[PITCH_Y])
-        c = min(max(int(column), 0), columns - 1)
-        r = min(max(int(row), 0), rows - 1)
+        c = int(min(max(column, ZERO), last_column))
+        r = int(min(max(row, ZERO), last_row))
         x, y, radius = x - table[r, c, CENTRE_X], y - table[r, c, CENTRE_Y], table[r, c, RADIUS]
         nearest[0, i], nearest[1, i], nearest[2, i] = x, y, radius
         distance = np.sqrt(max(x * x + y * y, MIN_SQUARE))
-        normal[0, i], normal[1, i], normal[2, i] = nx, ny, nz
-        reflectance[i] = ONE
-        kind[i] = PLAIN
-        if distance - TWO * radius > pattern[REACH]:
-            continue
         x, y = x / distance, y / distance
         outside = distance - radius * (ONE + _shape(table, r, c, x, y))
-        own = distance - radius
-        if outside < pattern[REACH] and own > -HALF * pattern[SOFTNESS]:
+        kind[i] = PLAIN
+        if outside < pattern[REACH] and distance - radius > -HALF * pattern[SOFTNESS]:
             kind[i] = FRINGE
         if abs(outside) < pattern[RIM_MM]:
             kind[i] = RIM
         reflectance[i] = ONE - table[r, c, DARKNESS] * smooth_step(outside / pattern[WIDTH])
-        t = min(max(HALF - outside / pattern[SOFTNESS], ZERO), ONE)
+        if abs(outside) >= HALF * pattern[SOFTNESS]:
+            continue
+        t = HALF - outside / pattern[SOFTNESS]
         slope = SIX * t * (ONE - t) * pattern[HEIGHT] / pattern[SOFTNESS]
         nx, ny = nx + slope * x, ny + slope * y
         scale = ONE / np.sqrt(nx * nx + ny * ny + nz * nz)
         normal[0, i], normal[1, i], normal[2, i] = nx * scale, ny * scale, nz * scale
 
 
-@cached_njit(nogil=True, error_model="numpy", fastmath=True)
+@cached_njit(nogil=True, error_model="numpy", fastmath=True, inline="always")
 def _shape(table, r, c, x, y):  # type: ignore[no-untyped-def]
     """Return the relative change of a marker's radius in a unit direction from its centre."""
     cos2, sin2 = x * x - y * y, TWO * x * y
@@ -101,7 +110,7 @@ def cast_fringes(  # type: ignore[no-untyped-def]
     """Reduce the light of a light's panels by the shadow of the nearest marker.
 
     Args:
-        pattern: (9,) float32 parameters of the pattern.
+        pattern: (10,) float32 parameters of the pattern.
         light: (15,) float32 parameters of the light.
         hits: (8, N) float32 points.
         nearest: (3, N) float32 result of `marker_points`.

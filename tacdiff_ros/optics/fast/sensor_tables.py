@@ -20,7 +20,7 @@ Floats = NDArray[np.float32]
 SUBPIXELS = 2  # samples per side of the pixels that show a marker's rim
 # A rim with a cubic smoothstep as its profile blurs as much as a box of its width / sqrt(5/3).
 BOX_TO_SMOOTHSTEP = 5.0 / 3.0
-MIN_FRINGE_TANGENT = 0.08  # smallest tangent of a light's elevation for which fringes are complete
+MIN_FRINGE_TANGENT = 0.15  # smallest tangent of a light's elevation for which fringes are complete
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class MarkerTables:
 
     Attributes:
         table: (rows, columns, 8) float32 centre, radius, darkness and shape of each marker.
-        pattern: (9,) float32 parameters of the pattern, for one sample per pixel.
+        pattern: (10,) float32 parameters of the pattern, for one sample per pixel.
         fine_pattern: the same for `SUBPIXELS`^2 samples per pixel.
     """
 
@@ -215,15 +215,18 @@ def _markers(values: Values, model: SensorModel, width_px: int) -> MarkerTables 
         values["markers.darkness"].reshape(rows, columns, 1),
         values["markers.shape"].reshape(rows, columns, 4),
     ]
+    shape = np.abs(values["markers.shape"]).sum(axis=1)
+    largest = radius * (1.0 + shape) + np.linalg.norm(values["markers.offset_mm"], axis=1)
     height, softness = float(values["markers.height_mm"]), float(values["markers.softness_mm"])
     footprint = _footprint_mm(values) * model.image.width_px / width_px
     patterns = []
     for side in (1, SUBPIXELS):
         edge = float(values["markers.edge_mm"])
         width = math.sqrt(edge**2 + BOX_TO_SMOOTHSTEP * (footprint / side) ** 2)
-        rim = 0.5 * max(edge, softness) + footprint
+        rim = 0.5 * max(edge, softness) + math.sqrt(0.5) * footprint
         reach = max(rim, 0.5 * softness + height / MIN_FRINGE_TANGENT)
-        patterns.append([*pitch, *first, height, softness, width, rim, reach])
+        far = float(np.max(largest)) + reach + height
+        patterns.append([*pitch, *first, height, softness, width, rim, reach, far])
     return MarkerTables(
         table=np.concatenate(parts, axis=-1).astype(np.float32),
         pattern=np.array(patterns[0], np.float32),

@@ -24,12 +24,14 @@ from tacdiff_ros.optics.fast.light_panels import (
 
 MIN_SHADOW_MM = np.float32(0.02)  # height above a node below which nothing casts a shadow on it
 MIN_SLOPE = np.float32(0.02)  # of a ray to a light; bounds the length of the search
-STEP_GROWTH = np.float32(0.2)  # of the search for the horizon, per distance
+STEP_GROWTH = np.float32(0.25)  # of the search for the horizon, per distance
 FIRST_STEP = np.float32(0.75)  # of the search, in grid steps
 SOFTNESS = np.float32(0.02)  # of the edge of a shadow, as a slope, beside the light's own width
 MIN_COSINE = np.float32(1e-3)
 OBLIQUE = np.float32(1.6)  # length of the longest considered ray to a light, per distance from it
 MIN_HEADING = np.float32(0.3)  # cosine to a light within which a node can hide it
+MAX_SEARCH, MAX_DISTANCE_MM = 40, np.float32(50.0)
+BELOW_END = np.float32(1.001)  # keeps the last cell of a grid inside it
 ALMOST_ONE = np.float32(0.999)
 
 
@@ -83,39 +85,60 @@ def panel_visibility(light, heights, grid, rows, shade, visible):  # type: ignor
         shade: (R, C) float32 result of `shade_heights` for this light.
         visible: (R, C, 4) float32 fractions; changed.
     """
-    bound = np.empty(PANELS + 1, np.float32)
-    soft = np.empty(PANELS + 1, np.float32)
     top = heights.min()
+    search = _search_distances(FIRST_STEP * grid[2])
     for r in range(rows[0], rows[1]):
         for c in range(heights.shape[1]):
             z = heights[r, c]
-            for p in range(PANELS):
-                visible[r, c, p] = ONE
             if z - shade[r, c] < MIN_SHADOW_MM:
+                for p in range(PANELS):
+                    visible[r, c, p] = ONE
                 continue
             x, y = grid[0] + np.float32(c) * grid[2], grid[1] + np.float32(r) * grid[3]
-            _boundary_clearances(light, heights, grid, top, x, y, z, bound, soft)
+            before, soft_before = _clearance(light, heights, grid, search, top, x, y, z, ZERO)
             for p in range(PANELS):
-                softness = HALF * (soft[p] + soft[p + 1])
-                visible[r, c, p] = _visible_fraction(bound[p], bound[p + 1], softness)
+                at = np.float32(p) + ONE
+                after, soft_after = _clearance(light, heights, grid, search, top, x, y, z, at)
+                soft = HALF * (soft_before + soft_after)
+                if (before > -soft) == (after > -soft) and (before > soft) == (after > soft):
+                    visible[r, c, p] = _visible_fraction(before, after, soft)
+                else:
+                    middle, _ = _clearance(light, heights, grid, search, top, x, y, z, at - HALF)
+                    first = _visible_fraction(before, middle, soft)
+                    visible[r, c, p] = HALF * (first + _visible_fraction(middle, after, soft))
+                before, soft_before = after, soft_after
+
+
+@cached_njit(nogil=True, error_model="numpy", fastmath=True)
+def _search_distances(step):  # type: ignore[no-untyped-def]
+    """Return growing distances up to `MAX_DISTANCE_MM`, mm."""
+    distances = np.empty(MAX_SEARCH, np.float32)
+    distance = step
+    count = 0
+    while distance < MAX_DISTANCE_MM and count < MAX_SEARCH:
+        distances[count] = distance
+        distance += max(step, STEP_GROWTH * distance)
+        count += 1
+    return distances[:count]
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True, inline="always")
-def _boundary_clearances(  # type: ignore[no-untyped-def]
-    light, heights, grid, top, x, y, z, bound, soft
-):
-    """Write the slopes of rays to the panels' boundaries above the horizon, and the light's width.
+def _clearance(light, heights, grid, search, top, x, y, z, at):  # type: ignore[no-untyped-def]
+    """Return how far above the horizon a point of a light is seen, and half of the light's width.
 
     Args:
         light: as in `panel_visibility`.
         heights: as in `panel_visibility`.
         grid: as in `panel_visibility`.
+        search: (K,) float32 distances at which the horizon is searched, mm.
         top: smallest z of the surface, mm.
         x: x of the receiver, mm.
         y: y of the receiver, mm.
         z: z of the receiver, mm.
-        bound: (5,) slope of each ray minus that of the horizon; changed.
-        soft: (5,) half of the slope that the light's width covers; changed.
+        at: position on the light in units of panels, 0 at its start.
+
+    Returns:
+        Both as slopes of rays from the receiver.
     """
     ax, ay, az = light[ALONG], light[ALONG + 1], light[ALONG + 2]
     to_x, to_y, to_z = light[0] - x, light[1] - y, light[2] - z
@@ -124,29 +147,28 @@ def _boundary_clearances(  # type: ignore[no-untyped-def]
     distance = np.sqrt(max(to_x * to_x + to_y * to_y + to_z * to_z, MIN_SQUARED_DISTANCE))
     start = arctangent((offset - light[HALF_LENGTH]) / distance)
     step = arctangent((offset + light[HALF_LENGTH]) / distance) - start
-    for b in range(PANELS + 1):
-        angle = start + step * (np.float32(b) / np.float32(PANELS))
-        along = distance * sine(angle) / max(cosine(angle), MIN_COSINE)
-        dx, dy, dz = to_x + along * ax, to_y + along * ay, to_z + along * az
-        length = np.sqrt(max(dx * dx + dy * dy, MIN_SQUARED_DISTANCE))
-        slope = -dz / length
-        half_width = light[HALF_WIDTH] * abs(light[ACROSS + 2]) / length + SOFTNESS
-        soft[b] = half_width
-        horizon = _horizon(
-            heights, grid, top, x, y, z, dx / length, dy / length, slope, half_width, length
-        )
-        bound[b] = slope - horizon
+    angle = start + step * (at / np.float32(PANELS))
+    along = distance * sine(angle) / max(cosine(angle), MIN_COSINE)
+    dx, dy, dz = to_x + along * ax, to_y + along * ay, to_z + along * az
+    length = np.sqrt(max(dx * dx + dy * dy, MIN_SQUARED_DISTANCE))
+    slope = -dz / length
+    half_width = light[HALF_WIDTH] * abs(light[ACROSS + 2]) / length + SOFTNESS
+    horizon = _horizon(
+        heights, grid, search, top, x, y, z, dx / length, dy / length, slope, half_width, length
+    )
+    return slope - horizon, half_width
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True, inline="always")
 def _horizon(  # type: ignore[no-untyped-def]
-    heights, grid, top, x, y, z, dx, dy, slope, half_width, length
+    heights, grid, search, top, x, y, z, dx, dy, slope, half_width, length
 ):
     """Return the slope of the horizon of a point in a direction, where it may hide a ray.
 
     Args:
         heights: as in `panel_visibility`.
         grid: as in `panel_visibility`.
+        search: (K,) float32 distances at which the horizon is searched, mm.
         top: smallest z of the surface, mm.
         x: x of the point, mm.
         y: y of the point, mm.
@@ -160,23 +182,20 @@ def _horizon(  # type: ignore[no-untyped-def]
     rows, columns = heights.shape
     u, v = (x - grid[0]) / grid[2], (y - grid[1]) / grid[3]
     du, dv = dx / grid[2], dy / grid[3]
-    end_u, end_v = np.float32(columns) - np.float32(1.001), np.float32(rows) - np.float32(1.001)
-    lowest = max(slope - half_width, MIN_SLOPE)
-    last = min((z - top) / lowest, length)
+    end_u, end_v = np.float32(columns) - BELOW_END, np.float32(rows) - BELOW_END
+    last = min((z - top) / max(slope - half_width, MIN_SLOPE), length)
     horizon = slope - TWO * half_width  # no less matters
-    distance = FIRST_STEP * grid[2]
-    while distance < last:
-        at_u, at_v = u + distance * du, v + distance * dv
-        if at_u < ZERO or at_v < ZERO or at_u > end_u or at_v > end_v:
+    for k in range(len(search)):
+        distance = search[k]
+        if distance > last:
             break
+        at_u = min(max(u + distance * du, ZERO), end_u)
+        at_v = min(max(v + distance * dv, ZERO), end_v)
         c, r = int(at_u), int(at_v)
         right, down = at_u - np.float32(c), at_v - np.float32(r)
         above = heights[r, c] + right * (heights[r, c + 1] - heights[r, c])
         below = heights[r + 1, c] + right * (heights[r + 1, c + 1] - heights[r + 1, c])
-        horizon = max(horizon, (z - above - down * (below - above)) / distance)
-        if horizon > slope + half_width:
-            break
-        distance += max(HALF * grid[2], STEP_GROWTH * distance)
+        horizon = max(horizon, (z - above - down * (below - above)) * (ONE / distance))
     return horizon
 
 
@@ -198,23 +217,21 @@ def _clearance_integral(value, softness):  # type: ignore[no-untyped-def]
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
 def shadow_cells(visible, cells):  # type: ignore[no-untyped-def]
-    """Mark the cells of the height map with a shadow of any light at a corner.
+    """Mark the cells of the height map with a shadow at a corner.
 
     Args:
-        visible: (L, R, C, 4) float32 results of `panel_visibility`.
+        visible: (R, C, 4) float32 result of `panel_visibility`.
         cells: (R, C) bool; changed.
     """
-    lights, rows, columns = visible.shape[:3]
     cells[:] = False
-    for light in range(lights):
-        for r in range(rows):
-            for c in range(columns):
-                darkest = ONE
-                for p in range(PANELS):
-                    darkest = min(darkest, visible[light, r, c, p])
-                if darkest < ALMOST_ONE:
-                    top, left = max(r - 1, 0), max(c - 1, 0)
-                    cells[top, left] = cells[top, c] = cells[r, left] = cells[r, c] = True
+    for r in range(visible.shape[0]):
+        for c in range(visible.shape[1]):
+            darkest = min(
+                min(visible[r, c, 0], visible[r, c, 1]), min(visible[r, c, 2], visible[r, c, 3])
+            )
+            if darkest < ALMOST_ONE:
+                top, left = max(r - 1, 0), max(c - 1, 0)
+                cells[top, left] = cells[top, c] = cells[r, left] = cells[r, c] = True
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
@@ -252,7 +269,7 @@ def attenuate(visible, grid, hits, chosen, panels):  # type: ignore[no-untyped-d
         panels: (4, N) float32 irradiance from the panels; changed.
     """
     rows, columns = visible.shape[:2]
-    end_u, end_v = np.float32(columns) - np.float32(1.001), np.float32(rows) - np.float32(1.001)
+    end_u, end_v = np.float32(columns) - BELOW_END, np.float32(rows) - BELOW_END
     for i in chosen:
         u = min(max((hits[0, i] - grid[0]) / grid[2], ZERO), end_u)
         v = min(max((hits[1, i] - grid[1]) / grid[3], ZERO), end_v)

@@ -32,7 +32,7 @@ from tacdiff_ros.optics.fast.smooth_light import (
     ENTRIES,
     node_light,
     node_points,
-    smooth_irradiance,
+    smooth_irradiance,correct_grazed,
 )
 from tacdiff_ros.optics.fast.surface_hits import HIT_ROWS, hit_grid, hit_rays, vertex_table
 from tacdiff_ros.sensor.gel_surface import GelSurface
@@ -41,7 +41,7 @@ import os
 Floats = NDArray[np.float32]
 CHUNK = 3200
 TYPICAL_TANGENT = np.float32(1.3)
-NODE_MM = 0.4
+NODE_MM = float(os.environ.get("ND","0.4"))
 SHADOW_MM = float(os.environ.get("SH","0.2"))
 
 
@@ -96,9 +96,12 @@ class FastRenderer:
         self._visible = np.empty((len(t.lights), *size, PANELS), np.float32)
         for light, visible in zip(t.lights, self._visible):
             shade_heights(light, heights, self._grid, shade)
+            if os.environ.get("V"): print("flagged", (heights-shade>0.02).mean())
             panel_visibility(light, heights, self._grid, (0, size[0]), shade, visible)
-        self._cells = np.empty(size, bool)
-        shadow_cells(self._visible, self._cells)
+        self._cells = np.empty((len(t.lights), *size), bool)
+        for v, cc in zip(self._visible, self._cells):
+            shadow_cells(v, cc)
+        if os.environ.get("V"): print("shadowed cells", self._cells.mean((1,2)))
 
     def image(self) -> Floats:
         count = self._width * self._height
@@ -153,13 +156,14 @@ class FastRenderer:
         rgb = np.empty((3, n), np.float32)
         smooth_irradiance(self._light, t.pad, hits, normal, rgb)
         scratch, panels = np.empty((SCRATCH_ROWS, n), np.float32), np.empty((PANELS, n), np.float32)
-        if self._visible is not None:
-            chosen = np.empty(n, np.int32)
-            chosen = chosen[:shadowed_points(self._cells, self._grid, hits, chosen)]
+        if t.indirect is not None:
+            correct_grazed(t.indirect, t.pad, TYPICAL_TANGENT, t.graze, hits, normal, rgb)
+        chosen = np.empty(n, np.int32)
         for k, (light, is_rectangle, color) in enumerate(zip(t.lights, t.is_rectangle, t.light_color, strict=True)):
             light_panels(light, is_rectangle, hits, normal, scratch, panels)
             if self._visible is not None:
-                attenuate(self._visible[k], self._grid, hits, chosen, panels)
+                m=shadowed_points(self._cells[k], self._grid, hits, chosen)
+                attenuate(self._visible[k], self._grid, hits, chosen[:m], panels)
             if nearest is not None:
                 cast_fringes(pattern, light, hits, nearest, scratch, panels)
             add_light(color, panels, rgb)

@@ -95,18 +95,19 @@ def panel_visibility(light, heights, grid, rows, shade, visible):  # type: ignor
                     visible[r, c, p] = ONE
                 continue
             x, y = grid[0] + np.float32(c) * grid[2], grid[1] + np.float32(r) * grid[3]
-            before, soft_before = _clearance(light, heights, grid, search, top, x, y, z, ZERO)
-            for p in range(PANELS):
-                at = np.float32(p) + ONE
-                after, soft_after = _clearance(light, heights, grid, search, top, x, y, z, at)
-                soft = HALF * (soft_before + soft_after)
-                if (before > -soft) == (after > -soft) and (before > soft) == (after > soft):
-                    visible[r, c, p] = _visible_fraction(before, after, soft)
+            first, soft = _clearance(light, heights, grid, search, top, x, y, z, ZERO)
+            for p in range(0, PANELS, 2):
+                at = np.float32(p)
+                last, soft_last = _clearance(light, heights, grid, search, top, x, y, z, at + TWO)
+                soft = HALF * (soft + soft_last)
+                is_lit = first > soft and last > soft
+                if is_lit or (first < -soft and last < -soft):
+                    visible[r, c, p] = visible[r, c, p + 1] = ONE if is_lit else ZERO
                 else:
-                    middle, _ = _clearance(light, heights, grid, search, top, x, y, z, at - HALF)
-                    first = _visible_fraction(before, middle, soft)
-                    visible[r, c, p] = HALF * (first + _visible_fraction(middle, after, soft))
-                before, soft_before = after, soft_after
+                    middle, _ = _clearance(light, heights, grid, search, top, x, y, z, at + ONE)
+                    visible[r, c, p] = _visible_fraction(first, middle, soft)
+                    visible[r, c, p + 1] = _visible_fraction(middle, last, soft)
+                first, soft = last, soft_last
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)

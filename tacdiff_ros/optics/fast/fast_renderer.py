@@ -1,170 +1,142 @@
 """The fast renderer: the image model of `optics.renderer` without gradients and noise.
 
-It evaluates the same equations in compiled loops over chunks of pixels: one sample per pixel, four
-where the rim of a marker crosses it. All that does not depend on the surface is prepared once
-(`sensor_tables`), all that is smooth is computed on coarser grids once per surface.
+It evaluates the same equations in compiled loops: one sample per pixel, four where the rim of a
+marker crosses it. What does not depend on the surface is prepared once (`sensor_tables`), what is
+smooth is computed on coarser grids once for each surface (`surface_tables`).
 
-Limits: no gradients; shadows are those of a height map, so parts of the surface that overhang cast
-the shadow of the part that is visible from above.
+Limits: no gradients. Shadows are those of a height map: a part of the surface that overhangs casts
+the shadow of the part that is visible from above, and shadows are blurred by `SHADOW_MM`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.optics.fast.cast_shadows import attenuate, panel_visibility, shade_heights, shadow_cells, shadowed_points
-from tacdiff_ros.optics.fast.light_panels import PANELS, SCRATCH_ROWS, light_panels
-from tacdiff_ros.optics.fast.marker_points import RIM, cast_fringes, marker_points
-from tacdiff_ros.optics.fast.radiance import (
-    add_light,
-    pixel_values,
-    replace_radiance,
-    sample_rays,
-)
+from tacdiff_ros.optics.fast.hit_maps import maps_of_hits
+from tacdiff_ros.optics.fast.pixel_chunk import PixelHits, pixel_hits, render_pixels
 from tacdiff_ros.optics.fast.sensor_tables import sensor_tables
-from tacdiff_ros.optics.fast.smooth_light import (
-    ENTRIES,
-    node_light,
-    node_points,
-    smooth_irradiance,correct_grazed,
-)
-from tacdiff_ros.optics.fast.surface_hits import HIT_ROWS, hit_grid, hit_rays, vertex_table
+from tacdiff_ros.optics.fast.surface_tables import SurfaceTables, surface_tables
+from tacdiff_ros.optics.map_arrays import SurfaceMaps
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel
-import os
+
 Floats = NDArray[np.float32]
-CHUNK = 3200
-TYPICAL_TANGENT = np.float32(1.3)
-NODE_MM = float(os.environ.get("ND","0.4"))
-SHADOW_MM = float(os.environ.get("SH","0.2"))
+CHUNK_PIXELS = 6400  # whose data fit the cache of a core
 
 
 @dataclass(frozen=True)
 class FastSettings:
+    """Size of an image and resources of its renderer.
+
+    Attributes:
+        width_px: columns of the image; None for the sensor's.
+        height_px: rows of the image; None for the sensor's.
+        threads: number of threads.
+    """
+
     width_px: int | None = None
     height_px: int | None = None
-    shadows: bool = True
     threads: int = 2
 
 
 class FastRenderer:
-    """Renderer of one sensor for images of one size."""
+    """Renderer of one sensor for images of one size.
+
+    Attributes:
+        model: sensor model.
+    """
 
     def __init__(self, model: SensorModel, settings: FastSettings | None = None) -> None:
+        """Prepare the sensor, with an undeformed surface.
+
+        Args:
+            model: sensor model.
+            settings: size of the image and resources; None for the defaults.
+
+        Raises:
+            InputError: Mitsuba, which prepares a sensor when it is used for the first time, cannot
+                run.
+        """
+        settings = settings or FastSettings()
         self.model = model
-        self._settings = settings or FastSettings()
-        self._width = self._settings.width_px or model.image.width_px
-        self._height = self._settings.height_px or model.image.height_px
-        self._tables = sensor_tables(model, self._width, self._height)
+        self._width = settings.width_px or model.image.width_px
+        self._height = settings.height_px or model.image.height_px
+        self._sensor = sensor_tables(model, self._width, self._height)
+        self._pool = ThreadPoolExecutor(settings.threads) if settings.threads > 1 else None
         gel = model.gel
         self.set_surface(GelSurface.flat(gel.width_mm, gel.height_mm, 9, 11))
 
     def set_surface(self, surface: GelSurface) -> None:
-        t = self._tables
-        shape = (surface.rows, surface.columns)
-        self._vertices = np.empty((*shape, HIT_ROWS), np.float32)
-        position = surface.position.reshape(*shape, 3)
-        vertex_table(position, surface.rest.reshape(*shape, 3), self._vertices)
-        size = [math.ceil(s / NODE_MM) + 1 for s in t.pad[::-1]]
-        at = [np.interp(np.linspace(line[0], line[-1], n), line, np.arange(len(line))).astype(np.float32) for line, n in zip((surface.y_mm, surface.x_mm), size)]
-        nodes = np.empty((*size, HIT_ROWS), np.float32)
-        node_points(self._vertices, at[0], at[1], nodes)
-        self._light = np.empty((*size, ENTRIES), np.float32)
-        table = t.indirect if t.indirect is not None else np.zeros((2, 2, 4, 8), np.float32)
-        node_light(table, t.pad, TYPICAL_TANGENT, t.ambient, nodes, self._light)
-        self._visible = None
-        if self._settings.shadows and len(t.lights) and position[..., 2].min() < -0.03:
-            self._shadows()
+        """Set the gel surface to render.
 
-    def _shadows(self):
-        t = self._tables
-        size = [math.ceil(s / SHADOW_MM) + 1 for s in t.pad[::-1]]
-        y, x = (np.linspace(-s / 2, s / 2, n) for s, n in zip(t.pad[::-1], size))
-        gx, gy = np.meshgrid(x, y)
-        rays = np.zeros((4, gx.size), np.float32)
-        rays[0], rays[1] = gx.ravel(), gy.ravel()
-        hits, valid, _ = self._hit(rays, size[1])
-        heights = hits[2].reshape(size)
-        self._grid = np.array([x[0], y[0], x[1] - x[0], y[1] - y[0]], np.float32)
-        shade = np.empty(size, np.float32)
-        self._visible = np.empty((len(t.lights), *size, PANELS), np.float32)
-        for light, visible in zip(t.lights, self._visible):
-            shade_heights(light, heights, self._grid, shade)
-            if os.environ.get("V"): print("flagged", (heights-shade>0.02).mean())
-            panel_visibility(light, heights, self._grid, (0, size[0]), shade, visible)
-        self._cells = np.empty((len(t.lights), *size), bool)
-        for v, cc in zip(self._visible, self._cells):
-            shadow_cells(v, cc)
-        if os.environ.get("V"): print("shadowed cells", self._cells.mean((1,2)))
+        Args:
+            surface: gel surface.
+        """
+        self._surface = surface
+        self._tables: dict[bool, SurfaceTables] = {}  # by whether they have shadows
+        self._shown: list[PixelHits] | None = None
 
-    def image(self) -> Floats:
-        count = self._width * self._height
-        image = np.empty((count, 3), np.float32)
-        for start in range(0, count, CHUNK):
-            self._render_chunk(slice(start, min(start + CHUNK, count)), image)
+    def image(self, shadows: bool = True) -> Floats:
+        """Render the image.
+
+        Args:
+            shadows: whether the surface casts shadows.
+
+        Returns:
+            (H, W, 3) float32 RGB pixel values, 1 for white, not clipped.
+        """
+        tables = self._surface_tables(shadows)
+        image = np.empty((self._height * self._width, 3), np.float32)
+
+        def render(shown: PixelHits) -> Callable[[], None]:
+            return lambda: render_pixels(self._sensor, tables, shown, shadows, image)
+
+        self._run_all(render(shown) for shown in self._pixel_hits(tables))
         return image.reshape(self._height, self._width, 3)
 
-    def _render_chunk(self, part, image):
-        t = self._tables
-        rays = np.ascontiguousarray(t.rays[:, part])
-        hits, valid, moved = self._hit(rays, self._width)
-        n = rays.shape[1]
-        if t.markers is None:
-            radiance = self._irradiance(hits, hits[5:], None, None)
+    def maps(self) -> SurfaceMaps:
+        """Return the surface maps at the centres of the pixels."""
+        tables = self._tables.get(True) or self._surface_tables(False)
+        shown = self._pixel_hits(tables)
+        return maps_of_hits(self.model, self._sensor, shown, (self._height, self._width))
+
+    def _surface_tables(self, shadows: bool) -> SurfaceTables:
+        if shadows not in self._tables:
+            if not shadows and True in self._tables:
+                return self._tables[True]
+            self._tables[shadows] = surface_tables(
+                self._sensor, self._surface, shadows, self._run_all
+            )
+        return self._tables[shadows]
+
+    def _pixel_hits(self, tables: SurfaceTables) -> list[PixelHits]:
+        """Return the hits of all pixels, in chunks of whole rows."""
+        if self._shown is None:
+            width, count = self._width, self._width * self._height
+            size = width * max(1, CHUNK_PIXELS // width)
+            chunks = [slice(first, min(first + size, count)) for first in range(0, count, size)]
+            shown: dict[int, PixelHits] = {}
+
+            def intersect(chunk: slice) -> Callable[[], None]:
+                def task() -> None:
+                    shown[chunk.start] = pixel_hits(self._sensor, tables, chunk, width)
+
+                return task
+
+            self._run_all(intersect(chunk) for chunk in chunks)
+            self._shown = [shown[chunk.start] for chunk in chunks]
+        return self._shown
+
+    def _run_all(self, tasks: Iterable[Callable[[], None]]) -> None:
+        """Run tasks, in several threads if there are any."""
+        if self._pool is None:
+            for task in tasks:
+                task()
         else:
-            kind, normal, reflectance, nearest = self._markers(rays, hits, t.markers.pattern)
-            radiance = self._irradiance(hits, normal, None, None) * reflectance
-            fine_rays = t.fine_rays[:, part]
-            s = fine_rays.shape[2]
-            pixel, weight, chosen = np.empty(n * s, np.int32), np.empty(n * s, np.float32), np.empty((4, n * s), np.float32)
-            m = sample_rays(kind, RIM, rays, fine_rays, pixel, weight, chosen)
-            if m:
-                fine = np.ascontiguousarray(chosen[:, :m])
-                h, v, _ = self._hit(fine, None, pixel[:m], moved)
-                _, normal, reflectance, nearest = self._markers(fine, h, t.markers.fine_pattern)
-                rgb = self._irradiance(h, normal, nearest, t.markers.fine_pattern)
-                replace_radiance(pixel[:m], weight[:m], reflectance, rgb, radiance)
-        pixel_values(t.factor[part], t.inverse_gamma, radiance, valid, image[part])
-
-    def _markers(self, rays, hits, pattern):
-        n = rays.shape[1]
-        normal, reflectance = np.empty((3, n), np.float32), np.empty(n, np.float32)
-        nearest, kind = np.empty((3, n), np.float32), np.empty(n, np.int8)
-        marker_points(self._tables.markers.table, pattern, hits, rays[2:], normal, reflectance, nearest, kind)
-        return kind, normal, reflectance, nearest
-
-    def _hit(self, rays, width, near=None, moved=None):
-        n = rays.shape[1]
-        hits, valid = np.empty((HIT_ROWS, n), np.float32), np.empty(n, bool)
-        v = self._vertices
-        if near is None:
-            moved = np.empty((2, n), np.float32)
-            hit_grid(v.ravel(), v.shape[:2], self._tables.pad, rays, width, moved, hits, valid)
-        else:
-            hit_rays(v.ravel(), v.shape[:2], self._tables.pad, rays, near, moved, hits, valid)
-        return hits, valid, moved
-
-    def _irradiance(self, hits, normal, nearest, pattern):
-        t = self._tables
-        n = hits.shape[1]
-        rgb = np.empty((3, n), np.float32)
-        smooth_irradiance(self._light, t.pad, hits, normal, rgb)
-        scratch, panels = np.empty((SCRATCH_ROWS, n), np.float32), np.empty((PANELS, n), np.float32)
-        if t.indirect is not None:
-            correct_grazed(t.indirect, t.pad, TYPICAL_TANGENT, t.graze, hits, normal, rgb)
-        chosen = np.empty(n, np.int32)
-        for k, (light, is_rectangle, color) in enumerate(zip(t.lights, t.is_rectangle, t.light_color, strict=True)):
-            light_panels(light, is_rectangle, hits, normal, scratch, panels)
-            if self._visible is not None:
-                m=shadowed_points(self._cells[k], self._grid, hits, chosen)
-                attenuate(self._visible[k], self._grid, hits, chosen[:m], panels)
-            if nearest is not None:
-                cast_fringes(pattern, light, hits, nearest, scratch, panels)
-            add_light(color, panels, rgb)
-        return rgb
+            for future in [self._pool.submit(task) for task in tasks]:
+                future.result()

@@ -20,17 +20,15 @@ SHAPE = (18, 22, 4, 8)
 log = logging.getLogger(__name__)
 
 
-def indirect_table(model: SensorModel) -> NDArray[np.float32] | None:
+def indirect_table(model: SensorModel) -> NDArray[np.float32]:
     """Return the table of `interreflection.IndirectLight`, from the cache if it is there.
 
     Args:
-        model: sensor model.
+        model: sensor model with at least one bounce.
 
     Returns:
-        (rows, columns, sectors, 8) float32 table; None for a sensor with direct light only.
+        (rows, columns, sectors, 8) float32 table.
     """
-    if model.interreflection.bounces == 0:
-        return None
     path = _file(model)
     table = _read(path)
     if table is None:

@@ -21,6 +21,7 @@ SUBPIXELS = 2  # samples per side of the pixels that show a marker's rim
 # A rim with a cubic smoothstep as its profile blurs as much as a box of its width / sqrt(5/3).
 BOX_TO_SMOOTHSTEP = 5.0 / 3.0
 MIN_FRINGE_TANGENT = 0.15  # smallest tangent of a light's elevation for which fringes are complete
+NO_LIGHT: Floats = np.zeros((2, 2, 4, 8), np.float32)
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,7 @@ class SensorTables:
         is_rectangle: for each light, whether it is a rectangle.
         light_color: (L, 3) float32 radiance of the lights.
         ambient: (3,) float32 irradiance by ambient light.
-        indirect: (rows, columns, 4, 8) float32 table of `IndirectLight`; None for direct light.
-        graze: square of the smallest slope on which indirect light may come from below the horizon.
+        indirect: (rows, columns, 4, 8) float32 table of `IndirectLight`.
         markers: markers; None for a gel without.
         pad: (2,) float32 width and height of the pad, mm.
         camera_axis: (3,) unit vector of the optical axis in the frame `gel`.
@@ -67,8 +67,7 @@ class SensorTables:
     is_rectangle: tuple[bool, ...]
     light_color: Floats
     ambient: Floats
-    indirect: Floats | None
-    graze: np.float32
+    indirect: Floats
     markers: MarkerTables | None
     pad: Floats
     camera_axis: Floats
@@ -88,7 +87,6 @@ def sensor_tables(model: SensorModel, width_px: int, height_px: int) -> SensorTa
     direction = pixel_rays(values, centres[:, 0])
     fine = _sample_pixels(model, width_px, height_px, SUBPIXELS)
     lights = _lights(values)
-    indirect = indirect_table(model)
     return SensorTables(
         rays=_rays(values, direction),
         fine_rays=_rays(values, pixel_rays(values, fine)),
@@ -98,8 +96,7 @@ def sensor_tables(model: SensorModel, width_px: int, height_px: int) -> SensorTa
         is_rectangle=tuple(light.kind == "rectangle" for light in model.lights),
         light_color=np.reshape(values.get("lights.radiance", ()), (-1, 3)).astype(np.float32),
         ambient=(math.pi * values["gel.ambient"]).astype(np.float32),
-        indirect=indirect,
-        graze=_graze(indirect),
+        indirect=indirect_table(model) if model.interreflection.bounces else NO_LIGHT,
         markers=_markers(values, model, width_px),
         pad=np.array([model.gel.width_mm, model.gel.height_mm], np.float32),
         camera_axis=_rotation(values).apply([0.0, 0.0, 1.0]).astype(np.float32),
@@ -199,14 +196,6 @@ def _lights(values: Values) -> Floats:
         sizes = [values[f"lights.{n}"][k] for n in ("half_length_mm", "half_width_mm", "exponent")]
         rows.append([*values["lights.centre_mm"][k], *along, *across, *aim, *sizes])
     return np.reshape(rows, (-1, 15)).astype(np.float32)
-
-
-def _graze(indirect: Floats | None) -> np.float32:
-    """Return the square of the smallest ratio of vertical to horizontal indirect light."""
-    if indirect is None:
-        return np.float32(np.inf)
-    vertical, horizontal = indirect[..., :3], indirect[..., 3:6]
-    return np.float32(np.min(vertical / np.maximum(horizontal, 1e-12)) ** 2)
 
 
 def _markers(values: Values, model: SensorModel, width_px: int) -> MarkerTables | None:

@@ -14,6 +14,7 @@ from tacdiff_ros.optics.fast.surface_hits import HIT_ROWS, REST_X, REST_Y, X, Y,
 
 SECTORS, COLUMNS = 4, 8  # of the table of `optics.interreflection`
 ENTRIES = 16  # of a node: RGB factors of the normal's x, y and z and of 1, each padded to 4
+GRAZED_SLOPE = np.float32(0.1)  # smallest slope for which this matters
 BELOW_END = np.float32(1.001)  # keeps the last cell of a grid inside it
 
 
@@ -125,14 +126,13 @@ def smooth_irradiance(light, pad, hits, normal, rgb):  # type: ignore[no-untyped
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
-def correct_grazed(table, pad, tangent, limit, hits, normal, rgb):  # type: ignore[no-untyped-def]
+def correct_grazed(table, pad, tangent, hits, normal, rgb):  # type: ignore[no-untyped-def]
     """Remove negative contributions of `smooth_irradiance`: light from below a slope's horizon.
 
     Args:
         table: (rows, columns, 4, 8) float32 table of `IndirectLight`.
         pad: (2,) float32 width and height of the pad, mm.
         tangent: tangent of the typical angle of the light.
-        limit: square of the slope from which on light may come from below the horizon.
         hits: (8, N) float32 points.
         normal: (3, N) float32 unit normals.
         rgb: (3, N) float32 irradiance; changed.
@@ -140,7 +140,7 @@ def correct_grazed(table, pad, tangent, limit, hits, normal, rgb):  # type: igno
     cell = np.empty(COLUMNS, np.float32)
     for i in range(hits.shape[1]):
         nx, ny, nz = normal[0, i], normal[1, i], normal[2, i]
-        if nx * nx + ny * ny < limit * nz * nz:
+        if nx * nx + ny * ny < GRAZED_SLOPE * GRAZED_SLOPE * nz * nz:
             continue
         x, y, z = hits[X, i], hits[Y, i], hits[Z, i]
         for sector in range(SECTORS):

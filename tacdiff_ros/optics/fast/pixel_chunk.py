@@ -1,0 +1,181 @@
+"""Rendering of a chunk of pixels: whole rows of the image whose data fit the cache of a core."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tacdiff_ros.optics.fast.cast_shadows import attenuate, shadowed_points
+from tacdiff_ros.optics.fast.light_panels import PANELS, SCRATCH_ROWS, light_panels
+from tacdiff_ros.optics.fast.marker_points import RIM, cast_fringes, marker_points
+from tacdiff_ros.optics.fast.radiance import add_light, pixel_values, replace_radiance, sample_rays
+from tacdiff_ros.optics.fast.sensor_tables import MarkerTables, SensorTables
+from tacdiff_ros.optics.fast.smooth_light import correct_grazed, smooth_irradiance
+from tacdiff_ros.optics.fast.surface_hits import HIT_ROWS, NORMAL_X, hit_grid, hit_rays
+from tacdiff_ros.optics.fast.surface_tables import TYPICAL_TANGENT, Shadows, SurfaceTables
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class PixelHits:
+    """What the centres of N pixels show.
+
+    Attributes:
+        pixels: indices of the pixels.
+        rays: (4, N) float32 rays through their centres.
+        hits: (8, N) float32 position, rest position and normal; see `surface_hits`.
+        valid: (N,) bool, whether a pixel shows the gel.
+        moved: (2, N) float32 result of `hit_grid`.
+    """
+
+    pixels: slice
+    rays: Floats
+    hits: Floats
+    valid: NDArray[np.bool_]
+    moved: Floats
+
+
+@dataclass(frozen=True)
+class _MarkerPoints:
+    """Result of `marker_points`."""
+
+    normal: Floats
+    reflectance: Floats
+    nearest: Floats
+    kind: NDArray[np.int8]
+
+
+def pixel_hits(
+    sensor: SensorTables, surface: SurfaceTables, pixels: slice, width_px: int
+) -> PixelHits:
+    """Intersect the rays through the centres of pixels with a surface.
+
+    Args:
+        sensor: prepared sensor.
+        surface: prepared surface.
+        pixels: indices of the pixels, whole rows.
+        width_px: columns of the image.
+    """
+    rays = np.ascontiguousarray(sensor.rays[:, pixels])
+    count = rays.shape[1]
+    hits, moved = np.empty((HIT_ROWS, count), np.float32), np.empty((2, count), np.float32)
+    valid = np.empty(count, bool)
+    hit_grid(surface.vertices, surface.shape, sensor.pad, rays, width_px, moved, hits, valid)
+    return PixelHits(pixels=pixels, rays=rays, hits=hits, valid=valid, moved=moved)
+
+
+def render_pixels(
+    sensor: SensorTables,
+    surface: SurfaceTables,
+    shown: PixelHits,
+    with_shadows: bool,
+    image: Floats,
+) -> None:
+    """Write the values of pixels, 1 for white.
+
+    Args:
+        sensor: prepared sensor.
+        surface: prepared surface.
+        shown: result of `pixel_hits`.
+        with_shadows: whether cast shadows are rendered.
+        image: (pixels of the image, 3) float32; changed.
+    """
+    shadows = surface.shadows if with_shadows else None
+    hits, markers = shown.hits, sensor.markers
+    if markers is None:
+        radiance = _irradiance(sensor, surface, shadows, hits, hits[NORMAL_X:])
+    else:
+        points = _marker_points(markers, markers.pattern, hits, shown.rays)
+        radiance = _irradiance(sensor, surface, shadows, hits, points.normal)
+        radiance *= points.reflectance
+        _render_near_markers(sensor, markers, surface, shadows, shown, points.kind, radiance)
+    factor, out = sensor.factor[shown.pixels], image[shown.pixels]
+    pixel_values(factor, sensor.inverse_gamma, radiance, shown.valid, out)
+
+
+def _render_near_markers(
+    sensor: SensorTables,
+    markers: MarkerTables,
+    surface: SurfaceTables,
+    shadows: Shadows | None,
+    shown: PixelHits,
+    kind: NDArray[np.int8],
+    radiance: Floats,
+) -> None:
+    """Replace the radiance of pixels near markers by that with fringes, in finer samples at rims."""
+    fine_rays = sensor.fine_rays[:, shown.pixels]
+    capacity = fine_rays.shape[1] * fine_rays.shape[2]
+    near, weight = np.empty(capacity, np.int32), np.empty(capacity, np.float32)
+    rays = np.empty((4, capacity), np.float32)
+    count = sample_rays(kind, RIM, shown.rays, fine_rays, near, weight, rays)
+    if count == 0:
+        return
+    rays, near, weight = rays[:, :count], near[:count], weight[:count]
+    hits, valid = np.empty((HIT_ROWS, count), np.float32), np.empty(count, bool)
+    shape = surface.shape
+    hit_rays(surface.vertices, shape, sensor.pad, rays, near, shown.moved, hits, valid)
+    points = _marker_points(markers, markers.fine_pattern, hits, rays)
+    rgb = _irradiance(sensor, surface, shadows, hits, points.normal, points.nearest)
+    weight *= valid
+    replace_radiance(near, weight, points.reflectance, rgb, radiance)
+
+
+def _marker_points(
+    markers: MarkerTables, pattern: Floats, hits: Floats, rays: Floats
+) -> _MarkerPoints:
+    count = hits.shape[1]
+    points = _MarkerPoints(
+        normal=np.empty((3, count), np.float32),
+        reflectance=np.empty(count, np.float32),
+        nearest=np.empty((3, count), np.float32),
+        kind=np.empty(count, np.int8),
+    )
+    marker_points(
+        markers.table,
+        pattern,
+        hits,
+        rays[2:],
+        points.normal,
+        points.reflectance,
+        points.nearest,
+        points.kind,
+    )
+    return points
+
+
+def _irradiance(
+    sensor: SensorTables,
+    surface: SurfaceTables,
+    shadows: Shadows | None,
+    hits: Floats,
+    normal: Floats,
+    nearest_marker: Floats | None = None,
+) -> Floats:
+    """Return the (3, N) irradiance of points.
+
+    Args:
+        sensor: prepared sensor.
+        surface: prepared surface.
+        shadows: cast shadows; None for none.
+        hits: (8, N) points.
+        normal: (3, N) unit normals.
+        nearest_marker: (3, N) markers that cast fringes, see `marker_points`; None for none.
+    """
+    count = hits.shape[1]
+    rgb, panels = np.empty((3, count), np.float32), np.empty((PANELS, count), np.float32)
+    smooth_irradiance(surface.light, sensor.pad, hits, normal, rgb)
+    correct_grazed(sensor.indirect, sensor.pad, TYPICAL_TANGENT, hits, normal, rgb)
+    scratch, chosen = np.empty((SCRATCH_ROWS, count), np.float32), np.empty(count, np.int32)
+    for k, light in enumerate(sensor.lights):
+        light_panels(light, sensor.is_rectangle[k], hits, normal, scratch, panels)
+        if shadows is not None:
+            shadowed = shadowed_points(shadows.cells[k], shadows.grid, hits, chosen)
+            attenuate(shadows.visible[k], shadows.grid, hits, chosen[:shadowed], panels)
+        if nearest_marker is not None and sensor.markers is not None:
+            pattern = sensor.markers.fine_pattern
+            cast_fringes(pattern, light, hits, nearest_marker, scratch, panels)
+        add_light(sensor.light_color[k], panels, rgb)
+    return rgb

@@ -45,7 +45,7 @@ SENSOR_FILE = DeclareLaunchArgument(
 SIMULATOR = DeclareLaunchArgument(
     "simulator",
     default_value="pix2pix",
-    choices=["pix2pix", "renderer"],
+    choices=["pix2pix", "renderer", "differentiable"],
     description="Renderer of the twin's images.",
 )
 ARM = (

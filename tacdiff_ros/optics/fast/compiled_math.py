@@ -69,9 +69,7 @@ def _polynomial4(x, c):  # type: ignore[no-untyped-def]
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
 def _polynomial7(x, c):  # type: ignore[no-untyped-def]
-    return c[0] + x * (
-        c[1] + x * (c[2] + x * (c[3] + x * (c[4] + x * (c[5] + x * c[6]))))
-    )
+    return c[0] + x * (c[1] + x * (c[2] + x * (c[3] + x * (c[4] + x * (c[5] + x * c[6])))))
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)

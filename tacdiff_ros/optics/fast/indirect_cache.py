@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tacdiff_ros.errors import InputError
 from tacdiff_ros.kernel_cache import cache_folder, fingerprint
+from tacdiff_ros.output_files import npy_bytes, write_file
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
 FOLDER = "indirect_light"
 MAX_FILES = 100  # of 50 KB each; the oldest are removed
+PARTS = {"layers", "gel", "markers", "lights", "interreflection"}  # on which the table depends
 SHAPE = (18, 22, 4, 8)
 
 log = logging.getLogger(__name__)
@@ -44,7 +46,9 @@ def _file(model: SensorModel) -> Path | None:
         folder.mkdir(exist_ok=True)
     except OSError:
         return None
-    return folder / f"{model.checksum[:32]}-{fingerprint()[:16]}.npy"
+    content = model.model_dump_json(include=PARTS)
+    key = hashlib.sha256(f"{content} {fingerprint()}".encode()).hexdigest()
+    return folder / f"{key}.npy"
 
 
 def _read(path: Path | None) -> NDArray[np.float32] | None:
@@ -60,18 +64,16 @@ def _read(path: Path | None) -> NDArray[np.float32] | None:
 
 
 def _write(path: Path | None, table: NDArray[np.float32]) -> None:
-    """Write a table beside the final name and rename it; a full disk only costs time later."""
+    """Store a table; a full disk only costs time when the table is needed again."""
     if path is None:
         return
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            np.save(file, table, allow_pickle=False)
-        os.replace(file.name, path)
+        write_file(path, npy_bytes(table))
         files = sorted(path.parent.glob("*.npy"), key=lambda item: item.stat().st_mtime)
         for old in files[:-MAX_FILES]:
             old.unlink(missing_ok=True)
-    except OSError as error:
-        log.warning("the table of reflected light cannot be stored in %s: %s", path.parent, error)
+    except (InputError, OSError) as error:
+        log.warning("the table of reflected light cannot be stored: %s", error)
 
 
 def _computed(model: SensorModel) -> NDArray[np.float32]:

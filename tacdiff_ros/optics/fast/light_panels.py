@@ -43,8 +43,8 @@ def light_panels(light, is_rectangle, hits, normal, scratch, panels):  # type: i
         is_rectangle: whether the light is a rectangle; otherwise it is a strip.
         hits: (>= 3, N) float32 receiver points in the first rows, mm.
         normal: (3, N) float32 unit normals of the receivers.
-        scratch: (10, N) float32 working memory; afterwards rows `START` and `STEP` have the angle at
-            which the first panel begins, and the angle of each panel, rad; changed.
+        scratch: (10, N) float32 working memory; afterwards rows `START` and `STEP` have the angle
+            at which the first panel begins, and the angle of each panel, rad; changed.
         panels: (4, N) float32 irradiance; changed.
     """
     _strip(light, hits, normal, scratch, panels)

@@ -105,7 +105,7 @@ def _render_near_markers(
     kind: NDArray[np.int8],
     radiance: Floats,
 ) -> None:
-    """Replace the radiance of pixels near markers by that with fringes, in finer samples at rims."""
+    """Render pixels near markers with fringes, and in finer samples at rims."""
     fine_rays = sensor.fine_rays[:, shown.pixels]
     capacity = fine_rays.shape[1] * fine_rays.shape[2]
     near, weight = np.empty(capacity, np.int32), np.empty(capacity, np.float32)

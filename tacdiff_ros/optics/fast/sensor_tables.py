@@ -137,7 +137,9 @@ def _factor(
     color = values["gel.base_color"] * values["response.gain"] / math.pi
     factor = _transmission(values, direction)[:, None] * vignetting.reshape(-1, 1) * color
     if model.flat_field is not None:
-        rows, columns = (_cubic_weights(p, n) for p, n in zip((y, x), _field_size(values), strict=True))
+        rows, columns = (
+            _cubic_weights(p, n) for p, n in zip((y, x), _field_size(values), strict=True)
+        )
         field = np.einsum("yr,rck,xc->yxk", rows, values["flat_field.values"], columns)
         factor *= field.reshape(-1, 3)
     return np.ascontiguousarray(factor, np.float32)

@@ -1,7 +1,7 @@
 """Ambient and indirect light on a coarse grid of material points, as a function of the normal.
 
-At a node the irradiance is linear in the normal of the surface, except on slopes so steep that light
-of the layers would come from below their horizon; those are corrected point by point.
+At a node the irradiance is linear in the normal of the surface, except on slopes so steep that
+light of the layers would come from below their horizon; those are corrected point by point.
 """
 
 from __future__ import annotations

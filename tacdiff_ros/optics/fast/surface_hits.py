@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from tacdiff_ros.kernel_cache import cached_njit
-from tacdiff_ros.optics.fast.compiled_math import HALF, ONE, TWO, ZERO
+from tacdiff_ros.optics.fast.compiled_math import HALF, ONE, ZERO
 
 TOLERANCE = np.float32(1e-4)  # of grid coordinates: no ray passes between two triangles
 MIN_LENGTH_MM = np.float32(1e-9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -123,7 +124,7 @@ def _shadows(sensor: SensorTables, vertices: Floats, run_all: RunAll) -> Shadows
     run_all(
         _task(compute, k, first, last)
         for k in lights
-        for first, last in zip(borders, borders[1:], strict=False)
+        for first, last in itertools.pairwise(borders)
     )
     for k in lights:
         shadow_cells(visible[k], cells[k])
@@ -138,7 +139,9 @@ def _height_map(
     sensor: SensorTables, vertices: Floats, rows: int, columns: int
 ) -> tuple[Floats, Floats]:
     """Return the (rows, columns) height z of a surface over the pad, and its grid."""
-    x, y = (np.linspace(-0.5 * s, 0.5 * s, n) for s, n in zip(sensor.pad, (columns, rows), strict=True))
+    x, y = (
+        np.linspace(-0.5 * s, 0.5 * s, n) for s, n in zip(sensor.pad, (columns, rows), strict=True)
+    )
     rays = np.zeros((4, rows * columns), np.float32)
     rays[0], rays[1] = np.tile(x, rows), np.repeat(y, columns)
     hits, moved = np.empty((HIT_ROWS, rays.shape[1]), np.float32), np.empty_like(rays[:2])

@@ -24,7 +24,7 @@ from tacdiff_ros.optics.fast.light_panels import (
 
 MIN_SHADOW_MM = np.float32(0.02)  # height above a node below which nothing casts a shadow on it
 MIN_SLOPE = np.float32(0.02)  # of a ray to a light; bounds the length of the search
-STEP_GROWTH = np.float32(0.25)  # of the search for the horizon, per distance
+STEP_GROWTH = np.float32(0.3)  # of the search for the horizon, per distance
 FIRST_STEP = np.float32(0.75)  # of the search, in grid steps
 SOFTNESS = np.float32(0.02)  # of the edge of a shadow, as a slope, beside the light's own width
 MIN_COSINE = np.float32(1e-3)
@@ -51,6 +51,7 @@ def shade_heights(light, heights, grid, shade):  # type: ignore[no-untyped-def]
     rows, columns = heights.shape
     shade[:] = heights
     lamp = light[2] + light[HALF_WIDTH] * abs(light[ACROSS + 2])
+    diagonal = np.sqrt(grid[2] * grid[2] + grid[3] * grid[3])
     for sweep in range(2):
         for i in range(rows * columns):
             k = i if sweep == 0 else rows * columns - 1 - i
@@ -61,15 +62,17 @@ def shade_heights(light, heights, grid, shade):  # type: ignore[no-untyped-def]
             to_x, to_y = to_x - along * light[ALONG], to_y - along * light[ALONG + 1]
             distance = np.sqrt(max(to_x * to_x + to_y * to_y, MIN_SQUARED_DISTANCE))
             fall = max(-lamp / (OBLIQUE * distance), MIN_SLOPE)
-            lowest = shade[r, c]
-            for dr in range(-1, 2):
-                for dc in range(-1, 2):
-                    x, y = np.float32(dc) * grid[2], np.float32(dr) * grid[3]
-                    length = np.sqrt(x * x + y * y)
-                    if x * to_x + y * to_y <= MIN_HEADING * length * distance:
-                        continue
-                    if 0 <= r + dr < rows and 0 <= c + dc < columns:
-                        lowest = min(lowest, shade[r + dr, c + dc] + fall * length)
+            column = min(max(c + (1 if to_x > ZERO else -1), 0), columns - 1)
+            row = min(max(r + (1 if to_y > ZERO else -1), 0), rows - 1)
+            lowest = min(shade[r, c], shade[row, column] + fall * diagonal)
+            if abs(to_x) > MIN_HEADING * distance:
+                other = min(max(r - (1 if to_y > ZERO else -1), 0), rows - 1)
+                lowest = min(lowest, shade[r, column] + fall * grid[2])
+                lowest = min(lowest, shade[other, column] + fall * diagonal)
+            if abs(to_y) > MIN_HEADING * distance:
+                other = min(max(c - (1 if to_x > ZERO else -1), 0), columns - 1)
+                lowest = min(lowest, shade[row, c] + fall * grid[3])
+                lowest = min(lowest, shade[row, other] + fall * diagonal)
             shade[r, c] = lowest
 
 
@@ -222,9 +225,8 @@ def shadow_cells(visible, cells):  # type: ignore[no-untyped-def]
 
     Args:
         visible: (R, C, 4) float32 result of `panel_visibility`.
-        cells: (R, C) bool; changed.
+        cells: (R, C) bool, set to true in cells with a shadow; changed.
     """
-    cells[:] = False
     for r in range(visible.shape[0]):
         for c in range(visible.shape[1]):
             darkest = min(

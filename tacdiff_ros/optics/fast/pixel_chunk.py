@@ -168,12 +168,13 @@ def _irradiance(
     rgb, panels = np.empty((3, count), np.float32), np.empty((PANELS, count), np.float32)
     smooth_irradiance(surface.light, sensor.pad, hits, normal, rgb)
     correct_grazed(sensor.indirect, sensor.pad, TYPICAL_TANGENT, hits, normal, rgb)
-    scratch, chosen = np.empty((SCRATCH_ROWS, count), np.float32), np.empty(count, np.int32)
+    scratch, shadowed = np.empty((SCRATCH_ROWS, count), np.float32), np.empty(count, np.int32)
+    if shadows is not None:
+        shadowed = shadowed[: shadowed_points(shadows.cells, shadows.grid, hits, shadowed)]
     for k, light in enumerate(sensor.lights):
         light_panels(light, sensor.is_rectangle[k], hits, normal, scratch, panels)
         if shadows is not None:
-            shadowed = shadowed_points(shadows.cells[k], shadows.grid, hits, chosen)
-            attenuate(shadows.visible[k], shadows.grid, hits, chosen[:shadowed], panels)
+            attenuate(shadows.visible[k], shadows.grid, hits, shadowed, panels)
         if nearest_marker is not None and sensor.markers is not None:
             pattern = sensor.markers.fine_pattern
             cast_fringes(pattern, light, hits, nearest_marker, scratch, panels)

@@ -14,7 +14,7 @@ from tacdiff_ros.optics.fast.surface_hits import HIT_ROWS, REST_X, REST_Y, X, Y,
 
 SECTORS, COLUMNS = 4, 8  # of the table of `optics.interreflection`
 ENTRIES = 16  # of a node: RGB factors of the normal's x, y and z and of 1, each padded to 4
-GRAZED_SLOPE = np.float32(0.1)  # smallest slope for which this matters
+GRAZED_SLOPE = np.float32(0.25)  # smallest slope for which this matters
 BELOW_END = np.float32(1.001)  # keeps the last cell of a grid inside it
 
 

@@ -25,7 +25,7 @@ X, Y, Z, REST_X, REST_Y, NORMAL_X, NORMAL_Y, NORMAL_Z, HIT_ROWS = range(9)
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
-def vertex_table(position, rest, table):  # type: ignore[no-untyped-def]
+def vertex_table(position, rest, first, last, table):  # type: ignore[no-untyped-def]
     """Write positions, rest positions and unit normals of vertices to a table.
 
     Normals follow from fourth-order central differences, one-sided at the border.
@@ -33,11 +33,13 @@ def vertex_table(position, rest, table):  # type: ignore[no-untyped-def]
     Args:
         position: (rows, columns, 3) float32 positions, mm.
         rest: (rows, columns, 3) float32 rest positions, mm.
+        first: first row to compute.
+        last: row after the last one to compute.
         table: (rows, columns, 8) float32: position, (x, y) at rest, normal; changed.
     """
     rows, columns = position.shape[:2]
     eight = np.float32(8.0)
-    for row in range(rows):
+    for row in range(first, last):
         down, down2 = min(row + 1, rows - 1), min(row + 2, rows - 1)
         up, up2 = max(row - 1, 0), max(row - 2, 0)
         for column in range(columns):

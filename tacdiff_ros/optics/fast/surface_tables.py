@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +24,9 @@ RunAll = Callable[[Iterable[Callable[[], None]]], None]  # runs tasks, in any or
 # Tangent of the angle at which reflected light typically arrives, as in `optics.interreflection`.
 TYPICAL_TANGENT = np.float32(1.3)
 NODE_MM = 0.4  # spacing of the nodes of the smooth light
-SHADOW_MM = 0.2  # spacing of the height map
+SHADOW_MM = 0.25  # spacing of the height map
 MIN_PRESS_MM = 0.03  # indentation below which no shadow is visible
-BANDS = 4  # parts of the height map that are computed in parallel
+BANDS = 4  # parts of a grid that are computed in parallel
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Shadows:
     Attributes:
         grid: (4,) float32 x and y of the first node and the distances of the nodes, mm.
         visible: (L, R, C, 4) float32 visible fraction of each light's panels.
-        cells: (L, R, C) bool, whether a cell has a shadow at a corner.
+        cells: (R, C) bool, whether a cell has a shadow of any light at a corner.
     """
 
     grid: Floats
@@ -74,7 +75,8 @@ def surface_tables(
     shape = (surface.rows, surface.columns)
     vertices = np.empty((*shape, HIT_ROWS), np.float32)
     rest = surface.rest.reshape(*shape, 3)
-    vertex_table(surface.position.reshape(*shape, 3), rest, vertices)
+    position = surface.position.reshape(*shape, 3)
+    run_all(_task(vertex_table, position, rest, *band, vertices) for band in _bands(surface.rows))
     pressed = float(surface.position[:, 2].min()) < -MIN_PRESS_MM
     shadows = None
     if with_shadows and pressed and len(sensor.lights):
@@ -108,7 +110,7 @@ def _shadows(sensor: SensorTables, vertices: Floats, run_all: RunAll) -> Shadows
     rows, columns = (math.ceil(side / SHADOW_MM) + 1 for side in sensor.pad[::-1])
     heights, grid = _height_map(sensor, vertices, rows, columns)
     visible = np.empty((len(sensor.lights), rows, columns, PANELS), np.float32)
-    cells = np.empty((len(sensor.lights), rows, columns), bool)
+    cells = np.zeros((rows, columns), bool)
     shade = np.empty((len(sensor.lights), rows, columns), np.float32)
 
     def estimate(k: int) -> None:
@@ -119,19 +121,19 @@ def _shadows(sensor: SensorTables, vertices: Floats, run_all: RunAll) -> Shadows
         panel_visibility(light, heights, grid, (first, last), shade[k], visible[k])
 
     lights = range(len(sensor.lights))
-    borders = [rows * band // BANDS for band in range(BANDS + 1)]
     run_all(_task(estimate, k) for k in lights)
-    run_all(
-        _task(compute, k, first, last)
-        for k in lights
-        for first, last in itertools.pairwise(borders)
-    )
+    run_all(_task(compute, k, first, last) for k in lights for first, last in _bands(rows))
     for k in lights:
-        shadow_cells(visible[k], cells[k])
+        shadow_cells(visible[k], cells)
     return Shadows(grid=grid, visible=visible, cells=cells)
 
 
-def _task(function: Callable[..., None], *arguments: int) -> Callable[[], None]:
+def _bands(rows: int) -> list[tuple[int, int]]:
+    """Return the first row of each band, and the row after its last one."""
+    return list(itertools.pairwise(rows * band // BANDS for band in range(BANDS + 1)))
+
+
+def _task(function: Callable[..., None], *arguments: Any) -> Callable[[], None]:
     return lambda: function(*arguments)
 
 

@@ -24,7 +24,7 @@ from tacdiff_ros.optics.fast.light_panels import (
 
 MIN_SHADOW_MM = np.float32(0.02)  # height above a node below which nothing casts a shadow on it
 MIN_SLOPE = np.float32(0.02)  # of a ray to a light; bounds the length of the search
-STEP_GROWTH = np.float32(0.3)  # of the search for the horizon, per distance
+STEP_GROWTH = np.float32(0.2)  # of the search for the horizon, per distance
 FIRST_STEP = np.float32(0.75)  # of the search, in grid steps
 SOFTNESS = np.float32(0.02)  # of the edge of a shadow, as a slope, beside the light's own width
 MIN_COSINE = np.float32(1e-3)
@@ -131,9 +131,9 @@ def _clearance(light, heights, grid, search, top, x, y, z, at):  # type: ignore[
     """Return how far above the horizon a point of a light is seen, and half of the light's width.
 
     Args:
-        light: as in `panel_visibility`.
-        heights: as in `panel_visibility`.
-        grid: as in `panel_visibility`.
+        light: parameters of the light.
+        heights: height map, mm.
+        grid: first node and distances of the nodes, mm.
         search: (K,) float32 distances at which the horizon is searched, mm.
         top: smallest z of the surface, mm.
         x: x of the receiver, mm.
@@ -170,8 +170,8 @@ def _horizon(  # type: ignore[no-untyped-def]
     """Return the slope of the horizon of a point in a direction, where it may hide a ray.
 
     Args:
-        heights: as in `panel_visibility`.
-        grid: as in `panel_visibility`.
+        heights: height map, mm.
+        grid: first node and distances of the nodes, mm.
         search: (K,) float32 distances at which the horizon is searched, mm.
         top: smallest z of the surface, mm.
         x: x of the point, mm.

@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +81,7 @@ class FastRenderer:
         """
         self._surface = surface
         self._tables: dict[bool, SurfaceTables] = {}  # by whether they have shadows
-        self._shown: list[PixelHits] | None = None
+        self._hits: list[PixelHits] | None = None
 
     def image(self, shadows: bool = True) -> Floats:
         """Render the image.
@@ -92,18 +94,17 @@ class FastRenderer:
         """
         tables = self._surface_tables(shadows)
         image = np.empty((self._height * self._width, 3), np.float32)
-
-        def render(shown: PixelHits) -> Callable[[], None]:
-            return lambda: render_pixels(self._sensor, tables, shown, shadows, image)
-
-        self._run_all(render(shown) for shown in self._pixel_hits(tables))
+        self._run_all(
+            partial(render_pixels, self._sensor, tables, hits, shadows, image)
+            for hits in self._pixel_hits(tables)
+        )
         return image.reshape(self._height, self._width, 3)
 
     def maps(self) -> SurfaceMaps:
         """Return the surface maps at the centres of the pixels."""
         tables = self._tables.get(True) or self._surface_tables(False)
-        shown = self._pixel_hits(tables)
-        return maps_of_hits(self.model, self._sensor, shown, (self._height, self._width))
+        shape = (self._height, self._width)
+        return maps_of_hits(self.model, self._sensor, self._pixel_hits(tables), shape)
 
     def _surface_tables(self, shadows: bool) -> SurfaceTables:
         if shadows not in self._tables:
@@ -116,27 +117,17 @@ class FastRenderer:
 
     def _pixel_hits(self, tables: SurfaceTables) -> list[PixelHits]:
         """Return the hits of all pixels, in chunks of whole rows."""
-        if self._shown is None:
+        if self._hits is None:
             width, count = self._width, self._width * self._height
             size = width * max(1, CHUNK_PIXELS // width)
             chunks = [slice(first, min(first + size, count)) for first in range(0, count, size)]
-            shown: dict[int, PixelHits] = {}
+            self._hits = self._run_all(
+                partial(pixel_hits, self._sensor, tables, chunk, width) for chunk in chunks
+            )
+        return self._hits
 
-            def intersect(chunk: slice) -> Callable[[], None]:
-                def task() -> None:
-                    shown[chunk.start] = pixel_hits(self._sensor, tables, chunk, width)
-
-                return task
-
-            self._run_all(intersect(chunk) for chunk in chunks)
-            self._shown = [shown[chunk.start] for chunk in chunks]
-        return self._shown
-
-    def _run_all(self, tasks: Iterable[Callable[[], None]]) -> None:
-        """Run tasks, in several threads if there are any."""
+    def _run_all(self, tasks: Iterable[Callable[[], Any]]) -> list[Any]:
+        """Run tasks, in several threads if there are any; return their results in order."""
         if self._pool is None:
-            for task in tasks:
-                task()
-        else:
-            for future in [self._pool.submit(task) for task in tasks]:
-                future.result()
+            return [task() for task in tasks]
+        return [future.result() for future in [self._pool.submit(task) for task in tasks]]

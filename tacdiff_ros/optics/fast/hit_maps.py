@@ -15,21 +15,21 @@ Floats = NDArray[np.float32]
 
 
 def maps_of_hits(
-    model: SensorModel, sensor: SensorTables, shown: list[PixelHits], shape: tuple[int, int]
+    model: SensorModel, sensor: SensorTables, pixels_hit: list[PixelHits], shape: tuple[int, int]
 ) -> SurfaceMaps:
     """Return the surface maps of an image.
 
     Args:
         model: sensor model.
         sensor: prepared sensor.
-        shown: hits of all pixels, in order.
+        pixels_hit: hits of all pixels, in order.
         shape: rows and columns of the image.
     """
     gel, count = model.gel, shape[0] * shape[1]
     nocs, shear = np.empty((count, 3), np.float32), np.empty((count, 2), np.float32)
     depth, indentation = np.empty(count, np.float32), np.empty(count, np.float32)
     normal, hit = np.empty((count, 3), np.float32), np.empty(count, bool)
-    for part in shown:
+    for part in pixels_hit:
         hits, pixels = part.hits, part.pixels
         nocs[pixels, 0] = hits[REST_X] / np.float32(gel.width_mm) + np.float32(0.5)
         nocs[pixels, 1] = hits[REST_Y] / np.float32(gel.height_mm) + np.float32(0.5)

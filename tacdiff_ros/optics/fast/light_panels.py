@@ -167,9 +167,9 @@ def _edge_term(ax, ay, az, bx, by, bz, nx, ny, nz):  # type: ignore[no-untyped-d
     """Return an edge's term of Lambert's formula: the subtended angle times a cosine."""
     x, y, z = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
     norm = np.sqrt(max(x * x + y * y + z * z, MIN_SQUARE))
-    dot = ax * bx + ay * by + az * bz
-    size = abs(dot)
+    projection = ax * bx + ay * by + az * bz
+    size = abs(projection)
     angle = ratio_angle(min(norm, size) / max(norm, size))
     angle = HALF_PI - angle if norm > size else angle
-    angle = PI - angle if dot < ZERO else angle
+    angle = PI - angle if projection < ZERO else angle
     return angle * (nx * x + ny * y + nz * z) / norm

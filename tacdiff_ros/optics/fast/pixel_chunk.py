@@ -70,7 +70,7 @@ def pixel_hits(
 def render_pixels(
     sensor: SensorTables,
     surface: SurfaceTables,
-    shown: PixelHits,
+    centres: PixelHits,
     with_shadows: bool,
     image: Floats,
 ) -> None:
@@ -79,21 +79,21 @@ def render_pixels(
     Args:
         sensor: prepared sensor.
         surface: prepared surface.
-        shown: result of `pixel_hits`.
+        centres: result of `pixel_hits`.
         with_shadows: whether cast shadows are rendered.
         image: (pixels of the image, 3) float32; changed.
     """
     shadows = surface.shadows if with_shadows else None
-    hits, markers = shown.hits, sensor.markers
+    hits, markers = centres.hits, sensor.markers
     if markers is None:
         radiance = _irradiance(sensor, surface, shadows, hits, hits[NORMAL_X:])
     else:
-        points = _marker_points(markers, markers.pattern, hits, shown.rays)
+        points = _marker_points(markers, markers.pattern, hits, centres.rays)
         radiance = _irradiance(sensor, surface, shadows, hits, points.normal)
         radiance *= points.reflectance
-        _render_near_markers(sensor, markers, surface, shadows, shown, points.kind, radiance)
-    factor, out = sensor.factor[shown.pixels], image[shown.pixels]
-    pixel_values(factor, sensor.inverse_gamma, radiance, shown.valid, out)
+        _render_near_markers(sensor, markers, surface, shadows, centres, points.kind, radiance)
+    factor, out = sensor.factor[centres.pixels], image[centres.pixels]
+    pixel_values(factor, sensor.inverse_gamma, radiance, centres.valid, out)
 
 
 def _render_near_markers(
@@ -101,22 +101,22 @@ def _render_near_markers(
     markers: MarkerTables,
     surface: SurfaceTables,
     shadows: Shadows | None,
-    shown: PixelHits,
+    centres: PixelHits,
     kind: NDArray[np.int8],
     radiance: Floats,
 ) -> None:
     """Render pixels near markers with fringes, and in finer samples at rims."""
-    fine_rays = sensor.fine_rays[:, shown.pixels]
+    fine_rays = sensor.fine_rays[:, centres.pixels]
     capacity = fine_rays.shape[1] * fine_rays.shape[2]
     near, weight = np.empty(capacity, np.int32), np.empty(capacity, np.float32)
     rays = np.empty((4, capacity), np.float32)
-    count = sample_rays(kind, RIM, shown.rays, fine_rays, near, weight, rays)
+    count = sample_rays(kind, RIM, centres.rays, fine_rays, near, weight, rays)
     if count == 0:
         return
     rays, near, weight = rays[:, :count], near[:count], weight[:count]
     hits, valid = np.empty((HIT_ROWS, count), np.float32), np.empty(count, bool)
     shape = surface.shape
-    hit_rays(surface.vertices, shape, sensor.pad, rays, near, shown.moved, hits, valid)
+    hit_rays(surface.vertices, shape, sensor.pad, rays, near, centres.moved, hits, valid)
     points = _marker_points(markers, markers.fine_pattern, hits, rays)
     rgb = _irradiance(sensor, surface, shadows, hits, points.normal, points.nearest)
     weight *= valid

@@ -31,7 +31,7 @@ def pixel_values(factor, inverse_gamma, radiance, valid, image):  # type: ignore
 
     Args:
         factor: (N, 3) float32 pixel value of unit radiance of a linear camera.
-        inverse_gamma: (3,) float32.
+        inverse_gamma: (3,) float32 reciprocal of each channel's gamma.
         radiance: (3, N) float32 mean radiance of each pixel.
         valid: (N,) bool, whether the pixel shows the gel.
         image: (N, 3) float32 pixel values; changed.

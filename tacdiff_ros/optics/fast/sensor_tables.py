@@ -31,7 +31,7 @@ class MarkerTables:
     Attributes:
         table: (rows, columns, 8) float32 centre, radius, darkness and shape of each marker.
         pattern: (10,) float32 parameters of the pattern, for one sample per pixel.
-        fine_pattern: the same for `SUBPIXELS`^2 samples per pixel.
+        fine_pattern: (10,) float32 parameters for `SUBPIXELS`^2 samples per pixel.
     """
 
     table: Floats
@@ -47,13 +47,13 @@ class SensorTables:
         rays: (4, N) float32 camera rays in the gel: x and y at z = 0, mm, and dx/dz, dy/dz.
         fine_rays: (4, N, SUBPIXELS^2) float32 rays of regular samples in each pixel.
         factor: (N, 3) float32 pixel value of unit irradiance for a linear camera.
-        inverse_gamma: (3,) float32.
+        inverse_gamma: (3,) float32 reciprocal of each channel's gamma.
         lights: (L, 15) float32 parameters of the lights.
         is_rectangle: for each light, whether it is a rectangle.
         light_color: (L, 3) float32 radiance of the lights.
         ambient: (3,) float32 irradiance by ambient light.
         indirect: (rows, columns, 4, 8) float32 table of `IndirectLight`.
-        markers: markers; None for a gel without.
+        markers: tables of the markers; None for a gel without markers.
         pad: (2,) float32 width and height of the pad, mm.
         camera_axis: (3,) unit vector of the optical axis in the frame `gel`.
         camera_position: (3,) optical centre, mm.
@@ -219,7 +219,7 @@ def _markers(values: Values, model: SensorModel, width_px: int) -> MarkerTables 
         values["markers.shape"].reshape(rows, columns, 4),
     ]
     shape = np.abs(values["markers.shape"]).sum(axis=1)
-    largest = radius * (1.0 + shape) + np.linalg.norm(values["markers.offset_mm"], axis=1)
+    max_radius = radius * (1.0 + shape) + np.linalg.norm(values["markers.offset_mm"], axis=1)
     height, softness = float(values["markers.height_mm"]), float(values["markers.softness_mm"])
     footprint = _footprint_mm(values) * model.image.width_px / width_px
     patterns = []
@@ -228,7 +228,7 @@ def _markers(values: Values, model: SensorModel, width_px: int) -> MarkerTables 
         width = math.sqrt(edge**2 + BOX_TO_SMOOTHSTEP * (footprint / side) ** 2)
         rim = 0.5 * max(edge, softness) + math.sqrt(0.5) * footprint
         reach = max(rim, 0.5 * softness + height / MIN_FRINGE_TANGENT)
-        far = float(np.max(largest)) + reach + height
+        far = float(np.max(max_radius)) + reach + height
         patterns.append([*pitch, *first, height, softness, width, rim, reach, far])
     return MarkerTables(
         table=np.concatenate(parts, axis=-1).astype(np.float32),

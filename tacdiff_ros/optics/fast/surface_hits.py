@@ -25,7 +25,7 @@ X, Y, Z, REST_X, REST_Y, NORMAL_X, NORMAL_Y, NORMAL_Z, HIT_ROWS = range(9)
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
-def vertex_table(position, rest, first, last, table):  # type: ignore[no-untyped-def]
+def vertex_table(position, rest, band, table):  # type: ignore[no-untyped-def]
     """Write positions, rest positions and unit normals of vertices to a table.
 
     Normals follow from fourth-order central differences, one-sided at the border.
@@ -33,13 +33,12 @@ def vertex_table(position, rest, first, last, table):  # type: ignore[no-untyped
     Args:
         position: (rows, columns, 3) float32 positions, mm.
         rest: (rows, columns, 3) float32 rest positions, mm.
-        first: first row to compute.
-        last: row after the last one to compute.
+        band: first row to compute, and the row after the last one.
         table: (rows, columns, 8) float32: position, (x, y) at rest, normal; changed.
     """
     rows, columns = position.shape[:2]
     eight = np.float32(8.0)
-    for row in range(first, last):
+    for row in range(band[0], band[1]):
         down, down2 = min(row + 1, rows - 1), min(row + 2, rows - 1)
         up, up2 = max(row - 1, 0), max(row - 2, 0)
         for column in range(columns):
@@ -113,9 +112,9 @@ def hit_rays(table, shape, pad, rays, near, moved, hits, valid):  # type: ignore
     """Intersect rays with the surface that are near rays of a grid.
 
     Args:
-        table: as in `hit_grid`.
-        shape: as in `hit_grid`.
-        pad: as in `hit_grid`.
+        table: flat float32 result of `vertex_table`.
+        shape: rows and columns of the surface.
+        pad: (2,) float32 width and height of the pad, mm.
         rays: (4, N) float32 rays.
         near: (N,) int32 index of a ray of the grid near each ray.
         moved: (2, M) float32 result of `hit_grid`.
@@ -255,9 +254,9 @@ def _walk(table, shape, row, column, lower, x, y, slope_x, slope_y):  # type: ig
         next_column = min(max(column + int(np.floor(right)), 0), last_column)
         next_row = min(max(row + int(np.floor(down)), 0), last_row)
         if next_row == row and next_column == column:
-            beyond_x = (column == 0 and right < ZERO) or (column == last_column and right > ONE)
-            beyond_y = (row == 0 and down < ZERO) or (row == last_row and down > ONE)
-            if beyond_x or beyond_y:
+            outside_x = (column == 0 and right < ZERO) or (column == last_column and right > ONE)
+            outside_y = (row == 0 and down < ZERO) or (row == last_row and down > ONE)
+            if outside_x or outside_y:
                 return -1, -1, lower, s, t
             lower = not lower
         else:

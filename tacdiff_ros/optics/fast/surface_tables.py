@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from tacdiff_ros.optics.fast.surface_hits import HIT_ROWS, hit_grid, vertex_tabl
 from tacdiff_ros.sensor.gel_surface import GelSurface
 
 Floats = NDArray[np.float32]
-RunAll = Callable[[Iterable[Callable[[], None]]], None]  # runs tasks, in any order
+RunAll = Callable[[Iterable[Callable[[], Any]]], Any]  # runs tasks, in any order
 
 # Tangent of the angle at which reflected light typically arrives, as in `optics.interreflection`.
 TYPICAL_TANGENT = np.float32(1.3)
@@ -76,7 +77,7 @@ def surface_tables(
     vertices = np.empty((*shape, HIT_ROWS), np.float32)
     rest = surface.rest.reshape(*shape, 3)
     position = surface.position.reshape(*shape, 3)
-    run_all(_task(vertex_table, position, rest, *band, vertices) for band in _bands(surface.rows))
+    run_all(partial(vertex_table, position, rest, band, vertices) for band in _bands(shape[0]))
     pressed = float(surface.position[:, 2].min()) < -MIN_PRESS_MM
     shadows = None
     if with_shadows and pressed and len(sensor.lights):
@@ -93,13 +94,15 @@ def _smooth_light(sensor: SensorTables, surface: GelSurface, vertices: Floats) -
     """Return the ambient and indirect light at nodes that span the pad."""
     rows, columns = (math.ceil(side / NODE_MM) + 1 for side in sensor.pad[::-1])
     nodes = np.empty((rows, columns, HIT_ROWS), np.float32)
-    node_points(vertices, _places(surface.y_mm, rows), _places(surface.x_mm, columns), nodes)
+    node_points(
+        vertices, _line_positions(surface.y_mm, rows), _line_positions(surface.x_mm, columns), nodes
+    )
     light = np.empty((rows, columns, ENTRIES), np.float32)
     node_light(sensor.indirect, sensor.pad, TYPICAL_TANGENT, sensor.ambient, nodes, light)
     return light
 
 
-def _places(lines_mm: Floats, count: int) -> Floats:
+def _line_positions(lines_mm: Floats, count: int) -> Floats:
     """Return the fractional indices of grid lines at `count` equal distances."""
     at = np.linspace(lines_mm[0], lines_mm[-1], count)
     return np.interp(at, lines_mm, np.arange(len(lines_mm))).astype(np.float32)
@@ -113,16 +116,13 @@ def _shadows(sensor: SensorTables, vertices: Floats, run_all: RunAll) -> Shadows
     cells = np.zeros((rows, columns), bool)
     shade = np.empty((len(sensor.lights), rows, columns), np.float32)
 
-    def estimate(k: int) -> None:
-        shade_heights(sensor.lights[k], heights, grid, shade[k])
-
-    def compute(k: int, first: int, last: int) -> None:
-        light = sensor.lights[k]
-        panel_visibility(light, heights, grid, (first, last), shade[k], visible[k])
-
     lights = range(len(sensor.lights))
-    run_all(_task(estimate, k) for k in lights)
-    run_all(_task(compute, k, first, last) for k in lights for first, last in _bands(rows))
+    run_all(partial(shade_heights, sensor.lights[k], heights, grid, shade[k]) for k in lights)
+    run_all(
+        partial(panel_visibility, sensor.lights[k], heights, grid, band, shade[k], visible[k])
+        for k in lights
+        for band in _bands(rows)
+    )
     for k in lights:
         shadow_cells(visible[k], cells)
     return Shadows(grid=grid, visible=visible, cells=cells)
@@ -131,10 +131,6 @@ def _shadows(sensor: SensorTables, vertices: Floats, run_all: RunAll) -> Shadows
 def _bands(rows: int) -> list[tuple[int, int]]:
     """Return the first row of each band, and the row after its last one."""
     return list(itertools.pairwise(rows * band // BANDS for band in range(BANDS + 1)))
-
-
-def _task(function: Callable[..., None], *arguments: Any) -> Callable[[], None]:
-    return lambda: function(*arguments)
 
 
 def _height_map(

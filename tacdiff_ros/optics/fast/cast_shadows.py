@@ -220,12 +220,13 @@ def _clearance_integral(value, softness):  # type: ignore[no-untyped-def]
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
-def shadow_cells(visible, cells):  # type: ignore[no-untyped-def]
+def shadow_cells(visible, bit, cells):  # type: ignore[no-untyped-def]
     """Mark the cells of the height map with a shadow at a corner.
 
     Args:
         visible: (R, C, 4) float32 result of `panel_visibility`.
-        cells: (R, C) bool, set to true in cells with a shadow; changed.
+        bit: bit of the light, which is set in cells with a shadow.
+        cells: (R, C) int32; changed.
     """
     for r in range(visible.shape[0]):
         for c in range(visible.shape[1]):
@@ -234,7 +235,10 @@ def shadow_cells(visible, cells):  # type: ignore[no-untyped-def]
             )
             if darkest < ALMOST_ONE:
                 top, left = max(r - 1, 0), max(c - 1, 0)
-                cells[top, left] = cells[top, c] = cells[r, left] = cells[r, c] = True
+                cells[top, left] |= bit
+                cells[top, c] |= bit
+                cells[r, left] |= bit
+                cells[r, c] |= bit
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
@@ -242,7 +246,7 @@ def shadowed_points(cells, grid, hits, chosen):  # type: ignore[no-untyped-def]
     """Collect the points in cells with a shadow.
 
     Args:
-        cells: (R, C) bool result of `shadow_cells`.
+        cells: (R, C) int32 result of `shadow_cells`.
         grid: (4,) float32 as in `panel_visibility`.
         hits: (8, N) float32 points.
         chosen: (N,) int32 indices of the points; changed.
@@ -256,16 +260,18 @@ def shadowed_points(cells, grid, hits, chosen):  # type: ignore[no-untyped-def]
         c = min(max(int((hits[0, i] - grid[0]) / grid[2]), 0), columns - 2)
         r = min(max(int((hits[1, i] - grid[1]) / grid[3]), 0), rows - 2)
         chosen[count] = i
-        count += cells[r, c]
+        count += cells[r, c] != 0
     return count
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
-def attenuate(visible, grid, hits, chosen, panels):  # type: ignore[no-untyped-def]
+def attenuate(visible, cells, bit, grid, hits, chosen, panels):  # type: ignore[no-untyped-def]
     """Reduce the light of a light's panels by the cast shadows.
 
     Args:
         visible: (R, C, 4) float32 result of `panel_visibility`.
+        cells: (R, C) int32 result of `shadow_cells`.
+        bit: bit of the light in `cells`.
         grid: (4,) float32 as in `panel_visibility`.
         hits: (8, N) float32 points.
         chosen: (M,) int32 result of `shadowed_points`.
@@ -277,6 +283,8 @@ def attenuate(visible, grid, hits, chosen, panels):  # type: ignore[no-untyped-d
         u = min(max((hits[0, i] - grid[0]) / grid[2], ZERO), end_u)
         v = min(max((hits[1, i] - grid[1]) / grid[3], ZERO), end_v)
         c, r = int(u), int(v)
+        if not cells[r, c] & bit:
+            continue
         right, down = u - np.float32(c), v - np.float32(r)
         for p in range(PANELS):
             above = visible[r, c, p] + right * (visible[r, c + 1, p] - visible[r, c, p])

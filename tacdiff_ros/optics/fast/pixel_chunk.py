@@ -174,7 +174,8 @@ def _irradiance(
     for k, light in enumerate(sensor.lights):
         light_panels(light, sensor.is_rectangle[k], hits, normal, scratch, panels)
         if shadows is not None:
-            attenuate(shadows.visible[k], shadows.grid, hits, shadowed, panels)
+            visible, bit = shadows.visible[k], np.int32(1 << k)
+            attenuate(visible, shadows.cells, bit, shadows.grid, hits, shadowed, panels)
         if nearest_marker is not None and sensor.markers is not None:
             pattern = sensor.markers.fine_pattern
             cast_fringes(pattern, light, hits, nearest_marker, scratch, panels)

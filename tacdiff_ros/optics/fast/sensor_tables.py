@@ -17,7 +17,8 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 
 Floats = NDArray[np.float32]
 
-SUBPIXELS = 2  # samples per side of the pixels that show a marker's rim
+# Samples of a pixel that shows a marker's rim, in units of the pixel.
+RIM_SAMPLES = ((0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75))
 # A rim with a cubic smoothstep as its profile blurs as much as a box of its width / sqrt(5/3).
 BOX_TO_SMOOTHSTEP = 5.0 / 3.0
 MIN_FRINGE_TANGENT = 0.15  # smallest tangent of a light's elevation for which fringes are complete
@@ -31,7 +32,7 @@ class MarkerTables:
     Attributes:
         table: (rows, columns, 8) float32 centre, radius, darkness and shape of each marker.
         pattern: (10,) float32 parameters of the pattern, for one sample per pixel.
-        fine_pattern: (10,) float32 parameters for `SUBPIXELS`^2 samples per pixel.
+        fine_pattern: (10,) float32 parameters for the samples of a pixel at a rim.
     """
 
     table: Floats
@@ -45,11 +46,11 @@ class SensorTables:
 
     Attributes:
         rays: (4, N) float32 camera rays in the gel: x and y at z = 0, mm, and dx/dz, dy/dz.
-        fine_rays: (4, N, SUBPIXELS^2) float32 rays of regular samples in each pixel.
+        fine_rays: (4, N, S) float32 rays of the samples of a pixel at a rim.
         factor: (N, 3) float32 pixel value of unit irradiance for a linear camera.
         inverse_gamma: (3,) float32 reciprocal of each channel's gamma.
         lights: (L, 15) float32 parameters of the lights.
-        is_rectangle: for each light, whether it is a rectangle.
+        is_rectangle: kinds of the lights, true for rectangles.
         light_color: (L, 3) float32 radiance of the lights.
         ambient: (3,) float32 irradiance by ambient light.
         indirect: (rows, columns, 4, 8) float32 table of `IndirectLight`.
@@ -83,9 +84,9 @@ def sensor_tables(model: SensorModel, width_px: int, height_px: int) -> SensorTa
         height_px: rows of the images.
     """
     values = parameter_values(model)
-    centres = _sample_pixels(model, width_px, height_px, 1)
+    centres = _sample_pixels(model, width_px, height_px, ((0.5, 0.5),))
     direction = pixel_rays(values, centres[:, 0])
-    fine = _sample_pixels(model, width_px, height_px, SUBPIXELS)
+    fine = _sample_pixels(model, width_px, height_px, RIM_SAMPLES)
     lights = _lights(values)
     return SensorTables(
         rays=_rays(values, direction),
@@ -104,13 +105,14 @@ def sensor_tables(model: SensorModel, width_px: int, height_px: int) -> SensorTa
     )
 
 
-def _sample_pixels(model: SensorModel, width_px: int, height_px: int, side: int) -> NDArray[Any]:
-    """Return (N, side^2, 2) positions of a regular grid of samples, in the sensor's own pixels."""
-    offset = (np.arange(side) + 0.5) / side
-    x = (np.arange(width_px)[:, None] + offset) / width_px * model.image.width_px - 0.5
-    y = (np.arange(height_px)[:, None] + offset) / height_px * model.image.height_px - 0.5
-    grid_y, grid_x = np.broadcast_arrays(y[:, None, :, None], x[None, :, None, :])
-    return np.stack([grid_x, grid_y], axis=-1).reshape(-1, side * side, 2)
+def _sample_pixels(
+    model: SensorModel, width_px: int, height_px: int, samples: tuple[tuple[float, float], ...]
+) -> NDArray[np.float64]:
+    """Return (N, S, 2) positions of the samples of all pixels, in the sensor's own pixels."""
+    y, x = np.divmod(np.arange(width_px * height_px), width_px)
+    position = np.stack([x, y], axis=-1)[:, None] + np.array(samples)
+    size = np.array([model.image.width_px, model.image.height_px])
+    return np.asarray(position * (size / (width_px, height_px)) - 0.5)
 
 
 def _rotation(values: Values) -> Rotation:
@@ -223,9 +225,9 @@ def _markers(values: Values, model: SensorModel, width_px: int) -> MarkerTables 
     height, softness = float(values["markers.height_mm"]), float(values["markers.softness_mm"])
     footprint = _footprint_mm(values) * model.image.width_px / width_px
     patterns = []
-    for side in (1, SUBPIXELS):
+    for samples in (1, len(RIM_SAMPLES)):
         edge = float(values["markers.edge_mm"])
-        width = math.sqrt(edge**2 + BOX_TO_SMOOTHSTEP * (footprint / side) ** 2)
+        width = math.sqrt(edge**2 + BOX_TO_SMOOTHSTEP * footprint**2 / samples)
         rim = 0.5 * max(edge, softness) + math.sqrt(0.5) * footprint
         reach = max(rim, 0.5 * softness + height / MIN_FRINGE_TANGENT)
         far = float(np.max(max_radius)) + reach + height

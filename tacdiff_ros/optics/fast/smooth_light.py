@@ -10,11 +10,21 @@ import numpy as np
 
 from tacdiff_ros.kernel_cache import cached_njit
 from tacdiff_ros.optics.fast.compiled_math import HALF, ONE, ZERO
-from tacdiff_ros.optics.fast.surface_hits import HIT_ROWS, REST_X, REST_Y, X, Y, Z
+from tacdiff_ros.optics.fast.surface_hits import (
+    HIT_ROWS,
+    NORMAL_X,
+    NORMAL_Y,
+    NORMAL_Z,
+    REST_X,
+    REST_Y,
+    X,
+    Y,
+    Z,
+)
 
 SECTORS, COLUMNS = 4, 8  # of the table of `optics.interreflection`
 ENTRIES = 16  # of a node: RGB factors of the normal's x, y and z and of 1, each padded to 4
-GRAZED_SLOPE = np.float32(0.25)  # smallest slope for which this matters
+GRAZED_SLOPE = np.float32(0.25)  # smallest slope of the gel for which this matters
 BELOW_END = np.float32(1.001)  # keeps the last cell of a grid inside it
 
 
@@ -139,9 +149,10 @@ def correct_grazed(table, pad, tangent, hits, normal, rgb):  # type: ignore[no-u
     """
     cell = np.empty(COLUMNS, np.float32)
     for i in range(hits.shape[1]):
-        nx, ny, nz = normal[0, i], normal[1, i], normal[2, i]
+        nx, ny, nz = hits[NORMAL_X, i], hits[NORMAL_Y, i], hits[NORMAL_Z, i]
         if nx * nx + ny * ny < GRAZED_SLOPE * GRAZED_SLOPE * nz * nz:
             continue
+        nx, ny, nz = normal[0, i], normal[1, i], normal[2, i]
         x, y, z = hits[X, i], hits[Y, i], hits[Z, i]
         for sector in range(SECTORS):
             facing = nx if sector % 2 == 0 else ny

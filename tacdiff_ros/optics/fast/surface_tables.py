@@ -37,12 +37,12 @@ class Shadows:
     Attributes:
         grid: (4,) float32 x and y of the first node and the distances of the nodes, mm.
         visible: (L, R, C, 4) float32 visible fraction of each light's panels.
-        cells: (R, C) bool, whether a cell has a shadow of any light at a corner.
+        cells: (R, C) int32, one bit for each light that casts a shadow on a corner of the cell.
     """
 
     grid: Floats
     visible: Floats
-    cells: NDArray[np.bool_]
+    cells: NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,8 @@ def _shadows(sensor: SensorTables, vertices: Floats, run_all: RunAll) -> Shadows
     rows, columns = (math.ceil(side / SHADOW_MM) + 1 for side in sensor.pad[::-1])
     heights, grid = _height_map(sensor, vertices, rows, columns)
     visible = np.empty((len(sensor.lights), rows, columns, PANELS), np.float32)
-    cells = np.zeros((rows, columns), bool)
+    cells = np.zeros((rows, columns), np.int32)
     shade = np.empty((len(sensor.lights), rows, columns), np.float32)
-
     lights = range(len(sensor.lights))
     run_all(partial(shade_heights, sensor.lights[k], heights, grid, shade[k]) for k in lights)
     run_all(
@@ -124,7 +123,7 @@ def _shadows(sensor: SensorTables, vertices: Floats, run_all: RunAll) -> Shadows
         for band in _bands(rows)
     )
     for k in lights:
-        shadow_cells(visible[k], cells)
+        shadow_cells(visible[k], np.int32(1 << k), cells)
     return Shadows(grid=grid, visible=visible, cells=cells)
 
 

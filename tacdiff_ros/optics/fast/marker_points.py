@@ -55,6 +55,7 @@ def marker_points(  # type: ignore[no-untyped-def]
         column = np.rint((hits[3, i] - pattern[FIRST_X]) / pattern[PITCH_X])
         row = np.rint((hits[4, i] - pattern[FIRST_Y]) / pattern[PITCH_Y])
         column, row = min(max(column, ZERO), last_column), min(max(row, ZERO), last_row)
+        nearest[0, i], nearest[1, i] = column, row
         x = hits[3, i] - pattern[FIRST_X] - column * pattern[PITCH_X]
         y = hits[4, i] - pattern[FIRST_Y] - row * pattern[PITCH_Y]
         normal[0, i], normal[1, i], normal[2, i] = hits[5, i], hits[6, i], hits[7, i]
@@ -70,10 +71,7 @@ def marker_points(  # type: ignore[no-untyped-def]
         facing = max(-(tx * nx + ty * ny + nz), MIN_VIEW_COSINE * length)
         x = hits[3, i] - HALF * pattern[HEIGHT] * (tx / facing + nx)
         y = hits[4, i] - HALF * pattern[HEIGHT] * (ty / facing + ny)
-        column = np.rint((x - pattern[FIRST_X]) / pattern[PITCH_X])
-        row = np.rint((y - pattern[FIRST_Y]) / pattern[PITCH_Y])
-        c = int(min(max(column, ZERO), last_column))
-        r = int(min(max(row, ZERO), last_row))
+        c, r = int(nearest[0, i]), int(nearest[1, i])
         x, y, radius = x - table[r, c, CENTRE_X], y - table[r, c, CENTRE_Y], table[r, c, RADIUS]
         nearest[0, i], nearest[1, i], nearest[2, i] = x, y, radius
         distance = np.sqrt(max(x * x + y * y, MIN_SQUARE))

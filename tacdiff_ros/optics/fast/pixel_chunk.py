@@ -92,7 +92,7 @@ def render_pixels(
         radiance = _irradiance(sensor, surface, shadows, hits, points.normal)
         radiance *= points.reflectance
         _render_near_markers(sensor, markers, surface, shadows, centres, points.kind, radiance)
-    factor, out = sensor.factor[centres.pixels], image[centres.pixels]
+    factor, out = sensor.factor[:, centres.pixels], image[centres.pixels]
     pixel_values(factor, sensor.inverse_gamma, radiance, centres.valid, out)
 
 

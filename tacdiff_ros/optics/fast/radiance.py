@@ -30,17 +30,22 @@ def pixel_values(factor, inverse_gamma, radiance, valid, image):  # type: ignore
     """Write pixel values, 1 for white.
 
     Args:
-        factor: (N, 3) float32 pixel value of unit radiance of a linear camera.
+        factor: (3, N) float32 pixel value of unit irradiance for a linear camera.
         inverse_gamma: (3,) float32 reciprocal of each channel's gamma.
-        radiance: (3, N) float32 mean radiance of each pixel.
+        radiance: (3, N) float32 mean irradiance of each pixel; changed.
         valid: (N,) bool, whether the pixel shows the gel.
         image: (N, 3) float32 pixel values; changed.
     """
     for k in range(3):
-        is_linear = inverse_gamma[k] == ONE
+        exponent = inverse_gamma[k]
         for i in range(image.shape[0]):
-            value = max(factor[i, k] * radiance[k, i], MIN_BASE) if valid[i] else MIN_BASE
-            image[i, k] = value if is_linear else power(value, inverse_gamma[k])
+            radiance[k, i] = max(factor[k, i] * radiance[k, i], MIN_BASE)
+        if exponent != ONE:
+            for i in range(image.shape[0]):
+                radiance[k, i] = power(radiance[k, i], exponent)
+    for i in range(image.shape[0]):
+        for k in range(3):
+            image[i, k] = radiance[k, i] if valid[i] else ZERO
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)

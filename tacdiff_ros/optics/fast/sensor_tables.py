@@ -22,6 +22,7 @@ RIM_SAMPLES = ((0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75))
 # A rim with a cubic smoothstep as its profile blurs as much as a box of its width / sqrt(5/3).
 BOX_TO_SMOOTHSTEP = 5.0 / 3.0
 MIN_FRINGE_TANGENT = 0.15  # smallest tangent of a light's elevation for which fringes are complete
+FAR_MM = 1e6  # position of a ray that misses every gel
 NO_LIGHT: Floats = np.zeros((2, 2, 4, 8), np.float32)
 
 
@@ -47,7 +48,7 @@ class SensorTables:
     Attributes:
         rays: (4, N) float32 camera rays in the gel: x and y at z = 0, mm, and dx/dz, dy/dz.
         fine_rays: (4, N, S) float32 rays of the samples of a pixel at a rim.
-        factor: (N, 3) float32 pixel value of unit irradiance for a linear camera.
+        factor: (3, N) float32 pixel value of unit irradiance for a linear camera.
         inverse_gamma: (3,) float32 reciprocal of each channel's gamma.
         lights: (L, 15) float32 parameters of the lights.
         is_rectangle: kinds of the lights, true for rectangles.
@@ -120,16 +121,17 @@ def _rotation(values: Values) -> Rotation:
 
 
 def _rays(values: Values, direction: NDArray[np.float64]) -> Floats:
-    """Return (4, ...) rays in the gel of (..., 3) directions in air; NaN where there is none."""
+    """Return (4, ...) rays in the gel of (..., 3) directions in air; far off where there is none."""
     surface, above = (intersect_planes(values, direction, z) for z in (0.0, -1.0))
     parts = [surface[..., 0], surface[..., 1], *np.moveaxis(surface - above, -1, 0)[:2]]
-    return np.ascontiguousarray(np.stack(parts), np.float32)
+    rays = np.ascontiguousarray(np.stack(parts), np.float32)
+    return np.nan_to_num(rays, copy=False, nan=FAR_MM)
 
 
 def _factor(
     values: Values, model: SensorModel, direction: NDArray[Any], width_px: int, height_px: int
 ) -> Floats:
-    """Return the (N, 3) value of pixels for unit irradiance, before the gamma curve."""
+    """Return the (3, N) value of pixels for unit irradiance, before the gamma curve."""
     x, y = ((np.arange(size) + 0.5) / size for size in (width_px, height_px))
     aspect = width_px / height_px
     squared = ((x - 0.5) * aspect)[None, :] ** 2 + (y - 0.5)[:, None] ** 2
@@ -144,7 +146,7 @@ def _factor(
         )
         field = np.einsum("yr,rck,xc->yxk", rows, values["flat_field.values"], columns)
         factor *= field.reshape(-1, 3)
-    return np.ascontiguousarray(factor, np.float32)
+    return np.ascontiguousarray(factor.T, np.float32)
 
 
 def _field_size(values: Values) -> tuple[int, int]:

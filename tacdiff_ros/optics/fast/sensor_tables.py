@@ -121,7 +121,7 @@ def _rotation(values: Values) -> Rotation:
 
 
 def _rays(values: Values, direction: NDArray[np.float64]) -> Floats:
-    """Return (4, ...) rays in the gel of (..., 3) directions in air; far off where there is none."""
+    """Return (4, ...) rays in the gel of (..., 3) directions in air, far off if there are none."""
     surface, above = (intersect_planes(values, direction, z) for z in (0.0, -1.0))
     parts = [surface[..., 0], surface[..., 1], *np.moveaxis(surface - above, -1, 0)[:2]]
     rays = np.ascontiguousarray(np.stack(parts), np.float32)

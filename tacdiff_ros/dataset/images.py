@@ -63,7 +63,7 @@ def _render_sample(
     renderer: FastRenderer, position: NDArray[np.float32], vertex_contact: NDArray[np.bool_]
 ) -> dict[str, NDArray[Any]]:
     """Image and maps of one surface, refined to `SPACING_MM` for rendering."""
-    from tacdiff_ros.optics.simulate import light_image, simulate_image
+    from tacdiff_ros.optics.simulate import to_uint8
 
     gel = renderer.model.gel
     rows, columns = position.shape[:2]
@@ -74,11 +74,12 @@ def _render_sample(
         max(rows, fine_rows),
         max(columns, fine_columns),
     )
-    rendered = simulate_image(renderer, surface)
-    maps = rendered.maps
+    renderer.set_surface(surface)
+    image, light = renderer.image_with_and_without_shadows()
+    maps = renderer.maps()
     return {
-        "rgb": rendered.image,
-        "light": light_image(renderer),
+        "rgb": to_uint8(image),
+        "light": to_uint8(light),
         "nocs": encode_nocs(maps.nocs),
         "depth": encode_length(maps.depth_mm),
         "indentation": encode_length(maps.indentation_mm),

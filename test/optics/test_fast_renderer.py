@@ -105,6 +105,15 @@ def test_a_wall_casts_its_shadow_away_from_the_light(plain_sensor):
     assert middle[232:].min() > shade + 0.1
 
 
+def test_the_images_with_and_without_shadows_are_those_of_separate_calls(rich_sensor):
+    renderer = fast(rich_sensor)
+    renderer.set_surface(imprint_surface(rich_sensor.gel, CROSS))
+    shadowed, lit = renderer.image_with_and_without_shadows()
+    assert np.allclose(shadowed, renderer.image(), atol=1e-6)
+    assert np.allclose(lit, renderer.image(shadows=False), atol=1e-6)
+    assert (lit - shadowed).max() > 0.05
+
+
 def test_one_thread_gives_the_image_of_two(rich_sensor):
     surface = imprint_surface(rich_sensor.gel, CROSS)
     one, two = (fast_image(rich_sensor, surface, threads=threads) for threads in (1, 2))

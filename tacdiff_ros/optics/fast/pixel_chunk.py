@@ -14,7 +14,7 @@ from tacdiff_ros.optics.fast.radiance import add_light, pixel_values, replace_ra
 from tacdiff_ros.optics.fast.sensor_tables import MarkerTables, SensorTables
 from tacdiff_ros.optics.fast.smooth_light import correct_grazed, smooth_irradiance
 from tacdiff_ros.optics.fast.surface_hits import HIT_ROWS, NORMAL_X, hit_grid, hit_rays
-from tacdiff_ros.optics.fast.surface_tables import TYPICAL_TANGENT, Shadows, SurfaceTables
+from tacdiff_ros.optics.fast.surface_tables import TYPICAL_TANGENT, SurfaceTables
 
 Floats = NDArray[np.float32]
 
@@ -71,8 +71,7 @@ def render_pixels(
     sensor: SensorTables,
     surface: SurfaceTables,
     centres: PixelHits,
-    with_shadows: bool,
-    image: Floats,
+    images: dict[bool, Floats],
 ) -> None:
     """Write the values of pixels, 1 for white.
 
@@ -80,30 +79,32 @@ def render_pixels(
         sensor: prepared sensor.
         surface: prepared surface.
         centres: result of `pixel_hits`.
-        with_shadows: whether cast shadows are rendered.
-        image: (pixels of the image, 3) float32; changed.
+        images: (pixels of the image, 3) float32 images with cast shadows (key True), without them
+            (False), or both; changed.
     """
-    shadows = surface.shadows if with_shadows else None
-    hits, markers = centres.hits, sensor.markers
+    hits, markers, kinds = centres.hits, sensor.markers, tuple(images)
     if markers is None:
-        radiance = _irradiance(sensor, surface, shadows, hits, hits[NORMAL_X:])
+        radiances = _irradiances(sensor, surface, kinds, hits, hits[NORMAL_X:])
     else:
         points = _marker_points(markers, markers.pattern, hits, centres.rays)
-        radiance = _irradiance(sensor, surface, shadows, hits, points.normal)
-        radiance *= points.reflectance
-        _render_near_markers(sensor, markers, surface, shadows, centres, points.kind, radiance)
-    factor, out = sensor.factor[:, centres.pixels], image[centres.pixels]
-    pixel_values(factor, sensor.inverse_gamma, radiance, centres.valid, out)
+        radiances = _irradiances(sensor, surface, kinds, hits, points.normal)
+        for radiance in radiances:
+            radiance *= points.reflectance
+        _render_near_markers(sensor, markers, surface, kinds, centres, points.kind, radiances)
+    factor = sensor.factor[:, centres.pixels]
+    for image, radiance in zip(images.values(), radiances, strict=True):
+        part = image[centres.pixels]
+        pixel_values(factor, sensor.inverse_gamma, radiance, centres.valid, part)
 
 
 def _render_near_markers(
     sensor: SensorTables,
     markers: MarkerTables,
     surface: SurfaceTables,
-    shadows: Shadows | None,
+    with_shadows: tuple[bool, ...],
     centres: PixelHits,
     kind: NDArray[np.int8],
-    radiance: Floats,
+    radiances: list[Floats],
 ) -> None:
     """Render pixels near markers with fringes, and in finer samples at rims."""
     fine_rays = sensor.fine_rays[:, centres.pixels]
@@ -118,9 +119,10 @@ def _render_near_markers(
     shape = surface.shape
     hit_rays(surface.vertices, shape, sensor.pad, rays, near, centres.moved, hits, valid)
     points = _marker_points(markers, markers.fine_pattern, hits, rays)
-    rgb = _irradiance(sensor, surface, shadows, hits, points.normal, points.nearest)
+    parts = _irradiances(sensor, surface, with_shadows, hits, points.normal, points.nearest)
     weight *= valid
-    replace_radiance(near, weight, points.reflectance, rgb, radiance)
+    for rgb, radiance in zip(parts, radiances, strict=True):
+        replace_radiance(near, weight, points.reflectance, rgb, radiance)
 
 
 def _marker_points(
@@ -146,38 +148,43 @@ def _marker_points(
     return points
 
 
-def _irradiance(
+def _irradiances(
     sensor: SensorTables,
     surface: SurfaceTables,
-    shadows: Shadows | None,
+    with_shadows: tuple[bool, ...],
     hits: Floats,
     normal: Floats,
     nearest_marker: Floats | None = None,
-) -> Floats:
-    """Return the (3, N) irradiance of points.
+) -> list[Floats]:
+    """Return the (3, N) irradiance of points, with or without cast shadows.
 
     Args:
         sensor: prepared sensor.
         surface: prepared surface.
-        shadows: cast shadows; None for none.
+        with_shadows: for each result, whether it has cast shadows.
         hits: (8, N) points.
         normal: (3, N) unit normals.
         nearest_marker: (3, N) markers that cast fringes, see `marker_points`; None for none.
     """
-    count = hits.shape[1]
+    count, shadows = hits.shape[1], surface.shadows if True in with_shadows else None
     rgb, panels = np.empty((3, count), np.float32), np.empty((PANELS, count), np.float32)
     smooth_irradiance(surface.light, sensor.pad, hits, normal, rgb)
     correct_grazed(sensor.indirect, sensor.pad, TYPICAL_TANGENT, hits, normal, rgb)
+    results = {kind: rgb.copy() for kind in with_shadows[1:]} | {with_shadows[0]: rgb}
     scratch, shadowed = np.empty((SCRATCH_ROWS, count), np.float32), np.empty(count, np.int32)
     if shadows is not None:
         shadowed = shadowed[: shadowed_points(shadows.cells, shadows.grid, hits, shadowed)]
     for k, light in enumerate(sensor.lights):
+        color = sensor.light_color[k]
         light_panels(light, sensor.is_rectangle[k], hits, normal, scratch, panels)
-        if shadows is not None:
-            visible, bit = shadows.visible[k], np.int32(1 << k)
-            attenuate(visible, shadows.cells, bit, shadows.grid, hits, shadowed, panels)
         if nearest_marker is not None and sensor.markers is not None:
             pattern = sensor.markers.fine_pattern
             cast_fringes(pattern, light, hits, nearest_marker, scratch, panels)
-        add_light(sensor.light_color[k], panels, rgb)
-    return rgb
+        if False in results:
+            add_light(color, panels, results[False])
+        if shadows is not None:
+            visible, bit = shadows.visible[k], np.int32(1 << k)
+            attenuate(visible, shadows.cells, bit, shadows.grid, hits, shadowed, panels)
+        if True in results:
+            add_light(color, panels, results[True])
+    return [results[kind] for kind in with_shadows]

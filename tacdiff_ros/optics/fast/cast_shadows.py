@@ -189,13 +189,14 @@ def _horizon(  # type: ignore[no-untyped-def]
     end_u, end_v = np.float32(columns) - BELOW_END, np.float32(rows) - BELOW_END
     last = min((z - top) / max(slope - half_width, MIN_SLOPE), length)
     horizon = slope - TWO * half_width  # no less matters
-    for k in range(len(search)):
+    count = 0
+    while count < len(search) and search[count] <= last:
+        count += 1
+    for k in range(count):
         distance = search[k]
-        if distance > last:
-            break
         at_u = min(max(u + distance * du, ZERO), end_u)
         at_v = min(max(v + distance * dv, ZERO), end_v)
-        c, r = int(at_u), int(at_v)
+        c, r = np.int32(at_u), np.int32(at_v)
         right, down = at_u - np.float32(c), at_v - np.float32(r)
         above = heights[r, c] + right * (heights[r, c + 1] - heights[r, c])
         below = heights[r + 1, c] + right * (heights[r + 1, c + 1] - heights[r + 1, c])

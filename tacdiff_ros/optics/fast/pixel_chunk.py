@@ -161,7 +161,7 @@ def _irradiances(
     Args:
         sensor: prepared sensor.
         surface: prepared surface.
-        with_shadows: for each result, whether it has cast shadows.
+        with_shadows: kinds of the results, true for those with cast shadows.
         hits: (8, N) points.
         normal: (3, N) unit normals.
         nearest_marker: (3, N) markers that cast fringes, see `marker_points`; None for none.

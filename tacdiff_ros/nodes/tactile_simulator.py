@@ -6,6 +6,7 @@ computed in a third thread.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -132,8 +133,9 @@ class TactileSimulatorNode(GuardedNode):
             folder = Path(settings.model).expanduser() if settings.model else shipped_model()
             precision: Precision = "fast" if settings.half_precision else "exact"
             network = NetworkRenderer(self._model, folder, settings.threads or None, precision)
+        threads = settings.threads or os.cpu_count()
         is_differentiable = settings.simulator == "differentiable"
-        return SharedRenderer(self._model, network, settings.threads or None, is_differentiable)
+        return SharedRenderer(self._model, network, threads, is_differentiable)
 
     def _create_topics(self) -> None:
         self._images = {

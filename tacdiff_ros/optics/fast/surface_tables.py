@@ -94,17 +94,17 @@ def _smooth_light(sensor: SensorTables, surface: GelSurface, vertices: Floats) -
     """Return the ambient and indirect light at nodes that span the pad."""
     rows, columns = (math.ceil(side / NODE_MM) + 1 for side in sensor.pad[::-1])
     nodes = np.empty((rows, columns, HIT_ROWS), np.float32)
-    node_points(
-        vertices, _line_positions(surface.y_mm, rows), _line_positions(surface.x_mm, columns), nodes
-    )
+    at_row = _line_positions(surface.y_mm, sensor.pad[1], rows)
+    at_column = _line_positions(surface.x_mm, sensor.pad[0], columns)
+    node_points(vertices, at_row, at_column, nodes)
     light = np.empty((rows, columns, ENTRIES), np.float32)
     node_light(sensor.indirect, sensor.pad, TYPICAL_TANGENT, sensor.ambient, nodes, light)
     return light
 
 
-def _line_positions(lines_mm: Floats, count: int) -> Floats:
-    """Return the fractional indices of grid lines at `count` equal distances."""
-    at = np.linspace(lines_mm[0], lines_mm[-1], count)
+def _line_positions(lines_mm: Floats, side_mm: float, count: int) -> Floats:
+    """Return the fractional indices of grid lines at `count` equal distances over the pad."""
+    at = np.linspace(-0.5 * side_mm, 0.5 * side_mm, count)
     return np.interp(at, lines_mm, np.arange(len(lines_mm))).astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Agreement of the renderer with the path tracer, accuracy of its gradients, and its speed.
+"""Agreement of the renderers with the path tracer, accuracy of the gradients, and speed.
 
     python benchmarks/optics.py [--quick] [--json]
 
@@ -23,6 +23,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from fast_renderer import measure_fast
 from gradient_check import VERTICES, check_gradient, parameter_names
 from optics_cases import TOUCHES, case_sensor, mixed_sensor, surface
 from tables import dump, print_rows
@@ -46,12 +47,14 @@ def main() -> int:
     options = parser.parse_args()
     speed = measure_speed(options.quick)
     gradients = measure_gradients(options.quick)
+    fast_rows, fast = measure_fast(options.quick)
     agreement = measure_agreement(options.quick)
-    figures = {**speed, **gradient_figures(gradients), **agreement_figures(agreement)}
+    figures = {**speed, **gradient_figures(gradients), **fast, **agreement_figures(agreement)}
     if options.json:
         dump(figures)
         return 0
     print_rows("agreement with Mitsuba's path tracer", agreement)
+    print_rows("fast renderer against the differentiable one", fast_rows)
     print_rows("gradients against central differences", gradients)
     print_rows("figures", [{"figure": key, "value": value} for key, value in figures.items()])
     return 0

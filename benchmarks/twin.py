@@ -1,11 +1,12 @@
 """Speed and fault recovery of the live twin, accuracy of the demonstration, and replay.
 
     python benchmarks/twin.py [--quick] [--json] [--only PART] [--seconds S] [--rate HZ]
+        [--simulator pix2pix|renderer]
 
 PART is one of live, faults, demo, replay, video. live plays a recorded touch to the real nodes
-`tactile_simulator` (network) and `comparator` on DDS, images at --rate and robot states at 1 kHz,
-for --seconds (600; --quick 20). demo and replay run `tacdiff demo` once, about three minutes;
---quick omits them. video needs the real frames at --data.
+`tactile_simulator` (network, or fast renderer) and `comparator` on DDS, images at --rate and robot
+states at 1 kHz, for --seconds (600; --quick 20). demo and replay run `tacdiff demo` once, about
+three minutes; --quick omits them. video needs the real frames at --data.
 """
 
 from __future__ import annotations
@@ -49,8 +50,14 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=25.0, help="images per second of the stream")
     parser.add_argument("--indenter", default="sphere:diameter=5", help="indenter spec")
     parser.add_argument("--model", type=Path, help="folder of a network; default: the shipped one")
+    parser.add_argument(
+        "--simulator",
+        choices=("pix2pix", "renderer"),
+        default="pix2pix",
+        help="network, or the fast renderer",
+    )
     parser.add_argument("--data", type=Path, default=DATA, help="folder of real frames")
-    parser.add_argument("--threads", type=int, default=1, help="number of threads of the network")
+    parser.add_argument("--threads", type=int, default=1, help="threads of network or renderer")
     options = parser.parse_args()
     names = [options.only] if options.only else (["live"] if options.quick else list(PARTS))
     return run_parts(PARTS, names, options)
@@ -62,7 +69,7 @@ def measure_live(options: argparse.Namespace) -> Part:
 
     seconds = QUICK_S if options.quick else options.seconds
     streamed = play(
-        options.model or shipped_model(),
+        _model(options),
         options.indenter,
         seconds,
         options.rate,
@@ -83,6 +90,11 @@ def measure_live(options: argparse.Namespace) -> Part:
         "cpu_comparator": round(streamed.cpu["comparator"], 2),
         "live_contact_psnr_db": round(float(np.nanmedian(streamed.contact_psnr_db)), 2),
     }
+
+
+def _model(options: argparse.Namespace) -> Path | None:
+    """Return the folder of the network; None for the renderer."""
+    return None if options.simulator == "renderer" else options.model or shipped_model()
 
 
 def measure_faults(options: argparse.Namespace) -> Part:
@@ -118,7 +130,7 @@ def measure_faults(options: argparse.Namespace) -> Part:
         "every other image's stamp 60 ms late, out of order": late,
     }
     rows = []
-    model = options.model or shipped_model()
+    model = _model(options)
     with streaming(model, options.indenter, options.rate, options.threads) as (nodes, player):
         for name, fault in faults.items():
             thread = player.run_beside(FAULT_RUN_S)

@@ -79,16 +79,24 @@ class Touch:
 
 
 def play(
-    model: Path, indenter: str, seconds: float, rate_hz: float, threads: int
+    model: Path | None, indenter: str, seconds: float, rate_hz: float, threads: int
 ) -> StreamStatistics:
-    """Start the nodes, stream for some seconds, and stop them."""
+    """Start the nodes, stream for some seconds, and stop them.
+
+    Args:
+        model: folder of a network; None for the renderer.
+        indenter: spec of the indenter.
+        seconds: duration of the stream, s.
+        rate_hz: images per second.
+        threads: number of threads of network or renderer.
+    """
     with streaming(model, indenter, rate_hz, threads) as (nodes, player):
         return player.run(nodes, seconds)
 
 
 @contextmanager
 def streaming(
-    model: Path, indenter: str, rate_hz: float, threads: int
+    model: Path | None, indenter: str, rate_hz: float, threads: int
 ) -> Iterator[tuple[dict[str, NodeProcess], Player]]:
     """Run both nodes of the twin, and a player to which they have responded once."""
     touch = simulated_touch(indenter)
@@ -100,9 +108,12 @@ def streaming(
         arguments = {
             "tactile_simulator": parameters(
                 indenter=f"'{indenter}'",
-                model=model.resolve(),
                 threads=threads,
-                half_precision=True,
+                **(
+                    {"simulator": "renderer"}
+                    if model is None
+                    else {"model": model.resolve(), "half_precision": True}
+                ),
             ),
             "comparator": parameters(reference_image=folder / "untouched.png"),
         }

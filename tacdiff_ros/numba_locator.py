@@ -1,14 +1,15 @@
-"""Numba cache locator keyed by the content of the source file.
+"""Numba cache locator keyed by the content of the source file and its siblings that it imports.
 
 `kernel_cache` passes this class to Numba by name, so that other modules need not import Numba.
 
-Limits: a kernel that calls a kernel of another file is not recompiled when only that other file
-changes. Kernels of this package therefore call only kernels of their own file.
+Limits: a kernel that calls a kernel of another folder is not recompiled when only that one changes.
+Kernels of this package therefore call only kernels of their own folder.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numba
 from numba.core.caching import _CacheLocator
 
 settings: Any = numba.config
+IMPORT = re.compile(rb"^from tacdiff_ros\.(?:\w+\.)*(\w+) import", re.MULTILINE)
 
 
 class ContentLocator(_CacheLocator):
@@ -23,7 +25,7 @@ class ContentLocator(_CacheLocator):
 
     def __init__(self, function: Any, file: str) -> None:
         self._line = function.__code__.co_firstlineno
-        self._digest = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+        self._digest = source_digest(Path(file))
         name = f"{Path(file).stem}-{self._digest[:16]}-{numba.__version__}"
         self._folder = Path(settings.CACHE_DIR) / name
 
@@ -48,3 +50,24 @@ class ContentLocator(_CacheLocator):
         except OSError:
             return None
         return locator
+
+
+def source_digest(file: Path) -> str:
+    """Return the SHA-256 digest of a source file and of the files beside it that it imports.
+
+    Args:
+        file: source file.
+    """
+    sources: dict[Path, bytes] = {}
+    waiting = [file]
+    while waiting:
+        path = waiting.pop()
+        if path in sources or not path.is_file():
+            continue
+        sources[path] = path.read_bytes()
+        names = (name.decode() for name in IMPORT.findall(sources[path]))
+        waiting += [file.with_name(f"{name}.py") for name in names]
+    digest = hashlib.sha256()
+    for path in sorted(sources):
+        digest.update(sources[path])
+    return digest.hexdigest()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 QUICK_JOB = "simulation"  # compiles in seconds
+FAST_IMAGES_S = 15.0  # expected time to compile the fast renderer
 TOUCH, REST = IndenterPose(depth_mm=0.2), IndenterPose(depth_mm=-1.0)
 Image = NDArray[np.uint8]
 
@@ -35,7 +36,7 @@ def virtual_sensor_stages(sensor: VirtualSensor) -> list[Stage]:
     """Return the stages of a virtual sensor: live gel and images, then the undeformed gel again."""
     return [
         Stage("live gel", partial(sensor.move, TOUCH), 10.0),
-        Stage("images", partial(sensor.sense, TOUCH), 5.0),
+        Stage("images", partial(sensor.sense, TOUCH), FAST_IMAGES_S),
         Stage("undeformed gel", partial(sensor.sense, REST), 1.0),
     ]
 
@@ -47,12 +48,15 @@ def twin_stages(twin: LiveTwin) -> list[Stage]:
         twin.render(twin.move(TOUCH))
         twin.reset()
 
-    return [Stage("live gel", partial(twin.move, TOUCH), 10.0), Stage("images", render, 5.0)]
+    return [
+        Stage("live gel", partial(twin.move, TOUCH), 10.0),
+        Stage("images", render, FAST_IMAGES_S),
+    ]
 
 
 def touch_stages(touch: Callable[[], Any]) -> list[Stage]:
     """Return the stages of requests for simulated touches; `touch` executes one request."""
-    return [Stage("live gel and images", touch, 12.0)]
+    return [Stage("live gel and images", touch, 10.0 + FAST_IMAGES_S)]
 
 
 def inversion_stages(

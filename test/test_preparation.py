@@ -71,3 +71,16 @@ def test_a_second_checkout_finds_the_machine_code_of_the_first(tmp_path):
     text = "def f(x):\n    return x + 1\n"
     assert folder("first", text) == folder("second", text)
     assert folder("third", text + "# changed\n") != folder("first again", text)
+
+
+def test_a_kernel_is_compiled_again_when_a_file_that_it_imports_changes(tmp_path):
+    from tacdiff_ros import numba_locator
+
+    kernel, imported = tmp_path / "kernel.py", tmp_path / "compiled_math.py"
+    kernel.write_text("from tacdiff_ros.optics.fast.compiled_math import power\n")
+    imported.write_text("POWER = 1\n")
+    before = numba_locator.source_digest(kernel)
+    (tmp_path / "other.py").write_text("OTHER = 1\n")
+    assert numba_locator.source_digest(kernel) == before
+    imported.write_text("POWER = 2\n")
+    assert numba_locator.source_digest(kernel) != before

@@ -119,12 +119,12 @@ def _verdict(result: SolverResult) -> Verdict:
 
 def _render(model: SensorModel, surface: GelSurface) -> SimulatedImage:
     """Return the image and the maps of a surface."""
-    from tacdiff_ros.optics.renderer import Renderer
+    from tacdiff_ros.optics.fast.fast_renderer import FastRenderer
     from tacdiff_ros.optics.simulate import simulate_image
 
     quiet = Console(stderr=True, quiet=not sys.stderr.isatty())
     with first_run("simulation", Console(stderr=True)), quiet.status("rendering"):
-        return simulate_image(Renderer(model), surface)
+        return simulate_image(FastRenderer(model), surface)
 
 
 def _print_summary(out: Path, meta: dict[str, Any]) -> None:

@@ -44,7 +44,7 @@ MAX_SLURM_BYTES = 16_384
 CONNECT_S = 15.0
 LOOPBACK = "127.0.0.1"
 DASHBOARD = f"{LOOPBACK}:0"
-WORKER_PRELOAD = "tacdiff_ros.dataset.worker_threads"
+WORKER_PRELOAD = "tacdiff_ros.dataset.worker_log"
 
 
 class SlurmSettings(BaseModel):

@@ -17,13 +17,13 @@ from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
 if TYPE_CHECKING:
-    from tacdiff_ros.optics.renderer import Renderer
+    from tacdiff_ros.optics.fast.fast_renderer import FastRenderer
 
 SPACING_MM = 0.15  # largest vertex spacing of the surface that is rendered
 
 
 def render_touches(
-    renderer: Renderer,
+    renderer: FastRenderer,
     positions: NDArray[np.float32],
     contact: NDArray[np.bool_],
     indenter: Indenter,
@@ -32,8 +32,8 @@ def render_touches(
     """Render the image and the maps of gel surfaces.
 
     Args:
-        renderer: renderer of the sensor. It should be reused for all trials, because it compiles
-            its kernels once.
+        renderer: renderer of the sensor. It should be reused for all trials, because it prepares
+            the sensor.
         positions: (S, R, C, 3) float32 vertex positions of S surfaces, mm.
         contact: (S, R, C) bool, True for vertices in contact with the indenter.
         indenter: indenter that presses the gel, and that the refined surfaces stay out of.
@@ -41,7 +41,7 @@ def render_touches(
 
     Returns:
         Arrays by name: `rgb` (S, H, W, 3) uint8; `light` (S, H, W, 3) uint8, the image without cast
-        shadows, rendered with one sample per pixel; `nocs` (S, H, W, 3) uint16, `depth` and
+        shadows; `nocs` (S, H, W, 3) uint16, `depth` and
         `indentation` (S, H, W) uint16, and `shear` (S, H, W, 2) int16, in the units of
         `map_coding`; `contact` (S, H, W) bool, True for pixels that show a point in contact.
     """
@@ -52,7 +52,7 @@ def render_touches(
     return {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
 
 
-def render_reference(renderer: Renderer) -> dict[str, NDArray[Any]]:
+def render_reference(renderer: FastRenderer) -> dict[str, NDArray[Any]]:
     """Render the undeformed gel.
 
     Args:
@@ -85,16 +85,17 @@ def _fine_surface(
 
 
 def _render_sample(
-    renderer: Renderer, surface: GelSurface, vertex_contact: NDArray[np.bool_]
+    renderer: FastRenderer, surface: GelSurface, vertex_contact: NDArray[np.bool_]
 ) -> dict[str, NDArray[Any]]:
     """Image and maps of one surface."""
-    from tacdiff_ros.optics.simulate import light_image, simulate_image
+    from tacdiff_ros.optics.simulate import to_uint8
 
-    rendered = simulate_image(renderer, surface)
-    maps = rendered.maps
+    renderer.set_surface(surface)
+    image, light = renderer.image_with_and_without_shadows()
+    maps = renderer.maps()
     return {
-        "rgb": rendered.image,
-        "light": light_image(renderer),
+        "rgb": to_uint8(image),
+        "light": to_uint8(light),
         "nocs": encode_nocs(maps.nocs),
         "depth": encode_length(maps.depth_mm),
         "indentation": encode_length(maps.indentation_mm),

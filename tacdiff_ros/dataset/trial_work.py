@@ -31,7 +31,7 @@ from tacdiff_ros.sensor.sensor_file import format_sensor, parse_sensor
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
 if TYPE_CHECKING:
-    from tacdiff_ros.optics.renderer import Renderer
+    from tacdiff_ros.optics.fast.fast_renderer import FastRenderer
 
 REFERENCE_GROUP = "untouched"  # name of the group of the reference image, part of the file format
 
@@ -149,8 +149,8 @@ def _write_images(dataset: Dataset, sensor: str, trial: Trial) -> None:
 
 
 @functools.lru_cache(maxsize=1)
-def _renderer(sensor: str) -> Renderer:
-    """Renderer of a sensor file, cached in each process because it compiles its kernels."""
-    from tacdiff_ros.optics.renderer import Renderer
+def _renderer(sensor: str) -> FastRenderer:
+    """Renderer of a sensor file with one thread, cached in each process."""
+    from tacdiff_ros.optics.fast.fast_renderer import FastRenderer, FastSettings
 
-    return Renderer(parse_sensor(sensor))
+    return FastRenderer(parse_sensor(sensor), FastSettings(threads=1))

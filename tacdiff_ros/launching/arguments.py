@@ -45,7 +45,7 @@ SENSOR_FILE = DeclareLaunchArgument(
 SIMULATOR = DeclareLaunchArgument(
     "simulator",
     default_value="auto",
-    choices=["auto", "pix2pix", "renderer"],
+    choices=["auto", "pix2pix", "renderer", "differentiable"],
     description="Simulator of the twin's images: network or renderer. auto: the renderer for a "
     "calibrated sensor without a network of its own, otherwise the network.",
 )

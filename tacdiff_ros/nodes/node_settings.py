@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tacdiff_ros.sensor.sensor_model import BORDER_FRACTION
 
-Simulator = Literal["pix2pix", "renderer"]
+Simulator = Literal["pix2pix", "renderer", "differentiable"]
 CameraFrame = Annotated[str, Field(description="frame id of the images (REP-103 optical frame)")]
 GelFrame = Annotated[str, Field(description="frame id of the gel: surfaces and wrenches on it")]
 BaseFrame = Annotated[

@@ -6,6 +6,7 @@ computed in a third thread.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -49,8 +50,6 @@ from tacdiff_ros.nodes.sensor_parameter import describe_sensor, sensor_from
 from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.nodes.topics import IMAGE_SOURCES, ROBOT_STATE
 from tacdiff_ros.nodes.worker import Progress, Worker
-from tacdiff_ros.optics.renderer import RenderSettings
-from tacdiff_ros.optics.variant import limit_threads
 from tacdiff_ros.preparation import Preparation
 from tacdiff_ros.resources import shipped_model
 from tacdiff_ros.sensor.surface_points import surface_of_points
@@ -71,7 +70,6 @@ MAX_IN_LOCK_STEP = 5000
 REHEARSAL_TOUCH = TouchRequest("sphere:diameter=5", IndenterPose(depth_mm=0.0), 0.2)
 # Resolution that two cores can simulate at the rate of a camera.
 LIVE_SIZES: dict[str, Any] = {"grid": (41, 51), "surface_mm": 0.3}
-LIVE_RENDERING = RenderSettings(samples=1)  # a quarter of the time, with equally soft shadows
 # Python's thread switch interval: states at 1 kHz must not wait for the computing threads.
 SWITCH_INTERVAL_S = 5e-4
 STATE_PERIOD_NS = 4_000_000  # period of the states used; the arm moves 20 micrometres meanwhile
@@ -136,13 +134,13 @@ class TactileSimulatorNode(GuardedNode):
 
     def _create_renderer(self, settings: TactileSimulatorSettings) -> SharedRenderer:
         network = None
-        if settings.simulator == "renderer" and settings.threads:
-            limit_threads(settings.threads)
         if settings.simulator == "pix2pix":
             folder = Path(settings.model).expanduser() if settings.model else shipped_model()
             precision: Precision = "fast" if settings.half_precision else "exact"
             network = NetworkRenderer(self._model, folder, settings.threads or None, precision)
-        return SharedRenderer(self._model, network, LIVE_RENDERING)
+        threads = settings.threads or os.cpu_count()
+        is_differentiable = settings.simulator == "differentiable"
+        return SharedRenderer(self._model, network, threads, is_differentiable)
 
     def _create_topics(self) -> None:
         self._images = {

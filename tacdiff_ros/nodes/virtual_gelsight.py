@@ -33,7 +33,6 @@ from tacdiff_ros.nodes.parameters import declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import LATCHED, LATEST_COMMAND, RELIABLE_IMAGES
 from tacdiff_ros.nodes.sensor_parameter import sensor_from
 from tacdiff_ros.nodes.spinning import run
-from tacdiff_ros.optics.variant import limit_threads
 from tacdiff_ros.preparation import Preparation
 from tacdiff_ros.twin.newest_worker import NewestWorker
 from tacdiff_ros.virtual.virtual_sensor import SensedPress, VirtualSensor, virtual_sensor_model
@@ -56,10 +55,11 @@ class VirtualGelsightNode(GuardedNode):
         self._frame, self._gel_frame = settings.frame_id, settings.gel_frame_id
         self._lock_step = LockStep(self, {"virtual_panda": [INDENTER_TOPIC]}, self._on_step)
         refuse_unknown(self)
-        limit_threads(settings.threads)
         file, seed = settings.sensor_file, settings.seed
         model = sensor_from(file) if file else virtual_sensor_model(seed)
-        self._sensor = VirtualSensor(model, settings.indenter, seed, settings.noise_grey)
+        self._sensor = VirtualSensor(
+            model, settings.indenter, seed, settings.noise_grey, threads=settings.threads
+        )
         self._info = _camera_info(model.image.width_px, model.image.height_px, model.camera)
         self._create_publishers()
         stamp = self.get_clock().now().to_msg()

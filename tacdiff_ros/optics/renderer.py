@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.optics.map_arrays import SurfaceMaps
 from tacdiff_ros.optics.variant import start_mitsuba
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.parameters import parameter_values
@@ -43,11 +44,7 @@ from tacdiff_ros.optics.printed_markers import (  # noqa: E402
     nearest_marker,
     visible_rest,
 )
-from tacdiff_ros.optics.surface_maps import (  # noqa: E402
-    SurfaceMaps,
-    pack_maps,
-    unpack_maps,
-)
+from tacdiff_ros.optics.surface_maps import pack_maps, unpack_maps  # noqa: E402
 
 SLOPE_STEP = 0.05  # step of the finite differences of `slope_derivatives`
 

@@ -4,13 +4,32 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.optics.renderer import Renderer, RenderSettings
-from tacdiff_ros.optics.surface_maps import SurfaceMaps
+from tacdiff_ros.optics.map_arrays import SurfaceMaps
 from tacdiff_ros.sensor.gel_surface import GelSurface
+
+if TYPE_CHECKING:
+    from tacdiff_ros.optics.fast.fast_renderer import FastRenderer
+
+
+class ImageRenderer(Protocol):
+    """What the fast and the differentiable renderer have in common."""
+
+    def set_surface(self, surface: GelSurface) -> None:
+        """Set the gel surface to render."""
+        ...
+
+    def image(self) -> NDArray[np.float32]:
+        """Render the (H, W, 3) image, 1 for white."""
+        ...
+
+    def maps(self) -> SurfaceMaps:
+        """Return the surface maps at the centres of the pixels."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -28,25 +47,22 @@ class SimulatedImage:
     seconds: float
 
 
-def simulate_image(
-    renderer: Renderer, surface: GelSurface, settings: RenderSettings | None = None
-) -> SimulatedImage:
+def simulate_image(renderer: ImageRenderer, surface: GelSurface) -> SimulatedImage:
     """Render a surface and its maps.
 
     Args:
-        renderer: renderer of the sensor; reuse it, because its first images compile kernels.
+        renderer: renderer of the sensor; reuse it, because it prepares the sensor.
         surface: gel surface.
-        settings: size and quality of the image; None for the defaults.
     """
     start = time.perf_counter()
     renderer.set_surface(surface)
-    values = renderer.image(settings)
-    maps = renderer.maps(settings)
+    values = renderer.image()
+    maps = renderer.maps()
     return SimulatedImage(image=to_uint8(values), maps=maps, seconds=time.perf_counter() - start)
 
 
-def light_image(renderer: Renderer) -> NDArray[np.uint8]:
-    """Render the current surface without cast shadows, at one sample per pixel.
+def light_image(renderer: FastRenderer) -> NDArray[np.uint8]:
+    """Render the current surface without cast shadows.
 
     This image is an input of networks of kind `nocs+light`.
 
@@ -56,7 +72,7 @@ def light_image(renderer: Renderer) -> NDArray[np.uint8]:
     Returns:
         (H, W, 3) uint8 RGB image.
     """
-    return to_uint8(renderer.image(RenderSettings(samples=1, shadows=False)))
+    return to_uint8(renderer.image(shadows=False))
 
 
 def to_uint8(values: NDArray[np.float32]) -> NDArray[np.uint8]:

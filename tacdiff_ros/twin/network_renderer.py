@@ -17,8 +17,10 @@ from tacdiff_ros.translation.input_kinds import network_input
 from tacdiff_ros.translation.translator import Precision, Translator
 
 if TYPE_CHECKING:
-    from tacdiff_ros.optics.renderer import Renderer
-    from tacdiff_ros.optics.surface_maps import SurfaceMaps
+    from tacdiff_ros.optics.fast.fast_renderer import FastRenderer
+    from tacdiff_ros.optics.map_arrays import SurfaceMaps
+
+DEFAULT_THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class RenderedSurface:
 class NetworkRenderer:
     """Renders images of one sensor with its network.
 
-    The maps of a surface come from the physically based renderer, which is loaded at first use.
+    The maps of a surface come from the fast renderer, which is loaded at first use.
     """
 
     def __init__(
@@ -65,7 +67,7 @@ class NetworkRenderer:
         self._translator.check_sensor(model.checksum, model.gel.full_indentation_mm)
         self._kind = self._translator.card.settings.kind
         self._threads = threads
-        self._renderer: Renderer | None = None
+        self._renderer: FastRenderer | None = None
 
     def render_nocs(self, nocs: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Render the image of a NOCS map.
@@ -98,15 +100,13 @@ class NetworkRenderer:
             Image and maps.
         """
         del with_maps
-        from tacdiff_ros.optics.renderer import Renderer
+        from tacdiff_ros.optics.fast.fast_renderer import FastRenderer, FastSettings
         from tacdiff_ros.optics.simulate import light_image
-        from tacdiff_ros.optics.variant import limit_threads
 
         started_s = time.perf_counter()
         if self._renderer is None:
-            if self._threads is not None:
-                limit_threads(self._threads)
-            self._renderer = Renderer(self.model)
+            settings = FastSettings(threads=self._threads or DEFAULT_THREADS)
+            self._renderer = FastRenderer(self.model, settings)
         self._renderer.set_surface(surface)
         maps = self._renderer.maps()
         light = light_image(self._renderer) if self._kind == "nocs+light" else None

@@ -7,9 +7,9 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.optics.renderer import Renderer, RenderSettings
-from tacdiff_ros.optics.simulate import to_uint8
-from tacdiff_ros.optics.surface_maps import SurfaceMaps
+from tacdiff_ros.optics.fast.fast_renderer import FastRenderer
+from tacdiff_ros.optics.map_arrays import SurfaceMaps
+from tacdiff_ros.optics.simulate import ImageRenderer, to_uint8
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.twin.network_renderer import RenderedSurface
@@ -18,16 +18,15 @@ from tacdiff_ros.twin.network_renderer import RenderedSurface
 class PhysicalRenderer:
     """Renders surfaces of a sensor without a network; an unchanged surface is rendered once."""
 
-    def __init__(self, model: SensorModel, settings: RenderSettings | None = None) -> None:
-        """Create the renderer; its first image compiles kernels.
+    def __init__(self, model: SensorModel, renderer: ImageRenderer | None = None) -> None:
+        """Prepare the sensor.
 
         Args:
             model: sensor model.
-            settings: image size and samples; None for the defaults.
+            renderer: renderer of this sensor; None for the fast one.
         """
         self.model = model
-        self._settings = settings
-        self._renderer = Renderer(model)
+        self._renderer: ImageRenderer = renderer or FastRenderer(model)
         self._surface: GelSurface | None = None
         self._image: NDArray[np.uint8] | None = None
         self._maps: SurfaceMaps | None = None
@@ -47,8 +46,8 @@ class PhysicalRenderer:
             self._renderer.set_surface(surface)
             self._surface, self._image, self._maps = surface, None, None
         if self._image is None:
-            self._image = to_uint8(self._renderer.image(self._settings))
+            self._image = to_uint8(self._renderer.image())
         if with_maps and self._maps is None:
-            self._maps = self._renderer.maps(self._settings)
+            self._maps = self._renderer.maps()
         maps = self._maps if with_maps else None
         return RenderedSurface(self._image.copy(), maps, time.perf_counter() - started_s)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.optics.renderer import RenderSettings
+from tacdiff_ros.optics.fast.fast_renderer import FastRenderer, FastSettings
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.twin.network_renderer import NetworkRenderer, RenderedSurface
@@ -22,41 +22,46 @@ class SharedRenderer:
         self,
         model: SensorModel,
         network: NetworkRenderer | None,
-        settings: RenderSettings | None = None,
+        threads: int | None = None,
+        differentiable: bool = False,
     ) -> None:
         """Start without the physical renderer.
 
         Args:
             model: sensor model.
             network: renderer of streamed frames; None for the physical renderer.
-            settings: settings of the physical renderer for streamed frames.
+            threads: number of threads of the physical renderer; None for the default.
+            differentiable: whether the physical renderer is the differentiable one.
         """
-        self._model, self._network, self._settings = model, network, settings
+        self._model, self._network = model, network
+        self._threads, self._differentiable = threads, differentiable
         self._renderer: PhysicalRenderer | None = None
         self._physical: SharedRenderer | None = None
         self._lock = threading.RLock()
 
     def physical(self) -> SharedRenderer:
-        """Return the physical renderer at full quality, under the same lock."""
+        """Return the physical renderer, under the same lock."""
+        if self._network is None:
+            return self
         if self._physical is None:
-            self._physical = SharedRenderer(self._model, None)
+            self._physical = SharedRenderer(self._model, None, self._threads)
             self._physical._lock = self._lock
         return self._physical
 
     def for_requests(self, use_renderer: bool) -> SharedRenderer:
-        """Return the renderer of single presses: full quality, not the settings of the stream.
+        """Return the renderer of single presses.
 
         Args:
             use_renderer: whether the physical renderer is requested instead of the network.
         """
-        return self.physical() if use_renderer or self._network is None else self
+        return self.physical() if use_renderer else self
 
     def render_surface(self, surface: GelSurface, with_maps: bool = True) -> RenderedSurface:
         """Render the image of a surface, and its maps if `with_maps`."""
         with self._lock:
             if self._network is not None:
                 return self._network.render_surface(surface)
-            self._renderer = self._renderer or PhysicalRenderer(self._model, self._settings)
+            self._renderer = self._renderer or self._create_renderer()
             return self._renderer.render_surface(surface, with_maps)
 
     def render_nocs(self, nocs: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -69,3 +74,14 @@ class SharedRenderer:
             if self._network is None:
                 raise InputError("the renderer needs surfaces: use simulator:=pix2pix for maps")
             return self._network.render_nocs(nocs)
+
+    def _create_renderer(self) -> PhysicalRenderer:
+        if not self._differentiable:
+            settings = FastSettings(threads=self._threads) if self._threads else None
+            return PhysicalRenderer(self._model, FastRenderer(self._model, settings))
+        from tacdiff_ros.optics.renderer import Renderer
+        from tacdiff_ros.optics.variant import limit_threads
+
+        if self._threads:
+            limit_threads(self._threads)
+        return PhysicalRenderer(self._model, Renderer(self._model))

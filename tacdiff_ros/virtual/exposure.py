@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from tacdiff_ros.optics.renderer import Renderer, RenderSettings
+from tacdiff_ros.optics.fast.fast_renderer import FastRenderer, FastSettings
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
 MAX_VALUE = 0.98  # maximum of the quantile of the reference image's pixel values
 QUANTILE = 0.99
-PREVIEW = RenderSettings(width_px=80, height_px=60, samples=1)
+PREVIEW = FastSettings(width_px=80, height_px=60, threads=1)
 
 
 def usable_exposure(model: SensorModel) -> SensorModel:
@@ -22,7 +22,7 @@ def usable_exposure(model: SensorModel) -> SensorModel:
         Sensor model with a usable gain; the same model if its gain is usable already.
     """
     gamma = np.array(model.response.gamma)
-    reference = Renderer(model).image(PREVIEW)
+    reference = FastRenderer(model, PREVIEW).image()
     bright_value = np.quantile(reference, QUANTILE, axis=(0, 1))
     factor = float(np.min((MAX_VALUE / bright_value) ** gamma))
     if factor >= 1.0:

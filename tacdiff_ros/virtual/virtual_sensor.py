@@ -1,7 +1,7 @@
 """A virtual GelSight Mini under an indenter: it replaces the real sensor, with ground truth.
 
-It differs from the twin in the sensor model, the stiffness and friction of the gel, the mesh, the
-shadow samples and the noise. It is fast enough for the frame rate of a camera; for the evaluation
+It differs from the twin in the sensor model, the stiffness and friction of the gel, the mesh and
+the noise. It is fast enough for the frame rate of a camera; for the evaluation
 of calibration and inversion, use the path-traced sensors of `sensor_store`.
 """
 
@@ -20,7 +20,7 @@ from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.mechanics.live.live_gel import LiveGel
 from tacdiff_ros.mechanics.live.live_result import LiveResult
 from tacdiff_ros.mechanics.material import GelMaterial
-from tacdiff_ros.optics.renderer import Renderer, RenderSettings
+from tacdiff_ros.optics.fast.fast_renderer import FastRenderer, FastSettings
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.virtual.exposure import usable_exposure
@@ -59,6 +59,7 @@ class VirtualSensor:
         seed: int = 0,
         noise_grey: float = 1.0,
         grid: tuple[int, int] = (49, 61),
+        threads: int = 2,
     ) -> None:
         """Compute the tables of the live gel, which takes some seconds.
 
@@ -68,6 +69,7 @@ class VirtualSensor:
             seed: seed of the gel's material and of the noise.
             noise_grey: standard deviation of the noise, grey levels.
             grid: number of rows and columns of the simulated surface.
+            threads: number of threads of the renderer.
 
         Raises:
             InputError: the spec or the grid is invalid.
@@ -79,12 +81,11 @@ class VirtualSensor:
             young_modulus_mpa=modulus_mpa, friction=float(random.uniform(*FRICTION))
         )
         self._gel = LiveGel.of_sensor(model, build_indenter(indenter), self.material, grid)
-        self._renderer = Renderer(model)
+        self._renderer = FastRenderer(model, FastSettings(threads=threads))
         size = (model.gel.height_mm, model.gel.width_mm)
         rows, columns = (math.ceil(side / SURFACE_MM) + 1 for side in size)
         self._render_grid = max(rows, grid[0]), max(columns, grid[1])
         self._random, self._noise_grey = random, noise_grey
-        self._frames = 0
         self._surface: GelSurface | None = None
         self._values: NDArray[np.float32] | None = None
 
@@ -113,11 +114,9 @@ class VirtualSensor:
         """Return grey levels (H, W, 3) without noise; they are cached while the gel is at rest."""
         surface = result.surface
         if self._values is None or self._surface is None or not self._surface.renders_like(surface):
-            self._frames += 1
             fine = refine_contact(surface, self._gel.indenter, result.pose, *self._render_grid)
             self._renderer.set_surface(fine)
-            image = self._renderer.image(RenderSettings(samples=1, seed=self._frames))
-            self._surface, self._values = surface, 255.0 * image
+            self._surface, self._values = surface, 255.0 * self._renderer.image()
         return self._values
 
     def move(self, pose: IndenterPose, waypoints: Sequence[IndenterPose] = ()) -> LiveResult:

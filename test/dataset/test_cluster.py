@@ -25,7 +25,7 @@ from tacdiff_ros.dataset.cluster_security import (
     temporary_security,
     write_security,
 )
-from tacdiff_ros.dataset.worker_threads import is_no_task_failure
+from tacdiff_ros.dataset.worker_log import is_no_task_failure
 from tacdiff_ros.errors import InputError
 
 SBATCH = """#!/bin/sh

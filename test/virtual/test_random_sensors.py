@@ -57,14 +57,15 @@ def unit(folder):
 @needs_mitsuba
 class TestRendered:
     def test_exposure_is_lowered_where_the_gel_would_be_white_and_only_there(self):
-        from tacdiff_ros.optics.renderer import Renderer
-        from tacdiff_ros.virtual.exposure import PREVIEW, usable_exposure
+        from tacdiff_ros.optics.renderer import Renderer, RenderSettings
+        from tacdiff_ros.virtual.exposure import usable_exposure
 
+        preview = RenderSettings(width_px=80, height_px=60)
         assert usable_exposure(random_sensor(0)) == random_sensor(0)
         too_bright = random_sensor(2)
-        assert (Renderer(too_bright).image(PREVIEW) > 1.0).mean() > 0.03
+        assert (Renderer(too_bright).image(preview) > 1.0).mean() > 0.03
         exposed = usable_exposure(too_bright)
-        assert (Renderer(exposed).image(PREVIEW) > 1.0).mean() < 0.01
+        assert (Renderer(exposed).image(preview) > 1.0).mean() < 0.01
         response = exposed.response.model_copy(update={"gain": too_bright.response.gain})
         assert exposed.model_copy(update={"response": response}) == too_bright
 

@@ -1,4 +1,4 @@
-"""Preload module of every Dask worker: it limits Dr.Jit to one thread and filters the log."""
+"""Preload module of every Dask worker, which filters its log."""
 
 from __future__ import annotations
 
@@ -6,13 +6,7 @@ import logging
 
 
 def dask_setup(_worker: object) -> None:
-    """Set up a worker; Dask calls this function by its name before the first trial.
-
-    Dr.Jit has no environment variable for its number of threads, so that it is set here.
-    """
-    from tacdiff_ros.optics.variant import limit_threads
-
-    limit_threads(1)
+    """Set up a worker; Dask calls this function by its name before the first trial."""
     logging.getLogger("distributed.worker").addFilter(is_no_task_failure)
 
 

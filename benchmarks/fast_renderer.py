@@ -1,0 +1,160 @@
+"""Agreement of the fast renderer with the differentiable one and with the path tracer, and speed.
+
+The surfaces are presses of the live gel under the indenters of the random virtual sensors. The
+differentiable renderer has 16 samples per pixel and `PASSES` seeds, so that its noise is small.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from functools import cache
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from optics_cases import TOUCHES, case_sensor, surface
+
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.indenters.build import build_indenter
+from tacdiff_ros.mechanics.live.live_gel import LiveGel
+from tacdiff_ros.mechanics.surface_refinement import refine_surface
+from tacdiff_ros.optics.fast.fast_renderer import FastRenderer, FastSettings
+from tacdiff_ros.optics.path_reference import path_reference
+from tacdiff_ros.optics.path_settings import PathSettings
+from tacdiff_ros.optics.renderer import Renderer, RenderSettings
+from tacdiff_ros.sensor.gel_surface import GelSurface
+from tacdiff_ros.sensor.sensor_file import default_sensor
+from tacdiff_ros.sensor.sensor_model import SensorModel
+from tacdiff_ros.virtual.random_sensors import OTHERS, random_press
+
+INDENTERS = ("sphere:diameter=5", "cross", *OTHERS)
+GRID, FINE_GRID = (49, 61), (140, 170)  # vertices of the live gel, and of the rendered surface
+PASSES = 6  # seeds of the differentiable renderer, at 16 samples per pixel
+BORDER_PX = 2  # pixels around the rim of a marker that are not compared
+PATH_CASES = ("ball", "cross")
+WARM_IMAGES, TIMED_IMAGES = 3, 40
+
+
+def measure_fast(quick: bool) -> tuple[list[dict[str, Any]], dict[str, float]]:
+    """Compare and time the fast renderer; return one row per sensor, and the figures."""
+    rows = []
+    for seed in range(1 if quick else 10):
+        model = case_sensor(seed, bounces=2)
+        names = INDENTERS[:2] if quick else INDENTERS
+        scores = [_compare(model, seed, k) for k in range(len(names))]
+        psnr = [score["psnr_db"] for score in scores]
+        grey = [score["difference_grey"] for score in scores]
+        rows.append(
+            {
+                "sensor": seed,
+                "light": model.lights[0].kind,
+                "difference_grey": round(statistics.mean(grey), 3),
+                "difference_grey_worst": round(max(grey), 3),
+                "psnr_db": round(statistics.mean(psnr), 1),
+                "psnr_db_worst": round(min(psnr), 1),
+            }
+        )
+    figures = {
+        "fast_difference_grey": statistics.mean(row["difference_grey"] for row in rows),
+        "fast_difference_grey_worst": max(row["difference_grey_worst"] for row in rows),
+        "fast_psnr_db": statistics.mean(row["psnr_db"] for row in rows),
+        "fast_psnr_db_worst": min(row["psnr_db_worst"] for row in rows),
+        **measure_speed(),
+        **_path_figures(quick),
+    }
+    return rows, {name: round(value, 3) for name, value in figures.items()}
+
+
+def measure_speed() -> dict[str, float]:
+    """Measure images of changing surfaces at 320x240 with shadows, on one and on two threads."""
+    model = default_sensor()
+    surfaces = [surface(model, name) for name in TOUCHES]
+    figures = {}
+    for threads, key in ((2, "fast_render_ms"), (1, "fast_render_1_thread_ms")):
+        started = time.perf_counter()
+        renderer = FastRenderer(model, FastSettings(threads=threads))
+        figures["fast_prepare_s"] = time.perf_counter() - started
+        times = []
+        for k in range(WARM_IMAGES + TIMED_IMAGES):
+            started = time.perf_counter()
+            renderer.set_surface(surfaces[k % len(surfaces)])
+            renderer.image()
+            times.append(1000.0 * (time.perf_counter() - started))
+        figures[key] = statistics.median(times[WARM_IMAGES:])
+        started = time.perf_counter()
+        renderer.maps()
+        figures["fast_maps_ms"] = 1000.0 * (time.perf_counter() - started)
+    return figures
+
+
+def _compare(model: SensorModel, seed: int, k: int) -> dict[str, float]:
+    """Compare one press with the differentiable renderer."""
+    shape = _pressed(model, seed, k)
+    fast, reference = FastRenderer(model), Renderer(model)
+    fast.set_surface(shape)
+    reference.set_surface(shape)
+    settings = [RenderSettings(samples=4, seed=seed) for seed in range(PASSES)]
+    truth = np.mean([np.clip(reference.image(item), 0.0, 1.0) for item in settings], axis=0)
+    difference = 255.0 * (np.clip(fast.image(), 0.0, 1.0) - truth)
+    compared = ~_marker_borders(model, shape)
+    return {
+        "difference_grey": float(np.abs(difference)[compared].mean()),
+        "psnr_db": float(-10.0 * np.log10(np.mean((difference / 255.0) ** 2))),
+    }
+
+
+@cache
+def _gel(indenter: str) -> LiveGel:
+    return LiveGel.of_sensor(default_sensor(), build_indenter(indenter), None, GRID)
+
+
+def _pressed(model: SensorModel, seed: int, k: int) -> GelSurface:
+    """Return the surface of the k-th indenter at a random pose."""
+    from tacdiff_ros.virtual.random_sensors import VirtualSensorSettings
+
+    press = random_press(seed, k, VirtualSensorSettings())
+    gel = _gel(INDENTERS[k])
+    pose = IndenterPose(*press.at_mm, press.depth_mm, press.yaw_rad)
+    moved = tuple(a + b for a, b in zip(press.at_mm, press.shear_mm, strict=True))
+    gel.reset()
+    gel.follow(pose, ())
+    result = gel.follow(IndenterPose(*moved, press.depth_mm, press.yaw_rad), ())
+    return refine_surface(result.surface, *FINE_GRID)
+
+
+def _marker_borders(model: SensorModel, shape: GelSurface) -> NDArray[np.bool_]:
+    """Return the pixels within `BORDER_PX` of the rim of a marker."""
+    renderer = Renderer(model)
+    plain = Renderer(model.model_copy(update={"markers": None}))
+    settings = RenderSettings(samples=2, shadows=False)
+    for item in (renderer, plain):
+        item.set_surface(shape)
+    ratio = renderer.image(settings).mean(2) / np.maximum(plain.image(settings).mean(2), 1e-6)
+    printed = (ratio < 0.5).astype(np.uint8)
+    kernel = np.ones((2 * BORDER_PX + 1, 2 * BORDER_PX + 1), np.uint8)
+    return np.asarray(cv2.dilate(printed, kernel) != cv2.erode(printed, kernel))
+
+
+def _path_figures(quick: bool) -> dict[str, float]:
+    """Return by how much the differentiable renderer is nearer to the path tracer, dB."""
+    losses = []
+    for seed in range(1 if quick else 4):
+        model = case_sensor(seed, bounces=1)
+        for name in PATH_CASES:
+            shape = surface(model, name)
+            effort = PathSettings(96, 64 if quick else 324, 1, seed, spacing_mm=0.05)
+            truth = path_reference(model, shape, effort).image
+            height, width = truth.shape[:2]
+            reference = Renderer(model)
+            fast = FastRenderer(model, FastSettings(width, height))
+            for item in (reference, fast):
+                item.set_surface(shape)
+            images = reference.image(RenderSettings(width, height, samples=4)), fast.image()
+            psnr = [-10.0 * np.log10(np.mean((image - truth) ** 2)) for image in images]
+            losses.append(float(psnr[0] - psnr[1]))
+    return {
+        "fast_path_loss_db": statistics.mean(losses),
+        "fast_path_loss_db_worst": max(losses),
+    }

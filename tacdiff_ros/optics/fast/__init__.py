@@ -1,0 +1,1 @@
+"""Fast renderer of tactile images without gradients, in compiled loops on the processor."""

@@ -1,0 +1,294 @@
+"""Soft shadows that the surface casts: horizons of a height map against the panels of the lights.
+
+A node of the height map sees the boundary between two panels above or below its horizon in that
+direction. The visible fraction of a panel follows from a linear change between its boundaries, and
+from the width of the light, which the horizon may cut.
+
+Limits: the height map has no overhangs; between its nodes the visible fraction is interpolated.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tacdiff_ros.kernel_cache import cached_njit
+from tacdiff_ros.optics.fast.compiled_math import HALF, ONE, TWO, ZERO, arctangent, cosine, sine
+from tacdiff_ros.optics.fast.light_panels import (
+    ACROSS,
+    ALONG,
+    HALF_LENGTH,
+    HALF_WIDTH,
+    MIN_SQUARED_DISTANCE,
+    PANELS,
+)
+
+MIN_SHADOW_MM = np.float32(0.02)  # height above a node below which nothing casts a shadow on it
+MIN_SLOPE = np.float32(0.02)  # of a ray to a light; bounds the length of the search
+STEP_GROWTH = np.float32(0.2)  # of the search for the horizon, per distance
+FIRST_STEP = np.float32(0.75)  # of the search, in grid steps
+SOFTNESS = np.float32(0.02)  # of the edge of a shadow, as a slope, beside the light's own width
+MIN_COSINE = np.float32(1e-3)
+OBLIQUE = np.float32(1.6)  # length of the longest considered ray to a light, per distance from it
+MIN_HEADING = np.float32(0.3)  # cosine to a light within which a node can hide it
+MAX_SEARCH, MAX_DISTANCE_MM = 40, np.float32(50.0)
+BELOW_END = np.float32(1.001)  # keeps the last cell of a grid inside it
+ALMOST_ONE = np.float32(0.999)
+
+
+@cached_njit(nogil=True, error_model="numpy", fastmath=True)
+def shade_heights(light, heights, grid, shade):  # type: ignore[no-untyped-def]
+    """Write an estimate of the height below which a light's lowest rays are hidden at each node.
+
+    The shade of a node passes on to its neighbours on the side away from the light.
+
+    Args:
+        light: (15,) float32 parameters of the light.
+        heights: (R, C) float32 height z of the surface at the nodes, mm.
+        grid: (4,) float32 x and y of the first node and the distances of the nodes, mm.
+        shade: (R, C) float32 z above which (away from the camera) a node may be in shadow, mm;
+            changed.
+    """
+    rows, columns = heights.shape
+    shade[:] = heights
+    lamp = light[2] + light[HALF_WIDTH] * abs(light[ACROSS + 2])
+    diagonal = np.sqrt(grid[2] * grid[2] + grid[3] * grid[3])
+    for sweep in range(2):
+        for i in range(rows * columns):
+            k = i if sweep == 0 else rows * columns - 1 - i
+            r, c = k // columns, k % columns
+            to_x = light[0] - grid[0] - np.float32(c) * grid[2]
+            to_y = light[1] - grid[1] - np.float32(r) * grid[3]
+            along = to_x * light[ALONG] + to_y * light[ALONG + 1]
+            to_x, to_y = to_x - along * light[ALONG], to_y - along * light[ALONG + 1]
+            distance = np.sqrt(max(to_x * to_x + to_y * to_y, MIN_SQUARED_DISTANCE))
+            fall = max(-lamp / (OBLIQUE * distance), MIN_SLOPE)
+            column = min(max(c + (1 if to_x > ZERO else -1), 0), columns - 1)
+            row = min(max(r + (1 if to_y > ZERO else -1), 0), rows - 1)
+            lowest = min(shade[r, c], shade[row, column] + fall * diagonal)
+            if abs(to_x) > MIN_HEADING * distance:
+                other = min(max(r - (1 if to_y > ZERO else -1), 0), rows - 1)
+                lowest = min(lowest, shade[r, column] + fall * grid[2])
+                lowest = min(lowest, shade[other, column] + fall * diagonal)
+            if abs(to_y) > MIN_HEADING * distance:
+                other = min(max(c - (1 if to_x > ZERO else -1), 0), columns - 1)
+                lowest = min(lowest, shade[row, c] + fall * grid[3])
+                lowest = min(lowest, shade[row, other] + fall * diagonal)
+            shade[r, c] = lowest
+
+
+@cached_njit(nogil=True, error_model="numpy", fastmath=True)
+def panel_visibility(light, heights, grid, rows, shade, visible):  # type: ignore[no-untyped-def]
+    """Write the visible fraction of each panel of a light at the nodes of a height map.
+
+    Args:
+        light: (15,) float32 parameters of the light.
+        heights: (R, C) float32 height z of the surface at the nodes, mm.
+        grid: (4,) float32 x and y of the first node and the distances of the nodes, mm.
+        rows: first row to compute, and the row after the last one.
+        shade: (R, C) float32 result of `shade_heights` for this light.
+        visible: (R, C, 4) float32 fractions; changed.
+    """
+    top = heights.min()
+    search = _search_distances(FIRST_STEP * grid[2])
+    for r in range(rows[0], rows[1]):
+        for c in range(heights.shape[1]):
+            z = heights[r, c]
+            if z - shade[r, c] < MIN_SHADOW_MM:
+                for p in range(PANELS):
+                    visible[r, c, p] = ONE
+                continue
+            x, y = grid[0] + np.float32(c) * grid[2], grid[1] + np.float32(r) * grid[3]
+            first, soft = _clearance(light, heights, grid, search, top, x, y, z, ZERO)
+            for p in range(0, PANELS, 2):
+                at = np.float32(p)
+                last, soft_last = _clearance(light, heights, grid, search, top, x, y, z, at + TWO)
+                soft = HALF * (soft + soft_last)
+                is_lit = first > soft and last > soft
+                if is_lit or (first < -soft and last < -soft):
+                    visible[r, c, p] = visible[r, c, p + 1] = ONE if is_lit else ZERO
+                else:
+                    middle, _ = _clearance(light, heights, grid, search, top, x, y, z, at + ONE)
+                    visible[r, c, p] = _visible_fraction(first, middle, soft)
+                    visible[r, c, p + 1] = _visible_fraction(middle, last, soft)
+                first, soft = last, soft_last
+
+
+@cached_njit(nogil=True, error_model="numpy", fastmath=True)
+def _search_distances(step):  # type: ignore[no-untyped-def]
+    """Return growing distances up to `MAX_DISTANCE_MM`, mm."""
+    distances = np.empty(MAX_SEARCH, np.float32)
+    distance = step
+    count = 0
+    while distance < MAX_DISTANCE_MM and count < MAX_SEARCH:
+        distances[count] = distance
+        distance += max(step, STEP_GROWTH * distance)
+        count += 1
+    return distances[:count]
+
+
+@cached_njit(nogil=True, error_model="numpy", fastmath=True, inline="always")
+def _clearance(light, heights, grid, search, top, x, y, z, at):  # type: ignore[no-untyped-def]
+    """Return how far above the horizon a point of a light is seen, and half of the light's width.
+
+    Args:
+        light: parameters of the light.
+        heights: height map, mm.
+        grid: first node and distances of the nodes, mm.
+        search: (K,) float32 distances at which the horizon is searched, mm.
+        top: smallest z of the surface, mm.
+        x: x of the receiver, mm.
+        y: y of the receiver, mm.
+        z: z of the receiver, mm.
+        at: position on the light in units of panels, 0 at its start.
+
+    Returns:
+        Both as slopes of rays from the receiver.
+    """
+    ax, ay, az = light[ALONG], light[ALONG + 1], light[ALONG + 2]
+    to_x, to_y, to_z = light[0] - x, light[1] - y, light[2] - z
+    offset = to_x * ax + to_y * ay + to_z * az
+    to_x, to_y, to_z = to_x - offset * ax, to_y - offset * ay, to_z - offset * az
+    distance = np.sqrt(max(to_x * to_x + to_y * to_y + to_z * to_z, MIN_SQUARED_DISTANCE))
+    start = arctangent((offset - light[HALF_LENGTH]) / distance)
+    step = arctangent((offset + light[HALF_LENGTH]) / distance) - start
+    angle = start + step * (at / np.float32(PANELS))
+    along = distance * sine(angle) / max(cosine(angle), MIN_COSINE)
+    dx, dy, dz = to_x + along * ax, to_y + along * ay, to_z + along * az
+    length = np.sqrt(max(dx * dx + dy * dy, MIN_SQUARED_DISTANCE))
+    slope = -dz / length
+    half_width = light[HALF_WIDTH] * abs(light[ACROSS + 2]) / length + SOFTNESS
+    horizon = _horizon(
+        heights, grid, search, top, x, y, z, dx / length, dy / length, slope, half_width, length
+    )
+    return slope - horizon, half_width
+
+
+@cached_njit(nogil=True, error_model="numpy", fastmath=True, inline="always")
+def _horizon(  # type: ignore[no-untyped-def]
+    heights, grid, search, top, x, y, z, dx, dy, slope, half_width, length
+):
+    """Return the slope of the horizon of a point in a direction, where it may hide a ray.
+
+    Args:
+        heights: height map, mm.
+        grid: first node and distances of the nodes, mm.
+        search: (K,) float32 distances at which the horizon is searched, mm.
+        top: smallest z of the surface, mm.
+        x: x of the point, mm.
+        y: y of the point, mm.
+        z: z of the point, mm.
+        dx: x of the horizontal unit vector to the light.
+        dy: y of that vector.
+        slope: slope of the ray to the light.
+        half_width: change of this slope over half of the light's width.
+        length: horizontal distance to the light, mm.
+    """
+    rows, columns = heights.shape
+    u, v = (x - grid[0]) / grid[2], (y - grid[1]) / grid[3]
+    du, dv = dx / grid[2], dy / grid[3]
+    end_u, end_v = np.float32(columns) - BELOW_END, np.float32(rows) - BELOW_END
+    last = min((z - top) / max(slope - half_width, MIN_SLOPE), length)
+    horizon = slope - TWO * half_width  # no less matters
+    count = 0
+    while count < len(search) and search[count] <= last:
+        count += 1
+    for k in range(count):
+        distance = search[k]
+        at_u = min(max(u + distance * du, ZERO), end_u)
+        at_v = min(max(v + distance * dv, ZERO), end_v)
+        c, r = np.int32(at_u), np.int32(at_v)
+        right, down = at_u - np.float32(c), at_v - np.float32(r)
+        above = heights[r, c] + right * (heights[r, c + 1] - heights[r, c])
+        below = heights[r + 1, c] + right * (heights[r + 1, c + 1] - heights[r + 1, c])
+        horizon = max(horizon, (z - above - down * (below - above)) * (ONE / distance))
+    return horizon
+
+
+@cached_njit(nogil=True, error_model="numpy", fastmath=True)
+def _visible_fraction(first, second, softness):  # type: ignore[no-untyped-def]
+    """Return the mean of clip(1/2 + g / (2 softness), 0, 1) for g from `first` to `second`."""
+    change = second - first
+    if abs(change) < np.float32(1e-3) * softness:
+        return min(max(HALF + HALF * first / softness, ZERO), ONE)
+    return (_clearance_integral(second, softness) - _clearance_integral(first, softness)) / change
+
+
+@cached_njit(nogil=True, error_model="numpy", fastmath=True)
+def _clearance_integral(value, softness):  # type: ignore[no-untyped-def]
+    """Return the integral of clip(1/2 + g / (2 softness), 0, 1) from -infinity to `value`."""
+    inside = min(max(value + softness, ZERO), TWO * softness)
+    return inside * inside / (TWO * TWO * softness) + max(value - softness, ZERO)
+
+
+@cached_njit(nogil=True, error_model="numpy", fastmath=True)
+def shadow_cells(visible, bit, cells):  # type: ignore[no-untyped-def]
+    """Mark the cells of the height map with a shadow at a corner.
+
+    Args:
+        visible: (R, C, 4) float32 result of `panel_visibility`.
+        bit: bit of the light, which is set in cells with a shadow.
+        cells: (R, C) int32; changed.
+    """
+    for r in range(visible.shape[0]):
+        for c in range(visible.shape[1]):
+            darkest = min(
+                min(visible[r, c, 0], visible[r, c, 1]), min(visible[r, c, 2], visible[r, c, 3])
+            )
+            if darkest < ALMOST_ONE:
+                top, left = max(r - 1, 0), max(c - 1, 0)
+                cells[top, left] |= bit
+                cells[top, c] |= bit
+                cells[r, left] |= bit
+                cells[r, c] |= bit
+
+
+@cached_njit(nogil=True, error_model="numpy", fastmath=True)
+def shadowed_points(cells, grid, hits, chosen):  # type: ignore[no-untyped-def]
+    """Collect the points in cells with a shadow.
+
+    Args:
+        cells: (R, C) int32 result of `shadow_cells`.
+        grid: (4,) float32 as in `panel_visibility`.
+        hits: (8, N) float32 points.
+        chosen: (N,) int32 indices of the points; changed.
+
+    Returns:
+        Number of points.
+    """
+    rows, columns = cells.shape
+    count = 0
+    for i in range(hits.shape[1]):
+        c = min(max(int((hits[0, i] - grid[0]) / grid[2]), 0), columns - 2)
+        r = min(max(int((hits[1, i] - grid[1]) / grid[3]), 0), rows - 2)
+        chosen[count] = i
+        count += cells[r, c] != 0
+    return count
+
+
+@cached_njit(nogil=True, error_model="numpy", fastmath=True)
+def attenuate(visible, cells, bit, grid, hits, chosen, panels):  # type: ignore[no-untyped-def]
+    """Reduce the light of a light's panels by the cast shadows.
+
+    Args:
+        visible: (R, C, 4) float32 result of `panel_visibility`.
+        cells: (R, C) int32 result of `shadow_cells`.
+        bit: bit of the light in `cells`.
+        grid: (4,) float32 as in `panel_visibility`.
+        hits: (8, N) float32 points.
+        chosen: (M,) int32 result of `shadowed_points`.
+        panels: (4, N) float32 irradiance from the panels; changed.
+    """
+    rows, columns = visible.shape[:2]
+    end_u, end_v = np.float32(columns) - BELOW_END, np.float32(rows) - BELOW_END
+    for i in chosen:
+        u = min(max((hits[0, i] - grid[0]) / grid[2], ZERO), end_u)
+        v = min(max((hits[1, i] - grid[1]) / grid[3], ZERO), end_v)
+        c, r = int(u), int(v)
+        if not cells[r, c] & bit:
+            continue
+        right, down = u - np.float32(c), v - np.float32(r)
+        for p in range(PANELS):
+            above = visible[r, c, p] + right * (visible[r, c + 1, p] - visible[r, c, p])
+            below = visible[r + 1, c, p]
+            below += right * (visible[r + 1, c + 1, p] - below)
+            panels[p, i] *= above + down * (below - above)

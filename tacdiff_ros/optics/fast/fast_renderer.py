@@ -1,0 +1,148 @@
+"""The fast renderer: the image model of `optics.renderer` without gradients and noise.
+
+It evaluates the same equations in compiled loops: one sample per pixel, four where the rim of a
+marker crosses it. What does not depend on the surface is prepared once (`sensor_tables`), what is
+smooth is computed on coarser grids once for each surface (`surface_tables`).
+
+Limits: no gradients. Shadows are those of a height map: a part of the surface that overhangs casts
+the shadow of the part that is visible from above, and shadows are blurred by `SHADOW_MM`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tacdiff_ros.optics.fast.hit_maps import maps_of_hits
+from tacdiff_ros.optics.fast.pixel_chunk import PixelHits, pixel_hits, render_pixels
+from tacdiff_ros.optics.fast.sensor_tables import sensor_tables
+from tacdiff_ros.optics.fast.surface_tables import SurfaceTables, surface_tables
+from tacdiff_ros.optics.map_arrays import SurfaceMaps
+from tacdiff_ros.sensor.gel_surface import GelSurface
+from tacdiff_ros.sensor.sensor_model import SensorModel
+
+Floats = NDArray[np.float32]
+CHUNK_PIXELS = 6400  # whose data fit the cache of a core
+
+
+@dataclass(frozen=True)
+class FastSettings:
+    """Size of an image and resources of its renderer.
+
+    Attributes:
+        width_px: columns of the image; None for the sensor's.
+        height_px: rows of the image; None for the sensor's.
+        threads: number of threads.
+    """
+
+    width_px: int | None = None
+    height_px: int | None = None
+    threads: int = 2
+
+
+class FastRenderer:
+    """Renderer of one sensor for images of one size.
+
+    Attributes:
+        model: sensor model.
+    """
+
+    def __init__(self, model: SensorModel, settings: FastSettings | None = None) -> None:
+        """Prepare the sensor, with an undeformed surface.
+
+        Args:
+            model: sensor model.
+            settings: size of the image and resources; None for the defaults.
+
+        Raises:
+            InputError: Mitsuba, which prepares a sensor when it is used for the first time, cannot
+                run.
+        """
+        settings = settings or FastSettings()
+        self.model = model
+        self._width = settings.width_px or model.image.width_px
+        self._height = settings.height_px or model.image.height_px
+        self._sensor = sensor_tables(model, self._width, self._height)
+        self._pool = ThreadPoolExecutor(settings.threads) if settings.threads > 1 else None
+        gel = model.gel
+        self.set_surface(GelSurface.flat(gel.width_mm, gel.height_mm, 9, 11))
+
+    def set_surface(self, surface: GelSurface) -> None:
+        """Set the gel surface to render.
+
+        Args:
+            surface: gel surface.
+        """
+        self._surface = surface
+        self._tables: dict[bool, SurfaceTables] = {}  # by whether they have shadows
+        self._hits: list[PixelHits] | None = None
+
+    def image(self, shadows: bool = True) -> Floats:
+        """Render the image.
+
+        Args:
+            shadows: whether the surface casts shadows.
+
+        Returns:
+            (H, W, 3) float32 RGB pixel values, 1 for white, not clipped.
+        """
+        return self._images(shadows)[shadows]
+
+    def image_with_and_without_shadows(self) -> tuple[Floats, Floats]:
+        """Render the image with cast shadows and without, in little more time than one of them.
+
+        Returns:
+            Two images as of `image`.
+        """
+        images = self._images(True, False)
+        return images[True], images[False]
+
+    def _images(self, *shadows: bool) -> dict[bool, Floats]:
+        """Return images by whether the surface casts shadows."""
+        tables = self._surface_tables(True in shadows)
+        count = self._height * self._width
+        images = {kind: np.empty((count, 3), np.float32) for kind in shadows}
+        self._run_all(
+            partial(render_pixels, self._sensor, tables, hits, images)
+            for hits in self._pixel_hits(tables)
+        )
+        shape = (self._height, self._width, 3)
+        return {kind: image.reshape(shape) for kind, image in images.items()}
+
+    def maps(self) -> SurfaceMaps:
+        """Return the surface maps at the centres of the pixels."""
+        tables = self._tables.get(True) or self._surface_tables(False)
+        shape = (self._height, self._width)
+        return maps_of_hits(self.model, self._sensor, self._pixel_hits(tables), shape)
+
+    def _surface_tables(self, shadows: bool) -> SurfaceTables:
+        if shadows not in self._tables:
+            if not shadows and True in self._tables:
+                return self._tables[True]
+            self._tables[shadows] = surface_tables(
+                self._sensor, self._surface, shadows, self._run_all
+            )
+        return self._tables[shadows]
+
+    def _pixel_hits(self, tables: SurfaceTables) -> list[PixelHits]:
+        """Return the hits of all pixels, in chunks of whole rows."""
+        if self._hits is None:
+            width, count = self._width, self._width * self._height
+            size = width * max(1, CHUNK_PIXELS // width)
+            chunks = [slice(first, min(first + size, count)) for first in range(0, count, size)]
+            self._hits = self._run_all(
+                partial(pixel_hits, self._sensor, tables, chunk, width) for chunk in chunks
+            )
+        return self._hits
+
+    def _run_all(self, tasks: Iterable[Callable[[], Any]]) -> list[Any]:
+        """Run tasks, in several threads if there are any; return their results in order."""
+        if self._pool is None:
+            return [task() for task in tasks]
+        return [future.result() for future in [self._pool.submit(task) for task in tasks]]

@@ -1,0 +1,165 @@
+"""The fast renderer against the differentiable one and the path tracer, which share no code."""
+
+import numpy as np
+import pytest
+
+from tacdiff_ros.mechanics.imprint import Imprint, imprint_surface
+from tacdiff_ros.sensor.gel_surface import GelSurface
+from tacdiff_ros.sensor.sensor_file import default_sensor
+from tacdiff_ros.sensor.sensor_model import Interreflection
+
+pytestmark = pytest.mark.usefixtures("mitsuba_runs")
+
+WIDTH, HEIGHT = 320, 240
+BALL = Imprint("sphere", 5.0, at_mm=(2.0, 1.0), depth_mm=0.8, shear_mm=(0.4, -0.2))
+CROSS = Imprint("cross", 8.0, at_mm=(-1.0, 1.0), yaw_rad=0.5, depth_mm=0.8)
+EDGE = Imprint("cross", 8.0, arm_mm=2.0, depth_mm=1.0)
+
+
+def fast(model, width=WIDTH, height=HEIGHT, threads=2):
+    from tacdiff_ros.optics.fast.fast_renderer import FastRenderer, FastSettings
+
+    return FastRenderer(model, FastSettings(width, height, threads))
+
+
+def fast_image(model, surface, **options):
+    renderer = fast(model, **options)
+    renderer.set_surface(surface)
+    return renderer.image()
+
+
+def converged(model, surface, width=WIDTH, height=HEIGHT, shadows=True):
+    """The mean of several seeds of the differentiable renderer at 9 samples per pixel."""
+    from tacdiff_ros.optics.renderer import Renderer, RenderSettings
+
+    renderer = Renderer(model)
+    renderer.set_surface(surface)
+    settings = [RenderSettings(width, height, 3, shadows, k) for k in range(4 if shadows else 1)]
+    return np.mean([renderer.image(item) for item in settings], axis=0)
+
+
+def psnr(image, reference):
+    return -10.0 * np.log10(np.mean((image - reference) ** 2))
+
+
+@pytest.mark.parametrize("imprint", [BALL, CROSS], ids=["ball", "cross"])
+def test_it_agrees_with_the_differentiable_renderer(rich_sensor, imprint):
+    surface = imprint_surface(rich_sensor.gel, imprint)
+    image, reference = fast_image(rich_sensor, surface), converged(rich_sensor, surface)
+    assert 255.0 * np.abs(image - reference).mean() < 0.5
+    assert psnr(image, reference) > 42.0
+
+
+def test_without_markers_and_shadows_it_agrees_exactly(rich_sensor):
+    model = rich_sensor.model_copy(update={"markers": None})
+    surface = imprint_surface(model.gel, CROSS)
+    renderer = fast(model)
+    renderer.set_surface(surface)
+    reference = converged(model, surface, shadows=False)
+    assert 255.0 * np.abs(renderer.image(shadows=False) - reference).mean() < 0.1
+
+
+def test_it_is_as_near_to_the_path_tracer_as_the_differentiable_renderer(rich_sensor):
+    from tacdiff_ros.optics.path_reference import path_reference
+    from tacdiff_ros.optics.path_settings import PathSettings
+
+    plain = {"interreflection": Interreflection(bounces=0), "markers": None}
+    model = rich_sensor.model_copy(update=plain)
+    surface = imprint_surface(model.gel, BALL, 0.1)
+    truth = path_reference(model, surface, PathSettings(64, 36, 0, spacing_mm=0.05)).image
+    size = {"width": 64, "height": 48}
+    loss = psnr(converged(model, surface, **size), truth)
+    loss -= psnr(fast_image(model, surface, **size), truth)
+    assert loss < 0.3
+
+
+def test_its_maps_are_those_of_the_differentiable_renderer(rich_sensor):
+    from tacdiff_ros.optics.renderer import Renderer, RenderSettings
+
+    gel = rich_sensor.gel.model_copy(update={"width_mm": 19.0, "height_mm": 15.0})
+    model = rich_sensor.model_copy(update={"gel": gel})
+    surface = imprint_surface(gel, BALL)
+    renderer, reference = fast(model), Renderer(model)
+    renderer.set_surface(surface)
+    reference.set_surface(surface)
+    maps, truth = renderer.maps(), reference.maps(RenderSettings(WIDTH, HEIGHT))
+    assert 0.5 < truth.hit.mean() < 0.95
+    same = maps.hit == truth.hit
+    assert same.mean() > 0.999
+    for name in ("nocs", "depth_mm", "indentation_mm", "shear_mm", "normal"):
+        difference = (getattr(maps, name) - getattr(truth, name))[same]
+        assert np.abs(difference).max() < 2e-4, name
+
+
+def test_a_wall_casts_its_shadow_away_from_the_light(plain_sensor):
+    """Only the red light at the top of the image: the gel below the wall is darker."""
+    model = plain_sensor.model_copy(update={"lights": plain_sensor.lights[:1]})
+    renderer = fast(model)
+    renderer.set_surface(imprint_surface(model.gel, EDGE))
+    with_shadows, without = renderer.image()[..., 0], renderer.image(shadows=False)[..., 0]
+    visible = with_shadows / np.maximum(without, 1e-6)
+    middle = visible[:, 144:176].mean(axis=1)  # the vertical arm ends at rows 66 and 174
+    shade = middle[178:188].min()
+    assert shade < 0.7
+    assert middle[:60].min() > 0.99
+    assert middle[232:].min() > shade + 0.1
+
+
+def test_the_images_with_and_without_shadows_are_those_of_separate_calls(rich_sensor):
+    renderer = fast(rich_sensor)
+    renderer.set_surface(imprint_surface(rich_sensor.gel, CROSS))
+    shadowed, lit = renderer.image_with_and_without_shadows()
+    assert np.allclose(shadowed, renderer.image(), atol=1e-6)
+    assert np.allclose(lit, renderer.image(shadows=False), atol=1e-6)
+    assert (lit - shadowed).max() > 0.05
+
+
+def test_one_thread_gives_the_image_of_two(rich_sensor):
+    surface = imprint_surface(rich_sensor.gel, CROSS)
+    one, two = (fast_image(rich_sensor, surface, threads=threads) for threads in (1, 2))
+    assert np.array_equal(one, two)
+
+
+def test_a_surface_that_folds_over_itself_is_rendered(plain_sensor):
+    """The wall overhangs: several triangles lie on one ray, and the one in front is visible."""
+    flat = GelSurface.flat(25.25, 20.75, 84, 102)
+    position = flat.position.copy()
+    inside = np.abs(position[:, :2]).max(axis=1) < 3.0
+    position[inside, 2] = -0.8
+    position[inside, :2] *= 1.2
+    renderer = fast(plain_sensor)
+    renderer.set_surface(flat.moved(position, may_overhang=True))
+    maps = renderer.maps()
+    assert maps.hit.all()
+    assert maps.indentation_mm[100:140, 130:190].min() > 0.79
+    assert np.isfinite(renderer.image()).all()
+
+
+def test_a_damaged_cache_file_is_computed_again(tmp_path, monkeypatch):
+    from tacdiff_ros import kernel_cache
+    from tacdiff_ros.optics.fast import indirect_cache
+
+    monkeypatch.setattr(indirect_cache, "cache_folder", lambda: tmp_path)
+    assert kernel_cache.cache_folder() != tmp_path
+    model = default_sensor()
+    table = indirect_cache.indirect_table(model)
+    (file,) = (tmp_path / indirect_cache.FOLDER).iterdir()
+    file.write_bytes(file.read_bytes()[:1000])
+    assert np.array_equal(indirect_cache.indirect_table(model), table)
+    assert np.array_equal(np.load(file), table)
+
+
+def test_the_cached_table_depends_on_the_lights_and_not_on_the_camera(tmp_path, monkeypatch):
+    from tacdiff_ros.optics.fast import indirect_cache
+
+    monkeypatch.setattr(indirect_cache, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(
+        indirect_cache, "_computed", lambda model: np.ones(indirect_cache.SHAPE, np.float32)
+    )
+    model = default_sensor()
+    camera = model.camera.model_copy(update={"focal_px": 310.0})
+    for changed in (model, model.model_copy(update={"camera": camera})):
+        indirect_cache.indirect_table(changed)
+    assert len(list((tmp_path / indirect_cache.FOLDER).iterdir())) == 1
+    indirect_cache.indirect_table(model.model_copy(update={"lights": model.lights[:2]}))
+    assert len(list((tmp_path / indirect_cache.FOLDER).iterdir())) == 2

@@ -103,7 +103,7 @@ def test_height_map_points_and_mesh_show_the_same_ball_and_the_pixel_map_another
     for cloud in (on_grid, points):
         known = cloud.reshape(-1, 3)
         known = known[np.isfinite(known[:, 2])]
-        assert fitted_radius(known, meta) == pytest.approx(radius, rel=0.005)
+        assert fitted_radius(known, meta) == pytest.approx(radius, rel=0.01)
     v, u = np.indices((240, 320))
     scale, middle = (
         meta["mm_per_px"],

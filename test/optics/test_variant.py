@@ -22,8 +22,11 @@ def start(code, **environment):
 def test_a_missing_llvm_is_one_line_and_exit_code_2_not_a_crash(tmp_path):
     arguments = f"['simulate', '--out', {str(tmp_path / 'out')!r}]"
     code = f"import sys; from tacdiff_ros.cli.application import run; sys.exit(run({arguments}))"
-    result = start(
-        code, DRJIT_LIBLLVM_PATH=str(tmp_path / "none.so"), TACDIFF_VARIANT="llvm_ad_rgb"
+    result = start(  # with an empty cache, which lacks the sensor's indirect light
+        code,
+        DRJIT_LIBLLVM_PATH=str(tmp_path / "none.so"),
+        TACDIFF_VARIANT="llvm_ad_rgb",
+        TACDIFF_CACHE_DIR=str(tmp_path / "cache"),
     )
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1

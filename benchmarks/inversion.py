@@ -38,8 +38,9 @@ from tacdiff_ros.evaluation.surface_error import (
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.images.frame_sources import open_frames
 from tacdiff_ros.inversion.contact_forces import ContactForces
+from tacdiff_ros.inversion.inversion_result import Inversion
 from tacdiff_ros.inversion.inversion_settings import STREAMING
-from tacdiff_ros.inversion.inverter import Inversion, Inverter
+from tacdiff_ros.inversion.inverter import Inverter
 from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.mechanics.live.live_gel import LiveGel
 from tacdiff_ros.mechanics.surface_refinement import refine_surface

@@ -23,7 +23,8 @@ from tacdiff_ros.calibration.calibration_inputs import PressImage
 from tacdiff_ros.calibration.calibration_result import Calibration
 from tacdiff_ros.evaluation.agreement import side_by_side
 from tacdiff_ros.evaluation.surface_error import motion_error_mm, surface_error
-from tacdiff_ros.inversion.inverter import Inversion, Inverter
+from tacdiff_ros.inversion.inversion_result import Inversion
+from tacdiff_ros.inversion.inverter import Inverter
 from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.optics.projection import project
 from tacdiff_ros.recording.bag_reading import RecordedRun, images

@@ -34,7 +34,7 @@ from tacdiff_ros.settings_file import first_complaint
 
 if TYPE_CHECKING:
     from tacdiff_ros.inversion.gel_health import GelHealth
-    from tacdiff_ros.inversion.inverter import Inversion
+    from tacdiff_ros.inversion.inversion_result import Inversion
     from tacdiff_ros.sensor.sensor_model import SensorModel
 
 FILES = (

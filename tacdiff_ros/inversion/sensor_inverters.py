@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.inversion.gel_health import GelHealth
+from tacdiff_ros.inversion.inversion_result import Inversion
 from tacdiff_ros.inversion.inversion_settings import STREAMING, InversionSettings
-from tacdiff_ros.inversion.inverter import Inversion, Inverter
+from tacdiff_ros.inversion.inverter import Inverter
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.sensor.sensor_model import SensorModel
 

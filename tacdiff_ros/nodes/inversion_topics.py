@@ -14,7 +14,7 @@ from shape_msgs.msg import Mesh
 from visualization_msgs.msg import Marker
 
 from tacdiff_ros.inversion.gel_health import GelHealth
-from tacdiff_ros.inversion.inverter import Inversion
+from tacdiff_ros.inversion.inversion_result import Inversion
 from tacdiff_ros.msg import ContactForces, ContactSummary, HeightMap
 from tacdiff_ros.msg import GelHealth as GelHealthMessage
 from tacdiff_ros.nodes.conversion.gel_state import (

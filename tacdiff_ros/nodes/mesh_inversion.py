@@ -18,8 +18,9 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.images.crop import sensor_crop
 from tacdiff_ros.images.image_file import read_image
 from tacdiff_ros.inversion.gel_health import GelHealth
+from tacdiff_ros.inversion.inversion_result import Inversion
 from tacdiff_ros.inversion.inversion_settings import InversionSettings
-from tacdiff_ros.inversion.inverter import Inversion, check_reference
+from tacdiff_ros.inversion.reference_image import check_reference
 from tacdiff_ros.inversion.sensor_inverters import SensorInverters
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.msg import SensorModel as SensorModelMessage

@@ -80,8 +80,8 @@ def test_the_files_belong_together(image, inverted):
 
 
 def fitted_radius(points, meta):
-    """Radius of a sphere fitted to the points in the middle of the contact, mm."""
-    centre, reach = meta["centroid_mm"], 0.7 * np.sqrt(meta["area_mm2"] / np.pi)
+    """Radius of a sphere fitted to the points of nearly the whole contact, mm."""
+    centre, reach = meta["centroid_mm"], 0.9 * np.sqrt(meta["area_mm2"] / np.pi)
     near = points[np.linalg.norm(points[:, :2] - centre, axis=1) < reach].astype(float)
     start = [*centre, near[:, 2].min() + 2.0, 2.0]
     return least_squares(lambda s: np.linalg.norm(near - s[:3], axis=1) - s[3], start).x[3]
@@ -99,11 +99,11 @@ def test_height_map_points_and_mesh_show_the_same_ball_and_the_pixel_map_another
     assert points.shape == (240, 320, 3)
     mesh = trimesh.load(folder / "mesh.ply", process=False).vertices
     radius = fitted_radius(np.asarray(mesh), meta)
-    assert radius == pytest.approx(RADIUS_MM, rel=0.1)  # the closed form has no mechanics
+    assert radius == pytest.approx(RADIUS_MM, rel=0.03)  # the closed form has no mechanics
     for cloud in (on_grid, points):
         known = cloud.reshape(-1, 3)
         known = known[np.isfinite(known[:, 2])]
-        assert fitted_radius(known, meta) == pytest.approx(radius, rel=0.01)
+        assert fitted_radius(known, meta) == pytest.approx(radius, rel=0.005)
     v, u = np.indices((240, 320))
     scale, middle = (
         meta["mm_per_px"],

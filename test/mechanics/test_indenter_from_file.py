@@ -42,9 +42,9 @@ def test_a_sphere_from_a_file_is_a_sphere_whatever_the_smoothing_takes(ball, nea
     field = ball.derivatives(points)
     assert field.distance == pytest.approx(sphere.distance, abs=0.006)
     near = np.abs(sphere.distance) < 0.1
-    assert field.distance[near] == pytest.approx(sphere.distance[near], abs=0.0015)
+    assert field.distance[near] == pytest.approx(sphere.distance[near], abs=0.001)
     assert field.gradient == pytest.approx(sphere.gradient, abs=0.01)
-    assert field.hessian == pytest.approx(sphere.hessian, abs=0.12)
+    assert field.hessian == pytest.approx(sphere.hessian, abs=0.105)
     assert np.median(np.abs(field.hessian - sphere.hessian)) < 0.01
 
 
@@ -96,8 +96,7 @@ def test_a_box_from_a_file_keeps_its_faces_and_rounds_its_edges(tmp_path):
     path = in_folder(tmp_path, trimesh.creation.box((6, 6, 8)))
     box = build_indenter(f"mesh:file={path}")
     face = np.random.default_rng(3).uniform([-2.4, -2.4, 0], [2.4, 2.4, 0], (50, 3))
-    assert box.distance(face) == pytest.approx(0.0, abs=0.002)
-    assert np.ptp(box.distance(face)) < 1e-5
+    assert box.distance(face) == pytest.approx(0.0, abs=3e-6)
     edge = box.distance([(3, 0, 0), (3 - 0.2 * (1 - 0.5**0.5), 0, 0.2 * (1 - 0.5**0.5))])
     assert 0.05 < edge[0] < 0.1
     assert abs(edge[1]) < 0.03

@@ -16,7 +16,7 @@ from visualization_msgs.msg import Marker
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.inversion.contact_summary import Contact
 from tacdiff_ros.inversion.gel_health import GelHealth
-from tacdiff_ros.inversion.inverter import Inversion
+from tacdiff_ros.inversion.inversion_result import Inversion
 from tacdiff_ros.msg import ContactSummary
 from tacdiff_ros.msg import HeightMap as HeightMapMessage
 from tacdiff_ros.nodes.conversion.gel_state import (

@@ -56,7 +56,7 @@ class MaterialPoints:
             markers: markers of the image; None for a gel without markers.
             motion: motion of the material points from markers; None for a gel without markers.
             in_plane: motion (n, 2) that the gel's mechanics predict at positions (n, 2), mm; None
-            in_plane: motion (n, 2) that the gel's mechanics predict at positions (n, 2), mm; None
+                if there is no prediction.
 
         Returns:
             The surface, and (n, 2) current positions of its vertices in the plane, mm.

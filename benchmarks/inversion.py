@@ -39,21 +39,26 @@ from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.images.frame_sources import open_frames
 from tacdiff_ros.inversion.contact_forces import ContactForces
 from tacdiff_ros.inversion.inversion_result import Inversion
-from tacdiff_ros.inversion.inversion_settings import STREAMING
+from tacdiff_ros.inversion.inversion_settings import STREAMING, InversionSettings
 from tacdiff_ros.inversion.inverter import Inverter
 from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.mechanics.live.live_gel import LiveGel
 from tacdiff_ros.mechanics.surface_refinement import refine_surface
 from tacdiff_ros.optics.renderer import Renderer, RenderSettings
+from tacdiff_ros.optics.simulate import simulate_image
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel
+from tacdiff_ros.virtual.exposure import usable_exposure
 from tacdiff_ros.virtual.random_sensors import (
     RandomPress,
     RandomSensor,
     SurfaceLoads,
     VirtualSensorSettings,
+    pressed_gel,
+    random_press,
     random_sensor,
     undeformed_surface,
+    visible_surface,
 )
 from tacdiff_ros.virtual.sensor_store import cached_loads, cached_sensor
 
@@ -97,24 +102,10 @@ def measure_virtual(options: argparse.Namespace) -> Part:
         inverter = Inverter(model, sensor.reference)
         inverter.invert(sensor.presses[0])  # compiles
         for k in range(CALIBRATED, CALIBRATED + TEN):
-            inversion = inverter.invert(sensor.presses[k])
             truth = moved_origin(sensor.surfaces[k], shift)
-            error, ratios = error_of(inversion, truth)
             loads = cached_loads(seed, k, settings)
-            row = {
-                "unit": seed,
-                "indenter": sensor.touches[k].indenter,
-                "depth_mm": round(sensor.touches[k].depth_mm, 2),
-                "height_rmse_mm": round(error.height_mm, 4),
-                "shear_rmse_mm": round(error.in_plane_mm, 4),
-                "error_over_deviation": round(float(np.median(ratios)), 2),
-                "error_over_deviation_p90": round(float(np.quantile(ratios, 0.9)), 2),
-                "max_depth_mm": round(-float(inversion.surface.position[:, 2].min()), 3),
-                **force_errors(inversion, loads, shift),
-                **face_angles(inversion.surface, truth, sensor.touches[k], shift),
-                "image_rms_grey": round(inversion.image_rms, 2),
-                "seconds": round(inversion.seconds, 2),
-            }
+            inversion = inverter.invert(sensor.presses[k])
+            row = {"unit": seed, **touch_row(inversion, truth, loads, sensor.touches[k], shift)}
             guesses.append(guess_error(inverter, sensor.presses[k], truth))
             rows.append(row)
             progress(row)
@@ -133,6 +124,64 @@ def measure_virtual(options: argparse.Namespace) -> Part:
         for key in ("height_rmse_mm", "shear_rmse_mm", "error_over_deviation"):
             figures[f"{name}_{key}"] = round(float(np.median([row[key] for row in own])), 4)
     return rows, figures
+
+
+def measure_rendered(options: argparse.Namespace) -> Part:
+    """Invert ten indenters with and without mechanics; images by the renderer, true sensor file."""
+    settings = VirtualSensorSettings(presses=CALIBRATED + TEN)
+    model = usable_exposure(random_sensor(0))
+    renderer, random = Renderer(model), np.random.default_rng(0)
+
+    def image_of(surface: GelSurface) -> np.ndarray:
+        noisy = simulate_image(renderer, surface).image + random.normal(0.0, 1.0, (240, 320, 3))
+        return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+
+    reference = image_of(undeformed_surface(model))
+    inverters = {
+        mechanics: Inverter(model, reference, InversionSettings(mechanics=mechanics))
+        for mechanics in (False, True)
+    }
+    rows, figures = [], {}
+    for k in range(CALIBRATED, CALIBRATED + (1 if options.quick else TEN)):
+        press = random_press(0, k, settings)
+        state = pressed_gel(model, press, settings)
+        truth = visible_surface(model, press, state)
+        image, loads = image_of(truth), SurfaceLoads.of(state)
+        for mechanics, inverter in inverters.items():
+            row = touch_row(inverter.invert(image), truth, loads, press, np.zeros(3, np.float32))
+            rows.append({"mechanics": mechanics, **row})
+            progress(rows[-1])
+    for mechanics in inverters:
+        own = [row for row in rows if row["mechanics"] == mechanics]
+        name = "rendered" if mechanics else "rendered_without_mechanics"
+        for key in ("height_rmse_mm", "shear_rmse_mm"):
+            figures[f"{name}_{key}"] = float(np.median([row[key] for row in own]))
+        figures |= {f"{name}_{key}": value for key, value in force_summary(own).items()}
+    return rows, figures
+
+
+def touch_row(
+    inversion: Inversion,
+    truth: GelSurface,
+    loads: SurfaceLoads,
+    press: RandomPress,
+    shift: np.ndarray,
+) -> dict[str, Any]:
+    """Return the errors of one inverted touch."""
+    error, ratios = error_of(inversion, truth)
+    return {
+        "indenter": press.indenter,
+        "depth_mm": round(press.depth_mm, 2),
+        "height_rmse_mm": round(error.height_mm, 4),
+        "shear_rmse_mm": round(error.in_plane_mm, 4),
+        "error_over_deviation": round(float(np.median(ratios)), 2),
+        "error_over_deviation_p90": round(float(np.quantile(ratios, 0.9)), 2),
+        "max_depth_mm": round(-float(inversion.surface.position[:, 2].min()), 3),
+        **force_errors(inversion, loads, shift),
+        **face_angles(inversion.surface, truth, press, shift),
+        "image_rms_grey": round(inversion.image_rms, 2),
+        "seconds": round(inversion.seconds, 2),
+    }
 
 
 def measure_large_steps(options: argparse.Namespace) -> Part:
@@ -265,7 +314,8 @@ def force_summary(rows: list[dict[str, Any]]) -> dict[str, float]:
     """Return medians over all presses; tangential errors where that force is not small."""
 
     def median(key: str, own: list[dict[str, Any]] = rows) -> float:
-        return round(float(np.median([abs(row[key]) for row in own if key in row])), 4)
+        values = [abs(row[key]) for row in own if key in row]
+        return round(float(np.median(values)), 4) if values else float("nan")
 
     flat = [row for row in rows if row["indenter"].split(":")[0] in FLAT]
     return {
@@ -516,6 +566,7 @@ def progress(row: dict[str, Any]) -> None:
 
 PARTS = {
     "virtual": measure_virtual,
+    "rendered": measure_rendered,
     "large_steps": measure_large_steps,
     "real": measure_real,
     "baseline": measure_baseline,

@@ -66,7 +66,7 @@ def invert(
         float, typer.Option(help="Young's modulus of the gel in MPa, from `tacdiff identify`")
     ] = 0.2,
     young_modulus_stddev: Annotated[
-        float | None, typer.Option(help="its standard deviation in MPa; default: 10 % of it")
+        float | None, typer.Option(help="its standard deviation in MPa; default: 30 % of it")
     ] = None,
     friction: Annotated[float, typer.Option(help="friction coefficient of the contact")] = 0.5,
     crop: CropOption = None,
@@ -121,8 +121,19 @@ def invert(
     print(
         f"{out}: depth {inversion.contact.depth_mm:.2f} mm, "
         f"contact area {inversion.contact.area_mm2:.1f} mm2, "
-        f"{meta['seconds']:.1f} s\n{verdict.text}"
+        f"{meta['seconds']:.1f} s{_force_text(inversion)}\n{verdict.text}"
     )
+
+
+def _force_text(inversion: Inversion) -> str:
+    """Line on the force of a contact, empty without one."""
+    forces = inversion.forces
+    if forces is None or not forces.in_contact:
+        return ""
+    text = f"\nnormal force {forces.normal_force_n:.2f} N, stddev {forces.force_stddev_n[2]:.2f} N"
+    if forces.modulus_fraction > 0.5:
+        text += ", mostly of Young's modulus: `tacdiff identify` determines it"
+    return text
 
 
 def summary(inversion: Inversion, health: GelHealth) -> dict[str, Any]:

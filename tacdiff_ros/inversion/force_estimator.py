@@ -27,7 +27,7 @@ MIN_PRESSURE_FRACTION = 0.03  # of the maximum; below it a vertex carries no pre
 # Error of the gel model and of the depth of the whole contact, over the force, per component.
 MECHANICS_ERROR = (0.015, 0.015, 0.06)
 MIN_FORCE_STDDEV_N = 0.02  # for contacts that are too shallow to be candidates
-MODULUS_ERROR = 0.1  # relative standard deviation of a modulus that was not identified
+MODULUS_ERROR = 0.3  # relative standard deviation of a modulus that was not identified, assumed
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class ForceEstimator:
         Args:
             model: sensor model, which gives the size of the pad.
             material: gel material; None for the default.
-            modulus_stddev_mpa: standard deviation of Young's modulus, MPa; None for 10 %.
+            modulus_stddev_mpa: standard deviation of Young's modulus, MPa; None for 30 %.
         """
         self.material = material or GelMaterial()
         gel = model.gel

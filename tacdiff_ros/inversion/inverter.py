@@ -68,7 +68,7 @@ class Inverter:
                 sensor then remains in the result.
             settings: settings of the inversion; by default those for single images.
             material: gel material, for the contact forces; None for the default.
-            modulus_stddev_mpa: standard deviation of Young's modulus, MPa; None for 10 %.
+            modulus_stddev_mpa: standard deviation of Young's modulus, MPa; None for 30 %.
 
         Raises:
             InputError: the reference image is not from this sensor.

@@ -40,7 +40,7 @@ class SensorInverters:
                 rendering of it.
             settings: settings of single images; `steps_streaming` is that of the stream.
             material: gel material, for the contact forces; None for the default.
-            modulus_stddev_mpa: standard deviation of Young's modulus, MPa; None for 10 %.
+            modulus_stddev_mpa: standard deviation of Young's modulus, MPa; None for 30 %.
         """
         self.model = model
         self.reference = reference

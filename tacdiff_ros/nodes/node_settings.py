@@ -182,7 +182,7 @@ class MeshInversionSettings(NodeSettings):
         0.0,
         ge=0,
         le=100,
-        description="standard deviation of material.young_modulus_mpa, MPa; 0: 10 % of it",
+        description="standard deviation of material.young_modulus_mpa, MPa; 0: 30 % of it",
     )
 
 

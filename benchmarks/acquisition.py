@@ -29,7 +29,7 @@ from acquisition_faults import (
     TRACKING_LIMIT_MM,
     measure_fault,
 )
-from acquisition_graph import Graph, wait
+from acquisition_graph import Graph
 from camera_faults import count_named
 from marker_sets import measure_marker_sets
 from preflight_cases import measure_checks
@@ -72,8 +72,8 @@ def measure_stream(graph: Graph, folder: Path, seconds: float) -> dict[str, Any]
     begin_s, begin_cpu_s = time.monotonic(), graph.cpu_s()
     time.sleep(seconds)
     cpu_cores = (graph.cpu_s() - begin_cpu_s) / (time.monotonic() - begin_s)
-    wait(handle.cancel_goal_async())
-    result = wait(handle.get_result_async()).result
+    graph.probe.request(handle.cancel_goal_async)
+    result = graph.probe.request(handle.get_result_async).result
     run = open_run(folder / "stream")
     numbers = [
         int(image.header.frame_id) for _, image in messages(run.bag, "sensor_msgs/msg/Image")

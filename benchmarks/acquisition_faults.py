@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import numpy as np
-from acquisition_graph import Graph, Observed, wait
+from acquisition_graph import Graph, Observed
 from tacdiff_ros.action import Acquire
 from tacdiff_ros.msg import AcquisitionState
 
@@ -76,7 +76,7 @@ def measure_fault(graph: Graph, name: str, run: int) -> dict[str, Any]:
         time.sleep(0.5 if phase == IN_TRAVEL else 0.0)  # the motion has started
         injected_s = time.monotonic()
         _begin(graph, name, handle)
-    result = wait(handle.get_result_async()).result
+    result = probe.request(handle.get_result_async).result
     _end(graph, name)
     observed = probe.observed
     begin_s = limit_passed(observed, injected_s) if name in LASTING_FAULTS else injected_s
@@ -132,7 +132,7 @@ def _begin(graph: Graph, name: str, handle: Any) -> None:
     elif name == "image_clock":
         probe.stamp_offset_ns = 10_000_000_000
     elif name == "cancel":
-        handle.cancel_goal_async()
+        probe.request(handle.cancel_goal_async)
     elif name in ("sigint", "sigterm"):
         graph.signal(signal.Signals[name.upper()])
     else:

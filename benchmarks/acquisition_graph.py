@@ -12,6 +12,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,7 +94,17 @@ class Probe(Node):
             raise RuntimeError("the acquisition node did not start; see its log")
         time.sleep(DISCOVERY_S)
         self.observed = Observed()
-        return wait(self._client.send_goal_async(goal, feedback_callback=self._on_feedback))
+        return self.request(
+            lambda: self._client.send_goal_async(goal, feedback_callback=self._on_feedback)
+        )
+
+    def request(self, send: Callable[[], Any]) -> Any:
+        """Send a request and return its response.
+
+        The request is sent by the spinning thread: that of another thread loses a response that
+        arrives before rclpy has noted the request.
+        """
+        return wait(wait(self._executor.create_task(send)))
 
     def wait_for(self, condition: Any, timeout_s: float = 40.0) -> bool:
         """Wait until a condition on the newest feedback holds; return whether it did in time."""
@@ -107,9 +118,8 @@ class Probe(Node):
     def inject(self, fault: str, duration_s: float) -> None:
         """Inject a fault into the virtual arm for a duration."""
         self._faults.wait_for_service(timeout_sec=10.0)
-        response = wait(
-            self._faults.call_async(InjectFault.Request(fault=fault, duration=duration_s))
-        )
+        request = InjectFault.Request(fault=fault, duration=duration_s)
+        response = self.request(lambda: self._faults.call_async(request))
         if not response.success:
             raise RuntimeError(response.message)
 

@@ -1,4 +1,4 @@
-"""Order of the tests, which skips are allowed, and images of one virtual unit."""
+"""Order of the tests, which skips are allowed, and images of one virtual sensor."""
 
 from __future__ import annotations
 

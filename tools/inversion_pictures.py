@@ -3,7 +3,7 @@
 
     python tools/inversion_pictures.py [--out docs/images]
 
-Uses the first virtual unit of the benchmarks, which takes the path tracer half an hour where it is
+Uses the first virtual sensor of the benchmarks, which takes the path tracer half an hour where it is
 not kept from them.
 """
 

@@ -708,7 +708,7 @@ READERS: dict[str, Reader] = {
     "rosbag": Reader(make_bag, read_bags, spoil_bags, tries=25),
     "other bags": Reader(make_other_bags, read_other_bags, tries=25),
     "maps": Reader(make_maps, read_maps, reshape_maps),
-    "virtual unit": Reader(make_unit, read_unit),
+    "virtual sensor": Reader(make_unit, read_unit),
     "meshes": Reader(make_meshes, read_meshes, tries=25),
     "dataset": Reader(make_dataset, read_dataset, rewrite_arrays, tries=20),
     "network": Reader(make_network, read_network, change_network, tries=20),

@@ -1,4 +1,4 @@
-"""Reader of ROS 1 bags with bounded decompression.
+"""Reader of ROS 1 bags with bounded records and decompression.
 
 Limits: rosbags keeps the index of all messages in memory, about 200 bytes each.
 """
@@ -6,14 +6,29 @@ Limits: rosbags keeps the index of all messages in memory, about 200 bytes each.
 from __future__ import annotations
 
 import bz2
+from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from rosbags import rosbag1
 from rosbags.rosbag1 import reader as rosbag1_reader
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.recording.bag_checks import MAX_CHUNK_BYTES, MAX_EXPANSION, SMALL_CHUNK_BYTES
+
+MAX_MAGIC_BYTES = 64
+
+
+class _BoundedFile(BufferedReader):
+    """File of which no line or record larger than a chunk is read."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or not 0 <= size <= MAX_CHUNK_BYTES:
+            raise InputError(f"a record has {size} bytes, expected up to {MAX_CHUNK_BYTES}")
+        return super().read(size)
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        return super().readline(MAX_MAGIC_BYTES)
 
 
 class Ros1Reader(rosbag1.Reader):
@@ -24,6 +39,15 @@ class Ros1Reader(rosbag1.Reader):
         _bound_decompression()
         super().__init__(path)
         self._index_bytes, self._max_index_bytes = 0, path.stat().st_size
+
+    @property
+    def bio(self) -> _BoundedFile | None:
+        """Open file."""
+        return self._file
+
+    @bio.setter
+    def bio(self, file: IO[bytes] | None) -> None:
+        self._file = _BoundedFile(file.detach()) if isinstance(file, BufferedReader) else None
 
     def read_index_data(self, pos: int, indexes: Any) -> None:
         """Read one index record; the records of a file are no larger than the file.

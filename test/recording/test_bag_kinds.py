@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import shutil
 import sqlite3
 import tracemalloc
@@ -150,6 +151,19 @@ def test_a_chunk_of_a_ros1_bag_is_not_read_without_limit(tmp_path, monkeypatch, 
     monkeypatch.setattr(ros1_reader, "MAX_CHUNK_BYTES", 9000)
     with pytest.raises(InputError, match=r"decompresses to more than 9000|a chunk has \d+ bytes"):
         list(images(tmp_path / "old.bag"))
+
+
+@pytest.mark.parametrize("head", [b"", b"#ROSBAG V2.0\n", b"#ROSBAG V2.0\n\0\0\0\xc0"])
+def test_of_a_sparse_ros1_bag_no_large_record_is_read(tmp_path, head):
+    bag = tmp_path / "old.bag"
+    bag.write_bytes(head)
+    os.truncate(bag, 2**40)
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"magic|op|a record has 3221225472 bytes"):
+        list(images(bag))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**20
 
 
 @pytest.mark.parametrize("ending", ["mcap", "db3"])

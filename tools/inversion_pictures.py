@@ -3,8 +3,8 @@
 
     python tools/inversion_pictures.py [--out docs/images]
 
-Uses the first virtual sensor of the benchmarks, which takes the path tracer half an hour where it is
-not kept from them.
+Uses the first virtual sensor of the benchmarks, which takes the path tracer half an hour where it
+is not kept from them.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ HOST = "127.0.0.1"
 PAGE = Path(__file__).with_name("live_page.html")
 COMMANDS = ("take", "undo", "finish")
 COMMAND_HEADER = "X-Tacdiff"
+POLL_S = 0.05  # until the server notices that it ends
 MAX_COMMANDS = 100  # that wait
 JPEG_QUALITY = 90
 CONTENT_POLICY = (
@@ -76,7 +77,9 @@ class LivePage:
             ) from error
         self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(POLL_S,), daemon=True
+        )
         self._thread.start()
 
     @property

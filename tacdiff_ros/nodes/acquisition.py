@@ -58,7 +58,8 @@ class AcquisitionNode(GuardedNode):
     def __init__(self) -> None:
         """Read the parameters, create the topics, and wait for goals."""
         super().__init__("acquisition")
-        self._rig = declare_rig(self)
+        self._rig_settings = declare_rig(self)
+        self._rig = self._rig_settings.rig
         self._limits = declare_model(self, "limits", SafetyLimits)
         self._settings = declare_model(self, "motion", SessionSettings)
         settings = declare_model(self, "", AcquisitionNodeSettings)
@@ -86,7 +87,9 @@ class AcquisitionNode(GuardedNode):
         hardware, controller = settings.hardware_component, settings.controller
         self._recovery = Recovery(self, hardware, controller, self._why_not_recover, self._send)
         self._goal = SingleGoal(self, Acquire, "acquire", self._begin, self._cancel)
-        self._checks = RigCheckService(self, self._observer, lambda: self._run is not None)
+        self._checks = RigCheckService(
+            self, self._observer, self._rig_settings, lambda: self._run is not None
+        )
         # Objects that exist now are kept: later garbage collections skip them and remain short.
         gc.freeze()
 

@@ -40,6 +40,7 @@ class RunSetUp:
         node: node of the runs.
         lock_step: clock of the node.
         rig: poses of sensor and indenter.
+        rig_settings: the rig as it was configured.
         limits: safety limits.
         settings: settings of the runs.
         base_frame: frame of the robot base.
@@ -50,6 +51,7 @@ class RunSetUp:
     node: GuardedNode
     lock_step: LockStep
     rig: Rig
+    rig_settings: RigSettings
     limits: SafetyLimits
     settings: SessionSettings
     base_frame: str
@@ -267,9 +269,21 @@ def _describe_run(plan: RunPlan, set_up: RunSetUp) -> dict[str, Any]:
         "seed": plan.protocol.seed if plan.seed is None else plan.seed,
         "image_topic": set_up.node.resolve_topic_name("image_raw"),
         "base_frame": set_up.base_frame,
+        "rig": _describe_rig(set_up.rig_settings),
         **poses,
         "limits": set_up.limits.model_dump(mode="json"),
     }
+
+
+def _describe_rig(rig: RigSettings) -> dict[str, Any]:
+    """Return the entry `rig` of run.yaml, with the checksum of its sensor file if it can be read."""
+    content = rig.describe()
+    if rig.sensor_file:
+        try:
+            content["sensor_checksum"] = sensor_from(rig.sensor_file).checksum
+        except InputError as error:
+            content["sensor_checksum"] = f"unknown: {error}"
+    return content
 
 
 def _describe_outcome(outcome: Outcome, folder: Path, lost: int) -> str:

@@ -106,7 +106,7 @@ class TactileSimulatorNode(GuardedNode):
         images = {name: ["image_raw"] for name in IMAGE_SOURCES}
         sources = {"virtual_panda": [ROBOT_STATE], **images}
         self._lock_step = LockStep(self, sources if settings.indenter else {}, may_lag=True)
-        self._rig = declare_rig(self)
+        self._rig = declare_rig(self).rig
         self._material = declare_model(self, "material", GelMaterial)
         refuse_unknown(self)
         self._model = sensor_from(settings.sensor_file)

@@ -180,6 +180,7 @@ class AcquisitionNode(GuardedNode):
             node=self,
             lock_step=self._lock_step,
             rig=self._rig,
+            rig_settings=self._rig_settings,
             limits=self._limits,
             settings=self._settings,
             base_frame=self._base_frame,

@@ -12,6 +12,7 @@ from sensor_msgs.msg import Image
 
 from tacdiff_ros import __version__
 from tacdiff_ros.acquisition.faults import Cause
+from tacdiff_ros.acquisition.rig_settings import RigSettings
 from tacdiff_ros.acquisition.safety_limits import SafetyLimits
 from tacdiff_ros.acquisition.sampling import Sample
 from tacdiff_ros.acquisition.session import AcquisitionSession, Outcome, SessionSettings
@@ -27,6 +28,7 @@ from tacdiff_ros.nodes.further_topics import FurtherTopics
 from tacdiff_ros.nodes.guarded_node import GuardedNode, decode
 from tacdiff_ros.nodes.lock_step import SECOND_NS, LockStep
 from tacdiff_ros.nodes.run_plan import RunPlan, output_name
+from tacdiff_ros.nodes.sensor_parameter import sensor_from
 from tacdiff_ros.nodes.topics import ROBOT_STATE
 from tacdiff_ros.recording.run_recorder import RunRecorder, Topic
 from tacdiff_ros.recording.stream_gaps import StreamGaps
@@ -276,7 +278,7 @@ def _describe_run(plan: RunPlan, set_up: RunSetUp) -> dict[str, Any]:
 
 
 def _describe_rig(rig: RigSettings) -> dict[str, Any]:
-    """Return the entry `rig` of run.yaml, with the checksum of its sensor file if it can be read."""
+    """Return the entry `rig` of run.yaml, with the checksum of its sensor file."""
     content = rig.describe()
     if rig.sensor_file:
         try:

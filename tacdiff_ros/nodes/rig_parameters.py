@@ -13,6 +13,7 @@ from tacdiff_ros.geometry.rig import Rig
 from tacdiff_ros.nodes.node_settings import AcquisitionNodeSettings
 from tacdiff_ros.nodes.parameters import declare_model
 
+
 def declare_rig(node: Node) -> RigSettings:
     """Declare the parameters under `rig.` and read them.
 

@@ -13,7 +13,7 @@ SHIPPED = Path(__file__).parents[2] / "config" / "tacdiff.yaml"
 OWN = RigSettings(
     name="lab 3",
     mount_position_mm=(0.6, -0.4, 80.25),
-    indenter='sphere:diameter=5',
+    indenter="sphere:diameter=5",
     sensor_file="/home/me/my #1 sensor.yaml",
     base_frame="base",
 )

@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from launch import LaunchDescription, LaunchDescriptionEntity
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
+from launch.actions import (
+    DeclareLaunchArgument,
+    IncludeLaunchDescription,
+    LogInfo,
+    OpaqueFunction,
+)
 from launch.launch_context import LaunchContext
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.actions import Node
@@ -133,6 +138,8 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     if value("robot_ip") or value("franka_fake_hardware") == "true":
         actions.append(include_arm(value))  # first: it may still refuse
     actions += own_nodes(value, arm, files)
+    if value("twin") == "true":
+        actions.append(LogInfo(msg=describe_twin(value, files)))
     if value("publish_description") == "true":
         description = describe_mount(files, arm.end_effector_frame)
         actions.append(mount_publisher(description, value("namespace")))
@@ -270,6 +277,26 @@ def twin_overrides(value: Reader, files: list[Path]) -> Overrides:
         "comparator": shared,
         "tactile_simulator": {**shared, **non_empty(indenter=value("indenter"))},
     }
+
+
+def describe_twin(value: Reader, files: list[Path]) -> str:
+    """Return what the twin simulates and who draws its images, in one line.
+
+    Args:
+        value: function that returns the value of a launch argument.
+        files: parameter files of all nodes.
+    """
+    given = node_parameters(files, "tactile_simulator")
+    sensor_file = value("sensor_file") or given.get("sensor_file", "")
+    simulator = chosen_simulator(value("simulator"), sensor_file, given.get("model", ""))
+    reason = ""
+    if value("simulator") == "auto" and simulator == "renderer":
+        reason = " (no network of this sensor is named)"
+    indenter = value("indenter") or given.get("indenter") or "none, it draws surfaces of inversion"
+    return (
+        f"twin: sensor file {sensor_file or 'of the package'}, images by {simulator}{reason}, "
+        f"indenter {indenter}"
+    )
 
 
 def watchdog_parameters(files: list[Path]) -> dict[str, Any]:

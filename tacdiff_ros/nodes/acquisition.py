@@ -74,6 +74,10 @@ class AcquisitionNode(GuardedNode):
         refuse_unknown(self)
         self._further = [name for name in settings.also_record if name]
         self._planner = RunPlanner(settings, self._settings.retract_speed_mm_s)
+        self.summary = (
+            f"rig {self._rig_settings.line}; protocol {settings.protocol}; recordings go to "
+            f"{self._planner.data_folder}"
+        )
         expected = expected_rig(settings, self._rig, self._limits)
         wait_s = self._settings.wait_for_streams_s
         self._observer = RigObserver(self, self._lock_step, expected, wait_s)

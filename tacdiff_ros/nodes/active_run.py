@@ -33,6 +33,11 @@ from tacdiff_ros.nodes.topics import ROBOT_STATE
 from tacdiff_ros.recording.run_recorder import RunRecorder, Topic
 from tacdiff_ros.recording.stream_gaps import StreamGaps
 
+HOW_TO_STOP = (
+    "to stop: cancel the goal (Ctrl-C in acquire_client), or Ctrl-C in the terminal of the launch; "
+    "the arm retracts and the recording is closed"
+)
+
 
 @dataclass(frozen=True)
 class RunSetUp:
@@ -117,7 +122,7 @@ class ActiveRun:
             raise
         node.get_logger().info(
             f"recording {self.recorder.folder}: {len(plan.trials)} trials, about "
-            f"{plan.cost.seconds:.0f} s and {plan.cost.bytes / 1e9:.2f} GB"
+            f"{plan.cost.seconds:.0f} s and {plan.cost.bytes / 1e9:.2f} GB; {HOW_TO_STOP}"
         )
 
     def _open_recording(self, set_up: RunSetUp, plan: RunPlan, data_folder: Path) -> RunRecorder:
@@ -266,7 +271,7 @@ def _describe_run(plan: RunPlan, set_up: RunSetUp) -> dict[str, Any]:
     }
     return {
         "tacdiff_ros": __version__,
-        "indenter": plan.request.indenter,
+        "indenter": plan.request.indenter or set_up.rig_settings.indenter,
         "trials": len(plan.trials),
         "seed": plan.protocol.seed if plan.seed is None else plan.seed,
         "image_topic": set_up.node.resolve_topic_name("image_raw"),

@@ -26,7 +26,7 @@ from tacdiff_ros.nodes.newest_frame import NewestFrame
 from tacdiff_ros.nodes.node_settings import CalibrationNodeSettings
 from tacdiff_ros.nodes.parameters import declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import LATCHED
-from tacdiff_ros.nodes.sensor_parameter import sensor_from
+from tacdiff_ros.nodes.sensor_parameter import describe_sensor, sensor_from
 from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.nodes.worker import Worker
 from tacdiff_ros.srv import Calibrate as CalibrateService
@@ -45,6 +45,8 @@ class CalibrationNode(GuardedNode):
         self._frame = settings.frame_id
         model = sensor_from(settings.sensor_file)
         data_folder = Path(settings.data_folder).expanduser()
+        described = describe_sensor(model, settings.sensor_file)
+        self.summary = f"starts from {described}; sensor files go to {data_folder}"
         self._new_session = partial(CalibrationSession, model, data_folder)
         self._session = self._new_session()
         self._newest = NewestFrame(self)

@@ -21,7 +21,16 @@ FILES = sorted((ROOT / "launch").glob("*.launch.py"))
 ARGUMENTS = ROOT / "tacdiff_ros" / "launching" / "arguments.py"
 NODES = set((ROOT / "tacdiff_ros" / "nodes" / "nodes.txt").read_text().split())
 OTHER_EXECUTABLES = {"robot_state_publisher", "rviz2", "spawner"}
-FREE_TEXT = {"robot_ip", "namespace", "params_file", "rig_file", "source", "data_folder", "bag", "rate"}
+FREE_TEXT = {
+    "robot_ip",
+    "namespace",
+    "params_file",
+    "rig_file",
+    "source",
+    "data_folder",
+    "bag",
+    "rate",
+}
 FREE_TEXT |= {"sensor_file", "virtual_sensor_file", "indenter", "controller_file"}
 FREE_TEXT |= {"robot_type", "arm_prefix"}  # checked with advice, by launching.franka.Arm
 
@@ -295,6 +304,45 @@ def test_a_rig_file_takes_precedence_and_names_indenter_and_sensor(bringup, tmp_
     assert merged(bringup.parameters(nodes["tactile_simulator"]))["simulator"] == "renderer"
     with pytest.raises(InputError, match=r"rig_file .* does not exist"):
         bringup.start(rig_file="missing.yaml")
+
+
+def test_bringup_says_what_the_twin_simulates_and_who_draws_it(bringup):
+    def said(**arguments: str) -> str:
+        from launch.actions import LogInfo
+
+        lines = [a for a in bringup.start(twin="true", **arguments) if isinstance(a, LogInfo)]
+        return "".join(part.perform(bringup.context) for part in lines[0].msg)
+
+    line = said(sensor_file="unit.yaml", indenter="cube")
+    assert line == (
+        "twin: sensor file unit.yaml, images by renderer (no network of this sensor is named), "
+        "indenter cube"
+    )
+    assert "sensor file of the package, images by pix2pix, indenter cube" in said(indenter="cube")
+
+
+def test_two_fingers_share_the_arm_and_only_one_commands_it(tmp_path):
+    from launch.actions import IncludeLaunchDescription
+    from launch_ros.actions import SetRemap
+
+    example = Launched("../examples/two_fingers.launch.py")
+    fingers = example.start(left_rig="left.yaml", right_rig="right.yaml")
+    remapped, started = [], []
+    for finger in fingers:
+        parts = finger.get_sub_entities()
+        remapped.append(
+            [
+                "".join(p.perform(example.context) for p in part.dst)
+                for part in parts
+                if isinstance(part, SetRemap)
+            ]
+        )
+        [included] = [part for part in parts if isinstance(part, IncludeLaunchDescription)]
+        started.append(dict(included.launch_arguments))
+    state = "/franka_robot_state_broadcaster/robot_state"
+    assert remapped == [[state, "/target_pose"], [state]]
+    assert [given["namespace"] for given in started] == ["left", "right"]
+    assert [given["rig_file"] for given in started] == ["left.yaml", "right.yaml"]
 
 
 def test_arguments_stay_text_and_win_over_the_files(bringup):

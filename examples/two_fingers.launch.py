@@ -3,10 +3,10 @@
 ros2 launch examples/two_fingers.launch.py left_rig:=left.yaml right_rig:=right.yaml
 ros2 launch examples/two_fingers.launch.py use_fake_hardware:=true
 
-Each finger has a rig file (`tacdiff rig write`: its own mount and sensor file), and a parameter file
-if its camera is not the first GelSight (`device: /dev/videoN` of gelsight_driver). On a real arm
-both read the robot states of the one driver. Only the left one may command it, because a Cartesian
-controller ignores targets of two publishers; goals of the right one are refused.
+Each finger has a rig file (`tacdiff rig write`: its own mount and sensor file), and a parameter
+file with its camera (`device: /dev/videoN` of gelsight_driver). On a real arm both read the robot
+states of the one driver. Only the left one may command it, because a Cartesian controller ignores
+targets of two publishers; goals of the right one are refused.
 """
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity

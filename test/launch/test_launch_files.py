@@ -219,7 +219,8 @@ def test_demo_stays_on_this_machine_unless_told_otherwise(monkeypatch):
 
 
 def executables(actions) -> dict[str, object]:
-    return {action.node_executable: action for action in actions}
+    nodes = [action for action in actions if hasattr(action, "node_executable")]
+    return {node.node_executable: node for node in nodes}
 
 
 def merged(parameters) -> dict[str, object]:

@@ -14,7 +14,7 @@ from rich.progress import Progress
 from tacdiff_ros.acquisition.rig_file import read_rig, write_rig
 from tacdiff_ros.acquisition.rig_settings import RigSettings, Triple
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.mechanics.indenter_spec import parse_indenter
+from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.sensor.sensor_file import read_sensor
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def write(
     """Write a rig file; in an existing one only what is given changes."""
     before = read_rig(file) if file.exists() else RigSettings(name=file.stem)
     if indenter is not None:
-        parse_indenter(indenter)
+        build_indenter(indenter)
     if sensor is not None:
         read_sensor(sensor)
     given = {

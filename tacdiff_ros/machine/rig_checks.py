@@ -16,7 +16,7 @@ from tacdiff_ros.acquisition.rig_file import read_rig
 from tacdiff_ros.acquisition.rig_settings import CHECKSUM_DIGITS, RigSettings
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.machine.check import Check, State
-from tacdiff_ros.mechanics.indenter_spec import parse_indenter
+from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.sensor.sensor_file import read_sensor
 
 TIMEOUT_S = 30.0
@@ -48,7 +48,7 @@ def check_rig_file(path: Path) -> Iterator[Check]:
     yield _check_part(
         "indenter",
         rig.indenter,
-        lambda spec: parse_indenter(spec).name,
+        lambda spec: f"{_height_mm(spec):.1f} mm high",
         "name it, so that twin and recordings agree: `tacdiff rig write --indenter SPEC`",
     )
     yield _check_part(
@@ -110,6 +110,11 @@ def _check_part(name: str, value: str, read: Callable[[str], str], advice: str) 
         return Check(name, "good", f"{value} ({read(value)})")
     except InputError as error:
         return Check(name, "bad", str(error))
+
+
+def _height_mm(spec: str) -> float:
+    low, high = build_indenter(spec).bounds
+    return float(high[2] - low[2])
 
 
 def _described_sensor(path: Path) -> str:

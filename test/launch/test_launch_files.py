@@ -21,16 +21,8 @@ FILES = sorted((ROOT / "launch").glob("*.launch.py"))
 ARGUMENTS = ROOT / "tacdiff_ros" / "launching" / "arguments.py"
 NODES = set((ROOT / "tacdiff_ros" / "nodes" / "nodes.txt").read_text().split())
 OTHER_EXECUTABLES = {"robot_state_publisher", "rviz2", "spawner"}
-FREE_TEXT = {
-    "robot_ip",
-    "namespace",
-    "params_file",
-    "rig_file",
-    "source",
-    "data_folder",
-    "bag",
-    "rate",
-}
+FREE_TEXT = {"robot_ip", "namespace", "params_file", "rig_file", "source", "data_folder"}
+FREE_TEXT |= {"bag", "rate"}
 FREE_TEXT |= {"sensor_file", "virtual_sensor_file", "indenter", "controller_file"}
 FREE_TEXT |= {"robot_type", "arm_prefix"}  # checked with advice, by launching.franka.Arm
 

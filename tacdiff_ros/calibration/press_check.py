@@ -15,6 +15,7 @@ Image = NDArray[np.uint8]
 
 CHANGE_GREY = 10.0  # image change inside a contact, grey levels, after a blur of BLUR_PX
 BLUR_PX = 2.0
+RIM = 0.03  # width of the changed rim of a marker that moves, relative to the image width
 MIN_CONTACT, MAX_CONTACT = 0.005, 0.3  # fraction of the image that a press changes
 MIN_DISTANCE = 0.15  # of two presses, relative to the image width
 MAX_MOTION_GREY = 3.0  # mean difference of two images in succession inside the contact
@@ -48,7 +49,7 @@ def find_contact(reference: Image, image: Image) -> ImageContact:
     Raises:
         InputError: nothing touches the gel, or most of the image changed.
     """
-    changed = image_change(reference, image) > CHANGE_GREY
+    changed = _without_rims(image_change(reference, image) > CHANGE_GREY)
     fraction = float(changed.mean())
     if fraction < MIN_CONTACT:
         raise InputError(
@@ -95,6 +96,13 @@ def check_new_position(
     for other in centres_px:
         if np.hypot(*np.subtract(contact.centre_px, other)) < MIN_DISTANCE * width_px:
             raise InputError("a press at this position is taken already: press elsewhere")
+
+
+def _without_rims(changed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The changed pixels without narrow ones, at the rims of markers that move."""
+    side = round(RIM * changed.shape[1])
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    return cv2.morphologyEx(changed.astype(np.uint8), cv2.MORPH_OPEN, disc).astype(bool)
 
 
 def image_change(before: Image, after: Image) -> NDArray[np.float32]:

@@ -67,10 +67,11 @@ def draw_guidance(
     size = (image.shape[1] * ZOOM, image.shape[0] * ZOOM)
     canvas = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
     colour = READY if is_ready else WAITING
-    if changed is not None:
+    if changed is not None and changed.any():
         mask = cv2.resize(changed.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
         outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-        cv2.drawContours(canvas, outlines, -1, colour, CONTACT_THICKNESS, cv2.LINE_AA)
+        hull = cv2.convexHull(max(outlines, key=cv2.contourArea))
+        cv2.drawContours(canvas, [hull], -1, colour, CONTACT_THICKNESS, cv2.LINE_AA)
     for number, position in enumerate(taken_px, start=1):
         x, y = _pixel(position)
         cv2.circle(canvas, (x, y), 4, TAKEN, -1, cv2.LINE_AA)

@@ -90,14 +90,14 @@ class Prediction:
     def lines(self) -> list[str]:
         """The prediction as text, one fact a line."""
         worst, best = self.positions[0], self.positions[-1]
-        parameters = ", ".join(
-            f"{name} {value:.2g} instead of {self.prior_stddev[name]:.2g}"
-            for name, value in self.stddev.items()
-        )
         return [
             f"expected error of a ball's radius: {100 * best.slope_stddev:.1f} % ({best.name}) to "
             f"{100 * worst.slope_stddev:.1f} % ({worst.name})",
-            f"expected standard deviations with and without the presses: {parameters}",
+            *(
+                f"{name}: standard deviation {value:.2g}, without presses "
+                f"{self.prior_stddev[name]:.2g}"
+                for name, value in self.stddev.items()
+            ),
             f"errors of the model come on top: measured radii were off by {MEASURED_ERROR}",
         ]
 
@@ -180,9 +180,9 @@ class PressAnalyst:
         relative = np.take_along_axis(stddev["lights.radiance"] / radiance, brightest, axis=1)
         azimuth_deg = np.degrees(stddev["lights.azimuth_rad"])
         return {
-            "position of the lights (mm)": float(stddev["lights.centre_mm"].max()),
-            "direction of the lights (degrees)": float(azimuth_deg.max()),
-            "brightness of the lights (%)": float(100.0 * relative.max()),
+            "position of the lights in mm": float(stddev["lights.centre_mm"].max()),
+            "direction of the lights in degrees": float(azimuth_deg.max()),
+            "brightness of the lights in %": float(100.0 * relative.max()),
         }
 
     def _tracked(self, image: Image) -> MarkerField | None:

@@ -31,8 +31,8 @@ POLL_S = 0.05  # until the server notices that it ends
 MAX_COMMANDS = 100  # that wait
 JPEG_QUALITY = 90
 CONTENT_POLICY = (
-    "default-src 'none'; img-src 'self' blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-    "connect-src 'self'"
+    "default-src 'none'; img-src 'self' blob:; style-src 'unsafe-inline'; "
+    "script-src 'unsafe-inline'; connect-src 'self'"
 )
 
 

@@ -110,11 +110,11 @@ def _changed(text: str, values: dict[str, Any]) -> str:
     own, after = lines[:inside], lines[inside:]
     for name, value in values.items():
         pattern = re.compile(rf"({INDENT}{name}: *)(\[[^\]#]*\]|\"[^\"]*\"|[^#\s]*)(.*)")
-        found = [k for k, line in enumerate(own) if pattern.fullmatch(line)]
-        if found:
-            own[found[0]] = pattern.sub(
+        lines_of_it = [k for k, line in enumerate(own) if pattern.fullmatch(line)]
+        if lines_of_it:
+            own[lines_of_it[0]] = pattern.sub(
                 lambda match, value=value: f"{match[1]}{json.dumps(value)}{match[3]}",
-                own[found[0]],
+                own[lines_of_it[0]],
             )
         elif value != RigSettings.model_fields[name].default:
             own.append(_line(name, value))

@@ -54,9 +54,9 @@ def _checks(out: Path, rig: bool, rig_file: Path | None, namespace: str) -> Iter
     if not rig:
         yield from () if rig_file is not None else run_checks(out)
         return
-    found = []
+    answered = []
     for check in check_rig(namespace):
-        found.append(check)
+        answered.append(check)
         yield check
     if rig_file is not None:
-        yield compare_checksums(rig_file, found)
+        yield compare_checksums(rig_file, answered)

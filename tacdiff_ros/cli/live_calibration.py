@@ -26,7 +26,7 @@ KEYS = {"": "take", "u": "undo", "f": "finish"}
 KEYS_HELP = "Enter takes, u undoes, f finishes (each with Enter); Ctrl-C keeps all images"
 END = "end"  # of the standard input
 PAGE_PERIOD_S = 0.1
-LAST_LOOK_S = 0.5  # in which the page fetches the last state
+LAST_STATE_S = 0.5  # in which the page fetches the last state
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class LiveSession:
         self._guide = CalibrationGuide(model, folder, settings.diameter_mm)
         self._settings, self._page, self._console = settings, page, console
         self._instruction = ""
-        self._shown_s = 0.0
+        self._updated_s = 0.0
 
     def take_images(self) -> int:
         """Lead through the images of a calibration.
@@ -142,9 +142,9 @@ class LiveSession:
         if guidance.instruction != self._instruction:
             self._instruction = guidance.instruction
             self._say("\n".join([*guidance.known, guidance.instruction]))
-        if time.monotonic() < self._shown_s + PAGE_PERIOD_S:
+        if time.monotonic() < self._updated_s + PAGE_PERIOD_S:
             return
-        self._shown_s = time.monotonic()
+        self._updated_s = time.monotonic()
         self._page.show(
             guidance.picture,
             instruction=guidance.instruction,
@@ -172,7 +172,7 @@ def live_session(
     page = LivePage(settings.port)
     try:
         yield LiveSession(model, settings, page, console)
-        time.sleep(LAST_LOOK_S)
+        time.sleep(LAST_STATE_S)
     finally:
         page.close()
 

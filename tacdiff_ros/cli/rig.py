@@ -55,13 +55,13 @@ def write(
     as_json: AsJson = False,
 ) -> None:
     """Write a rig file; in an existing one only what is given changes."""
-    before = read_rig(file) if file.exists() else RigSettings(name=file.stem)
+    before = read_rig(file) if file.exists() else RigSettings()
     if indenter is not None:
         build_indenter(indenter)
     if sensor is not None:
         read_sensor(sensor)
     given = {
-        "name": name,
+        "name": name or before.name or file.stem,
         "mount_position_mm": mount,
         "mount_rpy_rad": mount_rpy,
         "indenter_position_mm": indenter_position,
@@ -105,17 +105,17 @@ def mount(
 
     before = None if file is None else read_rig(file)
     console = Console(stderr=True)
-    found = _touches(recording, sensor, indenter, console)
+    measured = _touches(recording, sensor, indenter, console)
     if before is not None:
-        _check_same_rig(before, found, recording)
-    for line in found.left_out:
+        _check_same_rig(before, measured, recording)
+    for line in measured.left_out:
         console.print(f"left out: {line}", style="yellow", markup=False, soft_wrap=True)
-    fit = fit_mount(found.touches, found.rig, indenter_stddev)
+    fit = fit_mount(measured.touches, measured.rig, indenter_stddev)
     corrected = _corrected(before or RigSettings(), fit)
     if file is not None:
         write_rig(file, corrected)
-    summary = _summary(fit, found, corrected, file)
-    print(json.dumps(summary) if as_json else _text(fit, found, corrected, file))
+    summary = _summary(fit, measured, corrected, file)
+    print(json.dumps(summary) if as_json else _text(fit, measured, corrected, file))
 
 
 def _touches(recording: Path, sensor: Path, indenter: str, console: Console) -> RunTouches:
@@ -129,11 +129,11 @@ def _touches(recording: Path, sensor: Path, indenter: str, console: Console) -> 
         return run_touches(run, model, indenter, lambda done: bar.update(task, completed=done))
 
 
-def _check_same_rig(settings: RigSettings, found: RunTouches, recording: Path) -> None:
+def _check_same_rig(settings: RigSettings, measured: RunTouches, recording: Path) -> None:
     """Check that a file has the rig that the run was recorded with."""
     for ours, theirs in (
-        (settings.rig.end_effector_to_gel, found.rig.end_effector_to_gel),
-        (settings.rig.base_to_indenter, found.rig.base_to_indenter),
+        (settings.rig.end_effector_to_gel, measured.rig.end_effector_to_gel),
+        (settings.rig.base_to_indenter, measured.rig.base_to_indenter),
     ):
         distance_mm, angle_rad = ours.distance_to(theirs)
         if distance_mm > 1e-3 or angle_rad > 1e-4:
@@ -165,20 +165,20 @@ def _triple(values: Any) -> Triple:
 
 
 def _summary(
-    fit: MountFit, found: RunTouches, corrected: RigSettings, file: Path | None
+    fit: MountFit, measured: RunTouches, corrected: RigSettings, file: Path | None
 ) -> dict[str, Any]:
-    """What was found, as JSON values."""
+    """The result as JSON values."""
     from tacdiff_ros.geometry.mount_fit import DIRECTIONS
 
     numbers = zip(DIRECTIONS, fit.correction, fit.stddev, strict=True)
     return {
-        "trials": list(found.trials),
-        "left_out": list(found.left_out),
+        "trials": list(measured.trials),
+        "left_out": list(measured.left_out),
         "corrections": {
             name: {
                 "value": round(float(value), 5),
                 "stddev": round(float(stddev), 5),
-                "unit": _unit(name),
+                "unit": _symbol(name),
                 "determined": name not in fit.undetermined,
             }
             for name, value, stddev in numbers
@@ -191,18 +191,18 @@ def _summary(
     }
 
 
-def _unit(direction: str) -> str:
+def _symbol(direction: str) -> str:
     return "rad" if direction.startswith(("tilt", "rotation")) else "mm"
 
 
-def _text(fit: MountFit, found: RunTouches, corrected: RigSettings, file: Path | None) -> str:
-    """What was found and what to do, for a terminal."""
+def _text(fit: MountFit, measured: RunTouches, corrected: RigSettings, file: Path | None) -> str:
+    """The result, and what to do, for a terminal."""
     from tacdiff_ros.geometry.mount_fit import DIRECTIONS
 
-    lines = [f"correction of the mount from {len(found.touches)} touches, along axes of the gel:"]
+    lines = [f"mount corrected from {len(measured.touches)} touches, along axes of the gel:"]
     for name, value, stddev in zip(DIRECTIONS, fit.correction, fit.stddev, strict=True):
-        factor, unit = (1.0, "mm") if _unit(name) == "mm" else (math.degrees(1.0), "degrees")
-        number = f"{factor * value:+8.3f} +- {factor * stddev:.3f} {unit}"
+        factor, symbol = (1.0, "mm") if _symbol(name) == "mm" else (math.degrees(1.0), "degrees")
+        number = f"{factor * value:+8.3f} +- {factor * stddev:.3f} {symbol}"
         lines.append(f"  {name:26}{'not determined' if name in fit.undetermined else number}")
     lines.append(
         f"tips by arm and images are {fit.after_mm:.3f} mm (RMS) apart, before "
@@ -222,7 +222,7 @@ def _text(fit: MountFit, found: RunTouches, corrected: RigSettings, file: Path |
 def _reason(fit: MountFit) -> str:
     """Why directions are not determined, and what to do."""
     names = ", ".join(fit.undetermined)
-    if any(_unit(name) == "mm" for name in fit.undetermined):
+    if any(_symbol(name) == "mm" for name in fit.undetermined):
         return (
             f"{names}: known only together with the indenter's position, which takes the "
             "correction; for x and y touch with the sensor turned about its normal "

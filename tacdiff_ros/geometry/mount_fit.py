@@ -2,8 +2,8 @@
 
 The tip of a fixed indenter is at one position in the robot base, whatever pose the arm has. Each
 touch gives that position in the frame `gel` (from its image) and the pose of the end effector (from
-the arm). Least squares over all touches finds the correction of the configured mount, and, where
-its position is not known exactly, of the indenter.
+the arm). Least squares over all touches finds the correction of the configured mount, and of the
+indenter if its position is not known exactly.
 
 What touches tell: their spread over the gel tells the three rotations. A position of the indenter
 that is not known cannot be separated from the mount's translation, except across the normal where
@@ -63,7 +63,7 @@ class MountFit:
     Attributes:
         rig: corrected poses of sensor and indenter; what is not determined stays as configured.
         correction: (6,) correction along and about the axes of the configured frame `gel`, in the
-            order of `DIRECTIONS`, mm and rad; 0 where it is not determined.
+            order of `DIRECTIONS`, mm and rad; 0 if not determined.
         stddev: (6,) standard deviations of the correction, mm and rad.
         indenter_shift_mm: (3,) correction of the indenter's position in the robot base, mm.
         indenter_stddev_mm: (3,) standard deviations of that, mm.

@@ -1,4 +1,4 @@
-"""A hand that presses a ball on a virtual sensor where it is told to, as a person would."""
+"""A hand that presses a ball on a virtual sensor at given positions, as a person would."""
 
 from __future__ import annotations
 

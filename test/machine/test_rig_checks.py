@@ -70,12 +70,12 @@ def test_nodes_with_another_rig_are_bad(rig, tmp_path):
 def test_commands_write_change_and_check_a_rig(rig, tmp_path, capsys):
     path = str(tmp_path / "lab.yaml")
     sensor = ["--sensor", str(tmp_path / "mini.yaml")]
-    given = ["--mount", "0", "0", "80", "--indenter", "cube", *sensor]
+    given = ["--mount", "0.6", "-0.4", "80", "--indenter", "cube", *sensor]
     assert run(["rig", "write", path, *given]) == 0
     assert run(["rig", "write", path, "--indenter", "sphere:diameter=6", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (printed["name"], printed["indenter"]) == ("lab", "sphere:diameter=6")
-    assert printed["mount_position_mm"] == [0.0, 0.0, 80.0]
+    assert printed["mount_position_mm"] == [0.6, -0.4, 80.0]
     assert run(["doctor", "--rig-file", path, "--json"]) == 0
     checks = json.loads(capsys.readouterr().out)["checks"]
     assert printed["checksum"][:16] in checks[0]["found"]

@@ -279,15 +279,15 @@ class CalibrationGuide:
         if target is None:
             return "nothing touches the gel: take the reference image"
         name, x_mm, y_mm = target
-        place = f"at the cross ({name}, x {x_mm:.0f}, y {y_mm:.0f} mm)"
+        position = f"at the cross ({name}, x {x_mm:.0f}, y {y_mm:.0f} mm)"
         if self.step == "press":
             return (
-                f"press {len(self._taken) + 1}: the {self._diameter_mm:g} mm ball {place}, about "
-                "1 mm deep, straight; hold it still and take it"
+                f"press {len(self._taken) + 1}: the {self._diameter_mm:g} mm ball {position}, "
+                "about 1 mm deep, straight; hold it still and take it"
             )
         return (
             f"{len(self._taken)} presses are enough: finish. More presses still help on real gels, "
-            f"up to six; the next one {place}"
+            f"up to six; the next one {position}"
         )
 
     def _target(self) -> tuple[str, float, float] | None:

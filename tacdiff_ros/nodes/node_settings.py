@@ -95,6 +95,21 @@ class CalibrationNodeSettings(NodeSettings):
     frame_id: CameraFrame = CAMERA_FRAME
 
 
+class GuideSettings(NodeSettings):
+    """Parameters of `calibration` below `guide`, for a guided calibration on topics."""
+
+    diameter_mm: float = Field(
+        0.0, ge=0, le=100, description="diameter of the ball, mm; 0: no guided calibration"
+    )
+    sensor_id: str = Field(
+        "my_sensor", description="identifier of the sensor, and name of its file in data_folder"
+    )
+    folder: str = Field(
+        "guided_calibration",
+        description="folder of the images in data_folder; one that exists is resumed",
+    )
+
+
 class ComparatorSettings(NodeSettings):
     """Parameters of `comparator` besides `watch`."""
 

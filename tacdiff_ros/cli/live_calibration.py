@@ -20,6 +20,7 @@ from tacdiff_ros.calibration.guided.session_folder import SessionFolder
 from tacdiff_ros.cli.live_images import LiveImages, open_live_images
 from tacdiff_ros.cli.live_page import LivePage
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.images.crop import sensor_crop
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
 KEYS = {"": "take", "u": "undo", "f": "finish"}
@@ -66,6 +67,7 @@ class LiveSession:
         folder = SessionFolder(settings.folder)
         self._guide = CalibrationGuide(model, folder, settings.diameter_mm)
         self._settings, self._page, self._console = settings, page, console
+        self._crop = sensor_crop(model)
         self._instruction = ""
         self._updated_s = 0.0
 
@@ -80,7 +82,8 @@ class LiveSession:
         """
         self._say(f"live picture: {self._page.url}\n{KEYS_HELP}")
         self._page.show(session=f"images: {self._guide.folder.path}", busy=True)
-        images = open_live_images(self._settings.device, self._settings.diameter_mm)
+        settings = self._settings
+        images = open_live_images(settings.device, settings.diameter_mm, self._crop)
         try:
             self._say(self._guide.resume())
             keys = threading.Thread(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.images.camera import BrokenImageError, CameraFrames, CameraSettings
 from tacdiff_ros.images.capture_settings import SETTLING_IMAGES, CameraLostError
+from tacdiff_ros.images.crop import Crop, default_crop
 from tacdiff_ros.images.frame_sources import FolderFrames
 
 Image = NDArray[np.uint8]
@@ -45,17 +46,19 @@ class LiveImages(Protocol):
 class DeviceImages:
     """Images of a camera whose exposure has settled."""
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, crop: Crop | None = None) -> None:
         """Open the camera and wait until its exposure has settled.
 
         Args:
             device: part of the camera's name, or /dev/videoN.
+            crop: crop of whole frames; None for that of a GelSight Mini.
 
         Raises:
             InputError: there is no such camera.
         """
         try:
-            self._frames = CameraFrames(CameraSettings(device))
+            crop = crop or default_crop()
+            self._frames = CameraFrames(CameraSettings(device, crop.size, crop.border_fraction))
         except CameraLostError as error:
             raise InputError(f"{error}; `tacdiff doctor` lists the cameras") from error
         for _ in range(SETTLING_IMAGES + 1):
@@ -137,12 +140,13 @@ class VirtualImages:
         """Do nothing."""
 
 
-def open_live_images(device: str, diameter_mm: float) -> LiveImages:
+def open_live_images(device: str, diameter_mm: float, crop: Crop) -> LiveImages:
     """Open the source of live images.
 
     Args:
         device: part of a camera's name, /dev/videoN, a folder of images, or `virtual`.
         diameter_mm: diameter of the ball, mm.
+        crop: crop of a camera's whole frames.
 
     Raises:
         InputError: there is no such source.
@@ -150,4 +154,4 @@ def open_live_images(device: str, diameter_mm: float) -> LiveImages:
     if device == VIRTUAL:
         return VirtualImages(diameter_mm)
     path = Path(device).expanduser()
-    return FolderImages(path) if path.is_dir() else DeviceImages(device)
+    return FolderImages(path) if path.is_dir() else DeviceImages(device, crop)

@@ -27,7 +27,7 @@ from tacdiff_ros.nodes.qos import LATCHED, LATEST_COMMAND, SENSOR_IMAGES
 from tacdiff_ros.nodes.worker import Worker
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
-PERIOD_S = 0.1  # of pictures
+PERIOD_S = 0.1  # of the images that are checked and shown
 BUSY = "an image is being checked: wait for its end"
 
 #: Starts the calibration from a session's images; the function that it receives gets the message.
@@ -90,12 +90,10 @@ class GuideTopics:
 
     def _on_image(self, message: Image) -> None:
         """Show an image with the guide's marks, unless one is being checked."""
-        if self._worker is not None:
-            return
-        state = self._guide.watch(from_image(message))
-        if time.monotonic() < self._shown_s + PERIOD_S:
+        if self._worker is not None or time.monotonic() < self._shown_s + PERIOD_S:
             return
         self._shown_s = time.monotonic()
+        state = self._guide.watch(from_image(message))
         self._pictures.publish(to_image(state.picture, message.header.stamp, "guide"))
         text = "\n".join([state.instruction, *([state.hint] if state.hint else []), *state.known])
         if text != self._instruction:

@@ -70,6 +70,7 @@ class CalibrationGuide:
         """
         self.folder = folder
         self._model, self._diameter_mm = model, diameter_mm
+        self._values = parameter_values(model)
         self._crop = sensor_crop(model)
         self._frames: deque[Image] = deque(maxlen=REFERENCE_IMAGES)
         self._reference: Image | None = None
@@ -110,6 +111,11 @@ class CalibrationGuide:
         """
         if not self.folder.has_reference:
             return ""
+        if len(self.folder.presses) > MAX_PRESSES:
+            raise InputError(
+                f"{self.folder.path} has {len(self.folder.presses)} presses, expected up to "
+                f"{MAX_PRESSES}: calibrate from it with --folder and without --live"
+            )
         self._set_reference(self.folder.reference())
         for stored in self.folder.presses:
             image = self._crop.to_sensor(self.folder.image(stored), stored.name)
@@ -314,7 +320,7 @@ class CalibrationGuide:
         return 1.0 - after / before
 
     def _pixel(self, x_mm: float, y_mm: float) -> Point:
-        point = project(parameter_values(self._model), np.array([[x_mm, y_mm, 0.0]]))[0]
+        point = project(self._values, np.array([[x_mm, y_mm, 0.0]]))[0]
         return float(point[0]), float(point[1])
 
 

@@ -5,6 +5,7 @@ Every image is written when it is taken, so that an interrupted session can be r
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from tacdiff_ros.images.image_file import read_image
 from tacdiff_ros.output_files import check_space, png_bytes, write_files
 
 Image = NDArray[np.uint8]
+
+NAME = re.compile(r"press_\d{1,4}")
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class SessionFolder:
                 StoredPress(str(press.path.parent.relative_to(path.resolve())), press.diameter_mm)
                 for press in read_folder(path).presses
             ]
+            self._check_names()
         elif path.exists() and not (path.is_dir() and (self.has_reference or _is_empty(path))):
             raise InputError(
                 f"{path} holds no images of a calibration ({REFERENCE}, {CATALOG}): give a new "
@@ -121,14 +125,22 @@ class SessionFolder:
         """Remove the press that was stored last, and return it."""
         press = self.presses[-1]
         self._write_catalog(self.presses[:-1])
-        if press.name.startswith("press_"):  # not images of somebody else's folder
-            shutil.rmtree(self.path / press.name, ignore_errors=True)
+        shutil.rmtree(self.path / press.name, ignore_errors=True)
         return press
 
     def remove_reference(self) -> None:
         """Remove the reference image."""
         (self.path / REFERENCE).unlink(missing_ok=True)
         self.has_reference = False
+
+    def _check_names(self) -> None:
+        """Refuse a folder of another program, whose catalogue this class must not change."""
+        for press in self.presses:
+            if not NAME.fullmatch(press.name):
+                raise InputError(
+                    f"{self.path} is no session, its press '{press.name}' is not named press_K: "
+                    "calibrate from it with --folder and without --live"
+                )
 
     def _write_catalog(self, presses: list[StoredPress]) -> None:
         if presses:

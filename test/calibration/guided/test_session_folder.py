@@ -44,3 +44,11 @@ def test_a_folder_of_other_files_is_refused(tmp_path):
     with pytest.raises(InputError, match="new folder"):
         SessionFolder(tmp_path)
     assert (tmp_path / "thesis.tex").read_text() == "mine"
+
+
+def test_a_catalogue_of_another_program_is_not_changed(tmp_path):
+    (tmp_path / "catalog.csv").write_text(text := "experiment_reldir,diameter(mm)\n5mm/0,5.0\n")
+    (tmp_path / "background.png").write_bytes(b"")
+    with pytest.raises(InputError, match="without --live"):
+        SessionFolder(tmp_path)
+    assert (tmp_path / "catalog.csv").read_text() == text

@@ -62,8 +62,8 @@ class CalibrationNode(GuardedNode):
         self._publisher = self.create_publisher(SensorModelMessage, "sensor_model", LATCHED)
         self._guide: GuideTopics | None = None
         if guide.diameter_mm:
-            self._guide = GuideTopics(self, model, data_folder, guide)
-            self._guide.on_finish(partial(self._compute_guided, guide.sensor_id))
+            compute = partial(self._compute_guided, guide.sensor_id)
+            self._guide = GuideTopics(self, model, data_folder, guide, compute)
         self._service = DeferredService(self, CalibrateService, "calibrate", self._on_request)
         self._goal = SingleGoal(self, Calibrate, "calibrate", self._begin, self._cancel)
         self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))

@@ -30,7 +30,6 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 PERIOD_S = 0.1  # of the images that are checked and shown
 BUSY = "an image is being checked: wait for its end"
 
-#: Starts the calibration from a session's images; the function that it receives gets the message.
 Compute = Callable[[SessionFolder, Callable[[bool, str], None]], None]
 
 
@@ -38,7 +37,12 @@ class GuideTopics:
     """Connects a `CalibrationGuide` with topics and services; checks run in a separate thread."""
 
     def __init__(
-        self, node: GuardedNode, model: SensorModel, folder: Path, settings: GuideSettings
+        self,
+        node: GuardedNode,
+        model: SensorModel,
+        folder: Path,
+        settings: GuideSettings,
+        compute: Compute,
     ) -> None:
         """Open the session and begin to show images.
 
@@ -47,6 +51,8 @@ class GuideTopics:
             model: initial sensor model.
             folder: folder of sessions.
             settings: parameters below `guide`.
+            compute: function of the session's images and of a callback for success and message,
+                which starts the calibration.
 
         Raises:
             InputError: the session's folder holds other files.
@@ -54,7 +60,7 @@ class GuideTopics:
         session = SessionFolder(folder / settings.folder)
         self._guide = CalibrationGuide(model, session, settings.diameter_mm)
         self._node = node
-        self._compute: Compute | None = None
+        self._compute = compute
         self._pictures = node.create_publisher(Image, "~/guide/image_raw", LATEST_COMMAND)
         self._instructions = node.create_publisher(String, "~/guide/instruction", LATCHED)
         node.create_subscription(Image, "image_raw", self._on_image, SENSOR_IMAGES)
@@ -65,14 +71,6 @@ class GuideTopics:
         self._instruction, self._shown_s = "", 0.0
         self._ticket: tuple[str, Ticket] | None = None
         self._worker: Worker | None = Worker(lambda _: self._guide.resume(), "the session")
-
-    def on_finish(self, compute: Compute) -> None:
-        """Set the function that computes the calibration.
-
-        Args:
-            compute: function of the session and of a callback for success and message.
-        """
-        self._compute = compute
 
     def tick(self) -> None:
         """Respond to a request whose work has ended; called by a timer."""
@@ -107,8 +105,7 @@ class GuideTopics:
         try:
             if name == "finish":
                 self._guide.finish()
-                if self._compute is not None:
-                    self._compute(self._guide.folder, partial(self._respond, name, ticket))
+                self._compute(self._guide.folder, partial(self._respond, name, ticket))
                 return None
         except InputError as error:
             return Trigger.Response(success=False, message=str(error))

@@ -33,7 +33,6 @@ TOUCHES = [
     (5.0, -3.5, 0.8, -0.2),
     (4.0, 3.5, 1.0, 0.1),
     (-4.5, 3.0, 0.9, -0.3),
-    (0.5, 0.0, 0.7, 0.0),
 ]
 
 
@@ -91,13 +90,13 @@ def pressed(sensor: VirtualSensor) -> Run:
 
 @pytest.fixture(scope="module")
 def sensor():
-    return VirtualSensor(virtual_sensor_model(3), BALL, 3)
+    return VirtualSensor(virtual_sensor_model(3), BALL, 3, threads=1)
 
 
 def test_a_known_wrong_mount_is_found_from_images(sensor):
     run = pressed(sensor)
     found = run_touches(run, sensor.model)
-    assert found.trials == (0, 1, 2, 3, 4)
+    assert found.trials == (0, 1, 2, 3)
     fit = fit_mount(found.touches, found.rig)
     assert fit.undetermined == ()
     mount = fit.rig.end_effector_to_gel

@@ -68,7 +68,7 @@ class GuideTopics:
             name: DeferredService(node, Trigger, f"~/guide/{name}", partial(self._on_request, name))
             for name in ("take", "undo", "finish")
         }
-        self._instruction, self._shown_s = "", 0.0
+        self._instruction, self._updated_s = "", 0.0
         self._ticket: tuple[str, Ticket] | None = None
         self._worker: Worker | None = Worker(lambda _: self._guide.resume(), "the session")
 
@@ -88,9 +88,9 @@ class GuideTopics:
 
     def _on_image(self, message: Image) -> None:
         """Show an image with the guide's marks, unless one is being checked."""
-        if self._worker is not None or time.monotonic() < self._shown_s + PERIOD_S:
+        if self._worker is not None or time.monotonic() < self._updated_s + PERIOD_S:
             return
-        self._shown_s = time.monotonic()
+        self._updated_s = time.monotonic()
         state = self._guide.watch(from_image(message))
         self._pictures.publish(to_image(state.picture, message.header.stamp, "guide"))
         text = "\n".join([state.instruction, *([state.hint] if state.hint else []), *state.known])

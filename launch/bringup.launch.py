@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from launch import LaunchDescription, LaunchDescriptionEntity
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
+from launch.actions import (
+    DeclareLaunchArgument,
+    IncludeLaunchDescription,
+    LogInfo,
+    OpaqueFunction,
+)
 from launch.launch_context import LaunchContext
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.actions import Node
@@ -21,11 +26,12 @@ from tacdiff_ros.launching.arguments import (
     NAMESPACE,
     PACKAGE_FOLDER,
     PARAMS_FILE,
+    RIG_FILE,
     SENSOR_FILE,
     SIMULATOR,
-    existing_file,
     flag,
     package_folder,
+    parameter_files,
     reader,
 )
 from tacdiff_ros.launching.franka import Arm
@@ -61,6 +67,7 @@ ARGUMENTS = [
     *ARM,
     NAMESPACE,
     PARAMS_FILE,
+    RIG_FILE,
     flag(
         "use_sim_time",
         "false",
@@ -126,13 +133,15 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     value = reader(context)
     arm = Arm(value("robot_type"), value("arm_prefix"), value("load_gripper") == "true")
     check_combination(value)
-    params_file = existing_file("params_file", value("params_file"))
+    files = parameter_files(value)
     actions: list[LaunchDescriptionEntity] = []
     if value("robot_ip") or value("franka_fake_hardware") == "true":
         actions.append(include_arm(value))  # first: it may still refuse
-    actions += own_nodes(value, arm, params_file)
+    actions += own_nodes(value, arm, files)
+    if value("twin") == "true":
+        actions.append(LogInfo(msg=describe_twin(value, files)))
     if value("publish_description") == "true":
-        description = describe_mount(params_file, arm.end_effector_frame)
+        description = describe_mount(files, arm.end_effector_frame)
         actions.append(mount_publisher(description, value("namespace")))
     return actions
 
@@ -156,25 +165,25 @@ def check_combination(value: Reader) -> None:
         raise InputError("source:=virtual needs the virtual arm: set use_fake_hardware:=true")
 
 
-def own_nodes(value: Reader, arm: Arm, params_file: Path) -> list[LaunchDescriptionEntity]:
+def own_nodes(value: Reader, arm: Arm, given: list[Path]) -> list[LaunchDescriptionEntity]:
     """Return the package's nodes.
 
     Args:
         value: function that returns the value of a launch argument.
         arm: names of the arm's links.
-        params_file: parameter file of all nodes.
+        given: parameter files of all nodes.
 
     Raises:
         InputError: the watchdog lacks parameters.
     """
     fake = value("use_fake_hardware") == "true"
-    files = [str(params_file)]
+    files = [str(file) for file in given]
     if fake:
         files.append(str(PACKAGE_FOLDER / "config" / "fake_hardware.yaml"))
-    overrides_by_node = node_overrides(fake, arm, value, params_file)
+    overrides_by_node = node_overrides(fake, arm, value, given)
     if "arm_watchdog" in overrides_by_node:
         own = overrides_by_node["arm_watchdog"]
-        overrides_by_node["arm_watchdog"] = {**watchdog_parameters(params_file), **own}
+        overrides_by_node["arm_watchdog"] = {**watchdog_parameters(given), **own}
     use_sim_time = value("use_sim_time") == "true"
     return [
         tacdiff_node(
@@ -188,14 +197,14 @@ def own_nodes(value: Reader, arm: Arm, params_file: Path) -> list[LaunchDescript
     ]
 
 
-def node_overrides(fake: bool, arm: Arm, value: Reader, params_file: Path) -> Overrides:
+def node_overrides(fake: bool, arm: Arm, value: Reader, files: list[Path]) -> Overrides:
     """Return the nodes to start with their parameter overrides.
 
     Args:
         fake: whether the hardware is virtual.
         arm: names of the arm's links.
         value: function that returns the value of a launch argument.
-        params_file: parameter file of all nodes.
+        files: parameter files of all nodes.
 
     Returns:
         Parameters by node name, which take precedence over the parameter files.
@@ -218,7 +227,7 @@ def node_overrides(fake: bool, arm: Arm, value: Reader, params_file: Path) -> Ov
         overrides["arm_watchdog"] = age_s
     choose_source(overrides, fake, value)
     if value("twin") == "true":
-        overrides |= twin_overrides(value, params_file)
+        overrides |= twin_overrides(value, files)
     if fake and value("use_sim_time") == "true":
         add_virtual_clock(overrides)
     return overrides
@@ -243,24 +252,24 @@ def choose_source(overrides: Overrides, fake: bool, value: Reader) -> None:
         overrides["gelsight_driver"]["source"] = source or "generated"
 
 
-def twin_overrides(value: Reader, params_file: Path) -> Overrides:
+def twin_overrides(value: Reader, files: list[Path]) -> Overrides:
     """Return the nodes of the twin with their parameter overrides.
 
     Args:
         value: function that returns the value of a launch argument.
-        params_file: parameter file of all nodes.
+        files: parameter files of all nodes.
 
     Raises:
         InputError: nothing names the indenter, or the file has two rigs.
     """
-    given = node_parameters(params_file, "tactile_simulator")
-    streaming = node_parameters(params_file, "mesh_inversion").get("streaming")
+    given = node_parameters(files, "tactile_simulator")
+    streaming = node_parameters(files, "mesh_inversion").get("streaming")
     if not (value("indenter") or given.get("indenter") or streaming):
         raise InputError(
             "twin:=true needs the indenter that the robot presses on: give indenter:=SPEC, such as "
             "sphere:diameter=5 (or set streaming of mesh_inversion to render its surfaces)"
         )
-    check_one_rig(params_file)
+    check_one_rig(files)
     sensor_file = value("sensor_file") or given.get("sensor_file", "")
     simulator = chosen_simulator(value("simulator"), sensor_file, given.get("model", ""))
     shared = {**non_empty(sensor_file=value("sensor_file")), "simulator": simulator}
@@ -270,11 +279,31 @@ def twin_overrides(value: Reader, params_file: Path) -> Overrides:
     }
 
 
-def watchdog_parameters(params_file: Path) -> dict[str, Any]:
+def describe_twin(value: Reader, files: list[Path]) -> str:
+    """Return what the twin simulates and who draws its images, in one line.
+
+    Args:
+        value: function that returns the value of a launch argument.
+        files: parameter files of all nodes.
+    """
+    given = node_parameters(files, "tactile_simulator")
+    sensor_file = value("sensor_file") or given.get("sensor_file", "")
+    simulator = chosen_simulator(value("simulator"), sensor_file, given.get("model", ""))
+    reason = ""
+    if value("simulator") == "auto" and simulator == "renderer":
+        reason = " (no network of this sensor is named)"
+    indenter = value("indenter") or given.get("indenter") or "none, it draws surfaces of inversion"
+    return (
+        f"twin: sensor file {sensor_file or 'of the package'}, images by {simulator}{reason}, "
+        f"indenter {indenter}"
+    )
+
+
+def watchdog_parameters(files: list[Path]) -> dict[str, Any]:
     """Read rig, limits and base frame of acquisition from a parameter file.
 
     Args:
-        params_file: parameter file in the layout of the shipped tacdiff.yaml.
+        files: parameter files in the layout of the shipped tacdiff.yaml.
 
     Returns:
         Parameters of `arm_watchdog`.
@@ -282,10 +311,10 @@ def watchdog_parameters(params_file: Path) -> dict[str, Any]:
     Raises:
         InputError: the file lacks these parameters.
     """
-    given = node_parameters(params_file, "acquisition")
+    given = node_parameters(files, "acquisition")
     if not {"rig", "limits"} <= set(given):
         raise InputError(
-            f"watchdog:=true needs rig and limits of acquisition in {params_file}, laid out as in "
+            f"watchdog:=true needs rig and limits of acquisition in {files[0]}, laid out as in "
             "the shipped tacdiff.yaml"
         )
     return {name: given[name] for name in ("rig", "limits", "base_frame") if name in given}
@@ -313,11 +342,11 @@ def non_empty(**values: str) -> dict[str, Any]:
     return {name: text for name, text in values.items() if text}
 
 
-def describe_mount(params_file: Path, parent: str) -> str:
+def describe_mount(files: list[Path], parent: str) -> str:
     """Create the URDF of the mount with the pose of a parameter file.
 
     Args:
-        params_file: parameter file in the layout of the shipped tacdiff.yaml.
+        files: parameter files in the layout of the shipped tacdiff.yaml.
         parent: link that carries the mount.
 
     Returns:
@@ -328,11 +357,11 @@ def describe_mount(params_file: Path, parent: str) -> str:
     """
     import xacro  # imported here, because only this function needs it
 
-    rig = node_parameters(params_file, "acquisition").get("rig", {})
+    rig = node_parameters(files, "acquisition").get("rig", {})
     if not {"mount_position_mm", "mount_rpy_rad"} <= set(rig):
         raise InputError(
             f"publish_description needs rig.mount_position_mm and rig.mount_rpy_rad in "
-            f"{params_file}, laid out as in the shipped tacdiff.yaml"
+            f"{files[0]}, laid out as in the shipped tacdiff.yaml"
         )
     mappings = {
         "parent": parent,

@@ -148,7 +148,7 @@ def nodes_to_start(
     """
     parameters: dict[str, dict[str, str]] = {"marker_tracker": {}}
     if value("twin") == "true":
-        given = node_parameters(params_file, "tactile_simulator")
+        given = node_parameters([params_file], "tactile_simulator")
         sensor_file = value("sensor_file") or given.get("sensor_file", "")
         simulator = chosen_simulator(value("simulator"), sensor_file, given.get("model", ""))
         shared = {"simulator": simulator}

@@ -22,6 +22,7 @@ from tacdiff_ros.cli.interrupts import EXIT_CODE, watch_interrupts
 from tacdiff_ros.cli.invert import invert
 from tacdiff_ros.cli.markers import markers
 from tacdiff_ros.cli.record import record
+from tacdiff_ros.cli.rig import rig
 from tacdiff_ros.cli.sbom import sbom
 from tacdiff_ros.cli.simulate import simulate
 from tacdiff_ros.cli.train import train
@@ -60,6 +61,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
 for name, (command, help_line) in COMMANDS.items():
     application.command(name, short_help=help_line)(command)
 application.command("units", hidden=True)(deprecated_virtual_sensors)
+application.add_typer(rig, name="rig", short_help="the rig file; mount of the sensor from touches")
 application.add_typer(dataset, name="dataset", short_help="generate a dataset of simulated touches")
 
 

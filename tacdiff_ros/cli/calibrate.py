@@ -7,6 +7,8 @@ import math
 import re
 import sys
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,8 +39,29 @@ def calibrate(
         typer.Option(help="indenter spec (mm); one for all presses, or one each"),
     ] = None,
     folder: Annotated[
-        Path | None, typer.Option(help="gs_sdk calibration folder, instead of images")
+        Path | None,
+        typer.Option(
+            help="gs_sdk calibration folder, instead of images; with --live, the folder for the "
+            "images, which a later call resumes (default: name of --out with _images)"
+        ),
     ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="lead through the images, pressed by hand, and compute")
+    ] = False,
+    device: Annotated[
+        str,
+        typer.Option(
+            help="with --live: part of the camera's name, /dev/videoN, a folder of images in place "
+            "of a camera, or virtual for a virtual sensor"
+        ),
+    ] = "GelSight Mini",
+    diameter: Annotated[
+        float, typer.Option(min=0.5, max=100.0, help="with --live: diameter of the ball, mm")
+    ] = 5.0,
+    port: Annotated[
+        int,
+        typer.Option(min=0, max=65535, help="with --live: port of the page; 0: any free one"),
+    ] = 0,
     recording: Annotated[
         Path | None,
         typer.Option("--run", help="recorded run with that indenter, instead of images"),
@@ -65,18 +88,33 @@ def calibrate(
     model = model.model_copy(update={"image": image})
     for path in (out, report):
         _check_target(path)
-    data = calibration_images(
-        reference, press or [], indenter or [], folder, recording, presses, frames
-    )
     console = Console(stderr=True)
     if sensor_id is None and sensor is None:  # not the name of the default file
         sensor_id = re.sub(r"[^A-Za-z0-9_-]", "_", out.stem)[:80]
-    result = _run_calibration(model, data, sensor_id, console)
+    with ExitStack() as stack:
+        show: Callable[[str], None] | None = None
+        if live:
+            from tacdiff_ros.cli.live_calibration import LiveSettings, live_session
+
+            if reference or press or indenter or recording:
+                raise InputError(
+                    "--live takes its own images: leave out --reference, --press, --indenter, --run"
+                )
+            folder = folder or out.with_name(f"{out.stem}_images")
+            settings = LiveSettings(device, diameter, folder, port)
+            session = stack.enter_context(live_session(model, settings, console))
+            presses, show = session.take_images(), session.show_end
+        data = calibration_images(
+            reference, press or [], indenter or [], folder, recording, presses, frames
+        )
+        result = _run_calibration(model, data, sensor_id, console, show)
+        write_sensor(result.model, out)
+        if show is not None:
+            show(f"{out} is written: see the terminal")
     if report is not None:
         from tacdiff_ros.reports.calibration_report import write_calibration_report
 
         write_calibration_report(result, model, data.reference, data.presses, report)
-    write_sensor(result.model, out)
     for line in result.warnings:
         console.print(f"warning: {line}", style="yellow", highlight=False, soft_wrap=True)
     summary = {
@@ -147,7 +185,11 @@ def _next_press(result: Calibration) -> dict[str, Any]:
 
 
 def _run_calibration(
-    model: SensorModel, data: CalibrationImages, sensor_id: str | None, console: Console
+    model: SensorModel,
+    data: CalibrationImages,
+    sensor_id: str | None,
+    console: Console,
+    show: Callable[[str], None] | None,
 ) -> Calibration:
     """Calibrate with a progress bar.
 
@@ -156,6 +198,7 @@ def _run_calibration(
         data: reference image and presses.
         sensor_id: name of the sensor; None for the name in the initial model.
         console: console for the progress bar.
+        show: function that shows a line on the page of a guided calibration, if there is one.
     """
     from tacdiff_ros.calibration.calibrate import calibrate as run
     from tacdiff_ros.calibration.calibration_inputs import CalibrationSettings, PressImage
@@ -168,12 +211,18 @@ def _run_calibration(
     ]
     with Progress(console=console, disable=not sys.stderr.isatty(), transient=True) as bar:
         task = bar.add_task("pose", total=1.0)
+
+        def progress(stage: str, fraction: float) -> None:
+            bar.update(task, description=stage, completed=fraction)
+            if show is not None:
+                show(f"calibrating: {100 * fraction:.0f} % ({stage})")
+
         return run(
             model,
             data.reference,
             inputs,
             CalibrationSettings(sensor_id=sensor_id),
-            lambda stage, fraction: bar.update(task, description=stage, completed=fraction),
+            progress,
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -13,13 +12,11 @@ import typer
 from numpy.typing import NDArray
 
 from tacdiff_ros.calibration.hand_recording import HandRecording
+from tacdiff_ros.cli.live_images import DeviceImages
 from tacdiff_ros.cli.output_folder import check_output_folder
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.images.camera import BrokenImageError, CameraFrames, CameraSettings
-from tacdiff_ros.images.capture_settings import SETTLING_IMAGES, CameraLostError
 from tacdiff_ros.output_files import atomic_folder, write_files
 
-MAX_BROKEN_S = 5.0
 STALE_IMAGES = 3  # images that wait in the camera's buffers from before the key was pressed
 REFERENCE_IMAGES = 5  # averaged against noise
 
@@ -74,45 +71,26 @@ class _Camera:
 
     def __init__(self, device: str) -> None:
         """Open the camera and wait until its exposure has settled."""
-        try:
-            self._frames = CameraFrames(CameraSettings(device))
-        except CameraLostError as error:
-            raise InputError(f"{error}; `tacdiff doctor` lists the cameras") from error
-        for _ in range(SETTLING_IMAGES + 1):
-            self._frames.lock.on_image(float(self._next().mean()))
+        self._images = DeviceImages(device)
 
     def close(self) -> None:
         """Release the camera."""
-        self._frames.close()
+        self._images.close()
 
     def reference(self) -> NDArray[np.uint8]:
         """Return the mean of some images, (H, W, 3) uint8 RGB."""
         self._discard()
-        mean = np.mean([self._next() for _ in range(REFERENCE_IMAGES)], axis=0)
+        mean = np.mean([self._images.next() for _ in range(REFERENCE_IMAGES)], axis=0)
         return np.asarray(np.rint(mean), np.uint8)
 
     def pair(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Return two images in succession, (H, W, 3) uint8 RGB."""
         self._discard()
-        return self._next(), self._next()
+        return self._images.next(), self._images.next()
 
     def _discard(self) -> None:
         for _ in range(STALE_IMAGES):
-            self._next()
-
-    def _next(self) -> NDArray[np.uint8]:
-        """Return the next image; broken and repeated ones are left out for some seconds."""
-        end_s = time.monotonic() + MAX_BROKEN_S
-        while time.monotonic() < end_s:
-            try:
-                image = self._frames.read().image
-            except BrokenImageError:
-                continue
-            except CameraLostError as error:
-                raise InputError(str(error)) from error
-            if image is not None:
-                return image
-        raise InputError("the camera sends no new images: check its cable")
+            self._images.next()
 
 
 def _ask(line: str) -> None:

@@ -30,6 +30,12 @@ PARAMS_FILE = DeclareLaunchArgument(
     default_value=str(PACKAGE_FOLDER / "config" / "tacdiff.yaml"),
     description="Parameters of all nodes; copy the shipped file and enter your own rig.",
 )
+RIG_FILE = DeclareLaunchArgument(
+    "rig_file",
+    default_value="",
+    description="Rig file, by `tacdiff rig write`; its rig takes precedence over that of "
+    "params_file.",
+)
 LOG_LEVEL = DeclareLaunchArgument(
     "log_level",
     default_value="info",
@@ -111,6 +117,19 @@ def existing_file(name: str, path: str) -> Path:
     if not file.is_file():
         raise InputError(f"{name} {file} does not exist: name an existing file")
     return file
+
+
+def parameter_files(value: Callable[[str], str]) -> list[Path]:
+    """Return the parameter file of all nodes, and the rig file after it if one is given.
+
+    Args:
+        value: function that returns the value of a launch argument.
+
+    Raises:
+        InputError: a file does not exist.
+    """
+    names = ["params_file", *(["rig_file"] if value("rig_file") else [])]
+    return [existing_file(name, value(name)) for name in names]
 
 
 def package_folder(name: str, advice: str) -> Path:

@@ -38,6 +38,7 @@ SETTLE_S = 0.5
 LOST_RESPONSE_S = 3.0
 GOAL_RESPONSE_TIMEOUT_S = 60.0
 RESULT_REQUEST_PERIOD_S = 10.0
+HOW_TO_STOP = "Ctrl-C stops the run: the arm retracts, and the recording is closed"
 PHASES = {
     getattr(AcquisitionState, name): name.removeprefix("PHASE_").lower()
     for name in dir(AcquisitionState)
@@ -77,6 +78,7 @@ def acquire(
         if time.monotonic() < end_s:
             continue
         return {"success": False, "message": pending}
+    print(HOW_TO_STOP, file=sys.stderr, flush=True)
     handle = _send(node, client, goal, interrupts)
     if isinstance(handle, str):
         return {"success": False, "message": handle}
@@ -236,7 +238,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--indenter",
         default="",
-        help="mounted indenter, such as sphere:diameter=5; recorded",
+        help="mounted indenter, such as sphere:diameter=5; recorded; default: that of the rig",
     )
     add("--output", default="", help="name of the recording; default: time of day")
     add("--trials", type=int, default=0, help="number of trials; 0: number in the protocol")

@@ -58,7 +58,8 @@ class AcquisitionNode(GuardedNode):
     def __init__(self) -> None:
         """Read the parameters, create the topics, and wait for goals."""
         super().__init__("acquisition")
-        self._rig = declare_rig(self)
+        self._rig_settings = declare_rig(self)
+        self._rig = self._rig_settings.rig
         self._limits = declare_model(self, "limits", SafetyLimits)
         self._settings = declare_model(self, "motion", SessionSettings)
         settings = declare_model(self, "", AcquisitionNodeSettings)
@@ -73,6 +74,10 @@ class AcquisitionNode(GuardedNode):
         refuse_unknown(self)
         self._further = [name for name in settings.also_record if name]
         self._planner = RunPlanner(settings, self._settings.retract_speed_mm_s)
+        self.summary = (
+            f"rig {self._rig_settings.line}; protocol {settings.protocol}; recordings go to "
+            f"{self._planner.data_folder}"
+        )
         expected = expected_rig(settings, self._rig, self._limits)
         wait_s = self._settings.wait_for_streams_s
         self._observer = RigObserver(self, self._lock_step, expected, wait_s)
@@ -86,7 +91,9 @@ class AcquisitionNode(GuardedNode):
         hardware, controller = settings.hardware_component, settings.controller
         self._recovery = Recovery(self, hardware, controller, self._why_not_recover, self._send)
         self._goal = SingleGoal(self, Acquire, "acquire", self._begin, self._cancel)
-        self._checks = RigCheckService(self, self._observer, lambda: self._run is not None)
+        self._checks = RigCheckService(
+            self, self._observer, self._rig_settings, lambda: self._run is not None
+        )
         # Objects that exist now are kept: later garbage collections skip them and remain short.
         gc.freeze()
 
@@ -177,6 +184,7 @@ class AcquisitionNode(GuardedNode):
             node=self,
             lock_step=self._lock_step,
             rig=self._rig,
+            rig_settings=self._rig_settings,
             limits=self._limits,
             settings=self._settings,
             base_frame=self._base_frame,

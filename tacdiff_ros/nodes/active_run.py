@@ -12,6 +12,7 @@ from sensor_msgs.msg import Image
 
 from tacdiff_ros import __version__
 from tacdiff_ros.acquisition.faults import Cause
+from tacdiff_ros.acquisition.rig_settings import RigSettings
 from tacdiff_ros.acquisition.safety_limits import SafetyLimits
 from tacdiff_ros.acquisition.sampling import Sample
 from tacdiff_ros.acquisition.session import AcquisitionSession, Outcome, SessionSettings
@@ -27,9 +28,15 @@ from tacdiff_ros.nodes.further_topics import FurtherTopics
 from tacdiff_ros.nodes.guarded_node import GuardedNode, decode
 from tacdiff_ros.nodes.lock_step import SECOND_NS, LockStep
 from tacdiff_ros.nodes.run_plan import RunPlan, output_name
+from tacdiff_ros.nodes.sensor_parameter import sensor_from
 from tacdiff_ros.nodes.topics import ROBOT_STATE
 from tacdiff_ros.recording.run_recorder import RunRecorder, Topic
 from tacdiff_ros.recording.stream_gaps import StreamGaps
+
+HOW_TO_STOP = (
+    "to stop: cancel the goal (Ctrl-C in acquire_client), or Ctrl-C in the terminal of the launch; "
+    "the arm retracts and the recording is closed"
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,7 @@ class RunSetUp:
         node: node of the runs.
         lock_step: clock of the node.
         rig: poses of sensor and indenter.
+        rig_settings: the rig as it was configured.
         limits: safety limits.
         settings: settings of the runs.
         base_frame: frame of the robot base.
@@ -50,6 +58,7 @@ class RunSetUp:
     node: GuardedNode
     lock_step: LockStep
     rig: Rig
+    rig_settings: RigSettings
     limits: SafetyLimits
     settings: SessionSettings
     base_frame: str
@@ -113,7 +122,7 @@ class ActiveRun:
             raise
         node.get_logger().info(
             f"recording {self.recorder.folder}: {len(plan.trials)} trials, about "
-            f"{plan.cost.seconds:.0f} s and {plan.cost.bytes / 1e9:.2f} GB"
+            f"{plan.cost.seconds:.0f} s and {plan.cost.bytes / 1e9:.2f} GB; {HOW_TO_STOP}"
         )
 
     def _open_recording(self, set_up: RunSetUp, plan: RunPlan, data_folder: Path) -> RunRecorder:
@@ -262,14 +271,26 @@ def _describe_run(plan: RunPlan, set_up: RunSetUp) -> dict[str, Any]:
     }
     return {
         "tacdiff_ros": __version__,
-        "indenter": plan.request.indenter,
+        "indenter": plan.request.indenter or set_up.rig_settings.indenter,
         "trials": len(plan.trials),
         "seed": plan.protocol.seed if plan.seed is None else plan.seed,
         "image_topic": set_up.node.resolve_topic_name("image_raw"),
         "base_frame": set_up.base_frame,
+        "rig": _describe_rig(set_up.rig_settings),
         **poses,
         "limits": set_up.limits.model_dump(mode="json"),
     }
+
+
+def _describe_rig(rig: RigSettings) -> dict[str, Any]:
+    """Return the entry `rig` of run.yaml, with the checksum of its sensor file."""
+    content = rig.describe()
+    if rig.sensor_file:
+        try:
+            content["sensor_checksum"] = sensor_from(rig.sensor_file).checksum
+        except InputError as error:
+            content["sensor_checksum"] = f"unknown: {error}"
+    return content
 
 
 def _describe_outcome(outcome: Outcome, folder: Path, lost: int) -> str:

@@ -48,7 +48,7 @@ class ArmWatchdogNode(GuardedNode):
     def __init__(self) -> None:
         """Read the parameters, which are those of `acquisition`, and subscribe."""
         super().__init__("arm_watchdog")
-        rig = declare_rig(self)
+        rig = declare_rig(self).rig
         limits = declare_model(self, "limits", SafetyLimits)
         self._base_frame = declare_model(self, "", ArmWatchdogSettings).base_frame
         refuse_unknown(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tacdiff_ros.action import Calibrate
 from tacdiff_ros.calibration.calibration_figures import residuals
 from tacdiff_ros.calibration.calibration_result import Calibration
 from tacdiff_ros.calibration.calibration_session import CalibrationJob, CalibrationSession
+from tacdiff_ros.calibration.guided.session_folder import SessionFolder
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.msg import SensorModel as SensorModelMessage
 from tacdiff_ros.nodes.conversion.images import from_image
@@ -22,11 +24,12 @@ from tacdiff_ros.nodes.conversion.sensor_model import to_sensor_model
 from tacdiff_ros.nodes.deferred_service import DeferredService, Ticket
 from tacdiff_ros.nodes.goals import SingleGoal
 from tacdiff_ros.nodes.guarded_node import GuardedNode
+from tacdiff_ros.nodes.guide_topics import GuideTopics
 from tacdiff_ros.nodes.newest_frame import NewestFrame
-from tacdiff_ros.nodes.node_settings import CalibrationNodeSettings
+from tacdiff_ros.nodes.node_settings import CalibrationNodeSettings, GuideSettings
 from tacdiff_ros.nodes.parameters import declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import LATCHED
-from tacdiff_ros.nodes.sensor_parameter import sensor_from
+from tacdiff_ros.nodes.sensor_parameter import describe_sensor, sensor_from
 from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.nodes.worker import Worker
 from tacdiff_ros.srv import Calibrate as CalibrateService
@@ -41,10 +44,13 @@ class CalibrationNode(GuardedNode):
         """Read the parameters and create service and action."""
         super().__init__("calibration")
         settings = declare_model(self, "", CalibrationNodeSettings)
+        guide = declare_model(self, "guide", GuideSettings)
         refuse_unknown(self)
         self._frame = settings.frame_id
         model = sensor_from(settings.sensor_file)
         data_folder = Path(settings.data_folder).expanduser()
+        described = describe_sensor(model, settings.sensor_file)
+        self.summary = f"starts from {described}; sensor files go to {data_folder}"
         self._new_session = partial(CalibrationSession, model, data_folder)
         self._session = self._new_session()
         self._newest = NewestFrame(self)
@@ -54,6 +60,10 @@ class CalibrationNode(GuardedNode):
         self._has_reference = False  # whether the session has one
         self._stopping = False
         self._publisher = self.create_publisher(SensorModelMessage, "sensor_model", LATCHED)
+        self._guide: GuideTopics | None = None
+        if guide.diameter_mm:
+            compute = partial(self._compute_guided, guide.sensor_id)
+            self._guide = GuideTopics(self, model, data_folder, guide, compute)
         self._service = DeferredService(self, CalibrateService, "calibrate", self._on_request)
         self._goal = SingleGoal(self, Calibrate, "calibrate", self._begin, self._cancel)
         self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -210,6 +220,33 @@ class CalibrationNode(GuardedNode):
     def _publish(self, message: SensorModelMessage) -> None:
         self._publisher.publish(message)
 
+    def _compute_guided(
+        self, sensor_id: str, folder: SessionFolder, respond: Callable[[bool, str], None]
+    ) -> None:
+        """Calibrate from the images of a guided session, and save the result.
+
+        Args:
+            sensor_id: identifier of the sensor.
+            folder: images of the session.
+            respond: function that responds to the request, with success and message.
+
+        Raises:
+            InputError: the images cannot be used, or another calibration is running.
+        """
+        session = self._new_session()
+        session.take_reference(folder.reference())
+        for press in folder.presses:
+            session.take_press(folder.image(press), f"sphere:diameter={press.diameter_mm:g}")
+
+        def finish(worker: Worker) -> None:
+            response = CalibrateService.Response()
+            with self.refuse_on_error(response):
+                self._fill(response, worker, "", "")
+            written = f"; written: {response.path}" if response.path else ""
+            respond(response.success, response.message + written)
+
+        self._start(session.job(sensor_id), finish)
+
     def _begin(self, request: Calibrate.Goal) -> None:
         """Start the calibration of a goal.
 
@@ -232,6 +269,8 @@ class CalibrationNode(GuardedNode):
             self._worker.cancel()
 
     def _tick(self) -> None:
+        if self._guide is not None:
+            self._guide.tick()
         worker = self._worker
         if worker is None:
             return

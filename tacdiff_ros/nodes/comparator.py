@@ -61,7 +61,11 @@ class ComparatorNode(GuardedNode):
         )
         refuse_unknown(self)
         self._model = sensor_from(settings.sensor_file)
-        self.get_logger().info(describe_sensor(self._model, settings.sensor_file))
+        described = describe_sensor(self._model, settings.sensor_file)
+        self.summary = (
+            f"{described}; compares with images by {settings.simulator} "
+            f"of the same stamp within {1e3 * settings.tolerance_s:g} ms"
+        )
         self._crop = sensor_crop(self._model)
         markers = self._model.markers
         grid = None if markers is None else markers.grid

@@ -65,6 +65,9 @@ class GelSightDriver(GuardedNode):
         super().__init__("gelsight_driver")
         self._settings = settings = declare_model(self, "", GelsightDriverSettings)
         self._source = settings.source
+        name = f"camera '{settings.device}'" if self._source == CAMERA else self._source
+        size = f"{settings.width} x {settings.height}"
+        self.summary = f"images of {name}, {size}, {settings.rate_hz:g} Hz"
         self._lock_step = LockStep(self, {"virtual_panda": [INDENTER_TOPIC]}, self._on_step)
         refuse_unknown(self)
         if self._lock_step.is_on and self._source == CAMERA:

@@ -29,7 +29,10 @@ class GuardedNode(Node):
 
     Attributes:
         dropped: counter of the dropped messages; None while the node is being constructed.
+        summary: what the node works with, for its line `ready`: files, indenter, rates.
     """
+
+    summary = ""
 
     def __init__(self, name: str) -> None:
         """Create the node; it has only the parameters that rclpy declares."""

@@ -30,6 +30,7 @@ class MarkerTrackerNode(GuardedNode):
         settings = declare_model(self, "", MarkerTrackerSettings)
         refuse_unknown(self)
         self._grid = MarkerGrid.parse(settings.grid)
+        self.summary = f"{settings.grid} markers"
         self._crop = default_crop()
         self._reference: MarkerField | None = None
         self._tracker = MarkerTracker(self._grid)

@@ -67,7 +67,8 @@ class MeshInversionNode(GuardedNode):
         model = sensor_from(settings.sensor_file)
         reference_name = settings.reference_image or "rendered, until ~/take_reference"
         described = describe_sensor(model, settings.sensor_file)
-        self.get_logger().info(f"{described}; reference image: {reference_name}")
+        stream = "inverts every image" if settings.streaming else "inverts on request"
+        self.summary = f"{described}; {stream}; reference image: {reference_name}"
         reference = None
         if settings.reference_image:
             reference = read_image(Path(settings.reference_image).expanduser())

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,6 +24,7 @@ DataFolder = Annotated[str, Field(description="folder that requests may read fro
 CAMERA_FRAME, GEL_FRAME, BASE_FRAME = "gelsight_optical_frame", "gel", "base"
 END_EFFECTOR_FRAME = "fr3_hand_tcp"
 DATA_FOLDER = "~/tacdiff_data"
+IS_OWN: dict[str, Any] = {"is_own": True}  # not taken from the rig
 
 
 class NodeSettings(BaseModel):
@@ -85,10 +86,28 @@ class CalibrationNodeSettings(NodeSettings):
 
     sensor_file: Annotated[
         str,
-        Field(description="path of the initial sensor file; empty: the package's default sensor"),
+        Field(
+            description="path of the initial sensor file; empty: the package's default sensor",
+            json_schema_extra=IS_OWN,
+        ),
     ] = ""
     data_folder: DataFolder = DATA_FOLDER
     frame_id: CameraFrame = CAMERA_FRAME
+
+
+class GuideSettings(NodeSettings):
+    """Parameters of `calibration` below `guide`, for a guided calibration on topics."""
+
+    diameter_mm: float = Field(
+        0.0, ge=0, le=100, description="diameter of the ball, mm; 0: no guided calibration"
+    )
+    sensor_id: str = Field(
+        "my_sensor", description="identifier of the sensor, and name of its file in data_folder"
+    )
+    folder: str = Field(
+        "guided_calibration",
+        description="folder of the images in data_folder; one that exists is resumed",
+    )
 
 
 class ComparatorSettings(NodeSettings):
@@ -225,7 +244,9 @@ class VirtualGelsightSettings(NodeSettings):
     """Parameters of `virtual_gelsight`."""
 
     sensor_file: str = Field(
-        "", description="path of the true sensor file; empty: a random sensor by `seed`"
+        "",
+        description="path of the true sensor file; empty: a random sensor by `seed`",
+        json_schema_extra=IS_OWN,
     )
     seed: int = Field(0, ge=0, lt=2**31, description="seed of sensor, gel and noise")
     indenter: str = Field("sphere:diameter=5", description="spec of the indenter")

@@ -16,6 +16,7 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from tacdiff_ros.acquisition.rig_settings import INHERITED
 from tacdiff_ros.errors import InputError
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -40,6 +41,8 @@ def declare_model(node: Node, prefix: str, model: type[Model]) -> Model:
         InputError: a value has the wrong type or is out of range; the message names the parameter.
     """
     values = {}
+    if not prefix:
+        _inherit_from_rig(node, model)
     for name, field in model.model_fields.items():
         if field.is_required():
             values[name] = _declare_required(node, f"{prefix}.{name}", field)
@@ -50,6 +53,18 @@ def declare_model(node: Node, prefix: str, model: type[Model]) -> Model:
         descriptor = _descriptor(field.description or name.replace("_", " "), default, field)
         values[name] = declare(node, full_name, default, descriptor)
     return validate(model, values, prefix)
+
+
+def _inherit_from_rig(node: Node, model: type[BaseModel]) -> None:
+    """Take what the rig says of parameters that are not given, or empty."""
+    for name in INHERITED:
+        shared = node._parameter_overrides.get(SHARED + name)
+        field = model.model_fields.get(name)
+        given = node._parameter_overrides.get(name)
+        if field is None or shared is None or not shared.value or (given and given.value):
+            continue
+        if not (field.json_schema_extra or {}).get("is_own"):
+            node._parameter_overrides[name] = Parameter(name, shared.type_, shared.value)
 
 
 def _accept_former_name(node: Node, name: str, field: Any) -> None:

@@ -86,6 +86,9 @@ class ReadinessReport:
         message.header.stamp = self._node.get_clock().now().to_msg()
         self._ready.publish(message)
         line = "ready" if preparation is None else preparation.describe()
+        summary = getattr(self._node, "summary", "")
+        if ready and summary:
+            line = f"{line}: {summary}"
         self._publish_diagnostics(line, ready, failure)
         logger = self._node.get_logger()
         if failure:

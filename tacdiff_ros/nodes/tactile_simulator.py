@@ -106,14 +106,17 @@ class TactileSimulatorNode(GuardedNode):
         images = {name: ["image_raw"] for name in IMAGE_SOURCES}
         sources = {"virtual_panda": [ROBOT_STATE], **images}
         self._lock_step = LockStep(self, sources if settings.indenter else {}, may_lag=True)
-        self._rig = declare_rig(self)
+        self._rig = declare_rig(self).rig
         self._material = declare_model(self, "material", GelMaterial)
         refuse_unknown(self)
         self._model = sensor_from(settings.sensor_file)
         self._renderer = self._create_renderer(settings)
-        follows = f"follows the robot on {settings.indenter}" if settings.indenter else NOT_FOLLOWED
+        follows = NOT_FOLLOWED
+        if settings.indenter:
+            rate = f"at the stamps of image_raw, else at {settings.rate_hz:g} Hz"
+            follows = f"follows the robot on {settings.indenter} {rate}"
         described = describe_sensor(self._model, settings.sensor_file)
-        self.get_logger().info(f"{described}; images by {settings.simulator}; {follows}")
+        self.summary = f"{described}; images by {settings.simulator}; {follows}"
         self._touch: _RunningTouch | None = None
         self._stopping = False
         max_waiting = MAX_IN_LOCK_STEP if self._lock_step.is_on else MAX_WAITING
@@ -137,7 +140,11 @@ class TactileSimulatorNode(GuardedNode):
         if settings.simulator == "pix2pix":
             folder = Path(settings.model).expanduser() if settings.model else shipped_model()
             precision: Precision = "fast" if settings.half_precision else "exact"
-            network = NetworkRenderer(self._model, folder, settings.threads or None, precision)
+            try:
+                network = NetworkRenderer(self._model, folder, settings.threads or None, precision)
+            except InputError as error:
+                advice = "the parameter simulator:=renderer draws any sensor"
+                raise InputError(f"{error}; {advice}") from error
         threads = settings.threads or os.cpu_count()
         is_differentiable = settings.simulator == "differentiable"
         return SharedRenderer(self._model, network, threads, is_differentiable)

@@ -31,7 +31,7 @@ from tacdiff_ros.nodes.lock_step import LockStep
 from tacdiff_ros.nodes.node_settings import VirtualGelsightSettings
 from tacdiff_ros.nodes.parameters import declare_model, refuse_unknown
 from tacdiff_ros.nodes.qos import LATCHED, LATEST_COMMAND, RELIABLE_IMAGES
-from tacdiff_ros.nodes.sensor_parameter import sensor_from
+from tacdiff_ros.nodes.sensor_parameter import describe_sensor, sensor_from
 from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.preparation import Preparation
 from tacdiff_ros.twin.newest_worker import NewestWorker
@@ -59,6 +59,10 @@ class VirtualGelsightNode(GuardedNode):
         model = sensor_from(file) if file else virtual_sensor_model(seed)
         self._sensor = VirtualSensor(
             model, settings.indenter, seed, settings.noise_grey, threads=settings.threads
+        )
+        self.summary = (
+            f"{describe_sensor(model, file or f'random sensor of seed {seed}')}; pressed by "
+            f"{settings.indenter}; {settings.rate_hz:g} Hz"
         )
         self._info = _camera_info(model.image.width_px, model.image.height_px, model.camera)
         self._create_publishers()

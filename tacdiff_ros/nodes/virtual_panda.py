@@ -51,7 +51,7 @@ class VirtualPandaNode(GuardedNode):
     def __init__(self) -> None:
         """Read the parameters, place the arm above the indenter and start."""
         super().__init__("virtual_panda")
-        rig = declare_rig(self)
+        rig = declare_rig(self).rig
         settings = declare_model(self, "", VirtualPandaSettings)
         self._gel_frame = settings.gel_frame_id
         impedance = self._declare_floats("impedance", ImpedanceParameters)

@@ -100,13 +100,27 @@ def configured_indenter(run: RecordedRun) -> Pose:
     Raises:
         InputError: run.yaml has no valid pose of the indenter.
     """
-    configured: Any = run.run.get("base_to_indenter")
+    return configured_pose(run, "base_to_indenter")
+
+
+def configured_pose(run: RecordedRun, name: str) -> Pose:
+    """Return a configured pose from run.yaml.
+
+    Args:
+        run: recorded run.
+        name: `base_to_indenter` or `end_effector_to_gel`.
+
+    Raises:
+        InputError: run.yaml has no such pose.
+    """
+    configured: Any = run.run.get(name)
     try:
         return Pose.from_quaternion(
             _numbers(configured["position_mm"], 3), _numbers(configured["quaternion_xyzw"], 4)
         )
     except (TypeError, KeyError, ValueError, OverflowError) as error:
-        raise InputError(f"{run.folder}: run.yaml has no valid pose of the indenter") from error
+        subject = "the indenter" if name == "base_to_indenter" else "the sensor"
+        raise InputError(f"{run.folder}: run.yaml has no valid pose of {subject}") from error
 
 
 def _numbers(values: Any, count: int) -> NDArray[np.float64]:

@@ -52,8 +52,8 @@ class RigHeight:
         )
         if self.spread_mm > MAX_SPREAD_MM:
             return (
-                f"{text}: not the same in all presses, so that no parameter corrects it: is the "
-                "sensor tilted or loose, or is the contact at the edge of the gel?"
+                f"{text}: not the same in all presses, so that the height alone does not correct "
+                "it: find the tilt of the sensor with `tacdiff rig mount RUN`, or is it loose?"
             )
         position = ", ".join(f"{value:.2f}" for value in self.indenter_position_mm)
         return f"{text}; without this error rig.indenter_position_mm is [{position}]"

@@ -55,7 +55,7 @@ def hand(monkeypatch):
                 self.asked += 1
                 return "\n" if camera.scenes else ""
 
-        monkeypatch.setattr("tacdiff_ros.cli.record.CameraFrames", Frames)
+        monkeypatch.setattr("tacdiff_ros.cli.live_images.CameraFrames", Frames)
         monkeypatch.setattr("sys.stdin", Keys())
         return camera
 

@@ -46,6 +46,7 @@ NOT_RUN = {
     "demo": "minutes; `make demo`",
     "record": "needs a camera; test/cli/test_record.py",
     "calibrate": "half a minute; test/docs/long_snippets.py",
+    "rig": "needs a run; test/machine/test_rig_checks.py, test/replay/test_mount_touches.py",
     "simulate": "half a minute; test/docs/long_snippets.py",
     "identify": "a minute or two; test/cli/test_identify.py",
     "train": "hours",

@@ -37,4 +37,5 @@ def test_a_simulated_press_is_inverted_to_its_depth(tmp_path):
 def test_every_example_compiles_and_names_its_call(name):
     text = (EXAMPLES / name).read_text()
     compile(text, name, "exec")
-    assert f"python examples/{name}" in text
+    program = "ros2 launch" if name.endswith(".launch.py") else "python"
+    assert f"{program} examples/{name}" in text

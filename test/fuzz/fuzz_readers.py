@@ -184,6 +184,22 @@ def read_calibration_folder(folder: Path) -> None:
     from_folder(folder, 2, Crop((RGB.shape[1], RGB.shape[0]), 0.0))
 
 
+def make_rig(folder: Path) -> None:
+    from tacdiff_ros.acquisition.rig_file import write_rig
+    from tacdiff_ros.acquisition.rig_settings import RigSettings
+
+    write_rig(folder / "rig.yaml", RigSettings(indenter="cube", mount_position_mm=(0, 0, 80.0)))
+
+
+def read_and_change_rig(folder: Path) -> None:
+    from tacdiff_ros.acquisition.rig_file import read_rig, write_rig
+
+    path = folder / "rig.yaml"
+    changed = read_rig(path).model_copy(update={"mount_rpy_rad": (0.0, 0.1, 0.0)})
+    write_rig(path, changed)
+    assert read_rig(path) == changed
+
+
 def make_poses(folder: Path) -> None:
     for name in ("a.png", "b.png"):
         cv2.imwrite(str(folder / name), RGB)
@@ -703,6 +719,7 @@ READERS: dict[str, Reader] = {
     "images": Reader(make_images, read_images, odd_images),
     "video": Reader(make_video, read_video, tries=25),
     "gs_sdk folder": Reader(make_calibration_folder, read_calibration_folder),
+    "rig file": Reader(make_rig, read_and_change_rig, bomb_with_aliases),
     "poses": Reader(make_poses, read_recording),
     "run": Reader(make_run, read_run, tries=25),
     "rosbag": Reader(make_bag, read_bags, spoil_bags, tries=25),

@@ -11,14 +11,18 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tacdiff_ros.acquisition.rig_file import write_rig
+from tacdiff_ros.acquisition.rig_settings import RigSettings
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.sensor.sensor_file import default_sensor, write_sensor
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "launch").glob("*.launch.py"))
 ARGUMENTS = ROOT / "tacdiff_ros" / "launching" / "arguments.py"
 NODES = set((ROOT / "tacdiff_ros" / "nodes" / "nodes.txt").read_text().split())
 OTHER_EXECUTABLES = {"robot_state_publisher", "rviz2", "spawner"}
-FREE_TEXT = {"robot_ip", "namespace", "params_file", "source", "data_folder", "bag", "rate"}
+FREE_TEXT = {"robot_ip", "namespace", "params_file", "rig_file", "source", "data_folder"}
+FREE_TEXT |= {"bag", "rate"}
 FREE_TEXT |= {"sensor_file", "virtual_sensor_file", "indenter", "controller_file"}
 FREE_TEXT |= {"robot_type", "arm_prefix"}  # checked with advice, by launching.franka.Arm
 
@@ -207,7 +211,8 @@ def test_demo_stays_on_this_machine_unless_told_otherwise(monkeypatch):
 
 
 def executables(actions) -> dict[str, object]:
-    return {action.node_executable: action for action in actions}
+    nodes = [action for action in actions if hasattr(action, "node_executable")]
+    return {node.node_executable: node for node in nodes}
 
 
 def merged(parameters) -> dict[str, object]:
@@ -232,7 +237,7 @@ def test_the_watchdog_keeps_to_the_limits_of_the_acquisition(bringup):
     watchdog = merged(bringup.parameters(nodes["arm_watchdog"]))
     assert watchdog["limits.box_min_mm"] == tuple(acquisition["limits"]["box_min_mm"])
     assert watchdog["rig.mount_position_mm"] == tuple(rig["mount_position_mm"])
-    assert watchdog["base_frame"] == acquisition["base_frame"]
+    assert watchdog["base_frame"] == rig["base_frame"]
 
 
 def test_a_virtual_sensor_takes_the_drivers_place_and_motion_waits_for_it(bringup):
@@ -273,6 +278,66 @@ def test_a_twin_needs_an_indenter_and_one_rig(bringup, tmp_path):
         bringup.start(twin="true", indenter="cube", params_file=str(own))
 
 
+def test_a_rig_file_takes_precedence_and_names_indenter_and_sensor(bringup, tmp_path):
+    rig = tmp_path / "my_rig.yaml"
+    sensor = default_sensor().model_copy(update={"sensor_id": "my_mini"})
+    write_sensor(sensor, tmp_path / "mini.yaml")
+    settings = RigSettings(
+        mount_position_mm=(0.0, 0.0, 80.0),
+        indenter="sphere:diameter=5",
+        sensor_file=str(tmp_path / "mini.yaml"),
+    )
+    write_rig(rig, settings)
+    arguments = {"twin": "true", "watchdog": "true", "rig_file": str(rig)}
+    nodes = executables(bringup.start(**arguments))
+    assert bringup.parameters(nodes["acquisition"])[1] == rig
+    watchdog = merged(bringup.parameters(nodes["arm_watchdog"]))
+    assert watchdog["rig.mount_position_mm"] == (0.0, 0.0, 80.0)
+    # No network is trained for this sensor, so that the renderer draws it.
+    assert merged(bringup.parameters(nodes["tactile_simulator"]))["simulator"] == "renderer"
+    with pytest.raises(InputError, match=r"rig_file .* does not exist"):
+        bringup.start(rig_file="missing.yaml")
+
+
+def test_bringup_says_what_the_twin_simulates_and_who_draws_it(bringup):
+    def said(**arguments: str) -> str:
+        from launch.actions import LogInfo
+
+        lines = [a for a in bringup.start(twin="true", **arguments) if isinstance(a, LogInfo)]
+        return "".join(part.perform(bringup.context) for part in lines[0].msg)
+
+    line = said(sensor_file="unit.yaml", indenter="cube")
+    assert line == (
+        "twin: sensor file unit.yaml, images by renderer (no network of this sensor is named), "
+        "indenter cube"
+    )
+    assert "sensor file of the package, images by pix2pix, indenter cube" in said(indenter="cube")
+
+
+def test_two_fingers_share_the_arm_and_only_one_commands_it(tmp_path):
+    from launch.actions import IncludeLaunchDescription
+    from launch_ros.actions import SetRemap
+
+    example = Launched("../examples/two_fingers.launch.py")
+    fingers = example.start(left_rig="left.yaml", right_rig="right.yaml")
+    remapped, started = [], []
+    for finger in fingers:
+        parts = finger.get_sub_entities()
+        remapped.append(
+            [
+                "".join(p.perform(example.context) for p in part.dst)
+                for part in parts
+                if isinstance(part, SetRemap)
+            ]
+        )
+        [included] = [part for part in parts if isinstance(part, IncludeLaunchDescription)]
+        started.append(dict(included.launch_arguments))
+    state = "/franka_robot_state_broadcaster/robot_state"
+    assert remapped == [[state, "/target_pose"], [state]]
+    assert [given["namespace"] for given in started] == ["left", "right"]
+    assert [given["rig_file"] for given in started] == ["left.yaml", "right.yaml"]
+
+
 def test_arguments_stay_text_and_win_over_the_files(bringup):
     nodes = executables(bringup.start(source="0", data_folder="2026", robot_type="fer"))
     assert merged(bringup.parameters(nodes["gelsight_driver"]))["source"] == "0"
@@ -299,7 +364,7 @@ def test_published_mount_is_the_one_of_the_parameters(bringup, tmp_path):
             "mount_position_mm: [0.0, 0.0, 40.0]", "mount_position_mm: [5.0, 0.0, 70.0]"
         )
     )
-    model = pinocchio.buildModelFromXML(bringup.module.describe_mount(own, "fer_hand_tcp"))
+    model = pinocchio.buildModelFromXML(bringup.module.describe_mount([own], "fer_hand_tcp"))
     gel = model.frames[model.getFrameId("gel")]
     assert gel.placement.translation == pytest.approx([0.005, 0.0, 0.07])
     assert model.existFrame("fer_hand_tcp")
@@ -309,7 +374,7 @@ def test_a_file_without_mount_is_refused_with_advice(bringup, tmp_path):
     own = tmp_path / "my_rig.yaml"
     own.write_text("acquisition: {ros__parameters: {protocol: demo.yaml}}")
     with pytest.raises(InputError, match="mount_position_mm"):
-        bringup.module.describe_mount(own, "fr3_hand_tcp")
+        bringup.module.describe_mount([own], "fr3_hand_tcp")
 
 
 def test_what_is_missing_is_named(bringup, replay, tmp_path):

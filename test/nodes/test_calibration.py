@@ -19,10 +19,13 @@ from builtin_interfaces.msg import Time
 from rclpy.action import ActionClient
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
 from tacdiff_ros.action import Calibrate
 from tacdiff_ros.msg import SensorModel
 from tacdiff_ros.srv import Calibrate as CalibrateService
 
+from tacdiff_ros.calibration.calibration_folder import read_folder
 from tacdiff_ros.cli.processes import isolated_environment, running_node
 from tacdiff_ros.images.image_file import read_image
 from tacdiff_ros.nodes.calibration import CalibrationNode
@@ -238,3 +241,64 @@ def test_a_bad_image_fails_with_the_reason(client, images):
     result = client.wait(goal.get_result_async()).result
     assert not result.success
     assert "blank" in result.message
+
+
+@pytest.fixture(scope="module")
+def guided(tmp_path_factory):
+    """A node that leads through a calibration, and a function that calls its services."""
+    environment, before = isolated_environment(), dict(os.environ)
+    os.environ.update(environment)
+    context = rclpy.Context()
+    context.init()
+    node = rclpy.create_node("hand", context=context)
+    executor = rclpy.executors.SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    folder = tmp_path_factory.mktemp("guided")
+    arguments = ["-p", f"data_folder:={folder}", "-p", "guide.diameter_mm:=5.0"]
+    with ExitStack() as stack:
+        log = tmp_path_factory.mktemp("log") / "guided.log"
+        stack.enter_context(running_node("calibration", arguments, log, environment))
+        yield node, executor, folder
+    node.destroy_node()
+    context.try_shutdown()
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def test_the_guide_says_what_to_do_and_takes_an_image_by_service(guided, images):
+    node, executor, folder = guided
+    said, pictures = [], []
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    node.create_subscription(String, "calibration/guide/instruction", said.append, latched)
+    node.create_subscription(Image, "calibration/guide/image_raw", pictures.append, 1)
+    frames = node.create_publisher(Image, "image_raw", 10)
+    take = node.create_client(Trigger, "calibration/guide/take")
+    finish = node.create_client(Trigger, "calibration/guide/finish")
+
+    def press(client, image):
+        """Show an image until the request has its response."""
+        for _ in range(10):
+            frames.publish(image)
+            executor.spin_once(timeout_sec=0.1)
+        future = client.call_async(Trigger.Request())
+        end = time.monotonic() + 120.0
+        while not future.done() and time.monotonic() < end:
+            frames.publish(image)
+            executor.spin_once(timeout_sec=0.1)
+        return future.result()
+
+    assert take.wait_for_service(20.0)
+    assert finish.wait_for_service(20.0)
+    assert "reference image is taken" in press(take, images[0]).message
+    refused = press(take, images[0])
+    assert not refused.success
+    assert "nothing touches" in refused.message
+    taken = press(take, images[1])
+    assert taken.success, taken.message
+    assert "press 1 is taken: x -3" in taken.message
+    assert "1 presses are taken, expected 2" in press(finish, images[1]).message
+    assert any("take the reference image" in message.data for message in said)
+    assert any("expected error" in message.data for message in said)
+    assert (pictures[-1].width, pictures[-1].height) == (640, 480)
+    listing = read_folder(folder / "guided_calibration")
+    assert [entry.diameter_mm for entry in listing.presses] == [5.0]

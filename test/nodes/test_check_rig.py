@@ -22,9 +22,11 @@ from sensor_msgs.msg import Image
 from tacdiff_ros.action import Acquire
 
 from tacdiff_ros.acquisition.preflight import CHECKS
+from tacdiff_ros.acquisition.rig_file import read_rig
 from tacdiff_ros.cli.application import run
 from tacdiff_ros.nodes.conversion.images import to_image
 from tacdiff_ros.nodes.topics import ROBOT_STATE
+from tacdiff_ros.resources import config_path
 
 STATE_PERIOD_S, IMAGE_PERIOD_S = 0.005, 0.04
 
@@ -94,7 +96,9 @@ def rig(meeting, tmp_path_factory):
 def test_doctor_lists_every_finding_of_a_good_rig_and_nothing_moves(rig, capsys):
     code, checks = rig.doctor(capsys)
     assert code == 0, [check for check in checks.values() if check["state"] == "bad"]
-    assert list(checks) == list(CHECKS)
+    assert list(checks) == ["rig", *CHECKS]
+    shipped = read_rig(config_path("tacdiff.yaml"))
+    assert f"checksum {shipped.checksum[:16]}," in checks["rig"]["found"]
     states = {name: check["state"] for name, check in checks.items()}
     assert "bad" not in states.values()
     # What a busy machine changes may be a warning: rates and clocks.

@@ -76,3 +76,30 @@ def test_every_parameter_has_a_description_and_numbers_have_a_range(make_node, m
         assert len(descriptor.description) > 10, name
         if isinstance(field.default, (int, float)) and not isinstance(field.default, bool):
             assert descriptor.floating_point_range or descriptor.integer_range, name
+
+
+RIG = {"rig__sensor_file": "mini.yaml", "rig__indenter": "cube", "rig__base_frame": "world"}
+
+
+def test_what_the_rig_says_counts_where_a_node_says_nothing(make_node):
+    node = make_node(**RIG, sensor_file="")
+    settings = declare_model(node, "", node_settings.TactileSimulatorSettings)
+    refuse_unknown(node)
+    assert (settings.sensor_file, settings.indenter) == ("mini.yaml", "cube")
+    node = make_node(**RIG)
+    assert declare_model(node, "", node_settings.AcquisitionNodeSettings).base_frame == "world"
+
+
+def test_a_nodes_own_value_wins_over_the_rig(make_node):
+    node = make_node(**RIG, sensor_file="other.yaml", indenter="sphere:diameter=5")
+    settings = declare_model(node, "", node_settings.TactileSimulatorSettings)
+    assert (settings.sensor_file, settings.indenter) == ("other.yaml", "sphere:diameter=5")
+
+
+def test_the_true_sensor_of_a_virtual_one_is_not_that_of_the_rig(make_node):
+    node = make_node(**RIG)
+    settings = declare_model(node, "", node_settings.VirtualGelsightSettings)
+    assert (settings.sensor_file, settings.indenter) == ("", "cube")
+    assert (
+        declare_model(make_node(**RIG), "", node_settings.CalibrationNodeSettings).sensor_file == ""
+    )

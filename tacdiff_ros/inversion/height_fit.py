@@ -356,8 +356,7 @@ class _Projection:
     def __init__(self, model: SensorModel, grid: HeightGrid, size_px: tuple[int, int]) -> None:
         """Fit a parabola in the height to the projected position of each cell."""
         values = parameter_values(model)
-        half = 0.5 * grid.spacing_mm
-        x, y = np.meshgrid(grid.x_mm + half, grid.y_mm + half)
+        x, y = np.meshgrid(grid.x_mm, grid.y_mm)
         scale = np.array([size_px[0] / model.image.width_px, size_px[1] / model.image.height_px])
         pixels = [
             (project(values, np.stack([x, y, np.full_like(x, z)], axis=-1)) + 0.5) * scale - 0.5
@@ -379,8 +378,7 @@ class _Projection:
         Returns:
             (channels, rows, columns) blurred maps at the cells; 0 outside the image.
         """
-        middle = 0.25 * (height + np.roll(height, -1, axis=0))
-        z = (middle + np.roll(middle, -1, axis=1))[..., None]
+        z = height[..., None]
         constant, linear, squared = self._coefficients
         pixel = (constant + z * (linear + z * squared)).astype(np.float32)
         pixel = np.nan_to_num(pixel, nan=-1e4)

@@ -48,7 +48,14 @@ class MeasuredSurface:
 
 
 class ForceEstimator:
-    """Estimates contact forces on one sensor."""
+    """Estimates contact forces on one sensor.
+
+    Attributes:
+        pad: dimensions and grid of the pad.
+        material: gel material.
+        tractions: fit of tractions to a surface.
+        modulus_error: relative standard deviation of Young's modulus.
+    """
 
     def __init__(
         self,
@@ -60,16 +67,19 @@ class ForceEstimator:
 
         Args:
             model: sensor model, which gives the size of the pad.
-            material: gel material; None for the default.
-            modulus_stddev_mpa: standard deviation of Young's modulus, MPa; None for 30 %.
+            material: gel material; None for the sensor's, or the default.
+            modulus_stddev_mpa: standard deviation of Young's modulus, MPa; None for the sensor's if
+                the material is the sensor's, else 30 %.
         """
-        self.material = material or GelMaterial()
+        if material is None and modulus_stddev_mpa is None and model.material is not None:
+            modulus_stddev_mpa = model.material.young_modulus_stddev_mpa
+        self.material = material or GelMaterial.of_sensor(model)
         gel = model.gel
         rows, columns = (round(side / SPACING_MM) for side in (gel.height_mm, gel.width_mm))
         self.pad = PadGrid.of_sensor(model, rows | 1, columns | 1)
         self.tractions = TractionFit(self.pad, self.material)
         modulus = self.material.young_modulus_mpa
-        self._modulus_error = (
+        self.modulus_error = (
             MODULUS_ERROR if modulus_stddev_mpa is None else modulus_stddev_mpa / modulus
         )
 
@@ -107,7 +117,7 @@ class ForceEstimator:
         net, covariance = self._net(fitted)
         relative = np.array([*MECHANICS_ERROR, *MECHANICS_ERROR[::-1]])
         scale = np.repeat([np.linalg.norm(net[:3]), np.linalg.norm(net[3:])], 3)
-        modulus = (self._modulus_error * net) ** 2
+        modulus = (self.modulus_error * net) ** 2
         floor = MIN_FORCE_STDDEV_N * np.array([1.0, 1.0, 1.0, *[self.pad.thickness_mm] * 3])
         variance = np.diag(covariance) + (relative * scale) ** 2 + modulus + floor**2
         normal = -float(net[2])

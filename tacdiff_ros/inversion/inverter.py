@@ -67,8 +67,9 @@ class Inverter:
                 images to invert; by default the model's rendering, whose error against the real
                 sensor then remains in the result.
             settings: settings of the inversion; by default those for single images.
-            material: gel material, for the contact forces; None for the default.
-            modulus_stddev_mpa: standard deviation of Young's modulus, MPa; None for 30 %.
+            material: gel material, for the contact forces; None for the sensor's, or the default.
+            modulus_stddev_mpa: standard deviation of Young's modulus, MPa; None for the sensor's if
+                the material is the sensor's, else 30 %.
 
         Raises:
             InputError: the reference image is not from this sensor.

@@ -16,6 +16,7 @@ from tacdiff_ros.mechanics.trajectory import plan_touch
 from tacdiff_ros.reports.traction_picture import draw_tractions
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_file import default_sensor
+from tacdiff_ros.sensor.sensor_model import Material
 
 HEIGHT_STDDEV_MM = 0.01
 
@@ -136,3 +137,13 @@ def test_the_picture_is_bright_where_the_gel_is_pressed(forces, measured):
     y, x = (int(n * 24.0 * 0.2) for n in (row, column))
     assert picture[y - 4 : y + 5, x - 4 : x + 5].mean() > 120
     assert picture[8, 8].mean() < 20
+
+
+def test_the_modulus_of_the_sensor_file_and_its_deviation_are_used():
+    known = Material(young_modulus_mpa=0.4, young_modulus_stddev_mpa=0.02)
+    model = default_sensor().model_copy(update={"material": known})
+    given = ForceEstimator(model, GelMaterial(young_modulus_mpa=0.4), 0.02)
+    own = ForceEstimator(model)
+    assert own.material == given.material
+    assert own.modulus_error == given.modulus_error == 0.05
+    assert ForceEstimator(default_sensor()).modulus_error == 0.3

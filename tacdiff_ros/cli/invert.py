@@ -190,7 +190,7 @@ def _verdict(
 def _material(
     model: SensorModel, modulus: float | None, stddev: float | None, friction: float | None
 ) -> tuple[GelMaterial, float | None]:
-    """Material and standard deviation of its modulus: the options, else the sensor file's values."""
+    """Material and standard deviation of its modulus, from the options or the sensor file."""
     known = GelMaterial.of_sensor(model)
     if stddev is None and modulus is None and model.material is not None:
         stddev = model.material.young_modulus_stddev_mpa

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.linalg import cho_factor, cho_solve
 
 from tacdiff_ros.inversion.contact_forces import ContactForces
 from tacdiff_ros.inversion.traction_fit import FittedTractions, Observations, TractionFit
@@ -169,7 +170,9 @@ class ForceEstimator:
         levers = np.cross(arms[fitted.vertices][:, None, :], axes[None])  # vertex, axis, torque
         rows = [np.tile(axes, (len(fitted.vertices), 1)), levers.reshape(-1, 3)]
         gather = np.concatenate(rows, axis=1)
-        return net, gather.T @ fitted.covariance @ gather
+        if not len(gather):
+            return net, np.zeros((6, 6))
+        return net, gather.T @ cho_solve(cho_factor(fitted.precision), gather)
 
     def _observations(
         self, measured: MeasuredSurface, motion: Floats, candidates: NDArray[np.bool_]

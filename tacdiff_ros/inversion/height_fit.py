@@ -37,8 +37,7 @@ USUAL_TRACTION, PER_PRESSURE, PER_TENSION = 0.01, 1.0, 0.5
 # curvature there: tractions vanish outside of the contact, and are free inside of it.
 MECHANICAL_USUAL_TRACTION, MECHANICAL_PER_PRESSURE, MECHANICAL_CURVATURE = 0.005, 4.0, 0.05
 # Steep walls fit badly, and without their pixels a flat bottom is too shallow.
-MECHANICAL_OUTLIER = 0.3
-MECHANICAL_MOMENTUM_STEP = 1
+MECHANICAL_OUTLIER = 0.1
 PRESSURE_BLUR = 1.5  # standard deviation of the blur of that pressure, in vertices
 PIXEL_ERROR = 0.1  # independent error of a pixel, as a fraction of white
 # Residual from which a pixel is down-weighted: in the first step, its factor per step, its minimum.
@@ -194,8 +193,7 @@ class HeightFitter:
                 mean_traction,
                 smoothing,
             )
-            first = FIRST_MOMENTUM_STEP if mechanics is None else MECHANICAL_MOMENTUM_STEP
-            change = newton + (MOMENTUM if step >= first else 0.0) * change
+            change = newton + (MOMENTUM if step >= FIRST_MOMENTUM_STEP else 0.0) * change
             height = np.maximum(height + change, -self._max_depth_mm)
             if progress is not None:
                 progress((step + 1) / steps)

@@ -55,14 +55,14 @@ class FittedTractions:
         force_n: (rows, columns, 3) forces on the vertices of the pad's grid, N.
         displacement_mm: (rows, columns, 3) displacement of the modelled gel, mm.
         vertices: (n,) flat numbers of the vertices that carry a force.
-        covariance: (3 n, 3 n) covariance of their forces from the observations, N^2, in the order
-            vertex, axis.
+        precision: (3 n, 3 n) inverse covariance of their forces from the observations, 1/N^2, in
+            the order vertex, axis.
     """
 
     force_n: Floats
     displacement_mm: Floats
     vertices: NDArray[np.intp]
-    covariance: Floats
+    precision: Floats
 
 
 class TractionFit:
@@ -148,8 +148,8 @@ class TractionFit:
             moved = self._convolution.displacement(grid_force) + added
         pressed = loads.reshape(-1, 3)[:, 2] < 0.0
         chosen = np.repeat(pressed, 3)
-        covariance = np.linalg.inv(hessian[np.ix_(chosen, chosen)])
-        return FittedTractions(force.reshape(*shape, 3), moved, vertices[pressed], covariance)
+        precision = hessian[np.ix_(chosen, chosen)]
+        return FittedTractions(force.reshape(*shape, 3), moved, vertices[pressed], precision)
 
     def _compliance(self, observed: Observations, vertices: NDArray[np.intp]) -> Floats:
         """(N, 3 n) displacement of the observed points per force on each vertex, mm/N."""

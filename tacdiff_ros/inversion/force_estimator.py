@@ -84,16 +84,20 @@ class ForceEstimator:
             MODULUS_ERROR if modulus_stddev_mpa is None else modulus_stddev_mpa / modulus
         )
 
-    def fit(self, measured: MeasuredSurface) -> FittedTractions:
+    def fit(
+        self, measured: MeasuredSurface, start: FittedTractions | None = None
+    ) -> FittedTractions:
         """Return the vertex forces that explain a surface.
 
         Args:
             measured: inverted surface.
+            start: fit to a similar surface, from which this one starts; None for none.
         """
         motion = self._on_pad(measured)
         depth = -motion[..., 2]
         candidates = depth > max(MIN_DEPTH_MM, DEPTH_FRACTION * float(depth.max()))
-        return self.tractions.fit(self._observations(measured, motion, candidates), candidates)
+        observed = self._observations(measured, motion, candidates)
+        return self.tractions.fit(observed, candidates, start)
 
     def forces(self, fitted: FittedTractions, measured: MeasuredSurface) -> ContactForces:
         """Return the forces of a fit as fields on the surface and net values.

@@ -155,7 +155,7 @@ class Inverter:
         fitted: FittedTractions | None = None
         for left in range(rounds, 0, -1):
             surface, position = self._surface(fit.height_mm, markers, motion, fitted)
-            fitted = self._fitted_forces(fit, surface, position, markers)
+            fitted = self._fitted_forces(fit, surface, position, markers, fitted)
             if refiner is not None and markers is not None and left <= marker_rounds:
                 markers = refiner.refine(surface, image, markers)
                 motion = self._markers.refined_motion
@@ -328,7 +328,7 @@ class Inverter:
         forces = None
         if with_forces:
             measured = self._measured(fit, surface, position, markers)
-            forces = self._estimator.forces(self._estimator.fit(measured), measured)
+            forces = self._estimator.forces(self._estimator.fit(measured, fitted), measured)
         return Inversion(
             surface=surface,
             height_stddev_mm=np.hypot(height_stddev_mm, DEPTH_ERROR * depth_mm),
@@ -366,11 +366,12 @@ class Inverter:
         surface: GelSurface,
         position: Floats,
         markers: MarkerField | None,
+        start: FittedTractions | None,
     ) -> FittedTractions | None:
         """Forces that explain the fit; None where the settings leave mechanics out."""
         if not self._has_mechanics:
             return None
-        return self._estimator.fit(self._measured(fit, surface, position, markers))
+        return self._estimator.fit(self._measured(fit, surface, position, markers), start)
 
     def _mechanical_prior(self, fitted: FittedTractions | None) -> MechanicalPrior | None:
         """Prior of the heights from the forces of the last fit."""

@@ -119,12 +119,18 @@ class TractionFit:
         added = self._second_order.displacement(*planes) + self._sides.displacement(planes[1])
         return np.moveaxis(added, 0, 2)
 
-    def fit(self, observed: Observations, candidates: NDArray[np.bool_]) -> FittedTractions:
+    def fit(
+        self,
+        observed: Observations,
+        candidates: NDArray[np.bool_],
+        start: FittedTractions | None = None,
+    ) -> FittedTractions:
         """Fit forces to measured displacements.
 
         Args:
             observed: measured displacements.
             candidates: (rows, columns) bool, vertices that may carry a force.
+            start: fit to similar displacements, whose forces are corrected once; None for none.
         """
         shape = (self.pad.rows, self.pad.columns)
         vertices = np.flatnonzero(candidates)
@@ -138,8 +144,11 @@ class TractionFit:
         spread = force_scale * np.array([TANGENTIAL_STDDEV, TANGENTIAL_STDDEV, PRESSURE_STDDEV])
         hessian[np.diag_indices_from(hessian)] += np.tile(spread**-2, len(vertices))
         force, moved = np.zeros((shape[0] * shape[1], 3)), np.zeros((*shape, 3))
-        loads = np.zeros(3 * len(vertices))
-        for _ in range(CORRECTIONS):
+        if start is not None:
+            force[vertices] = start.force_n.reshape(-1, 3)[vertices]
+            moved = start.displacement_mm
+        loads = force[vertices].ravel()
+        for _ in range(CORRECTIONS if start is None else 1):
             grid_force = force.reshape(*shape, 3)
             added = self.correction(moved, grid_force)
             target = weight * (observed.value_mm - _sampled(added, observed))

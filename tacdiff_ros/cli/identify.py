@@ -13,10 +13,12 @@ import typer
 from numpy.typing import NDArray
 from rich.console import Console
 
+from tacdiff_ros.cli.output_folder import check_output_folder
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.verdict import material_verdict
 from tacdiff_ros.input_files import printable, read_table
-from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
+from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor, write_sensor
+from tacdiff_ros.sensor.sensor_model import Material
 
 MAX_CURVE_BYTES = 20_000_000
 
@@ -33,12 +35,17 @@ def identify(
     shear_depth: Annotated[
         float | None, typer.Option(help="indentation depth during the shear in mm")
     ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="sensor file to write: that of --sensor with the result")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
     """Identify the gel's Young's modulus from a press and its friction from a shear (minutes)."""
     if (shear is None) != (shear_depth is None):
         raise InputError("--shear and --shear-depth belong together: give both or neither")
     model = default_sensor() if sensor is None else read_sensor(sensor)
+    if out is not None:
+        check_output_folder(out.parent, [out.name])
     from tacdiff_ros.mechanics.identification import PressCurve, ShearCurve, identify_material
     from tacdiff_ros.mechanics.indenters.build import build_indenter
 
@@ -60,6 +67,8 @@ def identify(
     }
     if shear is not None and figures["friction_stddev"] is None:
         print("warning: the indenter never slipped: friction is a lower bound", file=sys.stderr)
+    if out is not None:
+        write_sensor(model.model_copy(update={"material": _material(figures)}), out)
     verdict = material_verdict(result.material.young_modulus_mpa, result.young_modulus_stddev_mpa)
     if as_json:
         print(json.dumps({**figures, "verdict": verdict.as_json()}))
@@ -68,6 +77,16 @@ def identify(
         if value is not None:
             print(f"{name}: {value:.4g}")
     print(verdict.text)
+
+
+def _material(figures: dict[str, Any]) -> Material:
+    """Section of the sensor file; a lower bound of the friction is not written."""
+    slipped = figures["friction_stddev"] is not None
+    return Material(
+        young_modulus_mpa=figures["young_modulus_mpa"],
+        young_modulus_stddev_mpa=figures["young_modulus_stddev_mpa"],
+        friction=figures["friction"] if slipped else None,
+    )
 
 
 def _finite(value: float | None) -> float | None:

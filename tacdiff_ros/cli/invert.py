@@ -63,12 +63,17 @@ def invert(
     spacing: Annotated[float, typer.Option(help="spacing of the surface vertices in mm")] = 0.2,
     steps: Annotated[int, typer.Option(help="number of Gauss-Newton steps")] = 6,
     young_modulus: Annotated[
-        float, typer.Option(help="Young's modulus of the gel in MPa, from `tacdiff identify`")
-    ] = 0.2,
-    young_modulus_stddev: Annotated[
-        float | None, typer.Option(help="its standard deviation in MPa; default: 30 % of it")
+        float | None,
+        typer.Option(help="Young's modulus of the gel in MPa; default: the sensor file's, or 0.2"),
     ] = None,
-    friction: Annotated[float, typer.Option(help="friction coefficient of the contact")] = 0.5,
+    young_modulus_stddev: Annotated[
+        float | None,
+        typer.Option(help="its standard deviation in MPa; default: the sensor file's, or 30 %"),
+    ] = None,
+    friction: Annotated[
+        float | None,
+        typer.Option(help="friction coefficient; default: the sensor file's, or 0.5"),
+    ] = None,
     crop: CropOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
@@ -76,7 +81,7 @@ def invert(
     started = time.perf_counter()
     model = default_sensor() if sensor is None else read_sensor(sensor)
     settings = _checked(InversionSettings, prior=prior, spacing_mm=spacing, steps=steps)
-    material = _material(young_modulus, young_modulus_stddev, friction)
+    material, stddev = _material(model, young_modulus, young_modulus_stddev, friction)
     check_output_folder(out, FILES)
     frames = sensor_crop(model, crop)
     measured = read_cropped(image, frames)
@@ -90,7 +95,7 @@ def invert(
     progress = Progress(console=console, disable=not sys.stderr.isatty(), transient=True)
     with first_run("inversion", console), progress as bar:
         task = bar.add_task("inverting", total=1.0)
-        inverter = Inverter(model, reference_image, settings, material, young_modulus_stddev)
+        inverter = Inverter(model, reference_image, settings, material, stddev)
         inversion = inverter.invert(measured, lambda fraction: bar.update(task, completed=fraction))
     health = inverter.health(measured, inversion)
     rendered = simulate_image(Renderer(model), inversion.surface)
@@ -183,14 +188,17 @@ def _verdict(
 
 
 def _material(
-    young_modulus: float, young_modulus_stddev: float | None, friction: float
-) -> GelMaterial:
-    """Material by the options, which are checked."""
-    if young_modulus_stddev is not None and not 0.0 <= young_modulus_stddev <= young_modulus:
-        raise InputError(
-            f"--young-modulus-stddev is {young_modulus_stddev:g}, expected 0 to {young_modulus:g}"
-        )
-    return _checked(GelMaterial, young_modulus_mpa=young_modulus, friction=friction)
+    model: SensorModel, modulus: float | None, stddev: float | None, friction: float | None
+) -> tuple[GelMaterial, float | None]:
+    """Material and standard deviation of its modulus, from the options or the sensor file."""
+    known = GelMaterial.of_sensor(model)
+    if stddev is None and modulus is None and model.material is not None:
+        stddev = model.material.young_modulus_stddev_mpa
+    modulus = known.young_modulus_mpa if modulus is None else modulus
+    friction = known.friction if friction is None else friction
+    if stddev is not None and not 0.0 <= stddev <= modulus:
+        raise InputError(f"--young-modulus-stddev is {stddev:g}, expected 0 to {modulus:g}")
+    return _checked(GelMaterial, young_modulus_mpa=modulus, friction=friction), stddev
 
 
 def _checked(kind: type[Checked], **values: Any) -> Checked:

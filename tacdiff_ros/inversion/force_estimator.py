@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.linalg import cho_factor, cho_solve
 
 from tacdiff_ros.inversion.contact_forces import ContactForces
 from tacdiff_ros.inversion.traction_fit import FittedTractions, Observations, TractionFit
@@ -48,7 +49,14 @@ class MeasuredSurface:
 
 
 class ForceEstimator:
-    """Estimates contact forces on one sensor."""
+    """Estimates contact forces on one sensor.
+
+    Attributes:
+        pad: dimensions and grid of the pad.
+        material: gel material.
+        tractions: fit of tractions to a surface.
+        modulus_error: relative standard deviation of Young's modulus.
+    """
 
     def __init__(
         self,
@@ -60,29 +68,36 @@ class ForceEstimator:
 
         Args:
             model: sensor model, which gives the size of the pad.
-            material: gel material; None for the default.
-            modulus_stddev_mpa: standard deviation of Young's modulus, MPa; None for 30 %.
+            material: gel material; None for the sensor's, or the default.
+            modulus_stddev_mpa: standard deviation of Young's modulus, MPa; None for the sensor's if
+                the material is the sensor's, else 30 %.
         """
-        self.material = material or GelMaterial()
+        if material is None and modulus_stddev_mpa is None and model.material is not None:
+            modulus_stddev_mpa = model.material.young_modulus_stddev_mpa
+        self.material = material or GelMaterial.of_sensor(model)
         gel = model.gel
         rows, columns = (round(side / SPACING_MM) for side in (gel.height_mm, gel.width_mm))
         self.pad = PadGrid.of_sensor(model, rows | 1, columns | 1)
         self.tractions = TractionFit(self.pad, self.material)
         modulus = self.material.young_modulus_mpa
-        self._modulus_error = (
+        self.modulus_error = (
             MODULUS_ERROR if modulus_stddev_mpa is None else modulus_stddev_mpa / modulus
         )
 
-    def fit(self, measured: MeasuredSurface) -> FittedTractions:
+    def fit(
+        self, measured: MeasuredSurface, start: FittedTractions | None = None
+    ) -> FittedTractions:
         """Return the vertex forces that explain a surface.
 
         Args:
             measured: inverted surface.
+            start: fit to a similar surface, from which this one starts; None for none.
         """
         motion = self._on_pad(measured)
         depth = -motion[..., 2]
         candidates = depth > max(MIN_DEPTH_MM, DEPTH_FRACTION * float(depth.max()))
-        return self.tractions.fit(self._observations(measured, motion, candidates), candidates)
+        observed = self._observations(measured, motion, candidates)
+        return self.tractions.fit(observed, candidates, start)
 
     def forces(self, fitted: FittedTractions, measured: MeasuredSurface) -> ContactForces:
         """Return the forces of a fit as fields on the surface and net values.
@@ -107,7 +122,7 @@ class ForceEstimator:
         net, covariance = self._net(fitted)
         relative = np.array([*MECHANICS_ERROR, *MECHANICS_ERROR[::-1]])
         scale = np.repeat([np.linalg.norm(net[:3]), np.linalg.norm(net[3:])], 3)
-        modulus = (self._modulus_error * net) ** 2
+        modulus = (self.modulus_error * net) ** 2
         floor = MIN_FORCE_STDDEV_N * np.array([1.0, 1.0, 1.0, *[self.pad.thickness_mm] * 3])
         variance = np.diag(covariance) + (relative * scale) ** 2 + modulus + floor**2
         normal = -float(net[2])
@@ -159,7 +174,9 @@ class ForceEstimator:
         levers = np.cross(arms[fitted.vertices][:, None, :], axes[None])  # vertex, axis, torque
         rows = [np.tile(axes, (len(fitted.vertices), 1)), levers.reshape(-1, 3)]
         gather = np.concatenate(rows, axis=1)
-        return net, gather.T @ fitted.covariance @ gather
+        if not len(gather):
+            return net, np.zeros((6, 6))
+        return net, gather.T @ cho_solve(cho_factor(fitted.precision), gather)
 
     def _observations(
         self, measured: MeasuredSurface, motion: Floats, candidates: NDArray[np.bool_]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tacdiff_ros.sensor.sensor_model import SensorModel
+
 
 class GelMaterial(BaseModel):
     """Nearly incompressible neo-Hookean gel with Coulomb friction.
@@ -24,6 +26,19 @@ class GelMaterial(BaseModel):
     )
     poisson_ratio: float = Field(0.48, ge=0.0, le=0.499, description="Poisson's ratio")
     friction: float = Field(0.5, ge=0.0, le=2.0, description="Coulomb friction coefficient")
+
+    @classmethod
+    def of_sensor(cls, model: SensorModel) -> GelMaterial:
+        """Return the identified material of a sensor, with defaults for what was not identified.
+
+        Args:
+            model: sensor model.
+        """
+        known = model.material
+        if known is None:
+            return cls()
+        friction = {} if known.friction is None else {"friction": known.friction}
+        return cls(young_modulus_mpa=known.young_modulus_mpa, **friction)
 
     @property
     def shear_modulus_mpa(self) -> float:

@@ -93,8 +93,10 @@ class MeshInversionNode(GuardedNode):
     def _inverters(
         self, model: SensorModel, reference: NDArray[np.uint8] | None
     ) -> SensorInverters:
+        is_default = self._material == GelMaterial() and self._modulus_stddev_mpa is None
+        material = None if is_default else self._material  # None: the sensor's own
         return SensorInverters(
-            model, reference, self._inversion_settings, self._material, self._modulus_stddev_mpa
+            model, reference, self._inversion_settings, material, self._modulus_stddev_mpa
         )
 
     def _prepare(self) -> Preparation:
@@ -127,10 +129,12 @@ class MeshInversionNode(GuardedNode):
     def _on_model(self, message: SensorModelMessage) -> None:
         """Use a new sensor model from the next image on, without the previous reference image.
 
-        A model with the checksum of the current one changes nothing.
+        A model with the checksum of the current one changes at most the material.
         """
         model = parse_sensor(message.yaml)
         if model.checksum == self._gel.model.checksum:
+            if model.material != self._gel.model.material:
+                self._gel = self._inverters(model, self._gel.reference)
             return
         had_reference = self._gel.has_reference
         needs_other_kernels = kernel_structure(model) != kernel_structure(self._gel.model)

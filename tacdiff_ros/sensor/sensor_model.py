@@ -132,6 +132,20 @@ class Gel(_Part):
     )
 
 
+class Material(_Part):
+    """Constants of the gel's material as identified from measured forces."""
+
+    young_modulus_mpa: float = Field(
+        ge=0.001, le=100, description="Young's modulus at small strain, MPa"
+    )
+    young_modulus_stddev_mpa: float = Field(
+        ge=0, le=100, description="standard deviation of Young's modulus, MPa"
+    )
+    friction: float | None = Field(
+        None, ge=0, le=2, description="Coulomb friction coefficient; null if it was not identified"
+    )
+
+
 class MarkerDefect(_Part):
     """Differences of one printed marker from the nominal one; other markers are nominal."""
 
@@ -334,6 +348,9 @@ class SensorModel(_Part):
     interreflection: Interreflection = Interreflection()
     response: Response = Response()
     flat_field: FlatField | None = None
+    material: Material | None = Field(
+        None, description="identified constants of the gel, by `tacdiff identify`"
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> SensorModel:
@@ -368,12 +385,14 @@ class SensorModel(_Part):
 
     @property
     def checksum(self) -> str:
-        """Hexadecimal SHA-256 of all values; equal for equal models, however they are formatted.
+        """Hexadecimal SHA-256 of the values that determine images, however they are formatted.
 
-        The default crop is left out, so that files from before that field keep their checksum.
+        The material is left out, and the default crop, so that files from before that field keep
+        their checksum.
         """
-        is_default = self.image.border_fraction == BORDER_FRACTION
-        exclude = {"image": {"border_fraction"}} if is_default else None
+        exclude: dict[str, Any] = {"material": True}
+        if self.image.border_fraction == BORDER_FRACTION:
+            exclude["image"] = {"border_fraction"}
         text = self.model_dump_json(exclude=exclude)
         text = re.sub(r"-0\.0(?=[,\]}])", "0.0", text)  # -0.0 equals 0.0
         return hashlib.sha256(text.encode()).hexdigest()

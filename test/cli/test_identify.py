@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tacdiff_ros.cli.application import run
+from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
 
 
 def write_press(path, scale: float) -> None:
@@ -21,11 +22,17 @@ def test_a_force_curve_gives_a_modulus_of_its_size(tmp_path, capsys):
     """A stiffness of 1 N/mm^1.7 under a ball of 5 mm is that of a gel of some 0.1 MPa."""
     write_press(tmp_path / "press.csv", 1.0)
     arguments = ["--press", str(tmp_path / "press.csv"), "--indenter", "sphere:diameter=5"]
+    arguments += ["--out", str(tmp_path / "sensor.yaml")]
     assert run(["identify", *arguments, "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
     assert 0.05 < figures["young_modulus_mpa"] < 0.4
     assert 0 < figures["young_modulus_stddev_mpa"] < 0.2 * figures["young_modulus_mpa"]
     assert figures["friction"] is None
+    written = read_sensor(tmp_path / "sensor.yaml")
+    assert written.material is not None
+    assert written.material.young_modulus_mpa == figures["young_modulus_mpa"]
+    assert written.material.young_modulus_stddev_mpa == figures["young_modulus_stddev_mpa"]
+    assert written.checksum == default_sensor().checksum
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from tacdiff_ros.mechanics.trajectory import plan_touch
 from tacdiff_ros.reports.traction_picture import draw_tractions
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_file import default_sensor
+from tacdiff_ros.sensor.sensor_model import Material
 
 HEIGHT_STDDEV_MM = 0.01
 
@@ -114,6 +115,12 @@ def test_forces_are_proportional_to_the_modulus(forces, measured):
     np.testing.assert_allclose(doubled.force_n, 2.0 * forces.force_n, rtol=1e-3, atol=1e-3)
 
 
+def test_a_fit_that_starts_from_the_last_one_finds_the_same_forces(estimator, forces, measured):
+    again = estimator.fit(measured, estimator.fit(measured))
+    net = estimator.forces(again, measured).force_n
+    assert np.linalg.norm(net - forces.force_n) < 0.02 * np.linalg.norm(forces.force_n)
+
+
 def test_an_undeformed_gel_carries_no_force(estimator, measured):
     flat = MeasuredSurface(
         measured.surface.moved(measured.surface.rest),
@@ -136,3 +143,13 @@ def test_the_picture_is_bright_where_the_gel_is_pressed(forces, measured):
     y, x = (int(n * 24.0 * 0.2) for n in (row, column))
     assert picture[y - 4 : y + 5, x - 4 : x + 5].mean() > 120
     assert picture[8, 8].mean() < 20
+
+
+def test_the_modulus_of_the_sensor_file_and_its_deviation_are_used():
+    known = Material(young_modulus_mpa=0.4, young_modulus_stddev_mpa=0.02)
+    model = default_sensor().model_copy(update={"material": known})
+    given = ForceEstimator(model, GelMaterial(young_modulus_mpa=0.4), 0.02)
+    own = ForceEstimator(model)
+    assert own.material == given.material
+    assert own.modulus_error == given.modulus_error == 0.05
+    assert ForceEstimator(default_sensor()).modulus_error == 0.3

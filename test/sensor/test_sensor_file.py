@@ -19,7 +19,7 @@ from tacdiff_ros.sensor.sensor_file import (
     read_sensor,
     write_sensor,
 )
-from tacdiff_ros.sensor.sensor_model import FlatField, MarkerDefect, Markers
+from tacdiff_ros.sensor.sensor_model import FlatField, MarkerDefect, Markers, Material
 from tacdiff_ros.virtual.random_sensors import random_sensor
 
 
@@ -155,6 +155,16 @@ def test_an_alias_bomb_of_numbers_is_refused_at_once():
     with pytest.raises(InputError):
         parse_sensor("\n".join([*levels, "lights: *a9"]))
     assert time.monotonic() - start < 2.0
+
+
+def test_the_identified_material_reads_back_and_leaves_the_checksum_as_it_is():
+    model = default_sensor()
+    material = Material(young_modulus_mpa=0.31, young_modulus_stddev_mpa=0.02)
+    known = model.model_copy(update={"material": material})
+    assert parse_sensor(format_sensor(known)).material == material
+    assert known.checksum == model.checksum
+    without = format_sensor(model).replace("material: null", "")
+    assert parse_sensor(without) == model
 
 
 def test_the_checksum_tells_models_apart_and_not_files():

@@ -63,7 +63,7 @@ def neighbour(value):
 
 
 CONTENT = complete_model().model_dump(mode="json")
-FIXED = {("version",), ("layers", 0, "thickness_mm")}
+FIXED = {("version",), ("layers", 0, "thickness_mm"), ("material",)}
 CHANGEABLE = [p for p in leaves(CONTENT) if p not in FIXED and p[-1] != "kind"]
 
 

@@ -23,6 +23,7 @@ ALLOWED_SKIPS = (
     "one kernel takes minutes to compile on a graphics card",
     "`launch` comes with a ROS installation only",
     "no /dev/full",
+    "not run by pytest-xdist with groups",
     *(("could not import 'zarr'",) if sys.version_info < (3, 11) else ()),  # zarr 3 needs 3.11
 )
 
@@ -31,6 +32,7 @@ ALLOWED_SKIPS = (
 ALONE = ("nodes", "launch", "cli/test_interrupts.py")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what runs alone; keep tests that share fixtures in one process of pytest-xdist."""
     for item in items:

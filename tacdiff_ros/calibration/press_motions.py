@@ -28,6 +28,16 @@ def press_moves(has_yaw: bool) -> list[IndenterPose]:
     return DEPTH_AND_YAW_STEPS if has_yaw else DEPTH_AND_YAW_STEPS[:1]
 
 
+def press_prior_scale(has_yaw: bool) -> Floats:
+    """Return the inverse prior standard deviations of x, y, depth and, if it is fitted, yaw.
+
+    Args:
+        has_yaw: whether the yaw is fitted.
+    """
+    spread = [POSITION_MM, POSITION_MM, DEPTH_MM, YAW_RAD]
+    return 1.0 / np.array(spread if has_yaw else spread[:3])
+
+
 def press_prior(first: Press, press: Press, has_yaw: bool) -> Floats:
     """Return the residuals of the prior of a press.
 
@@ -36,14 +46,13 @@ def press_prior(first: Press, press: Press, has_yaw: bool) -> Floats:
         press: fitted press.
         has_yaw: whether the yaw is fitted.
     """
-    return np.array(
-        [
-            (press.x_mm - first.x_mm) / POSITION_MM,
-            (press.y_mm - first.y_mm) / POSITION_MM,
-            (press.depth_mm - first.depth_mm) / DEPTH_MM,
-            *([(press.yaw_rad - first.yaw_rad) / YAW_RAD] if has_yaw else []),
-        ]
-    )
+    change = [
+        press.x_mm - first.x_mm,
+        press.y_mm - first.y_mm,
+        press.depth_mm - first.depth_mm,
+        *([press.yaw_rad - first.yaw_rad] if has_yaw else []),
+    ]
+    return np.array(change) * press_prior_scale(has_yaw)
 
 
 def perturbed_presses(gel: PressedGel) -> list[tuple[Press, GelSurface, float]]:

@@ -242,9 +242,7 @@ def _indirect_table(parameters: Parameters, model: SensorModel, quadrature: _Qua
             direct if bounce == 0 else [direct[c] + _flat_irradiance(table, c) for c in range(3)]
         )
         scattered = [arriving[c] * albedo[c] / dr.pi for c in range(3)]
-        table = mirror_images + _reflected(
-            parameters, model, nodes, scattered, quadrature
-        )
+        table = mirror_images + _reflected(parameters, model, nodes, scattered, quadrature)
         dr.eval(table)
     radiosity = [(direct[c] + _flat_irradiance(table, c)) * albedo[c] for c in range(3)]
     zeros = dr.zeros(mi.Float, dr.width(nodes))

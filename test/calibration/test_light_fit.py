@@ -6,7 +6,7 @@ import pytest
 from tacdiff_ros.calibration.contact_interior import PixelSampler
 from tacdiff_ros.calibration.light_fit import LightFitSettings, PressView, fit_lights
 from tacdiff_ros.calibration.light_images import LightImages
-from tacdiff_ros.calibration.light_prediction import predicted_images
+from tacdiff_ros.calibration.light_prediction import Prediction
 from tacdiff_ros.calibration.light_vector import LightVector
 from tacdiff_ros.calibration.next_press import considered_presses
 from tacdiff_ros.calibration.press_surfaces import Press, PressSurfaces
@@ -57,11 +57,11 @@ class Sensor:
 
     def images(self, surface, vector):
         self.renderer.set_lights(self.lights.placement(vector))
-        return self.renderer.images(surface)
+        return self.renderer.images({0: surface})[0]
 
     def press(self, surface, vector):
         sets = (self.images(self.flat_surface(surface), vector), self.images(surface, vector))
-        return predicted_images(self.lights, vector, self.reference.smooth, sets)[1]
+        return Prediction.of(self.lights, vector, self.reference.smooth, sets).value[1]
 
     @staticmethod
     def flat_surface(surface):

@@ -32,8 +32,7 @@ from tacdiff_ros.calibration.light_residuals import ComparedImage, LightResidual
 from tacdiff_ros.calibration.light_vector import LightVector
 from tacdiff_ros.calibration.light_weights import adaptive_weights, interior_weights
 from tacdiff_ros.calibration.press_motions import (
-    perturbed_presses,
-    press_moves,
+    perturbed_surfaces,
     press_prior,
     press_prior_scale,
     stepped_press,
@@ -101,7 +100,8 @@ class LightFit:
 
     Attributes:
         vector: fitted light vector.
-        vector_covariance: (size, size) covariance of its entries.
+        vector_covariance: (size, size) covariance of its entries, as linearised before the last
+            step.
         gels: gel under the presses, with their fitted poses.
         cost: sum of squared residuals, in units of their usual errors, and of priors.
         rms: root mean square difference of predicted and measured presses, as a fraction of white.
@@ -130,6 +130,7 @@ def fit_lights(
     progress: Callable[[float], None] | None = None,
     steps: int = MAX_STEPS,
     start: Floats | None = None,
+    gels: tuple[PressedGel, ...] | None = None,
 ) -> LightFit:
     """Fit the lights to a reference image and presses.
 
@@ -142,9 +143,11 @@ def fit_lights(
         progress: callback on the completed fraction.
         steps: maximum number of Levenberg-Marquardt steps.
         start: initial light vector; by default 0, the model's lights.
+        gels: gel under the initial presses; by default that of the views' presses.
     """
     problem = _Problem(model, lights, reference, views, settings or LightFitSettings())
-    return problem.solve(np.zeros(lights.size) if start is None else start, steps, progress)
+    start = np.zeros(lights.size) if start is None else start
+    return problem.solve(start, gels, steps, progress)
 
 
 @dataclass(frozen=True)
@@ -187,29 +190,36 @@ class _Problem:
         )
         self._sampler = PixelSampler(model, (height, width))
         self._flat: GelSurface | None = None
+        self._latest: NormalEquations
         self._has_yaw = [not view.surfaces.is_round for view in views]
 
     def solve(
-        self, start: Floats, max_steps: int, progress: Callable[[float], None] | None
+        self,
+        start: Floats,
+        gels: tuple[PressedGel, ...] | None,
+        max_steps: int,
+        progress: Callable[[float], None] | None,
     ) -> LightFit:
-        """Levenberg-Marquardt from a light vector and the views' presses.
+        """Levenberg-Marquardt from a light vector and presses.
 
         Args:
             start: initial light vector.
+            gels: gel under the initial presses; None for those of the views.
             max_steps: maximum number of steps.
             progress: callback on the completed fraction.
         """
-        point = self._render(start, tuple(view.press for view in self._views), None)
+        gels = gels or tuple(view.surfaces.solve(view.press) for view in self._views)
+        point = self._render(start, gels)
         fit = levenberg_marquardt(self, point, DAMPING, max_steps, MIN_GAIN, progress)
-        covariance = self._normal_equations(fit.point).covariance()
         size = self._lights.size
-        covariance = covariance[:size, :size]
+        covariance = self._latest.covariance()[:size, :size]
         return self._result(fit.point, covariance, fit.cost, fit.iterations)
 
     def linearise(self, point: _Point) -> NormalEquations:
         """Adapt the weights to a point, and return its normal equations."""
         self._residuals.set_weights(self._pixel_weights(point))
-        return self._normal_equations(point)
+        self._latest = self._normal_equations(point)
+        return self._latest
 
     def cost(self, point: _Point) -> float:
         """Sum of squared residuals under the current weights."""
@@ -219,33 +229,17 @@ class _Problem:
     def moved(self, point: _Point, step: Floats) -> _Point:
         """The point after a step, with each change clipped."""
         size = self._lights.size
-        presses, first = [], size
+        gels, first = [], size
         for view, gel, has_yaw in zip(self._views, point.gels, self._has_yaw, strict=True):
             count = 4 if has_yaw else 3
             part = step[first : first + count]
-            presses.append(stepped_press(gel.press, part, view.surfaces.max_depth_mm))
+            press = stepped_press(gel.press, part, view.surfaces.max_depth_mm)
+            gels.append(view.surfaces.solve_near(gel, press))
             first += count
-        vector = point.vector + np.clip(step[:size], -1.5, 1.5)
-        return self._render(vector, tuple(presses), point.gels)
+        return self._render(point.vector + np.clip(step[:size], -1.5, 1.5), tuple(gels))
 
-    def _render(
-        self, vector: Floats, presses: tuple[Press, ...], near: tuple[PressedGel, ...] | None
-    ) -> _Point:
-        """Renderings of a light vector and presses.
-
-        Args:
-            vector: light vector.
-            presses: press of each view.
-            near: gels of presses nearby, from which contact is solved faster; None to solve it
-                from scratch.
-        """
-        gels = []
-        for k, (view, press) in enumerate(zip(self._views, presses, strict=True)):
-            moves = press_moves(self._has_yaw[k])
-            if near is None:
-                gels.append(view.surfaces.solve(press, moves))
-            else:
-                gels.append(view.surfaces.solve_near(near[k], press, moves))
+    def _render(self, vector: Floats, gels: tuple[PressedGel, ...]) -> _Point:
+        """Renderings of a light vector and presses."""
         self._flat = self._flat or gels[0].flat
         surfaces = self._surfaces(gels)
         self._renderer.set_lights(self._lights.placement(vector))
@@ -255,7 +249,7 @@ class _Problem:
         plain = self._renderer.images(surfaces)
         images = [replace(plain[k], light=light) for k, light in shadowed.items()]
         prediction = Prediction.of(self._lights, vector, self._reference, [plain[0], *images])
-        return _Point(vector, tuple(gels), prediction, tuple(plain.values()))
+        return _Point(vector, gels, prediction, tuple(plain.values()))
 
     def _surfaces(self, gels: Sequence[PressedGel]) -> dict[int, GelSurface]:
         """The undeformed gel, number 0, and the surfaces of the presses."""
@@ -328,14 +322,15 @@ class _Problem:
         """(parameters, residuals) derivatives of the residuals of each press by its motions."""
         radiance, ambient = self._lights.radiance(point.vector), self._lights.ambient(point.vector)
         self._renderer.set_lights(self._lights.placement(point.vector))
-        perturbed = [perturbed_presses(gel) for gel in point.gels]
+        pairs = zip(self._views, point.gels, strict=True)
+        perturbed = [perturbed_surfaces(view.surfaces, gel) for view, gel in pairs]
         changes: list[list[Floats]] = [[] for _ in perturbed]
         for step in range(max(len(motions) for motions in perturbed)):
             moved = {
                 k: motions[step] for k, motions in enumerate(perturbed, 1) if step < len(motions)
             }
-            images = self._renderer.images({k: motion[1] for k, motion in moved.items()})
-            for k, (_, _, size) in moved.items():
+            images = self._renderer.images({k: motion[0] for k, motion in moved.items()})
+            for k, (_, size) in moved.items():
                 shading = images[k].combined(radiance, ambient)
                 changes[k - 1].append((shading - plain.shading[k]) / size)
         return [self._residuals.by_press(plain, k, change) for k, change in enumerate(changes, 1)]

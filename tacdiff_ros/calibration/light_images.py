@@ -56,7 +56,7 @@ class LightImageSet:
 
 
 @dataclass
-class _Shown:
+class _RenderedSurface:
     """A rendered surface, and the local inter-reflection of each rendered group of lights on it."""
 
     mesh: Any
@@ -90,7 +90,7 @@ class LightImages:
         self._shadowed = RenderSettings(width_px, height_px, samples=SHADOW_SAMPLES)
         self._count = len(model.lights)
         self._values: dict[str, NDArray[np.float32]] = {}
-        self._shown: dict[int, _Shown] = {}
+        self._surfaces: dict[int, _RenderedSurface] = {}
 
     def set_lights(self, placement: Values) -> None:
         """Set positions, directions and shapes of the lights.
@@ -111,13 +111,13 @@ class LightImages:
             surfaces: gel surfaces by number.
         """
         for number, surface in surfaces.items():
-            shown = self._show(number, surface)
-            shown.local = []
+            slot = self._show(number, surface)
+            slot.local = []
             for first in range(0, self._count, COLOURS):
                 self._light_up(first)
-                shown.local.append(self._gathered())
+                slot.local.append(self._gathered())
             self._light_ambient()
-            shown.local_ambient = self._gathered()
+            slot.local_ambient = self._gathered()
 
     def images(self, surfaces: Surfaces) -> dict[int, LightImageSet]:
         """Return the images of all lights and of the ambient light, without cast shadows.
@@ -129,8 +129,8 @@ class LightImages:
         self._light_ambient()
         images = {}
         for number, surface in surfaces.items():
-            shown = self._show(number, surface)
-            shown.mesh.local_interreflection = shown.local_ambient
+            slot = self._show(number, surface)
+            slot.mesh.local_interreflection = slot.local_ambient
             ambient = self._render(self._plain)[..., 0]
             images[number] = LightImageSet(lights[number], ambient)
         return images
@@ -146,25 +146,25 @@ class LightImages:
         for first in range(0, self._count, COLOURS):
             together = self._light_up(first)
             for number, surface in surfaces.items():
-                shown = self._show(number, surface)
-                local = shown.local[first // COLOURS] if shown.local else None
-                shown.mesh.local_interreflection = local
+                slot = self._show(number, surface)
+                local = slot.local[first // COLOURS] if slot.local else None
+                slot.mesh.local_interreflection = local
                 rendered = self._render(self._shadowed if shadows else self._plain)
                 images[number] += list(np.moveaxis(rendered, -1, 0)[:together])
         return {number: np.stack(parts) for number, parts in images.items()}
 
-    def _show(self, number: int, surface: GelSurface) -> _Shown:
+    def _show(self, number: int, surface: GelSurface) -> _RenderedSurface:
         """Render a surface from now on; its mesh is replaced only if it has changed."""
         from tacdiff_ros.optics.gel_mesh import GelMesh
 
-        shown = self._shown.get(number)
-        if shown is None or not shown.mesh.has_same_grid(surface):
-            shown = self._shown[number] = _Shown(GelMesh(surface), surface)
-        elif surface is not shown.surface:
-            shown.mesh.set_surface(surface)
-            shown.surface = surface
-        self._renderer.mesh = shown.mesh
-        return shown
+        slot = self._surfaces.get(number)
+        if slot is None or not slot.mesh.has_same_grid(surface):
+            slot = self._surfaces[number] = _RenderedSurface(GelMesh(surface), surface)
+        elif surface is not slot.surface:
+            slot.mesh.set_surface(surface)
+            slot.surface = surface
+        self._renderer.mesh = slot.mesh
+        return slot
 
     def _light_up(self, first: int) -> int:
         """Give the lights from `first` on unit radiance, each in a channel; return how many."""

@@ -92,8 +92,8 @@ def light_changes(
         lights: parametrisation of the lights.
         vector: light vector.
         images: light images of the undeformed gel, then of the presses.
-        perturbed: for each kind of placement parameter, (K, h, w) images of the lights of each
-            surface with all parameters of this kind enlarged by `step`.
+        perturbed: (K, h, w) images of the lights of each surface, with all placement parameters of
+            one kind enlarged by `step`, for each kind.
         step: step of the finite differences.
     """
     radiance = lights.radiance(vector)
@@ -103,11 +103,11 @@ def light_changes(
             changes = ((other[light] - image.light[light]) / step for other, image in pairs)
             yield LightChange(tuple(changes), radiance[light])
     by_radiance, by_ambient = lights.radiance_derivative(vector), lights.ambient_derivative(vector)
-    unit = np.eye(COLOURS)
+    primaries = np.eye(COLOURS)
     for light in range(lights.light_count):
         own = tuple(image.light[light] for image in images)
         for colour in range(COLOURS):
-            yield LightChange(own, by_radiance[light, colour] * unit[colour])
+            yield LightChange(own, by_radiance[light, colour] * primaries[colour])
     ambient = tuple(image.ambient for image in images)
     for colour in range(COLOURS):
-        yield LightChange(ambient, by_ambient[colour] * unit[colour])
+        yield LightChange(ambient, by_ambient[colour] * primaries[colour])

@@ -23,7 +23,7 @@ from tacdiff_ros.calibration.light_images import (
     LightImageSet,
     perturbed_light_images,
 )
-from tacdiff_ros.calibration.light_prediction import Prediction, light_changes
+from tacdiff_ros.calibration.light_prediction import LightChange, Prediction, light_changes
 from tacdiff_ros.calibration.light_residuals import ComparedImage, LightResiduals
 from tacdiff_ros.calibration.light_vector import COLOURS, LightVector
 from tacdiff_ros.calibration.press_surfaces import PressedGel, PressSurfaces, shifted
@@ -73,17 +73,14 @@ def considered_presses(
         reference: reference image at the fit's size.
         surfaces: gel surfaces under the indenter of the fit's first press.
     """
-    pixels = [(row, column) for row in range(3) for column in range(3)]
-    places = [_place(model, row, column) for row, column in pixels]
+    named = [_named_position(model, row, column) for row in range(3) for column in range(3)]
     observer = _Observer(model, lights, fit, reference, surfaces)
-    stddevs = observer.slope_stddevs([(x_mm, y_mm) for _, x_mm, y_mm in places])
-    positions = [
-        PressPosition(*place, stddev) for place, stddev in zip(places, stddevs, strict=True)
-    ]
+    stddevs = observer.slope_stddevs([(x_mm, y_mm) for _, x_mm, y_mm in named])
+    positions = [PressPosition(*where, sigma) for where, sigma in zip(named, stddevs, strict=True)]
     return tuple(sorted(positions, key=lambda position: -position.slope_stddev))
 
 
-def _place(model: SensorModel, row: int, column: int) -> tuple[str, float, float]:
+def _named_position(model: SensorModel, row: int, column: int) -> tuple[str, float, float]:
     """Name and position (x, y), mm, of a part of the image."""
     pixel = np.array([FRACTIONS[column], FRACTIONS[row]])
     pixel = pixel * [model.image.width_px, model.image.height_px] - 0.5
@@ -107,6 +104,8 @@ class _Observer:
         height, width = reference.free.shape
         self._lights, self._fit, self._surfaces = lights, fit, surfaces
         self._free, self._reference = reference.free, reference.smooth
+        whole = ComparedImage(self._reference, self._free, COLOURS * float(self._free.sum()), 1.0)
+        self._residuals = LightResiduals([whole, whole], tone_mapping=False)
         self._renderer = LightImages(model, width, height)
         self._sampler = PixelSampler(model, (height, width))
         self._gel = fit.gels[0]
@@ -117,23 +116,22 @@ class _Observer:
         Args:
             positions_mm: x and y of each press, mm.
         """
+        lights, vector = self._lights, self._fit.vector
         gels = [self._at(x_mm, y_mm) for x_mm, y_mm in positions_mm]
         surfaces = dict(enumerate([self._gel.flat, *(gel.surface for gel in gels)]))
-        vector = self._fit.vector
-        self._renderer.set_lights(self._lights.placement(vector))
+        self._renderer.set_lights(lights.placement(vector))
         images = self._renderer.images(surfaces)
-        perturbed = perturbed_light_images(self._renderer, self._lights, vector, surfaces)
-        self._renderer.set_lights(self._lights.placement(vector))
+        perturbed = perturbed_light_images(self._renderer, lights, vector, surfaces)
+        self._renderer.set_lights(lights.placement(vector))
         scaled = self._renderer.images({k: _scaled(gel.surface) for k, gel in enumerate(gels, 1)})
-        return [
-            self._stddev(
-                gel,
-                (images[0], images[k]),
-                [(kind[0], kind[k]) for kind in perturbed],
-                scaled[k],
-            )
-            for k, gel in enumerate(gels, 1)
-        ]
+        stddevs = []
+        for k, gel in enumerate(gels, 1):
+            pair = (images[0], images[k])
+            moved = [(kind[0], kind[k]) for kind in perturbed]
+            changes = list(light_changes(lights, vector, pair, moved, STEP))
+            prediction = Prediction.of(lights, vector, self._reference, pair)
+            stddevs.append(self._stddev(gel, prediction, scaled[k], changes))
+        return stddevs
 
     def _at(self, x_mm: float, y_mm: float) -> PressedGel:
         """The first press of the fit, at another position."""
@@ -144,35 +142,29 @@ class _Observer:
     def _stddev(
         self,
         gel: PressedGel,
-        images: tuple[LightImageSet, LightImageSet],
-        perturbed: list[tuple[Floats, Floats]],
+        prediction: Prediction,
         scaled: LightImageSet,
+        changes: list[LightChange],
     ) -> float:
         """Standard deviation of the relative error of slopes of one press.
 
         Args:
             gel: gel under the press.
-            images: light images of the undeformed gel and of the press.
-            perturbed: for each kind of placement parameter, (K, h, w) images of the lights of both
-                surfaces with the parameter enlarged.
+            prediction: predicted images of the undeformed gel and of the press.
             scaled: light images of the press with its heights scaled.
+            changes: derivatives of both shadings by the light vector.
         """
         lights, vector = self._lights, self._fit.vector
-        free = self._free
-        weight = self._sampler.sample(gel.surface, self._surfaces.interior(gel))[free]
-        images_of = [ComparedImage(self._reference, free, COLOURS * free.sum(), 1.0)] * 2
-        prediction = Prediction.of(lights, vector, self._reference, images)
-        residuals = LightResiduals(images_of, tone_mapping=False)
         other = scaled.combined(lights.radiance(vector), lights.ambient(vector))
         change = (other - prediction.shading[1]) / SCALE_STEP
-        by_scale = residuals.by_press(prediction, 1, [change])[0].reshape(-1, COLOURS)
-        changes = list(light_changes(lights, vector, images, perturbed, STEP))
-        by_light = residuals.by_light(prediction, changes)[1]
-        weighted = weight[:, None] * by_scale
-        square = float(np.sum(weighted * by_scale))
+        by_scale = self._residuals.by_press(prediction, 1, [change])[0]
+        by_light = self._residuals.by_light(prediction, changes)[1]
+        inside = self._sampler.sample(gel.surface, self._surfaces.interior(gel))[self._free]
+        weighted = np.repeat(inside, COLOURS) * by_scale
+        square = float(weighted @ by_scale)
         if square <= 0.0:
             return float("inf")
-        sensitivity = by_light @ weighted.ravel() / square
+        sensitivity = by_light @ weighted / square
         return float(np.sqrt(sensitivity @ self._fit.vector_covariance @ sensitivity))
 
 

@@ -19,7 +19,7 @@ setup:
 demo: setup
 	"$(BIN)/tacdiff" demo --out "$(OUT)"
 
-# Nodes on real DDS keep time: they run after the others, which share the cores.
+# Nodes that keep time with each other run after the other tests, which share the cores.
 test: setup
 	"$(BIN)/python" -m pytest -m "not alone" -n auto --maxprocesses 4 --dist loadgroup; others=$$?; \
 	"$(BIN)/python" -m pytest -m alone && exit $$others

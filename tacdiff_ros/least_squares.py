@@ -13,7 +13,7 @@ Limits: minima are local; parameters have no bounds, except those that a problem
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -86,6 +86,22 @@ class NormalEquations:
             matrix = np.einsum("...mi,...mj->...ij", scaled, jacobian)
             gradient = np.einsum("...mi,...m->...i", scaled, residual)
         return cls(np.asarray(matrix), np.asarray(gradient), float(np.sum(squared)))
+
+    @classmethod
+    def assembled(
+        cls, size: int, parts: Sequence[tuple[NDArray[np.intp], NormalEquations]]
+    ) -> NormalEquations:
+        """Return the equations of residuals of which each part depends on some parameters only.
+
+        Args:
+            size: number of parameters.
+            parts: indices of the parameters of each part, and its equations.
+        """
+        matrix, gradient = np.zeros((size, size)), np.zeros(size)
+        for index, part in parts:
+            matrix[np.ix_(index, index)] += part.matrix
+            gradient[index] += part.gradient
+        return cls(matrix, gradient, sum(part.cost for _, part in parts))
 
     def with_prior(self, weight: Floats, from_prior: Floats) -> NormalEquations:
         """Return the equations with a prior on the parameters.

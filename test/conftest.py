@@ -23,22 +23,31 @@ ALLOWED_SKIPS = (
     "one kernel takes minutes to compile on a graphics card",
     "`launch` comes with a ROS installation only",
     "no /dev/full",
+    "not run by pytest-xdist with groups",
     *(("could not import 'zarr'",) if sys.version_info < (3, 11) else ()),  # zarr 3 needs 3.11
 )
 
 
 # Tests whose processes keep time with each other: nothing else may run beside them.
 ALONE = ("nodes", "launch", "cli/test_interrupts.py")
+# What of them only converts messages, or waits for the answers of one node, however slow it is.
+NOT_ALONE = ("nodes/conversion", "nodes/test_calibration.py", "nodes/test_readiness.py")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what runs alone; keep tests that share fixtures in one process of pytest-xdist."""
+    sharing = {item.path for item in items if "unit_folder" in getattr(item, "fixturenames", ())}
     for item in items:
         path = item.path.relative_to(Path(__file__).parent)
-        if any(path.is_relative_to(place) for place in ALONE):
+        if _is_in(path, ALONE) and not _is_in(path, NOT_ALONE):
             item.add_marker("alone")
-        shares_unit = "unit_folder" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("unit" if shares_unit else path.parts[0]))
+        group = "unit" if item.path in sharing else path.parts[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _is_in(path: Path, places: tuple[str, ...]) -> bool:
+    return any(path.is_relative_to(place) for place in places)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

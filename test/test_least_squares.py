@@ -157,3 +157,19 @@ def test_progress_rises_to_the_last_iteration(curve):
     fractions = []
     levenberg_marquardt(curve, np.array([1.0, 0.1, 0.0]), RULE, 3, 0.0, fractions.append)
     assert fractions == pytest.approx([1 / 3, 2 / 3, 1.0])
+
+
+def test_parts_that_depend_on_some_parameters_add_up_to_the_whole_problem():
+    random = np.random.default_rng(4)
+    parts, whole, residuals = [], [], []
+    for index in (np.array([0, 1, 2]), np.array([0, 1, 4, 3])):
+        jacobian, residual = random.standard_normal((6, len(index))), random.standard_normal(6)
+        parts.append((index, NormalEquations.of(jacobian, residual)))
+        whole.append(np.zeros((6, 5)))
+        whole[-1][:, index] = jacobian
+        residuals.append(residual)
+    found = NormalEquations.assembled(5, parts)
+    expected = NormalEquations.of(np.concatenate(whole), np.concatenate(residuals))
+    np.testing.assert_allclose(found.matrix, expected.matrix)
+    np.testing.assert_allclose(found.gradient, expected.gradient)
+    assert found.cost == pytest.approx(expected.cost)

@@ -13,21 +13,28 @@ colour are fixed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.calibration.contact_interior import PixelSampler
-from tacdiff_ros.calibration.light_images import LightImages, LightImageSet
-from tacdiff_ros.calibration.light_prediction import predicted_images, with_light
-from tacdiff_ros.calibration.light_vector import COLOURS, KINDS, LightVector
+from tacdiff_ros.calibration.light_images import (
+    STEP,
+    LightImages,
+    LightImageSet,
+    Surfaces,
+    perturbed_light_images,
+)
+from tacdiff_ros.calibration.light_prediction import LightChange, Prediction, light_changes
+from tacdiff_ros.calibration.light_residuals import ComparedImage, LightResiduals
+from tacdiff_ros.calibration.light_vector import LightVector
 from tacdiff_ros.calibration.light_weights import adaptive_weights, interior_weights
 from tacdiff_ros.calibration.press_motions import (
-    perturbed_presses,
-    press_moves,
+    perturbed_surfaces,
     press_prior,
+    press_prior_scale,
     stepped_press,
 )
 from tacdiff_ros.calibration.press_surfaces import Press, PressedGel, PressSurfaces
@@ -39,7 +46,6 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 Floats = NDArray[np.float64]
 
 MAX_STEPS = 12
-STEP = 0.02  # of finite differences, in the units of the light vector
 REFERENCE_ERROR = 0.03  # residual of the reference image under the best lights, of white
 PRESS_ERROR = 0.008  # residual of a press under the best lights, of white
 DAMPING = DampingRule(first=1e-2, decrease=5.0, increase=8.0, maximum=1e6)
@@ -94,7 +100,8 @@ class LightFit:
 
     Attributes:
         vector: fitted light vector.
-        vector_covariance: (size, size) covariance of its entries.
+        vector_covariance: (size, size) covariance of its entries, as linearised before the last
+            step.
         gels: gel under the presses, with their fitted poses.
         cost: sum of squared residuals, in units of their usual errors, and of priors.
         rms: root mean square difference of predicted and measured presses, as a fraction of white.
@@ -123,6 +130,7 @@ def fit_lights(
     progress: Callable[[float], None] | None = None,
     steps: int = MAX_STEPS,
     start: Floats | None = None,
+    gels: tuple[PressedGel, ...] | None = None,
 ) -> LightFit:
     """Fit the lights to a reference image and presses.
 
@@ -135,9 +143,11 @@ def fit_lights(
         progress: callback on the completed fraction.
         steps: maximum number of Levenberg-Marquardt steps.
         start: initial light vector; by default 0, the model's lights.
+        gels: gel under the initial presses; by default that of the views' presses.
     """
     problem = _Problem(model, lights, reference, views, settings or LightFitSettings())
-    return problem.solve(np.zeros(lights.size) if start is None else start, steps, progress)
+    start = np.zeros(lights.size) if start is None else start
+    return problem.solve(start, gels, steps, progress)
 
 
 @dataclass(frozen=True)
@@ -147,13 +157,13 @@ class _Point:
     Attributes:
         vector: light vector.
         gels: gel under each press.
-        images: light images of the undeformed gel and of the presses, with cast shadows.
-        plain_images: the same without cast shadows, for derivatives.
+        prediction: predicted images, with cast shadows.
+        plain_images: light images of the undeformed gel and of the presses, without cast shadows.
     """
 
     vector: Floats
     gels: tuple[PressedGel, ...]
-    images: tuple[LightImageSet, ...]
+    prediction: Prediction
     plain_images: tuple[LightImageSet, ...]
 
 
@@ -168,118 +178,83 @@ class _Problem:
         views: list[PressView],
         settings: LightFitSettings,
     ) -> None:
-        """Set up the renderers; the arguments are those of `fit_lights`."""
+        """Set up the renderer; the arguments are those of `fit_lights`."""
         height, width = reference.free.shape
         self._lights = lights
         self._views = views
         self._settings = settings
-        # One renderer per surface: it keeps the surface while the lights change.
-        self._renderers = [LightImages(model, width, height) for _ in range(len(views) + 1)]
+        self._renderer = LightImages(model, width, height)
         self._reference = reference.smooth
-        self._free = reference.free
-        self._weights = [np.ones((height, width))] * (len(views) + 1)
+        self._residuals = LightResiduals(
+            _compared_images(reference, views, settings), settings.tone_mapping
+        )
         self._sampler = PixelSampler(model, (height, width))
         self._flat: GelSurface | None = None
+        self._latest: NormalEquations
         self._has_yaw = [not view.surfaces.is_round for view in views]
 
     def solve(
-        self, start: Floats, max_steps: int, progress: Callable[[float], None] | None
+        self,
+        start: Floats,
+        gels: tuple[PressedGel, ...] | None,
+        max_steps: int,
+        progress: Callable[[float], None] | None,
     ) -> LightFit:
-        """Levenberg-Marquardt from a light vector and the views' presses.
+        """Levenberg-Marquardt from a light vector and presses.
 
         Args:
             start: initial light vector.
+            gels: gel under the initial presses; None for those of the views.
             max_steps: maximum number of steps.
             progress: callback on the completed fraction.
         """
-        point = self._render(start, tuple(view.press for view in self._views), None)
+        gels = gels or tuple(view.surfaces.solve(view.press) for view in self._views)
+        point = self._render(start, gels)
         fit = levenberg_marquardt(self, point, DAMPING, max_steps, MIN_GAIN, progress)
-        covariance = self._normal_equations(fit.point).covariance()
         size = self._lights.size
-        covariance = covariance[:size, :size]
+        covariance = self._latest.covariance()[:size, :size]
         return self._result(fit.point, covariance, fit.cost, fit.iterations)
 
     def linearise(self, point: _Point) -> NormalEquations:
         """Adapt the weights to a point, and return its normal equations."""
-        self._weights = self._pixel_weights(point)
-        return self._normal_equations(point)
+        self._residuals.set_weights(self._pixel_weights(point))
+        self._latest = self._normal_equations(point)
+        return self._latest
 
     def cost(self, point: _Point) -> float:
         """Sum of squared residuals under the current weights."""
-        return sum(float(np.sum(part**2)) for part in self._residuals(point))
+        parts = [*self._residuals.values(point.prediction), self._prior(point)]
+        return sum(float(part @ part) for part in parts)
 
     def moved(self, point: _Point, step: Floats) -> _Point:
         """The point after a step, with each change clipped."""
         size = self._lights.size
-        presses, first = [], size
+        gels, first = [], size
         for view, gel, has_yaw in zip(self._views, point.gels, self._has_yaw, strict=True):
             count = 4 if has_yaw else 3
             part = step[first : first + count]
-            presses.append(stepped_press(gel.press, part, view.surfaces.max_depth_mm))
+            press = stepped_press(gel.press, part, view.surfaces.max_depth_mm)
+            gels.append(view.surfaces.solve_near(gel, press))
             first += count
-        vector = point.vector + np.clip(step[:size], -1.5, 1.5)
-        return self._render(vector, tuple(presses), point.gels)
+        return self._render(point.vector + np.clip(step[:size], -1.5, 1.5), tuple(gels))
 
-    def _render(
-        self, vector: Floats, presses: tuple[Press, ...], near: tuple[PressedGel, ...] | None
-    ) -> _Point:
-        """Renderings of a light vector and presses.
-
-        Args:
-            vector: light vector.
-            presses: press of each view.
-            near: gels of presses nearby, from which contact is solved faster; None to solve it
-                from scratch.
-        """
-        gels = []
-        for k, (view, press) in enumerate(zip(self._views, presses, strict=True)):
-            moves = press_moves(self._has_yaw[k])
-            if near is None:
-                gels.append(view.surfaces.solve(press, moves))
-            else:
-                gels.append(view.surfaces.solve_near(near[k], press, moves))
+    def _render(self, vector: Floats, gels: tuple[PressedGel, ...]) -> _Point:
+        """Renderings of a light vector and presses."""
         self._flat = self._flat or gels[0].flat
-        surfaces = [self._flat, *(gel.surface for gel in gels)]
-        placement = self._lights.placement(vector)
-        images, plain = [], []
-        for renderer, surface in zip(self._renderers, surfaces, strict=True):
-            renderer.set_lights(placement)
-            if self._settings.local_interreflection and surface is not self._flat:
-                renderer.gather_local_interreflection(surface)
-            plain.append(renderer.images(surface))
-            shadowed = renderer.light_images(surface, shadows=True)
-            images.append(LightImageSet(shadowed, plain[-1].ambient))
-        return _Point(vector, tuple(gels), tuple(images), tuple(plain))
+        surfaces = self._surfaces(gels)
+        self._renderer.set_lights(self._lights.placement(vector))
+        if self._settings.local_interreflection:
+            self._renderer.gather_local_interreflection(_presses_of(surfaces))
+        shadowed = self._renderer.light_images(_presses_of(surfaces), shadows=True)
+        plain = self._renderer.images(surfaces)
+        images = [replace(plain[k], light=light) for k, light in shadowed.items()]
+        prediction = Prediction.of(self._lights, vector, self._reference, [plain[0], *images])
+        return _Point(vector, gels, prediction, tuple(plain.values()))
 
-    def _measured(self) -> list[Floats]:
-        """Measured pixel values of the reference image and of the presses."""
-        return [self._reference, *(view.image.value for view in self._views)]
-
-    def _residuals(self, point: _Point) -> list[Floats]:
-        """Residuals of the reference image, of the presses, and of the priors."""
-        predicted = self._predicted(point.vector, point.images)
-        parts = [
-            self._scale(k) * (self._tone_mapped(value) - self._tone_mapped(image))
-            for k, (value, image) in enumerate(zip(predicted, self._measured(), strict=True))
-        ]
-        return [*parts, self._prior(point)]
-
-    def _predicted(self, vector: Floats, images: tuple[LightImageSet, ...]) -> list[Floats]:
-        """Predicted pixel values of the reference image and of the presses."""
-        return predicted_images(self._lights, vector, self._reference, images)
-
-    def _scale(self, k: int) -> Floats:
-        """(h, w, 1) factor of a residual: adaptive weight, the image's weight and usual error."""
-        settings = self._settings
-        free = self._free if k == 0 else self._free & self._views[k - 1].image.free
-        weight = settings.alpha if k == 0 else settings.beta / len(self._views)
-        error = REFERENCE_ERROR if k == 0 else PRESS_ERROR
-        count = max(int(free.sum()), 1) * COLOURS
-        strength = weight * EFFECTIVE_PIXELS / count
-        return np.asarray(np.sqrt(strength * free * self._weights[k]) / error)[..., None]
-
-    def _tone_mapped(self, value: Floats) -> Floats:
-        return value / (value + 1.0) if self._settings.tone_mapping else value
+    def _surfaces(self, gels: Sequence[PressedGel]) -> dict[int, GelSurface]:
+        """The undeformed gel, number 0, and the surfaces of the presses."""
+        flat = self._flat or gels[0].flat
+        return dict(enumerate([flat, *(gel.surface for gel in gels)]))
 
     def _prior(self, point: _Point) -> Floats:
         """Residuals of the priors of the light vector and of the presses."""
@@ -288,15 +263,22 @@ class _Problem:
             parts.append(press_prior(view.press, gel.press, has_yaw))
         return np.concatenate(parts)
 
+    def _prior_scale(self) -> Floats:
+        """Derivatives of the residuals of the priors, each by its own parameter."""
+        parts = [press_prior_scale(has_yaw) for has_yaw in self._has_yaw]
+        return np.concatenate([np.ones(self._lights.size), *parts])
+
     def _pixel_weights(self, point: _Point) -> list[Floats]:
         """(h, w) weights of the reference image and of the presses, with mean 1."""
-        weights = self._weights
+        weights = [np.ones(image.free.shape) for image in self._residuals.images]
         if self._settings.weight_map:
-            predicted, measured = self._predicted(point.vector, point.images), self._measured()
+            measured = [image.value for image in self._residuals.images]
             before = [measured[0], *[self._reference] * len(self._views)]
             weights = [
                 adaptive_weights(value, image, np.abs(image - unchanged).mean(axis=-1))
-                for value, image, unchanged in zip(predicted, measured, before, strict=True)
+                for value, image, unchanged in zip(
+                    point.prediction.value, measured, before, strict=True
+                )
             ]
         if not self._settings.interior:
             return weights
@@ -308,85 +290,56 @@ class _Problem:
         return [weights[0], *(interior_weights(*pair) for pair in presses)]
 
     def _normal_equations(self, point: _Point) -> NormalEquations:
-        """Normal equations of lights and presses under the current weights."""
-        residuals = self._residuals(point)
-        base = np.concatenate([part.ravel() for part in residuals])
-        columns = [
-            np.concatenate([part.ravel() for part in column]) for column in self._columns(point)
-        ]
-        return NormalEquations.of(np.stack(columns, axis=1), base)
+        """Normal equations of lights and presses under the current weights.
 
-    def _columns(self, point: _Point) -> list[list[Floats]]:
-        """Derivatives of the residuals by all parameters, by finite differences.
-
-        Cast shadows are left out: the derivatives of their sampled borders would be noise.
+        Cast shadows are left out of the derivatives: those of their sampled borders would be noise.
         """
-        point = replace(point, images=point.plain_images)
-        base = self._residuals(point)
-        columns: list[list[Floats]] = []
+        plain = Prediction.of(self._lights, point.vector, self._reference, point.plain_images)
+        by_light = self._residuals.by_light(plain, self._light_changes(point))
+        by_press = self._by_press(point, plain)
+        lights = np.arange(self._lights.size)
+        size = self._lights.size
+        parts = []
+        for k, residual in enumerate(self._residuals.values(point.prediction)):
+            columns, index = by_light[k], lights
+            if k > 0:
+                own = by_press[k - 1]
+                columns = np.concatenate([columns, own])
+                index = np.concatenate([lights, np.arange(size, size + len(own))])
+                size += len(own)
+            parts.append((index, NormalEquations.of(columns.T, residual)))
+        scale = self._prior_scale()
+        equations = NormalEquations.assembled(size, parts)
+        return equations.with_prior(scale**2, self._prior(point) / scale)
 
-        def add(perturbed: _Point, size: float) -> None:
-            columns.append(
-                [(a - b) / size for a, b in zip(self._residuals(perturbed), base, strict=True)]
-            )
+    def _light_changes(self, point: _Point) -> list[LightChange]:
+        """Derivatives of the shadings by the light vector, by finite differences."""
+        surfaces = self._surfaces(point.gels)
+        perturbed = perturbed_light_images(self._renderer, self._lights, point.vector, surfaces)
+        return list(light_changes(self._lights, point.vector, point.plain_images, perturbed, STEP))
 
-        lights = self._lights
-        for kind in range(KINDS):
-            images = self._with_perturbed_kind(point, kind)
-            for light in range(lights.light_count):
-                add(self._with_light(point, images, kind, light), STEP)
-        for index in range(KINDS * lights.light_count, lights.size):
-            vector = point.vector.copy()
-            vector[index] += STEP
-            add(replace(point, vector=vector), STEP)
-        for k in range(len(self._views)):
-            self._renderers[k + 1].set_lights(lights.placement(point.vector))
-            for press, surface, size in perturbed_presses(point.gels[k]):
-                add(self._with_press(point, k, press, surface), size)
-        return columns
-
-    def _with_perturbed_kind(self, point: _Point, kind: int) -> list[Floats]:
-        """(K, h, w) light images of all surfaces, with one kind of placement perturbed."""
-        vector = point.vector.copy()
-        vector[self._lights.placement_slice(kind)] += STEP
-        placement = self._lights.placement(vector)
-        surfaces = [self._flat or point.gels[0].flat, *(gel.surface for gel in point.gels)]
-        images = []
-        for renderer, surface in zip(self._renderers, surfaces, strict=True):
-            renderer.set_lights(placement)
-            images.append(renderer.light_images(surface))
-        return images
-
-    def _with_light(self, point: _Point, perturbed: list[Floats], kind: int, light: int) -> _Point:
-        """The point with one kind of placement of one light perturbed.
-
-        Args:
-            point: point without cast shadows.
-            perturbed: (K, h, w) light images of all surfaces, from `_with_perturbed_kind`.
-            kind: kind of placement.
-            light: index of the light.
-        """
-        sets = tuple(
-            with_light(image, other, light)
-            for image, other in zip(point.images, perturbed, strict=True)
-        )
-        vector = point.vector.copy()
-        vector[kind * self._lights.light_count + light] += STEP
-        return replace(point, images=sets, vector=vector)
-
-    def _with_press(self, point: _Point, k: int, press: Press, surface: GelSurface) -> _Point:
-        """The point with another press, and its surface, in view k."""
-        images = list(point.images)
-        images[k + 1] = self._renderers[k + 1].images(surface)
-        gels = list(point.gels)
-        gels[k] = PressedGel(press, surface)
-        return replace(point, images=tuple(images), gels=tuple(gels))
+    def _by_press(self, point: _Point, plain: Prediction) -> list[Floats]:
+        """(parameters, residuals) derivatives of the residuals of each press by its motions."""
+        radiance, ambient = self._lights.radiance(point.vector), self._lights.ambient(point.vector)
+        self._renderer.set_lights(self._lights.placement(point.vector))
+        pairs = zip(self._views, point.gels, strict=True)
+        perturbed = [perturbed_surfaces(view.surfaces, gel) for view, gel in pairs]
+        changes: list[list[Floats]] = [[] for _ in perturbed]
+        for step in range(max(len(motions) for motions in perturbed)):
+            moved = {
+                k: motions[step] for k, motions in enumerate(perturbed, 1) if step < len(motions)
+            }
+            images = self._renderer.images({k: motion[0] for k, motion in moved.items()})
+            for k, (_, size) in moved.items():
+                shading = images[k].combined(radiance, ambient)
+                changes[k - 1].append((shading - plain.shading[k]) / size)
+        return [self._residuals.by_press(plain, k, change) for k, change in enumerate(changes, 1)]
 
     def _result(self, point: _Point, covariance: Floats, cost: float, steps: int) -> LightFit:
-        predicted = self._predicted(point.vector, point.images)
+        free = self._residuals.images[0].free
         differences = [
-            (value - view.image.value)[view.image.free & self._free]
-            for value, view in zip(predicted[1:], self._views, strict=True)
+            (value - view.image.value)[view.image.free & free]
+            for value, view in zip(point.prediction.value[1:], self._views, strict=True)
         ]
         return LightFit(
             vector=point.vector,
@@ -396,3 +349,21 @@ class _Problem:
             rms=float(np.sqrt(np.mean(np.concatenate(differences) ** 2))),
             steps=steps,
         )
+
+
+def _compared_images(
+    reference: FitImage, views: list[PressView], settings: LightFitSettings
+) -> list[ComparedImage]:
+    """The reference image and the presses, with their weights; see `fit_lights`."""
+    strength = EFFECTIVE_PIXELS * settings.alpha
+    compared = [ComparedImage(reference.smooth, reference.free, strength, REFERENCE_ERROR)]
+    strength = EFFECTIVE_PIXELS * settings.beta / len(views)
+    for view in views:
+        free = reference.free & view.image.free
+        compared.append(ComparedImage(view.image.value, free, strength, PRESS_ERROR))
+    return compared
+
+
+def _presses_of(surfaces: Surfaces) -> Surfaces:
+    """The surfaces without the undeformed gel."""
+    return {k: surface for k, surface in surfaces.items() if k > 0}

@@ -107,10 +107,18 @@ class LightVector:
         own = vector[self.radiance_slice].reshape(start.shape)
         return np.asarray(np.maximum(start, 1e-3 * start.max()) * np.exp(RADIANCE * own))
 
+    def radiance_derivative(self, vector: Floats) -> Floats:
+        """Return (K, 3) derivatives of the radiances, each by its own entry of the vector."""
+        return RADIANCE * self.radiance(vector)
+
     def ambient(self, vector: Floats) -> Floats:
         """Return (3,) radiance of the ambient light, which comes from all directions."""
         start = np.maximum(self.start["gel.ambient"], 1e-3)
         return np.asarray(start * np.exp(AMBIENT * vector[self.ambient_slice]))
+
+    def ambient_derivative(self, vector: Floats) -> Floats:
+        """Return (3,) derivatives of the ambient light, each by its own entry of the vector."""
+        return AMBIENT * self.ambient(vector)
 
     def gamma(self, vector: Floats) -> Floats:
         """Return (3,) gamma of the camera's response."""

@@ -16,17 +16,17 @@ from tacdiff_ros.calibration.light_start import rotated_lights, shading_gradient
 from tacdiff_ros.calibration.light_vector import LightVector
 from tacdiff_ros.calibration.next_press import PressPosition, considered_presses
 from tacdiff_ros.calibration.press_fit import PressFitter
-from tacdiff_ros.calibration.press_surfaces import Press, PressSurfaces
+from tacdiff_ros.calibration.press_surfaces import Press, PressedGel, PressSurfaces
 from tacdiff_ros.calibration.stage_progress import StageProgress
 from tacdiff_ros.images.brightness import at_brightness, check_brightness, relative_brightness
-from tacdiff_ros.images.fit_image import FitImage, fit_image
+from tacdiff_ros.images.fit_image import FitImage, fit_image, halved
 from tacdiff_ros.images.image_checks import check_order, check_press, fine_detail_rms
 from tacdiff_ros.markers.marker_field import MarkerField
 from tacdiff_ros.markers.tracking import MarkerTracker
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
 STAGE = "lighting"
-ROUGH_STEPS, FINE_STEPS, DIRECT_STEPS = 7, 5, 8
+ROUGH_STEPS, TRY_STEPS, FINE_STEPS = 7, 3, 6
 FIXED_GAMMA = 1e-4  # spread of gamma under direct light, with which it would compensate reflections
 SLIDE_STEPS = 2
 MIN_USUAL_SEARCH_SCORE, MIN_USUAL_CORRELATION, DOUBTFUL_MARKERS_PX = 0.6, 0.95, 1.2
@@ -60,11 +60,13 @@ class _Contacts:
 
     Attributes:
         model: sensor model, its lights rotated to agree with the contacts' shading.
+        reference: reference image at the fit's size.
         views: view of each press.
         scores: correlation of each press's contact search.
     """
 
     model: SensorModel
+    reference: FitImage
     views: list[PressView]
     scores: list[float]
 
@@ -111,19 +113,22 @@ class LightingStage:
         vector = LightVector.around(contacts.model)
         # The contacts are not known well enough yet for their interior and its reflections.
         everywhere = replace(self._settings, interior=False, local_interreflection=False)
-        rough = self._fit_lights(contacts, vector, ROUGH_STEPS, everywhere, (0.12, 0.5))
+        rough = self._fit_lights(_coarse(contacts), vector, ROUGH_STEPS, everywhere, (0.12, 0.5))
         contacts = self._with_slides(contacts, tracked, vector, rough)
-        lights = self._fit_lights(
-            contacts, vector, FINE_STEPS, self._settings, (0.56, 0.7), rough.vector
-        )
+        models = [(contacts, vector)]
         if self._settings.choose_interreflection and contacts.model.interreflection.bounces:
-            direct = _with_direct_light_only(contacts)
             linear = replace(vector, gamma_spread=FIXED_GAMMA)
-            fit = self._fit_lights(
-                direct, linear, DIRECT_STEPS, self._settings, (0.7, 0.82), rough.vector
-            )
-            if fit.cost < lights.cost:
-                contacts, vector, lights = direct, linear, fit
+            models.append((_with_direct_light_only(contacts), linear))
+        tries = [
+            self._fit_lights(*model, TRY_STEPS, self._settings, (0.56, 0.7), rough.vector)
+            for model in models
+        ]
+        best = min(range(len(models)), key=lambda k: tries[k].cost)
+        contacts, vector = models[best]
+        first = tries[best]
+        lights = self._fit_lights(
+            contacts, vector, FINE_STEPS, self._settings, (0.7, 0.82), first.vector, first.gels
+        )
         return self._lighting(contacts, tracked, vector, lights)
 
     def _fit_lights(
@@ -134,6 +139,7 @@ class LightingStage:
         settings: LightFitSettings,
         fractions: tuple[float, float],
         start: NDArray[np.float64] | None = None,
+        gels: tuple[PressedGel, ...] | None = None,
     ) -> LightFit:
         """Fit the lights.
 
@@ -144,16 +150,18 @@ class LightingStage:
             settings: settings of the fit.
             fractions: completed fraction of the calibration before and after.
             start: initial light vector; None for the model's lights.
+            gels: gel under the initial presses; None for those of the contacts.
         """
         return fit_lights(
             contacts.model,
             vector,
-            self.reference,
+            contacts.reference,
             contacts.views,
             settings,
             self._progress.within(STAGE, *fractions),
             steps=steps,
             start=start,
+            gels=gels,
         )
 
     def _lighting(
@@ -174,7 +182,7 @@ class LightingStage:
         for given, press in zip(self._inputs, presses, strict=True):
             self._warnings += misfits(given, press)
         positions = considered_presses(
-            contacts.model, vector, lights, self.reference, contacts.views[0].surfaces
+            contacts.model, vector, lights, halved(self.reference), contacts.views[0].surfaces
         )
         return Lighting(model, vector, lights, presses, positions, tuple(self._warnings))
 
@@ -219,7 +227,7 @@ class LightingStage:
             gradients.append(shading_gradient(change, slope, reference.free & image.free))
         model, _ = rotated_lights(model, gradients)
         self._progress.report(STAGE, 0.12)
-        return _Contacts(model, views, scores)
+        return _Contacts(model, reference, views, scores)
 
     def _at_reference_brightness(self, press: PressImage, markers: MarkerField | None) -> FitImage:
         """The image of a press at the fit's size and at the brightness of the reference.
@@ -278,7 +286,7 @@ class LightingStage:
             search_score: correlation of the contact search.
         """
         fitter = PressFitter(model, view.surfaces, self.reference, self._markers)
-        fit = fitter.evaluate(view.surfaces.solve(press, []), markers)
+        fit = fitter.evaluate(view.surfaces.solve(press), markers)
         steepness = slopes(model, fit.gel.surface, self.reference.free.shape)
         chosen = np.linalg.norm(steepness, axis=-1) > STEEP
         chosen &= self.reference.free & view.image.free
@@ -286,6 +294,12 @@ class LightingStage:
         measured = (view.image.value - self.reference.smooth)[chosen]
         correlation = float(np.corrcoef(predicted.ravel(), measured.ravel())[0, 1])
         return CalibratedPress(fit, view.image, markers, search_score, correlation)
+
+
+def _coarse(contacts: _Contacts) -> _Contacts:
+    """The contacts in images of half the size."""
+    views = [replace(view, image=halved(view.image)) for view in contacts.views]
+    return replace(contacts, reference=halved(contacts.reference), views=views)
 
 
 def _with_direct_light_only(contacts: _Contacts) -> _Contacts:

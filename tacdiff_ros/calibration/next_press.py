@@ -16,10 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.calibration.contact_interior import PixelSampler
-from tacdiff_ros.calibration.light_fit import STEP, LightFit
-from tacdiff_ros.calibration.light_images import LightImages, LightImageSet
-from tacdiff_ros.calibration.light_prediction import predicted_images, with_light
-from tacdiff_ros.calibration.light_vector import KINDS, LightVector
+from tacdiff_ros.calibration.light_fit import LightFit
+from tacdiff_ros.calibration.light_images import (
+    STEP,
+    LightImages,
+    LightImageSet,
+    perturbed_light_images,
+)
+from tacdiff_ros.calibration.light_prediction import LightChange, Prediction, light_changes
+from tacdiff_ros.calibration.light_residuals import ComparedImage, LightResiduals
+from tacdiff_ros.calibration.light_vector import COLOURS, LightVector
 from tacdiff_ros.calibration.press_surfaces import PressedGel, PressSurfaces, shifted
 from tacdiff_ros.images.fit_image import FitImage
 from tacdiff_ros.optics.projection import unproject
@@ -67,24 +73,24 @@ def considered_presses(
         reference: reference image at the fit's size.
         surfaces: gel surfaces under the indenter of the fit's first press.
     """
+    named = [_named_position(model, row, column) for row in range(3) for column in range(3)]
     observer = _Observer(model, lights, fit, reference, surfaces)
-    positions = [
-        _considered(model, observer, row, column) for row in range(3) for column in range(3)
-    ]
+    stddevs = observer.slope_stddevs([(x_mm, y_mm) for _, x_mm, y_mm in named])
+    positions = [PressPosition(*where, sigma) for where, sigma in zip(named, stddevs, strict=True)]
     return tuple(sorted(positions, key=lambda position: -position.slope_stddev))
 
 
-def _considered(model: SensorModel, observer: _Observer, row: int, column: int) -> PressPosition:
+def _named_position(model: SensorModel, row: int, column: int) -> tuple[str, float, float]:
+    """Name and position (x, y), mm, of a part of the image."""
     pixel = np.array([FRACTIONS[column], FRACTIONS[row]])
     pixel = pixel * [model.image.width_px, model.image.height_px] - 0.5
     x_mm, y_mm, _ = unproject(parameter_values(model), pixel)
     names = dict.fromkeys((ROW_NAMES[row], COLUMN_NAMES[column]))
-    stddev = observer.slope_stddev(float(x_mm), float(y_mm))
-    return PressPosition(" ".join(names), float(x_mm), float(y_mm), stddev)
+    return " ".join(names), float(x_mm), float(y_mm)
 
 
 class _Observer:
-    """Propagates the covariance of the lights to the slopes of a press."""
+    """Propagates the covariance of the lights to the slopes of presses."""
 
     def __init__(
         self,
@@ -94,76 +100,75 @@ class _Observer:
         reference: FitImage,
         surfaces: PressSurfaces,
     ) -> None:
-        """Render the undeformed gel; the arguments are those of `considered_presses`."""
+        """Create a renderer; the arguments are those of `considered_presses`."""
         height, width = reference.free.shape
         self._lights, self._fit, self._surfaces = lights, fit, surfaces
-        self._reference = reference
+        self._free, self._reference = reference.free, reference.smooth
+        whole = ComparedImage(self._reference, self._free, COLOURS * float(self._free.sum()), 1.0)
+        self._residuals = LightResiduals([whole, whole], tone_mapping=False)
         self._renderer = LightImages(model, width, height)
         self._sampler = PixelSampler(model, (height, width))
         self._gel = fit.gels[0]
-        self._flat = self._images(self._gel.flat)
 
-    def slope_stddev(self, x_mm: float, y_mm: float) -> float:
-        """Return the standard deviation of the relative error of slopes of a press.
+    def slope_stddevs(self, positions_mm: list[tuple[float, float]]) -> list[float]:
+        """Return the standard deviations of the relative error of slopes of presses.
 
         Args:
-            x_mm: x of the press, mm.
-            y_mm: y of the press, mm.
+            positions_mm: x and y of each press, mm.
         """
+        lights, vector = self._lights, self._fit.vector
+        gels = [self._at(x_mm, y_mm) for x_mm, y_mm in positions_mm]
+        surfaces = dict(enumerate([self._gel.flat, *(gel.surface for gel in gels)]))
+        self._renderer.set_lights(lights.placement(vector))
+        images = self._renderer.images(surfaces)
+        perturbed = perturbed_light_images(self._renderer, lights, vector, surfaces)
+        self._renderer.set_lights(lights.placement(vector))
+        scaled = self._renderer.images({k: _scaled(gel.surface) for k, gel in enumerate(gels, 1)})
+        stddevs = []
+        for k, gel in enumerate(gels, 1):
+            pair = (images[0], images[k])
+            moved = [(kind[0], kind[k]) for kind in perturbed]
+            changes = list(light_changes(lights, vector, pair, moved, STEP))
+            prediction = Prediction.of(lights, vector, self._reference, pair)
+            stddevs.append(self._stddev(gel, prediction, scaled[k], changes))
+        return stddevs
+
+    def _at(self, x_mm: float, y_mm: float) -> PressedGel:
+        """The first press of the fit, at another position."""
         press = self._gel.press
         surface = shifted(self._gel.surface, x_mm - press.x_mm, y_mm - press.y_mm)
-        moved = PressedGel(replace(press, x_mm=x_mm, y_mm=y_mm), surface)
-        inside = self._surfaces.interior(moved)
-        weight = self._sampler.sample(surface, inside) * self._reference.free
-        images = self._images(surface)
-        by_scale = self._by_scale(surface, images[0])
-        by_light = self._by_light(images)
-        square = float(np.sum(weight[..., None] * by_scale**2))
+        return PressedGel(replace(press, x_mm=x_mm, y_mm=y_mm), surface)
+
+    def _stddev(
+        self,
+        gel: PressedGel,
+        prediction: Prediction,
+        scaled: LightImageSet,
+        changes: list[LightChange],
+    ) -> float:
+        """Standard deviation of the relative error of slopes of one press.
+
+        Args:
+            gel: gel under the press.
+            prediction: predicted images of the undeformed gel and of the press.
+            scaled: light images of the press with its heights scaled.
+            changes: derivatives of both shadings by the light vector.
+        """
+        lights, vector = self._lights, self._fit.vector
+        other = scaled.combined(lights.radiance(vector), lights.ambient(vector))
+        change = (other - prediction.shading[1]) / SCALE_STEP
+        by_scale = self._residuals.by_press(prediction, 1, [change])[0]
+        by_light = self._residuals.by_light(prediction, changes)[1]
+        inside = self._sampler.sample(gel.surface, self._surfaces.interior(gel))[self._free]
+        weighted = np.repeat(inside, COLOURS) * by_scale
+        square = float(weighted @ by_scale)
         if square <= 0.0:
             return float("inf")
-        sensitivity = np.array(
-            [np.sum(weight[..., None] * by_scale * column) / square for column in by_light]
-        )
+        sensitivity = by_light @ weighted / square
         return float(np.sqrt(sensitivity @ self._fit.vector_covariance @ sensitivity))
 
-    def _images(self, surface: GelSurface) -> list[LightImageSet]:
-        """Light images of a surface: at the fit, and with each kind of placement perturbed."""
-        vector = self._fit.vector
-        self._renderer.set_lights(self._lights.placement(vector))
-        sets = [self._renderer.images(surface)]
-        for kind in range(KINDS):
-            perturbed = vector.copy()
-            perturbed[self._lights.placement_slice(kind)] += STEP
-            self._renderer.set_lights(self._lights.placement(perturbed))
-            sets.append(LightImageSet(self._renderer.light_images(surface), sets[0].ambient))
-        return sets
 
-    def _by_scale(self, surface: GelSurface, images: LightImageSet) -> Floats:
-        """(h, w, 3) derivative of the image by the relative scale of the heights."""
-        motion = surface.position.astype(np.float64) - surface.rest
-        scaled = surface.moved(surface.rest + (1.0 + SCALE_STEP) * motion, may_overhang=True)
-        vector = self._fit.vector
-        self._renderer.set_lights(self._lights.placement(vector))
-        other = self._renderer.images(scaled)
-        flat = self._flat[0]
-        change = self._predicted(vector, flat, other) - self._predicted(vector, flat, images)
-        return change / SCALE_STEP
-
-    def _by_light(self, images: list[LightImageSet]) -> list[Floats]:
-        """(h, w, 3) derivatives of the image by all parameters of the lights."""
-        vector, base = self._fit.vector, self._predicted(self._fit.vector, self._flat[0], images[0])
-        columns = []
-        for index in range(self._lights.size):
-            perturbed = vector.copy()
-            perturbed[index] += STEP
-            kind, light = divmod(index, self._lights.light_count)
-            flat, press = self._flat[0], images[0]
-            if kind < KINDS:
-                flat = with_light(flat, self._flat[kind + 1].light, light)
-                press = with_light(press, images[kind + 1].light, light)
-            columns.append((self._predicted(perturbed, flat, press) - base) / STEP)
-        return columns
-
-    def _predicted(self, vector: Floats, flat: LightImageSet, press: LightImageSet) -> Floats:
-        """(h, w, 3) predicted pixel values of a press."""
-        return predicted_images(self._lights, vector, self._reference.smooth, (flat, press))[1]
+def _scaled(surface: GelSurface) -> GelSurface:
+    """The surface with its motion enlarged by `SCALE_STEP`."""
+    motion = surface.position.astype(np.float64) - surface.rest
+    return surface.moved(surface.rest + (1.0 + SCALE_STEP) * motion, may_overhang=True)

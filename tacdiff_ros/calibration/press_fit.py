@@ -40,6 +40,12 @@ FAR_PX = 2.0  # residual above which a marker is down-weighted
 MIN_GAIN = 2e-3  # relative decrease of the cost below which the fit ends
 DARKEST = 1e-4
 SHADOW_SAMPLES = 2
+MOVES = [
+    IndenterPose(depth_mm=STEP_MM),
+    IndenterPose(x_mm=STEP_MM),
+    IndenterPose(y_mm=STEP_MM),
+    IndenterPose(yaw_rad=STEP_RAD),
+]
 # Line search: the full Gauss-Newton step, a third of it, a ninth of it.
 LINE_SEARCH = DampingRule(first=0.0, decrease=np.inf, increase=4.0, restart=2.0, maximum=20.0)
 
@@ -226,14 +232,8 @@ class _Problem:
         return self.gel(self._stepped(gel.press, step))
 
     def gel(self, press: Press) -> PressedGel:
-        """Gel under a press, with the motions that `_perturbed` needs."""
-        moves = [
-            IndenterPose(depth_mm=STEP_MM),
-            IndenterPose(x_mm=STEP_MM),
-            IndenterPose(y_mm=STEP_MM),
-            IndenterPose(yaw_rad=STEP_RAD),
-        ]
-        return self.surfaces.solve(press, moves)
+        """Gel under a press."""
+        return self.surfaces.solve(press)
 
     def _perturbed(self, gel: PressedGel) -> list[tuple[PressedGel, float]]:
         """Presses with one parameter perturbed, and the sizes of the perturbations.
@@ -241,7 +241,7 @@ class _Problem:
         The parameters are x, y, depth, slide x and y, and twist, or twist with yaw for an indenter
         that is not rotationally symmetric.
         """
-        press, (deeper, along_x, along_y, twisted) = gel.press, gel.moved_surfaces
+        press, (deeper, along_x, along_y, twisted) = gel.press, self.surfaces.moved(gel, MOVES)
         dx, dy = press.slide_mm
         surface = gel.surface
         twist_rad = press.twist_rad + STEP_RAD

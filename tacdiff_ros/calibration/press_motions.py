@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.calibration.press_surfaces import Press, PressedGel, shifted
+from tacdiff_ros.calibration.press_surfaces import Press, PressedGel, PressSurfaces, shifted
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.sensor.gel_surface import GelSurface
 
@@ -19,13 +19,14 @@ POSITION_MM, DEPTH_MM, YAW_RAD = 0.5, 0.3, 0.2  # prior standard deviations arou
 MIN_DEPTH_MM = 0.05
 
 
-def press_moves(has_yaw: bool) -> list[IndenterPose]:
-    """Return the small motions that are solved along with a press.
+def press_prior_scale(has_yaw: bool) -> Floats:
+    """Return the inverse prior standard deviations of x, y, depth and, if it is fitted, yaw.
 
     Args:
         has_yaw: whether the yaw is fitted.
     """
-    return DEPTH_AND_YAW_STEPS if has_yaw else DEPTH_AND_YAW_STEPS[:1]
+    spread = [POSITION_MM, POSITION_MM, DEPTH_MM, YAW_RAD]
+    return 1.0 / np.array(spread if has_yaw else spread[:3])
 
 
 def press_prior(first: Press, press: Press, has_yaw: bool) -> Floats:
@@ -36,32 +37,33 @@ def press_prior(first: Press, press: Press, has_yaw: bool) -> Floats:
         press: fitted press.
         has_yaw: whether the yaw is fitted.
     """
-    return np.array(
-        [
-            (press.x_mm - first.x_mm) / POSITION_MM,
-            (press.y_mm - first.y_mm) / POSITION_MM,
-            (press.depth_mm - first.depth_mm) / DEPTH_MM,
-            *([(press.yaw_rad - first.yaw_rad) / YAW_RAD] if has_yaw else []),
-        ]
-    )
+    change = [
+        press.x_mm - first.x_mm,
+        press.y_mm - first.y_mm,
+        press.depth_mm - first.depth_mm,
+        *([press.yaw_rad - first.yaw_rad] if has_yaw else []),
+    ]
+    return np.array(change) * press_prior_scale(has_yaw)
 
 
-def perturbed_presses(gel: PressedGel) -> list[tuple[Press, GelSurface, float]]:
-    """Presses perturbed in x, y, depth and, if it was solved for, yaw.
+def perturbed_surfaces(surfaces: PressSurfaces, gel: PressedGel) -> list[tuple[GelSurface, float]]:
+    """Surfaces under a press that is perturbed in x, y, depth and, if it is fitted, yaw.
+
+    Args:
+        surfaces: gel surfaces under the indenter.
+        gel: gel under the press.
 
     Returns:
-        Press, its surface, and the size of the perturbation, mm or rad.
+        Surface, and the size of the perturbation, mm or rad.
     """
-    press, surface = gel.press, gel.surface
+    moves = DEPTH_AND_YAW_STEPS[:1] if surfaces.is_round else DEPTH_AND_YAW_STEPS
+    sizes = [STEP_MM, STEP_MM, STEP_MM, STEP_RAD]
     perturbed = [
-        (replace(press, x_mm=press.x_mm + STEP_MM), shifted(surface, STEP_MM, 0.0), STEP_MM),
-        (replace(press, y_mm=press.y_mm + STEP_MM), shifted(surface, 0.0, STEP_MM), STEP_MM),
-        (replace(press, depth_mm=press.depth_mm + STEP_MM), gel.moved_surfaces[0], STEP_MM),
+        shifted(gel.surface, STEP_MM, 0.0),
+        shifted(gel.surface, 0.0, STEP_MM),
+        *surfaces.moved(gel, moves),
     ]
-    if len(gel.moved_surfaces) > 1:
-        rotated = replace(press, yaw_rad=press.yaw_rad + STEP_RAD)
-        perturbed.append((rotated, gel.moved_surfaces[1], STEP_RAD))
-    return perturbed
+    return list(zip(perturbed, sizes, strict=False))
 
 
 def stepped_press(press: Press, step: Floats, max_depth_mm: float) -> Press:

@@ -26,6 +26,7 @@ MAX_TRANSLATION_MM = 0.7  # from a solved press, beyond which contact is solved 
 MAX_DEPTH_CHANGE_MM = 0.5
 # Distance of fitted presses from the largest depth, so that small motions from them are possible.
 FIT_DEPTH_FRACTION, FIT_DEPTH_MARGIN_MM = 0.96, 0.04
+REMEMBERED = 16  # presses whose solutions are kept
 SETTLING = 3  # maximum calls of the live gel at one pose, until contact converges
 
 
@@ -72,7 +73,6 @@ class PressedGel:
     Attributes:
         press: press of the indenter.
         surface: gel surface at the end of the press.
-        moved_surfaces: gel surfaces after small further motions, one per motion.
         solved_press: nearby press for which contact was solved; it differs from `press` in
             position and depth at most.
         state: contact state of the solved press.
@@ -80,7 +80,6 @@ class PressedGel:
 
     press: Press
     surface: GelSurface
-    moved_surfaces: tuple[GelSurface, ...] = ()
     solved_press: Press | None = None
     state: LiveState | None = None
 
@@ -117,6 +116,7 @@ class PressSurfaces:
         size = (model.gel.height_mm, model.gel.width_mm)
         rows, columns = (math.ceil(side / solved_mm) + 1 for side in size)
         self.indenter = indenter
+        self._latest: dict[Press, PressedGel] = {}
         self._gel = LiveGel.of_sensor(model, indenter, material, (rows, columns))
         self.is_round = _is_round(indenter)
         limit_mm = self._gel.limits.max_depth_mm
@@ -133,23 +133,26 @@ class PressSurfaces:
         Raises:
             InputError: the press is not on the pad or too deep.
         """
-        return self.solve(press, []).surface
+        return self.solve(press).surface
 
-    def solve(self, press: Press, moves: list[IndenterPose]) -> PressedGel:
-        """Solve contact at the end of a press, and after small further motions.
+    def solve(self, press: Press) -> PressedGel:
+        """Solve contact at the end of a press; the latest presses are remembered.
 
         Args:
             press: press of the indenter.
-            moves: small motions (x, y, depth, yaw) of the indenter, each from the press's end.
 
         Raises:
             InputError: the press is not on the pad or too deep.
         """
-        self._gel.reset()
-        self._gel.step(press.pressed_pose)
-        return self._solve_from_here(press, press, moves)
+        if press not in self._latest:
+            self._gel.reset()
+            self._gel.step(press.pressed_pose)
+            self._latest[press] = self._solve_from_here(press, press)
+            if len(self._latest) > REMEMBERED:
+                self._latest.pop(next(iter(self._latest)))
+        return self._latest[press]
 
-    def solve_near(self, known: PressedGel, press: Press, moves: list[IndenterPose]) -> PressedGel:
+    def solve_near(self, known: PressedGel, press: Press) -> PressedGel:
         """Like `solve`, but faster, from the solution of a press nearby.
 
         The depth is changed at the known position, and the surface is then translated: this
@@ -159,17 +162,34 @@ class PressSurfaces:
         Args:
             known: solution of a press nearby.
             press: press of the indenter.
-            moves: small motions of the indenter, as for `solve`.
 
         Raises:
             InputError: the press is not on the pad or too deep.
         """
         solved = known.solved_press
         if solved is None or not _is_near(solved, press):
-            return self.solve(press, moves)
+            return self.solve(press)
         self._gel.restore(known.state)
         deeper = replace(solved, depth_mm=press.depth_mm)
-        return self._solve_from_here(deeper, press, moves)
+        return self._solve_from_here(deeper, press)
+
+    def moved(self, known: PressedGel, moves: list[IndenterPose]) -> list[GelSurface]:
+        """Return the gel surfaces after small further motions.
+
+        Args:
+            known: solution of a press of this indenter.
+            moves: motions (x, y, depth, yaw) of the indenter, each from the press's end.
+
+        Raises:
+            InputError: a motion leaves the pad or is too deep.
+        """
+        solved = known.solved_press or known.press
+        surfaces = []
+        for move in moves:
+            self._gel.restore(known.state)
+            result = self._gel.step(_sum(solved.end_pose, move))
+            surfaces.append(self._refined(result, _translation(solved, known.press)))
+        return surfaces
 
     def interior(self, gel: PressedGel) -> NDArray[np.float64]:
         """Return which vertices are in the interior of the contact (see `contact_interior`).
@@ -182,33 +202,22 @@ class PressSurfaces:
         """
         return interior(gel.surface, self.indenter, gel.press.end_pose)
 
-    def _solve_from_here(
-        self, solved: Press, press: Press, moves: list[IndenterPose]
-    ) -> PressedGel:
+    def _solve_from_here(self, solved: Press, press: Press) -> PressedGel:
         """Solve contact for one press from the gel's present state, and translate it to another.
 
         Args:
             solved: press for which contact is solved.
             press: press to return, which differs from the solved one in its position at most.
-            moves: small motions of the indenter, each from the press's end.
         """
-        gel = self._gel
         for _ in range(SETTLING):
-            result = gel.step(solved.end_pose)
+            result = self._gel.step(solved.end_pose)
             if result.converged:
                 break
-        end, results = gel.state, [result]
-        for move in moves:
-            gel.restore(end)
-            results.append(gel.step(_sum(solved.end_pose, move)))
-        translation = (press.x_mm - solved.x_mm, press.y_mm - solved.y_mm)
-        surface, *moved = [self._refined(result, translation) for result in results]
         return PressedGel(
             press=press,
-            surface=surface,
-            moved_surfaces=tuple(moved),
+            surface=self._refined(result, _translation(solved, press)),
             solved_press=solved,
-            state=end,
+            state=self._gel.state,
         )
 
     def _refined(self, result: LiveResult, translation_mm: tuple[float, float]) -> GelSurface:
@@ -224,6 +233,11 @@ def _is_near(solved: Press, press: Press) -> bool:
     same = replace(press, x_mm=solved.x_mm, y_mm=solved.y_mm, depth_mm=solved.depth_mm) == solved
     depth_change = abs(press.depth_mm - solved.depth_mm)
     return same and distance < MAX_TRANSLATION_MM and depth_change < MAX_DEPTH_CHANGE_MM
+
+
+def _translation(solved: Press, press: Press) -> tuple[float, float]:
+    """Translation (x, y) from a solved press to another one, mm."""
+    return press.x_mm - solved.x_mm, press.y_mm - solved.y_mm
 
 
 def _sum(pose: IndenterPose, move: IndenterPose) -> IndenterPose:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -35,7 +36,7 @@ class FitImage:
     value: Floats
     free: NDArray[np.bool_]
 
-    @property
+    @cached_property
     def smooth(self) -> Floats:
         """(h, w, 3) image after smoothing, with gaps filled from their surroundings."""
         weight = self.free.astype(np.float64)
@@ -95,15 +96,35 @@ def fit_image(
     if settings.saturated <= WHITE:
         free &= (image < settings.saturated).all(axis=-1)
     reduction = _reduction(image.shape[1], settings.width_px)
-    height, width = (side // reduction for side in image.shape[:2])
+    return _averaged(image * np.float32(1.0 / WHITE), free, reduction)
+
+
+def halved(image: FitImage) -> FitImage:
+    """Return an image of half the width and height.
+
+    Args:
+        image: reduced image.
+    """
+    return _averaged(image.value, image.free, 2)
+
+
+def _averaged(value: NDArray[np.floating], free: NDArray[np.bool_], reduction: int) -> FitImage:
+    """Means over the free pixels of blocks.
+
+    Args:
+        value: (H, W, 3) pixel values, 1 for white.
+        free: (H, W) bool, usable pixels.
+        reduction: side of the blocks, px.
+    """
+    height, width = (side // reduction for side in value.shape[:2])
     whole_blocks = np.s_[: height * reduction, : width * reduction]
     weight = free[whole_blocks].astype(np.float32)
-    masked = image[whole_blocks] * (weight / np.float32(WHITE))[..., None]
+    masked = value[whole_blocks].astype(np.float32) * weight[..., None]
     size = width, height
     free_fraction = np.asarray(cv2.resize(weight, size, interpolation=cv2.INTER_AREA))
     mean = np.asarray(cv2.resize(masked, size, interpolation=cv2.INTER_AREA))
-    value = mean / np.maximum(free_fraction, np.float32(1e-6))[..., None]
-    return FitImage(value.astype(np.float64), free_fraction >= MIN_FRACTION)
+    averaged = mean / np.maximum(free_fraction, np.float32(1e-6))[..., None]
+    return FitImage(averaged.astype(np.float64), free_fraction >= MIN_FRACTION)
 
 
 def value_change(before: Floats, after: Floats) -> Floats:

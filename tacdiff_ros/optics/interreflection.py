@@ -21,6 +21,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 import numpy as np
+from numpy.polynomial.legendre import leggauss
 from numpy.typing import NDArray
 
 from tacdiff_ros.optics.area_lights import (
@@ -31,6 +32,7 @@ from tacdiff_ros.optics.area_lights import (
     rectangle_irradiance,
     strip_panels,
 )
+from tacdiff_ros.optics.frozen_calls import FrozenCalls
 from tacdiff_ros.optics.parameters import Parameters, View
 from tacdiff_ros.optics.reflected_paths import reflected_path, reflected_sine
 from tacdiff_ros.sensor.sensor_model import SensorModel
@@ -129,6 +131,49 @@ class IndirectLight:
         ]
 
 
+class IndirectLights:
+    """Indirect light of one sensor under changing parameters; traced only once without gradients.
+
+    Attributes:
+        parameters: sensor parameters, which may be replaced.
+        model: sensor model.
+    """
+
+    def __init__(self, parameters: Parameters, model: SensorModel) -> None:
+        """Upload the quadrature points.
+
+        Args:
+            parameters: sensor parameters.
+            model: sensor model.
+        """
+        self.parameters = parameters
+        self.model = model
+        self._quadrature = _Quadrature.uploaded()
+        self._frozen = FrozenCalls(self)
+        self._known: tuple[int, IndirectLight | None] | None = None
+
+    def current(self) -> IndirectLight | None:
+        """Return the indirect light, kept until a parameter changes or has gradients."""
+        if self.parameters.has_gradients():
+            return indirect_light(self.parameters, self.model)
+        version = self.parameters.version
+        if self._known is None or self._known[0] != version:
+            self._known = (version, self._computed())
+        return self._known[1]
+
+    def kernel_inputs(self) -> list[Any]:
+        """Return all data that kernels read (see `frozen_calls`)."""
+        return [self.parameters.kernel_inputs(), self._quadrature.arrays()]
+
+    def _computed(self) -> IndirectLight | None:
+        if self.model.interreflection.bounces == 0:
+            return None
+        return _of_table(self._frozen.call("_traced_table"), self.model)
+
+    def _traced_table(self) -> Any:
+        return _indirect_table(self.parameters, self.model, self._quadrature)
+
+
 def indirect_light(parameters: Parameters, model: SensorModel) -> IndirectLight | None:
     """Return the light that the layers reflect onto the undeformed pad.
 
@@ -141,19 +186,63 @@ def indirect_light(parameters: Parameters, model: SensorModel) -> IndirectLight 
     """
     if model.interreflection.bounces == 0:
         return None
+    table = _indirect_table(parameters, model, _Quadrature.uploaded())
+    dr.eval(table)
+    return _of_table(table, model)
+
+
+def _of_table(table: Any, model: SensorModel) -> IndirectLight:
+    return IndirectLight(
+        table=table,
+        tangent=dr.opaque(mi.Float, TYPICAL_TANGENT),
+        width_mm=model.gel.width_mm,
+        height_mm=model.gel.height_mm,
+    )
+
+
+@dataclass(frozen=True)
+class _Quadrature:
+    """Gauss-Legendre points in [-1, 1] and weights, as arrays that kernels read.
+
+    Attributes:
+        mirror: points and weights along a light.
+        angle: points and weights of the angles below, then above the critical angle.
+    """
+
+    mirror: tuple[Any, Any]
+    angle: tuple[Any, Any]
+
+    @classmethod
+    def uploaded(cls) -> _Quadrature:
+        """Upload the points and weights."""
+        low, high = (leggauss(count) for count in (POINTS_BELOW_CRITICAL, POINTS_ABOVE_CRITICAL))
+        points, weights = (np.concatenate(pair) for pair in zip(low, high, strict=True))
+        along, along_weights = leggauss(MIRROR_POINTS)
+        return cls(
+            (_constants(along), _constants(along_weights)),
+            (_constants(points), _constants(weights)),
+        )
+
+    def arrays(self) -> list[Any]:
+        """Return all arrays."""
+        return [*self.mirror, *self.angle]
+
+
+def _indirect_table(parameters: Parameters, model: SensorModel, quadrature: _Quadrature) -> Any:
+    """Return the table of `IndirectLight`; the number of bounces is at least 1."""
     nodes = _nodes(model)
     view = parameters.view(dr.width(nodes))
     albedo = _albedo(view, model)
     direct = _direct_irradiance(view, model, nodes)
     dr.eval(direct)  # otherwise every kernel that reads it would compute it again
-    mirror_images = _mirror_images(parameters, model, nodes)
+    mirror_images = _mirror_images(parameters, model, nodes, quadrature)
     table = mirror_images
     for bounce in range(model.interreflection.bounces):
         arriving = (
             direct if bounce == 0 else [direct[c] + _flat_irradiance(table, c) for c in range(3)]
         )
         scattered = [arriving[c] * albedo[c] / dr.pi for c in range(3)]
-        table = mirror_images + _reflected(parameters, model, nodes, scattered)
+        table = mirror_images + _reflected(parameters, model, nodes, scattered, quadrature)
         dr.eval(table)
     radiosity = [(direct[c] + _flat_irradiance(table, c)) * albedo[c] for c in range(3)]
     zeros = dr.zeros(mi.Float, dr.width(nodes))
@@ -161,13 +250,7 @@ def indirect_light(parameters: Parameters, model: SensorModel) -> IndirectLight 
     table += _table(
         [[zeros] * 6 + [radiosity[s] if s < len(radiosity) else zeros] for s in range(SECTORS)]
     )
-    dr.eval(table)
-    return IndirectLight(
-        table=table,
-        tangent=dr.opaque(mi.Float, TYPICAL_TANGENT),
-        width_mm=model.gel.width_mm,
-        height_mm=model.gel.height_mm,
-    )
+    return table
 
 
 def _irradiance_on_slope(cell: list[Any], sector: Any, normal: Any) -> Any:
@@ -241,7 +324,9 @@ def _direct_irradiance(view: View, model: SensorModel, nodes: Any) -> list[Any]:
     return total
 
 
-def _mirror_images(parameters: Parameters, model: SensorModel, nodes: Any) -> Any:
+def _mirror_images(
+    parameters: Parameters, model: SensorModel, nodes: Any, quadrature: _Quadrature
+) -> Any:
     """Return the table of the light that the interfaces reflect directly from the lights.
 
     Each lane computes one quadrature point of one light for one node.
@@ -250,6 +335,7 @@ def _mirror_images(parameters: Parameters, model: SensorModel, nodes: Any) -> An
         parameters: sensor parameters.
         model: sensor model.
         nodes: nodes of the grid, mm.
+        quadrature: points along a light.
     """
     lights, interfaces = len(model.lights), len(model.layers) - 1
     node_count = dr.width(nodes)
@@ -257,12 +343,12 @@ def _mirror_images(parameters: Parameters, model: SensorModel, nodes: Any) -> An
         return dr.zeros(mi.Float, node_count * SECTORS * COLUMNS)
     lane = dr.arange(mi.UInt32, node_count * lights * MIRROR_POINTS)
     view = parameters.view(dr.width(lane))
-    abscissas, weights = np.polynomial.legendre.leggauss(MIRROR_POINTS)
+    points, weights = quadrature.mirror
     point, light = lane % MIRROR_POINTS, lane // MIRROR_POINTS % lights
     frame = light_frames(view, light)
-    source = point_on_light(frame, dr.gather(mi.Float, _constants(abscissas), point), 0.0)
+    source = point_on_light(frame, dr.gather(mi.Float, points, point), 0.0)
     node = dr.gather(mi.Point3f, nodes, lane // (MIRROR_POINTS * lights))
-    weight = 0.5 * dr.gather(mi.Float, _constants(weights), point)
+    weight = 0.5 * dr.gather(mi.Float, weights, point)
     radiance = [view.gather("lights.radiance", 3 * light + c) for c in range(3)]
     components = [mi.Float(0.0)] * (2 * SECTORS)
     for interface in range(1, interfaces + 1):
@@ -315,7 +401,13 @@ def _mirror_image(
     return components
 
 
-def _reflected(parameters: Parameters, model: SensorModel, nodes: Any, scattered: list[Any]) -> Any:
+def _reflected(
+    parameters: Parameters,
+    model: SensorModel,
+    nodes: Any,
+    scattered: list[Any],
+    quadrature: _Quadrature,
+) -> Any:
     """Return the table of the scattered light that the layers reflect.
 
     Each lane computes one direction of one sector for one node.
@@ -325,13 +417,14 @@ def _reflected(parameters: Parameters, model: SensorModel, nodes: Any, scattered
         model: sensor model.
         nodes: nodes of the grid, mm.
         scattered: radiance that each node scatters, per channel.
+        quadrature: points of the angles.
     """
     dr.eval(scattered)
     steps = AZIMUTHS // SECTORS
     group = steps * (POINTS_BELOW_CRITICAL + POINTS_ABOVE_CRITICAL)
     lane = dr.arange(mi.UInt32, dr.width(nodes) * SECTORS * group)
     view = parameters.view(dr.width(lane))
-    sine_squared, weight = _angle_quadrature(view, lane % group // steps)
+    sine_squared, weight = _angle_quadrature(view, lane % group // steps, quadrature)
     sine, cosine = dr.sqrt(sine_squared), dr.safe_sqrt(1.0 - sine_squared)
     relative_azimuth = ((mi.Float(lane % steps) + 0.5) / AZIMUTHS - 0.5 / SECTORS) * (2.0 * dr.pi)
     sector_azimuth = mi.Float(lane // group % SECTORS) * (2.0 * dr.pi / SECTORS)
@@ -359,7 +452,7 @@ def _reflected(parameters: Parameters, model: SensorModel, nodes: Any, scattered
     return _padded([dr.block_sum(component, group) for component in components])
 
 
-def _angle_quadrature(view: View, index: Any) -> tuple[Any, Any]:
+def _angle_quadrature(view: View, index: Any, quadrature: _Quadrature) -> tuple[Any, Any]:
     """Return Gauss-Legendre points and weights in sin^2 of the angle to the sensor axis.
 
     The interval is split at the critical angle, where the reflectance has a kink.
@@ -367,14 +460,12 @@ def _angle_quadrature(view: View, index: Any) -> tuple[Any, Any]:
     Args:
         view: sensor parameters.
         index: indices of the quadrature points.
+        quadrature: points of the angles, in [-1, 1].
     """
     last = view.count("layers.index") - 1
     critical = dr.square(view.scalar("layers.index", 0) / view.scalar("layers.index", last))
     critical = dr.minimum(critical, 0.9 * MAX_SINE_SQUARED)
-    low, low_weight = np.polynomial.legendre.leggauss(POINTS_BELOW_CRITICAL)
-    high, high_weight = np.polynomial.legendre.leggauss(POINTS_ABOVE_CRITICAL)
-    abscissa = dr.gather(mi.Float, _constants(np.concatenate([low, high])), index)
-    weight = dr.gather(mi.Float, _constants(np.concatenate([low_weight, high_weight])), index)
+    abscissa, weight = (dr.gather(mi.Float, part, index) for part in quadrature.angle)
     above_critical = index >= POINTS_BELOW_CRITICAL
     start = dr.select(above_critical, critical, 0.0)
     end = dr.select(above_critical, MAX_SINE_SQUARED, critical)

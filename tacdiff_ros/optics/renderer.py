@@ -36,7 +36,7 @@ from tacdiff_ros.optics.camera_response import pixel_values  # noqa: E402
 from tacdiff_ros.optics.frozen_calls import FrozenCalls  # noqa: E402
 from tacdiff_ros.optics.gel_mesh import GelMesh  # noqa: E402
 from tacdiff_ros.optics.illumination import ShadowSamples, irradiance  # noqa: E402
-from tacdiff_ros.optics.interreflection import IndirectLight, indirect_light  # noqa: E402
+from tacdiff_ros.optics.interreflection import IndirectLights  # noqa: E402
 from tacdiff_ros.optics.local_interreflection import local_interreflection  # noqa: E402
 from tacdiff_ros.optics.parameters import Parameters, View  # noqa: E402
 from tacdiff_ros.optics.printed_markers import (  # noqa: E402
@@ -121,7 +121,7 @@ class Renderer:
         self.parameters = Parameters(parameter_values(model))
         gel = model.gel
         self.mesh = GelMesh(GelSurface.flat(gel.width_mm, gel.height_mm, 9, 11))
-        self._indirect: tuple[int, IndirectLight | None] | None = None
+        self._indirect = IndirectLights(self.parameters, model)
         self._frozen = FrozenCalls(self)
 
     def set_surface(self, surface: GelSurface) -> None:
@@ -141,7 +141,7 @@ class Renderer:
         The result has no gradients. It stays in use for other surfaces on the same grid until it is
         computed again or dropped.
         """
-        indirect = self._indirect_light()
+        indirect = self._indirect.current()
         if indirect is not None:
             self.mesh.local_interreflection = local_interreflection(
                 self.parameters, self.model, self.mesh, indirect
@@ -256,7 +256,7 @@ class Renderer:
 
     def kernel_inputs(self) -> list[Any]:
         """Return all data that kernels read besides their arguments, if nothing has gradients."""
-        indirect = self._indirect_light()
+        indirect = self._indirect.current()
         table = [] if indirect is None else [indirect.table, indirect.tangent]
         return [self.mesh.kernel_inputs(), self.parameters.kernel_inputs(), table]
 
@@ -368,7 +368,7 @@ class Renderer:
             mesh=self.mesh,
             hit=hit,
             marker=marker,
-            indirect=self._indirect_light(),
+            indirect=self._indirect.current(),
             shadows=shadows,
         )
         color = arriving * view.triple("gel.base_color") * (rays.weight / dr.pi)
@@ -377,15 +377,6 @@ class Renderer:
             footprint /= kernel.width_px * kernel.samples
             color *= marker_reflectance(view, marker, footprint)
         return mi.Color3f(dr.select(hit.valid & dr.all(dr.isfinite(color)), color, 0.0))
-
-    def _indirect_light(self) -> IndirectLight | None:
-        """Return the indirect light, cached until a parameter changes or has gradients."""
-        if self.parameters.has_gradients():
-            return indirect_light(self.parameters, self.model)
-        version = self.parameters.version
-        if self._indirect is None or self._indirect[0] != version:
-            self._indirect = (version, indirect_light(self.parameters, self.model))
-        return self._indirect[1]
 
     def _footprint(self, view: View) -> Any:
         """Return the size of a pixel of the sensor's own image on the undeformed surface, mm."""

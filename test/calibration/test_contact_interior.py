@@ -22,7 +22,7 @@ def surfaces():
 
 @pytest.fixture(scope="module")
 def gel(surfaces):
-    return surfaces.solve(PRESS, [])
+    return surfaces.solve(PRESS)
 
 
 def test_under_a_ball_the_surface_is_the_ball(surfaces, gel):
@@ -47,7 +47,7 @@ def test_the_interior_of_a_ball_is_a_disc_around_its_tip_within_the_contact(surf
 
 
 def test_a_raised_indenter_has_no_interior(surfaces):
-    lifted = surfaces.solve(Press(0.0, 0.0, -0.5), [])
+    lifted = surfaces.solve(Press(0.0, 0.0, -0.5))
     assert not surfaces.interior(lifted).any()
 
 

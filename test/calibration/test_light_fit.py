@@ -6,7 +6,7 @@ import pytest
 from tacdiff_ros.calibration.contact_interior import PixelSampler
 from tacdiff_ros.calibration.light_fit import LightFitSettings, PressView, fit_lights
 from tacdiff_ros.calibration.light_images import LightImages
-from tacdiff_ros.calibration.light_prediction import predicted_images
+from tacdiff_ros.calibration.light_prediction import Prediction
 from tacdiff_ros.calibration.light_vector import LightVector
 from tacdiff_ros.calibration.next_press import considered_presses
 from tacdiff_ros.calibration.press_surfaces import Press, PressSurfaces
@@ -49,7 +49,7 @@ class Sensor:
     def __init__(self, model, lights, vector, surfaces):
         self.model, self.lights, self.surfaces = model, lights, surfaces
         self.renderer = LightImages(model, *SHAPE[::-1])
-        gel = surfaces.solve(UNSEEN, [])
+        gel = surfaces.solve(UNSEEN)
         self.flat = self.images(gel.flat, vector)
         inverse = 1.0 / lights.gamma(vector)
         rest = self.flat.combined(lights.radiance(vector), lights.ambient(vector))
@@ -57,11 +57,11 @@ class Sensor:
 
     def images(self, surface, vector):
         self.renderer.set_lights(self.lights.placement(vector))
-        return self.renderer.images(surface)
+        return self.renderer.images({0: surface})[0]
 
     def press(self, surface, vector):
         sets = (self.images(self.flat_surface(surface), vector), self.images(surface, vector))
-        return predicted_images(self.lights, vector, self.reference.smooth, sets)[1]
+        return Prediction.of(self.lights, vector, self.reference.smooth, sets).value[1]
 
     @staticmethod
     def flat_surface(surface):
@@ -90,7 +90,7 @@ def with_steeper_skirt(surface, press):
 def fitted(sensor, lights, surfaces, true_vector, interior):
     views = []
     for press in PRESSES:
-        gel = surfaces.solve(press, [])
+        gel = surfaces.solve(press)
         image = sensor.press(with_steeper_skirt(gel.surface, press), true_vector)
         views.append(PressView(FitImage(image, np.ones(SHAPE, bool)), press, surfaces))
     settings = LightFitSettings(interior=interior, local_interreflection=False)
@@ -99,7 +99,7 @@ def fitted(sensor, lights, surfaces, true_vector, interior):
 
 def slope_error(sensor, surfaces, true_vector, vector):
     """Relative error of the slopes that an inversion with the fitted lights would read."""
-    gel = surfaces.solve(UNSEEN, [])
+    gel = surfaces.solve(UNSEEN)
     inside = PixelSampler(sensor.model, SHAPE).sample(gel.surface, surfaces.interior(gel))
     motion = gel.surface.position.astype(np.float64) - gel.surface.rest
     scaled = gel.surface.moved(gel.surface.rest + (1.0 + SCALE) * motion, may_overhang=True)

@@ -48,17 +48,17 @@ class Client:
         self.models = []
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         node.create_subscription(SensorModel, "sensor_model", self.models.append, latched)
-        assert self.service.wait_for_service(20.0)
-        assert self.action.wait_for_server(20.0)
+        assert self.service.wait_for_service(60.0)
+        assert self.action.wait_for_server(60.0)
 
-    def wait(self, future, seconds=20.0):
+    def wait(self, future, seconds=60.0):
         end = time.monotonic() + seconds
         while not future.done() and time.monotonic() < end:
             self._executor.spin_once(timeout_sec=0.05)
         assert future.done(), "no answer"
         return future.result()
 
-    def call(self, command, seconds=20.0, **content):
+    def call(self, command, seconds=60.0, **content):
         return self.wait(self.service.call_async(KIND(command=command, **content)), seconds)
 
 

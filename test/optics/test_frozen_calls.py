@@ -127,3 +127,27 @@ def test_attached_parameters_are_refused_by_the_gradient_of_vertices(rich_sensor
     renderer.parameters["response.gain"] = gain
     with pytest.raises(InputError, match="detach"):
         renderer.vertex_gradient(squared, mi.Float(0.5))
+
+
+def test_the_light_that_layers_reflect_is_that_of_a_new_renderer_after_every_change():
+    import mitsuba as mi
+
+    from tacdiff_ros.optics.interreflection import indirect_light
+    from tacdiff_ros.optics.renderer import Renderer
+    from tacdiff_ros.sensor.sensor_file import default_sensor
+
+    model = default_sensor()
+    renderer = Renderer(model)
+    random = np.random.default_rng(6)
+    for name, low, high in (
+        ("lights.radiance", 0.0, 1.0),
+        ("lights.tilt_rad", -0.3, 0.3),
+        ("layers.thickness_mm", 1.0, 3.0),
+    ):
+        size = int(np.prod(renderer.parameters.shape(name)))
+        before = np.array(renderer._indirect.current().table)
+        renderer.parameters[name] = mi.Float(random.uniform(low, high, size).astype(np.float32))
+        found = np.array(renderer._indirect.current().table)
+        expected = np.array(indirect_light(renderer.parameters, model).table)
+        np.testing.assert_array_equal(found, expected)
+        assert not np.array_equal(found, before)

@@ -103,7 +103,7 @@ def brute_force_hidden(drawn):
 
     from tacdiff_ros.optics.local_interreflection import AZIMUTHS, FAR_MM, SINES_SQUARED, SPREAD
 
-    mesh, indirect = drawn.mesh, drawn._indirect_light()
+    mesh, indirect = drawn.mesh, drawn._indirect.current()
     vertex = dr.arange(mi.UInt32, mesh.rows * mesh.columns)
     position = dr.gather(mi.Point3f, mesh.vertices, vertex)
     normal = dr.normalize(mesh.vertex_areas(vertex))
@@ -135,7 +135,7 @@ def test_the_loop_over_rays_hides_what_rays_one_by_one_hide(model):
 
     drawn = renderer(model)
     expected = brute_force_hidden(drawn)
-    hidden = np.array(_occluded(drawn.mesh, drawn._indirect_light())).T
+    hidden = np.array(_occluded(drawn.mesh, drawn._indirect.current())).T
     assert expected.max() > 0.1
     np.testing.assert_allclose(hidden, expected, atol=1e-5 * expected.max())
 

@@ -24,7 +24,11 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.closing import Closing
 from tacdiff_ros.mechanics.condensed_pad import CondensedPad
-from tacdiff_ros.mechanics.contact_candidates import find_candidates, select_points
+from tacdiff_ros.mechanics.contact_candidates import (
+    find_candidates,
+    is_dense,
+    select_points,
+)
 from tacdiff_ros.mechanics.contact_points import ContactPoints
 from tacdiff_ros.mechanics.descent_strategies import ATTEMPTS, DescentStrategy
 from tacdiff_ros.mechanics.edge_crossing import EdgeCrossing
@@ -39,6 +43,8 @@ from tacdiff_ros.mechanics.pad_mesh import PadMesh
 from tacdiff_ros.mechanics.pad_surface import PadSurface
 from tacdiff_ros.mechanics.substep_law import substep_law
 from tacdiff_ros.mechanics.substeps import advance
+from tacdiff_ros.mechanics.surface_stiffness import SurfaceStiffness
+from tacdiff_ros.mechanics.whole_pad import WholePad
 
 __all__ = ["ATTEMPTS", "CONTACT_TOLERANCE_N", "RELATIVE_TOLERANCE", "GelSolver", "Linearisation"]
 
@@ -138,7 +144,6 @@ class GelSolver(Closing):
 
         Raises:
             StepFailureError: no strategy reached an equilibrium; the factor is released.
-            InputError: the contact covers more of the pad than can be solved.
         """
         cause = ""
         for strategy in ATTEMPTS:
@@ -204,7 +209,7 @@ class GelSolver(Closing):
         """Solve one substep by Newton's method or, where that fails, by descents."""
         self._update_candidates(state, goal)
         points = self._condensed.points
-        position = self.position(state)[points.chosen]
+        position = self._condensed.position(state.displacement)
         force = state.point_force[points.faces].reshape(-1, 3)
         newton = self._newton_step(state.pose, goal, position, _loaded(force))
         start = PadIterate(state.displacement, force, state.elastic)
@@ -257,8 +262,10 @@ class GelSolver(Closing):
         self._condensed.close()
         self._condensed = self._condensed_to(points)
 
-    def _condensed_to(self, points: ContactPoints) -> CondensedPad:
-        return CondensedPad(self.pad, points, self._precise)
+    def _condensed_to(self, points: ContactPoints) -> SurfaceStiffness:
+        if is_dense(points):
+            return CondensedPad(self.pad, points, self._precise)
+        return WholePad(self.pad, points)
 
 
 def _loaded(force: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.mechanics.condensed_contact import CondensedProblem, CondensedSolution
-from tacdiff_ros.mechanics.condensed_pad import CondensedPad
 from tacdiff_ros.mechanics.contact_law import ContactLaw, Projection
 from tacdiff_ros.mechanics.elasticity import ElasticForce, ElasticPad
 from tacdiff_ros.mechanics.energy_descent import MIN_LENGTH_FRACTION, MIN_VOLUME_RATIO
 from tacdiff_ros.mechanics.gel_state import StepFailureError, StepReport
+from tacdiff_ros.mechanics.surface_stiffness import SurfaceStiffness
 
 MAX_ITERATIONS = 20  # Newton iterations of one substep
 MAX_RESIDUAL_RATIO = 0.5  # of successive residuals; above it, the stiffness is factorised again
@@ -84,7 +84,7 @@ class NewtonStep:
 
     Attributes:
         pad: elastic pad.
-        condensed: condensation of the pad to the candidate vertices, with its factor.
+        condensed: stiffness of the pad for the candidate vertices, or for all nodes.
         law: contact law of the substep.
         softness: compliance e of a contact point, mm/N.
         augmentation: augmentation parameter c with which the contact law is checked, N/mm.
@@ -92,7 +92,7 @@ class NewtonStep:
     """
 
     pad: ElasticPad
-    condensed: CondensedPad
+    condensed: SurfaceStiffness
     law: ContactLaw
     softness: float
     augmentation: float

@@ -29,7 +29,7 @@ from tacdiff_ros.mechanics.contact_law import ContactLaw, Projection
 from tacdiff_ros.mechanics.contact_points import ContactPoints
 from tacdiff_ros.mechanics.linear_gel import LinearGel
 
-MAX_NEWTON_STEPS = 30
+MAX_NEWTON_STEPS = 50
 STAGNATION_STEPS = 6  # steps without improvement before the steps are halved
 MAX_INCREMENT_MM = 0.5  # of any vertex in one Newton step
 

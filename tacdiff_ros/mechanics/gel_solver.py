@@ -30,7 +30,11 @@ from tacdiff_ros.mechanics.contact_candidates import (
     select_points,
 )
 from tacdiff_ros.mechanics.contact_points import ContactPoints
-from tacdiff_ros.mechanics.descent_strategies import ATTEMPTS, DescentStrategy
+from tacdiff_ros.mechanics.descent_strategies import (
+    ATTEMPTS,
+    NEWTON_SUBSTEPS,
+    DescentStrategy,
+)
 from tacdiff_ros.mechanics.edge_crossing import EdgeCrossing
 from tacdiff_ros.mechanics.elasticity import ElasticPad
 from tacdiff_ros.mechanics.energy_descent import CONTACT_TOLERANCE_N
@@ -146,7 +150,9 @@ class GelSolver(Closing):
             StepFailureError: no strategy reached an equilibrium; the factor is released.
         """
         cause = ""
-        for strategy in ATTEMPTS:
+        self._update_candidates(state, goal)
+        attempts = ATTEMPTS if is_dense(self._condensed.points) else (NEWTON_SUBSTEPS, *ATTEMPTS)
+        for strategy in attempts:
             try:
                 return self._advance(state, goal, strategy)
             except StepFailureError as error:
@@ -174,7 +180,7 @@ class GelSolver(Closing):
     def _advance(self, state: GelState, goal: IndenterPose, strategy: DescentStrategy) -> GelState:
         """Attempt a step with one strategy, in substeps where that strategy allows them."""
         solve = functools.partial(self._shallow_substep, strategy)
-        return advance(state, goal, strategy.min_substep, solve)
+        return advance(state, goal, strategy.min_substep, solve, strategy.first_substep)
 
     def _shallow_substep(
         self, strategy: DescentStrategy, state: GelState, goal: IndenterPose, substep: float

@@ -48,7 +48,7 @@ class SurfaceStiffness(Closing):
     def condense(
         self, load: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the half solution for a load (unknowns,) in N, and the load on the nodes (3 n,)."""
+        """Return the half solution for a load (unknowns,), and the load on the nodes (3 n,), N."""
 
     @abstractmethod
     def expand(

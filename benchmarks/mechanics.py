@@ -3,7 +3,7 @@
     python benchmarks/mechanics.py [--quick] [--json] [--only NAME]
 
 NAME is one of solvers, accuracy, shear, convergence, contact, robustness, speed, scaling, live,
-memory.
+depth, memory.
 The full benchmark takes over an hour and a half on two cores, mostly for the ten indenters at 2 mm;
 --quick takes under a minute.
 """
@@ -43,6 +43,7 @@ from tacdiff_ros.mechanics.gel_solver import GelSolver
 from tacdiff_ros.mechanics.gel_state import GelState
 from tacdiff_ros.mechanics.indenters.build import SHAPES, build_indenter
 from tacdiff_ros.mechanics.layer_compliance import BondedLayer
+from tacdiff_ros.mechanics.live.live_gel import LiveGel
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.mechanics.pad_mesh import PadMesh, build_pad_mesh, full_matrix
 from tacdiff_ros.mechanics.pardiso import CondensedFactor
@@ -54,7 +55,9 @@ from tacdiff_ros.sensor.sensor_file import default_sensor
 
 INDENTERS = tuple(name for name in SHAPES if name != "mesh")
 PAD_MM = (25.25, 20.75, 4.0)
-COARSE, FINE = (33, 41), (49, 61)
+COARSE, FINE, FINEST = (33, 41), (49, 61), (65, 81)
+INDENTERS_AT_FINEST = ("sphere", "cylinder", "cube", "torus")
+LIVE_DEPTHS_MM = (0.5, 1.0, 1.5, 2.0)
 DENSE = (193, 241)
 DRAWN = (260, 316)  # a vertex spacing of 0.08 mm
 
@@ -250,10 +253,11 @@ def measure_convergence(quick: bool) -> Part:
 
 
 def measure_contact(quick: bool) -> Part:
-    """Press ten indenters by 0.8 mm on three meshes: force, and depth of the gel below the tip."""
+    """Press ten indenters by 0.8 mm on up to three meshes: force, and depth below the tip."""
     rows = []
     for name in INDENTERS[:3] if quick else INDENTERS:
-        for lines in ((17, 21), (25, 31)) if quick else ((25, 31), COARSE, FINE):
+        meshes = (COARSE, FINE, FINEST) if name in INDENTERS_AT_FINEST else (COARSE, FINE)
+        for lines in ((17, 21), (25, 31)) if quick else meshes:
             rows.append(contact_row(name, lines, 0.3 if quick else 0.8))
             print(" ".join(f"{k}={v}" for k, v in rows[-1].items()), file=sys.stderr, flush=True)
     return rows, {
@@ -500,6 +504,52 @@ def measure_live(quick: bool) -> Part:
     }
 
 
+def measure_depth(quick: bool) -> Part:
+    """Compare the live gel with the full solver in presses of up to 2 mm."""
+    rows = []
+    for name in INDENTERS[:1] if quick else INDENTERS:
+        for row in depth_rows(
+            name, (17, 21) if quick else COARSE, LIVE_DEPTHS_MM[: 1 if quick else 4]
+        ):
+            rows.append(row)
+            print(" ".join(f"{k}={v}" for k, v in row.items()), file=sys.stderr, flush=True)
+    return rows, {
+        f"live_height_rms_max_mm_at_{depth:g}": max(
+            row["height_rms_mm"] for row in rows if row["depth_mm"] == depth
+        )
+        for depth in {row["depth_mm"]: None for row in rows}
+    }
+
+
+def depth_rows(
+    name: str, lines: tuple[int, int], depths_mm: tuple[float, ...]
+) -> Iterator[dict[str, Any]]:
+    """Press both models in the same steps and yield their difference at some depths.
+
+    The root mean square is over the vertices that move by more than 0.05 mm in the full solver.
+    """
+    indenter, settings = build_indenter(name), SolverSettings(rows=lines[0], columns=lines[1])
+    live = LiveGel.of_sensor(default_sensor(), indenter, grid=lines)
+    with Touch(default_sensor(), indenter, settings=settings) as touch:
+        for step in plan_touch(IndenterPose(), max(depths_mm)):
+            solved, followed = touch.move_to(step.pose), live.step(step.pose)
+            if not np.isclose(step.pose.depth_mm, depths_mm, atol=1e-6).any():
+                continue
+            difference = np.asarray(followed.displacement) - solved.displacement
+            moves = np.linalg.norm(solved.displacement, axis=1) > 0.05
+            yield {
+                "indenter": name,
+                "depth_mm": round(step.pose.depth_mm, 3),
+                "height_rms_mm": round(rms(difference[moves, 2]), 4),
+                "height_max_mm": round(float(np.abs(difference[:, 2]).max()), 4),
+                "plane_rms_mm": round(rms(np.hypot(*difference[moves, :2].T)), 4),
+                "force_n": round(-float(solved.force_n[2]), 3),
+                "force_ratio": round(float(followed.force_n[2] / solved.force_n[2]), 3),
+                "live_error_mm": round(followed.error_mm, 4),
+                "live_converged": followed.converged,
+            }
+
+
 def measure_memory(quick: bool) -> Part:
     """Measure resident memory over 50 short trajectories; every fifth one does not converge."""
     lines, count = ((11, 13), 10) if quick else (COARSE, 50)
@@ -577,6 +627,7 @@ PARTS: dict[str, Callable[[bool], Part]] = {
     "speed": measure_speed,
     "scaling": measure_scaling,
     "live": measure_live,
+    "depth": measure_depth,
     "memory": measure_memory,
 }
 

@@ -18,8 +18,7 @@ def advance(
 ) -> GelState:
     """Return the state at the goal, after as few substeps as can be solved.
 
-    The step is divided only if that is necessary, or asked for. A substep that fails is halved; after one that succeeds, the
-    length is doubled.
+    A substep that fails is halved; after one that succeeds, the length is doubled.
 
     Args:
         state: equilibrium before the step.

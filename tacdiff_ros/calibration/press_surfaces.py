@@ -217,7 +217,7 @@ class PressSurfaces:
         )
 
     def _move_to(self, goal: IndenterPose) -> None:
-        """Move the indenter straight to a pose in steps, from the surface if it is not in contact."""
+        """Move the indenter straight to a pose in steps; the first press begins at the surface."""
         state = self._gel.state
         start = replace(goal, depth_mm=0.0) if state is None else state.pose
         for step in divide_motions(start, [Motion("press", "press", goal)], STEPS):

@@ -2,8 +2,8 @@
 
     python benchmarks/mechanics.py [--quick] [--json] [--only NAME]
 
-NAME is one of solvers, accuracy, shear, convergence, contact, robustness, speed, scaling, live,
-depth, memory.
+NAME is one of solvers, accuracy, shear, convergence, contact, rim, robustness, speed, scaling,
+live, depth, memory.
 The full benchmark takes over an hour and a half on two cores, mostly for the ten indenters at 2 mm;
 --quick takes under a minute.
 """
@@ -289,6 +289,37 @@ def contact_row(name: str, lines: tuple[int, int], depth_mm: float) -> dict[str,
         "penetration_mm": round(max(-float(gap.min()), 0.0), 4),
         "faces_below_tip_mm": round(max(-float(faces[:, 2].min()) - depth_mm, 0.0), 4),
     }
+
+
+def measure_rim(quick: bool) -> Part:
+    """Compare the force under a cube with that on a mesh whose lines are dense at its rim."""
+    if quick:
+        return [], {}
+    reference = rim_force(0.8)
+    rows: list[dict[str, Any]] = [{"mesh": "dense at the rim", "force_n": round(reference, 3)}]
+    for lines in (COARSE, FINE):
+        force = contact_row("cube", lines, 0.8)["force_n"]
+        rows.append({"mesh": f"{lines[0]}x{lines[1]}", "force_n": force})
+    for row in rows:
+        row["error"] = round(row["force_n"] / reference - 1.0, 3)
+    return rows, {f"rim_error_{row['mesh']}": row["error"] for row in rows[1:]}
+
+
+def rim_force(depth_mm: float) -> float:
+    """Return the force in N under the default cube on a mesh with cells of 0.1 mm at its rim."""
+    near = (0, 0.6, 1.2, 1.7, 2.1, 2.4, 2.6, 2.75, 2.87, 2.97, 3.07, 3.2, 3.4, 3.7, 4.2, 5, 6.2, 8)
+    axes = []
+    for side, far in zip(PAD_MM[:2], ((10.0,), ()), strict=True):
+        half = np.array([*near, *far, side / 2])
+        axes.append(np.concatenate([-half[:0:-1], half]))
+    layers = 1.35 ** np.arange(8)
+    heights = np.concatenate([[0.0], np.cumsum(layers)]) * (PAD_MM[2] / layers.sum())
+    mesh = PadMesh(axes[0], axes[1], -heights[::-1])
+    with GelSolver(mesh, GelMaterial(), build_indenter("cube")) as solver:
+        state = solver.rest()
+        for step in range(1, 8):
+            state = solver.step(state, IndenterPose(depth_mm=depth_mm * step / 7))
+    return -float(state.force[:, 2].sum())
 
 
 def rms(values: NDArray[np.float64]) -> float:
@@ -623,6 +654,7 @@ PARTS: dict[str, Callable[[bool], Part]] = {
     "shear": measure_shear,
     "convergence": measure_convergence,
     "contact": measure_contact,
+    "rim": measure_rim,
     "robustness": measure_robustness,
     "speed": measure_speed,
     "scaling": measure_scaling,

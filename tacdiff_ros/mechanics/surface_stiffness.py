@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,11 @@ class SurfaceStiffness(Closing):
         rest: (n, 3) rest positions of these nodes, mm.
         stale: True if the stiffness has to be computed again before the next solution.
         is_closed: True after `close`.
+        inexactness: residual of the linearised contact problem, over that of the nonlinear model,
+            at which its solution may end; 0 for solutions as exact as possible.
     """
+
+    inexactness: ClassVar[float] = 0.0
 
     def __init__(
         self, points: ContactPoints, nodes: NDArray[np.int64], rest: NDArray[np.float64]

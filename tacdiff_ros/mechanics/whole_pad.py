@@ -31,6 +31,8 @@ REFINEMENTS = 2  # of solutions, to the accuracy of double precision
 class WholePad(SurfaceStiffness):
     """Stiffness of the pad as a sparse matrix, reused until the caller marks it as stale."""
 
+    inexactness = 0.01
+
     def __init__(self, pad: ElasticPad, points: ContactPoints) -> None:
         """Analyse the sparsity pattern; nothing is factorised yet.
 

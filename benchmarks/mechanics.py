@@ -2,8 +2,8 @@
 
     python benchmarks/mechanics.py [--quick] [--json] [--only NAME]
 
-NAME is one of solvers, accuracy, shear, convergence, contact, robustness, speed, scaling, live,
-memory.
+NAME is one of solvers, accuracy, shear, convergence, contact, rim, robustness, speed, scaling,
+live, depth, memory.
 The full benchmark takes over an hour and a half on two cores, mostly for the ten indenters at 2 mm;
 --quick takes under a minute.
 """
@@ -43,6 +43,7 @@ from tacdiff_ros.mechanics.gel_solver import GelSolver
 from tacdiff_ros.mechanics.gel_state import GelState
 from tacdiff_ros.mechanics.indenters.build import SHAPES, build_indenter
 from tacdiff_ros.mechanics.layer_compliance import BondedLayer
+from tacdiff_ros.mechanics.live.live_gel import LiveGel
 from tacdiff_ros.mechanics.material import GelMaterial
 from tacdiff_ros.mechanics.pad_mesh import PadMesh, build_pad_mesh, full_matrix
 from tacdiff_ros.mechanics.pardiso import CondensedFactor
@@ -54,7 +55,9 @@ from tacdiff_ros.sensor.sensor_file import default_sensor
 
 INDENTERS = tuple(name for name in SHAPES if name != "mesh")
 PAD_MM = (25.25, 20.75, 4.0)
-COARSE, FINE = (33, 41), (49, 61)
+COARSE, FINE, FINEST = (33, 41), (49, 61), (65, 81)
+INDENTERS_AT_FINEST = ("sphere", "cylinder", "cube", "torus")
+LIVE_DEPTHS_MM = (0.5, 1.0, 1.5, 2.0)
 DENSE = (193, 241)
 DRAWN = (260, 316)  # a vertex spacing of 0.08 mm
 
@@ -250,10 +253,11 @@ def measure_convergence(quick: bool) -> Part:
 
 
 def measure_contact(quick: bool) -> Part:
-    """Press ten indenters by 0.8 mm on three meshes: force, and depth of the gel below the tip."""
+    """Press ten indenters by 0.8 mm on up to three meshes: force, and depth below the tip."""
     rows = []
     for name in INDENTERS[:3] if quick else INDENTERS:
-        for lines in ((17, 21), (25, 31)) if quick else ((25, 31), COARSE, FINE):
+        meshes = (COARSE, FINE, FINEST) if name in INDENTERS_AT_FINEST else (COARSE, FINE)
+        for lines in ((17, 21), (25, 31)) if quick else meshes:
             rows.append(contact_row(name, lines, 0.3 if quick else 0.8))
             print(" ".join(f"{k}={v}" for k, v in rows[-1].items()), file=sys.stderr, flush=True)
     return rows, {
@@ -263,10 +267,12 @@ def measure_contact(quick: bool) -> Part:
     }
 
 
-def contact_row(name: str, lines: tuple[int, int], depth_mm: float) -> dict[str, Any]:
+def contact_row(
+    name: str, lines: tuple[int, int], depth_mm: float, start: IndenterPose | None = None
+) -> dict[str, Any]:
     """Press an indenter and return its table row; `faces_*` is the solver's own flat faces."""
     indenter, settings = build_indenter(name), SolverSettings(rows=lines[0], columns=lines[1])
-    plan = plan_touch(IndenterPose(), depth_mm)
+    plan = plan_touch(start or IndenterPose(), depth_mm)
     with Touch(default_sensor(), indenter, settings=settings) as touch:
         *_, result = touch.run(plan)
         if touch.state is None:
@@ -285,6 +291,46 @@ def contact_row(name: str, lines: tuple[int, int], depth_mm: float) -> dict[str,
         "penetration_mm": round(max(-float(gap.min()), 0.0), 4),
         "faces_below_tip_mm": round(max(-float(faces[:, 2].min()) - depth_mm, 0.0), 4),
     }
+
+
+def measure_rim(quick: bool) -> Part:
+    """Compare the force under a cube with that on a mesh whose lines are dense at its rim."""
+    if quick:
+        return [], {}
+    reference = rim_force(0.8)
+    rows: list[dict[str, Any]] = []
+    for lines in (COARSE, FINE):
+        for pose in (IndenterPose(), IndenterPose(0.3, -0.2), IndenterPose(0.3, -0.2, 0.0, 0.4)):
+            force = contact_row("cube", lines, 0.8, pose)["force_n"]
+            rows.append(
+                {
+                    "mesh": f"{lines[0]}x{lines[1]}",
+                    "x_mm": pose.x_mm,
+                    "y_mm": pose.y_mm,
+                    "yaw_rad": pose.yaw_rad,
+                    "force_n": force,
+                    "reference_n": round(reference, 3),
+                    "error": round(force / reference - 1.0, 3),
+                }
+            )
+    return rows, {"rim_force_error_max": max(row["error"] for row in rows)}
+
+
+def rim_force(depth_mm: float) -> float:
+    """Return the force in N under the default cube on a mesh with cells of 0.1 mm at its rim."""
+    near = (0, 0.6, 1.2, 1.7, 2.1, 2.4, 2.6, 2.75, 2.87, 2.97, 3.07, 3.2, 3.4, 3.7, 4.2, 5, 6.2, 8)
+    axes = []
+    for side, far in zip(PAD_MM[:2], ((10.0,), ()), strict=True):
+        half = np.array([*near, *far, side / 2])
+        axes.append(np.concatenate([-half[:0:-1], half]))
+    layers = 1.35 ** np.arange(8)
+    heights = np.concatenate([[0.0], np.cumsum(layers)]) * (PAD_MM[2] / layers.sum())
+    mesh = PadMesh(axes[0], axes[1], -heights[::-1])
+    with GelSolver(mesh, GelMaterial(), build_indenter("cube")) as solver:
+        state = solver.rest()
+        for step in range(1, 8):
+            state = solver.step(state, IndenterPose(depth_mm=depth_mm * step / 7))
+    return -float(state.force[:, 2].sum())
 
 
 def rms(values: NDArray[np.float64]) -> float:
@@ -500,6 +546,52 @@ def measure_live(quick: bool) -> Part:
     }
 
 
+def measure_depth(quick: bool) -> Part:
+    """Compare the live gel with the full solver in presses of up to 2 mm."""
+    rows = []
+    for name in INDENTERS[:1] if quick else INDENTERS:
+        for row in depth_rows(
+            name, (17, 21) if quick else COARSE, LIVE_DEPTHS_MM[: 1 if quick else 4]
+        ):
+            rows.append(row)
+            print(" ".join(f"{k}={v}" for k, v in row.items()), file=sys.stderr, flush=True)
+    return rows, {
+        f"live_height_rms_max_mm_at_{depth:g}": max(
+            row["height_rms_mm"] for row in rows if row["depth_mm"] == depth
+        )
+        for depth in {row["depth_mm"]: None for row in rows}
+    }
+
+
+def depth_rows(
+    name: str, lines: tuple[int, int], depths_mm: tuple[float, ...]
+) -> Iterator[dict[str, Any]]:
+    """Press both models in the same steps and yield their difference at some depths.
+
+    The root mean square is over the vertices that move by more than 0.05 mm in the full solver.
+    """
+    indenter, settings = build_indenter(name), SolverSettings(rows=lines[0], columns=lines[1])
+    live = LiveGel.of_sensor(default_sensor(), indenter, grid=lines)
+    with Touch(default_sensor(), indenter, settings=settings) as touch:
+        for step in plan_touch(IndenterPose(), max(depths_mm)):
+            solved, followed = touch.move_to(step.pose), live.step(step.pose)
+            if not np.isclose(step.pose.depth_mm, depths_mm, atol=1e-6).any():
+                continue
+            difference = np.asarray(followed.displacement) - solved.displacement
+            moves = np.linalg.norm(solved.displacement, axis=1) > 0.05
+            yield {
+                "indenter": name,
+                "depth_mm": round(step.pose.depth_mm, 3),
+                "height_rms_mm": round(rms(difference[moves, 2]), 4),
+                "height_max_mm": round(float(np.abs(difference[:, 2]).max()), 4),
+                "plane_rms_mm": round(rms(np.hypot(*difference[moves, :2].T)), 4),
+                "force_n": round(-float(solved.force_n[2]), 3),
+                "force_ratio": round(float(followed.force_n[2] / solved.force_n[2]), 3),
+                "live_error_mm": round(followed.error_mm, 4),
+                "live_converged": followed.converged,
+            }
+
+
 def measure_memory(quick: bool) -> Part:
     """Measure resident memory over 50 short trajectories; every fifth one does not converge."""
     lines, count = ((11, 13), 10) if quick else (COARSE, 50)
@@ -573,10 +665,12 @@ PARTS: dict[str, Callable[[bool], Part]] = {
     "shear": measure_shear,
     "convergence": measure_convergence,
     "contact": measure_contact,
+    "rim": measure_rim,
     "robustness": measure_robustness,
     "speed": measure_speed,
     "scaling": measure_scaling,
     "live": measure_live,
+    "depth": measure_depth,
     "memory": measure_memory,
 }
 

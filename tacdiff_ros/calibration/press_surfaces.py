@@ -17,6 +17,7 @@ from tacdiff_ros.mechanics.live.live_contact import LiveState
 from tacdiff_ros.mechanics.live.live_gel import LiveGel
 from tacdiff_ros.mechanics.live.live_result import LiveResult
 from tacdiff_ros.mechanics.material import GelMaterial
+from tacdiff_ros.mechanics.trajectory import Motion, Trajectory, divide_motions
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
@@ -28,6 +29,9 @@ MAX_DEPTH_CHANGE_MM = 0.5
 FIT_DEPTH_FRACTION, FIT_DEPTH_MARGIN_MM = 0.96, 0.04
 REMEMBERED = 16  # presses whose solutions are kept
 SETTLING = 3  # maximum calls of the live gel at one pose, until contact converges
+# Steps of a press. Friction depends on its path: a press of 0.8 mm with a slide of 0.4 mm in one
+# step differs by up to 0.015 mm (root mean square), in these steps by up to 0.004 mm.
+STEPS = Trajectory(step_mm=0.0625, step_deg=1.5)
 
 
 @dataclass(frozen=True)
@@ -146,7 +150,7 @@ class PressSurfaces:
         """
         if press not in self._latest:
             self._gel.reset()
-            self._gel.step(press.pressed_pose)
+            self._move_to(press.pressed_pose)
             self._latest[press] = self._solve_from_here(press, press)
             if len(self._latest) > REMEMBERED:
                 self._latest.pop(next(iter(self._latest)))
@@ -209,6 +213,7 @@ class PressSurfaces:
             solved: press for which contact is solved.
             press: press to return, which differs from the solved one in its position at most.
         """
+        self._move_to(solved.end_pose)
         for _ in range(SETTLING):
             result = self._gel.step(solved.end_pose)
             if result.converged:
@@ -219,6 +224,13 @@ class PressSurfaces:
             solved_press=solved,
             state=self._gel.state,
         )
+
+    def _move_to(self, goal: IndenterPose) -> None:
+        """Move the indenter straight to a pose in steps; the first press begins at the surface."""
+        state = self._gel.state
+        start = replace(goal, depth_mm=0.0) if state is None else state.pose
+        for step in divide_motions(start, [Motion("press", "press", goal)], STEPS):
+            self._gel.step(step.pose)
 
     def _refined(self, result: LiveResult, translation_mm: tuple[float, float]) -> GelSurface:
         """Surface of a solution on the finer grid, exact under the indenter, translated."""

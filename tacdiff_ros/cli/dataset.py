@@ -128,19 +128,13 @@ def _cores() -> int:
 
 
 def _print_cost(plan: DatasetPlan, workers: int | None) -> None:
-    """Print on stderr what the plan costs, and whether a network can be trained on it."""
-    from tacdiff_ros.dataset.plan_cost import plan_cost
+    """Print on stderr what the plan costs, and warnings about it."""
+    from tacdiff_ros.dataset.plan_cost import plan_cost, plan_warnings
 
     cost = plan_cost(plan)
     print(f"{cost.describe(workers)}; Ctrl-C stops, the same command resumes", file=sys.stderr)
-    if cost.missing_splits:
-        needed = 2 * len(plan.indenters) + 1
-        print(
-            f"warning: no trial is for {' and '.join(cost.missing_splits)}, which `tacdiff train` "
-            f"and `evaluate` need: take --trials {needed} or more ({3 * len(plan.indenters)} for "
-            "each indenter in all splits)",
-            file=sys.stderr,
-        )
+    for line in plan_warnings(plan):
+        print(f"warning: {line}", file=sys.stderr)
 
 
 def _print_report(out: Path, checksum: str, report: GenerationReport, as_json: bool) -> None:

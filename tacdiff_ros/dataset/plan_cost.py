@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tacdiff_ros.dataset.plan import SPLITS, DatasetPlan, plan_trial
+from tacdiff_ros.mechanics.live.live_gel import FITTED_DEPTH_MM
 
 # docs/dataset.md, Measured.
 GEL_CORE_S = {"full": 0.86, "live": 0.028}  # per sample; full: at 33 x 41 vertices
@@ -56,3 +57,28 @@ def plan_cost(plan: DatasetPlan) -> PlanCost:
     splits = {plan_trial(plan, index).split for index in rounds[:10]}
     missing = tuple(split for split in SPLITS if split not in splits)
     return PlanCost(samples, seconds / 3600, 1e-9 * samples * SAMPLE_BYTES, missing)
+
+
+def plan_warnings(plan: DatasetPlan) -> list[str]:
+    """Return what is wrong with a plan that can be generated, one line each.
+
+    Args:
+        plan: plan of the dataset.
+    """
+    lines = []
+    missing = plan_cost(plan).missing_splits
+    if missing:
+        needed = 2 * len(plan.indenters) + 1
+        lines.append(
+            f"no trial is for {' and '.join(missing)}, which `tacdiff train` and `evaluate` need: "
+            f"take --trials {needed} or more ({3 * len(plan.indenters)} for each indenter in all "
+            "splits)"
+        )
+    depth_mm = plan.trajectory.depth_mm
+    if plan.mechanics == "live" and depth_mm > FITTED_DEPTH_MM:
+        lines.append(
+            f"the live gel is fitted to presses of {FITTED_DEPTH_MM:g} mm, this plan goes to "
+            f"{depth_mm:g} mm, where its surfaces are not verified: take `mechanics: full`, or a "
+            f"`depth_mm` of {FITTED_DEPTH_MM:g}"
+        )
+    return lines

@@ -1,7 +1,7 @@
-"""Contact problem on the surface alone, with the gel behind it condensed to a dense matrix.
+"""Contact problem of the linearised gel.
 
 The unknowns are the displacement increment v of the candidate vertices (those that may come into
-contact) and the forces l at the contact points on their faces:
+contact; all nodes of the pad where these are many) and the forces l at the contact points:
 
     r + S v = N^T l,    l = P(l, x + N v + e l).
 
@@ -27,32 +27,11 @@ from scipy import linalg
 
 from tacdiff_ros.mechanics.contact_law import ContactLaw, Projection
 from tacdiff_ros.mechanics.contact_points import ContactPoints
+from tacdiff_ros.mechanics.linear_gel import LinearGel
 
-MAX_NEWTON_STEPS = 30
+MAX_NEWTON_STEPS = 50
 STAGNATION_STEPS = 6  # steps without improvement before the steps are halved
 MAX_INCREMENT_MM = 0.5  # of any vertex in one Newton step
-
-
-@dataclass(frozen=True)
-class CondensedGel:
-    """Linearised gel, condensed to n candidate vertices.
-
-    Attributes:
-        stiffness: (3 n, 3 n) Schur complement S, N/mm.
-        compliance: (3 n, 3 n) inverse of S, mm/N.
-    """
-
-    stiffness: NDArray[np.float64]
-    compliance: NDArray[np.float64]
-
-    @classmethod
-    def from_stiffness(cls, stiffness: NDArray[np.float64]) -> CondensedGel:
-        """Return the condensed gel for a Schur complement, which is inverted once, here.
-
-        Args:
-            stiffness: (3 n, 3 n) Schur complement S, N/mm.
-        """
-        return cls(stiffness, np.asarray(linalg.inv(stiffness, check_finite=False)))
 
 
 @dataclass(frozen=True)
@@ -107,7 +86,7 @@ class CondensedProblem:
     """Contact problem of one step for n candidate vertices.
 
     Attributes:
-        gel: condensed gel.
+        gel: linearised gel, which holds the stiffness S.
         residual: (3 n,) residual r at zero increment, N.
         law: contact and friction law.
         points: contact points on the candidate faces.
@@ -116,7 +95,7 @@ class CondensedProblem:
         tolerance_n: largest violation of a converged solution, N.
     """
 
-    gel: CondensedGel
+    gel: LinearGel
     residual: NDArray[np.float64]
     law: ContactLaw
     points: ContactPoints
@@ -127,18 +106,13 @@ class CondensedProblem:
     @functools.cached_property
     def _augmentation(self) -> NDArray[np.float64]:
         """(points,) augmentation parameter c of the law, N/mm: the local stiffness of a point."""
-        vertices, weights = self.points.vertices, self.points.weights
-        blocks = self.gel.compliance.reshape(len(self.position), 3, len(self.position), 3)
-        mean = np.einsum("aibi->ab", blocks) / 3.0
-        of_face = mean[vertices[:, :, None], vertices[:, None, :]]
-        compliance = np.einsum("pa,fab,pb->fp", weights, of_face, weights, optimize=True)
-        return np.asarray(1.0 / (self.softness + np.abs(compliance).ravel()))
+        return np.asarray(1.0 / (self.softness + self.gel.point_compliance(self.points)))
 
     def _evaluate(self, increment: NDArray[np.float64], force: NDArray[np.float64]) -> _Iterate:
         position = self.points.interpolate(self.position + increment) + self.softness * force
         contact = self.law.project(force, position, self._augmentation)
         vertex_force = self.points.gather(force)
-        imbalance = self.residual + self.gel.stiffness @ increment.ravel() - vertex_force.ravel()
+        imbalance = self.residual + self.gel.force(increment.ravel()) - vertex_force.ravel()
         return _Iterate(
             increment=increment,
             force=force,
@@ -193,27 +167,17 @@ class CondensedProblem:
         K = T dP/dx; a point out of contact loses its force. The vertices then solve
         (S - N^T K N) dv = -(imbalance) - N^T T (l - P).
         """
-        compliance = self.gel.compliance
         force_step = -at.violation
+        stiffness = np.zeros((self.points.count, 3, 3))
         touching = np.flatnonzero(at.contact.touches)
-        if not len(touching):
-            right = -at.imbalance + self.points.gather(force_step).ravel()
-            return np.asarray(compliance @ right).reshape(-1, 3), force_step
         by_position = at.contact.by_position[touching]
         local = np.linalg.inv(
             np.eye(3) - at.contact.by_force[touching] - self.softness * by_position
         )
         force_step[touching] = np.einsum("nij,nj->ni", local, force_step[touching])
-        stiffness = np.zeros((self.points.count, 3, 3))
         stiffness[touching] = local @ by_position
-        faces = np.unique(touching // len(self.points.weights))
-        used, coupling = self.points.assemble_jacobian(stiffness, faces)
-        index = (3 * used[:, None] + np.arange(3)).ravel()
         right = -at.imbalance + self.points.gather(force_step).ravel()
-        contact_free = compliance @ right
-        system = np.eye(len(index)) - compliance[np.ix_(index, index)] @ coupling
-        solved = np.asarray(linalg.solve(system, contact_free[index], check_finite=False))
-        step = (contact_free + compliance[:, index] @ (coupling @ solved)).reshape(-1, 3)
+        step = self.gel.solve(right, self.points, stiffness).reshape(-1, 3)
         point_step = self.points.interpolate(step)
         force_step[touching] += np.einsum("nij,nj->ni", stiffness[touching], point_step[touching])
         return step, force_step

@@ -5,25 +5,19 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.mechanics.condensed_contact import CondensedGel
 from tacdiff_ros.mechanics.contact_points import ContactPoints
 from tacdiff_ros.mechanics.elasticity import ElasticPad
 from tacdiff_ros.mechanics.gel_state import StepFailureError
+from tacdiff_ros.mechanics.linear_gel import CondensedGel
 from tacdiff_ros.mechanics.pardiso import CondensedFactor, FactorisationError
+from tacdiff_ros.mechanics.surface_stiffness import SurfaceStiffness
 
 
-class CondensedPad:
+class CondensedPad(SurfaceStiffness):
     """Factorised stiffness of the pad, reused until the caller marks it as stale.
 
     The sparsity pattern is analysed once for the candidate faces; as the pad deforms, only the
-    numerical factorisation is repeated. The creator has to call `close`.
-
-    Attributes:
-        points: contact points on the candidate faces.
-        nodes: (n,) node numbers of the candidate vertices.
-        rest: (n, 3) rest positions of the candidate vertices, mm.
-        stale: True if the stiffness has to be factorised again before the next solution.
-        is_closed: True after `close`.
+    numerical factorisation is repeated.
     """
 
     def __init__(self, pad: ElasticPad, points: ContactPoints, precise: bool = False) -> None:
@@ -35,11 +29,8 @@ class CondensedPad:
             precise: True for a factor in double precision; single precision is enough for
                 Newton's method.
         """
-        self.points = points
-        self.nodes = pad.mesh.surface_nodes[points.chosen]
-        self.rest = pad.mesh.nodes()[self.nodes]
-        self.stale = True
-        self.is_closed = False
+        nodes = pad.mesh.surface_nodes[points.chosen]
+        super().__init__(points, nodes, pad.mesh.nodes()[nodes])
         self._pad = pad
         self._gel: CondensedGel | None = None
         unknowns = (3 * self.nodes[:, None] + np.arange(3)).ravel()
@@ -79,12 +70,7 @@ class CondensedPad:
         """Release the memory of the factor; nothing can be solved afterwards."""
         self._factor.close()
         self._gel = None
-        self.stale = True
-        self.is_closed = True
-
-    def position(self, displacement: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the (n, 3) candidate vertex positions in mm for a (unknowns,) displacement."""
-        return np.asarray(self.rest + displacement.reshape(-1, 3)[self.nodes])
+        super().close()
 
     def condense(
         self, load: NDArray[np.float64]
@@ -120,19 +106,3 @@ class CondensedPad:
         if not np.isfinite(whole).all():
             raise StepFailureError("the displacement increment is not finite")
         return whole
-
-    def imbalance(
-        self, force: NDArray[np.float64], point_force: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Return the part of the internal force that the contact forces do not balance.
-
-        Args:
-            force: (unknowns,) internal force of the pad, N.
-            point_force: (points, 3) contact forces on the gel, N.
-
-        Returns:
-            (nodes, 3) imbalance, N.
-        """
-        out = force.reshape(-1, 3).copy()
-        out[self.nodes] -= self.points.gather(point_force)
-        return out

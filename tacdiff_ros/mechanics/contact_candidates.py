@@ -1,8 +1,8 @@
 """Selection of the surface faces that may come into contact, and of the points on them.
 
-The contact problem is solved on a dense matrix for the vertices of these candidate faces. A new
-selection needs a new analysis and factor of the stiffness, so the selection is wider than one step
-needs, and is kept as long as it holds all faces that the indenter may reach.
+The contact problem is solved for these candidate faces. A new selection needs a new analysis and
+factor of the stiffness, so the selection is wider than one step needs, and is kept as long as it
+holds all faces that the indenter may reach.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.errors import InputError
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.contact_points import ContactPoints, SurfaceFaces
 from tacdiff_ros.mechanics.gel_state import GelState
@@ -20,7 +19,7 @@ from tacdiff_ros.mechanics.indenters.indenter import Indenter
 
 MAX_REQUIRED_GAP_MM = 0.25  # gap up to which a face may come into contact in one step, mm
 MAX_SELECTED_GAP_MM = 0.6  # gap up to which faces are selected, to serve several steps, mm
-MAX_VERTICES = 1500  # candidate vertices; the dense matrix is then 4500 x 4500, 162 MB
+MAX_DENSE_VERTICES = 800  # beyond it, a sparse matrix of the whole pad is faster than a dense one
 
 
 @dataclass(frozen=True)
@@ -79,16 +78,14 @@ def select_points(faces: SurfaceFaces, candidates: CandidateFaces) -> ContactPoi
     Args:
         faces: faces of the pad's surface.
         candidates: faces near the indenter.
-
-    Raises:
-        InputError: the required faces have more than `MAX_VERTICES` vertices.
     """
     points = faces.select(candidates.nearby)
-    if len(points.chosen) > MAX_VERTICES:
-        points = faces.select(candidates.required)
-    if len(points.chosen) > MAX_VERTICES:
-        raise InputError(
-            f"the contact covers {len(points.chosen)} surface vertices, at most "
-            f"{MAX_VERTICES} are possible: use a coarser mesh or a smaller indenter"
-        )
-    return points
+    if is_dense(points):
+        return points
+    required = faces.select(candidates.required)
+    return required if is_dense(required) else points
+
+
+def is_dense(points: ContactPoints) -> bool:
+    """Return whether the vertices of contact points are few enough for a dense matrix."""
+    return len(points.chosen) <= MAX_DENSE_VERTICES

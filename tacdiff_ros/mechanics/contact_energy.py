@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.mechanics.condensed_contact import CondensedGel
 from tacdiff_ros.mechanics.contact_law import ContactLaw
 from tacdiff_ros.mechanics.contact_points import ContactPoints
+from tacdiff_ros.mechanics.linear_gel import LinearGel
 
 MAX_STEPS = 40
 MIN_STEP = 1.0 / 1024
@@ -162,14 +162,14 @@ class CondensedEnergy:
     """Energy of the linearised gel and its contact, as a function of the increment of n vertices.
 
     Attributes:
-        gel: condensed gel, which holds the stiffness S.
+        gel: linearised gel, which holds the stiffness S.
         residual: (3 n,) residual r at zero increment, N.
         potential: potential of contact and friction.
         points: contact points on the candidate faces.
         position: (n, 3) vertex positions at zero increment, mm.
     """
 
-    gel: CondensedGel
+    gel: LinearGel
     residual: NDArray[np.float64]
     potential: ContactPotential
     points: ContactPoints
@@ -186,7 +186,7 @@ class CondensedEnergy:
         """
         contact = self.potential.at(self.points.interpolate(self.position + increment))
         flat = increment.ravel()
-        elastic = float(self.residual @ flat + 0.5 * flat @ (self.gel.stiffness @ flat))
+        elastic = float(self.residual @ flat + 0.5 * flat @ self.gel.force(flat))
         return elastic + contact.energy_mj, contact
 
     def minimise(
@@ -204,7 +204,7 @@ class CondensedEnergy:
         """
         energy, contact = self.at(increment)
         for iteration in range(MAX_STEPS):
-            elastic_gradient = self.residual + self.gel.stiffness @ increment.ravel()
+            elastic_gradient = self.residual + self.gel.force(increment.ravel())
             gradient = elastic_gradient - self.points.gather(contact.force).ravel()
             if np.abs(gradient).max() <= tolerance_n:
                 return increment, iteration
@@ -221,10 +221,11 @@ class CondensedEnergy:
         self, increment: NDArray[np.float64], contact: PointEnergy, gradient: NDArray[np.float64]
     ) -> NDArray[np.float64] | None:
         """Newton step (n, 3), without the indenter's curvature if that makes it an ascent."""
-        step = self._newton_step(contact.jacobian, gradient)
+        step = self.gel.solve(-gradient, self.points, contact.jacobian)
         if gradient @ step >= 0.0:
             position = self.points.interpolate(self.position + increment)
-            step = self._newton_step(self.potential.at(position, curved=False).jacobian, gradient)
+            jacobian = self.potential.at(position, curved=False).jacobian
+            step = self.gel.solve(-gradient, self.points, jacobian)
         return step.reshape(-1, 3) if gradient @ step < 0.0 else None
 
     def _backtrack(
@@ -244,18 +245,3 @@ class CondensedEnergy:
                 return trial, trial_energy, contact
             length /= 2.0
         return None
-
-    def _newton_step(
-        self, jacobian: NDArray[np.float64], gradient: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """(3 n,) solution d of (S - N^T J N) d = -gradient, with J the point Jacobians."""
-        compliance = self.gel.compliance
-        contact_free = -(compliance @ gradient)
-        faces = np.unique(np.flatnonzero(jacobian.any(axis=(1, 2))) // len(self.points.weights))
-        if not len(faces):
-            return np.asarray(contact_free)
-        used, coupling = self.points.assemble_jacobian(jacobian, faces)
-        index = (3 * used[:, None] + np.arange(3)).ravel()
-        system = np.eye(len(index)) - compliance[np.ix_(index, index)] @ coupling
-        solved = np.linalg.solve(system, contact_free[index])
-        return np.asarray(contact_free + compliance[:, index] @ (coupling @ solved))

@@ -25,7 +25,8 @@ class ContactPoints:
     Attributes:
         faces: (f,) row-major face numbers.
         vertices: (f, 4) vertices of each face, as indices into `chosen`.
-        chosen: (n,) sorted surface vertex numbers of these faces.
+        chosen: (n,) sorted numbers of the surface vertices (in `WholePad`: of the nodes) that
+            `vertices` refers to.
         weights: (p, 4) bilinear shape functions at the p points of every face.
     """
 
@@ -104,6 +105,27 @@ class ContactPoints:
             np.add.at(total, self.vertices[:, corner], corner_force[:, corner])
         return total
 
+    def face_jacobians(
+        self, jacobian: NDArray[np.float64], faces: NDArray[np.integer] | None = None
+    ) -> NDArray[np.float64]:
+        """Return the derivative of the forces on the corners of each face, N/mm.
+
+        Args:
+            jacobian: (f p, 3, 3) derivative of each point's force by its position, N/mm.
+            faces: (k,) indices into `faces`; None for all.
+
+        Returns:
+            (k, 12, 12) derivatives by the positions of the corners.
+        """
+        by_face = jacobian.reshape(len(self.faces), -1, 3, 3)
+        by_face = by_face if faces is None else by_face[faces]
+        return np.einsum(
+            "pab,fpij->faibj",
+            self.weights[:, :, None] * self.weights[:, None, :],
+            by_face,
+            optimize=True,
+        ).reshape(len(by_face), 12, 12)
+
     def assemble_jacobian(
         self, jacobian: NDArray[np.float64], faces: NDArray[np.integer]
     ) -> tuple[NDArray[Any], NDArray[np.float64]]:
@@ -117,12 +139,7 @@ class ContactPoints:
             The (m,) vertices of these faces, as indices into `chosen`, and the dense (3 m, 3 m)
             matrix, N/mm.
         """
-        blocks = np.einsum(
-            "pab,fpij->faibj",
-            self.weights[:, :, None] * self.weights[:, None, :],
-            jacobian.reshape(len(self.faces), -1, 3, 3)[faces],
-            optimize=True,
-        ).reshape(len(faces), 12, 12)
+        blocks = self.face_jacobians(jacobian, faces)
         used, local = np.unique(self.vertices[faces], return_inverse=True)
         index = (3 * local.reshape(-1, 4, 1) + np.arange(3)).reshape(-1, 12)
         size = 3 * len(used)

@@ -7,7 +7,8 @@ spacing. Without adhesion the gel cannot be there, and on a surface that is inte
 vertices, the rim would be cut. Here, vertices that contact encloses are put on the indenter, and
 all others are kept out of it.
 
-Limits: forces are those of the flat faces; they converge with the mesh (`docs/mechanics.md`).
+Limits: forces are those of the flat faces. They are too large under sharp rims, by an error
+proportional to the vertex spacing (`docs/mechanics.md`).
 """
 
 from __future__ import annotations

@@ -40,6 +40,7 @@ class DescentStrategy:
         max_tolerant_substep: largest substep, as a fraction of the step, that accepts unsettled
             friction up to `MAX_UNSETTLED_FRICTION` instead of `SETTLED_FRICTION`. Longer substeps
             are left to the next strategy, or divided.
+        first_substep: first substep to be tried, as a fraction of the step.
         ramps_friction: True to remove friction in the first descent and to return it over
             `RAMP_DESCENTS` descents.
     """
@@ -47,6 +48,7 @@ class DescentStrategy:
     max_descents: int
     min_substep: float = 1.0
     max_tolerant_substep: float = 1.0
+    first_substep: float = 1.0
     ramps_friction: bool = False
 
     def max_unsettled(self, substep: float) -> float:
@@ -138,6 +140,10 @@ LONG_DESCENT = DescentStrategy(max_descents=16)
 
 # 5. The ramp in substeps: the last and slowest strategy, which may take more than a minute.
 RAMPED_SUBSTEPS = DescentStrategy(max_descents=16, min_substep=1.0 / 16, ramps_friction=True)
+
+# Before all others for a large contact, where an iteration is expensive: Newton's method alone, in
+# substeps. As the contact grows, the slip zone must not move by too many vertices in a substep.
+NEWTON_SUBSTEPS = DescentStrategy(max_descents=0, first_substep=1.0 / 4, min_substep=1.0 / 32)
 
 # Each attempt starts from the state before the step, and tries Newton's method first in every
 # substep; the cheap strategies come first.

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.mechanics.condensed_pad import CondensedPad
 from tacdiff_ros.mechanics.contact_energy import (
     CondensedEnergy,
     ContactPotential,
@@ -15,6 +14,7 @@ from tacdiff_ros.mechanics.contact_energy import (
 )
 from tacdiff_ros.mechanics.elasticity import ElasticForce, ElasticPad
 from tacdiff_ros.mechanics.gel_state import StepReport
+from tacdiff_ros.mechanics.surface_stiffness import SurfaceStiffness
 
 MAX_DESCENTS = 25
 DESCENT_TOLERANCE, CONTACT_TOLERANCE_N = 1e-5, 1e-8  # imbalance over the largest force; gradient
@@ -33,12 +33,12 @@ class EnergyDescent:
 
     Attributes:
         pad: elastic pad.
-        condensed: condensation of the pad to the candidate vertices.
+        condensed: stiffness of the pad for the candidate vertices, or for all nodes.
         potential: contact potential with fixed friction bounds.
     """
 
     pad: ElasticPad
-    condensed: CondensedPad
+    condensed: SurfaceStiffness
     potential: ContactPotential
 
     def run(

@@ -24,9 +24,17 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.closing import Closing
 from tacdiff_ros.mechanics.condensed_pad import CondensedPad
-from tacdiff_ros.mechanics.contact_candidates import find_candidates, select_points
+from tacdiff_ros.mechanics.contact_candidates import (
+    find_candidates,
+    is_dense,
+    select_points,
+)
 from tacdiff_ros.mechanics.contact_points import ContactPoints
-from tacdiff_ros.mechanics.descent_strategies import ATTEMPTS, DescentStrategy
+from tacdiff_ros.mechanics.descent_strategies import (
+    ATTEMPTS,
+    NEWTON_SUBSTEPS,
+    DescentStrategy,
+)
 from tacdiff_ros.mechanics.edge_crossing import EdgeCrossing
 from tacdiff_ros.mechanics.elasticity import ElasticPad
 from tacdiff_ros.mechanics.energy_descent import CONTACT_TOLERANCE_N
@@ -39,6 +47,8 @@ from tacdiff_ros.mechanics.pad_mesh import PadMesh
 from tacdiff_ros.mechanics.pad_surface import PadSurface
 from tacdiff_ros.mechanics.substep_law import substep_law
 from tacdiff_ros.mechanics.substeps import advance
+from tacdiff_ros.mechanics.surface_stiffness import SurfaceStiffness
+from tacdiff_ros.mechanics.whole_pad import WholePad
 
 __all__ = ["ATTEMPTS", "CONTACT_TOLERANCE_N", "RELATIVE_TOLERANCE", "GelSolver", "Linearisation"]
 
@@ -138,10 +148,11 @@ class GelSolver(Closing):
 
         Raises:
             StepFailureError: no strategy reached an equilibrium; the factor is released.
-            InputError: the contact covers more of the pad than can be solved.
         """
         cause = ""
-        for strategy in ATTEMPTS:
+        self._update_candidates(state, goal)
+        attempts = ATTEMPTS if is_dense(self._condensed.points) else (NEWTON_SUBSTEPS, *ATTEMPTS)
+        for strategy in attempts:
             try:
                 return self._advance(state, goal, strategy)
             except StepFailureError as error:
@@ -169,7 +180,7 @@ class GelSolver(Closing):
     def _advance(self, state: GelState, goal: IndenterPose, strategy: DescentStrategy) -> GelState:
         """Attempt a step with one strategy, in substeps where that strategy allows them."""
         solve = functools.partial(self._shallow_substep, strategy)
-        return advance(state, goal, strategy.min_substep, solve)
+        return advance(state, goal, strategy.min_substep, solve, strategy.first_substep)
 
     def _shallow_substep(
         self, strategy: DescentStrategy, state: GelState, goal: IndenterPose, substep: float
@@ -204,7 +215,7 @@ class GelSolver(Closing):
         """Solve one substep by Newton's method or, where that fails, by descents."""
         self._update_candidates(state, goal)
         points = self._condensed.points
-        position = self.position(state)[points.chosen]
+        position = self._condensed.position(state.displacement)
         force = state.point_force[points.faces].reshape(-1, 3)
         newton = self._newton_step(state.pose, goal, position, _loaded(force))
         start = PadIterate(state.displacement, force, state.elastic)
@@ -257,8 +268,10 @@ class GelSolver(Closing):
         self._condensed.close()
         self._condensed = self._condensed_to(points)
 
-    def _condensed_to(self, points: ContactPoints) -> CondensedPad:
-        return CondensedPad(self.pad, points, self._precise)
+    def _condensed_to(self, points: ContactPoints) -> SurfaceStiffness:
+        if is_dense(points):
+            return CondensedPad(self.pad, points, self._precise)
+        return WholePad(self.pad, points)
 
 
 def _loaded(force: NDArray[np.float64]) -> NDArray[np.bool_]:

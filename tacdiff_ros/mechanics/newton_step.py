@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.mechanics.condensed_contact import CondensedProblem, CondensedSolution
-from tacdiff_ros.mechanics.condensed_pad import CondensedPad
 from tacdiff_ros.mechanics.contact_law import ContactLaw, Projection
 from tacdiff_ros.mechanics.elasticity import ElasticForce, ElasticPad
 from tacdiff_ros.mechanics.energy_descent import MIN_LENGTH_FRACTION, MIN_VOLUME_RATIO
 from tacdiff_ros.mechanics.gel_state import StepFailureError, StepReport
+from tacdiff_ros.mechanics.surface_stiffness import SurfaceStiffness
 
 MAX_ITERATIONS = 20  # Newton iterations of one substep
 MAX_RESIDUAL_RATIO = 0.5  # of successive residuals; above it, the stiffness is factorised again
@@ -84,7 +84,7 @@ class NewtonStep:
 
     Attributes:
         pad: elastic pad.
-        condensed: condensation of the pad to the candidate vertices, with its factor.
+        condensed: stiffness of the pad for the candidate vertices, or for all nodes.
         law: contact law of the substep.
         softness: compliance e of a contact point, mm/N.
         augmentation: augmentation parameter c with which the contact law is checked, N/mm.
@@ -92,7 +92,7 @@ class NewtonStep:
     """
 
     pad: ElasticPad
-    condensed: CondensedPad
+    condensed: SurfaceStiffness
     law: ContactLaw
     softness: float
     augmentation: float
@@ -121,7 +121,7 @@ class NewtonStep:
             if self.condensed.stale:
                 self.condensed.factorise(iterate.displacement)
                 report = replace(report, factorisations=report.factorisations + 1)
-            solution, iterate = self._linear_step(iterate, guess)
+            solution, iterate = self._linear_step(iterate, guess, residual)
             guess = np.zeros_like(guess)
             before = residual
             contact, residual = self.residual(iterate)
@@ -168,10 +168,21 @@ class NewtonStep:
         return self.condensed.points.interpolate(self.condensed.position(displacement))
 
     def _linear_step(
-        self, iterate: PadIterate, guess: NDArray[np.float64]
+        self, iterate: PadIterate, guess: NDArray[np.float64], residual: float
     ) -> tuple[CondensedSolution, PadIterate]:
-        """Solve the contact problem of the linearised gel and move the pad accordingly."""
+        """Solve the contact problem of the linearised gel and move the pad accordingly.
+
+        Args:
+            iterate: pad and contact forces.
+            guess: (n, 3) initial increment of the candidate vertices, mm.
+            residual: residual of the iterate, N; infinite if it is not known yet.
+        """
         condensed = self.condensed
+        tolerance_n = self.tolerances.contact_n
+        if condensed.inexactness > 0.0:
+            if math.isinf(residual):
+                _, residual = self.residual(iterate)
+            tolerance_n = max(tolerance_n, condensed.inexactness * residual)
         half, load = condensed.condense(-iterate.elastic.force)
         problem = CondensedProblem(
             gel=condensed.gel,
@@ -180,7 +191,7 @@ class NewtonStep:
             points=condensed.points,
             position=condensed.position(iterate.displacement),
             softness=self.softness,
-            tolerance_n=self.tolerances.contact_n,
+            tolerance_n=tolerance_n,
         )
         solution = problem.solve(guess, iterate.point_force)
         if not solution.converged:

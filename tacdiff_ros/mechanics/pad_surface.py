@@ -90,7 +90,8 @@ class PadSurface:
         point_force = np.zeros((count, 3))
         point_force[points.numbers] = touching_force
         force = np.zeros((len(position), 3))
-        force[points.chosen] = points.gather(touching_force)
+        on_surface = self.faces.select(points.faces)
+        force[on_surface.chosen] = on_surface.gather(touching_force)
         anchors = Anchors(np.zeros((count, 3)), np.zeros(count, bool))
         anchors.position[points.numbers] = law.anchors.position
         anchors.valid[points.numbers] = law.anchors.valid

@@ -14,11 +14,11 @@ def advance(
     goal: IndenterPose,
     min_substep: float,
     solve: Callable[[GelState, IndenterPose, float], GelState],
+    first_substep: float = 1.0,
 ) -> GelState:
     """Return the state at the goal, after as few substeps as can be solved.
 
-    The whole step is tried first. A substep that fails is halved; after one that succeeds, the
-    length is doubled.
+    A substep that fails is halved; after one that succeeds, the length is doubled.
 
     Args:
         state: equilibrium before the step.
@@ -26,11 +26,12 @@ def advance(
         min_substep: smallest substep, as a fraction of the step.
         solve: function of the state before a substep, the pose at its end and its length as a
             fraction of the step; returns the state after it or raises `StepFailureError`.
+        first_substep: first substep to be tried, as a fraction of the step.
 
     Raises:
         StepFailureError: a substep failed and half of it is shorter than `min_substep`.
     """
-    start, done, substep = state.pose, 0.0, 1.0
+    start, done, substep = state.pose, 0.0, first_substep
     total = StepReport()
     while done < 1.0:
         substep = min(substep, 1.0 - done)

@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 
 from tacdiff_ros.dataset.plan import DatasetPlan, plan_trial, read_plan
-from tacdiff_ros.dataset.plan_cost import plan_cost
+from tacdiff_ros.dataset.plan_cost import plan_cost, plan_warnings
 from tacdiff_ros.dataset.touches import check_depth
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenters.build import build_indenter
@@ -97,3 +97,14 @@ def test_the_cost_of_the_papers_set_is_that_of_the_page():
     assert cost.missing_splits == ()
     assert plan_cost(DatasetPlan(trials=10)).missing_splits == ("validation", "test")
     assert plan_cost(DatasetPlan(trials=20)).missing_splits == ("validation",)
+
+
+def test_a_plan_deeper_than_the_fit_of_the_live_gel_is_warned_of():
+    deep = DatasetPlan(mechanics="live")
+    (line,) = plan_warnings(deep)
+    assert "fitted to presses of 1 mm, this plan goes to 2 mm" in line
+    shallow = deep.trajectory.model_copy(update={"depth_mm": 1.0})
+    assert plan_warnings(deep.model_copy(update={"trajectory": shallow})) == []
+    assert plan_warnings(DatasetPlan()) == []
+    (line,) = plan_warnings(DatasetPlan(trials=10))
+    assert line.startswith("no trial is for validation and test")

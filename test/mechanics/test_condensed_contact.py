@@ -6,10 +6,11 @@ from scipy import sparse
 from scipy.optimize import nnls
 
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
-from tacdiff_ros.mechanics.condensed_contact import CondensedGel, CondensedProblem
+from tacdiff_ros.mechanics.condensed_contact import CondensedProblem
 from tacdiff_ros.mechanics.contact_law import Anchors, ContactLaw, step_anchors
 from tacdiff_ros.mechanics.contact_points import SurfaceFaces
 from tacdiff_ros.mechanics.indenters.build import build_indenter
+from tacdiff_ros.mechanics.linear_gel import CondensedGel
 from tacdiff_ros.mechanics.pad_mesh import StiffnessPattern, build_pad_mesh
 from tacdiff_ros.mechanics.pardiso import CondensedFactor, FactorisationError
 

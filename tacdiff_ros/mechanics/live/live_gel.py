@@ -32,6 +32,7 @@ MAX_STEP_MM = 0.25  # travel per substep, as far as `MAX_SUBSTEPS` allow
 MAX_SUBSTEPS = 4
 RESTART_TRAVEL_MM = 1.0
 RESTART_ERROR_MM = 0.4
+FITTED_DEPTH_MM = 1.0  # of the presses that the second-order term is fitted to
 
 
 class LiveGel:

@@ -12,13 +12,15 @@ Limits: forces are those of the flat faces; they converge with the mesh (`docs/m
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.mechanics.indenters.indenter import Indenter
 from tacdiff_ros.mechanics.surface_refinement import refine_surface
-from tacdiff_ros.sensor.gel_surface import GelSurface
+from tacdiff_ros.sensor.gel_surface import GelSurface, grid_triangles
 
 Floats = NDArray[np.float64]
 
@@ -77,8 +79,7 @@ def outside_indenter(indenter: Indenter, pose: IndenterPose, position: Floats) -
         position: (N, 3) positions in frame `gel`, mm.
     """
     local = pose.to_indenter(position)
-    low, high = indenter.bounds
-    index = np.flatnonzero(((local > low) & (local < high)).all(axis=1))
+    index = np.flatnonzero(_within_bounds(indenter, local))
     moved = position.copy()
     for _ in range(PROJECTIONS):
         index = index[indenter.distance(local[index]) < 0.0]
@@ -88,6 +89,16 @@ def outside_indenter(indenter: Indenter, pose: IndenterPose, position: Floats) -
         local[index] -= field.distance[:, None] * field.gradient
         moved[index] = pose.to_gel(local[index])
     return moved
+
+
+def _within_bounds(indenter: Indenter, local: Floats, margin_mm: float = 0.0) -> NDArray[np.bool_]:
+    """Return which (N, 3) positions, mm, are within the indenter's bounds plus a margin."""
+    low, high = indenter.bounds
+    within = np.ones(len(local), bool)
+    for axis in range(3):
+        within &= local[:, axis] > low[axis] - margin_mm
+        within &= local[:, axis] < high[axis] + margin_mm
+    return within
 
 
 def _above_tip(pose: IndenterPose, position: Floats) -> Floats:
@@ -114,13 +125,32 @@ def refine_contact(
     """
     fine = refine_surface(surface, rows, columns)
     position = outside_indenter(indenter, pose, fine.position.astype(np.float64))
-    triangles = fine.triangles
+    edges = _grid_edges(rows, columns)
+    near = _within_bounds(indenter, pose.to_indenter(position), _half_edge_mm(fine, position))
+    chosen = near[edges[:, 0]] & near[edges[:, 1]]
+    for _ in range(EDGE_ROUNDS):
+        before = position
+        position = _above_tip(pose, _moved_with_edges(indenter, pose, position, edges[chosen]))
+        has_moved = (position != before).any(axis=1)
+        chosen = has_moved[edges[:, 0]] | has_moved[edges[:, 1]]
+    return fine.moved(position, may_overhang=True)
+
+
+@functools.lru_cache(maxsize=8)
+def _grid_edges(rows: int, columns: int) -> NDArray[np.int32]:
+    """Return the (E, 2) vertex numbers of the edges of a grid's triangles."""
+    triangles = grid_triangles(rows, columns)
     edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
     edges = edges[edges[:, 0] < edges[:, 1]]  # adjacent triangles run along it in both directions
-    for _ in range(EDGE_ROUNDS):
-        position = _moved_with_edges(indenter, pose, position, edges)
-        position = _above_tip(pose, position)
-    return fine.moved(position, may_overhang=True)
+    edges.flags.writeable = False
+    return edges
+
+
+def _half_edge_mm(surface: GelSurface, position: Floats) -> float:
+    """Return a bound of half the length of all edges between vertices at positions (N, 3), mm."""
+    grid = position.reshape(surface.rows, surface.columns, 3)
+    steps = (np.abs(np.diff(grid, axis=axis)).reshape(-1, 3) for axis in (0, 1))
+    return 0.5 * sum(float(np.linalg.norm(step.max(axis=0))) for step in steps)
 
 
 def _moved_with_edges(
@@ -130,9 +160,9 @@ def _moved_with_edges(
 
     Such edges are chords of a rounded rim. A vertex of several of them takes the longest motion.
     """
-    middle = position[edges].mean(axis=1)
+    middle = 0.5 * (position[edges[:, 0]] + position[edges[:, 1]])
     motion = outside_indenter(indenter, pose, middle) - middle
-    length = np.linalg.norm(motion, axis=1)
+    length = np.sqrt(np.einsum("ei,ei->e", motion, motion))
     motion *= np.maximum(1.0 - MAX_CHORD_MM / np.maximum(length, MAX_CHORD_MM), 0.0)[:, None]
     inside = np.flatnonzero(length > MAX_CHORD_MM)
     inside = inside[np.argsort(length[inside])]  # the last of several assignments remains

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.interpolate import PchipInterpolator
 
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.mechanics.surface_refinement import refine_surface
+from tacdiff_ros.mechanics.surface_refinement import monotone_cubics, refine_surface
 from tacdiff_ros.sensor.gel_surface import GelSurface
 
 
@@ -35,3 +36,14 @@ def test_an_even_stretch_stays_one():
 def test_coarser_is_refused():
     with pytest.raises(InputError, match="at least as many"):
         refine_surface(dented(), 12, 33)
+
+
+def test_monotone_cubics_are_those_of_scipy():
+    random = np.random.default_rng(0)
+    x = np.cumsum(random.uniform(0.5, 1.5, 9))
+    values = random.normal(size=(9, 4, 3))
+    values[3:5] = 0.0
+    fine_x = np.linspace(x[0], x[-1], 57)
+    fine = np.empty((57, 4, 3))
+    monotone_cubics(x, values, fine_x, fine)
+    assert np.allclose(fine, PchipInterpolator(x, values, axis=0)(fine_x), atol=1e-12)

@@ -3,10 +3,11 @@
     python benchmarks/twin.py [--quick] [--json] [--only PART] [--seconds S] [--rate HZ]
         [--simulator pix2pix|renderer]
 
-PART is one of live, faults, demo, replay, video. live plays a recorded touch to the real nodes
-`tactile_simulator` (network, or fast renderer) and `comparator` on DDS, images at --rate and robot
-states at 1 kHz, for --seconds (600; --quick 20). demo and replay run `tacdiff demo` once, about
-three minutes; --quick omits them. video needs the real frames at --data.
+PART is one of live, faults, demo, replay, video, contact_psnr. live plays a recorded touch to the
+real nodes `tactile_simulator` (network, or fast renderer) and `comparator` on DDS, images at --rate
+and robot states at 1 kHz, for --seconds (600; --quick 20). demo and replay run `tacdiff demo` once,
+about three minutes; --quick omits them. video needs the real frames at --data. contact_psnr
+replaces the parts of the twin by the truth in turn.
 """
 
 from __future__ import annotations
@@ -218,12 +219,20 @@ def tacdiff(*arguments: str) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
+def measure_contact_psnr(_options: argparse.Namespace) -> Part:
+    """Replace mechanics, calibration and drawing of the twin by the truth in turn."""
+    from contact_psnr import contact_psnr_rows
+
+    return contact_psnr_rows(), {}
+
+
 PARTS = {
     "live": measure_live,
     "faults": measure_faults,
     "demo": measure_demo,
     "replay": measure_replay,
     "video": measure_video,
+    "contact_psnr": measure_contact_psnr,
 }
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ import numpy as np
 from tacdiff_ros.kernel_cache import cached_njit
 from tacdiff_ros.optics.fast.compiled_math import ONE, ZERO
 from tacdiff_ros.optics.fast.light_panels import PANELS
-from tacdiff_ros.optics.fast.light_tables import SECTOR_ENTRIES, SECTORS, SEGMENT_PX as N
+from tacdiff_ros.optics.fast.light_tables import SECTOR_ENTRIES, SECTORS
+from tacdiff_ros.optics.fast.light_tables import SEGMENT_PX as N
 from tacdiff_ros.optics.fast.surface_hits import Z
 
 LOWEST, HIGHEST = np.float32(-2.5), np.float32(0.5)  # heights beyond which light is constant

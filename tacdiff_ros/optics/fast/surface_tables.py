@@ -83,9 +83,9 @@ def _shadows(sensor: SensorTables, vertices: Floats, run_all: RunAll) -> Floats 
     def compute(k: int) -> bool:
         light = sensor.lights[k]
         shade_heights(light, coarse, coarse_grid, shade[k])
-        return bool(panel_visibility(
-                light, heights, grid, points, valid, coarse_grid, shade[k], visible[k]
-            ))
+        return bool(
+            panel_visibility(light, heights, grid, points, valid, coarse_grid, shade[k], visible[k])
+        )
 
     if not any(run_all(partial(compute, k) for k in lights)):
         return None

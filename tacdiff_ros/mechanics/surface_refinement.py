@@ -58,9 +58,9 @@ def monotone_cubics(x, values, fine_x, fine):  # type: ignore[no-untyped-def]
     """
     slopes = np.empty_like(values)
     _monotone_slopes(x, values, slopes)
-    interval, last = 0, len(x) - 2
+    interval, final = 0, len(x) - 2
     for i in range(len(fine_x)):
-        while interval < last and fine_x[i] >= x[interval + 1]:
+        while interval < final and fine_x[i] >= x[interval + 1]:
             interval += 1
         h = x[interval + 1] - x[interval]
         t = (fine_x[i] - x[interval]) / h

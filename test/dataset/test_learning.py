@@ -21,7 +21,7 @@ indenters: ["sphere:diameter=5"]
 mechanics: live
 rows: 11
 columns: 13
-trajectory: {depth_mm: 0.2, translation_mm: 0, directions: ["x+"], rotation_deg: 0, step_mm: 0.2}
+trajectory: {depth_mm: 0.2, translation_mm: 0, directions: ["x+"], rotation_deg: 0, step_mm: 0.1}
 """
 SHORT = ["--width", "4", "--steps", "6", "--batch", "2", "--device", "cpu"]
 

@@ -24,7 +24,7 @@ from tacdiff_ros.optics.fast.light_panels import (
 
 MIN_SHADOW_MM = np.float32(0.02)  # height above a node below which nothing casts a shadow on it
 MIN_SLOPE = np.float32(0.02)  # of a ray to a light; bounds the length of the search
-STEP_GROWTH = np.float32(0.3)  # of the search for the horizon, per distance
+STEP_GROWTH = np.float32(0.2)  # of the search for the horizon, per distance
 FIRST_STEP = np.float32(0.75)  # of the search, in grid steps
 SOFTNESS = np.float32(0.02)  # of the edge of a shadow, as a slope, beside the light's own width
 MIN_COSINE = np.float32(1e-3)
@@ -77,7 +77,7 @@ def shade_heights(light, heights, grid, shade):  # type: ignore[no-untyped-def]
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
 def panel_visibility(  # type: ignore[no-untyped-def]
-    light, heights, grid, points, valid, shade_grid, shade, visible
+    light, heights, grid, points, valid, band, shade_grid, shade, visible
 ):
     """Write the visible fraction of each panel of a light at points of the surface.
 
@@ -87,6 +87,7 @@ def panel_visibility(  # type: ignore[no-untyped-def]
         grid: (4,) float32 x and y of the first node and the distances of the nodes, mm.
         points: (>= 3, N) float32 points in the first rows, mm.
         valid: (N,) bool, false for points without a surface, which are visible.
+        band: first point to compute, and the point after the last one.
         shade_grid: (4,) float32 grid of `shade`, as `grid`.
         shade: (r, c) float32 result of `shade_heights` for this light.
         visible: (N, 4) float32 fractions; changed.
@@ -98,7 +99,7 @@ def panel_visibility(  # type: ignore[no-untyped-def]
     search = _search_distances(FIRST_STEP * grid[2])
     last_row, last_column = shade.shape[0] - 2, shade.shape[1] - 2
     is_shaded = False
-    for i in range(points.shape[1]):
+    for i in range(band[0], band[1]):
         x, y, z = points[0, i], points[1, i], points[2, i]
         r = min(max(int((y - shade_grid[1]) / shade_grid[3]), 0), last_row)
         c = min(max(int((x - shade_grid[0]) / shade_grid[2]), 0), last_column)

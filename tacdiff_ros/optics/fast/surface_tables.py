@@ -80,30 +80,40 @@ def _shadows(sensor: SensorTables, vertices: Floats, run_all: RunAll) -> Floats 
     coarse, coarse_grid = _coarse_heights(heights, grid)
     shade = np.empty((len(sensor.lights), *coarse.shape), np.float32)
 
-    def compute(k: int) -> bool:
-        light = sensor.lights[k]
-        shade_heights(light, coarse, coarse_grid, shade[k])
-        return bool(
-            panel_visibility(light, heights, grid, points, valid, coarse_grid, shade[k], visible[k])
+    run_all(partial(shade_heights, sensor.lights[k], coarse, coarse_grid, shade[k]) for k in lights)
+    are_shaded = run_all(
+        partial(
+            panel_visibility,
+            sensor.lights[k],
+            heights,
+            grid,
+            points,
+            valid,
+            band,
+            coarse_grid,
+            shade[k],
+            visible[k],
         )
-
-    if not any(run_all(partial(compute, k) for k in lights)):
+        for k in lights
+        for band in _bands(rays.shape[1])
+    )
+    if not any(are_shaded):
         return None
     return np.ascontiguousarray(np.moveaxis(visible, 0, 1)).reshape(*shape, -1)
 
 
 def _coarse_heights(heights: Floats, grid: Floats) -> tuple[Floats, Floats]:
     """Return the smallest z of every 2 x 2 nodes, on a grid with twice the distance."""
-    rows, columns = (size + 1 for size in heights.shape)
+    rows, columns = heights.shape
     padded = np.pad(heights, ((0, rows % 2), (0, columns % 2)), mode="edge")
-    blocks = padded[: rows // 2 * 2, : columns // 2 * 2].reshape(rows // 2, 2, columns // 2, 2)
+    blocks = padded.reshape((rows + 1) // 2, 2, (columns + 1) // 2, 2)
     origin = grid[:2] + 0.5 * grid[2:]
     return blocks.min(axis=(1, 3)), np.concatenate([origin, 2.0 * grid[2:]]).astype(np.float32)
 
 
-def _bands(rows: int) -> list[tuple[int, int]]:
-    """Return the first row of each band, and the row after its last one."""
-    return list(itertools.pairwise(rows * band // BANDS for band in range(BANDS + 1)))
+def _bands(count: int) -> list[tuple[int, int]]:
+    """Return the first item of each band, and the item after its last one."""
+    return list(itertools.pairwise(count * band // BANDS for band in range(BANDS + 1)))
 
 
 def _height_map(

@@ -22,8 +22,8 @@ Floats = NDArray[np.float32]
 
 # Tangent of the angle at which reflected light typically arrives, as in `optics.interreflection`.
 TYPICAL_TANGENT = np.float32(1.3)
-LEVELS_MM = (0.2, 0.0, -0.7, -1.8)  # heights at which the polynomials are exact; most are near 0
-NODE_MM = 0.55  # largest spacing of the rows of nodes on the undeformed surface
+LEVELS_MM = (0.15, 0.0, -0.5, -1.4)  # heights at which the polynomials are exact; most are near 0
+NODE_MM = 0.4  # largest spacing of the rows of nodes on the undeformed surface
 SEGMENT_PX = 160  # pixels of a row that are computed together
 SECTORS, SECTOR_ENTRIES, PADS = 4, 6, 3  # sides of reflected light; its entries; light of the pad
 BELOW_END = np.float32(1.001)  # keeps the last cell of a grid inside it

@@ -8,6 +8,7 @@ sensor file, and the surfaces of its gel.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from tacdiff_ros.optics.fast.fast_renderer import FastRenderer
 from tacdiff_ros.optics.renderer import Renderer
 from tacdiff_ros.optics.simulate import ImageRenderer, to_uint8
 from tacdiff_ros.sensor.gel_surface import GelSurface
-from tacdiff_ros.sensor.sensor_file import default_sensor
+from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
 from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.virtual.virtual_sensor import VirtualSensor, virtual_sensor_model
 
@@ -43,10 +44,14 @@ Image = NDArray[np.uint8]
 Scores = dict[str, list[float]]
 
 
-def contact_psnr_rows() -> list[dict[str, Any]]:
-    """Return the PSNR in the contact, dB, for each indenter and replaced part."""
+def contact_psnr_rows(sensor_file: Path | None) -> list[dict[str, Any]]:
+    """Return the PSNR in the contact, dB, for each indenter and replaced part.
+
+    Args:
+        sensor_file: calibrated sensor file (`sensor.yaml` of a demonstration); None to calibrate.
+    """
     truth = virtual_sensor_model(SEED)
-    calibrated = _calibrated(truth)
+    calibrated = _calibrated(truth) if sensor_file is None else read_sensor(sensor_file)
     return [row for spec in INDENTERS for row in _indenter_rows(truth, calibrated, spec)]
 
 

@@ -58,6 +58,11 @@ def main() -> int:
         help="network, or the fast renderer",
     )
     parser.add_argument("--data", type=Path, default=DATA, help="folder of real frames")
+    parser.add_argument(
+        "--calibrated",
+        type=Path,
+        help="contact_psnr: sensor file of a demonstration, instead of another calibration",
+    )
     parser.add_argument("--threads", type=int, default=1, help="threads of network or renderer")
     options = parser.parse_args()
     names = [options.only] if options.only else (["live"] if options.quick else list(PARTS))
@@ -219,11 +224,11 @@ def tacdiff(*arguments: str) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
-def measure_contact_psnr(_options: argparse.Namespace) -> Part:
+def measure_contact_psnr(options: argparse.Namespace) -> Part:
     """Replace mechanics, calibration and drawing of the twin by the truth in turn."""
     from contact_psnr import contact_psnr_rows
 
-    return contact_psnr_rows(), {}
+    return contact_psnr_rows(options.calibrated), {}
 
 
 PARTS = {

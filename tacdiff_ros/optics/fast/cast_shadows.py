@@ -24,13 +24,13 @@ from tacdiff_ros.optics.fast.light_panels import (
 
 MIN_SHADOW_MM = np.float32(0.02)  # height above a node below which nothing casts a shadow on it
 MIN_SLOPE = np.float32(0.02)  # of a ray to a light; bounds the length of the search
-STEP_GROWTH = np.float32(0.2)  # of the search for the horizon, per distance
+STEP_GROWTH = np.float32(0.1)  # of the search for the horizon, per distance
 FIRST_STEP = np.float32(0.75)  # of the search, in grid steps
 SOFTNESS = np.float32(0.02)  # of the edge of a shadow, as a slope, beside the light's own width
 MIN_COSINE = np.float32(1e-3)
 OBLIQUE = np.float32(1.6)  # length of the longest considered ray to a light, per distance from it
 MIN_HEADING = np.float32(0.3)  # cosine to a light within which a node can hide it
-MAX_SEARCH, MAX_DISTANCE_MM = 40, np.float32(50.0)
+MAX_SEARCH, MAX_DISTANCE_MM = 60, np.float32(50.0)
 BELOW_END = np.float32(1.001)  # keeps the last cell of a grid inside it
 
 

@@ -37,7 +37,8 @@ INDENTERS = (BALL, "cross")
 CALIBRATION_POSES = (IndenterPose(2.5, 1.5, 1.0), IndenterPose(-2.5, -1.5, 1.0))
 MOTION = Trajectory(depth_mm=1.0, translation_mm=0.4, step_mm=0.2, rotation_deg=4.0, step_deg=2.0)
 START = IndenterPose(0.4, -0.3, 0.0, 0.2)
-REPLAY, LIVE = ((49, 61), (104, 127)), ((41, 51), (71, 86))  # gel, and surface that is drawn
+FINE, COARSE = (105, 128), (71, 86)  # vertices of the surface that is drawn: 0.2 and 0.3 mm
+GRIDS = {"replay": (49, 61), "live": (41, 51)}  # vertices of the gel
 UNTOUCHED = IndenterPose(depth_mm=-1.0)
 
 Image = NDArray[np.uint8]
@@ -68,8 +69,7 @@ def _calibrated(truth: SensorModel) -> SensorModel:
 def _indenter_rows(truth: SensorModel, calibrated: SensorModel, spec: str) -> list[dict[str, Any]]:
     sensor, indenter = VirtualSensor(truth, spec, SEED), build_indenter(spec)
     gels = {
-        name: LiveGel.of_sensor(calibrated, indenter, None, grid)
-        for name, (grid, _) in (("replay", REPLAY), ("live", LIVE))
+        name: LiveGel.of_sensor(calibrated, indenter, None, grid) for name, grid in GRIDS.items()
     }
     draw_calibrated, draw_true = FastRenderer(calibrated), FastRenderer(truth)
     other_drawing = Renderer(truth)
@@ -77,16 +77,26 @@ def _indenter_rows(truth: SensorModel, calibrated: SensorModel, spec: str) -> li
     scores: Scores = {}
     for step in plan_trajectory(MOTION, START):
         real = sensor.sense(step.pose)
-        surfaces = {
-            name: refine_contact(gel.follow(step.pose).surface, indenter, step.pose, *fine)
-            for (name, gel), fine in zip(gels.items(), (REPLAY[1], LIVE[1]), strict=True)
-        }
-        true_surface = refine_contact(real.result.surface, indenter, step.pose, *REPLAY[1])
+        moved = {name: gel.follow(step.pose).surface for name, gel in gels.items()}
+
+        replayed = refine_contact(moved["replay"], indenter, step.pose, *FINE)
+        true_surface = refine_contact(real.result.surface, indenter, real.result.pose, *FINE)
         drawn = {
-            "nothing: the twin of the replay": (draw_calibrated, surfaces["replay"]),
-            "nothing: the live twin's grid": (draw_calibrated, surfaces["live"]),
+            "nothing: the twin of the replay": (draw_calibrated, replayed),
+            "nothing: the live twin": (
+                draw_calibrated,
+                refine_contact(moved["live"], indenter, step.pose, *COARSE),
+            ),
+            "the live twin, drawn finer": (
+                draw_calibrated,
+                refine_contact(moved["live"], indenter, step.pose, *FINE),
+            ),
+            "the replay, drawn coarser": (
+                draw_calibrated,
+                refine_contact(moved["replay"], indenter, step.pose, *COARSE),
+            ),
             "mechanics": (draw_calibrated, true_surface),
-            "calibration": (draw_true, surfaces["replay"]),
+            "calibration": (draw_true, replayed),
             "both, other renderer (drawing)": (other_drawing, true_surface),
             "both, same renderer (camera noise)": (draw_true, true_surface),
         }

@@ -3,10 +3,11 @@
     python benchmarks/twin.py [--quick] [--json] [--only PART] [--seconds S] [--rate HZ]
         [--simulator pix2pix|renderer]
 
-PART is one of live, faults, demo, replay, video. live plays a recorded touch to the real nodes
-`tactile_simulator` (network, or fast renderer) and `comparator` on DDS, images at --rate and robot
-states at 1 kHz, for --seconds (600; --quick 20). demo and replay run `tacdiff demo` once, about
-three minutes; --quick omits them. video needs the real frames at --data.
+PART is one of live, faults, demo, replay, video, contact_psnr. live plays a recorded touch to the
+real nodes `tactile_simulator` (network, or fast renderer) and `comparator` on DDS, images at --rate
+and robot states at 1 kHz, for --seconds (600; --quick 20). demo and replay run `tacdiff demo` once,
+about three minutes; --quick omits them. video needs the real frames at --data. contact_psnr
+replaces the parts of the twin by the truth in turn.
 """
 
 from __future__ import annotations
@@ -57,6 +58,11 @@ def main() -> int:
         help="network, or the fast renderer",
     )
     parser.add_argument("--data", type=Path, default=DATA, help="folder of real frames")
+    parser.add_argument(
+        "--calibrated",
+        type=Path,
+        help="contact_psnr: sensor file of a demonstration, instead of another calibration",
+    )
     parser.add_argument("--threads", type=int, default=1, help="threads of network or renderer")
     options = parser.parse_args()
     names = [options.only] if options.only else (["live"] if options.quick else list(PARTS))
@@ -218,12 +224,20 @@ def tacdiff(*arguments: str) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
+def measure_contact_psnr(options: argparse.Namespace) -> Part:
+    """Replace mechanics, calibration and drawing of the twin by the truth in turn."""
+    from contact_psnr import contact_psnr_rows
+
+    return contact_psnr_rows(options.calibrated), {}
+
+
 PARTS = {
     "live": measure_live,
     "faults": measure_faults,
     "demo": measure_demo,
     "replay": measure_replay,
     "video": measure_video,
+    "contact_psnr": measure_contact_psnr,
 }
 
 if __name__ == "__main__":

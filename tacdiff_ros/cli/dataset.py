@@ -102,7 +102,7 @@ def make(
         raise InputError("--interface and --no-tls are for --slurm")
     tls_files = _tls_files(scheduler, tls_ca, tls_cert, tls_key)
     model = default_sensor() if sensor is None else read_sensor(sensor)
-    _require_packages()
+    require_dataset_packages()
     dataset_plan = _plan(plan, trials, seed)
     jobs = None if slurm is None else _slurm_settings(slurm, interface)
     if jobs is not None and no_tls and jobs.interface is None:
@@ -114,9 +114,9 @@ def make(
         return
     from tacdiff_ros.dataset.generate import generate
 
-    _print_cost(dataset_plan, None if scheduler or jobs else workers or _cores())
+    print_cost(dataset_plan, None if scheduler or jobs else workers or _cores())
     cluster = _cluster(out, workers, scheduler, tls_files, jobs, tls=not no_tls)
-    with cluster as client, _progress() as advance:
+    with cluster as client, dataset_progress() as advance:
         report = generate(out, dataset_plan, model, client, advance)
     _print_report(out, model.checksum, report, as_json)
 
@@ -127,8 +127,13 @@ def _cores() -> int:
     return usable_cores()
 
 
-def _print_cost(plan: DatasetPlan, workers: int | None) -> None:
-    """Print on stderr what the plan costs, and warnings about it."""
+def print_cost(plan: DatasetPlan, workers: int | None) -> None:
+    """Print on stderr what a plan costs, whether a network can be trained on it, and warnings.
+
+    Args:
+        plan: plan of a dataset.
+        workers: number of processes; None if it is not known.
+    """
     from tacdiff_ros.dataset.plan_cost import plan_cost, plan_warnings
 
     cost = plan_cost(plan)
@@ -169,7 +174,7 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
     """Print size, splits and failures of a dataset, and write contact_sheet.png into it."""
-    _require_packages()
+    require_dataset_packages()
     from tacdiff_ros.dataset.contact_sheet import contact_sheet
     from tacdiff_ros.dataset.reader import sensor_checksums
     from tacdiff_ros.dataset.store import open_dataset
@@ -207,7 +212,12 @@ def info(
         print(f"  {sheet}")
 
 
-def _require_packages() -> None:
+def require_dataset_packages() -> None:
+    """Check that Dask and Zarr are installed.
+
+    Raises:
+        InputError: a package is missing; the message says what to install.
+    """
     try:
         import distributed
         import zarr
@@ -242,7 +252,7 @@ def _tls_files(
         return None
     if scheduler is None or authority is None or certificate is None or key is None:
         raise InputError("--tls-ca, --tls-cert and --tls-key belong together, with --scheduler")
-    _require_packages()
+    require_dataset_packages()
     from tacdiff_ros.dataset.cluster_security import TlsFiles
 
     return TlsFiles(authority, certificate, key)
@@ -254,7 +264,7 @@ def _print_dry_run(
     from tacdiff_ros.dataset.cluster import slurm_script
 
     script = None if jobs is None else slurm_script(jobs, tls)
-    _print_cost(plan, None)
+    print_cost(plan, None)
     samples = plan.trials * plan.states_per_trial
     if as_json:
         print(json.dumps({"out": str(out), "samples": samples, "slurm_script": script}))
@@ -288,7 +298,7 @@ def _cluster(
 
 
 @contextmanager
-def _progress() -> Iterator[Any]:
+def dataset_progress() -> Iterator[Any]:
     """Show a progress bar of the trials with the sample rate and the time left."""
     columns = (
         TextColumn("{task.description}"),

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tacdiff_ros.cli.output_folder import check_output_folder
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.sensor.sensor_file import read_sensor
 from tacdiff_ros.settings_file import first_complaint, read_settings
 
 if TYPE_CHECKING:
@@ -28,11 +29,17 @@ FILES = ("checkpoint.pt", "curves.csv", "weights.safetensors", "network.onnx")
 MAX_SETTINGS_BYTES = 16_384
 UNET_WIDTH, FAST_WIDTH = 64, 24
 PIX2PIX_WEIGHT = 0.01
+OWN_SENSOR = 9000, 4  # steps and batch size of the table in docs/translation.md
 
 
 def train(
-    dataset: Annotated[Path, typer.Argument(help="folder written by `tacdiff dataset`")],
-    out: Annotated[Path, typer.Option(help="output folder of the network")],
+    dataset: Annotated[
+        Path | None,
+        typer.Argument(
+            help="folder written by `tacdiff dataset`; without it, a dataset is made for --sensor"
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="output folder of the network")] = None,
     kind: Annotated[
         str, typer.Option("--input", help="input maps: nocs, depth or nocs+light")
     ] = "nocs",
@@ -44,7 +51,22 @@ def train(
     ] = None,
     sensor: Annotated[
         str | None,
-        typer.Option(help="beginning of the sensor file's checksum, if the dataset has several"),
+        typer.Option(
+            help="sensor file; with a dataset of several sensors, or the beginning of its checksum"
+        ),
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=1_000_000, help="number of trials of the dataset that is made; default: 100"
+        ),
+    ] = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option(help="YAML plan of that dataset; default: presses of 1 mm by the live gel"),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="number of processes that make it")
     ] = None,
     steps: Annotated[int | None, typer.Option(help="number of optimiser steps")] = None,
     batch: Annotated[int | None, typer.Option(help="batch size, samples per step")] = None,
@@ -60,11 +82,20 @@ def train(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
-    """Train a generator or resume its training: weights.safetensors, network.onnx, curves.csv."""
+    """Train a generator or resume its training: weights.safetensors, network.onnx, curves.csv.
+
+    `tacdiff train --sensor my_sensor.yaml --out MODEL` makes the dataset, too (MODEL/dataset). The
+    same command resumes what was interrupted.
+    """
+    if out is None:
+        raise InputError("--out is missing: the output folder of the network")
+    if dataset is not None and (trials, plan, workers) != (None, None, None):
+        raise InputError("--trials, --plan and --workers are for --sensor without a dataset")
+    own_steps, own_batch = OWN_SENSOR if dataset is None and settings is None else (None, None)
     training_settings = _settings(
         settings,
-        steps=steps,
-        batch=batch,
+        steps=steps or own_steps,
+        batch=batch or own_batch,
         device=device,
         seed=seed,
         adversarial_weight=PIX2PIX_WEIGHT
@@ -78,6 +109,14 @@ def train(
     if kind not in KINDS:
         raise InputError(f"--input is {kind!r}, expected one of {', '.join(KINDS)}")
     check_output_folder(out, FILES)
+    if dataset is None:
+        if sensor is None:
+            raise InputError("expected the folder of a dataset, or --sensor with a sensor file")
+        from tacdiff_ros.cli.sensor_dataset import make_sensor_dataset
+
+        dataset = make_sensor_dataset(read_sensor(Path(sensor)), out, plan, trials, workers)
+    if sensor is not None and Path(sensor).is_file():
+        sensor = read_sensor(Path(sensor)).checksum
     readers = {split: split_reader(dataset, split, sensor) for split in ("train", "validation")}
     model = stored_sensor(readers["train"].dataset, readers["train"].checksum)
     network = _network(
@@ -95,7 +134,7 @@ def train(
     print(
         f"{out}: PSNR {report['validation_psnr_db']:.2f} dB on unseen trials after "
         f"{report['best_step']} of {report['steps']} steps{stopped}\n"
-        f"next: `tacdiff evaluate DATASET --model {out} --out scores`"
+        f"next: `tacdiff evaluate {dataset} --model {out} --out scores`"
     )
 
 

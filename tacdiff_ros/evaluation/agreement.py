@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.image_metrics import (
     ImageScore,
+    PairScores,
+    WindowMeans,
     check_pair,
-    score_images,
-    ssim_map,
 )
 from tacdiff_ros.markers.marker_field import MarkerField
 
@@ -64,6 +64,7 @@ def compare_images(
     reference: Image | None = None,
     contact: NDArray[np.bool_] | None = None,
     markers: tuple[MarkerField, MarkerField] | None = None,
+    reference_means: WindowMeans | None = None,
 ) -> Agreement:
     """Compare a simulated with a real image.
 
@@ -75,6 +76,7 @@ def compare_images(
         contact: (H, W) bool, True for pixels of the contact; default: the pixels where either image
             differs from the reference image.
         markers: markers of the simulated and of the real image.
+        reference_means: statistics of the reference image, if they were computed before.
 
     Returns:
         Metrics of the simulated image.
@@ -83,8 +85,9 @@ def compare_images(
         InputError: images differ in size or type, or markers belong to different grids.
     """
     check_pair(simulated, real)
-    similarity = ssim_map(simulated, real)
-    whole = score_images(simulated, real, similarity=similarity)
+    real_means = WindowMeans.of(real)
+    scores = PairScores.of(WindowMeans.of(simulated), real_means)
+    whole = scores.whole()
     count, rms_px = (0, float("nan")) if markers is None else marker_error_px(*markers)
     if reference is None:
         return Agreement(
@@ -101,14 +104,12 @@ def compare_images(
         contact = changed_pixels(simulated, reference) | changed_pixels(real, reference)
     pixels = int(np.count_nonzero(contact))
     has_contact = pixels >= MIN_CONTACT_PX
-    baseline = ssim_map(reference, real)
+    baseline = PairScores.of(reference_means or WindowMeans.of(reference), real_means)
     return Agreement(
         whole=whole,
-        contact=score_images(simulated, real, contact, similarity) if has_contact else None,
-        background_whole=score_images(reference, real, similarity=baseline),
-        background_contact=(
-            score_images(reference, real, contact, baseline) if has_contact else None
-        ),
+        contact=scores.over(contact) if has_contact else None,
+        background_whole=baseline.whole(),
+        background_contact=baseline.over(contact) if has_contact else None,
         contact_pixels=pixels if has_contact else 0,
         markers_compared=count,
         marker_rms_px=rms_px,

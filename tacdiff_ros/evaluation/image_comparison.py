@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.agreement import Agreement, compare_images
+from tacdiff_ros.evaluation.image_metrics import WindowMeans
 from tacdiff_ros.evaluation.stamp_pairing import StampedPair, StampPairing
 from tacdiff_ros.markers.detection import detect_markers
 from tacdiff_ros.markers.marker_field import MarkerField
@@ -56,6 +57,7 @@ class ImageComparison:
         )
         self._grid = grid
         self._reference: Image | None = None
+        self._reference_means: WindowMeans | None = None
         self._trackers: list[MarkerTracker] = []
 
     @property
@@ -75,7 +77,7 @@ class ImageComparison:
         if self._grid is not None:
             field = detect_markers(image, self._grid)
             self._trackers = [MarkerTracker(self._grid, field) for _ in range(2)]
-        self._reference = np.array(image)
+        self._reference, self._reference_means = np.array(image), None
 
     def add_real(self, stamp_ns: int, image: Image) -> Iterator[ComparedImages]:
         """Add a real image, and yield the comparisons of pairs that are now final.
@@ -121,7 +123,12 @@ class ImageComparison:
             InputError: images differ in size.
         """
         markers = self._track_markers(simulated, real)
-        return compare_images(simulated, real, self._reference, markers=markers)
+        reference = self._reference
+        if reference is not None and self._reference_means is None:
+            self._reference_means = WindowMeans.of(reference)
+        return compare_images(
+            simulated, real, reference, markers=markers, reference_means=self._reference_means
+        )
 
     def _compare(self, pairs: Iterable[StampedPair[Image, Image]]) -> Iterator[ComparedImages]:
         for pair in pairs:

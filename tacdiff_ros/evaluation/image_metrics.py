@@ -27,6 +27,8 @@ WINDOW_SIGMA = 1.5
 WINDOW_PX = 11
 SSIM_FRACTIONS = (0.01, 0.03)  # K1, K2
 
+Floats = NDArray[np.float32]
+
 
 @dataclass(frozen=True)
 class ImageScore:
@@ -45,11 +47,75 @@ class ImageScore:
     smape: float
 
 
+@dataclass(frozen=True)
+class WindowMeans:
+    """An image with the statistics of its windows that all its comparisons need.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        values: (H, W, 3) float32 the same, grey levels.
+        mean: (H, W, 3) float32 weighted mean in the window around each pixel.
+        variance: (H, W, 3) float32 weighted variance in this window.
+    """
+
+    image: NDArray[np.uint8]
+    values: Floats
+    mean: Floats
+    variance: Floats
+
+    @classmethod
+    def of(cls, image: NDArray[np.uint8]) -> WindowMeans:
+        """Compute the statistics of an image (H, W, 3) uint8 RGB."""
+        values = image.astype(np.float32)
+        mean = _gaussian_means(values)
+        variance = _gaussian_means(cv2.multiply(values, values))
+        return cls(image, values, mean, cv2.subtract(variance, cv2.multiply(mean, mean)))
+
+
+@dataclass(frozen=True)
+class PairScores:
+    """Errors of one pair of images, of which scores of any pixels are computed."""
+
+    image: NDArray[np.uint8]
+    truth: NDArray[np.uint8]
+    similarity: Floats
+    relative: Floats
+
+    @classmethod
+    def of(cls, image: WindowMeans, truth: WindowMeans) -> PairScores:
+        """Compare two images of one size."""
+        return cls(
+            image.image,
+            truth.image,
+            _similarity(image, truth),
+            _relative(image.values, truth.values),
+        )
+
+    def whole(self) -> ImageScore:
+        """Return the metrics over all pixels."""
+        return self._score(None, _inner_mean(self.similarity))
+
+    def over(self, pixels: NDArray[np.bool_]) -> ImageScore:
+        """Return the metrics over pixels (H, W), of which at least one is true."""
+        mask = pixels.view(np.uint8)
+        return self._score(mask, _mean(self.similarity, mask))
+
+    def _score(self, mask: NDArray[np.uint8] | None, similarity: float) -> ImageScore:
+        squares = cv2.norm(self.image, self.truth, cv2.NORM_L2SQR, mask)
+        count = self.image[..., 0].size if mask is None else cv2.countNonZero(mask)
+        error = squares / (3 * count)
+        return ImageScore(
+            mse=error,
+            psnr_db=psnr_db(error),
+            ssim=similarity,
+            smape=_mean(self.relative, mask),
+        )
+
+
 def score_images(
     image: NDArray[np.uint8],
     truth: NDArray[np.uint8],
     pixels: NDArray[np.bool_] | None = None,
-    similarity: NDArray[np.float32] | None = None,
 ) -> ImageScore:
     """Compute all metrics over the whole image or over selected pixels.
 
@@ -58,7 +124,6 @@ def score_images(
         truth: (H, W, 3) uint8 RGB.
         pixels: (H, W) bool mask of the selected pixels; None for all. The windows of SSIM extend
             beyond the mask.
-        similarity: (H, W, 3) float32 result of `ssim_map`, if it was computed before.
 
     Returns:
         Metrics of the pair.
@@ -68,28 +133,15 @@ def score_images(
             selected.
     """
     check_pair(image, truth)
-    similarity = ssim_map(image, truth) if similarity is None else similarity
+    scores = PairScores.of(WindowMeans.of(image), WindowMeans.of(truth))
     if pixels is None:
-        error = mse(image, truth)
-        return ImageScore(
-            mse=error,
-            psnr_db=psnr_db(error),
-            ssim=_inner_mean(similarity),
-            smape=smape(image, truth),
-        )
+        return scores.whole()
     if pixels.shape != image.shape[:2] or not pixels.any():
         raise InputError(
             f"mask of shape {pixels.shape} with {np.count_nonzero(pixels)} pixels, expected shape "
             f"{image.shape[:2]} with at least 1 pixel"
         )
-    a, b = image[pixels], truth[pixels]
-    error = mse(a, b)
-    return ImageScore(
-        mse=error,
-        psnr_db=psnr_db(error),
-        ssim=float(similarity[pixels].mean()),
-        smape=smape(a, b),
-    )
+    return scores.over(pixels)
 
 
 def check_pair(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> None:
@@ -144,9 +196,17 @@ def smape(image: NDArray[Any], truth: NDArray[Any]) -> float:
         Ratio from 0 to 2.
     """
     a, b = (np.asarray(values, np.float32) for values in (image, truth))
-    middle = 0.5 * (np.abs(a) + np.abs(b))
-    relative = np.abs(a - b) / np.where(middle > 0, middle, np.float32(1.0))
-    return float(relative.mean(dtype=np.float64))
+    return float(_relative(a, b).mean(dtype=np.float64))
+
+
+def _relative(image: Floats, truth: Floats) -> Floats:
+    """Return the relative differences of grey levels that are not negative, 0 where both are 0."""
+    total = image + truth
+    np.maximum(total, np.float32(1e-30), out=total)
+    difference = np.asarray(cv2.absdiff(image, truth)).reshape(total.shape)
+    difference *= np.float32(2.0)
+    difference /= total
+    return difference
 
 
 def ssim(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
@@ -175,21 +235,38 @@ def ssim_map(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> NDArray[np.f
     Returns:
         (H, W, 3) float32.
     """
-    x, y = image.astype(np.float32), truth.astype(np.float32)
-    mean_x, mean_y = _gaussian_means(x), _gaussian_means(y)
-    product, squares = mean_x * mean_y, mean_x**2 + mean_y**2
-    covariance = _gaussian_means(x * y) - product
-    variances = _gaussian_means(x * x) + _gaussian_means(y * y) - squares
+    return _similarity(WindowMeans.of(image), WindowMeans.of(truth))
+
+
+def _similarity(x: WindowMeans, y: WindowMeans) -> Floats:
+    """Return the result of `ssim_map`."""
     c1, c2 = (np.float32((fraction * DATA_RANGE) ** 2) for fraction in SSIM_FRACTIONS)
-    return np.asarray(
-        (2 * product + c1) * (2 * covariance + c2) / ((squares + c1) * (variances + c2))
-    )
+    product = cv2.multiply(x.mean, y.mean)
+    covariance = cv2.subtract(_gaussian_means(cv2.multiply(x.values, y.values)), product)
+    product *= np.float32(2.0)
+    covariance *= np.float32(2.0)
+    # Equal to x.mean^2 + y.mean^2, with fewer arrays.
+    squares = cv2.absdiff(x.mean, y.mean)
+    squares *= squares
+    squares += product
+    variances = cv2.add(x.variance, y.variance)
+    for values, constant in ((product, c1), (covariance, c2), (squares, c1), (variances, c2)):
+        values += constant
+    product *= covariance
+    squares *= variances
+    product /= squares
+    return np.asarray(product, np.float32)
 
 
-def _inner_mean(similarity: NDArray[np.float32]) -> float:
+def _inner_mean(similarity: Floats) -> float:
     """Mean over the pixels whose window lies inside the image."""
     edge = WINDOW_PX // 2
-    return float(similarity[edge:-edge, edge:-edge].mean(dtype=np.float64))
+    return _mean(similarity[edge:-edge, edge:-edge])
+
+
+def _mean(values: Floats, mask: NDArray[np.uint8] | None = None) -> float:
+    """Mean over the pixels of a mask (H, W) and the channels."""
+    return sum(cv2.mean(values, mask)[:3]) / 3.0
 
 
 def _gaussian_means(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -56,7 +56,30 @@ def monotone_cubics(x, values, fine_x, fine):  # type: ignore[no-untyped-def]
         fine_x: (k,) positions within those of `x`.
         fine: (k, m, 3) interpolated values; changed.
     """
-    n, slopes = len(x), np.empty_like(values)
+    slopes = np.empty_like(values)
+    _monotone_slopes(x, values, slopes)
+    interval, final = 0, len(x) - 2
+    for i in range(len(fine_x)):
+        while interval < final and fine_x[i] >= x[interval + 1]:
+            interval += 1
+        h = x[interval + 1] - x[interval]
+        t = (fine_x[i] - x[interval]) / h
+        first, first_slope = (1.0 + 2.0 * t) * (1.0 - t) ** 2, h * t * (1.0 - t) ** 2
+        last, last_slope = t * t * (3.0 - 2.0 * t), h * t * t * (t - 1.0)
+        for j in range(values.shape[1]):
+            for k in range(3):
+                fine[i, j, k] = (
+                    first * values[interval, j, k]
+                    + first_slope * slopes[interval, j, k]
+                    + last * values[interval + 1, j, k]
+                    + last_slope * slopes[interval + 1, j, k]
+                )
+
+
+@cached_njit(nogil=True, error_model="numpy")
+def _monotone_slopes(x, values, slopes):  # type: ignore[no-untyped-def]
+    """Write the slopes (n, m, 3) of monotone cubics through values (n, m, 3) at positions (n,)."""
+    n = len(x)
     for i in range(n):
         inner = min(max(i, 1), n - 2)
         h0, h1 = x[inner] - x[inner - 1], x[inner + 1] - x[inner]
@@ -73,22 +96,6 @@ def monotone_cubics(x, values, fine_x, fine):  # type: ignore[no-untyped-def]
                 else:
                     w0, w1 = 2.0 * h1 + h0, h1 + 2.0 * h0
                     slopes[i, j, k] = (w0 + w1) / (w0 / before + w1 / after)
-    interval = 0
-    for i in range(len(fine_x)):
-        while interval < n - 2 and fine_x[i] >= x[interval + 1]:
-            interval += 1
-        h = x[interval + 1] - x[interval]
-        t = (fine_x[i] - x[interval]) / h
-        first, first_slope = (1.0 + 2.0 * t) * (1.0 - t) ** 2, h * t * (1.0 - t) ** 2
-        last, last_slope = t * t * (3.0 - 2.0 * t), h * t * t * (t - 1.0)
-        for j in range(values.shape[1]):
-            for k in range(3):
-                fine[i, j, k] = (
-                    first * values[interval, j, k]
-                    + first_slope * slopes[interval, j, k]
-                    + last * values[interval + 1, j, k]
-                    + last_slope * slopes[interval + 1, j, k]
-                )
 
 
 @cached_njit(nogil=True, error_model="numpy")

@@ -213,6 +213,12 @@ class TactileSimulatorSettings(NodeSettings):
     data_folder: DataFolder = DATA_FOLDER
     simulator: Simulator = Field("pix2pix", description="renderer of the images")
     threads: int = Field(2, ge=0, le=256, description="processor threads of the renderer; 0: all")
+    max_cores: float = Field(
+        0.0,
+        ge=0,
+        le=256,
+        description="mean processor use above which frames are left out, cores; 0: no limit",
+    )
     half_precision: bool = Field(
         False, description="compute the network in bfloat16 where the processor supports it"
     )

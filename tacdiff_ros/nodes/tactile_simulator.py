@@ -55,6 +55,7 @@ from tacdiff_ros.resources import shipped_model
 from tacdiff_ros.sensor.surface_points import surface_of_points
 from tacdiff_ros.srv import SimulateTouch
 from tacdiff_ros.translation.translator import Precision
+from tacdiff_ros.twin.cpu_budget import CpuBudget
 from tacdiff_ros.twin.frame_pacing import DueFrame, FramePacing
 from tacdiff_ros.twin.live_twin import LiveTwin
 from tacdiff_ros.twin.network_renderer import NetworkRenderer, RenderedSurface
@@ -111,6 +112,8 @@ class TactileSimulatorNode(GuardedNode):
         refuse_unknown(self)
         self._model = sensor_from(settings.sensor_file)
         self._renderer = self._create_renderer(settings)
+        # In lock step the clock waits, so that nothing has to be left out.
+        self._budget = CpuBudget(0.0 if self._lock_step.is_on else settings.max_cores)
         follows = NOT_FOLLOWED
         if settings.indenter:
             rate = f"at the stamps of image_raw, else at {settings.rate_hz:g} Hz"
@@ -236,7 +239,7 @@ class TactileSimulatorNode(GuardedNode):
                 self._lock_step.received(source, "image_raw", stamp_ns)
 
     def _offer_frames(self, frames: list[DueFrame]) -> None:
-        if not self.preparation.is_ready:
+        if not frames or not self.preparation.is_ready or not self._budget.allows():
             return
         for frame in frames:
             self._lock_step.begin(frame.stamp_ns)

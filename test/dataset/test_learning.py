@@ -12,9 +12,17 @@ pytest.importorskip("torch", reason="torch is not installed; `make setup` brings
 import torch
 
 from tacdiff_ros.cli.application import run
-from tacdiff_ros.sensor.sensor_file import default_sensor
+from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor, write_sensor
 from tacdiff_ros.translation.model_file import read_card
 
+LIVE_PLAN = """
+trials: 3
+indenters: ["sphere:diameter=5"]
+mechanics: live
+rows: 11
+columns: 13
+trajectory: {depth_mm: 0.2, translation_mm: 0, directions: ["x+"], rotation_deg: 0, step_mm: 0.1}
+"""
 SHORT = ["--width", "4", "--steps", "6", "--batch", "2", "--device", "cpu"]
 
 
@@ -32,6 +40,27 @@ def test_the_model_says_what_it_draws(model):
     assert card.settings.kind == "nocs"
     assert card.full_indentation_mm == default_sensor().gel.full_indentation_mm
     assert card.training["steps"] == 6
+
+
+def test_one_command_makes_the_dataset_of_a_sensor_and_trains_and_resumes(tmp_path, capsys):
+    sensor, plan, out = (tmp_path / name for name in ("sensor.yaml", "plan.yaml", "model"))
+    write_sensor(default_sensor().model_copy(update={"sensor_id": "own"}), sensor)
+    plan.write_text(LIVE_PLAN)
+    command = ["train", "--sensor", str(sensor), "--plan", str(plan), "--out", str(out), *SHORT]
+    assert run([*command, "--workers", "1", "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)
+    trial = next((out / "dataset").rglob("rgb"))
+    written = trial.stat().st_mtime_ns
+    assert run([*command, "--workers", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == first
+    assert first["steps"] == 6
+    assert trial.stat().st_mtime_ns == written
+    assert read_card(out).sensor_checksum == read_sensor(sensor).checksum
+
+
+def test_training_without_dataset_and_sensor_says_what_to_give(tmp_path, capsys):
+    assert run(["train", "--out", str(tmp_path)]) == 2
+    assert "--sensor with a sensor file" in capsys.readouterr().err
 
 
 def test_it_is_scored_on_every_unseen_sample(model, made, tmp_path, capsys):

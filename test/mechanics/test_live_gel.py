@@ -135,7 +135,7 @@ def test_a_path_is_walked_as_if_each_pose_had_been_asked_for():
     for x in (0.4, 0.8, 1.2, 1.6):
         last = stepped.step(IndenterPose(x, 0.0, 0.6))
     assert not end.restarted
-    np.testing.assert_allclose(end.displacement, last.displacement, atol=1e-12)
+    np.testing.assert_allclose(end.displacement, last.displacement, atol=1e-8)  # float32
     assert end.force_n[0] > 0.1 * -end.force_n[2]  # friction of the path, not of a new contact
 
 

@@ -43,7 +43,8 @@ class PointKernel:
     """Kernel of the layer in the layout that the sweeps need.
 
     Attributes:
-        planes: (3, 3, 2 rows - 1, 2 columns - 1) float32 kernel of `SurfaceKernel`, mm/N.
+        planes: (3, 2 rows - 1, 3 (2 columns - 1)) float32 kernel of `SurfaceKernel`, mm/N, with the
+            columns for the three components of a force one after the other in each row.
         weights: (p, 4) corner weights at the points of a face, see `face_weights`.
         corners: (p, 4, 3, 3) displacement of a face's corners per force at its point p, mm/N.
         own: (p, 3, 3) displacement of point p per force at the same point, mm/N.
@@ -69,7 +70,8 @@ class PointKernel:
         ]
         corners = np.einsum("baij,pa->pbij", between, weights)
         own = np.einsum("pbij,pb->pij", corners, weights)
-        planes = np.ascontiguousarray(np.moveaxis(values, (2, 3), (0, 1)), np.float32)
+        planes = np.ascontiguousarray(values.transpose(2, 0, 3, 1), np.float32)
+        planes = planes.reshape(3, len(values), -1)
         return cls(planes=planes, weights=weights, corners=np.ascontiguousarray(corners), own=own)
 
 
@@ -234,8 +236,7 @@ def _sweep(  # type: ignore[no-untyped-def]
                 force_change,
             )
             if max_correction > 0.0:
-                for a in range(4):
-                    _add_displacement(planes, row + a // 2, column + a % 2, force_change[a], moved)
+                _add_displacement(planes, row, column, force_change, moved)
         if sweep % 2 == 1:
             change = np.abs(moved - before).max()
             before[:] = moved
@@ -364,16 +365,27 @@ def _force_step(  # type: ignore[no-untyped-def]
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
 def _add_displacement(planes, row, column, force, moved):  # type: ignore[no-untyped-def]
-    """Add to `moved` the displacement of all window vertices under a force on one of them."""
-    rows, columns = moved.shape[1], moved.shape[2]
-    first_row = planes.shape[2] // 2 - row
-    first = planes.shape[3] // 2 - column
-    x, y, z = force[0], force[1], force[2]
+    """Add to `moved` the displacement of all window vertices under forces on a face's corners.
+
+    One loop over a row adds the effects of all corners and components: the rows are short, and
+    every loop over one costs as much as some of its vertices.
+    """
+    rows, columns, width = moved.shape[1], moved.shape[2], planes.shape[2] // 3
+    first_row, first = planes.shape[1] // 2 - row, width // 2 - column
     for i in range(3):
         for r in range(rows):
             target = moved[i, r]
-            by_x = planes[i, 0, first_row + r, first : first + columns]
-            by_y = planes[i, 1, first_row + r, first : first + columns]
-            by_z = planes[i, 2, first_row + r, first : first + columns]
+            upper, lower = planes[i, first_row + r], planes[i, first_row + r - 1]
+            left, right = first - 1, first + columns
+            ux, lx = upper[left:right], lower[left:right]
+            uy, ly = upper[width + left : width + right], lower[width + left : width + right]
+            uz = upper[2 * width + left : 2 * width + right]
+            lz = lower[2 * width + left : 2 * width + right]
             for c in range(columns):
-                target[c] += by_x[c] * x + by_y[c] * y + by_z[c] * z
+                by_x = ux[c + 1] * force[0, 0] + ux[c] * force[1, 0]
+                by_x += lx[c + 1] * force[2, 0] + lx[c] * force[3, 0]
+                by_y = uy[c + 1] * force[0, 1] + uy[c] * force[1, 1]
+                by_y += ly[c + 1] * force[2, 1] + ly[c] * force[3, 1]
+                by_z = uz[c + 1] * force[0, 2] + uz[c] * force[1, 2]
+                by_z += lz[c + 1] * force[2, 2] + lz[c] * force[3, 2]
+                target[c] += by_x + by_y + by_z

@@ -24,15 +24,14 @@ from tacdiff_ros.optics.fast.light_panels import (
 
 MIN_SHADOW_MM = np.float32(0.02)  # height above a node below which nothing casts a shadow on it
 MIN_SLOPE = np.float32(0.02)  # of a ray to a light; bounds the length of the search
-STEP_GROWTH = np.float32(0.2)  # of the search for the horizon, per distance
+STEP_GROWTH = np.float32(0.1)  # of the search for the horizon, per distance
 FIRST_STEP = np.float32(0.75)  # of the search, in grid steps
 SOFTNESS = np.float32(0.02)  # of the edge of a shadow, as a slope, beside the light's own width
 MIN_COSINE = np.float32(1e-3)
 OBLIQUE = np.float32(1.6)  # length of the longest considered ray to a light, per distance from it
 MIN_HEADING = np.float32(0.3)  # cosine to a light within which a node can hide it
-MAX_SEARCH, MAX_DISTANCE_MM = 40, np.float32(50.0)
+MAX_SEARCH, MAX_DISTANCE_MM = 60, np.float32(50.0)
 BELOW_END = np.float32(1.001)  # keeps the last cell of a grid inside it
-ALMOST_ONE = np.float32(0.999)
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
@@ -77,40 +76,53 @@ def shade_heights(light, heights, grid, shade):  # type: ignore[no-untyped-def]
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
-def panel_visibility(light, heights, grid, rows, shade, visible):  # type: ignore[no-untyped-def]
-    """Write the visible fraction of each panel of a light at the nodes of a height map.
+def panel_visibility(  # type: ignore[no-untyped-def]
+    light, heights, grid, points, valid, band, shade_grid, shade, visible
+):
+    """Write the visible fraction of each panel of a light at points of the surface.
 
     Args:
         light: (15,) float32 parameters of the light.
         heights: (R, C) float32 height z of the surface at the nodes, mm.
         grid: (4,) float32 x and y of the first node and the distances of the nodes, mm.
-        rows: first row to compute, and the row after the last one.
-        shade: (R, C) float32 result of `shade_heights` for this light.
-        visible: (R, C, 4) float32 fractions; changed.
+        points: (>= 3, N) float32 points in the first rows, mm.
+        valid: (N,) bool, false for points without a surface, which are visible.
+        band: first point to compute, and the point after the last one.
+        shade_grid: (4,) float32 grid of `shade`, as `grid`.
+        shade: (r, c) float32 result of `shade_heights` for this light.
+        visible: (N, 4) float32 fractions; changed.
+
+    Returns:
+        Whether any panel is hidden in part.
     """
     top = heights.min()
     search = _search_distances(FIRST_STEP * grid[2])
-    for r in range(rows[0], rows[1]):
-        for c in range(heights.shape[1]):
-            z = heights[r, c]
-            if z - shade[r, c] < MIN_SHADOW_MM:
-                for p in range(PANELS):
-                    visible[r, c, p] = ONE
-                continue
-            x, y = grid[0] + np.float32(c) * grid[2], grid[1] + np.float32(r) * grid[3]
-            first, soft = _clearance(light, heights, grid, search, top, x, y, z, ZERO)
-            for p in range(0, PANELS, 2):
-                at = np.float32(p)
-                last, soft_last = _clearance(light, heights, grid, search, top, x, y, z, at + TWO)
-                soft = HALF * (soft + soft_last)
-                is_lit = first > soft and last > soft
-                if is_lit or (first < -soft and last < -soft):
-                    visible[r, c, p] = visible[r, c, p + 1] = ONE if is_lit else ZERO
-                else:
-                    middle, _ = _clearance(light, heights, grid, search, top, x, y, z, at + ONE)
-                    visible[r, c, p] = _visible_fraction(first, middle, soft)
-                    visible[r, c, p + 1] = _visible_fraction(middle, last, soft)
-                first, soft = last, soft_last
+    last_row, last_column = shade.shape[0] - 2, shade.shape[1] - 2
+    is_shaded = False
+    for i in range(band[0], band[1]):
+        x, y, z = points[0, i], points[1, i], points[2, i]
+        r = min(max(int((y - shade_grid[1]) / shade_grid[3]), 0), last_row)
+        c = min(max(int((x - shade_grid[0]) / shade_grid[2]), 0), last_column)
+        lowest = min(shade[r, c], shade[r, c + 1], shade[r + 1, c], shade[r + 1, c + 1])
+        if not valid[i] or z - lowest < MIN_SHADOW_MM:
+            for p in range(PANELS):
+                visible[i, p] = ONE
+            continue
+        is_shaded = True
+        first, soft = _clearance(light, heights, grid, search, top, x, y, z, ZERO)
+        for p in range(0, PANELS, 2):
+            at = np.float32(p)
+            last, soft_last = _clearance(light, heights, grid, search, top, x, y, z, at + TWO)
+            soft = HALF * (soft + soft_last)
+            is_lit = first > soft and last > soft
+            if is_lit or (first < -soft and last < -soft):
+                visible[i, p] = visible[i, p + 1] = ONE if is_lit else ZERO
+            else:
+                middle, _ = _clearance(light, heights, grid, search, top, x, y, z, at + ONE)
+                visible[i, p] = _visible_fraction(first, middle, soft)
+                visible[i, p + 1] = _visible_fraction(middle, last, soft)
+            first, soft = last, soft_last
+    return is_shaded
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
@@ -218,77 +230,3 @@ def _clearance_integral(value, softness):  # type: ignore[no-untyped-def]
     """Return the integral of clip(1/2 + g / (2 softness), 0, 1) from -infinity to `value`."""
     inside = min(max(value + softness, ZERO), TWO * softness)
     return inside * inside / (TWO * TWO * softness) + max(value - softness, ZERO)
-
-
-@cached_njit(nogil=True, error_model="numpy", fastmath=True)
-def shadow_cells(visible, bit, cells):  # type: ignore[no-untyped-def]
-    """Mark the cells of the height map with a shadow at a corner.
-
-    Args:
-        visible: (R, C, 4) float32 result of `panel_visibility`.
-        bit: bit of the light, which is set in cells with a shadow.
-        cells: (R, C) int32; changed.
-    """
-    for r in range(visible.shape[0]):
-        for c in range(visible.shape[1]):
-            darkest = min(
-                min(visible[r, c, 0], visible[r, c, 1]), min(visible[r, c, 2], visible[r, c, 3])
-            )
-            if darkest < ALMOST_ONE:
-                top, left = max(r - 1, 0), max(c - 1, 0)
-                cells[top, left] |= bit
-                cells[top, c] |= bit
-                cells[r, left] |= bit
-                cells[r, c] |= bit
-
-
-@cached_njit(nogil=True, error_model="numpy", fastmath=True)
-def shadowed_points(cells, grid, hits, chosen):  # type: ignore[no-untyped-def]
-    """Collect the points in cells with a shadow.
-
-    Args:
-        cells: (R, C) int32 result of `shadow_cells`.
-        grid: (4,) float32 as in `panel_visibility`.
-        hits: (8, N) float32 points.
-        chosen: (N,) int32 indices of the points; changed.
-
-    Returns:
-        Number of points.
-    """
-    rows, columns = cells.shape
-    count = 0
-    for i in range(hits.shape[1]):
-        c = min(max(int((hits[0, i] - grid[0]) / grid[2]), 0), columns - 2)
-        r = min(max(int((hits[1, i] - grid[1]) / grid[3]), 0), rows - 2)
-        chosen[count] = i
-        count += cells[r, c] != 0
-    return count
-
-
-@cached_njit(nogil=True, error_model="numpy", fastmath=True)
-def attenuate(visible, cells, bit, grid, hits, chosen, panels):  # type: ignore[no-untyped-def]
-    """Reduce the light of a light's panels by the cast shadows.
-
-    Args:
-        visible: (R, C, 4) float32 result of `panel_visibility`.
-        cells: (R, C) int32 result of `shadow_cells`.
-        bit: bit of the light in `cells`.
-        grid: (4,) float32 as in `panel_visibility`.
-        hits: (8, N) float32 points.
-        chosen: (M,) int32 result of `shadowed_points`.
-        panels: (4, N) float32 irradiance from the panels; changed.
-    """
-    rows, columns = visible.shape[:2]
-    end_u, end_v = np.float32(columns) - BELOW_END, np.float32(rows) - BELOW_END
-    for i in chosen:
-        u = min(max((hits[0, i] - grid[0]) / grid[2], ZERO), end_u)
-        v = min(max((hits[1, i] - grid[1]) / grid[3], ZERO), end_v)
-        c, r = int(u), int(v)
-        if not cells[r, c] & bit:
-            continue
-        right, down = u - np.float32(c), v - np.float32(r)
-        for p in range(PANELS):
-            above = visible[r, c, p] + right * (visible[r, c + 1, p] - visible[r, c, p])
-            below = visible[r + 1, c, p]
-            below += right * (visible[r + 1, c + 1, p] - below)
-            panels[p, i] *= above + down * (below - above)

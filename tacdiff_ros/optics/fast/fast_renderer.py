@@ -109,7 +109,7 @@ class FastRenderer:
         count = self._height * self._width
         images = {kind: np.empty((count, 3), np.float32) for kind in shadows}
         self._run_all(
-            partial(render_pixels, self._sensor, tables, hits, images)
+            partial(render_pixels, self._sensor, tables, hits, self._width, images)
             for hits in self._pixel_hits(tables)
         )
         shape = (self._height, self._width, 3)

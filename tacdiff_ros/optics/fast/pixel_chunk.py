@@ -7,16 +7,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.optics.fast.cast_shadows import attenuate, shadowed_points
-from tacdiff_ros.optics.fast.light_panels import PANELS, SCRATCH_ROWS, light_panels
-from tacdiff_ros.optics.fast.marker_points import RIM, cast_fringes, marker_points
-from tacdiff_ros.optics.fast.radiance import add_light, pixel_values, replace_radiance, sample_rays
+from tacdiff_ros.optics.fast.marker_points import (
+    PLAIN,
+    RIM,
+    marker_points,
+    near_irradiance,
+    near_markers,
+)
+from tacdiff_ros.optics.fast.pixel_light import pixel_light
+from tacdiff_ros.optics.fast.radiance import pixel_values, replace_radiance, sample_rays
 from tacdiff_ros.optics.fast.sensor_tables import MarkerTables, SensorTables
-from tacdiff_ros.optics.fast.smooth_light import correct_grazed, smooth_irradiance
 from tacdiff_ros.optics.fast.surface_hits import HIT_ROWS, NORMAL_X, hit_grid, hit_rays
-from tacdiff_ros.optics.fast.surface_tables import TYPICAL_TANGENT, SurfaceTables
+from tacdiff_ros.optics.fast.surface_tables import SurfaceTables
 
 Floats = NDArray[np.float32]
+Ints = NDArray[np.int32]
+NO_PIXELS: Ints = np.empty(0, np.int32)
+UNSHADED: Floats = np.empty((0, 0, 0), np.float32)
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,25 @@ class _MarkerPoints:
     kind: NDArray[np.int8]
 
 
+@dataclass(frozen=True)
+class _NearMarkers:
+    """Samples of the M pixels of a chunk that show a marker's rim or a fringe.
+
+    Attributes:
+        pixel: (M,) int32 numbers of the pixels.
+        column: (R,) int32 index among them of each sample.
+        weight: (R,) float32 weight of each sample.
+        hits: (8, R) float32 points.
+        points: markers at the points.
+    """
+
+    pixel: Ints
+    column: Ints
+    weight: Floats
+    hits: Floats
+    points: _MarkerPoints
+
+
 def pixel_hits(
     sensor: SensorTables, surface: SurfaceTables, pixels: slice, width_px: int
 ) -> PixelHits:
@@ -71,6 +97,7 @@ def render_pixels(
     sensor: SensorTables,
     surface: SurfaceTables,
     centres: PixelHits,
+    width_px: int,
     images: dict[bool, Floats],
 ) -> None:
     """Write the values of pixels, 1 for white.
@@ -79,56 +106,100 @@ def render_pixels(
         sensor: prepared sensor.
         surface: prepared surface.
         centres: result of `pixel_hits`.
+        width_px: columns of the image.
         images: (pixels of the image, 3) float32 images with cast shadows (key True), without them
             (False), or both; changed.
     """
-    hits, markers, kinds = centres.hits, sensor.markers, tuple(images)
-    if markers is None:
-        radiances = _irradiances(sensor, surface, kinds, hits, hits[NORMAL_X:])
-    else:
-        points = _marker_points(markers, markers.pattern, hits, centres.rays)
-        radiances = _irradiances(sensor, surface, kinds, hits, points.normal)
-        for radiance in radiances:
-            radiance *= points.reflectance
-        _render_near_markers(sensor, markers, surface, kinds, centres, points.kind, radiances)
-    factor = sensor.factor[:, centres.pixels]
-    for image, radiance in zip(images.values(), radiances, strict=True):
-        part = image[centres.pixels]
+    count = centres.hits.shape[1]
+    shape = (-1, count // width_px, width_px)
+    hits = centres.hits.reshape(shape)
+    near, pixel = None, NO_PIXELS
+    if sensor.markers is not None:
+        near, reflectance = _near_markers(sensor, sensor.markers, surface, centres)
+        pixel = near.pixel
+    for has_shadows, image in images.items():
+        radiance = np.empty((3, count), np.float32)
+        light = np.empty((sensor.light.coefficients.shape[2], len(pixel)), np.float32)
+        pixel_light(
+            sensor.light.coefficients,
+            sensor.light.node_px,
+            surface.shadows if has_shadows and surface.shadows is not None else UNSHADED,
+            sensor.shadow_px,
+            centres.pixels.start // width_px,
+            sensor.light_color,
+            sensor.ambient,
+            hits,
+            hits[NORMAL_X:],
+            pixel,
+            light,
+            radiance.reshape(shape),
+        )
+        if near is not None and sensor.markers is not None:
+            radiance *= reflectance
+            _replace_near(sensor, sensor.markers, near, light, radiance)
+        factor, part = sensor.factor[:, centres.pixels], image[centres.pixels]
         pixel_values(factor, sensor.inverse_gamma, radiance, centres.valid, part)
 
 
-def _render_near_markers(
-    sensor: SensorTables,
-    markers: MarkerTables,
-    surface: SurfaceTables,
-    with_shadows: tuple[bool, ...],
-    centres: PixelHits,
-    kind: NDArray[np.int8],
-    radiances: list[Floats],
-) -> None:
-    """Render pixels near markers with fringes, and in finer samples at rims."""
+def _near_markers(
+    sensor: SensorTables, markers: MarkerTables, surface: SurfaceTables, centres: PixelHits
+) -> tuple[_NearMarkers, Floats]:
+    """Return the samples near markers, and the (N,) reflectance of the print at all pixels."""
+    count = centres.hits.shape[1]
+    pixel, reflectance = np.empty(count + 1, np.int32), np.ones(count, np.float32)
+    is_near = np.empty(count, bool)
+    shape = markers.table.shape
+    pixel = pixel[: near_markers(shape[:2], markers.pattern, centres.hits, pixel, is_near)]
+    points = _marker_points(markers, markers.pattern, pixel, centres.hits, centres.rays)
+    reflectance[pixel] = points.reflectance
+    chosen = points.kind != PLAIN
+    pixel, kind = pixel[chosen], points.kind[chosen]
     fine_rays = sensor.fine_rays[:, centres.pixels]
-    capacity = fine_rays.shape[1] * fine_rays.shape[2]
-    near, weight = np.empty(capacity, np.int32), np.empty(capacity, np.float32)
+    capacity = len(pixel) * fine_rays.shape[2]
+    column, weight = np.empty(capacity, np.int32), np.empty(capacity, np.float32)
     rays = np.empty((4, capacity), np.float32)
-    count = sample_rays(kind, RIM, centres.rays, fine_rays, near, weight, rays)
-    if count == 0:
-        return
-    rays, near, weight = rays[:, :count], near[:count], weight[:count]
-    hits, valid = np.empty((HIT_ROWS, count), np.float32), np.empty(count, bool)
-    shape = surface.shape
-    hit_rays(surface.vertices, shape, sensor.pad, rays, near, centres.moved, hits, valid)
-    points = _marker_points(markers, markers.fine_pattern, hits, rays)
-    parts = _irradiances(sensor, surface, with_shadows, hits, points.normal, points.nearest)
+    samples = sample_rays(kind, RIM, pixel, centres.rays, fine_rays, column, weight, rays)
+    rays, column, weight = rays[:, :samples], column[:samples], weight[:samples]
+    hits, valid = np.empty((HIT_ROWS, samples), np.float32), np.empty(samples, bool)
+    hit_rays(
+        surface.vertices,
+        surface.shape,
+        sensor.pad,
+        rays,
+        pixel[column],
+        centres.moved,
+        hits,
+        valid,
+    )
     weight *= valid
-    for rgb, radiance in zip(parts, radiances, strict=True):
-        replace_radiance(near, weight, points.reflectance, rgb, radiance)
+    every = np.arange(samples, dtype=np.int32)
+    points = _marker_points(markers, markers.fine_pattern, every, hits, rays)
+    return _NearMarkers(pixel, column, weight, hits, points), reflectance
+
+
+def _replace_near(
+    sensor: SensorTables, markers: MarkerTables, near: _NearMarkers, light: Floats, radiance: Floats
+) -> None:
+    """Replace the radiance of pixels near markers by the mean of their samples."""
+    rgb, points = np.empty((3, len(near.column)), np.float32), near.points
+    near_irradiance(
+        markers.fine_pattern,
+        light,
+        near.column,
+        sensor.light_color,
+        sensor.ambient,
+        near.hits,
+        points.normal,
+        points.nearest,
+        rgb,
+    )
+    replace_radiance(near.pixel, near.column, near.weight, points.reflectance, rgb, radiance)
 
 
 def _marker_points(
-    markers: MarkerTables, pattern: Floats, hits: Floats, rays: Floats
+    markers: MarkerTables, pattern: Floats, chosen: Ints, hits: Floats, rays: Floats
 ) -> _MarkerPoints:
-    count = hits.shape[1]
+    count = len(chosen)
     points = _MarkerPoints(
         normal=np.empty((3, count), np.float32),
         reflectance=np.empty(count, np.float32),
@@ -138,6 +209,7 @@ def _marker_points(
     marker_points(
         markers.table,
         pattern,
+        chosen,
         hits,
         rays[2:],
         points.normal,
@@ -146,45 +218,3 @@ def _marker_points(
         points.kind,
     )
     return points
-
-
-def _irradiances(
-    sensor: SensorTables,
-    surface: SurfaceTables,
-    with_shadows: tuple[bool, ...],
-    hits: Floats,
-    normal: Floats,
-    nearest_marker: Floats | None = None,
-) -> list[Floats]:
-    """Return the (3, N) irradiance of points, with or without cast shadows.
-
-    Args:
-        sensor: prepared sensor.
-        surface: prepared surface.
-        with_shadows: kinds of the results, true for those with cast shadows.
-        hits: (8, N) points.
-        normal: (3, N) unit normals.
-        nearest_marker: (3, N) markers that cast fringes, see `marker_points`; None for none.
-    """
-    count, shadows = hits.shape[1], surface.shadows if True in with_shadows else None
-    rgb, panels = np.empty((3, count), np.float32), np.empty((PANELS, count), np.float32)
-    smooth_irradiance(surface.light, sensor.pad, hits, normal, rgb)
-    correct_grazed(sensor.indirect, sensor.pad, TYPICAL_TANGENT, hits, normal, rgb)
-    results = {kind: rgb.copy() for kind in with_shadows[1:]} | {with_shadows[0]: rgb}
-    scratch, shadowed = np.empty((SCRATCH_ROWS, count), np.float32), np.empty(count, np.int32)
-    if shadows is not None:
-        shadowed = shadowed[: shadowed_points(shadows.cells, shadows.grid, hits, shadowed)]
-    for k, light in enumerate(sensor.lights):
-        color = sensor.light_color[k]
-        light_panels(light, sensor.is_rectangle[k], hits, normal, scratch, panels)
-        if nearest_marker is not None and sensor.markers is not None:
-            pattern = sensor.markers.fine_pattern
-            cast_fringes(pattern, light, hits, nearest_marker, scratch, panels)
-        if False in results:
-            add_light(color, panels, results[False])
-        if shadows is not None:
-            visible, bit = shadows.visible[k], np.int32(1 << k)
-            attenuate(visible, shadows.cells, bit, shadows.grid, hits, shadowed, panels)
-        if True in results:
-            add_light(color, panels, results[True])
-    return [results[kind] for kind in with_shadows]

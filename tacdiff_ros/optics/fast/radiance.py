@@ -9,23 +9,6 @@ from tacdiff_ros.optics.fast.compiled_math import MIN_BASE, ONE, ZERO, power
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
-def add_light(color, panels, rgb):  # type: ignore[no-untyped-def]
-    """Add the light of a light's panels.
-
-    Args:
-        color: (3,) float32 radiance of the light.
-        panels: (4, N) float32 irradiance from its panels, for unit radiance.
-        rgb: (3, N) float32 irradiance; changed.
-    """
-    red, green, blue = color[0], color[1], color[2]
-    for i in range(panels.shape[1]):
-        total = panels[0, i] + panels[1, i] + panels[2, i] + panels[3, i]
-        rgb[0, i] += red * total
-        rgb[1, i] += green * total
-        rgb[2, i] += blue * total
-
-
-@cached_njit(nogil=True, error_model="numpy", fastmath=True)
 def pixel_values(factor, inverse_gamma, radiance, valid, image):  # type: ignore[no-untyped-def]
     """Write pixel values, 1 for white.
 
@@ -49,17 +32,20 @@ def pixel_values(factor, inverse_gamma, radiance, valid, image):  # type: ignore
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
-def sample_rays(kind, rim, rays, fine_rays, pixel, weight, chosen):  # type: ignore[no-untyped-def]
+def sample_rays(  # type: ignore[no-untyped-def]
+    kind, rim, pixel, rays, fine_rays, column, weight, chosen
+):
     """Collect the rays of pixels near markers: one, or several where a rim may cross the pixel.
 
     Args:
-        kind: (N,) int8 kinds of the pixels' points, 0 away from markers.
+        kind: (M,) int8 kinds of the points of some pixels.
         rim: kind of the points near a rim.
-        rays: (4, N) float32 rays through the centres of the pixels.
+        pixel: (M,) int32 numbers of these pixels.
+        rays: (4, N) float32 rays through the centres of all pixels.
         fine_rays: (4, N, S) float32 rays through each pixel.
-        pixel: (N S,) int32 pixel of each collected ray; changed.
-        weight: (N S,) float32 weight of each collected ray in its pixel; changed.
-        chosen: (4, N S) float32 collected rays; changed.
+        column: (M S,) int32 index among the M pixels of each collected ray; changed.
+        weight: (M S,) float32 weight of each collected ray in its pixel; changed.
+        chosen: (4, M S) float32 collected rays; changed.
 
     Returns:
         Number of collected rays.
@@ -67,31 +53,31 @@ def sample_rays(kind, rim, rays, fine_rays, pixel, weight, chosen):  # type: ign
     samples = fine_rays.shape[2]
     part = ONE / np.float32(samples)
     count = 0
-    for i in range(len(kind)):
-        if kind[i] == 0:
-            continue
-        for s in range(samples if kind[i] == rim else 1):
-            pixel[count] = i
-            weight[count] = part if kind[i] == rim else ONE
+    for m in range(len(kind)):
+        i = pixel[m]
+        for s in range(samples if kind[m] == rim else 1):
+            column[count] = m
+            weight[count] = part if kind[m] == rim else ONE
             for k in range(4):
-                chosen[k, count] = fine_rays[k, i, s] if kind[i] == rim else rays[k, i]
+                chosen[k, count] = fine_rays[k, i, s] if kind[m] == rim else rays[k, i]
             count += 1
     return count
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
-def replace_radiance(pixel, weight, reflectance, rgb, radiance):  # type: ignore[no-untyped-def]
+def replace_radiance(pixel, column, weight, reflectance, rgb, radiance):  # type: ignore[no-untyped-def]
     """Replace the radiance of the pixels of `sample_rays` by the mean of their rays.
 
     Args:
-        pixel: (M,) int32 pixel of each ray.
-        weight: (M,) float32 weight of each ray.
-        reflectance: (M,) float32 fraction of light that the print reflects.
-        rgb: (3, M) float32 irradiance.
-        radiance: (3, N) float32 radiance of the pixels; changed.
+        pixel: (M,) int32 numbers of the pixels.
+        column: (R,) int32 index among these pixels of each ray.
+        weight: (R,) float32 weight of each ray.
+        reflectance: (R,) float32 fraction of light that the print reflects.
+        rgb: (3, R) float32 irradiance.
+        radiance: (3, N) float32 radiance of all pixels; changed.
     """
     for k in range(3):
-        for i in range(len(pixel)):
-            radiance[k, pixel[i]] = ZERO
-        for i in range(len(pixel)):
-            radiance[k, pixel[i]] += weight[i] * reflectance[i] * rgb[k, i]
+        for m in range(len(pixel)):
+            radiance[k, pixel[m]] = ZERO
+        for i in range(len(column)):
+            radiance[k, pixel[column[i]]] += weight[i] * reflectance[i] * rgb[k, i]

@@ -11,6 +11,11 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from tacdiff_ros.optics.fast.indirect_cache import indirect_table
+from tacdiff_ros.optics.fast.light_tables import (
+    NODE_MM,
+    LightTables,
+    light_coefficients,
+)
 from tacdiff_ros.optics.projection import intersect_planes, pixel_rays
 from tacdiff_ros.sensor.parameters import Values, parameter_values
 from tacdiff_ros.sensor.sensor_model import SensorModel
@@ -22,6 +27,7 @@ RIM_SAMPLES = ((0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75))
 # A rim with a cubic smoothstep as its profile blurs as much as a box of its width / sqrt(5/3).
 BOX_TO_SMOOTHSTEP = 5.0 / 3.0
 MIN_FRINGE_TANGENT = 0.15  # smallest tangent of a light's elevation for which fringes are complete
+SHADOW_MM = 0.27  # largest spacing of the nodes of cast shadows on the undeformed surface
 FAR_MM = 1e6  # position of a ray that misses every gel
 NO_LIGHT: Floats = np.zeros((2, 2, 4, 8), np.float32)
 
@@ -51,10 +57,11 @@ class SensorTables:
         factor: (3, N) float32 pixel value of unit irradiance for a linear camera.
         inverse_gamma: (3,) float32 reciprocal of each channel's gamma.
         lights: (L, 15) float32 parameters of the lights.
-        is_rectangle: kinds of the lights, true for rectangles.
         light_color: (L, 3) float32 radiance of the lights.
         ambient: (3,) float32 irradiance by ambient light.
-        indirect: (rows, columns, 4, 8) float32 table of `IndirectLight`.
+        light: polynomials of the light.
+        shadow_px: distance in pixels of the nodes of cast shadows.
+        shadow_rays: (4, R, C) float32 rays through these nodes.
         markers: tables of the markers; None for a gel without markers.
         pad: (2,) float32 width and height of the pad, mm.
         camera_axis: (3,) unit vector of the optical axis in the frame `gel`.
@@ -66,10 +73,11 @@ class SensorTables:
     factor: Floats
     inverse_gamma: Floats
     lights: Floats
-    is_rectangle: tuple[bool, ...]
     light_color: Floats
     ambient: Floats
-    indirect: Floats
+    light: LightTables
+    shadow_px: int
+    shadow_rays: Floats
     markers: MarkerTables | None
     pad: Floats
     camera_axis: Floats
@@ -89,18 +97,23 @@ def sensor_tables(model: SensorModel, width_px: int, height_px: int) -> SensorTa
     direction = pixel_rays(values, centres[:, 0])
     fine = _sample_pixels(model, width_px, height_px, RIM_SAMPLES)
     lights = _lights(values)
+    pad = np.array([model.gel.width_mm, model.gel.height_mm], np.float32)
+    mm_per_px = _footprint_mm(values) * model.image.width_px / width_px
+    node_px, shadow_px = (max(1, int(d / mm_per_px)) for d in (NODE_MM, SHADOW_MM))
+    node_rays = _node_rays(values, model, width_px, height_px, (1, node_px))[..., :width_px]
     return SensorTables(
         rays=_rays(values, direction),
         fine_rays=_rays(values, pixel_rays(values, fine)),
         factor=_factor(values, model, direction, width_px, height_px),
         inverse_gamma=(1.0 / values["response.gamma"]).astype(np.float32),
         lights=lights,
-        is_rectangle=tuple(light.kind == "rectangle" for light in model.lights),
         light_color=np.reshape(values.get("lights.radiance", ()), (-1, 3)).astype(np.float32),
         ambient=(math.pi * values["gel.ambient"]).astype(np.float32),
-        indirect=indirect_table(model) if model.interreflection.bounces else NO_LIGHT,
+        light=_light(model, lights, pad, node_rays, node_px),
+        shadow_px=shadow_px,
+        shadow_rays=_node_rays(values, model, width_px, height_px, (shadow_px, shadow_px)),
         markers=_markers(values, model, width_px),
-        pad=np.array([model.gel.width_mm, model.gel.height_mm], np.float32),
+        pad=pad,
         camera_axis=_rotation(values).apply([0.0, 0.0, 1.0]).astype(np.float32),
         camera_position=values["camera.position_mm"].astype(np.float32),
     )
@@ -114,6 +127,32 @@ def _sample_pixels(
     position = np.stack([x, y], axis=-1)[:, None] + np.array(samples)
     size = np.array([model.image.width_px, model.image.height_px])
     return np.asarray(position * (size / (width_px, height_px)) - 0.5)
+
+
+def _node_rays(
+    values: Values, model: SensorModel, width_px: int, height_px: int, distance_px: tuple[int, int]
+) -> Floats:
+    """Return the (4, R, C) rays through pixels at distances in x and y, one node beyond the image.
+
+    The first node is the first pixel.
+    """
+    x, y = (
+        distance * np.arange((size - 1) // distance + 2.0)
+        for size, distance in zip((width_px, height_px), distance_px, strict=True)
+    )
+    size = np.array([model.image.width_px, model.image.height_px])
+    position = np.stack(np.meshgrid(x, y), axis=-1) + 0.5
+    return _rays(values, pixel_rays(values, position * (size / (width_px, height_px)) - 0.5))
+
+
+def _light(
+    model: SensorModel, lights: Floats, pad: Floats, rays: Floats, node_px: int
+) -> LightTables:
+    """Return the polynomials of the light at nodes with rays (4, R, C)."""
+    kinds = tuple(light.kind == "rectangle" for light in model.lights)
+    indirect = indirect_table(model) if model.interreflection.bounces else NO_LIGHT
+    values = light_coefficients(lights, kinds, indirect, pad, np.ascontiguousarray(rays))
+    return LightTables(node_px=node_px, coefficients=values)
 
 
 def _rotation(values: Values) -> Rotation:

@@ -22,6 +22,8 @@ MAX_STEPS = 16
 SEARCH_CELLS = 8  # cells around the last guess that are searched if the steps do not converge
 # Rows of hits and columns of the table of vertices.
 X, Y, Z, REST_X, REST_Y, NORMAL_X, NORMAL_Y, NORMAL_Z, HIT_ROWS = range(9)
+AT_Y, AT_Z, AT_REST_X = np.uint64(Y), np.uint64(Z), np.uint64(REST_X)
+TO_NORMAL = np.uint64(NORMAL_X - REST_X)  # from the rest position of a vertex to its normal
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
@@ -185,15 +187,17 @@ def _write_hit(  # type: ignore[no-untyped-def]
     corner, first, second = _corners(shape[1], row, column, lower)
     rest = ONE - s - t
     x = rest * table[corner] + s * table[first] + t * table[second]
-    y = rest * table[corner + Y] + s * table[first + Y] + t * table[second + Y]
-    z = rest * table[corner + Z] + s * table[first + Z] + t * table[second + Z]
+    y = rest * table[corner + AT_Y] + s * table[first + AT_Y] + t * table[second + AT_Y]
+    z = rest * table[corner + AT_Z] + s * table[first + AT_Z] + t * table[second + AT_Z]
     hits[X, k], hits[Y, k], hits[Z, k] = x, y, z
-    x = rest * table[corner + REST_X] + s * table[first + REST_X] + t * table[second + REST_X]
-    y = rest * table[corner + REST_Y] + s * table[first + REST_Y] + t * table[second + REST_Y]
+    corner, first, second = corner + AT_REST_X, first + AT_REST_X, second + AT_REST_X
+    x = rest * table[corner] + s * table[first] + t * table[second]
+    y = rest * table[corner + AT_Y] + s * table[first + AT_Y] + t * table[second + AT_Y]
     hits[REST_X, k], hits[REST_Y, k] = x, y
-    x = rest * table[corner + NORMAL_X] + s * table[first + NORMAL_X] + t * table[second + NORMAL_X]
-    y = rest * table[corner + NORMAL_Y] + s * table[first + NORMAL_Y] + t * table[second + NORMAL_Y]
-    z = rest * table[corner + NORMAL_Z] + s * table[first + NORMAL_Z] + t * table[second + NORMAL_Z]
+    corner, first, second = corner + TO_NORMAL, first + TO_NORMAL, second + TO_NORMAL
+    x = rest * table[corner] + s * table[first] + t * table[second]
+    y = rest * table[corner + AT_Y] + s * table[first + AT_Y] + t * table[second + AT_Y]
+    z = rest * table[corner + AT_Z] + s * table[first + AT_Z] + t * table[second + AT_Z]
     scale = ONE / np.sqrt(max(x * x + y * y + z * z, MIN_SQUARE))
     hits[NORMAL_X, k], hits[NORMAL_Y, k], hits[NORMAL_Z, k] = x * scale, y * scale, z * scale
     right, down = (ONE - s, ONE - t) if lower else (s, t)
@@ -211,10 +215,12 @@ def _corners(columns, row, column, lower):  # type: ignore[no-untyped-def]
     The upper triangle has the corners (row, column), (row, column + 1), (row + 1, column), the
     lower one (row + 1, column + 1), (row + 1, column), (row, column + 1).
     """
-    start = HIT_ROWS * (row * columns + column)
-    right, below = start + HIT_ROWS, start + HIT_ROWS * columns
+    # Unsigned, so that the compiler knows that no index is negative.
+    step, line = np.uint64(HIT_ROWS), np.uint64(HIT_ROWS * columns)
+    start = np.uint64(HIT_ROWS * (row * columns + column))
+    right, below = start + step, start + line
     if lower:
-        return below + HIT_ROWS, below, right
+        return below + step, below, right
     return start, right, below
 
 
@@ -224,12 +230,12 @@ def _triangle_point(  # type: ignore[no-untyped-def]
 ):
     """Return the barycentric coordinates where a ray meets the plane of a triangle."""
     corner, first, second = _corners(columns, row, column, lower)
-    z = table[corner + Z]
-    corner_x, corner_y = table[corner] - slope_x * z, table[corner + Y] - slope_y * z
-    z = table[first + Z]
-    a, c = table[first] - slope_x * z - corner_x, table[first + Y] - slope_y * z - corner_y
-    z = table[second + Z]
-    b, d = table[second] - slope_x * z - corner_x, table[second + Y] - slope_y * z - corner_y
+    z = table[corner + AT_Z]
+    corner_x, corner_y = table[corner] - slope_x * z, table[corner + AT_Y] - slope_y * z
+    z = table[first + AT_Z]
+    a, c = table[first] - slope_x * z - corner_x, table[first + AT_Y] - slope_y * z - corner_y
+    z = table[second + AT_Z]
+    b, d = table[second] - slope_x * z - corner_x, table[second + AT_Y] - slope_y * z - corner_y
     x, y = x - corner_x, y - corner_y
     determinant = a * d - b * c
     scale = ONE / (determinant if abs(determinant) > MIN_SQUARE else MIN_SQUARE)
@@ -280,7 +286,7 @@ def _search_around(  # type: ignore[no-untyped-def]
                 if s < -TOLERANCE or t < -TOLERANCE or s + t > ONE + TOLERANCE:
                     continue
                 p, q, w = _corners(shape[1], r, c, lower)
-                z = (ONE - s - t) * table[p + Z] + s * table[q + Z] + t * table[w + Z]
+                z = (ONE - s - t) * table[p + AT_Z] + s * table[q + AT_Z] + t * table[w + AT_Z]
                 if z < best_z:
                     best_row, best_column, best_lower = r, c, lower
                     best_s, best_t, best_z = s, t, z

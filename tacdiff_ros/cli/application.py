@@ -27,6 +27,7 @@ from tacdiff_ros.cli.sbom import sbom
 from tacdiff_ros.cli.simulate import simulate
 from tacdiff_ros.cli.train import train
 from tacdiff_ros.cli.translate import translate
+from tacdiff_ros.cli.view import view
 from tacdiff_ros.cli.virtual_sensors import deprecated_virtual_sensors, virtual_sensors
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.shortages import shortage
@@ -56,6 +57,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
     "evaluate": (evaluate, "score a network on test trials"),
     "translate": (translate, "images from maps by a network"),
     "virtual-sensors": (virtual_sensors, "random sensors, path-traced images"),
+    "view": (view, "page of a file or folder; live camera"),
     "export": (export, "runs and datasets for LeRobot, or as HDF5"),
     "sbom": (sbom, "software bill of materials, licences"),
 }

@@ -110,8 +110,8 @@ def open_episodes(source: Path, checksum: str | None = None) -> Episodes:
             ) from error
         return _dataset_episodes(open_dataset(source), checksum)
     raise InputError(
-        f"{source} is neither a recorded run (index.csv) nor a dataset (zarr.json): give the folder "
-        "of one"
+        f"{source} is neither a recorded run (index.csv) nor a dataset (zarr.json): give "
+        "the folder of one"
     )
 
 

@@ -25,7 +25,7 @@ def write_hdf5(
     """Write all episodes to an HDF5 file, complete or not at all.
 
     Layout: `data/demo_N/obs/NAME` (T, ...), `data/demo_N/actions` (T, 4) and `dones` (T,);
-    `mask/SPLIT` lists the episodes of a split. Names of vector components are attributes of their dataset.
+    `mask/SPLIT` lists the episodes of a split. Names of vector components are attributes.
 
     Args:
         episodes: episodes of a run or dataset.

@@ -226,8 +226,10 @@ class _Writer:
             image["info"] = self._video.properties(self._shape or (0, 0, 3))
         state = list(self._episodes.state_names)
         scalars = {
-            "observation.phase": "int64", "observation.in_contact": "bool",
-            "observation.time_s": "float32", "timestamp": "float32",
+            "observation.phase": "int64",
+            "observation.in_contact": "bool",
+            "observation.time_s": "float32",
+            "timestamp": "float32",
             **dict.fromkeys(("frame_index", "episode_index", "index", "task_index"), "int64"),
         }
         return {

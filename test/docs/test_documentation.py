@@ -65,6 +65,7 @@ NOT_RUN_PYTHON = {
     "SampleReader": "needs a dataset; test/docs/long_snippets.py",
     "with Touch(": "minutes; test/docs/long_snippets.py",
     "import rclpy": "needs running nodes",
+    "import h5py": "needs an export; test/export/test_export.py",
 }
 
 COMMANDS = commands(PROGRAMS)

@@ -20,7 +20,7 @@ Image = NDArray[np.uint8]
 REFERENCE_IMAGES = 5  # averaged against noise
 CHANGE_GAIN = 4
 MIN_FULL_SCALE_MM = 0.5  # depth of the last colour at least
-MAX_FRAME_GAP_S = 0.5  # after a longer one, the last surface is no start
+MAX_FRAME_GAP_S = 1.0  # after a longer one, the last surface is no start
 POLL_S = 0.01
 
 

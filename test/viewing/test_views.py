@@ -13,7 +13,7 @@ import pytest
 import trimesh
 
 from tacdiff_ros.cli.application import run as tacdiff
-from tacdiff_ros.resources import sensor_file
+from tacdiff_ros.resources import config_path
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.viewing import page
 from tacdiff_ros.viewing.open_view import open_view
@@ -148,7 +148,7 @@ def test_a_map_shows_its_range_and_unit(tmp_path):
 
 def test_a_sensor_file_shows_its_checksum_lights_and_markers(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tacdiff_ros.optics.fast.fast_renderer", None)
-    view = open_view(sensor_file("gelsight_mini"))
+    view = open_view(config_path("sensors/gelsight_mini.yaml"))
     assert view.sensor.sensor_id == "gelsight_mini"
     assert view.facts["markers"].startswith("7 x 9")
     assert "not rendered" in view.notes[0]

@@ -36,7 +36,7 @@ def export(
         typer.Option("--video", help="lerobot: images as H.264 video, smaller and lossy"),
     ] = False,
     sensor: Annotated[
-        Path | None, typer.Option(help="of a dataset with images of several: sensor file")
+        Path | None, typer.Option(help="sensor file whose images of a dataset are exported")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:

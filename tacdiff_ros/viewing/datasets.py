@@ -19,7 +19,7 @@ from tacdiff_ros.viewing.page import MAX_FRAMES, FrameCollector, View
 from tacdiff_ros.viewing.surface_scene import Arrows, Layer, SurfaceScene, grid_scene
 
 SERIES_TITLE = "Image, NOCS map (red: rest x, green: rest y, blue: height), indentation"
-LONGEST_FORCE_MM = 5.0
+MAX_FORCE_ARROW_MM = 5.0
 
 
 def view_dataset(folder: Path) -> View:
@@ -110,7 +110,7 @@ def _scene(dataset: Dataset, sample: Sample) -> SurfaceScene:
     size_n = float(np.linalg.norm(force_n))
     arrows = []
     if size_n > 0:
-        vector = LONGEST_FORCE_MM * force_n / size_n
+        vector = MAX_FORCE_ARROW_MM * force_n / size_n
         tip = np.array([pose[0], pose[1], -pose[2]])
         arrows = [Arrows(f"net force on the gel, {size_n:.2f} N", tip - vector, vector)]
     return grid_scene(position, layers, arrows)

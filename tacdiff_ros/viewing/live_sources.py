@@ -18,7 +18,7 @@ from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.virtual.virtual_sensor import VirtualSensor
 
 VIRTUAL_PERIOD_S = 0.1
-UNTOUCHED_FRAMES, CYCLE_FRAMES = 12, 60  # of the virtual sensor
+REFERENCE_FRAMES, CYCLE_FRAMES = 12, 60  # of the virtual sensor
 DEPTH_MM, RADIUS_MM = 0.7, 3.0
 
 
@@ -82,8 +82,8 @@ class VirtualSource:
         time.sleep(max(0.0, self._next_s - time.monotonic()))
         self._next_s = max(self._next_s + VIRTUAL_PERIOD_S, time.monotonic())
         number = next(self._numbers)
-        phase = (number - UNTOUCHED_FRAMES) % CYCLE_FRAMES / CYCLE_FRAMES
-        if number < UNTOUCHED_FRAMES:
+        phase = (number - REFERENCE_FRAMES) % CYCLE_FRAMES / CYCLE_FRAMES
+        if number < REFERENCE_FRAMES:
             phase = 0.0
         angle = 2.0 * math.pi * phase
         depth_mm = DEPTH_MM * math.sin(math.pi * phase)

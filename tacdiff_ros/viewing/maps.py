@@ -18,7 +18,7 @@ from tacdiff_ros.viewing.surface_scene import DIVERGING, SEQUENTIAL, Layer, grid
 MAX_MAP_BYTES = 200_000_000
 MAX_CHANNELS = 8
 # Unit of the files that this package writes, and whether their sign matters.
-UNITS = {
+QUANTITIES = {
     "depth": ("mm from the camera", False),
     "height_map": ("mm", True),
     "indentation": ("mm", False),
@@ -75,9 +75,9 @@ def is_map(values: NDArray[Any]) -> bool:
 
 
 def map_title(name: str) -> str:
-    """Return the name of a map with its unit, where it is known."""
-    unit = UNITS.get(name, ("", False))[0]
-    return f"{name.replace('_', ' ')}, {unit}" if unit else name
+    """Return the name of a map, with the unit of known maps."""
+    label = QUANTITIES.get(name, ("", False))[0]
+    return f"{name.replace('_', ' ')}, {label}" if label else name
 
 
 def map_facts(name: str, values: NDArray[Any]) -> dict[str, str]:
@@ -95,7 +95,7 @@ def map_figure(name: str, values: NDArray[Any]) -> Figure:
     """Return a plot of a map, with a colour bar for each channel."""
     channels = values[..., None] if values.ndim == 2 else values
     count = channels.shape[2]
-    unit, is_signed = UNITS.get(
+    label, is_signed = QUANTITIES.get(
         name, ("", bool(values.dtype.kind == "f" and np.nanmin(values) < 0))
     )
     figure = Figure(
@@ -106,13 +106,13 @@ def map_figure(name: str, values: NDArray[Any]) -> Figure:
         channel = np.asarray(channels[..., k], np.float64)
         signed = is_signed and bool(np.nanmin(channel) < 0 < np.nanmax(channel))
         limit = float(np.nanmax(np.abs(channel))) if signed else None
-        shown = axes.imshow(
+        picture = axes.imshow(
             channel,
             cmap=DIVERGING if signed else SEQUENTIAL,
             vmin=None if limit is None else -limit,
             vmax=limit,
         )
-        figure.colorbar(shown, ax=axes, label=unit)
+        figure.colorbar(picture, ax=axes, label=label)
         axes.set(xlabel="column", ylabel="row")
         if count > 1:
             axes.set_title(names[k] if k < len(names) else str(k))

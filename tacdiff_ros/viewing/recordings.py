@@ -25,7 +25,7 @@ def view_recording(source: Path, topic: str | None = None) -> View:
     """Return the view of a recording: frames beside their change, poses and forces over time.
 
     Args:
-        source: as for `open_recording`.
+        source: recording of any kind, see `open_recording`.
         topic: image topic of a bag; None for the only one.
 
     Raises:
@@ -71,12 +71,12 @@ def _caption(time_ns: int, state: FrameState | None) -> str:
 
 def _with_change(image: NDArray[np.uint8], first: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Image and its amplified difference from the first one, side by side."""
-    shown = reduced(image)
+    picture = reduced(image)
     if image.shape != first.shape:  # a recording may change its size
-        return shown
-    difference = shown.astype(np.int16) - reduced(first)
+        return picture
+    difference = picture.astype(np.int16) - reduced(first)
     change = np.clip(DIFFERENCE_GAIN * difference + 128, 0, 255).astype(np.uint8)
-    return np.concatenate([shown, change], axis=1)
+    return np.concatenate([picture, change], axis=1)
 
 
 def _facts(recording: Recording, first: NDArray[np.uint8], times_ns: list[int]) -> dict[str, Any]:
@@ -105,18 +105,18 @@ def _run_plot(folder: Path) -> Figure | None:
     columns = open_run(folder).columns
     seconds = 1e-9 * (columns["stamp_ns"] - columns["stamp_ns"][0])
     figure = Figure(figsize=(13, 6), layout="constrained")
-    depth, place, force = figure.subplots(3, 1, sharex=True)
+    depth, position, force = figure.subplots(3, 1, sharex=True)
     for kind in ("commanded", "measured"):
         depth.plot(seconds, columns[f"{kind}_depth_mm"], lw=0.9, label=kind)
     depth.set_ylabel("depth [mm]")
     depth.set_ylim(-1.0, max(1.0, 1.1 * float(columns["measured_depth_mm"].max())))
     for axis in "xy":
-        place.plot(seconds, columns[f"measured_{axis}_mm"], lw=0.9, label=axis)
-    place.set_ylabel("position [mm]")
+        position.plot(seconds, columns[f"measured_{axis}_mm"], lw=0.9, label=axis)
+    position.set_ylabel("position [mm]")
     for axis in "xyz":
         force.plot(seconds, columns[f"force_{axis}_n"], lw=0.9, label=axis)
     force.set(ylabel="force, base [N]", xlabel="time [s]")
-    for axes in (depth, place, force):
+    for axes in (depth, position, force):
         axes.legend(loc="upper right", ncols=3)
         axes.grid(alpha=0.3)
     return figure

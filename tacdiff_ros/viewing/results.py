@@ -25,7 +25,7 @@ MAPS = ("height_map", "indentation", "shear", "nocs", "depth")
 ARROW_PITCH_PX = 14  # distance between the arrows of the shear
 SHEAR_SCALE = 5.0  # drawn length of a displacement
 MAX_LISTED = 4  # longer lists are left out of the figures
-LONGEST_FORCE_MM = 5.0  # drawn length of the net force
+MAX_FORCE_ARROW_MM = 5.0  # drawn length of the net force
 
 
 def view_image(path: Path) -> View:
@@ -182,5 +182,5 @@ def _force_arrow(meta: dict[str, Any], position: NDArray[Any]) -> list[Arrows]:
     centre = np.asarray(at, np.float64)[:2]
     nearest = int(np.argmin(np.linalg.norm(position[:, :2] - centre, axis=1)))
     size_n = float(np.linalg.norm(force))
-    vector = LONGEST_FORCE_MM * force / size_n
+    vector = MAX_FORCE_ARROW_MM * force / size_n
     return [Arrows(f"net force on the gel, {size_n:.2f} N", position[nearest] - vector, vector)]

@@ -102,7 +102,7 @@ def map_figure(name: str, values: NDArray[Any]) -> Figure:
         figsize=(min(6.0 * count, 13.0), 4.6 if count == 1 else 3.6), layout="constrained"
     )
     names = CHANNELS.get(name, [str(k) for k in range(count)])
-    for k, axes in enumerate(np.atleast_1d(figure.subplots(1, count))):
+    for k, axes in enumerate(figure.subplots(1, count, squeeze=False)[0]):
         channel = np.asarray(channels[..., k], np.float64)
         signed = is_signed and bool(np.nanmin(channel) < 0 < np.nanmax(channel))
         limit = float(np.nanmax(np.abs(channel))) if signed else None

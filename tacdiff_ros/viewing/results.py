@@ -52,7 +52,7 @@ def view_mesh(path: Path) -> View:
         InputError: the file is no mesh, or too large.
     """
     scene = _mesh_scene(path)
-    facts = {"vertices": len(scene.position), "triangles": len(scene.triangles)}
+    facts: dict[str, Any] = {"vertices": len(scene.position), "triangles": len(scene.triangles)}
     for axis, values in zip("xyz", scene.position.T, strict=True):
         facts[f"{axis}, mm"] = f"{values.min():.3f} to {values.max():.3f}"
     return View(f"Mesh {path.name}", facts, scene=scene)

@@ -32,7 +32,7 @@ def view(
     ] = None,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="live: port on this machine; 0: a free one")
-    ] = 8765,
+    ] = 8766,
     open_browser: Annotated[bool, typer.Option("--open", help="open the page")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:

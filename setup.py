@@ -12,6 +12,17 @@ setup(
     ],
     package_dir={"tacdiff_ros.config": "config"},
     package_data={
-        "": ["*.txt", "*.yaml", "*.html", "*.j2", "*.onnx", "*.xml", "*.rviz", "*.json", "py.typed"]
+        "": [
+            "*.txt",
+            "*.yaml",
+            "*.html",
+            "*.j2",
+            "*.onnx",
+            "*.js",
+            "*.xml",
+            "*.rviz",
+            "*.json",
+            "py.typed",
+        ]
     },
 )

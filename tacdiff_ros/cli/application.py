@@ -17,6 +17,7 @@ from tacdiff_ros.cli.dataset import dataset
 from tacdiff_ros.cli.demo import demo
 from tacdiff_ros.cli.doctor import doctor
 from tacdiff_ros.cli.evaluate import evaluate
+from tacdiff_ros.cli.export import export
 from tacdiff_ros.cli.identify import identify
 from tacdiff_ros.cli.interrupts import EXIT_CODE, watch_interrupts
 from tacdiff_ros.cli.invert import invert
@@ -27,6 +28,7 @@ from tacdiff_ros.cli.sbom import sbom
 from tacdiff_ros.cli.simulate import simulate
 from tacdiff_ros.cli.train import train
 from tacdiff_ros.cli.translate import translate
+from tacdiff_ros.cli.view import view
 from tacdiff_ros.cli.virtual_sensors import deprecated_virtual_sensors, virtual_sensors
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.shortages import shortage
@@ -56,6 +58,8 @@ COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
     "evaluate": (evaluate, "score a network on test trials"),
     "translate": (translate, "images from maps by a network"),
     "virtual-sensors": (virtual_sensors, "random sensors, path-traced images"),
+    "view": (view, "page of a file or folder; live camera"),
+    "export": (export, "runs and datasets for LeRobot, or as HDF5"),
     "sbom": (sbom, "software bill of materials, licences"),
 }
 for name, (command, help_line) in COMMANDS.items():

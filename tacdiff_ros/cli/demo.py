@@ -193,7 +193,7 @@ def _run_all_stages(session: _Session, seed: int, trials: int) -> dict[str, Any]
     ]
     page, title = session.out / "report.html", "A tactile sensor and its twin"
     verdict = verdict_on(replayed.metrics["all"])
-    write_story(page, title, EXPLANATION, chapters, verdict)
+    write_story(page, title, EXPLANATION, chapters, verdict, calibrated.result.model)
     figures = _figures(cross, live, replayed, inverted, calibrated, acquired)
     return {**figures, "verdict": verdict.as_json()}
 

@@ -16,6 +16,7 @@ NVIDIA = "NVIDIA, binary only: read its agreement before redistributing it"
 FORTRAN = "its wheel contains libgfortran (GPL-3 with runtime exception) and libquadmath (LGPL-2.1)"
 # Notes by the beginning of the package name.
 NOTES = {
+    "av": "its wheel contains FFmpeg with x264 and x265 (GPL-2)",
     "cuda-": NVIDIA,
     "empy": "copyleft (LGPL); used only to build the ROS interfaces",
     "intel-": INTEL_TOOLS,

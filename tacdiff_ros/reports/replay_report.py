@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -45,10 +46,9 @@ def replay_report(
         "replay_report.html.j2",
         title=title,
         verdict=metrics.get("verdict"),
+        sensor=_sensor(metrics),
         properties={
-            name: metrics[name]
-            for name in ("sensor_id", "sensor_checksum", "indenter", "simulator", "skipped")
-            if name in metrics
+            name: metrics[name] for name in ("indenter", "simulator", "skipped") if name in metrics
         },
         tables=[
             *([("skipped frames", skipped)] if (skipped := _skipped_table(metrics)) else []),
@@ -59,6 +59,13 @@ def replay_report(
         plot=figure_png(_plot(frames)),
         worst=[(_caption(entry), image_png(entry.picture)) for entry in worst],
     )
+
+
+def _sensor(metrics: dict[str, Any]) -> SimpleNamespace | None:
+    """Identifier and checksum of the sensor, for the head of the page."""
+    if "sensor_checksum" not in metrics:
+        return None
+    return SimpleNamespace(sensor_id=metrics["sensor_id"], checksum=metrics["sensor_checksum"])
 
 
 def table(groups: dict[str, dict[str, Any]]) -> list[list[str]]:
@@ -112,8 +119,8 @@ def _plot(frames: Sequence[ComparedFrame]) -> Figure:
     for name, style in (("contact_psnr_db", "C0."), ("background_contact_psnr_db", "C7.")):
         column = [value[name] for value in values]
         label = "simulated" if style == "C0." else "reference image"
-        over_time.plot(seconds, column, style, markersize=3, label=label)
-        over_depth.plot(depths, column, style, markersize=3)
+        over_time.plot(seconds, column, style, markersize=7, label=label)
+        over_depth.plot(depths, column, style, markersize=7)
     over_time.set(xlabel="time [s]", ylabel="PSNR in the contact [dB]")
     over_depth.set(xlabel="indenter depth [mm]", ylabel="PSNR in the contact [dB]")
     over_time.legend()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tacdiff_ros.evaluation.verdict import Verdict
 from tacdiff_ros.reports.pages import figure_png, image_png, write_page
+from tacdiff_ros.sensor.sensor_model import SensorModel
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ def write_story(
     introduction: str,
     chapters: Sequence[Chapter],
     verdict: Verdict | None = None,
+    sensor: SensorModel | None = None,
 ) -> None:
     """Write the report under a temporary name, then rename it.
 
@@ -49,6 +51,7 @@ def write_story(
         introduction: text above the chapters.
         chapters: chapters in order.
         verdict: verdict on the result, above the chapters.
+        sensor: sensor whose identifier and checksum the page names.
 
     Raises:
         InputError: the file cannot be written.
@@ -59,6 +62,7 @@ def write_story(
         title=title,
         introduction=introduction,
         verdict=verdict,
+        sensor=sensor,
         chapters=[(chapter, [(c, _png(p)) for c, p in chapter.pictures]) for chapter in chapters],
     )
 

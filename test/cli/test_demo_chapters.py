@@ -8,6 +8,7 @@ from tacdiff_ros.cli.demo_stages import DemoInversion, inversion_chapter
 from tacdiff_ros.evaluation.verdict import replay_verdict
 from tacdiff_ros.reports.story_report import write_story
 from tacdiff_ros.sensor.gel_surface import GelSurface
+from tacdiff_ros.sensor.sensor_file import default_sensor
 
 
 def pressed(depth_mm: float) -> GelSurface:
@@ -38,7 +39,9 @@ def test_a_contact_that_is_too_shallow_is_in_the_figures_and_the_verdict_on_the_
     assert 0.15 < float(contact_mm) < 0.35
     assert whole == "0.030)"
     page = tmp_path / "report.html"
-    write_story(page, "Title", "Text", [chapter], replay_verdict(13.0, 0.5))
+    sensor = default_sensor()
+    write_story(page, "Title", "Text", [chapter], replay_verdict(13.0, 0.5), sensor)
     text = page.read_text()
     assert "<b>good</b>" in text
     assert "tacdiff_ros 0" in text
+    assert f"checksum {sensor.checksum[:16]}" in text

@@ -33,6 +33,7 @@ OTHER_PROGRAMS = {
     "python3": "makes the virtual environment of the page",
     "export": "sets variables of the shell",
     "podman": "needs a container image",
+    "docker": "needs a container engine",
     "mount": "needs root",
     "umount": "needs root",
     "setpriv": "needs root",
@@ -45,6 +46,8 @@ PROGRAMS |= set(OTHER_PROGRAMS)
 NOT_RUN = {
     "demo": "minutes; `make demo`",
     "record": "needs a camera; test/cli/test_record.py",
+    "view": "test/viewing",
+    "export": "test/export",
     "calibrate": "half a minute; test/docs/long_snippets.py",
     "rig": "needs a run; test/machine/test_rig_checks.py, test/replay/test_mount_touches.py",
     "simulate": "half a minute; test/docs/long_snippets.py",
@@ -66,6 +69,7 @@ NOT_RUN_PYTHON = {
     "SampleReader": "needs a dataset; test/docs/long_snippets.py",
     "with Touch(": "minutes; test/docs/long_snippets.py",
     "import rclpy": "needs running nodes",
+    "import h5py": "needs an export; test/export/test_export.py",
 }
 
 COMMANDS = commands(PROGRAMS)

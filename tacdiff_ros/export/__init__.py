@@ -1,0 +1,1 @@
+"""Export of recorded runs and datasets to formats of other programs."""

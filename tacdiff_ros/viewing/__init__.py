@@ -1,0 +1,1 @@
+"""Local pages that show images, maps, surfaces, recordings, datasets and sensors."""

@@ -52,7 +52,7 @@ class CollisionShape:
             raise InputError(f"collision mesh of link {self.link} has no distance field")
 
     def distance_and_gradient(self, points: Array) -> tuple[Array, Array]:
-        """Return signed distances (N,) and gradients (N, 3) at points (N, 3) in the link's frame."""
+        """Return distances (N,) and gradients (N, 3) at points (N, 3) in the link's frame."""
         local = (points - self.pose[:3, 3]) @ self.pose[:3, :3]
         if self.distance is not None:
             distance, gradient = self.distance.distance_and_gradient(local)
@@ -111,7 +111,9 @@ class CollisionShape:
         targets = (np.arange(count) + 0.5) / count * cumulative[-1]
         chosen = np.minimum(np.searchsorted(cumulative, targets), len(faces) - 1)
         # A low-discrepancy sequence (R2, Roberts 2018) inside the triangles.
-        u, v = np.modf(np.arange(1, count + 1)[None] * np.array([[0.7548776662], [0.5698402910]]))[0]
+        u, v = np.modf(np.arange(1, count + 1)[None] * np.array([[0.7548776662], [0.5698402910]]))[
+            0
+        ]
         u, v = np.where(u + v > 1, 1 - u, u)[:, None], np.where(u + v > 1, 1 - v, v)[:, None]
         points = a[chosen] + u * (b - a)[chosen] + v * (c - a)[chosen]
         return points, (cross / (2 * area)[:, None])[chosen]
@@ -172,9 +174,7 @@ def cylinder_distance(
 
 
 @cached_njit(nogil=True, error_model="numpy")
-def primitive_distance(
-    x: float, y: float, z: float, kind: int, size: Any, gradient: Any
-) -> float:
+def primitive_distance(x: float, y: float, z: float, kind: int, size: Any, gradient: Any) -> float:
     """Return the signed distance to one primitive in its own frame, and write its gradient."""
     if kind == BOX:
         return box_distance(x, y, z, size, gradient)
@@ -217,7 +217,11 @@ def nearest_primitive(
             if kinds[s] == MESH:
                 continue
             pose = poses[s]
-            x, y, z = points[n, 0] - pose[0, 3], points[n, 1] - pose[1, 3], points[n, 2] - pose[2, 3]
+            x, y, z = (
+                points[n, 0] - pose[0, 3],
+                points[n, 1] - pose[1, 3],
+                points[n, 2] - pose[2, 3],
+            )
             value = primitive_distance(
                 pose[0, 0] * x + pose[1, 0] * y + pose[2, 0] * z,
                 pose[0, 1] * x + pose[1, 1] * y + pose[2, 1] * z,

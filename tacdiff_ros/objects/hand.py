@@ -127,7 +127,9 @@ class Hand:
     def shape_transforms(self, joint_positions: ArrayLike) -> Array:
         """Return the poses (S, 4, 4) of the frames of all collision shapes."""
         transforms = self.link_transforms(joint_positions)
-        return np.array([transforms[i] @ s.pose for i, s in zip(self.shape_links, self.shapes, strict=True)])
+        return np.array(
+            [transforms[i] @ s.pose for i, s in zip(self.shape_links, self.shapes, strict=True)]
+        )
 
     @cached_property
     def shape_links(self) -> NDArray[np.int64]:

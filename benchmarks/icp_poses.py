@@ -38,9 +38,8 @@ def refine_by_icp(
     source = small_gicp.PointCloud(points)
     if not checkpoint:
         return np.linalg.inv(_align(target, source, tree, np.linalg.inv(start), iterations))
-    assert observation.camera is not None
-    assert observation.depth is not None
-    assert observation.mask is not None
+    if observation.camera is None or observation.depth is None or observation.mask is None:
+        raise ValueError("ICP needs a depth image and a mask")
     loss = RenderingLoss(item, observation.camera, observation.depth, observation.mask)
     pose, best, least = start, start, loss(start).value
     for _ in range(iterations):

@@ -52,6 +52,10 @@ class MeshDistanceLoss:
         value += float((offset**2).sum(axis=1).mean())
         return Loss(value, total + gather(2 * offset / len(offset), closest - centre))
 
+    def value(self, pose: Array) -> float:
+        """Return the loss at a pose (4, 4) alone."""
+        return self(pose).value
+
     def _triangle_offsets(self, corners: Array) -> tuple[Array, Array]:
         """Return the point (F, 3) of each triangle next to the cloud, and its offset from it."""
         assert self._tree is not None  # noqa: S101 (checked by the caller)
@@ -63,9 +67,7 @@ class MeshDistanceLoss:
 
 
 @cached_njit(nogil=True, error_model="numpy")
-def nearest_on_triangles(
-    corners: Any, points: Any, index: Any, closest: Any, offset: Any
-) -> None:
+def nearest_on_triangles(corners: Any, points: Any, index: Any, closest: Any, offset: Any) -> None:
     """Find the point of each triangle that is nearest to one of its candidate points.
 
     Args:

@@ -11,8 +11,8 @@ a quarter of the object's diameter.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,13 +27,22 @@ from tacdiff_ros.objects.hand import Hand
 from tacdiff_ros.objects.rigid_object import RigidObject
 
 Array = NDArray[np.float64]
-LossFunction = Callable[[Array], Loss]
 
 SOURCES = ("physics", "rendering", "depth", "tactile")
 START_STEP_M = 0.002
 MAX_STEP_M = 0.004
 MIN_STEP_M = 1e-6
 CONTACT_FORCE_N = 0.02  # above which a taxel touches
+
+
+class LossFunction(Protocol):
+    """A loss by the pose of the object."""
+
+    def __call__(self, pose: Array) -> Loss:
+        """Return loss and gradient at a pose (4, 4)."""
+
+    def value(self, pose: Array) -> float:
+        """Return the loss at a pose (4, 4) alone."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +109,7 @@ def refine_by_paper(
     losses, rendering = _losses(hand, item, observation, start, settings)
     centre, pose = item.centre_of_mass, np.asarray(start, float)
     descents = [_Descent(losses[name], item, pose) for name in settings.sources]
-    path, checks = [pose], [rendering(pose).value]
+    path, checks = [pose], [rendering.value(pose)]
     weights = []
     for _ in range(settings.iterations):
         steps = [descent.step(pose, centre) for descent in descents]
@@ -113,7 +122,7 @@ def refine_by_paper(
         motion = sum(w * step.motion for w, step in zip(weight, steps, strict=True))
         pose = moved(pose, centre, np.asarray(motion))
         path.append(pose)
-        checks.append(rendering(pose).value)
+        checks.append(rendering.value(pose))
         weights.append(weight)
     best = int(np.argmin(checks)) if settings.checkpoint else len(path) - 1
     table = np.array(weights).reshape(-1, len(settings.sources))
@@ -164,7 +173,7 @@ class _Anchored:
     def __init__(self, loss: PhysicsLoss, item: RigidObject, start: Array, weight: float) -> None:
         self._loss, self._centre = loss, item.centre_of_mass
         self._anchor = start[:3, :3] @ self._centre + start[:3, 3]
-        self._weight = weight * loss(start).value
+        self._weight = weight * loss.value(start)
 
     def __call__(self, pose: Array) -> Loss:
         plain = self._loss(pose)
@@ -172,6 +181,9 @@ class _Anchored:
         gradient = plain.gradient.copy()
         gradient[:3] += 2 * self._weight * shift
         return Loss(plain.value + self._weight * float(shift @ shift), gradient)
+
+    def value(self, pose: Array) -> float:
+        return self(pose).value
 
 
 @dataclass(frozen=True)
@@ -187,7 +199,7 @@ class _Descent:
         self._loss = loss
         self._scale = np.array([1.0] * 3 + [4 / item.diameter] * 3)  # motion per metre
         self._length = START_STEP_M
-        self._initial = max(loss(start).value, 1e-30)
+        self._initial = max(loss.value(start), 1e-30)
 
     @property
     def is_exhausted(self) -> bool:
@@ -203,7 +215,7 @@ class _Descent:
             self._length = MIN_STEP_M
             return _Step(np.zeros(6), 0.0)
         motion = -self._length / norm * scaled * self._scale
-        decrease = before.value - self._loss(moved(pose, centre, motion)).value
+        decrease = before.value - self._loss.value(moved(pose, centre, motion))
         if decrease > 0:
             self._length = min(2 * self._length, MAX_STEP_M)
             return _Step(motion, decrease / self._initial)

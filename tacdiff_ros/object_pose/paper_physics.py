@@ -18,7 +18,7 @@ from tacdiff_ros.objects.rigid_object import RigidObject
 
 Array = NDArray[np.float64]
 
-POINT_SPACING_M = 0.004
+POINT_SPACING_M = 0.005
 REACH_M = 0.02  # distance up to which points of the hand get a leaky gradient
 LEAK = 0.05  # slope of the leaky gradient, as a fraction of that in contact
 PRESSURE_PER_DEPTH = 4e7  # Pa/m
@@ -74,6 +74,10 @@ class PhysicsLoss:
             total += part.gradient
         count = len(self._perturbations)
         return Loss(value / count, total / count)
+
+    def value(self, pose: Array) -> float:
+        """Return the loss at a pose (4, 4) alone."""
+        return self(pose).value
 
     def _one_step(
         self, perturbation: Array, arm: Array, normal: Array, pressing: Array, slope: Array

@@ -53,7 +53,7 @@ class JointCost:
                 converge.
         """
         self._hand = hand
-        self._terms = tuple(terms)
+        self.terms = tuple(terms)
         self._prior = prior
         self._relaxation = relaxation
         self._columns = np.flatnonzero(prior.free)
@@ -64,7 +64,7 @@ class JointCost:
         """Return the normal equations of the free unknowns."""
         size = len(self._columns)
         matrix, gradient, cost = np.zeros((size, size)), np.zeros(size), 0.0
-        for term, residuals in zip(self._terms, self._residuals(point), strict=True):
+        for term, residuals in zip(self.terms, self._residuals(point), strict=True):
             value = residuals.value / self._relaxation
             jacobian = residuals.jacobian[:, self._columns] / self._relaxation
             weight = robust_loss.weight(value, term.scale)
@@ -78,7 +78,7 @@ class JointCost:
     def cost(self, point: Unknowns) -> float:
         """Return the cost; residuals are kept for `linearise` at the same point."""
         total = float(np.sum(self._inverse_variance * self._from_prior(point) ** 2))
-        for term, residuals in zip(self._terms, self._residuals(point), strict=True):
+        for term, residuals in zip(self.terms, self._residuals(point), strict=True):
             total += robust_loss.loss(residuals.value / self._relaxation, term.scale)
         return total
 
@@ -92,7 +92,7 @@ class JointCost:
     def residuals(self, point: Unknowns) -> dict[str, Floats]:
         """Return the residuals (N,) of each term by name, in standard deviations."""
         values = self._residuals(point)
-        return {term.name: r.value for term, r in zip(self._terms, values, strict=True)}
+        return {term.name: r.value for term, r in zip(self.terms, values, strict=True)}
 
     def _from_prior(self, point: Unknowns) -> Floats:
         return point.difference(self._prior.mean)[self._columns]
@@ -100,7 +100,7 @@ class JointCost:
     def _residuals(self, point: Unknowns) -> list[Residuals]:
         if self._cached is None or self._cached[0] is not point:
             scene = Scene(self._hand, point)
-            self._cached = point, [term.evaluate(scene) for term in self._terms]
+            self._cached = point, [term.evaluate(scene) for term in self.terms]
         return self._cached[1]
 
 

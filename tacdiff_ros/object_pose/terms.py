@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tacdiff_ros.object_pose.ray_approach import nearest_approach
 from tacdiff_ros.object_pose.scene import DEPTH_BIAS, Scene
 from tacdiff_ros.objects.distance_field import DistanceField
 from tacdiff_ros.objects.hand import Hand
@@ -241,17 +242,3 @@ class Sightlines:
         scene.add_camera(jacobian, seen, gradient @ turn)
         return Residuals(distance / self.stddev, jacobian / self.stddev)
 
-
-def nearest_approach(field: DistanceField, origin: Floats, ray: Floats, end: Floats) -> Floats:
-    """Return where along rays the distance to the object is least.
-
-    Args:
-        field: distance field of the object.
-        origin: (3,) common origin in the object's frame.
-        ray: (N, 3) directions, of any length, in the object's frame.
-        end: (N,) largest parameter of each ray.
-
-    Returns:
-        (N,) parameters: points are `origin + parameter * ray`.
-    """
-    return np.asarray(field.nearest_on_rays(origin, ray, end))

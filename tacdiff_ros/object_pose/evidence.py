@@ -20,7 +20,7 @@ from tacdiff_ros.object_pose.terms import (
     Term,
 )
 from tacdiff_ros.object_pose.touches import TouchPoints
-from tacdiff_ros.objects.hand import Hand
+from tacdiff_ros.object_pose.hand_model import HandModel
 from tacdiff_ros.objects.rigid_object import RigidObject
 
 Floats = NDArray[np.float64]
@@ -75,7 +75,7 @@ class Evidence:
 
 
 def geometric_terms(
-    evidence: Evidence, item: RigidObject, hand: Hand, settings: PoseSettings
+    evidence: Evidence, item: RigidObject, hand: HandModel, settings: PoseSettings
 ) -> list[Term]:
     """Return the terms of depth, sight lines, contact and penetration.
 

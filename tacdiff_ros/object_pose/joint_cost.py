@@ -12,7 +12,7 @@ from tacdiff_ros.least_squares import DampingRule, NormalEquations, levenberg_ma
 from tacdiff_ros.object_pose import robust_loss
 from tacdiff_ros.object_pose.scene import Scene, Unknowns
 from tacdiff_ros.object_pose.terms import Residuals, Term
-from tacdiff_ros.objects.hand import Hand
+from tacdiff_ros.object_pose.hand_model import HandModel
 
 Floats = NDArray[np.float64]
 RULE = DampingRule(first=1e-3, decrease=5.0, increase=6.0, maximum=1e4)
@@ -41,7 +41,7 @@ class JointCost:
     """Sum of the robust losses of all terms and of the prior."""
 
     def __init__(
-        self, hand: Hand, terms: Sequence[Term], prior: Prior, relaxation: float = 1.0
+        self, hand: HandModel, terms: Sequence[Term], prior: Prior, relaxation: float = 1.0
     ) -> None:
         """Store the terms.
 

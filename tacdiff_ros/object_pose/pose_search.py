@@ -14,7 +14,7 @@ from tacdiff_ros.object_pose.joint_cost import Fit, JointCost, Prior, minimise
 from tacdiff_ros.object_pose.pose_settings import PoseSettings
 from tacdiff_ros.object_pose.scene import CAMERA, DEPTH_BIAS, FIRST_JOINT, OBJECT, Unknowns
 from tacdiff_ros.object_pose.terms import HandDepth
-from tacdiff_ros.objects.hand import Hand
+from tacdiff_ros.object_pose.hand_model import HandModel
 from tacdiff_ros.objects.rigid_object import RigidObject
 
 Floats = NDArray[np.float64]
@@ -44,7 +44,7 @@ class SearchData:
     """
 
     item: RigidObject
-    hand: Hand
+    hand: HandModel
     settings: PoseSettings
     evidence: Evidence
     nominal: Unknowns

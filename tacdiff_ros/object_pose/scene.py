@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.object_pose import se3
-from tacdiff_ros.objects.hand import Hand
+from tacdiff_ros.object_pose.hand_model import HandModel
 
 Floats = NDArray[np.float64]
 OBJECT = slice(0, 6)
@@ -70,7 +70,7 @@ class Unknowns:
 class Scene:
     """Frames at one value of the unknowns, and derivatives of points with respect to them."""
 
-    def __init__(self, hand: Hand, unknowns: Unknowns) -> None:
+    def __init__(self, hand: HandModel, unknowns: Unknowns) -> None:
         """Compute the frames of the hand's links.
 
         Args:

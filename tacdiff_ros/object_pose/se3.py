@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
-SMALL_ANGLE_RAD = 1e-7
+SMALL_ANGLE_RAD = 1e-5  # below it, series to the second order
 
 
 def skew(vector: ArrayLike) -> Floats:
@@ -29,7 +29,7 @@ def rotation(vector: ArrayLike) -> Floats:
     angle = math.sqrt(float(vector @ vector))
     matrix = skew(vector)
     if angle < SMALL_ANGLE_RAD:
-        return np.eye(3) + matrix
+        return np.eye(3) + matrix + 0.5 * (matrix @ matrix)
     first, second = math.sin(angle) / angle, (1.0 - math.cos(angle)) / angle**2
     return np.eye(3) + first * matrix + second * (matrix @ matrix)
 
@@ -48,10 +48,10 @@ def exp(twist: ArrayLike) -> Floats:
     angle = math.sqrt(float(vector @ vector))
     result = np.eye(4)
     result[:3, :3] = rotation(vector)
-    if angle < SMALL_ANGLE_RAD:
-        result[:3, 3] = twist[:3]
-        return result
     matrix = skew(vector)
+    if angle < SMALL_ANGLE_RAD:
+        result[:3, 3] = twist[:3] + 0.5 * (matrix @ twist[:3])
+        return result
     first = (1.0 - math.cos(angle)) / angle**2
     second = (angle - math.sin(angle)) / angle**3
     left = np.eye(3) + first * matrix + second * (matrix @ matrix)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tacdiff_ros.object_pose.ray_approach import nearest_approach
 from tacdiff_ros.object_pose.scene import DEPTH_BIAS, Scene
 from tacdiff_ros.objects.distance_field import DistanceField
-from tacdiff_ros.objects.hand import Hand
+from tacdiff_ros.object_pose.hand_model import HandModel
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -101,7 +101,7 @@ class HandDepth:
         scale: scale of the robust loss.
     """
 
-    hand: Hand
+    hand: HandModel
     ray: Floats
     depth: Floats
     stddev: float

@@ -1,4 +1,4 @@
-"""What the estimate needs to know of a hand."""
+"""What the residuals need to know of a hand; `tacdiff_ros.objects.hand.Hand` has it."""
 
 from __future__ import annotations
 
@@ -7,28 +7,26 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.object_pose.link_frames import LinkFrames
-
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 
 class HandModel(Protocol):
-    """Kinematics and shape of a hand."""
+    """Kinematics and shape of a hand with J joints and L links."""
 
-    def link_frames(self, joint_positions: Floats) -> LinkFrames:
-        """Return the frames of the links at joint positions (J,), rad or m."""
+    @property
+    def shape_links(self) -> Integers:
+        """(S,) index of the link of each collision shape."""
         ...
 
-    def distance_and_gradient(
-        self, points: Floats, frames: LinkFrames
-    ) -> tuple[Floats, Floats, NDArray[np.int64]]:
-        """Return the signed distances from the hand's surface.
+    def link_transforms(self, joint_positions: Floats) -> Floats:
+        """Return the poses (L, 4, 4) of the links at joint positions (J,), rad or m."""
+        ...
 
-        Args:
-            points: (N, 3) points in the hand's base frame, m.
-            frames: frames of the links.
+    def link_jacobians(self, joint_positions: Floats) -> Floats:
+        """Return linear and angular velocities (L, 6, J) of the links per joint velocity."""
+        ...
 
-        Returns:
-            (N,) distances, m; (N, 3) gradients; (N,) index of the nearest link.
-        """
+    def distance(self, points: Floats, joint_positions: Floats) -> tuple[Floats, Floats, Integers]:
+        """Return signed distances (N,), gradients (N, 3) and nearest shapes (N,) of points."""
         ...

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tacdiff_ros.object_pose.hand_model import HandModel
+
 Floats = NDArray[np.float64]
 
 
@@ -16,18 +18,17 @@ class LinkFrames:
 
     Attributes:
         poses: (L, 4, 4) poses of the links.
-        axis: (J, 3) axes of the joints, unit vectors.
-        origin: (J, 3) points on these axes, m.
-        is_revolute: (J,) whether a joint is revolute; else it is prismatic.
-        moves: (L, J) derivative of a joint on the way from the base to a link with respect to an
-            estimated joint: 1, the ratio of a mimic joint, or 0 if it does not move the link.
+        jacobian: (L, 6, J) velocities of the links' origins and their angular velocities in `hand`,
+            per unit of each joint's velocity.
     """
 
     poses: Floats
-    axis: Floats
-    origin: Floats
-    is_revolute: NDArray[np.bool_]
-    moves: Floats
+    jacobian: Floats
+
+    @classmethod
+    def of(cls, hand: HandModel, joint_positions: Floats) -> LinkFrames:
+        """Return the frames of a hand at joint positions (J,), rad or m."""
+        return cls(hand.link_transforms(joint_positions), hand.link_jacobians(joint_positions))
 
     def points(self, point: Floats, link: NDArray[np.int64]) -> Floats:
         """Return points (N, 3) of links (N,), given in their frames, in `hand`."""
@@ -47,7 +48,6 @@ class LinkFrames:
             gradient: (N, 3) gradients of the function with respect to the points.
             link: (N,) index of the link that each point moves with.
         """
-        turning = np.cross(points, gradient) @ self.axis.T
-        turning -= gradient @ np.cross(self.axis, self.origin).T
-        sliding = gradient @ self.axis.T
-        return np.where(self.is_revolute, turning, sliding) * self.moves[link]
+        turning = np.cross(points - self.poses[link, :3, 3], gradient)
+        twist = np.concatenate([gradient, turning], axis=1)
+        return np.einsum("ni,nij->nj", twist, self.jacobian[link])

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tacdiff_ros.object_pose import se3
 from tacdiff_ros.object_pose.hand_model import HandModel
+from tacdiff_ros.object_pose.link_frames import LinkFrames
 
 Floats = NDArray[np.float64]
 OBJECT = slice(0, 6)
@@ -82,7 +83,7 @@ class Scene:
         self.object_origin = unknowns.object_pose[:3, 3]
         self.camera_rotation = unknowns.camera_pose[:3, :3]
         self.camera_origin = unknowns.camera_pose[:3, 3]
-        self.links = hand.link_frames(unknowns.joint_positions)
+        self.links = LinkFrames.of(hand, unknowns.joint_positions)
 
     def to_object(self, points: Floats) -> Floats:
         """Return points (N, 3) in `hand` in the object's frame."""

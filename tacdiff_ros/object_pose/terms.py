@@ -112,12 +112,13 @@ class HandDepth:
         """Return residuals and derivatives."""
         seen = self.ray * (self.depth - scene.unknowns.depth_bias)[:, None]
         points = scene.from_camera(seen)
-        distance, gradient, link = self.hand.distance_and_gradient(points, scene.links)
+        joints = scene.unknowns.joint_positions
+        distance, gradient, shape = self.hand.distance(points, joints)
         jacobian = scene.empty_jacobian(len(distance))
         in_camera = gradient @ scene.camera_rotation
         scene.add_camera(jacobian, seen, in_camera)
         jacobian[:, DEPTH_BIAS] = -np.sum(in_camera * self.ray, axis=1)
-        scene.add_joints(jacobian, points, -gradient, link)
+        scene.add_joints(jacobian, points, -gradient, self.hand.shape_links[shape])
         return Residuals(distance / self.stddev, jacobian / self.stddev)
 
 
@@ -136,7 +137,7 @@ class LinkPoints:
         stddev: standard deviation of a distance, m.
         scale: scale of the robust loss.
         name: name of the kind of data.
-        bound: distance, or least distance, m.
+        bound: distance, or least distance, m; one value, or (N,).
     """
 
     field: DistanceField
@@ -146,7 +147,7 @@ class LinkPoints:
     stddev: float
     scale: float
     name: str
-    bound: float = 0.0
+    bound: Floats | float = 0.0
 
     def evaluate(self, scene: Scene) -> Residuals:
         """Return residuals and derivatives."""

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from tacdiff_ros.object_pose import se3
-from tacdiff_ros.object_pose.link_frames import LinkFrames
 
 FINGER = np.array([0.01, 0.03, 0.01])  # half sides, m
 
@@ -15,21 +14,26 @@ FINGER = np.array([0.01, 0.03, 0.01])  # half sides, m
 class TwoFingers:
     """A revolute joint about x at (0, 0, 0.05), on whose link a prismatic joint slides along y."""
 
-    def link_frames(self, joint_positions):
+    shape_links = np.array([1, 2])
+
+    def link_transforms(self, joint_positions):
         turn, slide = joint_positions
         first = se3.pose_of([0.0, 0.0, 0.05], se3.rotation([turn, 0.0, 0.0]))
         second = first @ se3.pose_of([0.0, slide, 0.04], np.eye(3))
-        return LinkFrames(
-            poses=np.stack([np.eye(4), first, second]),
-            axis=np.stack([first[:3, 0], first[:3, 1]]),
-            origin=np.stack([first[:3, 3], first[:3, 3]]),
-            is_revolute=np.array([True, False]),
-            moves=np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]),
-        )
+        return np.stack([np.eye(4), first, second])
 
-    def distance_and_gradient(self, points, frames):
+    def link_jacobians(self, joint_positions):
+        _, first, second = self.link_transforms(joint_positions)
+        axis = first[:3, 0]
+        result = np.zeros((3, 6, 2))
+        result[1, 3:, 0] = result[2, 3:, 0] = axis
+        result[2, :3, 0] = np.cross(axis, second[:3, 3] - first[:3, 3])
+        result[2, :3, 1] = first[:3, 1]
+        return result
+
+    def distance(self, points, joint_positions):
         found = []
-        for pose in frames.poses[1:]:
+        for pose in self.link_transforms(joint_positions)[1:]:
             local = (points - pose[:3, 3]) @ pose[:3, :3]
             distance, gradient = box_distance(local, FINGER)
             found.append((distance, gradient @ pose[:3, :3].T))
@@ -37,7 +41,7 @@ class TwoFingers:
         rows = np.arange(len(points))
         distance = np.stack([d for d, _ in found])[nearest, rows]
         gradient = np.stack([g for _, g in found])[nearest, rows]
-        return distance, gradient, nearest + 1
+        return distance, gradient, nearest
 
 
 @dataclass(frozen=True)

@@ -181,7 +181,10 @@ def interpolate(
         i, j, k = cell
         x, y, z = part
         # Interpolation along z on the four edges of the cell, then along y, then along x.
-        d00, d01 = values[i, j, k + 1] - values[i, j, k], values[i, j + 1, k + 1] - values[i, j + 1, k]
+        d00, d01 = (
+            values[i, j, k + 1] - values[i, j, k],
+            values[i, j + 1, k + 1] - values[i, j + 1, k],
+        )
         d10 = values[i + 1, j, k + 1] - values[i + 1, j, k]
         d11 = values[i + 1, j + 1, k + 1] - values[i + 1, j + 1, k]
         v00, v01 = values[i, j, k] + z * d00, values[i, j + 1, k] + z * d01

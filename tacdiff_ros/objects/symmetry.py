@@ -18,16 +18,17 @@ from tacdiff_ros.objects.rigid_object import CONTINUOUS, RigidObject, Symmetry
 
 Array = NDArray[np.float64]
 
-TOLERANCE_FRACTION = 0.012  # of the diameter: scans of symmetric objects differ from their rotation
+TOLERANCE_FRACTION = 0.022  # of the diameter: scans of symmetric objects differ from their rotation
 MIN_TOLERANCE_M = 1e-3
-QUANTILE = 0.95  # of the surface that must be within the tolerance
+QUANTILE = 0.98  # of the surface that must be within the tolerance
 SURFACE_POINTS = 1500
 ORDERS = (8, 6, 5, 4, 3, 2)
 PROBE_ANGLES_DEG = (17.0, 41.0, 83.0, 127.0, 163.0)  # no two are multiples of a common step
 EQUAL_MOMENTS = 0.06  # relative difference of moments below which axes between them are searched
 PLANE_AXES = 36
 SPHERE_AXES = 400
-REFINE_FACTOR = 6.0  # candidates within this many tolerances are refined
+MAX_FACTOR = 2.5  # of the tolerance at the farthest point: a small handle ends a symmetry
+REFINE_FACTOR = 2.0  # candidates within this many tolerances are refined
 
 
 def find_symmetries(
@@ -92,7 +93,8 @@ class _SymmetryCheck:
 
     def _holds(self, axis: Array, centre: Array, angle_deg: float) -> bool:
         distances = np.abs(self._distances(axis, centre, angle_deg))
-        return bool(np.quantile(distances, QUANTILE) < self._tolerance)
+        is_within = np.quantile(distances, QUANTILE) < self._tolerance
+        return bool(is_within and distances.max() < MAX_FACTOR * self._tolerance)
 
     def _refine(self, axis: Array, angle_deg: float) -> tuple[Array, Array]:
         """Return axis and centre that minimise the distances: two angles and two offsets."""

@@ -14,6 +14,7 @@ from tacdiff_ros.object_pose.scene import Unknowns
 
 INLIER_STDDEVS = 3.0
 MIN_WEIGHT = 0.5  # of the best hypothesis
+MAX_MISSING = 0.5  # fraction of the hand's surface that the camera looks through
 MIN_COUNT = 5  # residuals below which a kind of data does not decide
 # Least inlier fraction of each kind of data, and what a smaller one means.
 REQUIREMENTS = {
@@ -38,9 +39,7 @@ def agreement_of(cost: JointCost, unknowns: Unknowns) -> dict[str, DataAgreement
     for term, residual in zip(cost.terms, cost.residuals(unknowns).values(), strict=True):
         inlier = np.abs(residual) < INLIER_STDDEVS
         rms = float(np.sqrt(np.mean(residual[inlier] ** 2))) if inlier.any() else float("nan")
-        result[term.name] = DataAgreement(
-            rms * term.stddev, float(inlier.mean()), len(residual)
-        )
+        result[term.name] = DataAgreement(rms * term.stddev, float(inlier.mean()), len(residual))
     return result
 
 
@@ -48,6 +47,7 @@ def doubts(
     hypotheses: Sequence[Hypothesis],
     agreement: dict[str, DataAgreement],
     open_directions: Sequence[OpenDirection],
+    hand_missing: float,
 ) -> list[str]:
     """Return the reasons why a pose is not identified; empty if it is.
 
@@ -55,8 +55,14 @@ def doubts(
         hypotheses: hypotheses, the most probable first.
         agreement: agreement of each kind of data with the first one.
         open_directions: directions that the data leave open.
+        hand_missing: fraction of the hand's surface that the camera looks through.
     """
     reasons = []
+    if hand_missing > MAX_MISSING:
+        reasons.append(
+            f"the camera looks through {100.0 * hand_missing:.0f} % of the hand: check joint "
+            "positions, camera pose and hand"
+        )
     for name, (least, meaning) in REQUIREMENTS.items():
         found = agreement.get(name)
         if found and found.count >= MIN_COUNT and found.inlier_fraction < least:

@@ -15,6 +15,9 @@ MIN_DEPTH, MAX_DEPTH = 0.05, 5.0  # m
 MIN_OBJECT_PIXELS = 30
 MASK_BORDER_PX = 4  # width of the band in which a mask may be wrong
 FREE_MARGIN = 0.008  # distance in front of a measured surface within which nothing is concluded, m
+FAR = 2.0  # end of sight lines without a depth, in median depths of the object
+BACKGROUND_WINDOW_PX = 7
+MIN_EMPTY_FRACTION = 0.8  # of a window around a pixel that sees the background
 MAX_MILLIMETRES_MEDIAN = 20.0  # median depth above which an image is in millimetres, m
 
 
@@ -64,7 +67,9 @@ class DepthPixels:
     inside: Pixels
 
 
-def depth_pixels(depth: NDArray[np.floating], mask: NDArray[np.bool_], intrinsics: Floats) -> DepthPixels:
+def depth_pixels(
+    depth: NDArray[np.floating], mask: NDArray[np.bool_], intrinsics: Floats
+) -> DepthPixels:
     """Sort the pixels of a depth image.
 
     Args:
@@ -83,9 +88,10 @@ def depth_pixels(depth: NDArray[np.floating], mask: NDArray[np.bool_], intrinsic
     core = cv2.erode(mask.astype(np.uint8), kernel) > 0
     near = _window(mask)
     free = usable & near & ~core & (depth > MIN_DEPTH + FREE_MARGIN)
+    beyond = near & ~_enlarged_mask(mask) & _is_background(usable)
     rays = _Rays(intrinsics)
-    beside = rays.of(free, depth)
-    inside = rays.of(core, np.full(depth.shape, 2.0 * middle))
+    beside = rays.of(free | beyond, np.where(beyond, FAR * middle, depth))
+    inside = rays.of(core, np.full(depth.shape, FAR * middle))
     return DepthPixels(
         rays.of(shown, depth),
         rays.of(usable & ~mask, depth),
@@ -127,6 +133,19 @@ def check_depth(depth: NDArray[np.floating], mask: NDArray[np.bool_]) -> None:
             f"{usable} pixels inside the mask have a depth of {MIN_DEPTH} to {MAX_DEPTH} m, "
             f"expected at least {MIN_OBJECT_PIXELS}; the median is {middle:.3g} m: expected metres"
         )
+
+
+def _enlarged_mask(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the mask with a border of `MASK_BORDER_PX`."""
+    kernel = np.ones((2 * MASK_BORDER_PX + 1, 2 * MASK_BORDER_PX + 1), np.uint8)
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), kernel) > 0)
+
+
+def _is_background(usable: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the pixels without depth whose neighbours mostly have none: no holes of a surface."""
+    empty = (~usable).astype(np.float32)
+    fraction = cv2.blur(empty, (BACKGROUND_WINDOW_PX, BACKGROUND_WINDOW_PX))
+    return np.asarray((empty > 0.0) & (fraction > MIN_EMPTY_FRACTION))
 
 
 def _window(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.object_pose.depth_pixels import Pixels
 from tacdiff_ros.object_pose.force_terms import FrictionCones, TorqueBalance, WeightSupport
+from tacdiff_ros.object_pose.hand_model import HandModel
 from tacdiff_ros.object_pose.pose_settings import PoseSettings
 from tacdiff_ros.object_pose.terms import (
     GelNormals,
@@ -19,11 +20,11 @@ from tacdiff_ros.object_pose.terms import (
     Sightlines,
     Term,
 )
-from tacdiff_ros.object_pose.touches import TouchPoints
-from tacdiff_ros.object_pose.hand_model import HandModel
+from tacdiff_ros.object_pose.touches import SurfacePoints, TouchPoints
 from tacdiff_ros.objects.rigid_object import RigidObject
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 # Scales of the robust losses, in standard deviations.
 DEPTH_SCALE, SIGHT_SCALE, TOUCH_SCALE, HAND_SCALE = 3.0, 3.0, 3.0, 4.0
 
@@ -39,8 +40,10 @@ class Evidence:
         inside_lines: sight lines that hit the object.
         taxels: taxels.
         gels: points of the gels' surfaces.
-        surface: points of the hand's surface; only point and link are used.
+        gel_stddev: standard deviation of the gels' points, m.
+        surface: points of the hand's surface.
         gravity: (3,) unit vector of gravity in `hand`; None if unknown.
+        hand_missing: fraction of the hand's surface that the camera looks through.
     """
 
     object_pixels: Pixels
@@ -49,8 +52,10 @@ class Evidence:
     inside_lines: Pixels
     taxels: TouchPoints
     gels: TouchPoints
-    surface: TouchPoints
+    gel_stddev: float
+    surface: SurfacePoints
     gravity: Floats | None
+    hand_missing: float
 
     def thinned(self, fraction: float, random: np.random.Generator) -> Evidence:
         """Return a random part of the measurements; touches are kept, except of gels."""
@@ -58,19 +63,17 @@ class Evidence:
         def some(pixels: Pixels) -> Pixels:
             return pixels.chosen(math.ceil(fraction * len(pixels.depth)), random)
 
-        def few(points: TouchPoints) -> TouchPoints:
-            count = math.ceil(fraction * len(points))
-            return points.where(np.sort(random.permutation(len(points))[:count]))
+        def few(count: int) -> Integers:
+            return np.sort(random.permutation(count)[: math.ceil(fraction * count)])
 
-        return Evidence(
-            some(self.object_pixels),
-            some(self.hand_pixels),
-            some(self.free_lines),
-            some(self.inside_lines),
-            self.taxels,
-            few(self.gels),
-            few(self.surface),
-            self.gravity,
+        return replace(
+            self,
+            object_pixels=some(self.object_pixels),
+            hand_pixels=some(self.hand_pixels),
+            free_lines=some(self.free_lines),
+            inside_lines=some(self.inside_lines),
+            gels=self.gels.where(few(len(self.gels))),
+            surface=self.surface.where(few(len(self.surface))),
         )
 
 
@@ -102,9 +105,7 @@ def geometric_terms(
     ):
         if settings.use_free_space and len(lines.depth):
             terms.append(
-                Sightlines(
-                    field, lines.ray, lines.depth, must_hit, line_stddev, SIGHT_SCALE, name
-                )
+                Sightlines(field, lines.ray, lines.depth, must_hit, line_stddev, SIGHT_SCALE, name)
             )
     terms += _touch_terms(evidence, item, settings)
     surface_stddev = math.hypot(settings.hand_stddev, settings.mesh_stddev)
@@ -117,6 +118,7 @@ def geometric_terms(
             surface_stddev,
             math.inf,
             "penetration",
+            -evidence.surface.softness,
         )
     )
     return terms
@@ -126,7 +128,7 @@ def _touch_terms(evidence: Evidence, item: RigidObject, settings: PoseSettings) 
     """Return the terms of touched and untouched points of taxels and gels."""
     field = item.distance
     taxel_stddev = math.hypot(settings.taxel_stddev, settings.mesh_stddev)
-    gel_stddev = math.hypot(settings.gel_stddev, settings.mesh_stddev)
+    gel_stddev = math.hypot(evidence.gel_stddev, settings.mesh_stddev)
     terms: list[Term] = []
     for points, stddev, kind in (
         (evidence.taxels, taxel_stddev, "taxel"),

@@ -81,8 +81,7 @@ def distinct(item: RigidObject, fits: Sequence[Fit], limit: float = SAME_POSE) -
     for fit in sorted(fits, key=lambda each: each.cost):
         pose = fit.unknowns.object_pose
         if all(
-            pose_distance(item, pose, other.unknowns.object_pose, copies) > limit
-            for other in kept
+            pose_distance(item, pose, other.unknowns.object_pose, copies) > limit for other in kept
         ):
             kept.append(fit)
     return kept
@@ -107,9 +106,7 @@ def weighted(fits: Sequence[Fit], cost: JointCost, temperature: float) -> tuple[
     weights /= weights.sum()
     order = [k for k in np.argsort(-weights) if weights[k] > MIN_WEIGHT]
     total = float(weights[order].sum())
-    return tuple(
-        Hypothesis(fits[k], float(weights[k] / total), covariances[k]) for k in order
-    )
+    return tuple(Hypothesis(fits[k], float(weights[k] / total), covariances[k]) for k in order)
 
 
 def in_hand_axes(covariance: Floats, object_pose: Floats) -> Floats:

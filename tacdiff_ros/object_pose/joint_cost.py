@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from tacdiff_ros.least_squares import DampingRule, NormalEquations, levenberg_marquardt
 from tacdiff_ros.object_pose import robust_loss
+from tacdiff_ros.object_pose.hand_model import HandModel
 from tacdiff_ros.object_pose.scene import Scene, Unknowns
 from tacdiff_ros.object_pose.terms import Residuals, Term
-from tacdiff_ros.object_pose.hand_model import HandModel
 
 Floats = NDArray[np.float64]
 RULE = DampingRule(first=1e-3, decrease=5.0, increase=6.0, maximum=1e4)

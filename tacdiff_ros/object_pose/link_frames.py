@@ -38,9 +38,7 @@ class LinkFrames:
         """Return vectors (N, 3) of links (N,), given in their frames, in the axes of `hand`."""
         return np.einsum("nij,nj->ni", self.poses[link, :3, :3], vector)
 
-    def joint_derivative(
-        self, points: Floats, gradient: Floats, link: NDArray[np.int64]
-    ) -> Floats:
+    def joint_derivative(self, points: Floats, gradient: Floats, link: NDArray[np.int64]) -> Floats:
         """Return the derivative (N, J) of a function of points with respect to the joints.
 
         Args:

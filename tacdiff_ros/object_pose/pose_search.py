@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.object_pose.evidence import Evidence, force_terms, geometric_terms
+from tacdiff_ros.object_pose.hand_model import HandModel
 from tacdiff_ros.object_pose.hypotheses import distinct
 from tacdiff_ros.object_pose.joint_cost import Fit, JointCost, Prior, minimise
 from tacdiff_ros.object_pose.pose_settings import PoseSettings
-from tacdiff_ros.object_pose.scene import CAMERA, DEPTH_BIAS, FIRST_JOINT, OBJECT, Unknowns
+from tacdiff_ros.object_pose.scene import CAMERA, DEPTH_BIAS, FIRST_JOINT, OBJECT, Scene, Unknowns
 from tacdiff_ros.object_pose.terms import HandDepth
-from tacdiff_ros.object_pose.hand_model import HandModel
 from tacdiff_ros.objects.rigid_object import RigidObject
 
 Floats = NDArray[np.float64]
@@ -28,6 +28,7 @@ MIDDLE_STEPS, MIDDLE_RELAXATION = 8, 2.0
 FINE_STEPS = 25
 MIDDLE_COUNT, FINE_COUNT = 8, 3
 MIN_GAIN = 1e-4
+NEAR_SURFACE = 0.015  # distance of a point of the hand that can touch the object, m
 COARSE_GAIN = 1e-2
 
 
@@ -48,6 +49,24 @@ class SearchData:
     settings: PoseSettings
     evidence: Evidence
     nominal: Unknowns
+
+    def near(self, points: Sequence[Unknowns]) -> SearchData:
+        """Return the data with the part of the hand's surface that is near the object.
+
+        Args:
+            points: estimates of which one is nearly right.
+        """
+        surface = self.evidence.surface
+        least = np.full(len(surface), np.inf)
+        for point in points[:FINE_COUNT]:
+            scene = Scene(self.hand, point)
+            placed = scene.to_object(scene.links.points(surface.point, surface.link))
+            least = np.minimum(least, self.item.distance.distance(placed))
+        index = np.flatnonzero(least < NEAR_SURFACE)
+        limit = FINE_COUNT * self.settings.hand_points
+        index = index[:: max(1, -(-len(index) // limit))]
+        evidence = replace(self.evidence, surface=surface.where(index))
+        return replace(self, evidence=evidence)
 
     def rig_stddev(self) -> Floats:
         """Return the prior standard deviations (13 + J,) of all but the object, which is fixed."""
@@ -77,9 +96,7 @@ def register_hand(data: SearchData) -> Unknowns:
     return minimise(cost, first.unknowns, REGISTRATION_STEPS, MIN_GAIN).unknowns
 
 
-def coarse_fits(
-    data: SearchData, rig: Unknowns, poses: Floats, progress: Progress
-) -> list[Fit]:
+def coarse_fits(data: SearchData, rig: Unknowns, poses: Floats, progress: Progress) -> list[Fit]:
     """Return distinct fits of the object's pose alone, the lowest cost first.
 
     Args:

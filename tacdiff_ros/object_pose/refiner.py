@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.object_pose import candidates, se3
 from tacdiff_ros.object_pose.agreement import agreement_of, doubts
+from tacdiff_ros.object_pose.hand_model import HandModel
 from tacdiff_ros.object_pose.hypotheses import Hypothesis, weighted
 from tacdiff_ros.object_pose.joint_cost import Fit, JointCost, minimise
 from tacdiff_ros.object_pose.observability import open_directions
-from tacdiff_ros.object_pose.observation import read_evidence
+from tacdiff_ros.object_pose.observation import ObservationReader
 from tacdiff_ros.object_pose.plausibility import (
     COLLIDING,
     NOT_IDENTIFIED,
@@ -36,7 +37,6 @@ from tacdiff_ros.object_pose.pose_search import (
 from tacdiff_ros.object_pose.pose_settings import PoseSettings
 from tacdiff_ros.object_pose.scene import Scene, Unknowns
 from tacdiff_ros.objects.grasp_observation import GraspObservation
-from tacdiff_ros.object_pose.hand_model import HandModel
 from tacdiff_ros.objects.rigid_object import RigidObject
 
 Floats = NDArray[np.float64]
@@ -72,6 +72,7 @@ class PoseRefiner:
         self.hand = hand
         self.settings = settings or PoseSettings()
         self.limits = limits or ContactLimits()
+        self._reader = ObservationReader(hand, self.settings)
 
     def refine(
         self,
@@ -93,7 +94,7 @@ class PoseRefiner:
         began = time.perf_counter()
         if start is not None and not se3.is_rigid(np.asarray(start, float)):
             raise InputError("the pose to start from is no rigid transformation (4, 4) in metres")
-        evidence, nominal = read_evidence(observation, self.hand, self.settings)
+        evidence, nominal = self._reader.read(observation)
         data = SearchData(self.item, self.hand, self.settings, evidence, nominal)
         progress("search", 0.0, float("nan"))
         rig = register_hand(data)
@@ -104,6 +105,7 @@ class PoseRefiner:
         progress("search", 1.0, float("nan"))
         fits = coarse_fits(data, rig, poses, progress)
         mean = fits[0].unknowns.object_pose if start is None else np.asarray(start, float)
+        data = data.near([fit.unknowns for fit in fits])
         cost = joint_cost(data, mean, stddev)
         fine = fine_fits(cost, fits, self.item, progress)
         estimate = self._assess(data, cost, fine, time.perf_counter() - began)
@@ -152,7 +154,7 @@ class PoseRefiner:
         )
         agreement = agreement_of(cost, best.fit.unknowns)
         contact = self._contact(data, best.fit.unknowns)
-        reasons = doubts(hypotheses, agreement, directions)
+        reasons = doubts(hypotheses, agreement, directions, data.evidence.hand_missing)
         verdict, reason = contact.verdict, contact.reason
         if reasons:
             verdict, reason = NOT_IDENTIFIED, "; ".join(reasons)
@@ -165,9 +167,8 @@ class PoseRefiner:
             data.nominal,
             verdict,
             reason,
-            tuple(self._warnings(data, hypotheses)) + (
-                (contact.reason,) if reasons and contact.verdict == COLLIDING else ()
-            ),
+            tuple(self._warnings(data, hypotheses))
+            + ((contact.reason,) if reasons and contact.verdict == COLLIDING else ()),
             seconds,
         )
 
@@ -240,14 +241,15 @@ class PoseTracker:
         began = time.perf_counter()
         refiner = self._refiner
         last = self._last.best.fit.unknowns
-        evidence, nominal = read_evidence(observation, refiner.hand, refiner.settings)
-        data = SearchData(refiner.item, refiner.hand, refiner.settings, evidence, nominal)
+        evidence, nominal = refiner._reader.read(observation)
         start = Unknowns(
             last.object_pose,
             nominal.camera_pose @ self._last.camera_correction,
             last.depth_bias,
             nominal.joint_positions + self._offsets,
         )
+        data = SearchData(refiner.item, refiner.hand, refiner.settings, evidence, nominal)
+        data = data.near([start])
         cost = joint_cost(data, start.object_pose, TRACKING_STDDEV)
         fit = minimise(cost, start, TRACKING_STEPS, TRACKING_GAIN)
         estimate = refiner._assess(data, cost, [fit], 0.0)

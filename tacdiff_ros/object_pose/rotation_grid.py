@@ -64,9 +64,7 @@ def local_rotations(angle_rad: float) -> Floats:
     return np.stack([se3.rotation(angle_rad * axis) for axis in (*axes, *diagonals)])
 
 
-def symmetric_angles(
-    rotation: Floats, others: Floats, symmetries: Sequence[Symmetry]
-) -> Floats:
+def symmetric_angles(rotation: Floats, others: Floats, symmetries: Sequence[Symmetry]) -> Floats:
     """Return the least angles (N,) between rotations of a symmetric object, rad.
 
     Args:

@@ -12,10 +12,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tacdiff_ros.object_pose.hand_model import HandModel
 from tacdiff_ros.object_pose.ray_approach import nearest_approach
 from tacdiff_ros.object_pose.scene import DEPTH_BIAS, Scene
 from tacdiff_ros.objects.distance_field import DistanceField
-from tacdiff_ros.object_pose.hand_model import HandModel
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -242,4 +242,3 @@ class Sightlines:
         scene.add_object(jacobian, points, gradient)
         scene.add_camera(jacobian, seen, gradient @ turn)
         return Residuals(distance / self.stddev, jacobian / self.stddev)
-

@@ -69,3 +69,26 @@ class TouchPoints:
     def has_force(self) -> NDArray[np.bool_]:
         """(N,) whether a force was measured."""
         return np.asarray(np.any(self.force != 0.0, axis=1))
+
+
+@dataclass(frozen=True)
+class SurfacePoints:
+    """Points of the hand's surface.
+
+    Attributes:
+        point: (N, 3) points in the frames of their links, m.
+        link: (N,) index of each point's link.
+        softness: (N,) depth to which an object may press into the surface, m.
+    """
+
+    point: Floats
+    link: Integers
+    softness: Floats
+
+    def __len__(self) -> int:
+        """Return the number of points."""
+        return len(self.point)
+
+    def where(self, keep: NDArray[np.bool_] | Integers) -> SurfacePoints:
+        """Return the points of a mask (N,) or of indices."""
+        return SurfacePoints(self.point[keep], self.link[keep], self.softness[keep])

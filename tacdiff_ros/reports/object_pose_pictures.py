@@ -89,7 +89,9 @@ def residual_picture(
     factor = max(1, -(-MIN_WIDTH_PX // shape[1]))
     canvas = np.full((factor * shape[0], factor * shape[1], 3), 255, np.uint8)
     relative = np.clip(residual / MAX_RESIDUAL, -1.0, 1.0)
-    for (x, y), value in zip(_project(points, _enlarged(intrinsics, factor)), relative, strict=True):
+    for (x, y), value in zip(
+        _project(points, _enlarged(intrinsics, factor)), relative, strict=True
+    ):
         pale = round(230.0 * (1.0 - abs(float(value))))
         colour = (230, pale, pale) if value > 0.0 else (pale, pale, 230)
         cv2.circle(canvas, (round(x), round(y)), factor + 1, colour, -1, cv2.LINE_AA)

@@ -41,9 +41,7 @@ def is_stable(
     if len(points) < 2:
         return False
     return all(
-        balancing_forces(
-            points, normals, centre_of_mass, weight * direction, friction, max_force
-        )
+        balancing_forces(points, normals, centre_of_mass, weight * direction, friction, max_force)
         is not None
         for direction in DIRECTIONS
     )

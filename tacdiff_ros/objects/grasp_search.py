@@ -19,7 +19,7 @@ CLOSING_STEPS_RAD = (0.03, 0.01, 0.003, 0.001)
 CONTACT_DEPTH_M = (0.0002, 0.001)  # of a finger in contact
 MAX_DEPTH_M = 0.0015  # of any part of the hand in the object
 FRICTION = 0.6
-MAX_FORCE_N = 60.0
+MAX_FORCE_N = 100.0
 DENSITY = 500.0  # of objects of unknown mass, kg/m3
 STANDARD_GRAVITY = 9.81
 GAP_M = (0.0, 0.008)  # between palm and object
@@ -27,6 +27,8 @@ JAW_OPENING_M = 0.076
 GEL_DEPTH_M = (0.0006, 0.0014)
 MIN_GEL_CONTACT = 12  # surface points of a gel in contact
 ANTIPODAL_DEG = 18.0
+APPROACHES = 10  # directions of the hand that are tried for a pair of points
+MAX_LEVER_M = 0.04  # from the middle of the gels to the centre of mass
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class GraspSearch:
         self._link, self._points, self._normals = hand.surface_points(SURFACE_SPACING_M)
         self._fingers = _fingers(hand)
 
-    def find(self, random: np.random.Generator, tries: int = 300) -> Grasp | None:
+    def find(self, random: np.random.Generator, tries: int = 3000) -> Grasp | None:
         """Return a stable grasp, or None after `tries` candidates."""
         for _ in range(tries):
             candidate = self._pinch(random) if self._hand.gel_pads else self._enclose(random)
@@ -156,7 +158,11 @@ class GraspSearch:
                 moved[active] = np.minimum(joints[active] + step, self._hand.upper[active])
                 clearance = self._link_clearance(Grasp(grasp.pose, moved))
                 for finger in flexion:
-                    hits = [j for j in finger if self._joint_clearance(j, clearance) < -CONTACT_DEPTH_M[1]]
+                    hits = [
+                        j
+                        for j in finger
+                        if self._joint_clearance(j, clearance) < -CONTACT_DEPTH_M[1]
+                    ]
                     if hits:  # the joints that move this phalanx stop; distal joints go on
                         last = finger.index(hits[-1])
                         blocked.update(finger[: last + 1])
@@ -194,7 +200,9 @@ class GraspSearch:
         placed = transforms[self._link[selected]]
         points = np.einsum("nij,nj->ni", placed[:, :3, :3], self._points[selected])
         points += placed[:, :3, 3]
-        others = [i for i, link in enumerate(self._hand.shape_links) if link not in own and link > 0]
+        others = [
+            i for i, link in enumerate(self._hand.shape_links) if link not in own and link > 0
+        ]
         for index in others:
             shape, pose = self._hand.shapes[index], transforms[self._hand.shape_links[index]]
             local = (points - pose[:3, 3]) @ pose[:3, :3]
@@ -207,22 +215,30 @@ class GraspSearch:
         pair = self._antipodal_pair(random)
         if pair is None:
             return None
-        first, second = pair
+        for approach in random.uniform(0, 2 * np.pi, APPROACHES):
+            pose = self._between_gels(*pair, approach, random)
+            if self._link_clearance(Grasp(pose, self._hand.upper)).min() > 0:
+                return self._close_jaws(pose, random)
+        return None
+
+    def _between_gels(
+        self, first: Array, second: Array, approach: float, random: np.random.Generator
+    ) -> Array:
+        """Return the pose that puts two points of the object onto the line between the gels."""
         axis = (second - first) / np.linalg.norm(second - first)
-        across = np.linalg.svd(axis[None])[2][1:]
-        angle = random.uniform(0, 2 * np.pi)
-        approach = np.cos(angle) * across[0] + np.sin(angle) * across[1]
-        rotation = np.stack([np.cross(axis, approach), axis, approach])  # object to hand
+        u, v = np.linalg.svd(axis[None])[2][1:]
+        forward = np.cos(approach) * u + np.sin(approach) * v
+        rotation = np.stack([np.cross(axis, forward), axis, forward])  # object to hand
         centre = self._hand.gel_poses(np.zeros(2)).mean(axis=0)[:3, 3]
         offset = np.array([random.uniform(-4e-3, 4e-3), 0, random.uniform(-5e-3, 5e-3)])
         pose = np.eye(4)
         pose[:3, :3] = rotation
         pose[:3, 3] = centre + offset - rotation @ ((first + second) / 2)
-        return self._close_jaws(pose, random)
+        return pose
 
     def _antipodal_pair(self, random: np.random.Generator) -> tuple[Array, Array] | None:
         """Return two points (3,) of the surface with opposite normals, within the jaw's opening."""
-        points, normals = self._item.surface_points(3000, int(random.integers(1 << 31)))
+        points, normals = self._item.surface_points(1000, int(random.integers(1 << 31)))
         first = points[0]
         line = points - first
         length = np.linalg.norm(line, axis=1)
@@ -230,6 +246,8 @@ class GraspSearch:
         limit = np.cos(np.radians(ANTIPODAL_DEG))
         good = (direction @ -normals[0] > limit) & (length < JAW_OPENING_M) & (length > 4e-3)
         good &= np.einsum("ij,ij->i", direction, normals) > limit
+        middle = (points + first) / 2 - self._item.centre_of_mass
+        good &= np.linalg.norm(middle, axis=1) < MAX_LEVER_M
         if not good.any():
             return None
         return first, points[random.choice(np.flatnonzero(good))]

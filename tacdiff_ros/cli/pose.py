@@ -63,7 +63,7 @@ def pose(
     seen, start = read_observation(observation, the_hand)
     if touch_only:
         seen = replace(seen, camera=None, depth=None, mask=None)
-    if mass is not None and mass <= 0.0 or friction is not None and friction < 0.0:
+    if (mass is not None and mass <= 0.0) or (friction is not None and friction < 0.0):
         raise InputError(f"mass {mass} kg, friction {friction}: expected positive numbers")
     item = load_object(object_mesh, unit, mass=mass, friction=friction)
     refiner = PoseRefiner(item, the_hand)

@@ -1,4 +1,4 @@
-"""Frames of the hand's links at given joint positions, and derivatives of points that move along."""
+"""Frames of the hand's links, and derivatives of points that move with them."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.object_pose import se3
-from tacdiff_ros.object_pose.depth_pixels import Pixels, depth_pixels
+from tacdiff_ros.object_pose.depth_pixels import DepthPixels, Pixels, depth_pixels
 from tacdiff_ros.object_pose.evidence import Evidence
 from tacdiff_ros.object_pose.pose_settings import PoseSettings
 from tacdiff_ros.object_pose.scene import Unknowns
@@ -25,6 +25,7 @@ MAX_HAND_DISTANCE = 0.02  # of a pixel that is taken for one of the hand, m
 HAND_PIXEL_CANDIDATES = 3  # candidates for each pixel of the hand that is used
 MISSING_DEPTH = 0.03  # measured behind a point of the hand that is then not there, m
 PIXELS_OF_NOTHING = Pixels(np.zeros((0, 3)), np.zeros(0))
+NO_IMAGES = DepthPixels(*4 * (PIXELS_OF_NOTHING,))
 
 
 class ObservationReader:
@@ -61,20 +62,23 @@ class ObservationReader:
         joints = _joints(observation, hand)
         random = np.random.default_rng(settings.seed)
         camera, depth, mask = observation.camera, observation.depth, observation.mask
-        pixels, missing = [PIXELS_OF_NOTHING] * 4, 0.0
+        images, missing = NO_IMAGES, 0.0
         if camera is not None and depth is not None and mask is not None:
             found = depth_pixels(depth, mask, intrinsics(camera))
             placed = self._samples.placed(hand.link_transforms(joints))
-            pixels = [
+            images = DepthPixels(
                 found.object.chosen(settings.depth_pixels, random),
                 self._hand_pixels(found.surroundings, camera, joints, placed, random),
                 found.free.chosen(settings.sight_lines, random),
                 found.inside.chosen(settings.sight_lines, random),
-            ]
+            )
             missing = _missing_fraction(depth, camera, placed)
         gels, gel_stddev = _gels(observation.gel_touches, hand, settings, random)
         evidence = Evidence(
-            *pixels,
+            images.object,
+            images.surroundings,
+            images.free,
+            images.inside,
             taxels=_taxels(observation, hand, settings),
             gels=gels,
             gel_stddev=gel_stddev,
@@ -213,7 +217,8 @@ def _gels(
             raise InputError(
                 f"hand {hand.name} has no gel {touch.name!r}, expected {', '.join(pads) or 'none'}"
             )
-        usable = np.isfinite(touch.points).all(axis=1) & np.isfinite(touch.normals).all(axis=1)
+        finite = np.isfinite(np.hstack([touch.points, touch.normals]))
+        usable = np.asarray(finite.all(axis=1), bool)
         index = _gel_choice(touch, usable, settings.gel_points, random)
         if len(index) == 0:
             continue
@@ -236,7 +241,7 @@ def _gel_points(touch: GelTouch, pad: GelPad, link: int, index: NDArray[np.int64
     turn = pad.pose[:3, :3]
     contact = touch.contact[index]
     force = np.zeros((len(index), 3))
-    weight = contact / max(np.count_nonzero(contact), 1)  # of each chosen point
+    count = max(int(np.count_nonzero(contact)), 1)
     if touch.traction is not None and contact.any():
         traction = np.where(contact[:, None], touch.traction[index], 0.0)
         total = traction.sum(axis=0)
@@ -246,7 +251,7 @@ def _gel_points(touch: GelTouch, pad: GelPad, link: int, index: NDArray[np.int64
         else:
             force = -traction
     elif touch.force is not None:
-        force = -weight[:, None] * touch.force
+        force = contact[:, None] * -touch.force / count
     return TouchPoints(
         se3.apply(pad.pose, touch.points[index]),
         touch.normals[index] @ turn.T,

@@ -124,7 +124,9 @@ def write_observation(
     arrays: dict[str, NDArray[Any]] = {}
     camera = observation.camera
     if camera is not None and observation.depth is not None and observation.mask is not None:
-        content["camera"] = {name: float(getattr(camera, name)) for name in ("fx", "fy", "cx", "cy")}
+        content["camera"] = {
+            name: float(getattr(camera, name)) for name in ("fx", "fy", "cx", "cy")
+        }
         content["camera"]["pose"] = camera.pose.tolist()
         arrays["depth"] = observation.depth.astype(np.float32)
         arrays["mask"] = observation.mask.astype(np.uint8)
@@ -179,7 +181,9 @@ def _gels(arrays: dict[str, NDArray[Any]], origin: str) -> tuple[GelTouch, ...]:
         InputError: an array of a gel is missing, or has a wrong shape.
     """
     end = "_points"
-    names = [name.removeprefix(GEL_PREFIX).removesuffix(end) for name in arrays if name.endswith(end)]
+    names = [
+        name.removeprefix(GEL_PREFIX).removesuffix(end) for name in arrays if name.endswith(end)
+    ]
     touches = []
     for name in names:
         parts = {}

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.object_pose import candidates, se3
 from tacdiff_ros.object_pose.agreement import agreement_of, doubts
-from tacdiff_ros.object_pose.hand_model import HandModel
 from tacdiff_ros.object_pose.hypotheses import Hypothesis, weighted
 from tacdiff_ros.object_pose.joint_cost import Fit, JointCost, minimise
 from tacdiff_ros.object_pose.observability import open_directions
@@ -37,6 +36,7 @@ from tacdiff_ros.object_pose.pose_search import (
 from tacdiff_ros.object_pose.pose_settings import PoseSettings
 from tacdiff_ros.object_pose.scene import Scene, Unknowns
 from tacdiff_ros.objects.grasp_observation import GraspObservation
+from tacdiff_ros.objects.hand import Hand
 from tacdiff_ros.objects.rigid_object import RigidObject
 
 Floats = NDArray[np.float64]
@@ -56,7 +56,7 @@ class PoseRefiner:
     def __init__(
         self,
         item: RigidObject,
-        hand: HandModel,
+        hand: Hand,
         settings: PoseSettings | None = None,
         limits: ContactLimits | None = None,
     ) -> None:

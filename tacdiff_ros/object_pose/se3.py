@@ -100,8 +100,5 @@ def is_rigid(pose: Floats) -> bool:
         return False
     matrix = pose[:3, :3]
     is_rotation = np.allclose(matrix.T @ matrix, np.eye(3), atol=1e-3)
-    return bool(
-        is_rotation
-        and np.linalg.det(matrix) > 0.0
-        and np.allclose(pose[3], [0, 0, 0, 1], atol=1e-6)
-    )
+    is_affine = np.allclose(pose[3], [0.0, 0.0, 0.0, 1.0], atol=1e-6)
+    return bool(is_rotation and is_affine and np.linalg.det(matrix) > 0.0)

@@ -56,14 +56,13 @@ class TouchPoints:
 
     def joined(self, other: TouchPoints) -> TouchPoints:
         """Return these points followed by others."""
-        pairs = (
-            (self.point, other.point),
-            (self.normal, other.normal),
-            (self.link, other.link),
-            (self.touches, other.touches),
-            (self.force, other.force),
+        return TouchPoints(
+            np.concatenate([self.point, other.point]),
+            np.concatenate([self.normal, other.normal]),
+            np.concatenate([self.link, other.link]),
+            np.concatenate([self.touches, other.touches]),
+            np.concatenate([self.force, other.force]),
         )
-        return TouchPoints(*(np.concatenate(pair) for pair in pairs))
 
     @property
     def has_force(self) -> NDArray[np.bool_]:

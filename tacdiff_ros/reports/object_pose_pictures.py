@@ -60,16 +60,16 @@ def overlay(
     """
     factor = max(1, -(-MIN_WIDTH_PX // depth.shape[1]))
     size = (factor * depth.shape[1], factor * depth.shape[0])
-    canvas = cv2.resize(depth_picture(depth), size, interpolation=cv2.INTER_NEAREST)
+    canvas = _resized(depth_picture(depth), size)
     large = _enlarged(intrinsics, factor)
-    whole = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    whole = _resized(mask.astype(np.uint8), size)
     _outline(canvas, whole, MASK_COLOUR)
     for index in range(len(poses) - 1, -1, -1):
         colour = HYPOTHESIS_COLOURS[min(index, len(HYPOTHESIS_COLOURS) - 1)]
         _outline(canvas, silhouette(surface, poses[index], large, (size[1], size[0])), colour)
     for x, y in _project(contacts[contacts[:, 2] > MIN_Z], large):
         cv2.circle(canvas, (round(x), round(y)), 2 * factor, CONTACT_COLOUR, -1, cv2.LINE_AA)
-    return np.asarray(canvas, np.uint8)
+    return canvas
 
 
 def residual_picture(
@@ -129,6 +129,10 @@ def silhouette(
 def _outline(canvas: Image, covered: NDArray[np.uint8], colour: tuple[int, int, int]) -> None:
     contours, _ = cv2.findContours(covered, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(canvas, contours, -1, colour, 2, cv2.LINE_AA)
+
+
+def _resized(image: Image, size: tuple[int, int]) -> Image:
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
 def _enlarged(intrinsics: Floats, factor: int) -> Floats:

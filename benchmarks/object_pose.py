@@ -94,6 +94,7 @@ def measure(
                 "seconds": round(seconds, 2),
             }
         )
+        print(rows[-1], file=sys.stderr, flush=True)
     return rows, summary(rows)
 
 

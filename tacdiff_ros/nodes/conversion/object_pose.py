@@ -186,11 +186,8 @@ def from_pose_message(message: Pose) -> Floats:
     Raises:
         InputError: the quaternion is zero or a number is not finite.
     """
-    position, orientation = message.position, message.orientation
-    values = np.array(
-        [position.x, position.y, position.z]
-        + [orientation.x, orientation.y, orientation.z, orientation.w]
-    )
+    at, turn = message.position, message.orientation
+    values = np.array([at.x, at.y, at.z, turn.x, turn.y, turn.z, turn.w])
     length = float(np.linalg.norm(values[3:]))
     if not np.all(np.isfinite(values)) or not 1e-6 < length < math.inf:
         raise InputError("pose with numbers that are not finite, or with a zero quaternion")

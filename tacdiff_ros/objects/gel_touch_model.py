@@ -1,7 +1,6 @@
 """The surface of a gel that an object indents, and the errors with which it is measured.
 
-A foundation of springs with a rounded edge: quick, and exact in shape where the gel follows the
-object. Limits: no bulge around the contact; use `mechanics` where that matters.
+A foundation of springs with a rounded edge: quick, and exact in shape in the contact. Limits: no bulge around the contact; use `mechanics` where that matters.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import trimesh
 from scipy.spatial.transform import Rotation
 
 pytest.importorskip("pinocchio")
@@ -86,7 +87,8 @@ def test_the_median_of_the_starts_is_as_asked():
     assert np.degrees(np.median(angles)) == pytest.approx(15.0, rel=0.05)
 
 
-def test_the_gel_follows_a_cylinder_that_indents_it(cylinder):
+def test_the_gel_follows_a_cylinder_that_indents_it():
+    cylinder = trimesh.creation.cylinder(radius=0.03, height=0.1, sections=360)
     pad = load_hand().gel_pads[0]
     depth, radius = 0.001, 0.03
     pose = np.eye(4)

@@ -12,9 +12,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tacdiff_ros.object_pose import se3
 from tacdiff_ros.object_pose.hand_model import HandModel
 from tacdiff_ros.object_pose.ray_approach import nearest_approach
-from tacdiff_ros.object_pose.scene import DEPTH_BIAS, Scene
+from tacdiff_ros.object_pose.scene import Scene
 from tacdiff_ros.objects.distance_field import DistanceField
 
 Floats = NDArray[np.float64]
@@ -85,7 +86,7 @@ class ObjectDepth:
         scene.add_object(jacobian, points, gradient)
         in_camera = gradient @ (scene.object_rotation.T @ scene.camera_rotation)
         scene.add_camera(jacobian, seen, in_camera)
-        jacobian[:, DEPTH_BIAS] = -np.sum(in_camera * self.ray, axis=1)
+        scene.add_depth_bias(jacobian, self.ray, in_camera)
         return Residuals(distance / self.stddev, jacobian / self.stddev)
 
 
@@ -117,7 +118,7 @@ class HandDepth:
         jacobian = scene.empty_jacobian(len(distance))
         in_camera = gradient @ scene.camera_rotation
         scene.add_camera(jacobian, seen, in_camera)
-        jacobian[:, DEPTH_BIAS] = -np.sum(in_camera * self.ray, axis=1)
+        scene.add_depth_bias(jacobian, self.ray, in_camera)
         scene.add_joints(jacobian, points, -gradient, self.hand.shape_links[shape])
         return Residuals(distance / self.stddev, jacobian / self.stddev)
 
@@ -195,10 +196,10 @@ class GelNormals:
         normal = scene.links.vectors(self.normal, self.link)
         turn = scene.object_rotation
         value = (gradient @ turn.T + normal) / self.stddev
-        jacobian = np.zeros((len(points), 3, scene.unknowns.size))
+        jacobian = np.zeros((len(points), 3, scene.width))
         for axis in range(3):  # R (w x g) = -R [g] w
-            jacobian[:, axis, 3:6] = np.cross(gradient, turn[axis]) / self.stddev
-        return Residuals(value.ravel(), jacobian.reshape(-1, scene.unknowns.size))
+            jacobian[:, axis, 3:6] = se3.cross(gradient, turn[axis][None]) / self.stddev
+        return Residuals(value.ravel(), jacobian.reshape(-1, scene.width))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from tacdiff_ros.object_pose.pose_estimate import DataAgreement
 from tacdiff_ros.object_pose.scene import Unknowns
 
 INLIER_STDDEVS = 3.0
-MIN_WEIGHT = 0.5  # of the best hypothesis
+MIN_WEIGHT = 0.7  # of the best hypothesis
 MAX_MISSING = 0.5  # fraction of the hand's surface that the camera looks through
 MIN_COUNT = 5  # residuals below which a kind of data does not decide
 # Least inlier fraction of each kind of data, and what a smaller one means.

@@ -55,7 +55,7 @@ class JointCost:
         """
         self._hand = hand
         self.terms = tuple(terms)
-        self._prior = prior
+        self.prior = prior
         self._relaxation = relaxation
         self._columns = np.flatnonzero(prior.free)
         self._object_only = bool(np.all(self._columns < OBJECT.stop))
@@ -98,7 +98,7 @@ class JointCost:
         return {term.name: r.value for term, r in zip(self.terms, values, strict=True)}
 
     def _from_prior(self, point: Unknowns) -> Floats:
-        return point.difference(self._prior.mean)[self._columns]
+        return point.difference(self.prior.mean)[self._columns]
 
     def _residuals(self, point: Unknowns) -> list[Residuals]:
         if self._cached is None or self._cached[0] is not point:

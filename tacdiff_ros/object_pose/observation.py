@@ -25,7 +25,7 @@ MAX_HAND_DISTANCE = 0.02  # of a pixel that is taken for one of the hand, m
 HAND_PIXEL_CANDIDATES = 3  # candidates for each pixel of the hand that is used
 MISSING_DEPTH = 0.03  # measured behind a point of the hand that is then not there, m
 PIXELS_OF_NOTHING = Pixels(np.zeros((0, 3)), np.zeros(0))
-NO_IMAGES = DepthPixels(*4 * (PIXELS_OF_NOTHING,))
+NO_IMAGES = DepthPixels(*5 * (PIXELS_OF_NOTHING,))
 
 
 class ObservationReader:
@@ -69,15 +69,16 @@ class ObservationReader:
             images = DepthPixels(
                 found.object.chosen(settings.depth_pixels, random),
                 self._hand_pixels(found.surroundings, camera, joints, placed, random),
-                found.free.chosen(settings.sight_lines, random),
-                found.inside.chosen(settings.sight_lines, random),
+                found.free.chosen(settings.sight_lines // 3, random),
+                found.border.chosen(settings.sight_lines - settings.sight_lines // 3, random),
+                found.inside.chosen(settings.sight_lines // 2, random),
             )
             missing = _missing_fraction(depth, camera, placed)
         gels, gel_stddev = _gels(observation.gel_touches, hand, settings, random)
         evidence = Evidence(
             images.object,
             images.surroundings,
-            images.free,
+            images.free.joined(images.border),
             images.inside,
             taxels=_taxels(observation, hand, settings),
             gels=gels,

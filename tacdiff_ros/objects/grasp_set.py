@@ -158,7 +158,7 @@ def generate_cases(
         grasp = search.find(np.random.default_rng([seed, number]))
         if grasp is None:
             raise InputError(
-                f"no stable grasp of {item.name} by {hand.name} was found: is it too large or heavy?"
+                f"no stable grasp of {item.name} by {hand.name} found: is it too large or heavy?"
             )
         random = np.random.default_rng([seed, number, 1])
         yield simulate_case(hand, item, grasp, search, settings, random)

@@ -91,20 +91,20 @@ def depth_pixels(
     """
     check_depth(depth, mask)
     usable = np.isfinite(depth) & (depth > MIN_DEPTH) & (depth < MAX_DEPTH)
-    shown = mask & usable
-    middle = float(np.median(depth[shown]))
+    on_object = mask & usable
+    middle = float(np.median(depth[on_object]))
     kernel = np.ones((2 * MASK_BORDER_PX + 1, 2 * MASK_BORDER_PX + 1), np.uint8)
     core = cv2.erode(mask.astype(np.uint8), kernel) > 0
     near = _window(mask)
     free = usable & near & ~core & (depth > MIN_DEPTH + FREE_MARGIN)
-    beyond = near & ~_grown(mask, MASK_BORDER_PX) & _is_background(usable)
+    on_background = near & ~_grown(mask, MASK_BORDER_PX) & _is_background(usable)
     rays = _Rays(intrinsics)
-    end = np.where(beyond, FAR * middle, depth) - FREE_MARGIN
-    beside = free | beyond
+    end = np.where(on_background, FAR * middle, depth) - FREE_MARGIN
+    beside = free | on_background
     next_to = beside & _grown(mask, BORDER_PX)
     inside = rays.of(core, np.full(depth.shape, FAR * middle))
     return DepthPixels(
-        rays.of(shown, depth),
+        rays.of(on_object, depth),
         rays.of(usable & ~mask, depth),
         rays.of(beside & ~next_to, end),
         rays.of(next_to, end),

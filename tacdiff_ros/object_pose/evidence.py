@@ -105,8 +105,8 @@ def geometric_terms(
         settings: standard deviations.
     """
     field = item.distance
-    seen = evidence.object_pixels.points
-    depth_stddev = correlated_stddev(settings.depth_stddev, settings.mesh_stddev, seen)
+    measured = evidence.object_pixels.points
+    depth_stddev = correlated_stddev(settings.depth_stddev, settings.mesh_stddev, measured)
     line_stddev = math.hypot(settings.mask_stddev, settings.mesh_stddev)
     terms: list[Term] = []
     if len(evidence.object_pixels.depth):

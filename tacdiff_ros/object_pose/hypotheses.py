@@ -87,12 +87,12 @@ def distinct(item: RigidObject, fits: Sequence[Fit], limit: float = SAME_POSE) -
     """
     copies = item.symmetry_transforms(SYMMETRY_STEPS)
     kept: list[Fit] = []
-    places: list[Floats] = []
+    kept_corners: list[Floats] = []
     for fit in sorted(fits, key=lambda each: each.cost):
         turned = _moved_corners(item, fit.unknowns.object_pose @ copies)
-        if all(_corner_distance(turned, place) > limit for place in places):
+        if all(_corner_distance(turned, corners) > limit for corners in kept_corners):
             kept.append(fit)
-            places.append(turned[0])
+            kept_corners.append(turned[0])
     return kept
 
 

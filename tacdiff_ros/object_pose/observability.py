@@ -54,19 +54,19 @@ def open_directions(
         prior_stddev: (6,) standard deviations of the prior, m and rad; directions on which it says
             more than the data are open. None for no prior.
     """
-    unit = np.array([1.0, 1.0, 1.0, radius, radius, radius])
-    values, vectors = np.linalg.eigh(covariance * np.outer(unit, unit))
+    lengths = np.array([1.0, 1.0, 1.0, radius, radius, radius])
+    values, vectors = np.linalg.eigh(covariance * np.outer(lengths, lengths))
     stddevs = np.sqrt(np.maximum(values, 0.0))
-    prior = np.full(6, np.inf) if prior_stddev is None else (unit * prior_stddev) ** 2
+    prior = np.full(6, np.inf) if prior_stddev is None else (lengths * prior_stddev) ** 2
     with np.errstate(divide="ignore"):
         from_prior = 1.0 / np.sum(vectors**2 / prior[:, None], axis=0)  # along each direction
     is_open = (stddevs > max_stddev) | (values > MAX_PRIOR_FRACTION * from_prior)
-    found = []
+    directions = []
     for index in np.flatnonzero(is_open)[::-1]:
-        twist = stddevs[index] * vectors[:, index] / unit
+        twist = stddevs[index] * vectors[:, index] / lengths
         words = describe_motion(twist, object_pose, radius, symmetry_axes)
-        found.append(OpenDirection(twist, float(stddevs[index]), words))
-    return tuple(found)
+        directions.append(OpenDirection(twist, float(stddevs[index]), words))
+    return tuple(directions)
 
 
 def describe_motion(

@@ -73,12 +73,12 @@ class SearchData:
             points: estimates of which one is nearly right.
         """
         surface = self.evidence.surface
-        least = np.full(len(surface), np.inf)
+        nearest = np.full(len(surface), np.inf)
         for point in points[:FINE_COUNT]:
             scene = Scene(self.hand, point)
             placed = scene.to_object(scene.links.points(surface.point, surface.link))
-            least = np.minimum(least, self.item.distance.distance(placed))
-        index = np.flatnonzero(least < NEAR_SURFACE)
+            nearest = np.minimum(nearest, self.item.distance.distance(placed))
+        index = np.flatnonzero(nearest < NEAR_SURFACE)
         limit = FINE_COUNT * self.settings.hand_points
         index = index[:: max(1, -(-len(index) // limit))]
         evidence = replace(self.evidence, surface=surface.where(index))
@@ -181,9 +181,9 @@ def fine_fits(
         item: object.
         progress: callback on stage, completed fraction and lowest cost.
     """
-    found: list[Fit] = []
+    refined: list[Fit] = []
     chosen = fits[:FINE_COUNT]
     for index, fit in enumerate(chosen):
-        found.append(minimise(cost, fit.unknowns, FINE_STEPS, MIN_GAIN))
-        progress("fine", (index + 1) / len(chosen), min(each.cost for each in found))
-    return distinct(item, found)
+        refined.append(minimise(cost, fit.unknowns, FINE_STEPS, MIN_GAIN))
+        progress("fine", (index + 1) / len(chosen), min(each.cost for each in refined))
+    return distinct(item, refined)

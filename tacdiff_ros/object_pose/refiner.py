@@ -125,18 +125,18 @@ class PoseRefiner:
         """
         scene = Scene(self.hand, rig)
         evidence = data.evidence
-        seen = scene.from_camera(evidence.object_pixels.points)
+        visible = scene.from_camera(evidence.object_pixels.points)
         parts = (evidence.taxels, evidence.gels)
         touched = np.concatenate(
             [scene.links.points(p.point[p.touches], p.link[p.touches]) for p in parts]
         )
-        if len(seen) == 0 and len(touched) == 0:
+        if len(visible) == 0 and len(touched) == 0:
             raise InputError(
                 "the object is neither seen nor touched: give a depth image with a mask, touches, "
                 "or a pose to start from"
             )
-        origin = rig.camera_pose[:3, 3] if len(seen) else None
-        return candidates.everywhere(self.item, seen, origin, touched)
+        origin = rig.camera_pose[:3, 3] if len(visible) else None
+        return candidates.everywhere(self.item, visible, origin, touched)
 
     def _assess(
         self, data: SearchData, cost: JointCost, fits: Sequence[Fit], seconds: float

@@ -79,13 +79,13 @@ class ObjectDepth:
 
     def evaluate(self, scene: Scene) -> Residuals:
         """Return residuals and derivatives."""
-        seen = self.ray * (self.depth - scene.unknowns.depth_bias)[:, None]
-        points = scene.to_object(scene.from_camera(seen))
+        measured = self.ray * (self.depth - scene.unknowns.depth_bias)[:, None]
+        points = scene.to_object(scene.from_camera(measured))
         distance, gradient = self.field.distance_and_gradient(points)
         jacobian = scene.empty_jacobian(len(distance))
         scene.add_object(jacobian, points, gradient)
         in_camera = gradient @ (scene.object_rotation.T @ scene.camera_rotation)
-        scene.add_camera(jacobian, seen, in_camera)
+        scene.add_camera(jacobian, measured, in_camera)
         scene.add_depth_bias(jacobian, self.ray, in_camera)
         return Residuals(distance / self.stddev, jacobian / self.stddev)
 
@@ -111,13 +111,13 @@ class HandDepth:
 
     def evaluate(self, scene: Scene) -> Residuals:
         """Return residuals and derivatives."""
-        seen = self.ray * (self.depth - scene.unknowns.depth_bias)[:, None]
-        points = scene.from_camera(seen)
+        measured = self.ray * (self.depth - scene.unknowns.depth_bias)[:, None]
+        points = scene.from_camera(measured)
         joints = scene.unknowns.joint_positions
         distance, gradient, shape = self.hand.distance(points, joints)
         jacobian = scene.empty_jacobian(len(distance))
         in_camera = gradient @ scene.camera_rotation
-        scene.add_camera(jacobian, seen, in_camera)
+        scene.add_camera(jacobian, measured, in_camera)
         scene.add_depth_bias(jacobian, self.ray, in_camera)
         scene.add_joints(jacobian, points, -gradient, self.hand.shape_links[shape])
         return Residuals(distance / self.stddev, jacobian / self.stddev)
@@ -206,7 +206,7 @@ class GelNormals:
 class Sightlines:
     """Nearest approach of sight lines to the object.
 
-    A ray that was seen to end behind the object must pass beside it: its greatest depth inside the
+    A ray that ends behind the object must pass beside it: its greatest depth inside the
     object is a residual. A ray inside the mask must hit the object: its least distance from the
     object is a residual.
 
@@ -233,13 +233,13 @@ class Sightlines:
         turn = scene.object_rotation.T @ scene.camera_rotation
         origin = scene.to_object(scene.camera_origin[None])[0]
         at = nearest_approach(self.field, origin, self.ray @ turn.T, self.end)
-        seen = self.ray * at[:, None]
-        points = origin + seen @ turn.T
+        measured = self.ray * at[:, None]
+        points = origin + measured @ turn.T
         distance, gradient = self.field.distance_and_gradient(points)
         is_violated = distance > 0.0 if self.must_hit else distance < 0.0
         distance = np.where(is_violated, distance, 0.0)
         gradient = np.where(is_violated[:, None], gradient, 0.0)
         jacobian = scene.empty_jacobian(len(distance))
         scene.add_object(jacobian, points, gradient)
-        scene.add_camera(jacobian, seen, gradient @ turn)
+        scene.add_camera(jacobian, measured, gradient @ turn)
         return Residuals(distance / self.stddev, jacobian / self.stddev)

@@ -91,7 +91,7 @@ def test_without_any_pose_the_search_finds_the_same(refiner, item, case, estimat
     millimetres, degrees = errors(item, case, found.best.object_pose)
     assert millimetres < 2.5
     assert degrees < 2.5
-    assert [name for name in dict.fromkeys(stage for stage, *_ in stages)] == [
+    assert list(dict.fromkeys(stage for stage, *_ in stages)) == [
         "search",
         "coarse",
         "fine",

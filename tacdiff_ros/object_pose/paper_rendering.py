@@ -99,8 +99,10 @@ class RenderingLoss:
     def value(self, pose: Array) -> float:
         """Return the loss at a pose (4, 4) alone."""
         image = self._render(pose)
-        rendered = 0.0 if image is None else image.coverage * image.grey
-        return float(((rendered - self._observed) ** 2).sum() / self._pixels)
+        residual = -self._observed
+        if image is not None:
+            residual = image.coverage * image.grey - self._observed
+        return float((residual**2).sum() / self._pixels)
 
     def _render(self, pose: Array) -> _SoftImage | None:
         """Return the rendered image, or None if the object is outside of it."""

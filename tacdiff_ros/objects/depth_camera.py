@@ -72,7 +72,7 @@ class DepthCamera:
         """
         forward = np.asarray(target, float) - np.asarray(position, float)
         forward = forward / np.linalg.norm(forward)
-        right = np.cross(forward, up)
+        right = np.cross(forward, np.asarray(up, float))
         right = right / np.linalg.norm(right)
         pose = np.eye(4)
         pose[:3, :3] = np.stack([right, np.cross(forward, right), forward], axis=1)

@@ -58,7 +58,7 @@ class DepthNoise:
             random: source of random numbers.
         """
         visible = depth > 0
-        scale = self.noise * (depth / self.reference_depth) ** 2
+        scale: NDArray[np.floating] = self.noise * (depth / self.reference_depth) ** 2
         measured = depth + self.bias + scale * random.standard_normal(depth.shape)
         count = round(self.flying_fraction * int(mask.sum()))
         near, far = _local_range(depth)
@@ -93,8 +93,10 @@ def _local_range(
     """Return the least and the largest depth in a 3 x 3 neighbourhood, without empty pixels."""
     kernel = np.ones((3, 3), np.uint8)
     empty = depth <= 0
-    near = cv2.erode(np.where(empty, np.float32(1e6), depth).astype(np.float32), kernel)
-    far = cv2.dilate(depth, kernel)
+    near = np.asarray(
+        cv2.erode(np.where(empty, np.float32(1e6), depth).astype(np.float32), kernel), np.float32
+    )
+    far = np.asarray(cv2.dilate(depth, kernel), np.float32)
     return np.where(near > 1e5, depth, near), far
 
 
@@ -123,6 +125,7 @@ def _choose(
     if weights is not None and len(candidates):
         probability = weights[tuple(candidates.T)]
         probability = probability / probability.sum()
-    chosen = random.choice(len(candidates), count, replace=False, p=probability) if count else []
-    picked = candidates[np.asarray(chosen, int)]
+    if count == 0:
+        return candidates[:0, 0], candidates[:0, 1]
+    picked = candidates[random.choice(len(candidates), count, replace=False, p=probability)]
     return picked[:, 0], picked[:, 1]

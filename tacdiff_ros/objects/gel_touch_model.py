@@ -1,7 +1,7 @@
 """The surface of a gel that an object indents, and the errors with which it is measured.
 
-A foundation of springs with a rounded edge: quick, and exact in shape where the gel follows the
-object. Limits: no bulge around the contact; use `mechanics` where that matters.
+A foundation of springs with a rounded edge: quick, and exact in shape in the contact. Limits: no
+bulge around the contact; use `mechanics` where that matters.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def true_heights(item: RigidObject, pose: Array, pad: GelPad) -> tuple[Array, ND
         pad: the gel.
 
     Returns:
-        height: (R, C) heights of the surface, m; negative where it is indented.
+        height: (R, C) heights of the surface, m; negative in the indented area.
         contact: (R, C) whether the surface touches the object.
     """
     columns, rows = (2 * round(size / SPACING_M / 2) + 1 for size in pad.size)

@@ -92,11 +92,11 @@ class GraspObservation:
                 f"depth image of shape {self.depth.shape} and mask of shape {self.mask.shape}, "
                 f"expected {shape} as in the camera's intrinsics"
             )
-        seen = self.depth[np.isfinite(self.depth) & (self.depth > 0)]
-        if len(seen) and np.median(seen) > MAX_DEPTH_M:
+        measured = self.depth[np.isfinite(self.depth) & (self.depth > 0)]
+        if len(measured) and np.median(measured) > MAX_DEPTH_M:
             raise InputError(
-                f"median depth {np.median(seen):.4g} m, expected up to {MAX_DEPTH_M:g} m: is the "
-                "image in millimetres? multiply it by 0.001"
+                f"median depth {np.median(measured):.4g} m, expected up to {MAX_DEPTH_M:g} m: "
+                "is the image in millimetres? multiply it by 0.001"
             )
 
     def taxel_contact(self, threshold: float = 0.02) -> NDArray[np.bool_]:

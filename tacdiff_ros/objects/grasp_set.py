@@ -174,7 +174,7 @@ def simulate_case(
 ) -> GraspCase:
     """Return the observation of one grasp, its truth and the starts of the estimates."""
     errors = settings.errors
-    camera, visible = place_camera(hand, item, grasp, settings.occluded, random)
+    camera, visible = choose_camera(hand, item, grasp, settings.occluded, random)
     starts = start_poses(
         grasp.pose,
         item.centre_of_mass,
@@ -186,7 +186,7 @@ def simulate_case(
     meshes = [(item.vertices, item.faces), *hand.meshes(grasp.joint_positions)]
     depth, label = camera.render_depth(meshes, [grasp.pose] + [np.eye(4)] * (len(meshes) - 1))
     depth, mask = errors.depth.apply(depth, label == 0, camera, random)
-    gravity = STANDARD_GRAVITY * _unit(random.standard_normal(3))
+    gravity = STANDARD_GRAVITY * _normalized(random.standard_normal(3))
     forces = contact_forces(item, grasp, search, gravity)
     observation = GraspObservation(
         joint_positions=_measured_joints(hand, grasp.joint_positions, errors, random),
@@ -250,7 +250,7 @@ def decimated(item: RigidObject, faces: int = DECIMATED_FACES) -> RigidObject:
     if len(item.faces) <= faces:
         return item
     try:
-        import fast_simplification
+        import fast_simplification  # type: ignore[import-untyped]
     except ImportError as error:
         raise InputError(
             "decimated meshes need the package fast-simplification: pip install fast-simplification"
@@ -261,7 +261,7 @@ def decimated(item: RigidObject, faces: int = DECIMATED_FACES) -> RigidObject:
     return build_object(item.name, vertices, triangles, mass=item.mass, friction=item.friction)
 
 
-def place_camera(
+def choose_camera(
     hand: Hand, item: RigidObject, grasp: Grasp, occluded: bool, random: np.random.Generator
 ) -> tuple[DepthCamera, float]:
     """Return a camera that sees the object, and the visible fraction of its silhouette.
@@ -275,9 +275,9 @@ def place_camera(
         random: source of random numbers.
     """
     centre = grasp.pose[:3, :3] @ item.centre_of_mass + grasp.pose[:3, 3]
-    views = []
+    views: list[tuple[float, int, DepthCamera]] = []
     for _ in range(CAMERA_TRIES // (4 if occluded else 1)):
-        direction = _unit(random.standard_normal(3))
+        direction = _normalized(random.standard_normal(3))
         camera = DepthCamera.looking_at(
             centre + random.uniform(*CAMERA_DISTANCE_M) * direction,
             centre + random.normal(0, 0.01, 3),
@@ -332,9 +332,9 @@ def _measured_camera(
     camera: DepthCamera, errors: SensingErrors, random: np.random.Generator
 ) -> DepthCamera:
     pose = camera.pose.copy()
-    turn = math.radians(errors.camera_angle_deg) * _unit(random.standard_normal(3))
+    turn = math.radians(errors.camera_angle_deg) * _normalized(random.standard_normal(3))
     pose[:3, :3] = pose[:3, :3] @ Rotation.from_rotvec(turn).as_matrix()
-    pose[:3, 3] += errors.camera_position * _unit(random.standard_normal(3))
+    pose[:3, 3] += errors.camera_position * _normalized(random.standard_normal(3))
     return replace(camera, pose=pose)
 
 
@@ -387,5 +387,5 @@ def _measure_gels(
     return tuple(touches)
 
 
-def _unit(vector: Array) -> Array:
+def _normalized(vector: Array) -> Array:
     return vector / np.linalg.norm(vector)

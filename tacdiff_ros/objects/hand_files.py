@@ -16,7 +16,7 @@ from tacdiff_ros.objects.collision_shape import CollisionShape
 from tacdiff_ros.objects.distance_field import DistanceField
 from tacdiff_ros.objects.hand import GelPad, Hand, Taxels
 from tacdiff_ros.objects.object_files import read_mesh
-from tacdiff_ros.objects.taxel_layout import TaxelPad, place_taxels
+from tacdiff_ros.objects.taxel_layout import TaxelPad, locate_taxels
 from tacdiff_ros.resources import config_path
 from tacdiff_ros.settings_file import read_settings
 
@@ -79,7 +79,7 @@ def load_hand(source: Path | str = DEFAULT_HAND) -> Hand:
     for pad in settings.taxel_pads:
         for link in pad.links:
             _known_link(link, hand)
-    taxels = place_taxels(settings.taxel_pads, hand.links, hand.shapes)
+    taxels = locate_taxels(settings.taxel_pads, hand.links, hand.shapes)
     return _with_sensors(hand, taxels, gels)
 
 
@@ -168,7 +168,8 @@ def _shape(item: Any, model: Any, max_indentation: dict[str, float]) -> Collisio
     soft = max_indentation.get(frame.name, max_indentation.get("default", 0.0))
     shape, kind = item.geometry, type(item.geometry).__name__.lower()
     if kind == "box":
-        return CollisionShape(frame.name, kind, tuple(map(float, shape.halfSide)), pose, soft)
+        x, y, z = shape.halfSide.tolist()
+        return CollisionShape(frame.name, kind, (x, y, z), pose, soft)
     if kind == "sphere":
         return CollisionShape(frame.name, kind, (float(shape.radius), 0.0, 0.0), pose, soft)
     if kind in ("cylinder", "capsule"):

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
 
-UNITS_M = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "in": 0.0254}
+METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "in": 0.0254}
 EXTENTS_M = (0.005, 1.5)  # longest side of an object that a hand holds
 SUFFIXES = (".obj", ".stl", ".ply", ".off")
 YCB_FILES = (
@@ -71,11 +71,11 @@ def load_object(
         InputError: the file is missing or no mesh, the object is too large or too small for its
             unit, or its surface does not enclose a volume.
     """
-    if unit not in UNITS_M:
-        raise InputError(f"unit {unit!r} of a mesh: expected one of {', '.join(UNITS_M)}")
+    if unit not in METRES:
+        raise InputError(f"unit {unit!r} of a mesh: expected one of {', '.join(METRES)}")
     file = mesh_file(Path(path))
     vertices, faces = read_mesh(file)
-    vertices = vertices * UNITS_M[unit]
+    vertices = vertices * METRES[unit]
     name = file.stem if file.stem not in ("textured", "nontextured") else _folder_name(file)
     return build_object(
         name, vertices, faces, mass=mass, friction=friction, spacing=spacing, unit=unit
@@ -129,14 +129,14 @@ def mesh_file(path: Path) -> Path:
         InputError: there is no mesh file, or its suffix is not supported.
     """
     if path.is_dir():
-        found = next((path / name for name in YCB_FILES if (path / name).is_file()), None)
-        found = found or next((p for p in sorted(path.iterdir()) if p.suffix in SUFFIXES), None)
-        if found is None:
+        file = next((path / name for name in YCB_FILES if (path / name).is_file()), None)
+        file = file or next((p for p in sorted(path.iterdir()) if p.suffix in SUFFIXES), None)
+        if file is None:
             raise InputError(
                 f"folder {printable(path)} has no mesh: expected {YCB_FILES[0]} or a file "
                 f"*{', *'.join(SUFFIXES)}"
             )
-        return found
+        return file
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"mesh {printable(path)}: expected a file *{', *'.join(SUFFIXES)}")
     return path
@@ -185,21 +185,21 @@ def _folder_name(file: Path) -> str:
 
 
 def _check_size(name: str, vertices: Array, unit: str) -> None:
-    """Refuse objects that no hand holds, and name the unit that would make one of it."""
-    longest = float(np.ptp(vertices, axis=0).max())
+    """Refuse objects that no hand holds, and name a length unit that fits."""
+    extent = float(np.ptp(vertices, axis=0).max())
     low, high = EXTENTS_M
-    if low <= longest <= high:
+    if low <= extent <= high:
         return
-    factors = {other: size / UNITS_M[unit] for other, size in UNITS_M.items()}
-    fitting = [other for other, f in factors.items() if low <= f * longest <= high]
+    factors = {other: size / METRES[unit] for other, size in METRES.items()}
+    fitting = [other for other, f in factors.items() if low <= f * extent <= high]
     if fitting:
         best = fitting[0]
-        advice = f"give unit={best} (factor {factors[best]:g}: {factors[best] * longest:.3g} m)"
+        advice = f"give unit={best} (factor {factors[best]:g}: {factors[best] * extent:.3g} m)"
     else:
-        power = 10.0 ** round(math.log10(0.1 / longest)) if longest > 0 else math.nan
+        power = 10.0 ** round(math.log10(0.1 / extent)) if extent > 0 else math.nan
         advice = f"scale the mesh, such as by {power:g}"
     raise InputError(
-        f"object {printable(name)} is {longest:.3g} m long when read in {unit}, expected {low:g} "
+        f"object {printable(name)} is {extent:.3g} m long when read in {unit}, expected {low:g} "
         f"to {high:g} m: {advice}"
     )
 

@@ -49,16 +49,16 @@ def find_symmetries(
     if tolerance is None:
         tolerance = max(MIN_TOLERANCE_M, TOLERANCE_FRACTION * item.diameter)
     check = _SymmetryCheck(item, tolerance, seed)
-    found: list[Symmetry] = []
+    symmetries: list[Symmetry] = []
     for axis in _candidate_axes(item, check.centre):
-        if any(abs(axis @ np.array(s.axis)) > math.cos(math.radians(10)) for s in found):
+        if any(abs(axis @ np.array(s.axis)) > math.cos(math.radians(10)) for s in symmetries):
             continue
         symmetry = check.symmetry(axis)
-        if symmetry is not None and not _is_known(symmetry, found):
-            found.append(symmetry)
-        if _is_complete(found):
+        if symmetry is not None and not _is_known(symmetry, symmetries):
+            symmetries.append(symmetry)
+        if _is_complete(symmetries):
             break
-    return tuple(sorted(found, key=lambda s: -(s.order or math.inf)))
+    return tuple(sorted(symmetries, key=lambda s: -(s.order or math.inf)))
 
 
 class _SymmetryCheck:
@@ -100,18 +100,18 @@ class _SymmetryCheck:
         """Return axis and centre that minimise the distances: two angles and two offsets."""
         across = np.linalg.svd(axis[None])[2][1:]
 
-        def place(x: Array) -> tuple[Array, Array]:
+        def axis_and_centre(x: Array) -> tuple[Array, Array]:
             tilted = axis + x[:2] @ across
             return tilted / np.linalg.norm(tilted), self.centre + 0.05 * x[2:] @ across
 
         fit = least_squares(
-            lambda x: self._distances(*place(x), angle_deg) / self._tolerance,
+            lambda x: self._distances(*axis_and_centre(x), angle_deg) / self._tolerance,
             np.zeros(4),
             loss="soft_l1",
             diff_step=1e-3,
             max_nfev=8,
         )
-        return place(fit.x)
+        return axis_and_centre(fit.x)
 
 
 def _candidate_axes(item: RigidObject, centre: Array) -> Iterator[Array]:
@@ -139,17 +139,18 @@ def _half_sphere(count: int) -> Array:
     return np.stack([ring * np.cos(angle), ring * np.sin(angle), z], axis=1)
 
 
-def _is_known(symmetry: Symmetry, found: list[Symmetry]) -> bool:
+def _is_known(symmetry: Symmetry, known: list[Symmetry]) -> bool:
     return any(
-        abs(np.dot(symmetry.axis, other.axis)) > math.cos(math.radians(10)) for other in found
+        abs(np.dot(symmetry.axis, other.axis)) > math.cos(math.radians(10)) for other in known
     )
 
 
-def _is_complete(found: list[Symmetry]) -> bool:
-    """Whether further axes follow from those found."""
-    continuous = sum(s.order == CONTINUOUS for s in found)
-    return continuous > 1 or (continuous == 1 and len(found) > 1) or len(found) >= 6
+def _is_complete(known: list[Symmetry]) -> bool:
+    """Whether further axes follow from the known ones."""
+    continuous = sum(s.order == CONTINUOUS for s in known)
+    return continuous > 1 or (continuous == 1 and len(known) > 1) or len(known) >= 6
 
 
 def _symmetry(axis: Array, centre: Array, order: int) -> Symmetry:
-    return Symmetry(tuple(map(float, axis)), order, tuple(map(float, centre)))
+    (a, b, c), (x, y, z) = axis.tolist(), centre.tolist()
+    return Symmetry((a, b, c), order, (x, y, z))

@@ -36,7 +36,7 @@ class TaxelPad(BaseModel):
     columns_deg: tuple[float, float] = Field((-50.0, 50.0), description="dome: range of azimuth")
 
 
-def place_taxels(
+def locate_taxels(
     pads: list[TaxelPad], links: tuple[str, ...], shapes: tuple[CollisionShape, ...]
 ) -> Taxels:
     """Place the taxels of pads on the surfaces of their links.

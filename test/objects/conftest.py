@@ -22,13 +22,13 @@ def box():
 
 @pytest.fixture(scope="session")
 def cylinder():
-    return made("cylinder", trimesh.creation.cylinder(radius=0.03, height=0.1, sections=96))
+    return made("cylinder", trimesh.creation.cylinder(radius=0.03, height=0.1, sections=48), 0.003)
 
 
 @pytest.fixture(scope="session")
 def mug():
     """A cylinder with a handle of 3 % of its area."""
-    cup = trimesh.creation.cylinder(radius=0.035, height=0.09, sections=96)
+    cup = trimesh.creation.cylinder(radius=0.035, height=0.09, sections=48)
     handle = trimesh.creation.box([0.04, 0.01, 0.03])
     handle.apply_translation([0.045, 0, 0])
-    return made("mug", trimesh.boolean.union([cup, handle], engine="manifold"))
+    return made("mug", trimesh.boolean.union([cup, handle], engine="manifold"), 0.003)

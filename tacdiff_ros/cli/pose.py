@@ -60,9 +60,9 @@ def pose(
     from tacdiff_ros.reports.object_pose_report import overlay_of, report_text
 
     the_hand = load_hand(hand)
-    seen, start = read_observation(observation, the_hand)
+    measured, start = read_observation(observation, the_hand)
     if touch_only:
-        seen = replace(seen, camera=None, depth=None, mask=None)
+        measured = replace(measured, camera=None, depth=None, mask=None)
     if (mass is not None and mass <= 0.0) or (friction is not None and friction < 0.0):
         raise InputError(f"mass {mass} kg, friction {friction}: expected positive numbers")
     item = load_object(object_mesh, unit, mass=mass, friction=friction)
@@ -75,11 +75,11 @@ def pose(
             low, high = STAGES[stage]
             bar.update(task, description=stage, completed=low + (high - low) * fraction)
 
-        estimate = refiner.refine(seen, None if from_nothing else start, progress)
-    picture = overlay_of(estimate, item, seen)
+        estimate = refiner.refine(measured, None if from_nothing else start, progress)
+    picture = overlay_of(estimate, item, measured)
     contents: dict[str, str | bytes] = {
         "pose.json": json_text(estimate.as_json()),
-        "report.html": report_text(estimate, item, seen),
+        "report.html": report_text(estimate, item, measured),
     }
     if picture is not None:
         contents["overlay.png"] = png_bytes(picture)

@@ -13,7 +13,7 @@ from tacdiff_ros.object_pose.pose_estimate import DataAgreement
 from tacdiff_ros.object_pose.scene import Unknowns
 
 INLIER_STDDEVS = 3.0
-MIN_WEIGHT = 0.5  # of the best hypothesis
+MIN_WEIGHT = 0.7  # of the best hypothesis
 MAX_MISSING = 0.5  # fraction of the hand's surface that the camera looks through
 MIN_COUNT = 5  # residuals below which a kind of data does not decide
 # Least inlier fraction of each kind of data, and what a smaller one means.
@@ -63,10 +63,10 @@ def doubts(
             f"the camera looks through {100.0 * hand_missing:.0f} % of the hand: check joint "
             "positions, camera pose and hand"
         )
-    for name, (least, meaning) in REQUIREMENTS.items():
-        found = agreement.get(name)
-        if found and found.count >= MIN_COUNT and found.inlier_fraction < least:
-            reasons.append(f"{meaning} ({100.0 * found.inlier_fraction:.0f} % of {name} agree)")
+    for name, (min_fraction, meaning) in REQUIREMENTS.items():
+        kind = agreement.get(name)
+        if kind and kind.count >= MIN_COUNT and kind.inlier_fraction < min_fraction:
+            reasons.append(f"{meaning} ({100.0 * kind.inlier_fraction:.0f} % of {name} agree)")
     if hypotheses[0].weight < MIN_WEIGHT:
         reasons.append(
             f"{len(hypotheses)} poses explain the data; the best has {hypotheses[0].weight:.2f} "

@@ -35,7 +35,7 @@ def around(start: Floats, item: RigidObject) -> Floats:
 
 
 def everywhere(
-    item: RigidObject, seen: Floats, camera_origin: Floats | None, touched: Floats
+    item: RigidObject, visible: Floats, camera_origin: Floats | None, touched: Floats
 ) -> Floats:
     """Return poses (M, 4, 4) of all orientations, placed at what was seen and touched.
 
@@ -44,7 +44,7 @@ def everywhere(
 
     Args:
         item: object.
-        seen: (N, 3) points of the object that the camera sees, in `hand`; may be empty.
+        visible: (N, 3) points of the object that the camera sees, in `hand`; may be empty.
         camera_origin: (3,) position of the camera in `hand`; None without a camera.
         touched: (T, 3) points where the hand touches, in `hand`; may be empty.
     """
@@ -53,12 +53,12 @@ def everywhere(
     middle = 0.5 * (item.vertices.min(axis=0) + item.vertices.max(axis=0))
     poses = []
     for matrix in rotations:
-        if len(seen) and camera_origin is not None:
-            visible = np.median(seen, axis=0)
-            sight = visible - camera_origin
+        if len(visible) and camera_origin is not None:
+            middle_visible = np.median(visible, axis=0)
+            sight = middle_visible - camera_origin
             sight /= np.linalg.norm(sight)
             along = item.vertices @ (matrix.T @ sight)
-            target = visible + 0.3 * float(np.ptp(along)) * sight
+            target = middle_visible + 0.3 * float(np.ptp(along)) * sight
             poses.append(se3.pose_of(target - matrix @ middle, matrix))
         else:
             target = touched.mean(axis=0)

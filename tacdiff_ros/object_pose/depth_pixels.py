@@ -14,6 +14,7 @@ Floats = NDArray[np.float64]
 MIN_DEPTH, MAX_DEPTH = 0.05, 5.0  # m
 MIN_OBJECT_PIXELS = 30
 MASK_BORDER_PX = 4  # width of the band in which a mask may be wrong
+BORDER_PX = 14  # width of the band of sight lines next to the mask
 FREE_MARGIN = 0.008  # distance in front of a measured surface within which nothing is concluded, m
 FAR = 2.0  # end of sight lines without a depth, in median depths of the object
 BACKGROUND_WINDOW_PX = 7
@@ -45,6 +46,12 @@ class Pixels:
         index = np.sort(random.permutation(len(self.depth))[:count])
         return Pixels(self.ray[index], self.depth[index])
 
+    def joined(self, other: Pixels) -> Pixels:
+        """Return these pixels followed by others."""
+        return Pixels(
+            np.concatenate([self.ray, other.ray]), np.concatenate([self.depth, other.depth])
+        )
+
     def where(self, keep: NDArray[np.bool_]) -> Pixels:
         """Return the pixels with a true entry in `keep` (N,)."""
         return Pixels(self.ray[keep], self.depth[keep])
@@ -57,13 +64,15 @@ class DepthPixels:
     Attributes:
         object: pixels of the object with a depth.
         surroundings: pixels outside of the mask with a depth.
-        free: sight lines near the object that end behind the free space, with their ends.
+        free: sight lines around the object, with the depth to which the space is free.
+        border: those of them next to the mask.
         inside: sight lines well inside the mask, with the depth where the search ends.
     """
 
     object: Pixels
     surroundings: Pixels
     free: Pixels
+    border: Pixels
     inside: Pixels
 
 
@@ -82,20 +91,23 @@ def depth_pixels(
     """
     check_depth(depth, mask)
     usable = np.isfinite(depth) & (depth > MIN_DEPTH) & (depth < MAX_DEPTH)
-    shown = mask & usable
-    middle = float(np.median(depth[shown]))
+    on_object = mask & usable
+    middle = float(np.median(depth[on_object]))
     kernel = np.ones((2 * MASK_BORDER_PX + 1, 2 * MASK_BORDER_PX + 1), np.uint8)
     core = cv2.erode(mask.astype(np.uint8), kernel) > 0
     near = _window(mask)
     free = usable & near & ~core & (depth > MIN_DEPTH + FREE_MARGIN)
-    beyond = near & ~_enlarged_mask(mask) & _is_background(usable)
+    on_background = near & ~_grown(mask, MASK_BORDER_PX) & _is_background(usable)
     rays = _Rays(intrinsics)
-    beside = rays.of(free | beyond, np.where(beyond, FAR * middle, depth))
+    end = np.where(on_background, FAR * middle, depth) - FREE_MARGIN
+    beside = free | on_background
+    next_to = beside & _grown(mask, BORDER_PX)
     inside = rays.of(core, np.full(depth.shape, FAR * middle))
     return DepthPixels(
-        rays.of(shown, depth),
+        rays.of(on_object, depth),
         rays.of(usable & ~mask, depth),
-        Pixels(beside.ray, beside.depth - FREE_MARGIN),
+        rays.of(beside & ~next_to, end),
+        rays.of(next_to, end),
         inside,
     )
 
@@ -135,9 +147,9 @@ def check_depth(depth: NDArray[np.floating], mask: NDArray[np.bool_]) -> None:
         )
 
 
-def _enlarged_mask(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the mask with a border of `MASK_BORDER_PX`."""
-    kernel = np.ones((2 * MASK_BORDER_PX + 1, 2 * MASK_BORDER_PX + 1), np.uint8)
+def _grown(mask: NDArray[np.bool_], border_px: int) -> NDArray[np.bool_]:
+    """Return the mask with a border of some pixels."""
+    kernel = np.ones((2 * border_px + 1, 2 * border_px + 1), np.uint8)
     return np.asarray(cv2.dilate(mask.astype(np.uint8), kernel) > 0)
 
 

@@ -25,6 +25,7 @@ from tacdiff_ros.objects.rigid_object import RigidObject
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+MESH_CORRELATION = 0.005  # length over which errors of a mesh are equal, m
 # Scales of the robust losses, in standard deviations.
 DEPTH_SCALE, SIGHT_SCALE, TOUCH_SCALE, HAND_SCALE = 3.0, 3.0, 3.0, 4.0
 
@@ -77,6 +78,21 @@ class Evidence:
         )
 
 
+def correlated_stddev(own: float, mesh: float, points: Floats) -> float:
+    """Return the standard deviation of each of many residuals of a mesh with errors.
+
+    Errors of a mesh are nearly equal within `MESH_CORRELATION`: points that lie denser do not
+    average them out.
+
+    Args:
+        own: standard deviation of independent errors, m or rad.
+        mesh: standard deviation of the mesh's error, m or rad.
+        points: (N, 3) points whose distances are measured, in any one frame, m.
+    """
+    cells = np.unique(np.floor(points / MESH_CORRELATION).astype(np.int64), axis=0)
+    return math.hypot(own, mesh * math.sqrt(max(1.0, len(points) / max(len(cells), 1))))
+
+
 def geometric_terms(
     evidence: Evidence, item: RigidObject, hand: HandModel, settings: PoseSettings
 ) -> list[Term]:
@@ -89,7 +105,8 @@ def geometric_terms(
         settings: standard deviations.
     """
     field = item.distance
-    depth_stddev = math.hypot(settings.depth_stddev, settings.mesh_stddev)
+    measured = evidence.object_pixels.points
+    depth_stddev = correlated_stddev(settings.depth_stddev, settings.mesh_stddev, measured)
     line_stddev = math.hypot(settings.mask_stddev, settings.mesh_stddev)
     terms: list[Term] = []
     if len(evidence.object_pixels.depth):
@@ -128,16 +145,17 @@ def _touch_terms(evidence: Evidence, item: RigidObject, settings: PoseSettings) 
     """Return the terms of touched and untouched points of taxels and gels."""
     field = item.distance
     taxel_stddev = math.hypot(settings.taxel_stddev, settings.mesh_stddev)
-    gel_stddev = math.hypot(evidence.gel_stddev, settings.mesh_stddev)
     terms: list[Term] = []
     for points, stddev, kind in (
         (evidence.taxels, taxel_stddev, "taxel"),
-        (evidence.gels, gel_stddev, "gel"),
+        (evidence.gels, 0.0, "gel"),
     ):
         for touches in (True, False):
             part = points.where(points.touches == touches)
             if len(part) == 0:
                 continue
+            if kind == "gel":
+                stddev = correlated_stddev(evidence.gel_stddev, settings.mesh_stddev, part.point)
             name = f"{kind}_contact" if touches else f"{kind}_no_contact"
             terms.append(
                 LinkPoints(field, part.point, part.link, not touches, stddev, TOUCH_SCALE, name)
@@ -150,7 +168,11 @@ def _touch_terms(evidence: Evidence, item: RigidObject, settings: PoseSettings) 
                 touching.point,
                 touching.normal,
                 touching.link,
-                settings.gel_normal_stddev,
+                correlated_stddev(
+                    settings.gel_normal_stddev,
+                    settings.mesh_stddev / MESH_CORRELATION,
+                    touching.point,
+                ),
                 TOUCH_SCALE,
             )
         )

@@ -56,7 +56,7 @@ class FrictionCones:
         excess = tangential - self.friction * pressing
         slope = np.where(excess > 0.0, pressing / tangential + self.friction, 0.0)
         jacobian = scene.empty_jacobian(len(excess))
-        jacobian[:, 3:6] = slope[:, None] * np.cross(normal, force)
+        jacobian[:, 3:6] = slope[:, None] * se3.cross(normal, force)
         return Residuals(np.maximum(excess, 0.0) / self.stddev, jacobian / self.stddev)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tacdiff_ros.object_pose import se3
 from tacdiff_ros.object_pose.joint_cost import Fit, JointCost
 from tacdiff_ros.objects.rigid_object import RigidObject
 
@@ -15,6 +16,7 @@ Floats = NDArray[np.float64]
 SYMMETRY_STEPS = 24  # rotations that stand for an axis of revolution
 SAME_POSE = 0.006  # mean distance of the corners below which two minima are one hypothesis, m
 MIN_WEIGHT = 1e-3
+MAX_SPREAD = 16.8  # 99 % quantile of chi-squared with 6 degrees of freedom
 
 
 @dataclass(frozen=True)
@@ -62,10 +64,17 @@ def pose_distance(item: RigidObject, first: Floats, second: Floats, copies: Floa
     Returns:
         Mean distance of the corners of the object's box, m.
     """
-    corners = np.hstack([box_corners(item), np.ones((8, 1))])
-    moved = corners @ np.swapaxes(first @ copies, 1, 2)
-    gap = (moved - corners @ second.T)[..., :3]
-    return float(np.linalg.norm(gap, axis=-1).mean(axis=1).min())
+    return _corner_distance(_moved_corners(item, first @ copies), _moved_corners(item, second))
+
+
+def _moved_corners(item: RigidObject, pose: Floats) -> Floats:
+    """Return the corners (..., 8, 3) of the object's box at poses (..., 4, 4)."""
+    corners = box_corners(item)
+    return np.asarray(corners @ np.swapaxes(pose[..., :3, :3], -1, -2) + pose[..., None, :3, 3])
+
+
+def _corner_distance(copies: Floats, corners: Floats) -> float:
+    return float(np.linalg.norm(copies - corners, axis=-1).mean(axis=-1).min())
 
 
 def distinct(item: RigidObject, fits: Sequence[Fit], limit: float = SAME_POSE) -> list[Fit]:
@@ -78,24 +87,38 @@ def distinct(item: RigidObject, fits: Sequence[Fit], limit: float = SAME_POSE) -
     """
     copies = item.symmetry_transforms(SYMMETRY_STEPS)
     kept: list[Fit] = []
+    kept_corners: list[Floats] = []
     for fit in sorted(fits, key=lambda each: each.cost):
-        pose = fit.unknowns.object_pose
-        if all(
-            pose_distance(item, pose, other.unknowns.object_pose, copies) > limit for other in kept
-        ):
+        turned = _moved_corners(item, fit.unknowns.object_pose @ copies)
+        if all(_corner_distance(turned, corners) > limit for corners in kept_corners):
             kept.append(fit)
+            kept_corners.append(turned[0])
     return kept
 
 
-def weighted(fits: Sequence[Fit], cost: JointCost, temperature: float) -> tuple[Hypothesis, ...]:
+def weighted(
+    fits: Sequence[Fit], cost: JointCost, temperature: float, inflation: float = 1.0
+) -> tuple[Hypothesis, ...]:
     """Return hypotheses with weights by Laplace's approximation, the most probable first.
 
     Args:
         fits: distinct minima, the lowest cost first.
         cost: joint cost.
-        temperature: factor of the variances for what the noise model leaves out.
+        temperature: factor of the variances in the weights, for what the noise model leaves out
+            and differs between far poses, such as errors of the mesh.
+        inflation: factor of the covariances.
     """
-    covariances = [temperature * cost.linearise(fit.unknowns).covariance() for fit in fits]
+    covariances: list[Floats] = []
+    separate: list[Fit] = []
+    for fit in fits:
+        covariance = inflation * cost.linearise(fit.unknowns).covariance()
+        if all(
+            _is_separate(fit, other, spread)
+            for other, spread in zip(separate, covariances, strict=True)
+        ):
+            separate.append(fit)
+            covariances.append(covariance)
+    fits = separate
     logarithms = np.array(
         [
             -0.5 * fit.cost / temperature + 0.5 * np.linalg.slogdet(covariance)[1]
@@ -107,6 +130,13 @@ def weighted(fits: Sequence[Fit], cost: JointCost, temperature: float) -> tuple[
     order = [k for k in np.argsort(-weights) if weights[k] > MIN_WEIGHT]
     total = float(weights[order].sum())
     return tuple(Hypothesis(fits[k], float(weights[k] / total), covariances[k]) for k in order)
+
+
+def _is_separate(fit: Fit, other: Fit, covariance: Floats) -> bool:
+    """Return whether a fit is more than a point of the spread of another one."""
+    pose, mean = fit.unknowns.object_pose, other.unknowns.object_pose
+    twist = se3.log(se3.inverse(mean) @ pose)
+    return bool(twist @ np.linalg.solve(covariance[:6, :6], twist) > MAX_SPREAD)
 
 
 def in_hand_axes(covariance: Floats, object_pose: Floats) -> Floats:

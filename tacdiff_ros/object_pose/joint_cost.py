@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from tacdiff_ros.least_squares import DampingRule, NormalEquations, levenberg_marquardt
 from tacdiff_ros.object_pose import robust_loss
 from tacdiff_ros.object_pose.hand_model import HandModel
-from tacdiff_ros.object_pose.scene import Scene, Unknowns
+from tacdiff_ros.object_pose.link_frames import LinkFrames
+from tacdiff_ros.object_pose.scene import OBJECT, Scene, Unknowns
 from tacdiff_ros.object_pose.terms import Residuals, Term
 
 Floats = NDArray[np.float64]
@@ -54,9 +55,11 @@ class JointCost:
         """
         self._hand = hand
         self.terms = tuple(terms)
-        self._prior = prior
+        self.prior = prior
         self._relaxation = relaxation
         self._columns = np.flatnonzero(prior.free)
+        self._object_only = bool(np.all(self._columns < OBJECT.stop))
+        self._links: tuple[Floats, LinkFrames] | None = None
         self._inverse_variance = prior.stddev[self._columns] ** -2.0
         self._cached: tuple[Unknowns, list[Residuals]] | None = None
 
@@ -95,11 +98,14 @@ class JointCost:
         return {term.name: r.value for term, r in zip(self.terms, values, strict=True)}
 
     def _from_prior(self, point: Unknowns) -> Floats:
-        return point.difference(self._prior.mean)[self._columns]
+        return point.difference(self.prior.mean)[self._columns]
 
     def _residuals(self, point: Unknowns) -> list[Residuals]:
         if self._cached is None or self._cached[0] is not point:
-            scene = Scene(self._hand, point)
+            joints = point.joint_positions
+            if self._links is None or not np.array_equal(self._links[0], joints):
+                self._links = joints, LinkFrames.of(self._hand, joints)
+            scene = Scene(self._hand, point, self._links[1], self._object_only)
             self._cached = point, [term.evaluate(scene) for term in self.terms]
         return self._cached[1]
 

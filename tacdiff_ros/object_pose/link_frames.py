@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tacdiff_ros.object_pose import se3
 from tacdiff_ros.object_pose.hand_model import HandModel
 
 Floats = NDArray[np.float64]
@@ -46,6 +47,10 @@ class LinkFrames:
             gradient: (N, 3) gradients of the function with respect to the points.
             link: (N,) index of the link that each point moves with.
         """
-        turning = np.cross(points - self.poses[link, :3, 3], gradient)
+        turning = se3.cross(points - self.poses[link, :3, 3], gradient)
         twist = np.concatenate([gradient, turning], axis=1)
-        return np.einsum("ni,nij->nj", twist, self.jacobian[link])
+        result = np.empty((len(points), self.jacobian.shape[2]))
+        for index in np.unique(link):
+            chosen = link == index
+            result[chosen] = twist[chosen] @ self.jacobian[index]
+        return result

@@ -13,6 +13,7 @@ from tacdiff_ros.object_pose import se3
 Floats = NDArray[np.float64]
 MAX_AXIS_ANGLE_RAD = math.radians(20.0)  # of a direction that is called by the name of an axis
 MIN_ROTATION = 0.5  # fraction of the motion of the object's surface that makes it a rotation
+MAX_PRIOR_FRACTION = 0.5  # of the prior's variance that remains in an observable direction
 AXES = "xyz"
 
 
@@ -37,8 +38,9 @@ def open_directions(
     radius: float,
     symmetry_axes: Floats,
     max_stddev: float,
+    prior_stddev: Floats | None = None,
 ) -> tuple[OpenDirection, ...]:
-    """Return the directions whose standard deviation exceeds a limit, the most uncertain first.
+    """Return the directions that the data leave open, the most uncertain first.
 
     Rotations are compared with translations by the motion of the object's surface: the angle times
     its radius.
@@ -49,16 +51,22 @@ def open_directions(
         radius: radius of the object, m.
         symmetry_axes: (S, 3) axes of symmetry of the object, unit vectors; may be empty.
         max_stddev: largest standard deviation of an observable direction, m.
+        prior_stddev: (6,) standard deviations of the prior, m and rad; directions on which it says
+            more than the data are open. None for no prior.
     """
-    unit = np.array([1.0, 1.0, 1.0, radius, radius, radius])
-    values, vectors = np.linalg.eigh(covariance * np.outer(unit, unit))
+    lengths = np.array([1.0, 1.0, 1.0, radius, radius, radius])
+    values, vectors = np.linalg.eigh(covariance * np.outer(lengths, lengths))
     stddevs = np.sqrt(np.maximum(values, 0.0))
-    found = []
-    for index in np.flatnonzero(stddevs > max_stddev)[::-1]:
-        twist = stddevs[index] * vectors[:, index] / unit
+    prior = np.full(6, np.inf) if prior_stddev is None else (lengths * prior_stddev) ** 2
+    with np.errstate(divide="ignore"):
+        from_prior = 1.0 / np.sum(vectors**2 / prior[:, None], axis=0)  # along each direction
+    is_open = (stddevs > max_stddev) | (values > MAX_PRIOR_FRACTION * from_prior)
+    directions = []
+    for index in np.flatnonzero(is_open)[::-1]:
+        twist = stddevs[index] * vectors[:, index] / lengths
         words = describe_motion(twist, object_pose, radius, symmetry_axes)
-        found.append(OpenDirection(twist, float(stddevs[index]), words))
-    return tuple(found)
+        directions.append(OpenDirection(twist, float(stddevs[index]), words))
+    return tuple(directions)
 
 
 def describe_motion(

@@ -25,7 +25,7 @@ MAX_HAND_DISTANCE = 0.02  # of a pixel that is taken for one of the hand, m
 HAND_PIXEL_CANDIDATES = 3  # candidates for each pixel of the hand that is used
 MISSING_DEPTH = 0.03  # measured behind a point of the hand that is then not there, m
 PIXELS_OF_NOTHING = Pixels(np.zeros((0, 3)), np.zeros(0))
-NO_IMAGES = DepthPixels(*4 * (PIXELS_OF_NOTHING,))
+NO_IMAGES = DepthPixels(*5 * (PIXELS_OF_NOTHING,))
 
 
 class ObservationReader:
@@ -64,20 +64,21 @@ class ObservationReader:
         camera, depth, mask = observation.camera, observation.depth, observation.mask
         images, missing = NO_IMAGES, 0.0
         if camera is not None and depth is not None and mask is not None:
-            found = depth_pixels(depth, mask, intrinsics(camera))
+            kinds = depth_pixels(depth, mask, intrinsics(camera))
             placed = self._samples.placed(hand.link_transforms(joints))
             images = DepthPixels(
-                found.object.chosen(settings.depth_pixels, random),
-                self._hand_pixels(found.surroundings, camera, joints, placed, random),
-                found.free.chosen(settings.sight_lines, random),
-                found.inside.chosen(settings.sight_lines, random),
+                kinds.object.chosen(settings.depth_pixels, random),
+                self._hand_pixels(kinds.surroundings, camera, joints, placed, random),
+                kinds.free.chosen(settings.sight_lines // 3, random),
+                kinds.border.chosen(settings.sight_lines - settings.sight_lines // 3, random),
+                kinds.inside.chosen(settings.sight_lines // 2, random),
             )
             missing = _missing_fraction(depth, camera, placed)
         gels, gel_stddev = _gels(observation.gel_touches, hand, settings, random)
         evidence = Evidence(
             images.object,
             images.surroundings,
-            images.free,
+            images.free.joined(images.border),
             images.inside,
             taxels=_taxels(observation, hand, settings),
             gels=gels,
@@ -172,13 +173,15 @@ def _missing_fraction(
     column, row = np.rint(pixel).astype(int).T
     faces = np.sum(normals * (camera.pose[:3, 3] - points), axis=1) > 0.0
     height, width = depth.shape
-    shown = faces & (range_m > 0.0) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    if not shown.any():
+    in_view = (
+        faces & (range_m > 0.0) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    )
+    if not in_view.any():
         return 0.0
-    measured = depth[row[shown], column[shown]]
+    measured = depth[row[in_view], column[in_view]]
     has_depth = np.isfinite(measured) & (measured > 0.0)
-    through = ~has_depth | (measured > range_m[shown] + MISSING_DEPTH)
-    hidden = has_depth & (measured < range_m[shown] - MISSING_DEPTH)
+    through = ~has_depth | (measured > range_m[in_view] + MISSING_DEPTH)
+    hidden = has_depth & (measured < range_m[in_view] - MISSING_DEPTH)
     return float(through.sum() / max(np.count_nonzero(~hidden), 1))
 
 
@@ -211,7 +214,7 @@ def _gels(
         InputError: the hand has no gel of that name.
     """
     pads = {pad.name: pad for pad in hand.gel_pads}
-    result, deviations = TouchPoints.none(), [settings.gel_stddev]
+    result, stddevs = TouchPoints.none(), [settings.gel_stddev]
     for touch in touches:
         if touch.name not in pads:
             raise InputError(
@@ -224,8 +227,8 @@ def _gels(
             continue
         link = hand.links.index(pads[touch.name].link)
         result = result.joined(_gel_points(touch, pads[touch.name], link, index))
-        deviations.append(float(np.median(touch.stddev[index])))
-    return result, max(deviations)
+        stddevs.append(float(np.median(touch.stddev[index])))
+    return result, max(stddevs)
 
 
 def _gel_choice(

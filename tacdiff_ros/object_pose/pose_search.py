@@ -23,13 +23,29 @@ Progress = Callable[[str, float, float], None]  # stage, completed fraction, low
 SEARCH_STDDEV = np.array([0.1, 0.1, 0.1, 1.0, 1.0, 1.0])  # prior without a given pose, m and rad
 REGISTRATION_STEPS = 12
 COARSE_FRACTION = 0.25  # of the measurements
-COARSE_STEPS, COARSE_RELAXATION = 12, 5.0
-MIDDLE_STEPS, MIDDLE_RELAXATION = 8, 2.0
 FINE_STEPS = 25
-MIDDLE_COUNT, FINE_COUNT = 8, 3
+FINE_COUNT = 5
 MIN_GAIN = 1e-4
 NEAR_SURFACE = 0.015  # distance of a point of the hand that can touch the object, m
 COARSE_GAIN = 1e-2
+
+
+@dataclass(frozen=True)
+class CoarseStage:
+    """Fits of many starts at one relaxation.
+
+    Attributes:
+        relaxation: factor of the standard deviations of all measurements.
+        steps: maximum number of linearisations of each fit.
+        kept: number of distinct fits from which the next stage starts.
+    """
+
+    relaxation: float
+    steps: int
+    kept: int
+
+
+COARSE_STAGES = (CoarseStage(8.0, 5, 20), CoarseStage(5.0, 8, 10), CoarseStage(2.0, 8, FINE_COUNT))
 
 
 @dataclass(frozen=True)
@@ -57,12 +73,12 @@ class SearchData:
             points: estimates of which one is nearly right.
         """
         surface = self.evidence.surface
-        least = np.full(len(surface), np.inf)
+        nearest = np.full(len(surface), np.inf)
         for point in points[:FINE_COUNT]:
             scene = Scene(self.hand, point)
             placed = scene.to_object(scene.links.points(surface.point, surface.link))
-            least = np.minimum(least, self.item.distance.distance(placed))
-        index = np.flatnonzero(least < NEAR_SURFACE)
+            nearest = np.minimum(nearest, self.item.distance.distance(placed))
+        index = np.flatnonzero(nearest < NEAR_SURFACE)
         limit = FINE_COUNT * self.settings.hand_points
         index = index[:: max(1, -(-len(index) // limit))]
         evidence = replace(self.evidence, surface=surface.where(index))
@@ -77,7 +93,11 @@ class SearchData:
                 *3 * [self.settings.camera_rotation_stddev],
             ]
             stddev[DEPTH_BIAS] = self.settings.depth_bias_stddev
-        stddev[FIRST_JOINT:] = self.settings.joint_stddev
+        angular = self.hand.link_jacobians(self.nominal.joint_positions)[:, 3:]
+        turns = np.abs(angular).max(axis=(0, 1)) > 0.0
+        stddev[FIRST_JOINT:] = np.where(
+            turns, self.settings.joint_stddev, self.settings.slide_stddev
+        )
         return stddev
 
 
@@ -107,18 +127,17 @@ def coarse_fits(data: SearchData, rig: Unknowns, poses: Floats, progress: Progre
     """
     random = np.random.default_rng(data.settings.seed)
     thin = data.evidence.thinned(COARSE_FRACTION, random)
-    fits, lowest = [], np.inf
-    for index, pose in enumerate(poses):
-        fit = _object_fit(data, thin, rig.with_object(pose), COARSE_RELAXATION, COARSE_STEPS)
-        fits.append(fit)
-        lowest = min(lowest, fit.cost)
-        progress("coarse", 0.7 * (index + 1) / len(poses), lowest)
-    best = distinct(data.item, fits)[:MIDDLE_COUNT]
-    middle = []
-    for index, fit in enumerate(best):
-        middle.append(_object_fit(data, thin, fit.unknowns, MIDDLE_RELAXATION, MIDDLE_STEPS))
-        progress("coarse", 0.7 + 0.3 * (index + 1) / len(best), min(f.cost for f in middle))
-    return distinct(data.item, middle)
+    starts = [rig.with_object(pose) for pose in poses]
+    fits: list[Fit] = []
+    for number, stage in enumerate(COARSE_STAGES):
+        fits = []
+        for index, start in enumerate(starts):
+            fits.append(_object_fit(data, thin, start, stage.relaxation, stage.steps))
+            done = (number + (index + 1) / len(starts)) / len(COARSE_STAGES)
+            progress("coarse", done, min(fit.cost for fit in fits))
+        fits = distinct(data.item, fits)[: stage.kept]
+        starts = [fit.unknowns for fit in fits]
+    return fits
 
 
 def _object_fit(
@@ -162,9 +181,9 @@ def fine_fits(
         item: object.
         progress: callback on stage, completed fraction and lowest cost.
     """
-    found: list[Fit] = []
+    refined: list[Fit] = []
     chosen = fits[:FINE_COUNT]
     for index, fit in enumerate(chosen):
-        found.append(minimise(cost, fit.unknowns, FINE_STEPS, MIN_GAIN))
-        progress("fine", (index + 1) / len(chosen), min(each.cost for each in found))
-    return distinct(item, found)
+        refined.append(minimise(cost, fit.unknowns, FINE_STEPS, MIN_GAIN))
+        progress("fine", (index + 1) / len(chosen), min(each.cost for each in refined))
+    return distinct(item, refined)

@@ -77,13 +77,13 @@ class PoseSession:
             if not 0.0 <= value < 1e4:
                 raise InputError(f"{label} {value}: expected a number from 0; 0 if it is unknown")
         paths = [self._folder / name, *(self._folder / f"{name}{suffix}" for suffix in SUFFIXES)]
-        found = next((path for path in paths if path.exists()), None)
-        if found is None:
+        mesh_path = next((path for path in paths if path.exists()), None)
+        if mesh_path is None:
             raise InputError(
                 f"there is no object {name} in {printable(self._folder)}: expected a folder of "
                 f"that name or a mesh {name}.obj, .stl, .ply or .off"
             )
-        item = load_object(found, unit or "m", mass=mass or None, friction=friction or None)
+        item = load_object(mesh_path, unit or "m", mass=mass or None, friction=friction or None)
         self._refiners.pop(name, None)
         if len(self._refiners) >= MAX_OBJECTS:
             del self._refiners[next(iter(self._refiners))]

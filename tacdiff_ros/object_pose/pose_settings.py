@@ -19,7 +19,10 @@ class PoseSettings(BaseModel):
         math.radians(0.7), ge=0.0, le=1.0, description="prior of its rotation, an axis [rad]"
     )
     joint_stddev: float = Field(
-        math.radians(1.5), ge=0.0, le=1.0, description="prior of a joint offset [rad or m]"
+        math.radians(1.5), ge=0.0, le=1.0, description="prior of a revolute joint's offset [rad]"
+    )
+    slide_stddev: float = Field(
+        0.0005, ge=0.0, le=0.1, description="prior of a prismatic joint's offset [m]"
     )
     depth_bias_stddev: float = Field(
         0.002, ge=0.0, le=0.1, description="prior of the bias of the depth image [m]"
@@ -62,18 +65,26 @@ class PoseSettings(BaseModel):
     start_rotation_stddev: float = Field(
         math.radians(40.0), gt=0.0, le=4.0, description="prior of its rotation, an axis [rad]"
     )
-    depth_pixels: int = Field(400, ge=20, le=20_000, description="pixels of the object used")
-    hand_pixels: int = Field(300, ge=0, le=20_000, description="pixels of the hand used")
-    sight_lines: int = Field(200, ge=0, le=20_000, description="sight lines used, of each kind")
+    depth_pixels: int = Field(600, ge=20, le=20_000, description="pixels of the object used")
+    hand_pixels: int = Field(400, ge=0, le=20_000, description="pixels of the hand used")
+    sight_lines: int = Field(
+        600, ge=0, le=20_000, description="sight lines beside the mask used; half of it inside"
+    )
     hand_points: int = Field(400, ge=20, le=20_000, description="points of the hand's surface")
     gel_points: int = Field(300, ge=10, le=20_000, description="points of each gel used")
     use_friction: bool = Field(True, description="friction cones of measured forces")
     use_support: bool = Field(True, description="support of the weight and balance of torques")
     use_free_space: bool = Field(True, description="sight lines beside and inside the mask")
     max_open_stddev: float = Field(
-        0.004, gt=0.0, description="largest standard deviation of an observable direction [m]"
+        0.002, gt=0.0, description="largest standard deviation of an observable direction [m]"
     )
     covariance_inflation: float = Field(
         1.0, ge=0.1, le=1e4, description="factor of the covariance for correlated errors"
+    )
+    temperature: float = Field(
+        4.0,
+        ge=1.0,
+        le=1e4,
+        description="factor of the variances in the weights of hypotheses, for errors of the mesh",
     )
     seed: int = Field(0, ge=0, description="seed of the choice of pixels and points")

@@ -34,7 +34,7 @@ from tacdiff_ros.object_pose.pose_search import (
     register_hand,
 )
 from tacdiff_ros.object_pose.pose_settings import PoseSettings
-from tacdiff_ros.object_pose.scene import Scene, Unknowns
+from tacdiff_ros.object_pose.scene import OBJECT, Scene, Unknowns
 from tacdiff_ros.objects.grasp_observation import GraspObservation
 from tacdiff_ros.objects.hand import Hand
 from tacdiff_ros.objects.rigid_object import RigidObject
@@ -125,25 +125,25 @@ class PoseRefiner:
         """
         scene = Scene(self.hand, rig)
         evidence = data.evidence
-        seen = scene.from_camera(evidence.object_pixels.points)
+        visible = scene.from_camera(evidence.object_pixels.points)
         parts = (evidence.taxels, evidence.gels)
         touched = np.concatenate(
             [scene.links.points(p.point[p.touches], p.link[p.touches]) for p in parts]
         )
-        if len(seen) == 0 and len(touched) == 0:
+        if len(visible) == 0 and len(touched) == 0:
             raise InputError(
                 "the object is neither seen nor touched: give a depth image with a mask, touches, "
                 "or a pose to start from"
             )
-        origin = rig.camera_pose[:3, 3] if len(seen) else None
-        return candidates.everywhere(self.item, seen, origin, touched)
+        origin = rig.camera_pose[:3, 3] if len(visible) else None
+        return candidates.everywhere(self.item, visible, origin, touched)
 
     def _assess(
         self, data: SearchData, cost: JointCost, fits: Sequence[Fit], seconds: float
     ) -> PoseEstimate:
         """Return the estimate with weights, open directions, contact state and verdict."""
-        temperature = self.settings.covariance_inflation
-        hypotheses = weighted(fits, cost, temperature)
+        settings = self.settings
+        hypotheses = weighted(fits, cost, settings.temperature, settings.covariance_inflation)
         best = hypotheses[0]
         directions = open_directions(
             best.object_covariance,
@@ -151,6 +151,7 @@ class PoseRefiner:
             0.5 * self.item.diameter,
             np.array([s.axis for s in self.item.symmetries if s.order == 0]).reshape(-1, 3),
             self.settings.max_open_stddev,
+            cost.prior.stddev[OBJECT],
         )
         agreement = agreement_of(cost, best.fit.unknowns)
         contact = self._contact(data, best.fit.unknowns)
@@ -175,8 +176,10 @@ class PoseRefiner:
     def _contact(self, data: SearchData, unknowns: Unknowns) -> Plausibility:
         """Return the contact state of a pose."""
         scene = Scene(self.hand, unknowns)
-        surface = data.evidence.surface
-        points = scene.links.points(surface.point, surface.link)
+        surface, gels = data.evidence.surface, data.evidence.gels
+        points = scene.links.points(
+            np.concatenate([surface.point, gels.point]), np.concatenate([surface.link, gels.link])
+        )
         distance, gradient = self.item.distance.distance_and_gradient(scene.to_object(points))
         length = np.maximum(np.linalg.norm(gradient, axis=1, keepdims=True), 1e-9)
         return assess(

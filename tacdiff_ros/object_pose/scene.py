@@ -71,19 +71,28 @@ class Unknowns:
 class Scene:
     """Frames at one value of the unknowns, and derivatives of points with respect to them."""
 
-    def __init__(self, hand: HandModel, unknowns: Unknowns) -> None:
+    def __init__(
+        self,
+        hand: HandModel,
+        unknowns: Unknowns,
+        links: LinkFrames | None = None,
+        object_only: bool = False,
+    ) -> None:
         """Compute the frames of the hand's links.
 
         Args:
             hand: hand.
             unknowns: value of the unknowns.
+            links: frames of the links at these joint positions; None to compute them.
+            object_only: whether derivatives are those of the object's twist only.
         """
         self.unknowns = unknowns
         self.object_rotation = unknowns.object_pose[:3, :3]
         self.object_origin = unknowns.object_pose[:3, 3]
         self.camera_rotation = unknowns.camera_pose[:3, :3]
         self.camera_origin = unknowns.camera_pose[:3, 3]
-        self.links = LinkFrames.of(hand, unknowns.joint_positions)
+        self.links = links or LinkFrames.of(hand, unknowns.joint_positions)
+        self._object_only = object_only
 
     def to_object(self, points: Floats) -> Floats:
         """Return points (N, 3) in `hand` in the object's frame."""
@@ -94,8 +103,13 @@ class Scene:
         return np.asarray(points @ self.camera_rotation.T + self.camera_origin)
 
     def empty_jacobian(self, rows: int) -> Floats:
-        """Return zeros (rows, 13 + J)."""
-        return np.zeros((rows, self.unknowns.size))
+        """Return zeros (rows, 13 + J), or (rows, 6) for the object only."""
+        return np.zeros((rows, self.width))
+
+    @property
+    def width(self) -> int:
+        """Number of columns of the derivatives."""
+        return OBJECT.stop if self._object_only else self.unknowns.size
 
     def add_object(self, jacobian: Floats, points: Floats, gradient: Floats) -> None:
         """Add the derivative of a distance to the object with respect to the object's twist.
@@ -106,7 +120,7 @@ class Scene:
             gradient: (N, 3) gradients of the distance in the object's frame.
         """
         jacobian[:, 0:3] -= gradient
-        jacobian[:, 3:6] -= np.cross(points, gradient)
+        jacobian[:, 3:6] -= se3.cross(points, gradient)
 
     def add_camera(self, jacobian: Floats, points: Floats, gradient: Floats) -> None:
         """Add the derivative with respect to the camera's twist.
@@ -116,8 +130,20 @@ class Scene:
             points: (N, 3) points in the camera's frame.
             gradient: (N, 3) gradients with respect to these points, in the camera's axes.
         """
-        jacobian[:, 6:9] += gradient
-        jacobian[:, 9:12] += np.cross(points, gradient)
+        if not self._object_only:
+            jacobian[:, 6:9] += gradient
+            jacobian[:, 9:12] += se3.cross(points, gradient)
+
+    def add_depth_bias(self, jacobian: Floats, ray: Floats, gradient: Floats) -> None:
+        """Add the derivative with respect to the bias of the depth image.
+
+        Args:
+            jacobian: (N, 13 + J) derivatives, changed in place.
+            ray: (N, 3) rays with z = 1 in the camera's frame.
+            gradient: (N, 3) gradients with respect to the points on them, in the camera's axes.
+        """
+        if not self._object_only:
+            jacobian[:, DEPTH_BIAS] -= np.sum(gradient * ray, axis=1)
 
     def add_joints(
         self, jacobian: Floats, points: Floats, gradient: Floats, link: NDArray[np.int64]
@@ -130,4 +156,5 @@ class Scene:
             gradient: (N, 3) gradients with respect to these points, in `hand`.
             link: (N,) index of the link of each point.
         """
-        jacobian[:, FIRST_JOINT:] += self.links.joint_derivative(points, gradient, link)
+        if not self._object_only:
+            jacobian[:, FIRST_JOINT:] += self.links.joint_derivative(points, gradient, link)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+NEAR_HALF_TURN_RAD = 3.0
 SMALL_ANGLE_RAD = 1e-5  # below it, series to the second order
 
 
@@ -36,9 +37,25 @@ def rotation(vector: ArrayLike) -> Floats:
 
 def rotation_vector(matrix: Floats) -> Floats:
     """Return the rotation vector (3,) of a rotation matrix (3, 3), rad, of length 0 to pi."""
-    from scipy.spatial.transform import Rotation
+    sine = 0.5 * np.array(
+        [matrix[2, 1] - matrix[1, 2], matrix[0, 2] - matrix[2, 0], matrix[1, 0] - matrix[0, 1]]
+    )
+    length = math.sqrt(float(sine @ sine))
+    angle = math.atan2(length, 0.5 * (float(np.trace(matrix)) - 1.0))
+    if angle < NEAR_HALF_TURN_RAD:
+        return sine * (angle / length if length > 0.0 else 1.0)
+    from scipy.spatial.transform import Rotation  # near half a turn the axis needs more care
 
     return np.asarray(Rotation.from_matrix(matrix).as_rotvec())
+
+
+def cross(first: Floats, second: Floats) -> Floats:
+    """Return the cross products (N, 3) of vectors (N, 3), three times as fast as `numpy.cross`."""
+    result = np.empty((max(len(first), len(second)), 3))
+    result[:, 0] = first[:, 1] * second[:, 2] - first[:, 2] * second[:, 1]
+    result[:, 1] = first[:, 2] * second[:, 0] - first[:, 0] * second[:, 2]
+    result[:, 2] = first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]
+    return result
 
 
 def exp(twist: ArrayLike) -> Floats:

@@ -12,9 +12,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tacdiff_ros.object_pose import se3
 from tacdiff_ros.object_pose.hand_model import HandModel
 from tacdiff_ros.object_pose.ray_approach import nearest_approach
-from tacdiff_ros.object_pose.scene import DEPTH_BIAS, Scene
+from tacdiff_ros.object_pose.scene import Scene
 from tacdiff_ros.objects.distance_field import DistanceField
 
 Floats = NDArray[np.float64]
@@ -78,14 +79,14 @@ class ObjectDepth:
 
     def evaluate(self, scene: Scene) -> Residuals:
         """Return residuals and derivatives."""
-        seen = self.ray * (self.depth - scene.unknowns.depth_bias)[:, None]
-        points = scene.to_object(scene.from_camera(seen))
+        measured = self.ray * (self.depth - scene.unknowns.depth_bias)[:, None]
+        points = scene.to_object(scene.from_camera(measured))
         distance, gradient = self.field.distance_and_gradient(points)
         jacobian = scene.empty_jacobian(len(distance))
         scene.add_object(jacobian, points, gradient)
         in_camera = gradient @ (scene.object_rotation.T @ scene.camera_rotation)
-        scene.add_camera(jacobian, seen, in_camera)
-        jacobian[:, DEPTH_BIAS] = -np.sum(in_camera * self.ray, axis=1)
+        scene.add_camera(jacobian, measured, in_camera)
+        scene.add_depth_bias(jacobian, self.ray, in_camera)
         return Residuals(distance / self.stddev, jacobian / self.stddev)
 
 
@@ -110,14 +111,14 @@ class HandDepth:
 
     def evaluate(self, scene: Scene) -> Residuals:
         """Return residuals and derivatives."""
-        seen = self.ray * (self.depth - scene.unknowns.depth_bias)[:, None]
-        points = scene.from_camera(seen)
+        measured = self.ray * (self.depth - scene.unknowns.depth_bias)[:, None]
+        points = scene.from_camera(measured)
         joints = scene.unknowns.joint_positions
         distance, gradient, shape = self.hand.distance(points, joints)
         jacobian = scene.empty_jacobian(len(distance))
         in_camera = gradient @ scene.camera_rotation
-        scene.add_camera(jacobian, seen, in_camera)
-        jacobian[:, DEPTH_BIAS] = -np.sum(in_camera * self.ray, axis=1)
+        scene.add_camera(jacobian, measured, in_camera)
+        scene.add_depth_bias(jacobian, self.ray, in_camera)
         scene.add_joints(jacobian, points, -gradient, self.hand.shape_links[shape])
         return Residuals(distance / self.stddev, jacobian / self.stddev)
 
@@ -195,17 +196,17 @@ class GelNormals:
         normal = scene.links.vectors(self.normal, self.link)
         turn = scene.object_rotation
         value = (gradient @ turn.T + normal) / self.stddev
-        jacobian = np.zeros((len(points), 3, scene.unknowns.size))
+        jacobian = np.zeros((len(points), 3, scene.width))
         for axis in range(3):  # R (w x g) = -R [g] w
-            jacobian[:, axis, 3:6] = np.cross(gradient, turn[axis]) / self.stddev
-        return Residuals(value.ravel(), jacobian.reshape(-1, scene.unknowns.size))
+            jacobian[:, axis, 3:6] = se3.cross(gradient, turn[axis][None]) / self.stddev
+        return Residuals(value.ravel(), jacobian.reshape(-1, scene.width))
 
 
 @dataclass(frozen=True)
 class Sightlines:
     """Nearest approach of sight lines to the object.
 
-    A ray that was seen to end behind the object must pass beside it: its greatest depth inside the
+    A ray that ends behind the object must pass beside it: its greatest depth inside the
     object is a residual. A ray inside the mask must hit the object: its least distance from the
     object is a residual.
 
@@ -232,13 +233,13 @@ class Sightlines:
         turn = scene.object_rotation.T @ scene.camera_rotation
         origin = scene.to_object(scene.camera_origin[None])[0]
         at = nearest_approach(self.field, origin, self.ray @ turn.T, self.end)
-        seen = self.ray * at[:, None]
-        points = origin + seen @ turn.T
+        measured = self.ray * at[:, None]
+        points = origin + measured @ turn.T
         distance, gradient = self.field.distance_and_gradient(points)
         is_violated = distance > 0.0 if self.must_hit else distance < 0.0
         distance = np.where(is_violated, distance, 0.0)
         gradient = np.where(is_violated[:, None], gradient, 0.0)
         jacobian = scene.empty_jacobian(len(distance))
         scene.add_object(jacobian, points, gradient)
-        scene.add_camera(jacobian, seen, gradient @ turn)
+        scene.add_camera(jacobian, measured, gradient @ turn)
         return Residuals(distance / self.stddev, jacobian / self.stddev)

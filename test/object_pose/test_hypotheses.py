@@ -42,14 +42,14 @@ def test_poses_that_symmetry_makes_equal_are_one_hypothesis_and_others_are_not()
 @pytest.mark.parametrize("temperature", [1.0, 4.0])
 def test_weights_are_those_of_gaussians_with_the_given_costs(temperature):
     fits = [fit(np.zeros(6), 10.0), fit([0.02, 0, 0, 0, 0, 0], 13.0)]
-    first, second = weighted(fits, Curvature(100.0 * np.eye(6)), temperature)
+    first, second = weighted(fits, Curvature(1e5 * np.eye(6)), temperature, 2.0)
     assert second.weight / first.weight == pytest.approx(np.exp(-1.5 / temperature))
-    assert first.covariance == pytest.approx(temperature * np.eye(6) / 100.0)
+    assert first.covariance == pytest.approx(2e-5 * np.eye(6))
 
 
 def test_a_hypothesis_that_is_a_thousand_times_less_probable_is_left_out():
     fits = [fit(np.zeros(6), 10.0), fit([0.02, 0, 0, 0, 0, 0], 40.0)]
-    (only,) = weighted(fits, Curvature(np.eye(6)), 1.0)
+    (only,) = weighted(fits, Curvature(1e5 * np.eye(6)), 1.0)
     assert only.weight == 1.0
 
 
@@ -63,3 +63,9 @@ def test_the_robust_weight_is_the_derivative_of_the_loss():
         ]
         expected = 2.0 * robust_loss.weight(residual, scale) * residual
         assert np.array(slope) / (2.0 * step) == pytest.approx(expected, abs=1e-5)
+
+
+def test_two_fits_within_one_spread_are_one_hypothesis():
+    fits = [fit(np.zeros(6), 10.0), fit([0.02, 0, 0, 0, 0, 0], 10.1)]
+    (only,) = weighted(fits, Curvature(1e3 * np.eye(6)), 1.0)
+    assert only.fit is fits[0]

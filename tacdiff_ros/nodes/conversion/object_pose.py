@@ -265,8 +265,8 @@ def to_markers(estimate: PoseEstimate, item: RigidObject, header: Header) -> Mar
     contacts.pose.orientation.w = 1.0
     contacts.scale.x = contacts.scale.y = contacts.scale.z = CONTACT_DIAMETER
     contacts.color = ColorRGBA(r=r, g=g, b=b, a=1.0)
-    places = estimate.plausibility.contacts.tolist()
-    contacts.points = [Point(x=x, y=y, z=z) for x, y, z in places]
+    positions = estimate.plausibility.contacts.tolist()
+    contacts.points = [Point(x=x, y=y, z=z) for x, y, z in positions]
     clear = Marker(header=header, action=Marker.DELETEALL)
     return MarkerArray(markers=[clear, *markers, contacts])
 

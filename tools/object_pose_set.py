@@ -19,8 +19,8 @@ import trimesh
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.object_pose.observation_file import write_observation
+from tacdiff_ros.objects.grasp_sensing import ERRORS
 from tacdiff_ros.objects.grasp_set import (
-    ERRORS,
     GraspCase,
     GraspSetSettings,
     decimated,

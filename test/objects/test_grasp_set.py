@@ -9,9 +9,8 @@ pytest.importorskip("pinocchio")
 
 from tacdiff_ros.objects.force_closure import balancing_forces, is_stable
 from tacdiff_ros.objects.gel_touch_model import true_heights
+from tacdiff_ros.objects.grasp_sensing import HARD, IDEAL
 from tacdiff_ros.objects.grasp_set import (
-    HARD,
-    IDEAL,
     GraspSetSettings,
     generate_cases,
     start_poses,

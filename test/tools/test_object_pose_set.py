@@ -1,4 +1,4 @@
-"""The synthetic set is written in the format that `tacdiff pose` reads, with the truth beside it."""
+"""The synthetic set is written in the format of `tacdiff pose`, with the truth beside it."""
 
 import json
 

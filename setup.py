@@ -6,6 +6,7 @@ setup(
     packages=[
         *find_packages(include=["tacdiff_ros", "tacdiff_ros.*"]),
         "tacdiff_ros.config",
+        "tacdiff_ros.config.hands",
         "tacdiff_ros.config.models.gelsight_mini",
         "tacdiff_ros.config.protocols",
         "tacdiff_ros.config.sensors",
@@ -19,6 +20,7 @@ setup(
             "*.j2",
             "*.onnx",
             "*.js",
+            "*.urdf",
             "*.xml",
             "*.rviz",
             "*.json",

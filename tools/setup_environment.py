@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = "virtual,render,learn,cluster,export,dev"
+EXTRAS = "pose,virtual,render,learn,cluster,export,dev"
 ROS_WHEELS = "tools/ros-jazzy-wheels.txt"
 CPU_TORCH = "https://download.pytorch.org/whl/cpu"
 

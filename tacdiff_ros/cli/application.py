@@ -22,6 +22,7 @@ from tacdiff_ros.cli.identify import identify
 from tacdiff_ros.cli.interrupts import EXIT_CODE, watch_interrupts
 from tacdiff_ros.cli.invert import invert
 from tacdiff_ros.cli.markers import markers
+from tacdiff_ros.cli.pose import pose
 from tacdiff_ros.cli.record import record
 from tacdiff_ros.cli.rig import rig
 from tacdiff_ros.cli.sbom import sbom
@@ -54,6 +55,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
     "compare": (compare, "agreement of two images"),
     "benchmark": (benchmark, "simulate a recording again and compare"),
     "identify": (identify, "stiffness and friction from force curves"),
+    "pose": (pose, "pose of an object in the hand"),
     "train": (train, "train a network from maps to images"),
     "evaluate": (evaluate, "score a network on test trials"),
     "translate": (translate, "images from maps by a network"),

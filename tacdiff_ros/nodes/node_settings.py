@@ -23,6 +23,7 @@ SensorFile = Annotated[
 DataFolder = Annotated[str, Field(description="folder that requests may read from and write to")]
 CAMERA_FRAME, GEL_FRAME, BASE_FRAME = "gelsight_optical_frame", "gel", "base"
 END_EFFECTOR_FRAME = "fr3_hand_tcp"
+HAND_FRAME = "fr3_hand"
 DATA_FOLDER = "~/tacdiff_data"
 IS_OWN: dict[str, Any] = {"is_own": True}  # not taken from the rig
 
@@ -202,6 +203,33 @@ class MeshInversionSettings(NodeSettings):
         ge=0,
         le=100,
         description="standard deviation of material.young_modulus_mpa, MPa; 0: 30 % of it",
+    )
+
+
+class ObjectPoseRefinerSettings(NodeSettings):
+    """Parameters of `object_pose_refiner` besides `estimate`."""
+
+    hand: str = Field(
+        "franka_two_minis", description="name of a hand in config/hands, hand file, or URDF"
+    )
+    frame_id: str = Field(HAND_FRAME, description="frame id of the hand's root link")
+    object_frame_id: str = Field("object", description="frame id of the object on /tf")
+    object_folder: str = Field(
+        "~/tacdiff_data/objects", description="folder with the meshes that may be loaded"
+    )
+    object: str = Field("", description="object that is loaded at the start; empty: none")
+    camera_pose: tuple[float, float, float, float, float, float, float] = Field(
+        (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+        description="camera in the hand: x, y, z [m], quaternion x, y, z, w; zeros: by the topic",
+    )
+    gravity: tuple[float, float, float] = Field(
+        (0.0, 0.0, 0.0), description="gravity in the hand, m/s2; zeros: by the topic, or unknown"
+    )
+    max_age_s: float = Field(
+        0.5, gt=0, le=60, description="age above which a message is not used, s"
+    )
+    timeout_s: float = Field(
+        30.0, gt=0, le=600, description="time after which a request is given up, s"
     )
 
 

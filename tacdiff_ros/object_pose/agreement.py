@@ -1,0 +1,77 @@
+"""Whether the data agree with an estimate well enough to believe it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tacdiff_ros.object_pose.hypotheses import Hypothesis
+from tacdiff_ros.object_pose.joint_cost import JointCost
+from tacdiff_ros.object_pose.observability import OpenDirection
+from tacdiff_ros.object_pose.pose_estimate import DataAgreement
+from tacdiff_ros.object_pose.scene import Unknowns
+
+INLIER_STDDEVS = 3.0
+MIN_WEIGHT = 0.7  # of the best hypothesis
+MAX_MISSING = 0.5  # fraction of the hand's surface that the camera looks through
+MIN_COUNT = 5  # residuals below which a kind of data does not decide
+# Least inlier fraction of each kind of data, and what a smaller one means.
+REQUIREMENTS = {
+    "depth": (0.5, "the object's pixels do not fit its surface: another object, or a wrong mask"),
+    "hand_depth": (0.4, "the hand in the depth image does not match the joint positions"),
+    "free_space": (0.7, "the camera sees through the estimated object"),
+    "mask": (0.6, "the mask is larger than the estimated object"),
+    "taxel_contact": (0.4, "touched taxels are not at the object's surface"),
+    "gel_contact": (0.4, "touched gels are not at the object's surface"),
+    "penetration": (0.8, "the hand lies inside the estimated object"),
+}
+
+
+def agreement_of(cost: JointCost, unknowns: Unknowns) -> dict[str, DataAgreement]:
+    """Return the agreement of each kind of data with an estimate, by name.
+
+    Args:
+        cost: joint cost.
+        unknowns: estimate.
+    """
+    result = {}
+    for term, residual in zip(cost.terms, cost.residuals(unknowns).values(), strict=True):
+        inlier = np.abs(residual) < INLIER_STDDEVS
+        rms = float(np.sqrt(np.mean(residual[inlier] ** 2))) if inlier.any() else float("nan")
+        result[term.name] = DataAgreement(rms * term.stddev, float(inlier.mean()), len(residual))
+    return result
+
+
+def doubts(
+    hypotheses: Sequence[Hypothesis],
+    agreement: dict[str, DataAgreement],
+    open_directions: Sequence[OpenDirection],
+    hand_missing: float,
+) -> list[str]:
+    """Return the reasons why a pose is not identified; empty if it is.
+
+    Args:
+        hypotheses: hypotheses, the most probable first.
+        agreement: agreement of each kind of data with the first one.
+        open_directions: directions that the data leave open.
+        hand_missing: fraction of the hand's surface that the camera looks through.
+    """
+    reasons = []
+    if hand_missing > MAX_MISSING:
+        reasons.append(
+            f"the camera looks through {100.0 * hand_missing:.0f} % of the hand: check joint "
+            "positions, camera pose and hand"
+        )
+    for name, (min_fraction, meaning) in REQUIREMENTS.items():
+        kind = agreement.get(name)
+        if kind and kind.count >= MIN_COUNT and kind.inlier_fraction < min_fraction:
+            reasons.append(f"{meaning} ({100.0 * kind.inlier_fraction:.0f} % of {name} agree)")
+    if hypotheses[0].weight < MIN_WEIGHT:
+        reasons.append(
+            f"{len(hypotheses)} poses explain the data; the best has {hypotheses[0].weight:.2f} "
+            "of the probability"
+        )
+    if len(open_directions) > 3:
+        reasons.append(f"the data leave {len(open_directions)} of 6 directions open")
+    return reasons

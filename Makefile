@@ -37,6 +37,7 @@ bench: setup
 	"$(BIN)/python" benchmarks/mechanics.py
 	"$(BIN)/python" benchmarks/calibration.py
 	"$(BIN)/python" benchmarks/inversion.py
+	"$(BIN)/python" benchmarks/object_pose.py
 	"$(BIN)/python" benchmarks/translation.py
 	"$(BIN)/python" benchmarks/twin.py
 	"$(BIN)/python" benchmarks/attack.py

@@ -24,7 +24,7 @@ from typing import Any
 
 VARIABLE = "TACDIFF_CACHE_DIR"
 NAME = "tacdiff_ros"
-COMPILED_FOLDERS = ("optics", "mechanics", "inversion", "calibration", "objects")
+COMPILED_FOLDERS = ("optics", "mechanics", "inversion", "calibration", "objects", "object_pose")
 COMPILERS = ("numba", "drjit", "mitsuba")
 _SETTINGS_LOCK = threading.RLock()
 LOCATOR = "tacdiff_ros.numba_locator.ContentLocator"

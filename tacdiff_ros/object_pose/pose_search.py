@@ -23,7 +23,8 @@ Progress = Callable[[str, float, float], None]  # stage, completed fraction, low
 SEARCH_STDDEV = np.array([0.1, 0.1, 0.1, 1.0, 1.0, 1.0])  # prior without a given pose, m and rad
 REGISTRATION_STEPS = 12
 COARSE_FRACTION = 0.25  # of the measurements
-FINE_STEPS = 25
+FIRST_FINE_STEPS, FINE_STEPS = 6, 25
+MAX_COST_DIFFERENCE = 100.0  # to the best fit, above which a fit is not refined further
 FINE_COUNT = 5
 MIN_GAIN = 1e-4
 NEAR_SURFACE = 0.015  # distance of a point of the hand that can touch the object, m
@@ -181,9 +182,13 @@ def fine_fits(
         item: object.
         progress: callback on stage, completed fraction and lowest cost.
     """
+    first = [minimise(cost, fit.unknowns, FIRST_FINE_STEPS, MIN_GAIN) for fit in fits[:FINE_COUNT]]
+    progress("fine", 0.5, min(fit.cost for fit in first))
+    limit = min(fit.cost for fit in first) + MAX_COST_DIFFERENCE
+    chosen = [fit for fit in distinct(item, first) if fit.cost < limit]
     refined: list[Fit] = []
-    chosen = fits[:FINE_COUNT]
     for index, fit in enumerate(chosen):
         refined.append(minimise(cost, fit.unknowns, FINE_STEPS, MIN_GAIN))
-        progress("fine", (index + 1) / len(chosen), min(each.cost for each in refined))
+        done = 0.5 + 0.5 * (index + 1) / len(chosen)
+        progress("fine", done, min(each.cost for each in refined))
     return distinct(item, refined)

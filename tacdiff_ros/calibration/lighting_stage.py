@@ -26,7 +26,7 @@ from tacdiff_ros.markers.tracking import MarkerTracker
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
 STAGE = "lighting"
-ROUGH_STEPS, TRY_STEPS, FINE_STEPS = 7, 3, 6
+ROUGH_STEPS, TRY_STEPS, FINE_STEPS = 7, 5, 4
 FIXED_GAMMA = 1e-4  # spread of gamma under direct light, with which it would compensate reflections
 SLIDE_STEPS = 2
 MIN_USUAL_SEARCH_SCORE, MIN_USUAL_CORRELATION, DOUBTFUL_MARKERS_PX = 0.6, 0.95, 1.2

@@ -130,7 +130,6 @@ def fit_lights(
     progress: Callable[[float], None] | None = None,
     steps: int = MAX_STEPS,
     start: Floats | None = None,
-    gels: tuple[PressedGel, ...] | None = None,
 ) -> LightFit:
     """Fit the lights to a reference image and presses.
 
@@ -143,11 +142,10 @@ def fit_lights(
         progress: callback on the completed fraction.
         steps: maximum number of Levenberg-Marquardt steps.
         start: initial light vector; by default 0, the model's lights.
-        gels: gel under the initial presses; by default that of the views' presses.
     """
     problem = _Problem(model, lights, reference, views, settings or LightFitSettings())
     start = np.zeros(lights.size) if start is None else start
-    return problem.solve(start, gels, steps, progress)
+    return problem.solve(start, steps, progress)
 
 
 @dataclass(frozen=True)
@@ -194,21 +192,16 @@ class _Problem:
         self._has_yaw = [not view.surfaces.is_round for view in views]
 
     def solve(
-        self,
-        start: Floats,
-        gels: tuple[PressedGel, ...] | None,
-        max_steps: int,
-        progress: Callable[[float], None] | None,
+        self, start: Floats, max_steps: int, progress: Callable[[float], None] | None
     ) -> LightFit:
-        """Levenberg-Marquardt from a light vector and presses.
+        """Levenberg-Marquardt from a light vector and the views' presses.
 
         Args:
             start: initial light vector.
-            gels: gel under the initial presses; None for those of the views.
             max_steps: maximum number of steps.
             progress: callback on the completed fraction.
         """
-        gels = gels or tuple(view.surfaces.solve(view.press) for view in self._views)
+        gels = tuple(view.surfaces.solve(view.press) for view in self._views)
         point = self._render(start, gels)
         fit = levenberg_marquardt(self, point, DAMPING, max_steps, MIN_GAIN, progress)
         size = self._lights.size

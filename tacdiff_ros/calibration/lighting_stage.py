@@ -16,7 +16,7 @@ from tacdiff_ros.calibration.light_start import rotated_lights, shading_gradient
 from tacdiff_ros.calibration.light_vector import LightVector
 from tacdiff_ros.calibration.next_press import PressPosition, considered_presses
 from tacdiff_ros.calibration.press_fit import PressFitter
-from tacdiff_ros.calibration.press_surfaces import Press, PressedGel, PressSurfaces
+from tacdiff_ros.calibration.press_surfaces import Press, PressSurfaces
 from tacdiff_ros.calibration.stage_progress import StageProgress
 from tacdiff_ros.images.brightness import at_brightness, check_brightness, relative_brightness
 from tacdiff_ros.images.fit_image import FitImage, fit_image, halved
@@ -26,7 +26,7 @@ from tacdiff_ros.markers.tracking import MarkerTracker
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
 STAGE = "lighting"
-ROUGH_STEPS, TRY_STEPS, FINE_STEPS = 7, 3, 6
+ROUGH_STEPS, FINE_STEPS, DIRECT_STEPS = 7, 5, 8
 FIXED_GAMMA = 1e-4  # spread of gamma under direct light, with which it would compensate reflections
 SLIDE_STEPS = 2
 MIN_USUAL_SEARCH_SCORE, MIN_USUAL_CORRELATION, DOUBTFUL_MARKERS_PX = 0.6, 0.95, 1.2
@@ -115,20 +115,17 @@ class LightingStage:
         everywhere = replace(self._settings, interior=False, local_interreflection=False)
         rough = self._fit_lights(_coarse(contacts), vector, ROUGH_STEPS, everywhere, (0.12, 0.5))
         contacts = self._with_slides(contacts, tracked, vector, rough)
-        models = [(contacts, vector)]
-        if self._settings.choose_interreflection and contacts.model.interreflection.bounces:
-            linear = replace(vector, gamma_spread=FIXED_GAMMA)
-            models.append((_with_direct_light_only(contacts), linear))
-        tries = [
-            self._fit_lights(*model, TRY_STEPS, self._settings, (0.56, 0.7), rough.vector)
-            for model in models
-        ]
-        best = min(range(len(models)), key=lambda k: tries[k].cost)
-        contacts, vector = models[best]
-        first = tries[best]
         lights = self._fit_lights(
-            contacts, vector, FINE_STEPS, self._settings, (0.7, 0.82), first.vector, first.gels
+            contacts, vector, FINE_STEPS, self._settings, (0.56, 0.7), rough.vector
         )
+        if self._settings.choose_interreflection and contacts.model.interreflection.bounces:
+            direct = _with_direct_light_only(contacts)
+            linear = replace(vector, gamma_spread=FIXED_GAMMA)
+            fit = self._fit_lights(
+                direct, linear, DIRECT_STEPS, self._settings, (0.7, 0.82), rough.vector
+            )
+            if fit.cost < lights.cost:
+                contacts, vector, lights = direct, linear, fit
         return self._lighting(contacts, tracked, vector, lights)
 
     def _fit_lights(
@@ -139,7 +136,6 @@ class LightingStage:
         settings: LightFitSettings,
         fractions: tuple[float, float],
         start: NDArray[np.float64] | None = None,
-        gels: tuple[PressedGel, ...] | None = None,
     ) -> LightFit:
         """Fit the lights.
 
@@ -150,7 +146,6 @@ class LightingStage:
             settings: settings of the fit.
             fractions: completed fraction of the calibration before and after.
             start: initial light vector; None for the model's lights.
-            gels: gel under the initial presses; None for those of the contacts.
         """
         return fit_lights(
             contacts.model,
@@ -161,7 +156,6 @@ class LightingStage:
             self._progress.within(STAGE, *fractions),
             steps=steps,
             start=start,
-            gels=gels,
         )
 
     def _lighting(

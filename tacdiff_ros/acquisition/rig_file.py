@@ -110,12 +110,10 @@ def _changed(text: str, values: dict[str, Any]) -> str:
     own, after = lines[:inside], lines[inside:]
     for name, value in values.items():
         pattern = re.compile(rf"({INDENT}{name}: *)(\[[^\]#]*\]|\"[^\"]*\"|[^#\s]*)(.*)")
-        lines_of_it = [k for k, line in enumerate(own) if pattern.fullmatch(line)]
-        if lines_of_it:
-            own[lines_of_it[0]] = pattern.sub(
-                lambda match, value=value: f"{match[1]}{json.dumps(value)}{match[3]}",
-                own[lines_of_it[0]],
-            )
+        matches = [(k, match) for k, line in enumerate(own) if (match := pattern.fullmatch(line))]
+        if matches:
+            number, match = matches[0]
+            own[number] = f"{match[1]}{json.dumps(value)}{match[3]}"
         elif value != RigSettings.model_fields[name].default:
             own.append(_line(name, value))
     return "\n".join([before, *own, *after])

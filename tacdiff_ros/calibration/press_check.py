@@ -102,7 +102,8 @@ def _without_rims(changed: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The changed pixels without narrow ones, at the rims of markers that move."""
     side = round(RIM * changed.shape[1])
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    return cv2.morphologyEx(changed.astype(np.uint8), cv2.MORPH_OPEN, disc).astype(bool)
+    opened = cv2.morphologyEx(changed.astype(np.uint8), cv2.MORPH_OPEN, disc)
+    return np.asarray(opened, bool)
 
 
 def image_change(before: Image, after: Image) -> NDArray[np.float32]:

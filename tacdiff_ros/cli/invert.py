@@ -126,7 +126,8 @@ def invert(
     print(
         f"{out}: depth {inversion.contact.depth_mm:.2f} mm, "
         f"contact area {inversion.contact.area_mm2:.1f} mm2, "
-        f"{meta['seconds']:.1f} s{_force_text(inversion)}\n{verdict.text}"
+        f"{meta['seconds']:.1f} s{_force_text(inversion)}\n{verdict.text}\n"
+        f"look at it: tacdiff view {out}"
     )
 
 

@@ -111,6 +111,7 @@ def simulate(
         _print_summary(out, meta)
         if result is not None:
             print(_verdict(result).text)
+        print(f"look at it: tacdiff view {out}")
 
 
 def _verdict(result: SolverResult) -> Verdict:

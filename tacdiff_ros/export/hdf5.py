@@ -86,8 +86,8 @@ def _write_demo(
             rows.setdefault(name, []).append(value)
         count += 1
         advance()
-    for name, values in rows.items():
-        demo[name] = np.array(values)
+    for name, column in rows.items():
+        demo[name] = np.array(column)
     demo["dones"] = np.arange(count) == count - 1
     demo["obs/state"].attrs["names"] = list(episodes.state_names)
     demo["obs/phase"].attrs["names"] = list(episodes.phases)

@@ -21,6 +21,7 @@ from tacdiff_ros.objects.object_files import build_object, load_object
 from tacdiff_ros.objects.rigid_object import RigidObject
 
 Floats = NDArray[np.float64]
+SYMMETRY_STEPS = 720  # of an axis of revolution: half a degree
 HANDS = {"allegro": "allegro_xela", "franka": "franka_two_minis"}
 
 
@@ -100,7 +101,7 @@ def evaluation(case: Case) -> PoseEvaluation:
     points, _ = case.full.surface_points(CONTACT_POINTS)
     return PoseEvaluation(
         truth=truth.pose,
-        symmetries=case.full.symmetry_transforms(),
+        symmetries=case.full.symmetry_transforms(SYMMETRY_STEPS),
         points=points,
         area=float(case.full.face_areas.sum()),
         hand_distance=lambda at: case.hand.distance(at, joints)[0],

@@ -19,7 +19,8 @@ from tables import Part
 
 from tacdiff_ros.object_pose.paper_method import SOURCES, PaperSettings, refine_by_paper
 from tacdiff_ros.object_pose.refiner import PoseRefiner
-from tacdiff_ros.objects.grasp_set import HARD, IDEAL, GraspSetSettings
+from tacdiff_ros.objects.grasp_sensing import HARD, IDEAL
+from tacdiff_ros.objects.grasp_set import GraspSetSettings
 
 STARTS = {"exact": (0.0065, 7.0), "noisy": (0.0221, 15.3)}  # medians, m and degrees
 ITERATIONS, QUICK_ITERATIONS = 400, 30

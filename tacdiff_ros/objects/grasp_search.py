@@ -16,7 +16,8 @@ Array = NDArray[np.float64]
 
 SURFACE_SPACING_M = 0.003
 CLOSING_STEPS_RAD = (0.03, 0.01, 0.003, 0.001)
-CONTACT_DEPTH_M = (0.0002, 0.001)  # of a finger in contact
+MAX_FLEXION_RAD = 1.8
+MAX_CONTACT_DEPTH_M = 0.001  # of a finger in contact
 MAX_DEPTH_M = 0.0015  # of any part of the hand in the object
 FRICTION = 0.6
 MAX_FORCE_N = 100.0
@@ -51,6 +52,7 @@ class GraspSearch:
         self._hand, self._item = hand, item
         self._link, self._points, self._normals = hand.surface_points(SURFACE_SPACING_M)
         self._fingers = _fingers(hand)
+        self._carried = _carried_links(hand)
 
     def find(self, random: np.random.Generator, tries: int = 3000) -> Grasp | None:
         """Return a stable grasp, or None after `tries` candidates."""
@@ -147,41 +149,39 @@ class GraspSearch:
         """Flex all fingers until each phalanx touches or a joint reaches its limit."""
         joints = grasp.joint_positions.copy()
         flexion = [finger[2:] if self._is_thumb(finger) else finger[1:] for finger in self._fingers]
-        stopped: set[int] = set()
         for step in CLOSING_STEPS_RAD:
-            blocked = set(stopped)
-            for _ in range(int(1.8 / step) if step == CLOSING_STEPS_RAD[0] else 4):
+            blocked: set[int] = set()
+            for _ in range(round(MAX_FLEXION_RAD / step)):
                 active = [j for finger in flexion for j in finger if j not in blocked]
                 if not active:
                     break
-                moved = joints.copy()
-                moved[active] = np.minimum(joints[active] + step, self._hand.upper[active])
-                clearance = self._link_clearance(Grasp(grasp.pose, moved))
-                for finger in flexion:
-                    hits = [
-                        j
-                        for j in finger
-                        if self._joint_clearance(j, clearance) < -CONTACT_DEPTH_M[1]
-                    ]
-                    if hits:  # the joints that move this phalanx stop; distal joints go on
-                        last = finger.index(hits[-1])
-                        blocked.update(finger[: last + 1])
-                        moved[finger] = joints[finger]
-                joints = moved
-                blocked.update(j for j in active if joints[j] >= self._hand.upper[j])
+                joints = self._flex(grasp.pose, joints, step, active, flexion, blocked)
         return Grasp(grasp.pose, joints)
+
+    def _flex(
+        self,
+        pose: Array,
+        joints: Array,
+        step: float,
+        active: list[int],
+        flexion: list[list[int]],
+        blocked: set[int],
+    ) -> Array:
+        """Return the joint positions after one step; joints that cannot go on become `blocked`."""
+        flexed = joints.copy()
+        flexed[active] = np.minimum(joints[active] + step, self._hand.upper[active])
+        clearance = self._link_clearance(Grasp(pose, flexed))
+        for finger in flexion:
+            hits = [j for j in finger if self._joint_clearance(j, clearance) < -MAX_CONTACT_DEPTH_M]
+            if hits:  # the joints that move this phalanx stop; distal joints go on
+                blocked.update(finger[: finger.index(hits[-1]) + 1])
+                flexed[finger] = joints[finger]
+        blocked.update(j for j in active if flexed[j] >= self._hand.upper[j])
+        return flexed
 
     def _joint_clearance(self, joint: int, clearance: Array) -> float:
         """Return the clearance of the links that a joint carries directly, m."""
         return min((float(clearance[link]) for link in self._carried[joint]), default=np.inf)
-
-    @property
-    def _carried(self) -> dict[int, list[int]]:
-        frames = [self._hand.model.frames[i] for i in self._hand.frames]
-        carried: dict[int, list[int]] = {}
-        for link, frame in enumerate(frames):
-            carried.setdefault(int(frame.parentJoint) - 1, []).append(link)
-        return carried
 
     def _touching(self, grasp: Grasp) -> int:
         """Return how many fingers touch the object."""
@@ -276,6 +276,15 @@ class GraspSearch:
 def object_weight(item: RigidObject) -> float:
     """Return the weight of an object, by its volume if the mass is unknown, N."""
     return STANDARD_GRAVITY * (item.mass or min(0.6, DENSITY * item.volume))
+
+
+def _carried_links(hand: Hand) -> dict[int, list[int]]:
+    """Return the indices of the links that each joint carries directly."""
+    carried: dict[int, list[int]] = {}
+    for link, frame in enumerate(hand.frames):
+        joint = int(hand.model.frames[frame].parentJoint) - 1
+        carried.setdefault(joint, []).append(link)
+    return carried
 
 
 def _fingers(hand: Hand) -> list[list[int]]:

@@ -18,6 +18,7 @@ Array = NDArray[np.float64]
 CONTINUOUS = 0  # order of an axis of revolution
 CONTINUOUS_STEPS = 72  # rotations that stand for an axis of revolution: every 5 degrees
 SPHERE_STEPS = 8  # about each axis of a sphere
+DISTINCT_RAD = math.radians(5.0)  # measured axes of a group are not exactly at its angles
 
 
 @dataclass(frozen=True)
@@ -133,11 +134,13 @@ class RigidObject:
         group = [np.eye(4)]
         if sum(symmetry.order == CONTINUOUS for symmetry in self.symmetries) > 1:  # a sphere
             continuous_steps = min(continuous_steps, SPHERE_STEPS)
+        has_revolution = any(symmetry.order == CONTINUOUS for symmetry in self.symmetries)
+        tolerance = math.pi / continuous_steps if has_revolution else DISTINCT_RAD
         for symmetry in self.symmetries:
             order = symmetry.order or continuous_steps
             angles = 2 * math.pi * np.arange(order) / order
             turns = [_rotation_about(symmetry, angle) for angle in angles]
-            group = _distinct([a @ b for a in turns for b in group])
+            group = _distinct([a @ b for a in turns for b in group], tolerance)
         return np.array(group)
 
 
@@ -148,11 +151,11 @@ def _rotation_about(symmetry: Symmetry, angle: float) -> Array:
     return matrix
 
 
-def _distinct(transforms: list[Array]) -> list[Array]:
-    """Return the transforms without repetitions: rotations less than 0.5 degrees apart."""
+def _distinct(transforms: list[Array], tolerance: float) -> list[Array]:
+    """Return the transforms whose rotations are more than `tolerance` rad apart."""
     kept = np.empty((0, 4, 4))
     for transform in transforms:
         cosines = np.einsum("nij,ij->n", kept[:, :3, :3], transform[:3, :3]) / 2 - 0.5
-        if not (cosines > math.cos(math.radians(0.5))).any():
+        if not (cosines > math.cos(tolerance)).any():
             kept = np.concatenate([kept, transform[None]])
     return list(kept)

@@ -12,7 +12,8 @@ import trimesh
 
 from tacdiff_ros.cli.application import run
 from tacdiff_ros.object_pose.observation_file import write_observation
-from tacdiff_ros.objects.grasp_set import HARD, GraspSetSettings, generate_cases
+from tacdiff_ros.objects.grasp_sensing import HARD
+from tacdiff_ros.objects.grasp_set import GraspSetSettings, generate_cases
 from tacdiff_ros.objects.hand_files import load_hand
 from tacdiff_ros.objects.object_files import load_object
 

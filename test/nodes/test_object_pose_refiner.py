@@ -16,7 +16,8 @@ from tacdiff_ros.srv import LoadObject
 from tacdiff_ros.nodes.conversion.images import to_image
 from tacdiff_ros.nodes.conversion.object_pose import from_pose_message, to_pose_message
 from tacdiff_ros.nodes.qos import LATCHED
-from tacdiff_ros.objects.grasp_set import HARD, GraspSetSettings, generate_cases
+from tacdiff_ros.objects.grasp_sensing import HARD
+from tacdiff_ros.objects.grasp_set import GraspSetSettings, generate_cases
 from tacdiff_ros.objects.hand_files import load_hand
 from tacdiff_ros.objects.object_files import load_object
 

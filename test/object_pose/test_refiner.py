@@ -15,7 +15,8 @@ from tacdiff_ros.evaluation.object_pose import (
 from tacdiff_ros.object_pose import se3
 from tacdiff_ros.object_pose.refiner import PoseRefiner, PoseTracker
 from tacdiff_ros.objects.grasp_observation import GraspObservation
-from tacdiff_ros.objects.grasp_set import HARD, GraspSetSettings, generate_cases
+from tacdiff_ros.objects.grasp_sensing import HARD
+from tacdiff_ros.objects.grasp_set import GraspSetSettings, generate_cases
 from tacdiff_ros.objects.hand_files import load_hand
 from tacdiff_ros.objects.object_files import build_object
 

@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
+import trimesh
 from scipy.spatial.transform import Rotation
 
 pytest.importorskip("pinocchio")
 
 from tacdiff_ros.objects.force_closure import balancing_forces, is_stable
 from tacdiff_ros.objects.gel_touch_model import true_heights
+from tacdiff_ros.objects.grasp_sensing import HARD, IDEAL
 from tacdiff_ros.objects.grasp_set import (
-    HARD,
-    IDEAL,
     GraspSetSettings,
     generate_cases,
     start_poses,
@@ -86,7 +86,8 @@ def test_the_median_of_the_starts_is_as_asked():
     assert np.degrees(np.median(angles)) == pytest.approx(15.0, rel=0.05)
 
 
-def test_the_gel_follows_a_cylinder_that_indents_it(cylinder):
+def test_the_gel_follows_a_cylinder_that_indents_it():
+    cylinder = trimesh.creation.cylinder(radius=0.03, height=0.1, sections=360)
     pad = load_hand().gel_pads[0]
     depth, radius = 0.001, 0.03
     pose = np.eye(4)

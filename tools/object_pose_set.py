@@ -1,6 +1,6 @@
 """Writes a synthetic set of grasps with known poses, in the format that `tacdiff pose` reads.
 
-    python benchmarks/object_pose_set.py OBJECT... --out DIR [--hand allegro_xela] [--grasps 3]
+    python tools/object_pose_set.py OBJECT... --out DIR [--hand allegro_xela] [--grasps 3]
         [--errors hard] [--occluded] [--start-m 0.0221] [--start-deg 15.3] [--seed 0]
 
 OBJECT is a mesh file in metres or a folder in the layout of YCB. Each grasp is a folder
@@ -19,8 +19,8 @@ import trimesh
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.object_pose.observation_file import write_observation
+from tacdiff_ros.objects.grasp_sensing import ERRORS
 from tacdiff_ros.objects.grasp_set import (
-    ERRORS,
     GraspCase,
     GraspSetSettings,
     decimated,

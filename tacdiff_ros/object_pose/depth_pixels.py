@@ -40,11 +40,12 @@ class Pixels:
         return self.ray * self.depth[:, None]
 
     def chosen(self, count: int, random: np.random.Generator) -> Pixels:
-        """Return at most `count` pixels, chosen at random."""
+        """Return at most `count` pixels, one at random out of each run of neighbours."""
         if len(self.depth) <= count:
             return self
-        index = np.sort(random.permutation(len(self.depth))[:count])
-        return Pixels(self.ray[index], self.depth[index])
+        index = (np.arange(count) + random.random(count)) * (len(self.depth) / count)
+        chosen = index.astype(np.int64)
+        return Pixels(self.ray[chosen], self.depth[chosen])
 
     def joined(self, other: Pixels) -> Pixels:
         """Return these pixels followed by others."""

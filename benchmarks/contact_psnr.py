@@ -38,6 +38,7 @@ CALIBRATION_POSES = (IndenterPose(2.5, 1.5, 1.0), IndenterPose(-2.5, -1.5, 1.0))
 MOTION = Trajectory(depth_mm=1.0, translation_mm=0.4, step_mm=0.2, rotation_deg=4.0, step_deg=2.0)
 START = IndenterPose(0.4, -0.3, 0.0, 0.2)
 FINE, COARSE = (105, 128), (71, 86)  # vertices of the surface that is drawn: 0.2 and 0.3 mm
+TRUE_GRID = (65, 81)  # vertices of the gel of the virtual sensor
 GRIDS = {"replay": (49, 61), "live": (41, 51)}  # vertices of the gel
 UNTOUCHED = IndenterPose(depth_mm=-1.0)
 
@@ -67,7 +68,7 @@ def _calibrated(truth: SensorModel) -> SensorModel:
 
 
 def _indenter_rows(truth: SensorModel, calibrated: SensorModel, spec: str) -> list[dict[str, Any]]:
-    sensor, indenter = VirtualSensor(truth, spec, SEED), build_indenter(spec)
+    sensor, indenter = VirtualSensor(truth, spec, SEED, grid=TRUE_GRID), build_indenter(spec)
     gels = {
         name: LiveGel.of_sensor(calibrated, indenter, None, grid) for name, grid in GRIDS.items()
     }

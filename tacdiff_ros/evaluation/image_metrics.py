@@ -68,8 +68,8 @@ class WindowMeans:
         """Compute the statistics of an image (H, W, 3) uint8 RGB."""
         values = image.astype(np.float32)
         mean = _gaussian_means(values)
-        variance = _gaussian_means(cv2.multiply(values, values))
-        return cls(image, values, mean, cv2.subtract(variance, cv2.multiply(mean, mean)))
+        variance = _gaussian_means(values * values) - mean * mean
+        return cls(image, values, mean, variance)
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,8 @@ def _relative(image: Floats, truth: Floats) -> Floats:
     """Return the relative differences of grey levels that are not negative, 0 where both are 0."""
     total = image + truth
     np.maximum(total, np.float32(1e-30), out=total)
-    difference = np.asarray(cv2.absdiff(image, truth)).reshape(total.shape)
+    difference = image - truth
+    np.abs(difference, out=difference)
     difference *= np.float32(2.0)
     difference /= total
     return difference
@@ -241,15 +242,15 @@ def ssim_map(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> NDArray[np.f
 def _similarity(x: WindowMeans, y: WindowMeans) -> Floats:
     """Return the result of `ssim_map`."""
     c1, c2 = (np.float32((fraction * DATA_RANGE) ** 2) for fraction in SSIM_FRACTIONS)
-    product = cv2.multiply(x.mean, y.mean)
-    covariance = cv2.subtract(_gaussian_means(cv2.multiply(x.values, y.values)), product)
+    product = x.mean * y.mean
+    covariance = _gaussian_means(x.values * y.values) - product
     product *= np.float32(2.0)
     covariance *= np.float32(2.0)
     # Equal to x.mean^2 + y.mean^2, with fewer arrays.
-    squares = cv2.absdiff(x.mean, y.mean)
+    squares = x.mean - y.mean
     squares *= squares
     squares += product
-    variances = cv2.add(x.variance, y.variance)
+    variances = x.variance + y.variance
     for values, constant in ((product, c1), (covariance, c2), (squares, c1), (variances, c2)):
         values += constant
     product *= covariance

@@ -91,6 +91,17 @@ def test_its_maps_are_those_of_the_differentiable_renderer(rich_sensor):
         assert np.abs(difference).max() < 2e-4, name
 
 
+@pytest.mark.parametrize("size", [(19.0, 15.0), (18.75, 15.25)])
+def test_pads_with_odd_and_even_numbers_of_nodes_have_shadows(rich_sensor, size):
+    gel = rich_sensor.gel.model_copy(update={"width_mm": size[0], "height_mm": size[1]})
+    model = rich_sensor.model_copy(update={"gel": gel})
+    renderer = fast(model)
+    renderer.set_surface(imprint_surface(gel, CROSS))
+    shadowed, lit = renderer.image_with_and_without_shadows()
+    assert np.isfinite(shadowed).all()
+    assert (lit - shadowed).max() > 0.05
+
+
 def test_a_wall_casts_its_shadow_away_from_the_light(plain_sensor):
     """Only the red light at the top of the image: the gel below the wall is darker."""
     model = plain_sensor.model_copy(update={"lights": plain_sensor.lights[:1]})

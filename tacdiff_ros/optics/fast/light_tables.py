@@ -64,10 +64,10 @@ def light_coefficients(
     z = np.array(LEVELS_MM)
     side = 0.5 * pad[:, None, None]
     shape, rays = rays.shape[1:], rays.reshape(4, 1, -1)
-    points = np.empty((3, len(z), rays.shape[2]), np.float32)
-    points[:2] = np.clip(rays[:2] + rays[2:] * z[:, None], -side, side)
-    points[2] = z[:, None]
-    points = points.reshape(3, -1)
+    levels = np.empty((3, len(z), rays.shape[2]), np.float32)
+    levels[:2] = np.clip(rays[:2] + rays[2:] * z[:, None], -side, side)
+    levels[2] = z[:, None]
+    points = levels.reshape(3, -1)
     parts = [_panel_vectors(*item, points) for item in zip(lights, is_rectangle, strict=True)]
     reflected = np.empty((SECTORS * SECTOR_ENTRIES + PADS, points.shape[1]), np.float32)
     _reflected_light(indirect, pad, TYPICAL_TANGENT, points, reflected)

@@ -59,7 +59,7 @@ def _inherit_from_rig(node: Node, model: type[BaseModel]) -> None:
     """Take what the rig says of parameters that are not given, or empty."""
     for name in INHERITED:
         shared = node._parameter_overrides.get(SHARED + name)
-        field = model.model_fields.get(name)
+        field: Any = model.model_fields.get(name)
         given = node._parameter_overrides.get(name)
         if field is None or shared is None or not shared.value or (given and given.value):
             continue

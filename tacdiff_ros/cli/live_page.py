@@ -1,8 +1,6 @@
 """Local web page of a guided calibration: live picture, instruction, buttons.
 
-It listens on 127.0.0.1 only. Requests for another host name are refused, so that no page of the
-internet can read the picture by DNS rebinding, and buttons need a header that such a page cannot
-send.
+Buttons need a header that pages of the internet cannot send.
 """
 
 from __future__ import annotations
@@ -13,7 +11,6 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +18,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.errors import InputError
+from tacdiff_ros.viewing.local_server import LocalHandler, LocalServer
 
-HOST = "127.0.0.1"
 PAGE = Path(__file__).with_name("live_page.html")
 COMMANDS = ("take", "undo", "finish")
 COMMAND_HEADER = "X-Tacdiff"
 POLL_S = 0.05  # until the server notices that it ends
 MAX_COMMANDS = 100  # that wait
 JPEG_QUALITY = 90
-CONTENT_POLICY = (
-    "default-src 'none'; img-src 'self' blob:; style-src 'unsafe-inline'; "
-    "script-src 'unsafe-inline'; connect-src 'self'"
-)
 
 
 @dataclass
@@ -54,7 +46,6 @@ class LivePage:
 
     Attributes:
         commands: commands of the user, in order; the buttons put one of `COMMANDS` each.
-        port: port on 127.0.0.1.
     """
 
     def __init__(self, port: int) -> None:
@@ -69,14 +60,7 @@ class LivePage:
         self.state = PageState()
         self.commands: queue.Queue[str] = queue.Queue(MAX_COMMANDS)
         handler = type("Handler", (_Handler,), {"page": self})
-        try:
-            self._server = ThreadingHTTPServer((HOST, port), handler)
-        except OSError as error:
-            raise InputError(
-                f"port {port} of {HOST} cannot be used ({error.strerror}): give another --port"
-            ) from error
-        self._server.daemon_threads = True
-        self.port = int(self._server.server_address[1])
+        self._server = LocalServer(port, handler)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(POLL_S,), daemon=True
         )
@@ -85,7 +69,7 @@ class LivePage:
     @property
     def url(self) -> str:
         """Address of the page."""
-        return f"http://{HOST}:{self.port}/"
+        return self._server.url
 
     def show(self, picture: NDArray[np.uint8] | None = None, **text: Any) -> None:
         """Change the picture and texts of the page.
@@ -115,49 +99,34 @@ class LivePage:
         self._server.server_close()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(LocalHandler):
     """Serves the page, its picture and state, and receives the buttons."""
 
     page: LivePage
-    timeout = 10.0  # s, of a client that sends nothing
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802
         """Send the page, the picture or the state."""
         state = self.page.state
         path = self.path.partition("?")[0]
-        if not self._is_local():
-            self._send(HTTPStatus.FORBIDDEN, "text/plain", b"")
-        elif path == "/":
-            self._send(HTTPStatus.OK, "text/html; charset=utf-8", PAGE.read_bytes())
+        if not self.is_local():
+            return
+        if path == "/":
+            self.send("text/html; charset=utf-8", PAGE.read_bytes())
         elif path == "/picture.jpg" and state.picture:
-            self._send(HTTPStatus.OK, "image/jpeg", state.picture)
+            self.send("image/jpeg", state.picture)
         elif path == "/state.json":
-            self._send(HTTPStatus.OK, "application/json", json.dumps(state.text).encode())
+            self.send("application/json", json.dumps(state.text).encode())
         else:
-            self._send(HTTPStatus.NOT_FOUND, "text/plain", b"")
+            self.send_error(HTTPStatus.NOT_FOUND)
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802
         """Receive a button."""
+        if not self.is_local():
+            return
         command = self.path.strip("/")
-        if not (self._is_local() and self.headers.get(COMMAND_HEADER) and command in COMMANDS):
-            self._send(HTTPStatus.FORBIDDEN, "text/plain", b"")
+        if not self.headers.get(COMMAND_HEADER) or command not in COMMANDS:
+            self.send_error(HTTPStatus.FORBIDDEN)
             return
         with suppress(queue.Full):  # the program is busy
             self.page.commands.put_nowait(command)
-        self._send(HTTPStatus.ACCEPTED, "text/plain", b"")
-
-    def log_message(self, *_: Any) -> None:
-        """Print nothing."""
-
-    def _is_local(self) -> bool:
-        names = {f"{name}:{self.page.port}" for name in (HOST, "localhost")}
-        return self.headers.get("Host") in names
-
-    def _send(self, status: HTTPStatus, kind: str, content: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(content)))
-        self.send_header("Cache-Control", "no-store")
-        self.send_header("Content-Security-Policy", CONTENT_POLICY)
-        self.end_headers()
-        self.wfile.write(content)
+        self.send("text/plain", b"", HTTPStatus.ACCEPTED)

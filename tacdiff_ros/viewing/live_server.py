@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
-from tacdiff_ros.errors import InputError
-from tacdiff_ros.shortages import explain
 from tacdiff_ros.viewing.live import LiveView
+from tacdiff_ros.viewing.local_server import LocalHandler, LocalServer
 
-ADDRESS = "127.0.0.1"
 BOUNDARY = "frame"
 
 
-class LiveServer(ThreadingHTTPServer):
-    """HTTP server of one live view, on the loopback address only.
+class LiveServer(LocalServer):
+    """HTTP server of one live view.
 
     Attributes:
         view: live view that is shown.
         page: HTML text of the page.
     """
-
-    daemon_threads = True
 
     def __init__(self, view: LiveView, page: str, port: int) -> None:
         """Bind the port.
@@ -37,61 +31,34 @@ class LiveServer(ThreadingHTTPServer):
             InputError: the port is taken.
         """
         self.view, self.page = view, page
-        try:
-            super().__init__((ADDRESS, port), _Handler)
-        except OSError as error:
-            raise InputError(f"port {port}: {explain(error)}; give another --port") from error
-
-    @property
-    def url(self) -> str:
-        """Address of the page."""
-        return f"http://{ADDRESS}:{self.server_port}/"
+        super().__init__(port, _Handler)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(LocalHandler):
     server: LiveServer
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802
         """Send the page, its pictures as one endless answer, or its status."""
-        if not self._is_local():
+        if not self.is_local():
             return
         if self.path == "/":
-            self._send("text/html; charset=utf-8", self.server.page.encode())
+            self.send("text/html; charset=utf-8", self.server.page.encode())
         elif self.path == "/status":
-            self._send("application/json", json.dumps(self.server.view.status()).encode())
+            self.send("application/json", json.dumps(self.server.view.status()).encode())
         elif self.path == "/stream":
             self._stream()
         else:
             self.send_error(HTTPStatus.NOT_FOUND)
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802
         """Take a reference image."""
-        if not self._is_local():
+        if not self.is_local():
             return
         if self.path != "/reference":
             self.send_error(HTTPStatus.NOT_FOUND)
             return
         self.server.view.take_reference()
-        self._send("application/json", b"{}")
-
-    def log_message(self, *_arguments: Any) -> None:
-        """Log nothing."""
-
-    def _is_local(self) -> bool:
-        """Refuse pages of other origins, whose names a browser may resolve to this machine."""
-        own = {f"{host}:{self.server.server_port}" for host in (ADDRESS, "localhost")}
-        origin = (self.headers.get("Origin") or "").removeprefix("http://")
-        if self.headers.get("Host") in own and (not origin or origin in own):
-            return True
-        self.send_error(HTTPStatus.FORBIDDEN)
-        return False
-
-    def _send(self, kind: str, content: bytes) -> None:
-        self.send_response(HTTPStatus.OK)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+        self.send("application/json", b"{}")
 
     def _stream(self) -> None:
         self.send_response(HTTPStatus.OK)

@@ -2,6 +2,7 @@
 
 import json
 from http.client import HTTPConnection
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ def page():
 
 
 def ask(page, path, method="GET", **headers):
-    connection = HTTPConnection("127.0.0.1", page.port, timeout=5)
+    connection = HTTPConnection(urlsplit(page.url).netloc, timeout=5)
     connection.request(method, "/" + path, headers=headers)
     response = connection.getresponse()
     return response.status, response.read()

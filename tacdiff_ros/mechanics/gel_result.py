@@ -69,7 +69,11 @@ class GelResult:
 
     @cached_property
     def force_n(self) -> NDArray[np.float64]:
-        """(3,) force of the indenter on the gel in frame `gel`, N."""
+        """(3,) force of the indenter on the gel in frame `gel`, N.
+
+        Limits: too large under sharp rims on coarse meshes, by up to a fifth at 33 x 41 vertices
+        (`docs/mechanics.md`, contact).
+        """
         return np.asarray(self.vertex_force_n.sum(axis=0))
 
     @cached_property

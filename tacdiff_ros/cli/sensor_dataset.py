@@ -41,10 +41,9 @@ def make_sensor_dataset(
     from tacdiff_ros.dataset.store import open_dataset
 
     folder, plan = out / FOLDER, _plan(plan_file, trials)
-    if folder.exists():
-        opened = open_dataset(folder)
-        if opened.plan == plan and not missing_trials(opened, model.checksum):
-            return folder
+    made = open_dataset(folder) if folder.exists() else None
+    if made is not None and made.plan == plan and not missing_trials(made, model.checksum):
+        return folder
     workers = workers or usable_cores()
     print_cost(plan, workers)
     with local_client(workers) as client, dataset_progress() as advance:

@@ -159,7 +159,8 @@ def _near_markers(
     column, weight = np.empty(capacity, np.int32), np.empty(capacity, np.float32)
     rays = np.empty((4, capacity), np.float32)
     samples = sample_rays(kind, RIM, pixel, centres.rays, fine_rays, column, weight, rays)
-    rays, column, weight = rays[:, :samples], column[:samples], weight[:samples]
+    rays, column = np.ascontiguousarray(rays[:, :samples]), column[:samples]
+    weight = weight[:samples]
     hits, valid = np.empty((HIT_ROWS, samples), np.float32), np.empty(samples, bool)
     hit_rays(
         surface.vertices,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,7 @@ def cases(
             for grasp in generate_cases(hand, full, settings, seed):
                 yield Case(grasp, full, coarse, hand)
         except InputError as error:
-            print(f"left out: {error}", flush=True)
+            print(f"left out: {error}", file=sys.stderr)
 
 
 def evaluation(case: Case) -> PoseEvaluation:

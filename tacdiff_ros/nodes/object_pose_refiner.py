@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from tacdiff_ros.srv import LoadObject
 
 TICK_S = 0.01
 MAX_TIMEOUT_S = 600.0
+MARKER_PERIOD_S = 0.5
 STAGE_STARTS = {"search": 0.0, "coarse": 0.1, "fine": 0.6, "assess": 0.95}
 STAGE_PARTS = {"search": 0.1, "coarse": 0.5, "fine": 0.35, "assess": 0.05}
 
@@ -69,6 +71,7 @@ class ObjectPoseRefinerNode(GuardedNode):
         self._request_timeout_s = 0.0
         self._cost = float("nan")
         self._last_depth: Any = None
+        self._markers_at_s = 0.0
         self._stopping = False
         self._poses = self.create_publisher(PoseWithCovarianceStamped, "object_pose", LATCHED)
         self._markers = self.create_publisher(MarkerArray, "object_pose/markers", LATCHED)
@@ -227,8 +230,10 @@ class ObjectPoseRefinerNode(GuardedNode):
 
     def _publish(self, estimate: PoseEstimate, header: Header) -> None:
         """Publish pose, markers and tf of an estimate, unless it is not identified."""
-        item = self._session.item(estimate.object_name)
-        self._markers.publish(to_markers(estimate, item, header))
+        if time.monotonic() - self._markers_at_s > MARKER_PERIOD_S:  # of thousands of triangles
+            self._markers_at_s = time.monotonic()
+            item = self._session.item(estimate.object_name)
+            self._markers.publish(to_markers(estimate, item, header))
         if not estimate.is_identified:
             return
         self._poses.publish(to_object_pose(estimate, header))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tacdiff_ros.object_pose import robust_loss
 from tacdiff_ros.object_pose.hypotheses import Hypothesis
 from tacdiff_ros.object_pose.joint_cost import JointCost
 from tacdiff_ros.object_pose.observability import OpenDirection
@@ -16,15 +17,23 @@ INLIER_STDDEVS = 3.0
 MIN_WEIGHT = 0.7  # of the best hypothesis
 MAX_MISSING = 0.5  # fraction of the hand's surface that the camera looks through
 MIN_COUNT = 5  # residuals below which a kind of data does not decide
-# Least inlier fraction of each kind of data, and what a smaller one means.
+# Least inlier fraction and largest mean loss of each kind of data, and what others mean.
 REQUIREMENTS = {
-    "depth": (0.5, "the object's pixels do not fit its surface: another object, or a wrong mask"),
-    "hand_depth": (0.4, "the hand in the depth image does not match the joint positions"),
-    "free_space": (0.7, "the camera sees through the estimated object"),
-    "mask": (0.6, "the mask is larger than the estimated object"),
-    "taxel_contact": (0.4, "touched taxels are not at the object's surface"),
-    "gel_contact": (0.4, "touched gels are not at the object's surface"),
-    "penetration": (0.8, "the hand lies inside the estimated object"),
+    "depth": (
+        0.5,
+        2.0,
+        "the object's pixels do not fit its surface: another object or size, or a wrong mask",
+    ),
+    "hand_depth": (
+        0.4,
+        np.inf,
+        "the hand in the depth image does not match the joint positions",
+    ),
+    "free_space": (0.7, 0.6, "the camera sees through the estimated object"),
+    "mask": (0.6, 0.8, "the mask is larger than the estimated object"),
+    "taxel_contact": (0.4, np.inf, "touched taxels are not at the object's surface"),
+    "gel_contact": (0.4, np.inf, "touched gels are not at the object's surface"),
+    "penetration": (0.8, np.inf, "the hand lies inside the estimated object"),
 }
 
 
@@ -39,7 +48,12 @@ def agreement_of(cost: JointCost, unknowns: Unknowns) -> dict[str, DataAgreement
     for term, residual in zip(cost.terms, cost.residuals(unknowns).values(), strict=True):
         inlier = np.abs(residual) < INLIER_STDDEVS
         rms = float(np.sqrt(np.mean(residual[inlier] ** 2))) if inlier.any() else float("nan")
-        result[term.name] = DataAgreement(rms * term.stddev, float(inlier.mean()), len(residual))
+        result[term.name] = DataAgreement(
+            rms * term.stddev,
+            float(inlier.mean()),
+            len(residual),
+            robust_loss.loss(residual, term.scale) / max(len(residual), 1),
+        )
     return result
 
 
@@ -63,10 +77,13 @@ def doubts(
             f"the camera looks through {100.0 * hand_missing:.0f} % of the hand: check joint "
             "positions, camera pose and hand"
         )
-    for name, (min_fraction, meaning) in REQUIREMENTS.items():
+    for name, (min_fraction, max_loss, meaning) in REQUIREMENTS.items():
         kind = agreement.get(name)
-        if kind and kind.count >= MIN_COUNT and kind.inlier_fraction < min_fraction:
-            reasons.append(f"{meaning} ({100.0 * kind.inlier_fraction:.0f} % of {name} agree)")
+        if kind is None or kind.count < MIN_COUNT:
+            continue
+        if kind.inlier_fraction < min_fraction or kind.mean_loss > max_loss:
+            agreeing = f"{100.0 * kind.inlier_fraction:.0f} % of {name} agree"
+            reasons.append(f"{meaning} ({agreeing}, mean loss {kind.mean_loss:.1f})")
     if hypotheses[0].weight < MIN_WEIGHT:
         reasons.append(
             f"{len(hypotheses)} poses explain the data; the best has {hypotheses[0].weight:.2f} "

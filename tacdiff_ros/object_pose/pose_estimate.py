@@ -25,11 +25,13 @@ class DataAgreement:
         rms: root mean square residual of the inliers, in the unit of the data.
         inlier_fraction: fraction of residuals below three standard deviations.
         count: number of residuals.
+        mean_loss: mean robust loss, at most the square of the loss's scale.
     """
 
     rms: float
     inlier_fraction: float
     count: int
+    mean_loss: float
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ class PoseEstimate:
                     "rms": each.rms,
                     "inlier_fraction": each.inlier_fraction,
                     "count": each.count,
+                    "mean_loss": each.mean_loss,
                 }
                 for name, each in self.agreement.items()
             },

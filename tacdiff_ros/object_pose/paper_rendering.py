@@ -129,7 +129,7 @@ class RenderingLoss:
     def _contour_gradient(self, image: _SoftImage, by_signed: Array, centre: Array) -> Array:
         """Return the gradient (6,) by the motion of the contour: d(signed) = -normal . pixel."""
         rows, columns = np.nonzero(by_signed)
-        slope_y, slope_x = np.gradient(image.signed)
+        slope_y, slope_x = np.gradient(image.signed, axis=0), np.gradient(image.signed, axis=1)
         normal = np.stack([slope_x[rows, columns], slope_y[rows, columns]], axis=1)
         normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
         z = image.depth[rows, columns]

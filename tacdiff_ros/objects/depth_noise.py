@@ -81,8 +81,8 @@ class DepthNoise:
             return mask.copy()
         inside = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
         outside = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5)
-        field = random.standard_normal(mask.shape).astype(np.float32)
-        field = cv2.GaussianBlur(field, (0, 0), BLEEDING_SCALE_PX)
+        white = random.standard_normal(mask.shape).astype(np.float32)
+        field = cv2.GaussianBlur(white, (0, 0), BLEEDING_SCALE_PX)
         offset = self.mask_bleeding * np.clip(field / (2 * field.std()), -1, 1)
         return np.asarray(outside - inside < offset + 0.5 * self.mask_bleeding)
 

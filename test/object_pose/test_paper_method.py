@@ -104,7 +104,7 @@ def test_the_method_moves_a_pose_toward_the_truth_and_keeps_its_best_rendering(h
     forces = np.tile([0, 0, -1.0], (len(CONTACTS), 1))
     seen = GraspObservation(np.zeros(1), CAMERA, depth, label == 0, forces)
     start = moved(np.eye(4), np.zeros(3), np.array([0.008, -0.006, 0.01, 0.1, -0.1, 0.05]))
-    result = refine_by_paper(hand, box, seen, start, PaperSettings(iterations=60))
+    result = refine_by_paper(hand, box, seen, start, PaperSettings(iterations=40))
     before, after = np.linalg.norm(start[:3, 3]), np.linalg.norm(result.pose[:3, 3])
     assert after < 0.4 * before
     assert (

@@ -31,4 +31,4 @@ def mug():
     cup = trimesh.creation.cylinder(radius=0.035, height=0.09, sections=48)
     handle = trimesh.creation.box([0.04, 0.01, 0.03])
     handle.apply_translation([0.045, 0, 0])
-    return made("mug", trimesh.boolean.union([cup, handle], engine="manifold"), 0.003)
+    return made("mug", trimesh.boolean.union([cup, handle], engine="manifold"), 0.004)

@@ -15,6 +15,7 @@ MAX_AXIS_ANGLE_RAD = math.radians(20.0)  # of a direction that is called by the 
 MIN_ROTATION = 0.5  # fraction of the motion of the object's surface that makes it a rotation
 MAX_PRIOR_FRACTION = 0.5  # of the prior's variance that remains in an observable direction
 AXES = "xyz"
+ORIGIN = np.zeros(3)
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ def open_directions(
     symmetry_axes: Floats,
     max_stddev: float,
     prior_stddev: Floats | None = None,
+    centre: Floats = ORIGIN,
 ) -> tuple[OpenDirection, ...]:
     """Return the directions that the data leave open, the most uncertain first.
 
@@ -53,7 +55,11 @@ def open_directions(
         max_stddev: largest standard deviation of an observable direction, m.
         prior_stddev: (6,) standard deviations of the prior, m and rad; directions on which it says
             more than the data are open. None for no prior.
+        centre: (3,) centre of the object in its frame, which separates rotations from translations.
     """
+    to_centre = np.eye(6)
+    to_centre[:3, 3:] = -se3.skew(centre)
+    covariance = to_centre @ covariance @ to_centre.T
     lengths = np.array([1.0, 1.0, 1.0, radius, radius, radius])
     values, vectors = np.linalg.eigh(covariance * np.outer(lengths, lengths))
     stddevs = np.sqrt(np.maximum(values, 0.0))
@@ -64,8 +70,10 @@ def open_directions(
     directions = []
     for index in np.flatnonzero(is_open)[::-1]:
         twist = stddevs[index] * vectors[:, index] / lengths
-        words = describe_motion(twist, object_pose, radius, symmetry_axes)
-        directions.append(OpenDirection(twist, float(stddevs[index]), words))
+        at_centre = object_pose @ se3.pose_of(centre, np.eye(3))
+        words = describe_motion(twist, at_centre, radius, symmetry_axes)
+        at_origin = np.linalg.solve(to_centre, twist)
+        directions.append(OpenDirection(at_origin, float(stddevs[index]), words))
     return tuple(directions)
 
 

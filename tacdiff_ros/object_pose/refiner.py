@@ -152,6 +152,7 @@ class PoseRefiner:
             np.array([s.axis for s in self.item.symmetries if s.order == 0]).reshape(-1, 3),
             self.settings.max_open_stddev,
             cost.prior.stddev[OBJECT],
+            self.item.centre_of_mass,
         )
         agreement = agreement_of(cost, best.fit.unknowns)
         contact = self._contact(data, best.fit.unknowns)

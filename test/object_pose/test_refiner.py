@@ -14,7 +14,7 @@ from tacdiff_ros.evaluation.object_pose import (
 )
 from tacdiff_ros.object_pose import se3
 from tacdiff_ros.object_pose.refiner import PoseRefiner, PoseTracker
-from tacdiff_ros.objects.grasp_observation import GraspObservation
+from tacdiff_ros.objects.grasp_observation import GelTouch, GraspObservation
 from tacdiff_ros.objects.grasp_sensing import HARD
 from tacdiff_ros.objects.grasp_set import GraspSetSettings, generate_cases
 from tacdiff_ros.objects.hand_files import load_hand
@@ -23,6 +23,11 @@ from tacdiff_ros.objects.object_files import build_object
 # An L of two boxes, counter-clockwise from outside: a prism over a six-cornered outline.
 OUTLINE = np.array([[0, 0], [0.09, 0], [0.09, 0.035], [0.035, 0.035], [0.035, 0.11], [0, 0.11]])
 WIDTH = 0.04
+# A plate as a prism, whose normal is z, and its frame at the middle with the normal along y.
+SQUARE = 0.03 * np.array([[0, 0], [1, 0], [2, 0], [2, 1], [2, 2], [0, 2]])
+CENTRE = np.array([0.03, 0.03, 0.01])
+TILTED = se3.rotation([-np.pi / 2, 0.0, 0.0])
+PLATE_TO_CENTRE = se3.pose_of(-TILTED @ CENTRE, TILTED)
 
 
 def prism(outline, width):
@@ -168,23 +173,33 @@ def test_what_cannot_be_used_is_refused_with_the_reason(refiner, case, changes, 
         refiner.refine(replace(case.observation, **changes), start)
 
 
+def flat_touch(pad):
+    """Return the surface of a gel that lies flat on a plate, all of it in contact."""
+    x, y = np.meshgrid(np.linspace(-0.008, 0.008, 17), np.linspace(-0.008, 0.008, 17))
+    points = np.column_stack([x.ravel(), y.ravel(), np.zeros(x.size)])
+    normals = np.tile([0.0, 0.0, 1.0], (x.size, 1))
+    contact, stddev = np.ones(x.size, bool), np.full(x.size, 1e-4)
+    return GelTouch(pad.name, points, normals, contact, stddev)
+
+
 def test_two_gels_on_a_plate_leave_its_sliding_open_and_say_so():
     jaws = load_hand("franka_two_minis")
-    corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)])
-    vertices = (corners - 0.5) * [0.2, 0.02, 0.2]
-    faces = [
-        [0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1],
-        [2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3],
-    ]  # fmt: skip
-    plate = build_object("plate", vertices, np.array(faces), cache=False)
-    case = next(iter(generate_cases(jaws, plate, GraspSetSettings(1, HARD), seed=2)))
-    seen = GraspObservation(
-        case.observation.joint_positions, gel_touches=case.observation.gel_touches
-    )
-    estimate = PoseRefiner(plate, jaws).refine(seen, case.truth.pose)
-    names = [each.words.split(",")[0] for each in estimate.open_directions]
-    normal = case.truth.pose[:3, 1]
-    assert sum(name.startswith("translation") for name in names) == 2
-    assert any(name.startswith("rotation about the object's y axis") for name in names)
-    error = estimate.best.object_pose[:3, 3] - case.truth.pose[:3, 3]
-    assert abs(error @ normal) < 0.001  # across the plate the gels measure
+    gap = [np.linalg.norm(np.diff(jaws.gel_poses([q, q])[:, :3, 3], axis=0)) for q in (0, 0.01)]
+    joint = 0.01 * (0.02 - gap[0]) / (gap[1] - gap[0])  # the gels lie 20 mm apart
+    joints = np.array([joint, joint])
+    gels = jaws.gel_poses(joints)
+    across = gels[0, :3, 2]
+    side = np.cross(across, [0.0, 0.0, 1.0])
+    turn = np.stack([side, across, np.cross(side, across)], axis=1)
+    truth = se3.pose_of(gels[:, :3, 3].mean(axis=0), turn)
+    plate = build_object("plate", *prism(SQUARE, 0.02), cache=False)
+    truth = truth @ PLATE_TO_CENTRE
+    touches = tuple(flat_touch(pad) for pad in jaws.gel_pads)
+    start = truth @ se3.exp([0.001, 0.002, 0.0015, 0.03, -0.02, 0.02])
+    estimate = PoseRefiner(plate, jaws).refine(GraspObservation(joints, gel_touches=touches), start)
+    names = [each.words for each in estimate.open_directions[:3]]
+    error = (estimate.best.object_pose - truth)[:3]
+    assert sum(name.startswith("translation") for name in names) == 2, names
+    assert sum("the object's z axis" in name for name in names) == 1
+    assert abs(across @ error @ [*CENTRE, 1.0]) < 0.0005  # across the plate the gels measure
+    assert abs(np.degrees(np.arccos(across @ estimate.best.object_pose[:3, 2]))) < 1.0

@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.linalg import cho_factor, cho_solve
 
 from tacdiff_ros.inversion.contact_forces import ContactForces
 from tacdiff_ros.inversion.traction_fit import FittedTractions, Observations, TractionFit
@@ -84,20 +83,16 @@ class ForceEstimator:
             MODULUS_ERROR if modulus_stddev_mpa is None else modulus_stddev_mpa / modulus
         )
 
-    def fit(
-        self, measured: MeasuredSurface, start: FittedTractions | None = None
-    ) -> FittedTractions:
+    def fit(self, measured: MeasuredSurface) -> FittedTractions:
         """Return the vertex forces that explain a surface.
 
         Args:
             measured: inverted surface.
-            start: fit to a similar surface, from which this one starts; None for none.
         """
         motion = self._on_pad(measured)
         depth = -motion[..., 2]
         candidates = depth > max(MIN_DEPTH_MM, DEPTH_FRACTION * float(depth.max()))
-        observed = self._observations(measured, motion, candidates)
-        return self.tractions.fit(observed, candidates, start)
+        return self.tractions.fit(self._observations(measured, motion, candidates), candidates)
 
     def forces(self, fitted: FittedTractions, measured: MeasuredSurface) -> ContactForces:
         """Return the forces of a fit as fields on the surface and net values.
@@ -174,9 +169,7 @@ class ForceEstimator:
         levers = np.cross(arms[fitted.vertices][:, None, :], axes[None])  # vertex, axis, torque
         rows = [np.tile(axes, (len(fitted.vertices), 1)), levers.reshape(-1, 3)]
         gather = np.concatenate(rows, axis=1)
-        if not len(gather):
-            return net, np.zeros((6, 6))
-        return net, gather.T @ cho_solve(cho_factor(fitted.precision), gather)
+        return net, gather.T @ fitted.covariance @ gather
 
     def _observations(
         self, measured: MeasuredSurface, motion: Floats, candidates: NDArray[np.bool_]

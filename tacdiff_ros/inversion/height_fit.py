@@ -37,7 +37,7 @@ USUAL_TRACTION, PER_PRESSURE, PER_TENSION = 0.01, 1.0, 0.5
 # curvature there: tractions vanish outside of the contact, and are free inside of it.
 MECHANICAL_USUAL_TRACTION, MECHANICAL_PER_PRESSURE, MECHANICAL_CURVATURE = 0.005, 4.0, 0.05
 # Steep walls fit badly, and without their pixels a flat bottom is too shallow.
-MECHANICAL_OUTLIER = 0.1
+MECHANICAL_OUTLIER = 0.3
 PRESSURE_BLUR = 1.5  # standard deviation of the blur of that pressure, in vertices
 PIXEL_ERROR = 0.1  # independent error of a pixel, as a fraction of white
 # Residual from which a pixel is down-weighted: in the first step, its factor per step, its minimum.
@@ -354,7 +354,8 @@ class _Projection:
     def __init__(self, model: SensorModel, grid: HeightGrid, size_px: tuple[int, int]) -> None:
         """Fit a parabola in the height to the projected position of each cell."""
         values = parameter_values(model)
-        x, y = np.meshgrid(grid.x_mm, grid.y_mm)
+        half = 0.5 * grid.spacing_mm
+        x, y = np.meshgrid(grid.x_mm + half, grid.y_mm + half)
         scale = np.array([size_px[0] / model.image.width_px, size_px[1] / model.image.height_px])
         pixels = [
             (project(values, np.stack([x, y, np.full_like(x, z)], axis=-1)) + 0.5) * scale - 0.5
@@ -376,7 +377,8 @@ class _Projection:
         Returns:
             (channels, rows, columns) blurred maps at the cells; 0 outside the image.
         """
-        z = height[..., None]
+        middle = 0.25 * (height + np.roll(height, -1, axis=0))
+        z = (middle + np.roll(middle, -1, axis=1))[..., None]
         constant, linear, squared = self._coefficients
         pixel = (constant + z * (linear + z * squared)).astype(np.float32)
         pixel = np.nan_to_num(pixel, nan=-1e4)

@@ -41,12 +41,8 @@ Floats = NDArray[np.float64]
 Image = NDArray[np.uint8]
 Progress = Callable[[float], None]
 
-REFIT_STEPS = 2  # after each round of forces and markers
-MECHANICS_ROUNDS = 4  # of forces and heights: each makes the other better
+REFIT_STEPS = 4
 DEPTH_ERROR = 0.03  # error of the models of light and gel, as a fraction of the depth
-# Residuals of the image for which the standard deviations of the fit hold, by measurement; they are
-# scaled by the residuals of each image, which show how well its shape can be modelled.
-USUAL_RMS, MIN_RMS = 3.5 / 255.0, 1.0 / 255.0
 HALO = 1.15  # diameter of the disc that is excluded around a marker, in marker diameters
 KEEP_ALL = 256  # keeps white pixels too: they give a lower bound of the slope
 MAX_SATURATED = 0.2  # fraction of pixels; steep walls that face a light are white
@@ -139,28 +135,21 @@ class Inverter:
         if self._reference.is_quiet(prepared):
             steps = 0
         refiner = self._markers.refiner if steps and markers is not None else None
-        marker_rounds = self.settings.marker_rounds if refiner else 0
-        rounds = max(marker_rounds, MECHANICS_ROUNDS if steps and self._has_mechanics else 0)
-        total = steps + rounds * REFIT_STEPS
-        on_step = None if progress is None else _step_counter(progress, total)
-        fit = self._fitter.fit(
-            prepared.value,
-            prepared.free,
-            start,
-            steps,
-            progress=on_step,
-            evaluate_final=not rounds,
+        rounds = self.settings.marker_rounds if steps and (refiner or self._has_mechanics) else 0
+        on_step = (
+            None if progress is None else _step_counter(progress, steps + rounds * REFIT_STEPS)
         )
+        fit = self._fitter.fit(prepared.value, prepared.free, start, steps, progress=on_step)
         motion = self._markers.motion
         fitted: FittedTractions | None = None
-        for left in range(rounds, 0, -1):
+        for _ in range(rounds):
             surface, position = self._surface(fit.height_mm, markers, motion, fitted)
-            fitted = self._fitted_forces(fit, surface, position, markers, fitted)
-            if refiner is not None and markers is not None and left <= marker_rounds:
+            fitted = self._fitted_forces(fit, surface, position, markers)
+            if refiner is not None and markers is not None:
                 markers = refiner.refine(surface, image, markers)
-                motion = self._markers.refined_motion
-                # Refined markers hide other pixels than the detected ones.
-                prepared = at_brightness(self.prepare_image(image, markers), brightness.gain)
+            motion = self._markers.refined_motion
+            # Refined markers hide other pixels than the detected ones.
+            prepared = at_brightness(self.prepare_image(image, markers), brightness.gain)
             fit = self._fitter.fit(
                 prepared.value,
                 prepared.free,
@@ -168,7 +157,6 @@ class Inverter:
                 REFIT_STEPS,
                 start_is_close=True,
                 progress=on_step,
-                evaluate_final=left == 1,
                 mechanics=self._mechanical_prior(fitted),
             )
         return self._result(fit, markers, motion, prepared, warnings, started, fitted)
@@ -322,13 +310,12 @@ class Inverter:
             for part in (-fit.traction, fit.height_stddev_mm, fit.visible.astype(np.float64))
         )
         valid = visible > 0.5
-        height_stddev_mm *= max(fit.rms, MIN_RMS) / USUAL_RMS
         depth_mm = np.abs(surface.position[:, 2].astype(np.float64)).reshape(shape)
         free = float(prepared.free.sum())
         forces = None
         if with_forces:
             measured = self._measured(fit, surface, position, markers)
-            forces = self._estimator.forces(self._estimator.fit(measured, fitted), measured)
+            forces = self._estimator.forces(self._estimator.fit(measured), measured)
         return Inversion(
             surface=surface,
             height_stddev_mm=np.hypot(height_stddev_mm, DEPTH_ERROR * depth_mm),
@@ -366,12 +353,11 @@ class Inverter:
         surface: GelSurface,
         position: Floats,
         markers: MarkerField | None,
-        start: FittedTractions | None,
     ) -> FittedTractions | None:
         """Forces that explain the fit; None where the settings leave mechanics out."""
         if not self._has_mechanics:
             return None
-        return self._estimator.fit(self._measured(fit, surface, position, markers), start)
+        return self._estimator.fit(self._measured(fit, surface, position, markers))
 
     def _mechanical_prior(self, fitted: FittedTractions | None) -> MechanicalPrior | None:
         """Prior of the heights from the forces of the last fit."""

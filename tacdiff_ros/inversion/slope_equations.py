@@ -1,11 +1,9 @@
 """Heights from linearised slope constraints: a sparse least-squares problem on a periodic grid.
 
-Every vertex of the grid has a 2 x 2 matrix M and a vector b: if the slope there changes by s, the
-photometric error changes by s M s + 2 b s. Slopes are the renderer's: fourth-order central
-differences. With other differences the steps add slopes that no image shows, and never converge.
-A prior, given as weights by wave number, is added. The problem is solved by conjugate gradients.
-The preconditioner is the same problem with one M at all vertices, which Fourier transforms solve
-directly.
+Every cell of the grid has a 2 x 2 matrix M and a vector b: if the cell's slope changes by s, the
+photometric error changes by s M s + 2 b s. A prior, given as weights by wave number, is added. The
+problem is solved by conjugate gradients. The preconditioner is the same problem with one M in all
+cells, which Fourier transforms solve directly.
 """
 
 from __future__ import annotations
@@ -26,16 +24,16 @@ Floats = NDArray[np.floating]
 
 TABLE_STEP = 0.7  # of the table of standard deviations, in natural logarithms of its arguments
 MIN_TOLERANCE_SINGLE = 1e-4  # tolerance from which on single precision is enough
-USUAL_UNSEEN_SLOPE = 0.1  # of patterns that are too fine for the central differences
+USUAL_CHECKERBOARD_SLOPE = 0.1  # of the checkerboard pattern, which neither M nor images constrain
 
 
 @dataclass(frozen=True)
 class SlopeEquations:
-    """Quadratic model of one image's photometric error in the slopes at all vertices.
+    """Quadratic model of one image's photometric error in the slopes of all cells.
 
     Attributes:
-        matrix: (3, rows, columns) M_xx, M_xy, M_yy of each vertex.
-        gradient: (2, rows, columns) b_x, b_y of each vertex.
+        matrix: (3, rows, columns) M_xx, M_xy, M_yy of the cell after each vertex.
+        gradient: (2, rows, columns) b_x, b_y of the cell after each vertex.
     """
 
     matrix: Floats
@@ -53,16 +51,16 @@ class SlopeSolver:
             prior: prior of the heights on that grid.
         """
         kx, ky = grid.wave_numbers
-        h = grid.spacing_mm
-        self._by_height = [
-            1j * (8.0 * np.sin(k * h) - np.sin(2.0 * k * h)) / (6.0 * h) for k in (kx, ky)
-        ]
-        self._squared_slope = sum(np.abs(part) ** 2 for part in self._by_height)
+        half_x, half_y = 0.5 * kx * grid.spacing_mm, 0.5 * ky * grid.spacing_mm
+        along_x = np.sin(half_x) * np.cos(half_y)
+        along_y = np.cos(half_x) * np.sin(half_y)
+        self._squared_slope = (along_x**2 + along_y**2) * (2.0 / grid.spacing_mm) ** 2
+        checkerboard = (np.sin(half_x) * np.sin(half_y)) ** 2 * (2.0 / grid.spacing_mm) ** 2
         self._curvature = prior.strength
-        unseen = np.maximum(kx**2 + ky**2 - self._squared_slope, 0.0)
-        self._unseen = (h / USUAL_UNSEEN_SLOPE) ** 2 * unseen
+        self._checkerboard = (grid.spacing_mm / USUAL_CHECKERBOARD_SLOPE) ** 2 * checkerboard
         self._traction = prior.traction
         self._shape = grid.shape
+        self._half_spacing = 0.5 / grid.spacing_mm
         self._log_stddevs: dict[tuple[int, int], float] = {}
 
     def step(
@@ -91,7 +89,7 @@ class SlopeSolver:
             (rows, columns) change of the heights, mm.
         """
         mean = 0.5 * float(equations.matrix[0].mean() + equations.matrix[2].mean())
-        smoothness = smoothing * self._curvature + self._unseen
+        smoothness = smoothing * self._curvature + self._checkerboard
         prior = float(traction_weight.mean()) * self._traction**2 + smoothness
         inverse = 1.0 / (max(mean, 1e-12) * self._squared_slope + prior)
         traction = self.traction(height) - (0.0 if mean_traction is None else mean_traction)
@@ -102,9 +100,11 @@ class SlopeSolver:
         )
         precision = np.float64 if tolerance < MIN_TOLERANCE_SINGLE else np.float32
         operator = _Operator(
-            matrix=np.asarray(equations.matrix, precision),
+            diagonal_matrix=_along_diagonals(equations.matrix, self._half_spacing).astype(
+                precision
+            ),
             traction_weight=np.asarray(traction_weight, precision),
-            fields=self._fields(np.result_type(precision, np.complex64)),
+            traction=np.asarray(self._traction, precision),
             smoothness=np.asarray(smoothness, precision),
             shape=self._shape,
         )
@@ -117,14 +117,12 @@ class SlopeSolver:
         """Return the slopes of heights (rows, columns) mm.
 
         Returns:
-            (2, rows, columns) slopes dz/dx and dz/dy at the vertices.
+            (2, rows, columns) slopes dz/dx and dz/dy of the cell after each vertex.
         """
-        return np.stack([self._filtered(height, part) for part in self._by_height])
-
-    def _fields(self, kind: Any) -> NDArray[np.complexfloating]:
-        """(3, rows, columns // 2 + 1) slopes and traction per height, by wave number."""
-        parts = np.broadcast_arrays(*self._by_height, self._traction)
-        return np.stack(parts).astype(kind)
+        right = np.roll(height, -1, axis=1)
+        below, diagonal = np.roll(height, -1, axis=0), np.roll(right, -1, axis=0)
+        falling, rising = diagonal - height, right - below
+        return np.stack([falling + rising, falling - rising]) * self._half_spacing
 
     def traction(self, height: Floats) -> Floats:
         """Return the tractions that press a linear elastic layer into heights (rows, columns) mm.
@@ -165,17 +163,20 @@ class SlopeSolver:
         """
         if (information, weight) not in self._log_stddevs:
             strength = np.exp(information * TABLE_STEP) * self._squared_slope
-            strength = strength + self._curvature + self._unseen
+            strength = strength + self._curvature + self._checkerboard
             strength = strength + np.exp(weight * TABLE_STEP) * self._traction**2
             self._log_stddevs[information, weight] = 0.5 * float(np.log(np.mean(1.0 / strength)))
         return self._log_stddevs[information, weight]
 
     def _transposed_slopes(self, slopes: Floats) -> Floats:
         """Transpose of the linear operator `slopes`."""
-        x, y = (-self._filtered(s, k) for s, k in zip(slopes, self._by_height, strict=True))
-        return np.asarray(x + y)
+        total, difference = slopes[0] + slopes[1], slopes[0] - slopes[1]
+        up = np.roll(total, 1, axis=0)
+        out = np.roll(up, 1, axis=1) - total
+        out += np.roll(difference, 1, axis=1) - np.roll(difference, 1, axis=0)
+        return out * self._half_spacing
 
-    def _filtered(self, height: Floats, strength: NDArray[np.inexact]) -> Floats:
+    def _filtered(self, height: Floats, strength: Floats) -> Floats:
         """Heights filtered by a strength (rows, columns // 2 + 1) per wave number."""
         spectrum = fft.rfft2(height)
         spectrum *= strength
@@ -185,30 +186,31 @@ class SlopeSolver:
 class _Operator:
     """Matrix of the equations with the prior, and conjugate gradients with it.
 
-    Search directions are kept as slopes, tractions and spectrum, and the residual as a spectrum: so
-    an iteration needs one Fourier transform each way, of three fields at once.
+    Search directions are kept as heights and tractions, and the residual as a spectrum: so an
+    iteration needs two Fourier transforms each way, of two fields at once.
     """
 
     def __init__(
         self,
-        matrix: Floats,
+        diagonal_matrix: Floats,
         traction_weight: Floats,
-        fields: NDArray[np.complexfloating],
+        traction: Floats,
         smoothness: Floats,
         shape: tuple[int, int],
     ) -> None:
         """Store the terms of the operator.
 
         Args:
-            matrix: (3, rows, columns) M_xx, M_xy, M_yy.
+            diagonal_matrix: (3, rows, columns) M by differences along diagonals, from
+                `_along_diagonals`.
             traction_weight: (rows, columns) prior weight of the squared traction.
-            fields: (3, rows, columns // 2 + 1) slopes and traction per height, by wave number.
+            traction: (rows, columns // 2 + 1) traction per height, by wave number.
             smoothness: (rows, columns // 2 + 1) weight of the squared height, by wave number.
             shape: rows and columns.
         """
-        self._matrix, self._traction_weight = matrix, traction_weight
-        self._fields, self._transposed = fields, fields.conj()
-        self._smoothness, self._shape = smoothness, shape
+        self._diagonal_matrix, self._traction_weight = diagonal_matrix, traction_weight
+        self._traction, self._smoothness = traction, smoothness
+        self._shape = shape
         columns = shape[1]
         # Weights of a half spectrum's columns in a sum over vertices (Parseval's theorem).
         weight = np.full(columns // 2 + 1, 2.0 / (shape[0] * columns), smoothness.dtype)
@@ -216,7 +218,8 @@ class _Operator:
         if columns % 2 == 0:
             weight[-1] *= 0.5
         self._column_weight = weight
-        self._weighted = np.empty((3, *shape), smoothness.dtype)
+        self._two_fields = np.empty((2, *shape), smoothness.dtype)
+        self._padded = np.empty((shape[0] + 1, columns + 1), smoothness.dtype)
 
     def solve(
         self, right_side: Floats, inverse: Floats, iterations: int, tolerance: float
@@ -232,10 +235,11 @@ class _Operator:
         Returns:
             (rows, columns) solution.
         """
+        change = np.zeros_like(right_side)
         residual = fft.rfft2(right_side)
-        change = np.zeros_like(residual)
         preconditioned = inverse * residual
-        spectrum, fields = preconditioned, self._of(preconditioned)
+        fields = self._with_traction(preconditioned)
+        spectrum = preconditioned
         squared_norm = self._inner_product(residual, preconditioned)
         target = tolerance**2 * squared_norm
         for _ in range(iterations):
@@ -243,35 +247,73 @@ class _Operator:
                 break
             image, curvature = self._apply(fields, spectrum)
             step_length = squared_norm / curvature
-            change += step_length * spectrum
+            change += step_length * fields[0]
             residual -= step_length * image
             preconditioned = inverse * residual
             before, squared_norm = squared_norm, self._inner_product(residual, preconditioned)
-            fields = self._of(preconditioned) + (squared_norm / before) * fields
+            fields = self._with_traction(preconditioned) + (squared_norm / before) * fields
             spectrum = preconditioned + (squared_norm / before) * spectrum
-        return np.asarray(fft.irfft2(change, self._shape, overwrite_x=True))
+        return change
 
-    def _of(self, spectrum: Floats) -> Floats:
-        """(3, rows, columns) slopes and tractions of the heights of a spectrum."""
-        return np.asarray(fft.irfft2(self._fields * spectrum, self._shape, overwrite_x=True))
+    def _with_traction(self, spectrum: Floats) -> Floats:
+        """(2, rows, columns) heights of a spectrum and their tractions."""
+        both = np.stack([spectrum, spectrum * self._traction])
+        return np.asarray(fft.irfft2(both, self._shape, overwrite_x=True))
 
     def _apply(self, fields: Floats, spectrum: Floats) -> tuple[Floats, Any]:
         """Spectrum of the operator applied to heights, and its scalar product with the heights."""
-        x, y, traction = fields
-        xx, xy, yy = self._matrix
-        self._weighted[0] = xx * x + xy * y
-        self._weighted[1] = xy * x + yy * y
-        self._weighted[2] = self._traction_weight * traction
-        product = np.vdot(fields, self._weighted)
+        height, traction = fields
+        self._two_fields[0] = self._apply_slope_matrix(height)
+        self._two_fields[1] = self._traction_weight * traction
+        product = np.vdot(height, self._two_fields[0]) + np.vdot(traction, self._two_fields[1])
         smooth = self._smoothness * spectrum
-        image = np.sum(self._transposed * fft.rfft2(self._weighted), axis=0) + smooth
+        image, weighted_traction = fft.rfft2(self._two_fields)
+        weighted_traction *= self._traction
+        image += weighted_traction
+        image += smooth
         return image, product + self._inner_product(spectrum, smooth)
+
+    def _apply_slope_matrix(self, height: Floats) -> Floats:
+        """Slopes of heights, times M, times the transpose of the slope operator."""
+        above, below = self._padded_after(height)
+        falling, rising = below[:, 1:] - above[:, :-1], above[:, 1:] - below[:, :-1]
+        first, mixed, second = self._diagonal_matrix
+        total = first * falling + mixed * rising
+        difference = mixed * falling + second * rising
+        above, below = self._padded_before(total)
+        out = above[:, :-1] - total
+        above, below = self._padded_before(difference)
+        out += below[:, :-1]
+        out -= above[:, 1:]
+        return np.asarray(out)
+
+    def _padded_after(self, field: Floats) -> tuple[Floats, Floats]:
+        """A periodic field with one more column at the end, and the same one row further down."""
+        padded = self._padded
+        padded[:-1, :-1] = field
+        padded[-1, :-1] = field[0]
+        padded[:, -1] = padded[:, 0]
+        return padded[:-1], padded[1:]
+
+    def _padded_before(self, field: Floats) -> tuple[Floats, Floats]:
+        """A periodic field one row further up with one more column in front, and the field."""
+        padded = self._padded
+        padded[1:, 1:] = field
+        padded[0, 1:] = field[-1]
+        padded[:, 0] = padded[:, -1]
+        return padded[:-1], padded[1:]
 
     def _inner_product(self, a: Floats, b: Floats) -> Any:
         """Inner product of two real fields, from their half spectra (Parseval's theorem)."""
         product = a.real * b.real
         product += a.imag * b.imag
         return np.sum(product, axis=0) @ self._column_weight
+
+
+def _along_diagonals(matrix: Floats, half_spacing: float) -> Floats:
+    """(3, rows, columns) M by differences along the diagonals of cells instead of the axes."""
+    xx, xy, yy = matrix
+    return np.asarray(half_spacing**2 * np.stack([xx + 2.0 * xy + yy, xx - yy, xx - 2.0 * xy + yy]))
 
 
 def _table_range(values: Floats) -> tuple[int, int]:

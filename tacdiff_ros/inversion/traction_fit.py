@@ -55,14 +55,14 @@ class FittedTractions:
         force_n: (rows, columns, 3) forces on the vertices of the pad's grid, N.
         displacement_mm: (rows, columns, 3) displacement of the modelled gel, mm.
         vertices: (n,) flat numbers of the vertices that carry a force.
-        precision: (3 n, 3 n) inverse covariance of their forces from the observations, 1/N^2, in
-            the order vertex, axis.
+        covariance: (3 n, 3 n) covariance of their forces from the observations, N^2, in the order
+            vertex, axis.
     """
 
     force_n: Floats
     displacement_mm: Floats
     vertices: NDArray[np.intp]
-    precision: Floats
+    covariance: Floats
 
 
 class TractionFit:
@@ -119,18 +119,12 @@ class TractionFit:
         added = self._second_order.displacement(*planes) + self._sides.displacement(planes[1])
         return np.moveaxis(added, 0, 2)
 
-    def fit(
-        self,
-        observed: Observations,
-        candidates: NDArray[np.bool_],
-        start: FittedTractions | None = None,
-    ) -> FittedTractions:
+    def fit(self, observed: Observations, candidates: NDArray[np.bool_]) -> FittedTractions:
         """Fit forces to measured displacements.
 
         Args:
             observed: measured displacements.
             candidates: (rows, columns) bool, vertices that may carry a force.
-            start: fit to similar displacements, whose forces are corrected once; None for none.
         """
         shape = (self.pad.rows, self.pad.columns)
         vertices = np.flatnonzero(candidates)
@@ -144,11 +138,8 @@ class TractionFit:
         spread = force_scale * np.array([TANGENTIAL_STDDEV, TANGENTIAL_STDDEV, PRESSURE_STDDEV])
         hessian[np.diag_indices_from(hessian)] += np.tile(spread**-2, len(vertices))
         force, moved = np.zeros((shape[0] * shape[1], 3)), np.zeros((*shape, 3))
-        if start is not None:
-            force[vertices] = start.force_n.reshape(-1, 3)[vertices]
-            moved = start.displacement_mm
-        loads = force[vertices].ravel()
-        for _ in range(CORRECTIONS if start is None else 1):
+        loads = np.zeros(3 * len(vertices))
+        for _ in range(CORRECTIONS):
             grid_force = force.reshape(*shape, 3)
             added = self.correction(moved, grid_force)
             target = weight * (observed.value_mm - _sampled(added, observed))
@@ -157,8 +148,8 @@ class TractionFit:
             moved = self._convolution.displacement(grid_force) + added
         pressed = loads.reshape(-1, 3)[:, 2] < 0.0
         chosen = np.repeat(pressed, 3)
-        precision = hessian[np.ix_(chosen, chosen)]
-        return FittedTractions(force.reshape(*shape, 3), moved, vertices[pressed], precision)
+        covariance = np.linalg.inv(hessian[np.ix_(chosen, chosen)])
+        return FittedTractions(force.reshape(*shape, 3), moved, vertices[pressed], covariance)
 
     def _compliance(self, observed: Observations, vertices: NDArray[np.intp]) -> Floats:
         """(N, 3 n) displacement of the observed points per force on each vertex, mm/N."""

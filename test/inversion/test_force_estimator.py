@@ -115,12 +115,6 @@ def test_forces_are_proportional_to_the_modulus(forces, measured):
     np.testing.assert_allclose(doubled.force_n, 2.0 * forces.force_n, rtol=1e-3, atol=1e-3)
 
 
-def test_a_fit_that_starts_from_the_last_one_finds_the_same_forces(estimator, forces, measured):
-    again = estimator.fit(measured, estimator.fit(measured))
-    net = estimator.forces(again, measured).force_n
-    assert np.linalg.norm(net - forces.force_n) < 0.02 * np.linalg.norm(forces.force_n)
-
-
 def test_an_undeformed_gel_carries_no_force(estimator, measured):
     flat = MeasuredSurface(
         measured.surface.moved(measured.surface.rest),

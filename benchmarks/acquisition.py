@@ -141,9 +141,11 @@ def measure_graph(options: argparse.Namespace, folder: Path, environment: dict[s
         names = QUICK_FAULTS if options.quick else tuple(FAULTS)
     with Graph(folder, environment, write_protocols(folder)) as graph:
         rows: Rows = {"stream": [measure_stream(graph, folder, 12.0 if options.quick else 60.0)]}
-        faults = [(name, run) for name in names for run in range(options.runs)]
-        if faults:
-            rows["faults"] = [measure_fault(graph, name, run) for name, run in faults]
+        for name in names:
+            for run in range(options.runs):
+                row = measure_fault(graph, name, run)
+                print(*(f"{key}={value}" for key, value in row.items()), file=sys.stderr)
+                rows.setdefault("faults", []).append(row)
         if not options.quick and options.faults is None:
             rows["killed while recording"] = [measure_kill(graph, folder)]
     return rows

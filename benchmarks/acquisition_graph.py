@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from tacdiff_ros.virtual.frames import GeneratedFrames
 
 BEST_EFFORT = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
 IMAGE_PERIOD_S = 0.04
+INJECT_ATTEMPTS, INJECT_TIMEOUT_S = 10, 5.0  # a restarted arm loses responses until discovery
 DISCOVERY_S = 1.0  # for a new server to discover this client; its response is lost before that
 POSE_TOPIC = "franka_robot_state_broadcaster/current_pose"
 
@@ -119,7 +120,13 @@ class Probe(Node):
         """Inject a fault into the virtual arm for a duration."""
         self._faults.wait_for_service(timeout_sec=10.0)
         request = InjectFault.Request(fault=fault, duration=duration_s)
-        response = self.request(lambda: self._faults.call_async(request))
+        for _ in range(INJECT_ATTEMPTS):
+            call = wait(self._executor.create_task(lambda: self._faults.call_async(request)))
+            with suppress(RuntimeError):
+                response = wait(call, INJECT_TIMEOUT_S)
+                break
+        else:
+            raise RuntimeError("the virtual arm does not respond; see its log")
         if not response.success:
             raise RuntimeError(response.message)
 

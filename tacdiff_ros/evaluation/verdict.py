@@ -225,8 +225,8 @@ def simulation_verdict(converged: bool, penetration_mm: float) -> Verdict:
     return rate(
         figures,
         {
-            "good": "`tacdiff invert --image rgb.png` recovers the surface; forces are too large, by "
-            "5 % under a ball and up to 21 % under flat bottoms (docs/mechanics.md)",
+            "good": "`tacdiff invert --image rgb.png` recovers the surface; forces are too "
+            "large, by 5 % under a ball and up to 21 % under flat bottoms (docs/mechanics.md)",
             "usable": "take more --vertices",
             "bad": "take more --vertices, or a smaller depth",
             "unknown": "the solver has not converged: take a smaller depth",

@@ -188,7 +188,7 @@ class _Problem:
         )
         self._sampler = PixelSampler(model, (height, width))
         self._flat: GelSurface | None = None
-        self._latest: NormalEquations
+        self._latest: NormalEquations | None = None
         self._has_yaw = [not view.surfaces.is_round for view in views]
 
     def solve(
@@ -205,7 +205,8 @@ class _Problem:
         point = self._render(start, gels)
         fit = levenberg_marquardt(self, point, DAMPING, max_steps, MIN_GAIN, progress)
         size = self._lights.size
-        covariance = self._latest.covariance()[:size, :size]
+        equations = self._latest or self._normal_equations(fit.point)  # none after 0 steps
+        covariance = equations.covariance()[:size, :size]
         return self._result(fit.point, covariance, fit.cost, fit.iterations)
 
     def linearise(self, point: _Point) -> NormalEquations:

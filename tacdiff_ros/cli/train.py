@@ -94,8 +94,8 @@ def train(
     own_steps, own_batch = OWN_SENSOR if dataset is None and settings is None else (None, None)
     training_settings = _settings(
         settings,
-        steps=steps or own_steps,
-        batch=batch or own_batch,
+        steps=own_steps if steps is None else steps,
+        batch=own_batch if batch is None else batch,
         device=device,
         seed=seed,
         adversarial_weight=PIX2PIX_WEIGHT

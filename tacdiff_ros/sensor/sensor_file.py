@@ -100,15 +100,19 @@ def _entry(name: str, value: Any, description: str | None, depth: int) -> list[s
     if isinstance(value, BaseModel):
         title = f"{margin}{name}:"
         summary = (type(value).__doc__ or "").split("\n")[0]
-        return [f"{title:<{COMMENT_COLUMN}}# {summary}", *_lines(value, depth + 1)]
+        return [_commented(title, f"# {summary}"), *_lines(value, depth + 1)]
     if isinstance(value, tuple) and value and isinstance(value[0], BaseModel):
         items = [line for item in value for line in _item(item, depth + 1)]
-        return [f"{margin}{name}:".ljust(COMMENT_COLUMN if comment else 0) + comment, *items]
+        return [_commented(f"{margin}{name}:", comment), *items]
     if isinstance(value, tuple) and value and isinstance(value[0], tuple):
         rows = [f"{margin}  - {_flow(row)}" for row in value]
-        return [f"{margin}{name}:".ljust(COMMENT_COLUMN if comment else 0) + comment, *rows]
-    text = f"{margin}{name}: {_flow(value)}"
-    return [f"{text:<{COMMENT_COLUMN}}{comment}".rstrip() if comment else text]
+        return [_commented(f"{margin}{name}:", comment), *rows]
+    return [_commented(f"{margin}{name}: {_flow(value)}", comment)]
+
+
+def _commented(text: str, comment: str) -> str:
+    """Text with a comment in the column of comments, or one space after longer text."""
+    return f"{text} ".ljust(COMMENT_COLUMN) + comment if comment else text
 
 
 def _item(item: BaseModel, depth: int) -> list[str]:

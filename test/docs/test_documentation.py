@@ -49,6 +49,7 @@ NOT_RUN = {
     "view": "test/viewing",
     "export": "test/export",
     "calibrate": "half a minute; test/docs/long_snippets.py",
+    "pose": "needs a grasp; test/cli/test_pose.py",
     "rig": "needs a run; test/machine/test_rig_checks.py, test/replay/test_mount_touches.py",
     "simulate": "half a minute; test/docs/long_snippets.py",
     "identify": "a minute or two; test/cli/test_identify.py",

@@ -145,5 +145,5 @@ def test_the_modulus_of_the_sensor_file_and_its_deviation_are_used():
     given = ForceEstimator(model, GelMaterial(young_modulus_mpa=0.4), 0.02)
     own = ForceEstimator(model)
     assert own.material == given.material
-    assert own.modulus_error == given.modulus_error == 0.05
+    assert own.modulus_error == given.modulus_error == pytest.approx(0.05)
     assert ForceEstimator(default_sensor()).modulus_error == 0.3

@@ -82,7 +82,7 @@ def cases(
     Args:
         items: objects with their full meshes.
         hand_name: "allegro" or "franka".
-        settings: what to generate for each object.
+        settings: number and noise of the grasps of each object.
         seed: seed of all random numbers.
     """
     hand = load_hand(HANDS[hand_name])

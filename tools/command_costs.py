@@ -36,7 +36,10 @@ COMMANDS = (
         "--indenter sphere:diameter=5 --out my_sensor.yaml --report report.html",
     ),
     ("translate, one map", "translate p1/nocs.npy --out rendered"),
+    ("view, a result", "view result --out view.html"),
     ("dataset, one live trial", "dataset --plan plan.yaml --workers 1 --out set"),
+    ("export, that dataset, HDF5", "export set set.h5 --format hdf5"),
+    ("export, that dataset, LeRobot", "export set lerobot --format lerobot"),
     ("doctor", "doctor"),
 )
 

@@ -102,7 +102,7 @@ def _check_part(name: str, value: str, read: Callable[[str], str], advice: str) 
         name: name of the part.
         value: value in the rig; empty if it is missing.
         read: function that describes the value, or raises InputError.
-        advice: what to do if it is missing.
+        advice: remedy if it is missing.
     """
     if not value:
         return Check(name, "warning", "not named", advice)

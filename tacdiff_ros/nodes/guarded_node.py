@@ -29,7 +29,7 @@ class GuardedNode(Node):
 
     Attributes:
         dropped: counter of the dropped messages; None while the node is being constructed.
-        summary: what the node works with, for its line `ready`: files, indenter, rates.
+        summary: files, indenter and rates of the node, for its line `ready`.
     """
 
     summary = ""

@@ -41,6 +41,7 @@ from tacdiff_ros.objects.rigid_object import RigidObject
 
 Floats = NDArray[np.float64]
 TRACKING_STDDEV = np.array([0.01, 0.01, 0.01, 0.15, 0.15, 0.15])  # motion between frames, m and rad
+MAX_OPEN_FRACTION = 0.02  # of a surface with small holes
 TRACKING_STEPS = 4
 TRACKING_GAIN = 1e-3
 TRACKING_FRACTION = 0.5  # of the pixels and points of a whole estimate
@@ -199,6 +200,11 @@ class PoseRefiner:
         lines = []
         if not (evidence.taxels.touches.any() or evidence.gels.touches.any()):
             lines.append("no sensor touches the object: contact does not constrain the pose")
+        if self.item.open_fraction > MAX_OPEN_FRACTION:
+            lines.append(
+                f"{self.item.open_fraction:.0%} of the surface of {self.item.name} is open: if a "
+                "part of the mesh is missing, the pose can be wrong"
+            )
         if len(hypotheses) > 1:
             lines.append(
                 f"{len(hypotheses)} poses explain the data, the second with a probability of "

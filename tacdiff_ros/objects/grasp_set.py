@@ -64,8 +64,8 @@ class GraspCase:
 
     Attributes:
         object_name: name of the object.
-        observation: what the sensors measured.
-        truth: what they should have.
+        observation: measurements of the sensors.
+        truth: true poses and joint positions.
         starts: (K, 4, 4) poses from which estimates start.
     """
 
@@ -104,7 +104,7 @@ def generate_cases(
     Args:
         hand: hand with taxels or gels.
         item: object with its full mesh.
-        settings: what to generate.
+        settings: number and noise of the grasps.
         seed: seed of all random numbers.
 
     Raises:

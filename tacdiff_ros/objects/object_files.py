@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.input_files import one_line, printable, read_bytes
@@ -118,7 +120,8 @@ def build_object(
         field = DistanceField.from_mesh(vertices, faces, spacing)
         if cached:
             _write_field(cached, field)
-    plain = RigidObject(name, vertices, faces, field, mass, friction)
+    opening = open_fraction(vertices, faces)
+    plain = RigidObject(name, vertices, faces, field, mass, friction, open_fraction=opening)
     return dataclasses.replace(plain, symmetries=find_symmetries(plain))
 
 
@@ -215,9 +218,35 @@ def _outward(name: str, vertices: Array, faces: NDArray[np.int32]) -> NDArray[np
             f"an outside, expected {MIN_CLOSED_FRACTION:.0%}: close the mesh, or turn its "
             "triangles to one side"
         )
-    if closed < 0.98:
-        log.warning("object %s: %.0f %% of its surface is open", name, 100 * (1 - closed))
     return faces
+
+
+def open_fraction(vertices: Array, faces: NDArray[np.int32]) -> float:
+    """Return the area of the openings of a surface as a fraction of surface and openings.
+
+    An opening is a connected group of edges with one face each; its area is the length of its
+    vector area.
+
+    Args:
+        vertices: (V, 3) positions.
+        faces: (F, 3) vertex indices.
+    """
+    vertices, merged = np.unique(vertices, axis=0, return_inverse=True)
+    corners = merged.reshape(-1)[faces]
+    count = len(vertices)
+    edges = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]])
+    _, first, uses = np.unique(
+        edges.min(axis=1) * count + edges.max(axis=1), return_index=True, return_counts=True
+    )
+    begin, end = edges[first[uses == 1]].T
+    graph = coo_array((np.ones(len(begin)), (begin, end)), (count, count))
+    _, group = connected_components(graph, directed=False)
+    openings = np.zeros((count, 3))
+    np.add.at(openings, group[begin], 0.5 * np.cross(vertices[begin], vertices[end]))
+    a, b, c = (vertices[corners[:, i]] for i in range(3))
+    surface = 0.5 * np.linalg.norm(np.cross(b - a, c - a), axis=1).sum()
+    opened = np.linalg.norm(openings, axis=1).sum()
+    return float(opened / (opened + surface))
 
 
 def _closed_fractions(vertices: Array, faces: NDArray[np.int32]) -> tuple[float, float]:

@@ -54,6 +54,7 @@ class RigidObject:
         mass: mass, kg; None if unknown.
         friction: Coulomb's friction coefficient against the hand; None if unknown.
         symmetries: axes of symmetry, continuous ones first; empty if it has none.
+        open_fraction: area of the openings of the mesh as a fraction of surface and openings.
     """
 
     name: str
@@ -63,6 +64,7 @@ class RigidObject:
     mass: float | None = None
     friction: float | None = None
     symmetries: tuple[Symmetry, ...] = ()
+    open_fraction: float = 0.0
 
     def __post_init__(self) -> None:
         if self.mass is not None and not 0 < self.mass < math.inf:

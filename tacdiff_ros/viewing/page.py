@@ -26,7 +26,7 @@ class FrameSeries:
     """Images in the order of a recording or dataset.
 
     Attributes:
-        title: what the images are, from left to right.
+        title: names of the images, from left to right.
         captions: text of each image.
         images: JPEG data of each image.
     """
@@ -67,7 +67,7 @@ class FrameCollector:
         """Start without frames.
 
         Args:
-            title: what the images are.
+            title: names of the images.
         """
         self._title = title
         self._frames: list[tuple[str, bytes]] = []

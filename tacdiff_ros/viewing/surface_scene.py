@@ -54,7 +54,7 @@ class Arrows:
     """Arrows of one kind.
 
     Attributes:
-        name: what they show, with the scale.
+        name: quantity of the arrows, with the scale.
         start: (K, 3) positions, mm.
         vector: (K, 3) drawn vectors, mm.
     """

@@ -11,24 +11,29 @@ import trimesh
 from scipy.optimize import least_squares
 
 from tacdiff_ros.cli.application import run
-from tacdiff_ros.mechanics.imprint import Imprint, imprint_surface
+from tacdiff_ros.geometry.indenter_pose import IndenterPose
+from tacdiff_ros.mechanics.indenters.build import build_indenter
+from tacdiff_ros.mechanics.surface_refinement import refine_surface
+from tacdiff_ros.mechanics.touch import Touch
+from tacdiff_ros.mechanics.trajectory import plan_touch
 from tacdiff_ros.optics import llvm
 from tacdiff_ros.sensor.sensor_file import default_sensor
 
-RADIUS_MM = 4.0
+RADIUS_MM = 6.0
 
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory):
-    """Rendered image of a ball's imprint by closed form."""
+    """Rendered image of a ball's press by the full solver."""
     if llvm.find_library() is None:
         pytest.skip("no LLVM >= 19 is installed, Mitsuba cannot run")
     from tacdiff_ros.optics.renderer import Renderer
     from tacdiff_ros.optics.simulate import simulate_image
 
     model = default_sensor()
-    imprint = Imprint("sphere", 2.0 * RADIUS_MM, at_mm=(1.0, -1.0), depth_mm=1.0)
-    surface = imprint_surface(model.gel, imprint, 0.1)
+    with Touch(model, build_indenter(f"sphere:diameter={2.0 * RADIUS_MM}")) as touch:
+        *_, state = touch.run(plan_touch(IndenterPose(1.0, -1.0), 1.0, (0.0, 0.0), 0.0))
+    surface = refine_surface(state.surface, 139, 169)
     path = tmp_path_factory.mktemp("touch") / "rgb.png"
     shown = simulate_image(Renderer(model), surface).image
     cv2.imwrite(str(path), shown[..., ::-1])
@@ -99,7 +104,7 @@ def test_height_map_points_and_mesh_show_the_same_ball_and_the_pixel_map_another
     assert points.shape == (240, 320, 3)
     mesh = trimesh.load(folder / "mesh.ply", process=False).vertices
     radius = fitted_radius(np.asarray(mesh), meta)
-    assert radius == pytest.approx(RADIUS_MM, rel=0.03)  # the closed form has no mechanics
+    assert radius == pytest.approx(RADIUS_MM, rel=0.02)
     for cloud in (on_grid, points):
         known = cloud.reshape(-1, 3)
         known = known[np.isfinite(known[:, 2])]

@@ -159,6 +159,12 @@ def test_without_touches_the_estimate_warns(refiner, case):
     assert any("no sensor touches" in line for line in estimate.warnings)
 
 
+def test_a_mesh_of_which_a_part_is_missing_makes_the_estimate_warn(refiner, case):
+    item = replace(refiner.item, open_fraction=0.1)
+    estimate = PoseRefiner(item, refiner.hand).refine(case.observation, case.starts[0])
+    assert any("10% of the surface" in line for line in estimate.warnings)
+
+
 @pytest.mark.parametrize(
     ("changes", "start", "message"),
     [

@@ -5,7 +5,7 @@ import pytest
 import trimesh
 
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.objects.object_files import build_object, load_object
+from tacdiff_ros.objects.object_files import build_object, load_object, open_fraction
 
 
 def written(folder, mesh, name="part.ply"):
@@ -44,6 +44,15 @@ def test_a_box_without_two_sides_is_refused_and_one_with_a_small_hole_is_not(tmp
     holed = build_object("holed", fine.vertices, fine.faces[4:], spacing=0.003, cache=False)
     whole = build_object("whole", fine.vertices, fine.faces, spacing=0.003, cache=False)
     assert holed.volume == pytest.approx(whole.volume, rel=0.01)
+
+
+def test_the_open_fraction_is_that_of_the_missing_faces():
+    mesh = trimesh.creation.box([0.04, 0.04, 0.04])
+    soup = mesh.vertices[mesh.faces].reshape(-1, 3), np.arange(3 * len(mesh.faces)).reshape(-1, 3)
+    lids = mesh.face_normals @ [1, 0, 0]
+    assert open_fraction(*soup) == pytest.approx(0.0, abs=1e-12)
+    assert open_fraction(mesh.vertices, mesh.faces[lids < 0.5]) == pytest.approx(1 / 6)
+    assert open_fraction(mesh.vertices, mesh.faces[np.abs(lids) < 0.5]) == pytest.approx(2 / 6)
 
 
 def test_a_surface_that_is_inside_out_is_turned():

@@ -23,11 +23,11 @@ class Guidance:
     """State of the session at one image.
 
     Attributes:
-        step: what is taken next; `enough` if the presses are enough for a calibration.
-        instruction: what to do now.
-        hint: what is wrong with the present image; empty if it can be taken.
+        step: next image; `enough` if the presses are enough for a calibration.
+        instruction: next action of the user.
+        hint: reason why the present image cannot be taken; empty if it can.
         press_count: number of presses taken.
-        known: what is known so far, one fact a line.
+        known: accuracy expected from the presses so far, one fact a line.
         picture: (2 H, 2 W, 3) uint8 RGB image with target, contact and presses taken.
     """
 

@@ -6,7 +6,7 @@ above a rigid holder, or rigid. Each step solves two variational inequalities on
     pressure   p >= 0,        C_zz p - d >= 0,     p (C_zz p - d) = 0
     friction   |q| <= mu p,   s = u_old + dw - u,  |s| q = |q| s, s = 0 where |q| < mu p
 
-with the penetration d of the undeformed bodies, the in-plane displacement u of the gel, the object's
+with the penetration d of the undeformed bodies, the gel's in-plane displacement u, the object's
 in-plane motion dw and the slip s of a step (Coulomb's law, integrated by backward Euler). Both are
 solved by projected gradients with the step lengths of Barzilai and Borwein (IMA J. Numer. Anal. 8,
 1988; projected: Dai and Fletcher, Numer. Math. 100, 2005), whose products are FFTs.
@@ -36,9 +36,11 @@ GUARD_LENGTHS = 2.5
 layer shows there, which is a few per cent of the indentation."""
 
 PRESSURE_TOLERANCE_MM = 5e-4  # root mean square violation of the gap
-SLIP_TOLERANCE_MM = 1e-3
+SLIP_TOLERANCE = 0.01  # of the object's motion during the step
+MIN_SLIP_TOLERANCE_MM, MAX_SLIP_TOLERANCE_MM = 1e-4, 1e-3
 MAX_ITERATIONS = 150
 SLIDING = 0.999  # fraction of the Coulomb limit from which a point slides
+MIN_SLIP_MM = 1e-4  # slip during a step from which a point slides
 MAX_STICK_FRACTION = 0.02  # of the contact area during gross slip
 
 
@@ -181,8 +183,14 @@ class LayerContact:
         pressure, pressed = self._solve_pressure(penetration_mm - lifted)
         spectrum = self._spectrum(pressure)
         by_pressure = -self._field(self._gel[:2, 2] * spectrum)
-        moved = self._in_plane + self._motion_field(motion)
-        traction, stuck = self._solve_friction(moved - by_pressure, self.friction * pressure)
+        motion_field = self._motion_field(motion)
+        moved = self._in_plane + motion_field
+        tolerance = SLIP_TOLERANCE * float(np.sqrt((motion_field**2).mean()))
+        traction, stuck = self._solve_friction(
+            moved - by_pressure,
+            self.friction * pressure,
+            min(max(tolerance, MIN_SLIP_TOLERANCE_MM), MAX_SLIP_TOLERANCE_MM),
+        )
         in_plane = by_pressure + self._product(self._gel[:2, :2], traction)
         normal = -self._field(self._gel[2, 2] * spectrum) - lifted
         slip = np.where(pressure > 0, moved - in_plane, np.float32(0.0))
@@ -232,7 +240,9 @@ class LayerContact:
             PRESSURE_TOLERANCE_MM,
         )
 
-    def _solve_friction(self, target: Floats, limit: Floats) -> tuple[Floats, bool]:
+    def _solve_friction(
+        self, target: Floats, limit: Floats, tolerance_mm: float
+    ) -> tuple[Floats, bool]:
         if limit.max() <= 0:
             return np.zeros_like(self._traction), True
 
@@ -247,7 +257,7 @@ class LayerContact:
             project,
             self._traction,
             1.0 / float(self._gel[0, 0].real.max()),
-            SLIP_TOLERANCE_MM,
+            tolerance_mm,
         )
 
     def _motion_field(self, motion: PlanarMotion) -> Floats:
@@ -266,11 +276,13 @@ class LayerContact:
         contact = pressure > 0
         slides = contact & (np.hypot(qx, qy) >= SLIDING * self.friction * pressure)
         size = np.hypot(slip[0], slip[1])
-        slides &= size > SLIP_TOLERANCE_MM
+        slides &= size > MIN_SLIP_MM
         contact_area, load = float(contact.sum()) * area, float(pressure.sum())
         stick_area = contact_area - float(slides.sum()) * area
-        is_gross = contact_area > 0 and stick_area <= MAX_STICK_FRACTION * contact_area
-        speed = float((size * pressure).sum()) / load / duration_s if load > 0 else 0.0
+        mean_slip = float((size * pressure).sum()) / load if load > 0 else 0.0
+        is_gross = mean_slip > MAX_SLIP_TOLERANCE_MM and (
+            stick_area <= MAX_STICK_FRACTION * contact_area
+        )
         return ContactFrame(
             displacement_mm=displacement,
             pressure_mpa=pressure,
@@ -280,7 +292,7 @@ class LayerContact:
             contact_area_mm2=contact_area,
             stick_area_mm2=stick_area,
             slip_fraction=1.0 - stick_area / contact_area if contact_area > 0 else math.nan,
-            slip_speed_mm_s=speed,
+            slip_speed_mm_s=mean_slip / duration_s,
             gross_slip=is_gross,
             converged=converged,
         )

@@ -27,7 +27,7 @@ from tacdiff_ros.output_files import remove_partial_folders, write_file, write_f
 from tacdiff_ros.touch_features.simulation.layer_contact import PadGrid
 from tacdiff_ros.touch_features.simulation.sensor_renderer import SensorRenderer
 from tacdiff_ros.touch_features.simulation.surfaces import TouchedSurface, random_surface
-from tacdiff_ros.touch_features.simulation.touch_motion import RATE_HZ, TouchMotion, random_motion
+from tacdiff_ros.touch_features.simulation.touch_motion import RATE_HZ, other_finger, random_motion
 from tacdiff_ros.touch_features.simulation.touch_sequence import (
     Gel,
     TouchSequence,
@@ -52,7 +52,9 @@ class SimulationSettings(BaseModel):
     seed: int = Field(0, ge=0, lt=2**31, description="seed of objects, motions and sensors")
     objects: int = Field(250, ge=1, le=1_000_000, description="number of random objects")
     touches_per_object: int = Field(2, ge=1, le=100, description="touches of each object")
-    grasp_fraction: float = Field(0.3, ge=0, le=1, description="fraction of objects in a gripper")
+    grasp_fraction: float = Field(
+        0.3, ge=0, le=1, description="fraction of objects in a gripper of two fingers"
+    )
     steps: int = Field(16, ge=8, le=1000, description="simulated steps of a touch")
     step_frames: int = Field(3, ge=1, le=3, description="frames of 40 ms between steps: 1 or 3")
     pairs_per_touch: int = Field(
@@ -106,6 +108,9 @@ def simulate_touches(
 def simulate_touch(settings: SimulationSettings, number: int) -> Part:
     """Simulate one touch and render it for its sensors.
 
+    Two successive touches of a grasp are those of its two fingers: the same motion, mirrored, on
+    two places of the object.
+
     Args:
         settings: settings of the set.
         number: number of the touch.
@@ -114,20 +119,27 @@ def simulate_touch(settings: SimulationSettings, number: int) -> Part:
         Arrays by name, one row per image: `images`, `maps`, `sensor`, `video`, `frame`, `touch`
         and the labels.
     """
-    object_id = number // settings.touches_per_object
-    of_object = np.random.default_rng([settings.seed, 1, object_id])
-    surface, kind = random_surface(of_object), of_object.uniform() < settings.grasp_fraction
-    random = np.random.default_rng([settings.seed, 2, number])
+    object_id, of_object = divmod(number, settings.touches_per_object)
+    random_object = np.random.default_rng([settings.seed, 1, object_id])
+    surface = random_surface(random_object)
+    is_grasp = random_object.uniform() < settings.grasp_fraction
+    grasp = number - of_object % 2 if is_grasp else number
     motion = random_motion(
-        random, "grasp" if kind else "hand", settings.steps, settings.step_frames
+        np.random.default_rng([settings.seed, 3, grasp]),
+        "grasp" if is_grasp else "hand",
+        settings.steps,
+        settings.step_frames,
     )
+    random = np.random.default_rng([settings.seed, 2, number])
+    if grasp != number:
+        motion = other_finger(motion, random)
     gel, grid = random_gel(random), pad_grid(settings)
     sequence = simulate_sequence(random, surface, motion, gel, grid)
     states = _chosen_states(random, sequence, settings)
     sensors = random.permutation(settings.sensors)[: settings.sensors_per_touch]
-    columns = _labels(sequence, surface, gel, states)
-    columns |= {
+    columns = _labels(sequence, surface, gel, states) | {
         "object": np.full(len(states), object_id),
+        "grasp": np.full(len(states), grasp),
         "sequence": np.full(len(states), number),
         "kind": np.full(len(states), motion.kind),
         "frame": states * settings.step_frames,

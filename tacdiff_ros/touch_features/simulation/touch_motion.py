@@ -6,7 +6,7 @@ an arm that shakes what its gripper holds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -70,6 +70,27 @@ def random_motion(random: Random, kind: Kind, steps: int, step_frames: int) -> T
     tilt = random.uniform(-MAX_TILT, MAX_TILT, 2) * random.uniform(0.0, 1.0) + rocking
     return TouchMotion(
         kind, step_frames, start + np.cumsum(velocity, axis=0) * step_s, yaw, tilt, load
+    )
+
+
+def other_finger(motion: TouchMotion, random: Random) -> TouchMotion:
+    """Return a grasp's motion as the opposite finger feels it.
+
+    The finger faces the other way, so that x and the yaw are mirrored. It touches the object at
+    another place with another tilt.
+
+    Args:
+        motion: motion at the first finger.
+        random: random generator.
+    """
+    mirrored = motion.position_mm * (-1.0, 1.0)
+    place = random.uniform(-1.0, 1.0, 2) * MAX_OFFSET_MM * random.uniform(0.0, 1.0)
+    tilt = random.uniform(-MAX_TILT, MAX_TILT, 2) * random.uniform(0.0, 1.0)
+    return replace(
+        motion,
+        position_mm=mirrored - mirrored[0] + place,
+        yaw_rad=random.uniform(0.0, 2 * np.pi) - motion.yaw_rad,
+        tilt=motion.tilt + tilt,
     )
 
 

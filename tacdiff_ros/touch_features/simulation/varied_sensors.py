@@ -164,7 +164,7 @@ def _exposed(random: Random, model: SensorModel) -> SensorModel:
     gamma = np.array(model.response.gamma)
     direct = FastRenderer(model.model_copy(update={"gel": dark}), preview).image()
     level = (np.maximum(direct, 1e-4) ** gamma).mean(axis=(0, 1)) / model.response.gain
-    part = random.uniform(0.05, 0.7) * np.exp(random.normal(0.0, 0.3, 3))
+    part = random.uniform(0.1, 1.2) * np.exp(random.normal(0.0, 0.3, 3))
     ambient = np.clip(part, 0.02, 2.0) * level.mean() / np.array(model.gel.base_color)
     lit = dark.model_copy(update={"ambient": tuple(ambient.tolist())})
     model = model.model_copy(update={"gel": lit})
@@ -186,7 +186,7 @@ def _random_camera(random: Random) -> CameraTraits:
         shade *= 1.0 - cv2.GaussianBlur(spot, (0, 0), 0.6)
     return CameraTraits(
         blur_px=float(random.uniform(0.3, 0.8)),
-        noise_grey=float(random.uniform(0.4, 2.0)),
+        noise_grey=float(random.uniform(0.6, 2.2)),
         jpeg_quality=int(random.integers(60, 97)),
         shade=shade[..., None],
         drift=float(random.uniform(0.0, 0.03)),

@@ -31,7 +31,7 @@ def ball(depth_mm: float, radius_mm: float = BALL_MM) -> np.ndarray:
 
 
 def punch(depth_mm: float, radius_mm: float) -> np.ndarray:
-    return np.where(SQUARED <= radius_mm**2, depth_mm, -1.0).astype(np.float32)
+    return np.where(radius_mm**2 >= SQUARED, depth_mm, -1.0).astype(np.float32)
 
 
 def dimitriadis_force_n(layer: BondedLayer, radius_mm: float, depth_mm: float) -> float:

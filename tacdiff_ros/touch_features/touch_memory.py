@@ -105,7 +105,9 @@ class TouchMemory:
         if not self._examples:
             raise InputError("nothing is remembered yet: remember a touch first")
         direction = self._direction(touch)
-        similarity = {name: _similarity(direction, np.stack(e)) for name, e in self._examples.items()}
+        similarity = {
+            name: _similarity(direction, np.stack(e)) for name, e in self._examples.items()
+        }
         order = sorted(similarity, key=lambda name: -similarity[name])
         return Recognition(tuple(order), np.array([similarity[name] for name in order]))
 

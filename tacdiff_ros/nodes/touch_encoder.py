@@ -44,7 +44,7 @@ class TouchEncoderNode(GuardedNode):
         if settings.second_sensor:
             self._topics.append(self._sensor_topics("second/", folder, settings))
         sensors = [topics.sensor for topics in self._topics]
-        memory_file = _memory_file(settings)
+        memory_file = memory_path(settings)
         self._session = TouchSession(sensors, memory_file, sensors[0].encoder_checksum)
         self.summary = (
             f"encoder {sensors[0].encoder_checksum[:16]} of {folder}; {len(sensors)} sensor(s); "
@@ -158,8 +158,11 @@ def _fill(response: Any, recognition: Recognition) -> Any:
     return response
 
 
-def _memory_file(settings: TouchEncoderSettings) -> Path:
+def memory_path(settings: TouchEncoderSettings) -> Path:
     """Return the path of the memory's file.
+
+    Args:
+        settings: parameters of the node.
 
     Raises:
         InputError: its name is no file name in the data folder.

@@ -11,16 +11,20 @@ import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed; `make setup` brings it")
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
+import torch
 from builtin_interfaces.msg import Time
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 from tacdiff_ros.msg import TouchEmbedding, TouchProperties, TouchSlip
 from tacdiff_ros.srv import IdentifyInHand, MatchTouches, RecognizeTouch, RememberTouch
 
+from tacdiff_ros.errors import InputError
 from tacdiff_ros.nodes.conversion.images import to_image
+from tacdiff_ros.nodes.node_settings import TouchEncoderSettings
 from tacdiff_ros.nodes.qos import RELIABLE_IMAGES
+from tacdiff_ros.nodes.touch_encoder import memory_path
 from tacdiff_ros.touch_features.encoder_file import EncoderCard, save_encoder
 from tacdiff_ros.touch_features.encoder_settings import EncoderSettings
 from tacdiff_ros.touch_features.touch_encoder import TouchEncoder
@@ -131,19 +135,15 @@ def test_a_touch_is_described_remembered_and_identified_in_the_hand(
     assert not again.success and "not remembered" in again.message
 
 
-@pytest.mark.parametrize(
-    ("parameter", "complaint"),
-    [
-        ("memory_file:=../memory.npz", "file name ending in .npz"),
-        ("memory_file:=damaged.npz", "cannot read touch memory"),
-        ("encoder:=missing", "contains no touch encoder"),
-    ],
-)
-def test_what_cannot_be_used_ends_the_node_with_one_line(
-    encoder: Path, tmp_path: Path, parameter: str, complaint: str
-) -> None:
-    (tmp_path / "damaged.npz").write_bytes(b"PK")
-    words = ["-p", f"encoder:={encoder}", "-p", f"data_folder:={tmp_path}", "-p", parameter]
+def test_a_memory_outside_of_the_data_folder_is_refused() -> None:
+    for name in ("../memory.npz", "/memory.npz", "memory.txt", ""):
+        with pytest.raises(InputError, match=r"file name ending in \.npz"):
+            memory_path(TouchEncoderSettings(memory_file=name))
+
+
+def test_a_damaged_memory_ends_the_node_with_one_line(encoder: Path, tmp_path: Path) -> None:
+    (tmp_path / "touch_memory.npz").write_bytes(b"PK")
+    words = ["-p", f"encoder:={encoder}", "-p", f"data_folder:={tmp_path}"]
     ended = subprocess.run(
         [sys.executable, "-m", "tacdiff_ros.nodes.touch_encoder", "--ros-args", *words],
         capture_output=True,
@@ -152,4 +152,4 @@ def test_what_cannot_be_used_ends_the_node_with_one_line(
     )
     assert ended.returncode == 2
     lines = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1 and complaint in lines[0]
+    assert len(lines) == 1 and "cannot read touch memory" in lines[0]

@@ -83,21 +83,21 @@ class Camera:
             publisher.publish(to_image(self.image, stamp, "camera"))
 
 
-def ask(met: Any, kind: Any, name: str, **fields: Any) -> Any:
+def ask(met: Any, kind: Any, service: str, **fields: Any) -> Any:
     """Response of a service."""
-    client = met.node.create_client(kind, name)
+    client = met.node.create_client(kind, service)
     assert client.wait_for_service(20.0)
     future = client.call_async(kind.Request(**fields))
     met.spin(20.0, future.done)
-    assert future.done(), name
+    assert future.done(), service
     met.node.destroy_client(client)
     return future.result()
 
 
-def ask_with_camera(met: Any, kind: Any, name: str, **fields: Any) -> Any:
+def ask_with_camera(met: Any, kind: Any, service: str, **fields: Any) -> Any:
     """Response while the camera is on; a busy machine may have delayed its images."""
     for _ in range(20):
-        response = ask(met, kind, name, **fields)
+        response = ask(met, kind, service, **fields)
         if response.success or "no image" not in response.message:
             break
         met.spin(0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -61,6 +62,10 @@ class TouchEncoder:
     """Touch encoder with its heads.
 
     Example: `TouchEncoder(Path("encoder")).read(image, reference).touch`
+
+    Attributes:
+        card: metadata of the encoder.
+        checksum: SHA-256 of the encoder's file; touches of other encoders are not comparable.
     """
 
     def __init__(self, folder: Path, threads: int | None = None) -> None:
@@ -81,6 +86,7 @@ class TouchEncoder:
                 "`make setup`"
             ) from error
         content, self.card = load_network(folder)
+        self.checksum = hashlib.sha256(content).hexdigest()
         options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if threads is not None:
             options["INFERENCE_NUM_THREADS"] = threads

@@ -21,7 +21,7 @@ MAX_NAME = 64
 MAX_NAMES, MAX_EXAMPLES = 1000, 200  # of a memory, of a name
 MAX_FEATURES = 1024
 MAX_FILE_BYTES = 900_000_000
-ARRAYS = {"names", "owner", "examples"}
+ARRAYS = {"names", "owner", "examples", "encoder"}
 NEAREST = 3  # examples of a name whose similarity counts
 UNKNOWN = 0.5  # similarity below which a touch is unknown
 
@@ -47,11 +47,26 @@ class Recognition:
 
 
 class TouchMemory:
-    """Examples of touches by name."""
+    """Examples of touches by name.
 
-    def __init__(self) -> None:
-        """Start empty."""
+    Attributes:
+        encoder: checksum of the encoder that the features are of; empty if it is unknown.
+    """
+
+    def __init__(self, encoder: str = "") -> None:
+        """Start empty.
+
+        Args:
+            encoder: checksum of the encoder that the features are of.
+        """
+        self.encoder = encoder
         self._examples: dict[str, list[Floats]] = {}
+
+    def copy(self) -> TouchMemory:
+        """Return a memory with the same examples, which changes independently."""
+        copied = TouchMemory(self.encoder)
+        copied._examples = dict(self._examples)  # their lists are replaced, never changed
+        return copied
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -122,10 +137,16 @@ class TouchMemory:
         """
         owner = [k for k, examples in enumerate(self._examples.values()) for _ in examples]
         values = [example for examples in self._examples.values() for example in examples]
+        arrays = {
+            "names": np.array(list(self._examples), np.str_),
+            "owner": np.array(owner, np.int64),
+            "examples": np.stack(values) if values else np.zeros((0, 1), np.float32),
+            "encoder": np.array([self.encoder]),
+        }
 
         def write(partial: Path) -> None:
             with partial.open("wb") as opened:
-                np.savez(opened, names=list(self._examples), owner=owner, examples=values)
+                np.savez(opened, **arrays)  # type: ignore[arg-type]
 
         write_files(path.parent, {path.name: write})
 
@@ -152,15 +173,16 @@ def read_memory(path: Path) -> TouchMemory:
         InputError: the file is missing, damaged or no memory.
     """
     arrays = read_archive(path, "touch memory", MAX_FILE_BYTES)
-    names, owner, examples = (arrays.get(name) for name in ("names", "owner", "examples"))
-    if names is None or owner is None or examples is None or set(arrays) != ARRAYS:
+    if set(arrays) != ARRAYS:
         raise InputError(f"{printable(path)} is no touch memory: expected arrays {sorted(ARRAYS)}")
+    names, owner, examples = (arrays[name] for name in ("names", "owner", "examples"))
     fits = names.ndim == owner.ndim == 1 and examples.ndim == 2 and len(owner) == len(examples)
+    fits = fits and arrays["encoder"].shape == (1,)
     if not fits or names.dtype.kind != "U" or owner.dtype.kind not in "iu":
         raise InputError(f"{printable(path)} is no touch memory: its arrays do not fit each other")
     if len(owner) and not 0 <= owner.min() <= owner.max() < len(names):
         raise InputError(f"{printable(path)} is damaged: an example belongs to no name")
-    memory = TouchMemory()
+    memory = TouchMemory(str(arrays["encoder"][0]))
     for number, example in zip(owner, examples, strict=True):
         memory.remember(str(names[number]), example)
     return memory

@@ -65,6 +65,7 @@ class TouchBatches:
     Attributes:
         vocabulary: words of the attributes.
         sensors: number of sensors.
+        images: number of images.
         mean: (P,) mean of each property's logarithm.
         stddev: (P,) standard deviation of each property's logarithm.
     """
@@ -86,7 +87,7 @@ class TouchBatches:
         self._first = np.cumsum([0, *(len(s.images) for s in sets)])
         self._touch, self._video = _joined(sets, "touch"), _joined(sets, "video")
         self._sensor = 1 + _joined(sets, "sensor")
-        self.sensors = int(self._sensor.max())
+        self.sensors, self.images = int(self._sensor.max()), len(self._row)
         self._earlier = np.concatenate(
             [
                 np.where(s.earlier >= 0, s.earlier + first, -1)

@@ -30,7 +30,7 @@ def test_the_oldest_examples_of_a_name_are_forgotten() -> None:
 
 
 def test_a_memory_survives_its_file(tmp_path: Path) -> None:
-    memory = TouchMemory()
+    memory = TouchMemory("checksum")
     for name, value in (("a b", 1.0), ("ü", -1.0), ("a b", 2.0)):
         memory.remember(name, np.array([1.0, value], np.float32))
     memory.save(tmp_path / "memory.npz")
@@ -38,6 +38,16 @@ def test_a_memory_survives_its_file(tmp_path: Path) -> None:
     again = read_memory(tmp_path / "memory.npz").recognize(touch)
     assert again.names == memory.recognize(touch).names
     np.testing.assert_allclose(again.similarity, memory.recognize(touch).similarity, rtol=1e-6)
+    assert read_memory(tmp_path / "memory.npz").encoder == "checksum"
+
+
+def test_a_memory_from_which_all_is_forgotten_can_be_read(tmp_path: Path) -> None:
+    memory = TouchMemory()
+    memory.remember("cup", np.array([1.0, 0.0], np.float32))
+    copied = memory.copy()
+    assert copied.forget("cup") and memory.names == ("cup",)
+    copied.save(tmp_path / "memory.npz")
+    assert read_memory(tmp_path / "memory.npz").names == ()
 
 
 @pytest.mark.parametrize(
@@ -59,12 +69,13 @@ def test_unusable_examples_are_refused(name: str, touch: list[float]) -> None:
 def test_files_that_are_no_memory_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "memory.npz"
     one = np.ones((1, 2), np.float32)
+    encoder = {"encoder": np.array(["checksum"])}
     for arrays in (
         {"names": np.array(["a"])},
         {"names": np.array(["a"]), "owner": np.array([1]), "examples": one},
         {"names": np.array(["a"]), "owner": np.array([0.0]), "examples": one},
         {"names": np.array(["a"]), "owner": np.array([0, 0]), "examples": one},
     ):
-        np.savez(path, **arrays)
+        np.savez(path, **arrays, **encoder)
         with pytest.raises(InputError):
             read_memory(path)

@@ -1,9 +1,8 @@
 """What a linear probe reads from the frozen touch encoder, beside hand-made features.
 
-    python benchmarks/touch_features.py [--quick] [--json] [--only PART] [--encoder DIR] [--data DIR]
+    python benchmarks/touch_features.py [--quick] [--json] [--only PART] [--encoder DIR]
 
-Real parts need the videos in `--data`; parts of simulated touches make them. The real parts take
-about 10 minutes on one core.
+The parts `presses` and `grasps` need real videos in `--data`; each takes some minutes on one core.
 """
 
 from __future__ import annotations
@@ -26,18 +25,17 @@ from real_touches import (
     Images,
     VideoFeatures,
     press_features,
-    read_labels,
     window_features,
 )
 from tables import Part, run_parts
-
-from tacdiff_ros.resources import config_path
-from tacdiff_ros.touch_features.encoder_file import load_model
 from tacdiff_ros.touch_features.linear_probe import (
     balanced_accuracy,
     cross_validate,
     fit_probe,
 )
+
+from tacdiff_ros.resources import config_path
+from tacdiff_ros.touch_features.encoder_file import load_model
 from tacdiff_ros.touch_features.touch_encoder import TouchEncoder
 from tacdiff_ros.touch_features.touch_input import HEIGHT, WIDTH
 

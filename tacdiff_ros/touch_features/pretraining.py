@@ -182,12 +182,15 @@ class Pretraining:
 
     def _matching_loss(self, a: Tensor, b: Tensor, same: Tensor) -> Tensor:
         """Return the loss of deciding on pairs of the same touch and on the hardest others."""
-        direction_a, direction_b = functional.normalize(a), functional.normalize(b)
+        along_a, along_b = functional.normalize(a), functional.normalize(b)
         with torch.no_grad():
-            similarity = (direction_a @ direction_b.T).masked_fill(same, -2.0)
+            similarity = (along_a @ along_b.T).masked_fill(same, -2.0)
             hardest = similarity.argmax(1)
         logits = torch.cat(
-            [self.heads.match(direction_a * direction_b), self.heads.match(direction_a * direction_b[hardest])]
+            [
+                self.heads.match(along_a * along_b),
+                self.heads.match(along_a * along_b[hardest]),
+            ]
         )
         target = torch.zeros_like(logits)
         target[: len(a)] = 1.0

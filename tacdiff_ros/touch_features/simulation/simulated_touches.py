@@ -109,7 +109,7 @@ def simulate_touch(settings: SimulationSettings, number: int) -> Part:
     """Simulate one touch and render it for its sensors.
 
     Two successive touches of a grasp are those of its two fingers: the same motion, mirrored, on
-    two places of the object.
+    two sides of the object.
 
     Args:
         settings: settings of the set.
@@ -220,7 +220,7 @@ def _labels(
         "slip_speed_mm_s": np.array([frame.slip_speed_mm_s for frame in frames], np.float32),
         "gross_slip": np.array([frame.gross_slip for frame in frames], np.float32),
         "warning": sequence.warning_s[states].astype(np.float32),
-        "curvature": np.tile(np.float32(surface.curvature_per_mm), (count, 1)),
+        "curvature": np.tile(np.array(surface.curvature_per_mm, np.float32), (count, 1)),
         "texture_rms_mm": np.full(count, surface.texture_rms_mm, np.float32),
         "texture_wavelength_mm": np.full(count, surface.wavelength_mm, np.float32),
         "compliance": np.full(count, surface.compliance(gel.layer.young_modulus_mpa), np.float32),

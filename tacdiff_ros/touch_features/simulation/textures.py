@@ -221,7 +221,8 @@ def sample_tile(tile: Floats, x_mm: Floats, y_mm: Floats) -> Floats:
     """
     column = np.asarray(x_mm / np.float32(SPACING_MM), np.float32)
     row = np.asarray(y_mm / np.float32(SPACING_MM), np.float32)
-    return cv2.remap(tile, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    sampled = cv2.remap(tile, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    return np.asarray(sampled, np.float32)
 
 
 def mean_wavelength_mm(tile: Floats) -> float:

@@ -10,11 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.mechanics.layer_compliance import BondedLayer
-from tacdiff_ros.touch_features.simulation.textures import (
-    TEXTURES,
-    mean_wavelength_mm,
-    sample_tile,
-)
+from tacdiff_ros.touch_features.simulation.periodic_tile import mean_wavelength_mm, sample_tile
+from tacdiff_ros.touch_features.simulation.textures import TEXTURES
 
 Floats = NDArray[np.float32]
 Random = np.random.Generator

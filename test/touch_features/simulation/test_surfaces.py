@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tacdiff_ros.touch_features.simulation.surfaces import SHAPES, random_surface
-from tacdiff_ros.touch_features.simulation.textures import (
+from tacdiff_ros.touch_features.simulation.periodic_tile import (
     SPACING_MM,
-    TEXTURES,
     TILE_MM,
     mean_wavelength_mm,
     sample_tile,
 )
+from tacdiff_ros.touch_features.simulation.surfaces import SHAPES, random_surface
+from tacdiff_ros.touch_features.simulation.textures import TEXTURES
 
 
 @pytest.mark.parametrize("name", TEXTURES)

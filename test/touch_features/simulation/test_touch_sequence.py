@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -82,3 +83,16 @@ def test_the_pressure_follows_the_object_a_little_ahead_of_it():
         pressure = sequence.frames[k].pressure_mpa
         ahead = float((x * pressure).sum() / pressure.sum()) - motion.position_mm[k, 0]
         assert -0.02 < ahead < most_ahead
+
+
+def test_a_gripper_holds_its_force_while_the_object_tilts():
+    motion = slide(0.0, 24)
+    tilt = np.clip(np.arange(24) - 5, 0, 10)[:, None] * (0.006, 0.0)
+    wanted = math.exp(np.random.default_rng(1).uniform(*np.log(FORCE_RANGE_N)))
+    errors = {}
+    for kind in ("grasp", "hand"):
+        tilting = replace(motion, kind=kind, tilt=tilt)
+        sequence = simulate_sequence(np.random.default_rng(1), ball(40.0), tilting, GEL, GRID)
+        errors[kind] = abs(-sequence.frames[-1].force_n[2] / wanted - 1)
+    assert errors["grasp"] < 0.03
+    assert errors["hand"] > 0.1

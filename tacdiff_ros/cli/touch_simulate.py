@@ -21,7 +21,7 @@ from tacdiff_ros.output_files import write_files
 from tacdiff_ros.settings_file import first_complaint, read_settings
 
 if TYPE_CHECKING:
-    from tacdiff_ros.touch_features.simulation.simulated_touches import SimulationSettings
+    from tacdiff_ros.touch_features.simulation.simulated_touch import SimulationSettings
 
 SET, SHEET = "set", "contact_sheet.png"
 MAX_BYTES = 16_384
@@ -42,10 +42,8 @@ def simulate(
 
     The same command resumes what was interrupted.
     """
-    from tacdiff_ros.touch_features.simulation.simulated_touches import (
-        contact_sheet,
-        simulate_touches,
-    )
+    from tacdiff_ros.touch_features.simulation.simulated_touches import simulate_touches
+    from tacdiff_ros.touch_features.touch_sheet import contact_sheet
 
     given = _settings(settings, objects, processes)
     check_output_folder(out, (SHEET,))
@@ -64,7 +62,7 @@ def simulate(
 
 
 def _settings(path: Path | None, objects: int | None, processes: int) -> SimulationSettings:
-    from tacdiff_ros.touch_features.simulation.simulated_touches import SimulationSettings
+    from tacdiff_ros.touch_features.simulation.simulated_touch import SimulationSettings
 
     given = SimulationSettings()
     if path is not None:

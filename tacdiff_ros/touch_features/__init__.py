@@ -1,0 +1,1 @@
+"""Learned features of touch."""

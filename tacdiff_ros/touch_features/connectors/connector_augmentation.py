@@ -1,0 +1,105 @@
+"""Augmentation of views and masks for the transfer to reality, and occlusion of views.
+
+The publication names noise, random centre crops and occlusions for views, slight rotations and
+morphological transformations for masks; the amounts here are this module's.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Augmentation = Literal["none", "occlusion", "transfer"]
+VIEW_SCALE_MM = 10.0  # height that has the value 1 in the network's input
+NOISE_MM = 0.2  # standard deviation of the noise of heights
+MIN_CROP = 0.8  # smallest side of a centre crop
+MAX_ROTATION_RAD = math.radians(5.0)  # of masks
+OCCLUDER_MM = (15.0, 30.0)  # range of heights of an occluder
+OCCLUDED_FRACTION = 0.5  # of the image
+MIN_SIDE = 0.55  # smallest side of an occluder, in sides of the image
+
+
+def augment(
+    views: Tensor, touches: Tensor, kind: Augmentation, random: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Return a changed batch.
+
+    Args:
+        views: (B, 1, H, W) heights in units of `VIEW_SCALE_MM`.
+        touches: (B, 1, h, w) contact masks, 0 or 1.
+        kind: `none`; `occlusion`: occluders of random size over views; `transfer`: noise and
+            centre crops of views, rotations and morphology of masks.
+        random: random generator.
+    """
+    if kind == "occlusion":
+        return occlude(views, random, fraction=None), touches
+    if kind == "none":
+        return views, touches
+    views = centre_crop(views, random)
+    views = views + NOISE_MM / VIEW_SCALE_MM * torch.randn(views.shape, generator=random)
+    return views, morphology(rotate(touches, random), random)
+
+
+def occlude(
+    views: Tensor, random: torch.Generator, fraction: float | None = OCCLUDED_FRACTION
+) -> Tensor:
+    """Cover a rectangle of random shape and position in each view.
+
+    Args:
+        views: (B, 1, H, W) heights in units of `VIEW_SCALE_MM`.
+        random: random generator.
+        fraction: covered fraction of the image; None for a random one from 0 to
+            `OCCLUDED_FRACTION`.
+    """
+    count, _, height, width = views.shape
+    covered = torch.full((count,), OCCLUDED_FRACTION if fraction is None else fraction)
+    if fraction is None:
+        covered = covered * torch.rand(count, generator=random)
+    low = torch.maximum(covered, MIN_SIDE * torch.sqrt(covered / OCCLUDED_FRACTION))
+    high = (covered / low).clamp(min=1e-6)
+    swap = low + (high - low) * torch.rand(count, generator=random)  # side along x
+    sides = torch.stack([covered / swap.clamp(min=1e-6), swap])
+    start = (1 - sides) * torch.rand((2, count), generator=random)
+    rows = (torch.arange(height) + 0.5) / height
+    columns = (torch.arange(width) + 0.5) / width
+    in_rows = (rows >= start[0, :, None]) & (rows < (start + sides)[0, :, None])
+    in_columns = (columns >= start[1, :, None]) & (columns < (start + sides)[1, :, None])
+    inside = in_rows[:, None, :, None] & in_columns[:, None, None, :]
+    lowest, highest = OCCLUDER_MM
+    value = lowest + (highest - lowest) * torch.rand(count, generator=random)
+    return torch.where(inside, value[:, None, None, None] / VIEW_SCALE_MM, views)
+
+
+def centre_crop(views: Tensor, random: torch.Generator) -> Tensor:
+    """Enlarge a centred part of random size of each view to the whole image."""
+    side = MIN_CROP + (1 - MIN_CROP) * torch.rand(len(views), generator=random)
+    transform = torch.zeros(len(views), 2, 3)
+    transform[:, 0, 0] = transform[:, 1, 1] = side
+    return _resample(views, transform)
+
+
+def rotate(masks: Tensor, random: torch.Generator) -> Tensor:
+    """Rotate each mask about its centre by up to 5 deg."""
+    angle = MAX_ROTATION_RAD * (2 * torch.rand(len(masks), generator=random) - 1)
+    height, width = masks.shape[2:]
+    c, s = torch.cos(angle), torch.sin(angle)
+    zero = torch.zeros_like(c)
+    rows = [[c, -s * height / width, zero], [s * width / height, c, zero]]
+    return _resample(masks, torch.stack([torch.stack(row, 1) for row in rows], 1))
+
+
+def morphology(masks: Tensor, random: torch.Generator) -> Tensor:
+    """Dilate, erode or keep each mask, by one pixel."""
+    kind = torch.randint(0, 3, (len(masks), 1, 1, 1), generator=random)
+    dilated = functional.max_pool2d(masks, 3, 1, 1)
+    eroded = -functional.max_pool2d(-masks, 3, 1, 1)
+    return torch.where(kind == 1, dilated, torch.where(kind == 2, eroded, masks))
+
+
+def _resample(images: Tensor, transform: Tensor) -> Tensor:
+    grid = functional.affine_grid(transform, list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, align_corners=False)

@@ -56,7 +56,9 @@ class TransformerEncoder(nn.Module):
         """
         super().__init__()
         if size[0] % PATCH_PX or size[1] % PATCH_PX or min(size) < PATCH_PX:
-            raise InputError(f"images of {size[0]} x {size[1]} px: expected multiples of {PATCH_PX}")
+            raise InputError(
+                f"images of {size[0]} x {size[1]} px: expected multiples of {PATCH_PX}"
+            )
         tokens = size[0] * size[1] // PATCH_PX**2
         self.patches = nn.Conv2d(channels, WIDTH, PATCH_PX, stride=PATCH_PX)
         self.class_token = nn.Parameter(torch.zeros(1, 1, WIDTH))
@@ -89,7 +91,9 @@ def build_encoder(family: EncoderFamily, channels: int, size: tuple[int, int]) -
         InputError: the family is unknown, or the size does not fit.
     """
     if family not in get_args(EncoderFamily):
-        raise InputError(f"encoder '{family}': expected one of {', '.join(get_args(EncoderFamily))}")
+        raise InputError(
+            f"encoder '{family}': expected one of {', '.join(get_args(EncoderFamily))}"
+        )
     return ResidualEncoder(channels) if family == "residual" else TransformerEncoder(channels, size)
 
 

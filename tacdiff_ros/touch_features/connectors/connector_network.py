@@ -51,7 +51,9 @@ class ConnectorClassifier(nn.Module):
         """
         super().__init__()
         if modality not in get_args(Modality):
-            raise InputError(f"modality '{modality}': expected one of {', '.join(get_args(Modality))}")
+            raise InputError(
+                f"modality '{modality}': expected one of {', '.join(get_args(Modality))}"
+            )
         if classes < 2:
             raise InputError(f"{classes} classes: expected at least 2")
         self.modality = modality

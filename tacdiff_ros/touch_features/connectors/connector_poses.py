@@ -75,9 +75,7 @@ class ConnectorPoses:
 
     def subset(self, numbers: NDArray[np.integer]) -> ConnectorPoses:
         """Return poses by their numbers."""
-        return ConnectorPoses(
-            self.connector[numbers], self.yaw_rad[numbers], self.grip_mm[numbers]
-        )
+        return ConnectorPoses(self.connector[numbers], self.yaw_rad[numbers], self.grip_mm[numbers])
 
 
 def grid_poses(connectors: int) -> ConnectorPoses:

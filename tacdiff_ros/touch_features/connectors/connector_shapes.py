@@ -10,7 +10,6 @@ Dexterous Manipulation", Fig. 2, which gives no sizes.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -23,7 +22,6 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.touch_features.connectors.solid_parts import (
     bar,
     box,
-    cylinder,
     hexagon,
     plate,
     revolved,
@@ -110,7 +108,9 @@ class AuxPlug(Connector):
                     (rear, self.housing_diameter / 2),
                 ]
             ),
-            revolved([(rear - 0.5, 0.36 * self.housing_diameter), (rear + self.relief, self.cable / 2)]),
+            revolved(
+                [(rear - 0.5, 0.36 * self.housing_diameter), (rear + self.relief, self.cable / 2)]
+            ),
         ]
 
 
@@ -193,11 +193,13 @@ class PinRow(Connector):
         side, cut, pin = self.pitch / 2, self.chamfer, self.pin / 2
         deep = self.body / 2
         corner = [(side - cut, deep), (side, deep - cut)]
-        outline = np.array([(sx * x, sy * y) for x, y in corner for sx in (1, -1) for sy in (1, -1)])
+        outline = np.array(
+            [(sx * x, sy * y) for x, y in corner for sx in (1, -1) for sy in (1, -1)]
+        )
         parts = []
         for k in range(round(self.pins)):
             x = (k + 0.5) * self.pitch
-            parts.append(plate(outline + [x, 0.0], (-self.body / 2, self.body / 2)))
+            parts.append(plate(outline + np.array([x, 0.0]), (-self.body / 2, self.body / 2)))
             span = (-deep - self.long_end, deep + self.short_end)
             parts.append(box((x - pin, x + pin), span, (-pin, pin)))
         return parts

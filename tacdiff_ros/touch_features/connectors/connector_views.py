@@ -22,6 +22,8 @@ from tacdiff_ros.touch_features.connectors.connector_poses import (
     perturbed_poses,
 )
 
+Floats = NDArray[np.float64]
+
 VIEW_PX, VIEW_MM = 64, 64.0  # overhead view: side in pixels, and in mm at the height of the pad
 CAMERA_HEIGHT_MM = 300.0
 PAD_PX = (64, 80)  # rows and columns of a contact mask
@@ -105,19 +107,27 @@ def render_views(meshes: Sequence[Trimesh], poses: ConnectorPoses) -> ConnectorV
     return ConnectorViews(poses, heights, masks)
 
 
-def touches(meshes: Sequence[Trimesh], poses: ConnectorPoses) -> NDArray[np.bool_]:
-    """Return for every pose (N,) whether enough of the connector touches the sensor."""
+def touches(
+    meshes: Sequence[Trimesh], poses: ConnectorPoses, margin_mm: float = 0.0
+) -> NDArray[np.bool_]:
+    """Return for every pose (N,) whether enough of the connector touches the pad.
+
+    Args:
+        meshes: connectors by class, mm.
+        poses: N poses.
+        margin_mm: width of the pad's rim whose contact does not count, mm.
+    """
     masks = [
         contact_mask(underside(meshes[poses.connector[k]], poses.in_gripper(k)))
         for k in range(len(poses))
     ]
-    areas = np.array([mask.sum() for mask in masks]) * PAD_MM_PER_PX**2
-    return areas >= MIN_CONTACT_MM2
+    rim = round(margin_mm / PAD_MM_PER_PX)
+    inner = [mask[rim : PAD_PX[0] - rim, rim : PAD_PX[1] - rim] for mask in masks]
+    areas = np.array([mask.sum() for mask in inner]) * PAD_MM_PER_PX**2
+    return np.asarray(areas >= MIN_CONTACT_MM2)
 
 
-def contact_mask(
-    height_mm: NDArray[np.float64], contact_mm: float = CONTACT_DEPTH_MM
-) -> NDArray[np.bool_]:
+def contact_mask(height_mm: Floats, contact_mm: float = CONTACT_DEPTH_MM) -> NDArray[np.bool_]:
     """Return where an underside is in the gel when its lowest point is `contact_mm` deep.
 
     Args:
@@ -135,17 +145,17 @@ def contact_mask(
 
 def underside(
     mesh: Trimesh,
-    pose: NDArray[np.float64],
+    pose: Floats,
     shape: tuple[int, int] = PAD_PX,
-    mm_per_px: float = PAD_MM_PER_PX,
-) -> NDArray[np.float64]:
+    mm_per_px: tuple[float, float] = (PAD_MM_PER_PX, PAD_MM_PER_PX),
+) -> Floats:
     """Return the heights of a mesh's underside above the pad, seen from the sensor.
 
     Args:
         mesh: mesh, mm.
         pose: (4, 4) pose of the mesh in the gripper's frame, mm.
         shape: rows and columns of the grid, centred on the gripper.
-        mm_per_px: spacing of the grid, mm.
+        mm_per_px: spacing of the grid along x and y, mm.
 
     Returns:
         (H, W) heights, mm; `NO_OBJECT_MM` where there is no object.
@@ -165,16 +175,16 @@ def overhead_camera() -> DepthCamera:
 
 
 @functools.cache
-def _sensor_camera(shape: tuple[int, int], mm_per_px: float) -> DepthCamera:
+def _sensor_camera(shape: tuple[int, int], mm_per_px: tuple[float, float]) -> DepthCamera:
     """Return a distant camera under the pad that looks up; x to the right of the image, y down."""
     rows, columns = shape
     pose = np.eye(4)
     pose[2, 3] = -1e-3 * FAR_MM
-    focal = FAR_MM / mm_per_px
-    return DepthCamera(columns, rows, focal, focal, (columns - 1) / 2, (rows - 1) / 2, pose)
+    fx, fy = FAR_MM / mm_per_px[0], FAR_MM / mm_per_px[1]
+    return DepthCamera(columns, rows, fx, fy, (columns - 1) / 2, (rows - 1) / 2, pose)
 
 
-def _metres(mesh: Trimesh, pose: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+def _metres(mesh: Trimesh, pose: Floats) -> tuple[Floats, NDArray[np.int32]]:
     """Return vertices in the gripper's frame in m, and faces."""
     vertices = np.asarray(mesh.vertices) @ pose[:3, :3].T + pose[:3, 3]
     return 1e-3 * vertices, np.asarray(mesh.faces, np.int32)

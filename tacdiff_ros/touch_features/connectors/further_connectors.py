@@ -91,7 +91,9 @@ class Rj45Plug(Connector):
             centre = (k - 3.5) * self.pitch
             edges += [centre - self.slot / 2, centre + self.slot / 2]
         edges.append(half)
-        ribs = [box((0.0, self.slot_length), tuple(edges[k : k + 2]), floor) for k in range(0, 18, 2)]
+        ribs = [
+            box((0.0, self.slot_length), tuple(edges[k : k + 2]), floor) for k in range(0, 18, 2)
+        ]
         latch = np.array([(-3.0, top - 0.2), (3.0, top - 0.2), (3.0, top + 1.2), (-3.0, top + 1.2)])
         return [
             box((0.0, self.body), (-half, half), (floor[1], top)),

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from trimesh import Trimesh
 
 SECTIONS = 48  # facets around the axis: a 7 mm cylinder is off by at most 0.008 mm
-CORNER_POINTS = 7  # points of a rounded corner
+CORNER_POINTS = 13  # points of a rounded corner
 THREAD_DEPTH = 1.0825  # ISO 68-1: depth of both flanks of a basic profile, in pitches
 CREST, ROOT = 1 / 8, 1 / 4  # ISO 68-1: widths of crest and root, in pitches
 X_FROM_Z = np.array([[0.0, 0, 1, 0], [0, 1, 0, 0], [-1, 0, 0, 0], [0, 0, 0, 1]])
@@ -69,9 +69,7 @@ def box(x: tuple[float, float], y: tuple[float, float], z: tuple[float, float]) 
     return trimesh.creation.box(bounds=np.array([x, y, z]).T)
 
 
-def rounded_bar(
-    first: float, last: float, width: float, height: float, radius: float
-) -> Trimesh:
+def rounded_bar(first: float, last: float, width: float, height: float, radius: float) -> Trimesh:
     """Return a bar along x whose cross-section is a rectangle with rounded corners, mm.
 
     Args:
@@ -88,7 +86,7 @@ def rounded_outline(width: float, height: float, radius: float) -> np.ndarray:
     """Return points (N, 2) of a rectangle with rounded corners about the origin, mm."""
     angles = np.linspace(0, math.pi / 2, CORNER_POINTS)
     arc = radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    corner = arc + [width / 2 - radius, height / 2 - radius]
+    corner = arc + np.array([width / 2 - radius, height / 2 - radius])
     return np.concatenate([corner * signs for signs in ((1, 1), (-1, 1), (-1, -1), (1, -1))])
 
 

@@ -15,7 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from tacdiff_ros.errors import InputError
 
 EncoderFamily = Literal["residual", "transformer"]
-CHANNELS = (32, 64, 128)  # of the residual stages
+CHANNELS = (24, 48, 96)  # of the residual stages
 POOLED = 4  # rows and columns of the last feature map: the position of the contact matters
 FEATURES = 128  # length of an encoder's output
 PATCH_PX, WIDTH, LAYERS, HEADS = 8, 96, 3, 4

@@ -193,7 +193,7 @@ class _Run:
                 raise InputError(
                     f"the training loss of epoch {self._epoch} is {loss}: lower learning_rate"
                 )
-            if loss < self._best_loss:
+            if loss <= self._best_loss:
                 self._best_epoch, self._best_loss = self._epoch, loss
                 self._best_weights = self._weights()
             self._write_checkpoint()

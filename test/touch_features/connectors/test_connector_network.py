@@ -41,7 +41,8 @@ def samples(count=16, classes=4):
 
 
 def settings(**changes):
-    base = {"epochs": 25, "batch": 16, "learning_rate": 3e-3, "decay": 1.0}
+    base = {"epochs": 40, "batch": 16, "learning_rate": 3e-3, "decay": 0.93}
+    base["half_precision"] = False  # slower than float32 on CPUs without AMX
     return ConnectorTrainingSettings(**(base | changes))
 
 
@@ -65,7 +66,7 @@ def test_a_classifier_learns_a_few_samples_by_heart(family):
 
 def test_a_joint_embedding_finds_the_view_of_each_touch_it_was_trained_with():
     data = samples(16, 16)
-    network = train_joint_embedding(data, settings(epochs=40))
+    network = train_joint_embedding(data, settings())
     views, touches = evaluate(network, data)
     assert views.norm(dim=1).numpy() == pytest.approx(1.0, abs=1e-5)
     assert retrieve(touches, views).recall() >= 0.9

@@ -176,7 +176,7 @@ def connector_figures(
         text = "  ".join(f"{key} {value}" for key, value in row.items())
         print(text, file=output or sys.stdout, flush=True)
 
-    run = Run(1, 2, 8, (4, 2), say) if quick else Run(seeds, epochs, 1, (64, 16), say)
+    run = Run(1, 2, 16, (4, 2), say) if quick else Run(seeds, epochs, 1, (64, 16), say)
     figures: dict[str, float] = {}
     for name in parts or PARTS:
         figures |= PARTS[name](run)
@@ -345,10 +345,15 @@ def view_samples(run: Run, seed: int) -> tuple[ConnectorSamples, ConnectorSample
 
 def _view_samples(views: ConnectorViews, every: int) -> ConnectorSamples:
     return ConnectorSamples(
-        torch.from_numpy(views.height_mm[::every, None] / VIEW_SCALE_MM),
-        torch.from_numpy(views.mask[::every, None].astype(np.float32)),
+        halved(torch.from_numpy(views.height_mm[::every, None] / VIEW_SCALE_MM)),
+        halved(torch.from_numpy(views.mask[::every, None].astype(np.float32))),
         torch.from_numpy(views.poses.connector[::every]),
     )
+
+
+def halved(images: torch.Tensor) -> torch.Tensor:
+    """Return the means of 2 x 2 pixels."""
+    return torch.nn.functional.avg_pool2d(images, 2)
 
 
 def tactile_sets(run: Run, meshes: list[Trimesh], seed: int) -> tuple[TactileImages, TactileImages]:

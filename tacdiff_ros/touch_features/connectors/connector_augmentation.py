@@ -1,7 +1,9 @@
-"""Augmentation of views and masks for the transfer to reality, and occlusion of views.
+"""Augmentation of views and masks, and occlusion of views.
 
-The publication names noise, random centre crops and occlusions for views, slight rotations and
-morphological transformations for masks; the amounts here are this module's.
+`motion` moves view and mask together, as another pose would. The publication trains classifiers
+without it; its grid then is learned by heart. For the transfer to reality it names noise, random
+centre crops and occlusions for views, slight rotations and morphological transformations for masks;
+the amounts here are this module's.
 """
 
 from __future__ import annotations
@@ -13,11 +15,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-Augmentation = Literal["none", "occlusion", "transfer"]
+from tacdiff_ros.touch_features.connectors.connector_views import (
+    PAD_MM_PER_PX,
+    PAD_PX,
+    VIEW_MM,
+)
+
+Augmentation = Literal["none", "motion", "occlusion", "transfer"]
 VIEW_SCALE_MM = 10.0  # height that has the value 1 in the network's input
 NOISE_MM = 0.2  # standard deviation of the noise of heights
 MIN_CROP = 0.8  # smallest side of a centre crop
-MAX_ROTATION_RAD = math.radians(5.0)  # of masks
+MAX_ROTATION_RAD = math.radians(5.0)  # of masks; of both in a motion
+MAX_SHIFT_MM = 2.5  # along x and y, of both in a motion: half of the grid's step
 OCCLUDER_MM = (15.0, 30.0)  # range of heights of an occluder
 OCCLUDED_FRACTION = 0.5  # of the image
 MIN_SIDE = 0.55  # smallest side of an occluder, in sides of the image
@@ -31,17 +40,50 @@ def augment(
     Args:
         views: (B, 1, H, W) heights in units of `VIEW_SCALE_MM`.
         touches: (B, 1, h, w) contact masks, 0 or 1.
-        kind: `none`; `occlusion`: occluders of random size over views; `transfer`: noise and
-            centre crops of views, rotations and morphology of masks.
+        kind: `none`; `motion`: one rigid motion of both; `occlusion`: the same, and occluders of
+            random size over views; `transfer`: noise and centre crops of views, rotations and
+            morphology of masks.
         random: random generator.
     """
-    if kind == "occlusion":
-        return occlude(views, random, fraction=None), touches
     if kind == "none":
         return views, touches
+    if kind in ("motion", "occlusion"):
+        views, touches = move(views, touches, random)
+        return (views if kind == "motion" else occlude(views, random, fraction=None)), touches
     views = centre_crop(views, random)
     views = views + NOISE_MM / VIEW_SCALE_MM * torch.randn(views.shape, generator=random)
     return views, morphology(rotate(touches, random), random)
+
+
+def move(views: Tensor, touches: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Rotate and shift each connector in the gripper, in its view and its mask alike.
+
+    What enters a mask from outside the pad is missing, as is the perspective of a view.
+    """
+    count = len(views)
+    angle = MAX_ROTATION_RAD * (2 * torch.rand(count, generator=random) - 1)
+    shift = MAX_SHIFT_MM * (2 * torch.rand((2, count), generator=random) - 1)
+    pad = PAD_PX[1] * PAD_MM_PER_PX, PAD_PX[0] * PAD_MM_PER_PX
+    moved_view = _resample(views, _motion(angle, shift, (VIEW_MM, VIEW_MM), up=True))
+    return moved_view, _resample(touches, _motion(angle, shift, pad, up=False))
+
+
+def _motion(angle: Tensor, shift: Tensor, size_mm: tuple[float, float], up: bool) -> Tensor:
+    """Return the transforms (B, 2, 3) from moved to original image coordinates.
+
+    Args:
+        angle: (B,) rotations in the gripper's frame, rad.
+        shift: (2, B) shifts, mm.
+        size_mm: width and height of the image.
+        up: whether y points up in the image.
+    """
+    sign = -1.0 if up else 1.0
+    c, s = torch.cos(angle), sign * torch.sin(angle)
+    x, y = 2 * shift[0] / size_mm[0], 2 * sign * shift[1] / size_mm[1]
+    aspect = size_mm[1] / size_mm[0]
+    first = torch.stack([c, s * aspect, -c * x - s * aspect * y], 1)
+    second = torch.stack([-s / aspect, c, s / aspect * x - c * y], 1)
+    return torch.stack([first, second], 1)
 
 
 def occlude(

@@ -99,7 +99,7 @@ def recognise(
             f"features {memory.shape} with {classes.shape} labels and {queries.shape}: expected "
             f"(M, E), (M,) and (N, E) with M of at least {neighbours}"
         )
-    similarity = _unit(queries) @ _unit(memory).T
+    similarity = _normalised(queries) @ _normalised(memory).T
     nearest = np.argpartition(-similarity, neighbours - 1, axis=1)[:, :neighbours]
     votes = np.zeros((len(queries), int(classes.max()) + 1))
     rows = np.repeat(np.arange(len(queries)), neighbours)
@@ -108,6 +108,6 @@ def recognise(
     return votes.argmax(axis=1)
 
 
-def _unit(features: Floats) -> Floats:
+def _normalised(features: Floats) -> Floats:
     length = np.linalg.norm(features, axis=1, keepdims=True)
     return np.asarray(features / np.maximum(length, 1e-12))

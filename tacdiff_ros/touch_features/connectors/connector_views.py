@@ -24,10 +24,10 @@ from tacdiff_ros.touch_features.connectors.connector_poses import (
 
 Floats = NDArray[np.float64]
 
-VIEW_PX, VIEW_MM = 64, 64.0  # overhead view: side in pixels, and in mm at the height of the pad
+VIEW_PX, VIEW_MM = 128, 64.0  # overhead view: side in pixels, and in mm at the height of the pad
 CAMERA_HEIGHT_MM = 300.0
-PAD_PX = (64, 80)  # rows and columns of a contact mask
-PAD_MM_PER_PX = 0.3125  # 25 x 20 mm, the gel pad of a GelSight Mini
+PAD_PX = (128, 160)  # rows and columns of a contact mask
+PAD_MM_PER_PX = 0.15625  # 25 x 20 mm, the gel pad of a GelSight Mini
 CONTACT_DEPTH_MM = 0.8  # depth of the lowest point in the gel
 MIN_CONTACT_MM2 = 2.0  # smallest visible contact that counts as a touch
 FAR_MM = 1000.0  # distance of the sensor's camera: 0.4 % of perspective at most
@@ -40,9 +40,9 @@ class ConnectorViews:
 
     Attributes:
         poses: poses and classes.
-        height_mm: (N, 64, 64) float32 overhead depth views as heights above the pad, mm; 0 for
+        height_mm: (N, 128, 128) float32 overhead depth views as heights above the pad, mm; 0 for
             the background.
-        mask: (N, 64, 80) bool contact masks; columns along x, rows along y of the gripper.
+        mask: (N, 128, 160) bool contact masks; columns along x, rows along y of the gripper.
 
     Raises:
         InputError: shapes differ.

@@ -6,9 +6,11 @@ import math
 
 import numpy as np
 import pytest
+import torch
 import trimesh
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.touch_features.connectors import connector_augmentation
 from tacdiff_ros.touch_features.connectors.connector_poses import (
     ConnectorPoses,
     grid_poses,
@@ -76,15 +78,15 @@ def test_poses_depend_on_the_seed_only():
 
 
 def test_poses_that_do_not_touch_are_drawn_again():
-    held_out = perturbed_poses(grid_poses(1), lambda poses: poses.grip_mm[:, 0] > 0.0, 0, 60)
-    assert (held_out.grip_mm[:, 0] > 0.0).all()
+    held_out = perturbed_poses(grid_poses(1), lambda poses: poses.grip_mm[:, 0] > -8.0, 0, 60)
+    assert (held_out.grip_mm[:, 0] > -8.0).all()
 
 
 def test_the_contact_of_a_ball_is_the_circle_of_its_cap():
     radius = 5.0
     mask = contact_mask(underside(ball(radius), np.eye(4)))
     rim = radius**2 - (radius - CONTACT_DEPTH_MM) ** 2
-    assert mask.sum() * PIXEL_MM2 == pytest.approx(math.pi * rim, rel=0.03)
+    assert mask.sum() * PIXEL_MM2 == pytest.approx(math.pi * rim, rel=0.02)
 
 
 def test_the_contact_of_a_jack_is_the_strip_of_its_housing():
@@ -95,9 +97,9 @@ def test_the_contact_of_a_jack_is_the_strip_of_its_housing():
     half = jack.housing_diameter / 2
     width = 2 * math.sqrt(half**2 - (half - CONTACT_DEPTH_MM) ** 2)
     across = mask.sum(axis=0) * PAD_MM_PER_PX
-    middle = mask[:, 40:50].sum(axis=0) * PAD_MM_PER_PX
+    middle = mask[:, 80:100].sum(axis=0) * PAD_MM_PER_PX
     assert middle == pytest.approx(width, abs=1.1 * PAD_MM_PER_PX)
-    first = (np.flatnonzero(across)[0] - 39.5) * PAD_MM_PER_PX
+    first = (np.flatnonzero(across)[0] - 79.5) * PAD_MM_PER_PX
     start = mesh.bounds[0, 0] + jack.plug + 2.0  # -2 mm along: the gripper is nearer to the tip
     assert start - 0.2 <= first <= start + 1.2  # chamfered over 1 mm
 
@@ -141,3 +143,22 @@ def test_bad_poses_are_refused():
         perturbed_poses(grid_poses(1), lambda poses: np.ones(len(poses), bool), 0, 1000)
     with pytest.raises(InputError, match="never touch"):
         perturbed_poses(grid_poses(1), lambda poses: np.zeros(len(poses), bool), 0, 3)
+
+
+def test_a_motion_of_the_images_is_that_of_the_connector(monkeypatch):
+    monkeypatch.setattr(connector_augmentation, "MAX_ROTATION_RAD", math.radians(20.0))
+    mesh = PAPER_CONNECTORS["usb_a"].mesh()
+    before = render_views([mesh], pose(yaw_deg=10.0))
+    images = [torch.from_numpy(a.astype(np.float32))[None] for a in (before.height_mm, before.mask)]
+    view, mask = (
+        image[0, 0].numpy()
+        for image in connector_augmentation.move(*images, torch.Generator().manual_seed(2))
+    )
+    random = torch.Generator().manual_seed(2)
+    angle = 20.0 * (2 * torch.rand(1, generator=random) - 1).item()
+    shift = 2.5 * (2 * torch.rand((2, 1), generator=random) - 1).numpy()[:, 0]
+    yaw = math.radians(10.0 + angle)
+    turned = np.array([[math.cos(yaw), -math.sin(yaw)], [math.sin(yaw), math.cos(yaw)]])
+    after = render_views([mesh], pose(math.degrees(yaw), *(-turned.T @ shift)))
+    for moved, rendered in ((mask > 0.5, after.mask[0]), (view > 1.0, after.height_mm[0] > 1.0)):
+        assert (moved & rendered).sum() > 0.95 * (moved | rendered).sum()

@@ -1,7 +1,7 @@
 """Connectors by view and touch: the publication's protocol, occlusion, retrieval, rendered touches.
 
     python benchmarks/connectors.py [--quick] [--json] [--only PART] [--seeds N] [--epochs N]
-                                    [--pictures DIR]
+                                    [--targets] [--pictures DIR]
 
 PART is one of protocol, occlusion, joint, tactile, classes. Every row is printed when it is
 measured: to standard output, with --json to standard error. `training_cpu_min` is the processor
@@ -72,15 +72,21 @@ TRAIN_SENSORS, UNSEEN_SENSORS = 10_000, 20_000  # first seeds; disjoint
 GREY_SCALE = 32.0  # change that has the value 1 in a network's input, grey levels
 ENROLLED = ("usb_c", "bolt", "hdmi")  # classes that no network was trained with
 # The first combination of each is the one with a target: it is repeated with every seed.
-PROTOCOL = tuple(
-    (family, modality)
-    for family in ("residual", "transformer")
-    for modality in ("visuotactile", "vision", "touch")
+PROTOCOL = (
+    ("residual", "visuotactile", "motion"),
+    ("residual", "vision", "motion"),
+    ("residual", "touch", "motion"),
+    ("residual", "visuotactile", "none"),  # as published
+    ("transformer", "visuotactile", "motion"),
+    ("transformer", "vision", "motion"),
+    ("transformer", "touch", "motion"),
 )
-JOINT = tuple(
-    (family, augmentation)
-    for family in ("residual", "transformer")
-    for augmentation in ("none", "transfer")
+JOINT = (
+    ("residual", "motion"),
+    ("residual", "none"),
+    ("residual", "transfer"),
+    ("transformer", "motion"),
+    ("transformer", "transfer"),
 )
 
 Say = Callable[[dict[str, Any]], None]
@@ -95,6 +101,7 @@ class Run:
         epochs: epochs of each training.
         every: one of so many poses is used.
         sensors: numbers of virtual sensors to train with and unseen ones.
+        targets_only: whether only the combinations with a target are measured.
         say: function that prints a row.
         pictures: pictures by file name.
         training_s: processor time of the trainings behind the targets.
@@ -104,6 +111,7 @@ class Run:
     epochs: int
     every: int
     sensors: tuple[int, int]
+    targets_only: bool
     say: Say
     pictures: dict[str, bytes] = field(default_factory=dict)
     training_s: float = 0.0
@@ -118,6 +126,10 @@ class Run:
             seed=seed,
             **changes,
         )
+
+    def combinations(self, every: tuple[Any, ...], seed: int) -> tuple[Any, ...]:
+        """Return the combinations that are measured with a seed."""
+        return every[:1] if seed > 0 or self.targets_only else every
 
     def timed(self, train: Callable[[], nn.Module], counts: bool) -> tuple[Any, float]:
         """Run a training; return its network and its processor time in minutes."""
@@ -136,6 +148,7 @@ def main() -> int:
     parser.add_argument("--only", choices=list(PARTS), nargs="+", help="some parts")
     parser.add_argument("--seeds", type=int, default=3, help="repetitions")
     parser.add_argument("--epochs", type=int, default=50, help="epochs of each training")
+    parser.add_argument("--targets", action="store_true", help="only what has a target")
     parser.add_argument("--pictures", type=Path, help="folder to write pictures to")
     options = parser.parse_args()
     figures = connector_figures(
@@ -143,6 +156,7 @@ def main() -> int:
         epochs=options.epochs,
         quick=options.quick,
         parts=options.only,
+        targets_only=options.targets,
         output=sys.stderr if options.json else sys.stdout,
         pictures=options.pictures,
     )
@@ -158,6 +172,7 @@ def connector_figures(
     epochs: int = 50,
     quick: bool = False,
     parts: list[str] | None = None,
+    targets_only: bool = False,
     output: Any = None,
     pictures: Path | None = None,
 ) -> dict[str, float]:
@@ -168,6 +183,7 @@ def connector_figures(
         epochs: epochs of each training.
         quick: use few samples, epochs and one repetition.
         parts: names of the parts; None for all.
+        targets_only: measure only what has a target.
         output: open text file for the rows; None for standard output.
         pictures: folder for pictures; None for none.
     """
@@ -176,9 +192,11 @@ def connector_figures(
         text = "  ".join(f"{key} {value}" for key, value in row.items())
         print(text, file=output or sys.stdout, flush=True)
 
-    run = Run(1, 2, 16, (4, 2), say) if quick else Run(seeds, epochs, 1, (64, 16), say)
+    run = Run(1, 2, 16, (4, 2), targets_only, say)
+    if not quick:
+        run = Run(seeds, epochs, 1, (64, 16), targets_only, say)
     figures: dict[str, float] = {}
-    for name in parts or PARTS:
+    for name in parts or [name for name in PARTS if not (targets_only and name == "classes")]:
         figures |= PARTS[name](run)
     figures["training_cpu_min"] = round(run.training_s / 60 / run.seeds, 1)
     if pictures is not None:
@@ -192,24 +210,25 @@ def protocol(run: Run) -> dict[str, float]:
     scores: dict[str, list[float]] = {}
     for seed in range(run.seeds):
         train, held_out = view_samples(run, seed)
-        for family, modality in PROTOCOL[: len(PROTOCOL) if seed == 0 else 1]:
-            settings = run.settings(seed, family)
+        for family, modality, augmentation in run.combinations(PROTOCOL, seed):
+            settings = run.settings(seed, family, augmentation=augmentation)
             network, minutes = run.timed(
                 functools.partial(train_classifier, train, modality, settings),
-                counts=(family, modality) == PROTOCOL[0],
+                counts=(family, modality, augmentation) == PROTOCOL[0],
             )
             predicted = evaluate(network, held_out)[0].argmax(1)
             accuracy = (predicted == held_out.labels).float().mean().item()
-            scores.setdefault(f"{family}_{modality}", []).append(accuracy)
+            title = f"{family} {modality} {augmentation}"
+            scores.setdefault(title.replace(" ", "_"), []).append(accuracy)
             run.say(
                 {"part": "protocol", "seed": seed, "family": family, "input": modality}
-                | {"accuracy": round(accuracy, 4), "cpu_min": minutes}
+                | {"augmentation": augmentation, "accuracy": round(accuracy, 4)}
+                | {"cpu_min": minutes}
             )
             if seed == 0:
-                title = f"{modality} {family}"
                 add_confusion(run, title, held_out.labels, predicted, PAPER_CONNECTORS)
     means = {f"{name}_accuracy": mean(values) for name, values in scores.items()}
-    return {"connector_accuracy": means["residual_visuotactile_accuracy"]} | means
+    return {"connector_accuracy": means["residual_visuotactile_motion_accuracy"]} | means
 
 
 def occlusion(run: Run) -> dict[str, float]:
@@ -246,7 +265,7 @@ def joint(run: Run) -> dict[str, float]:
     scores: dict[str, list[float]] = {}
     for seed in range(run.seeds):
         train, held_out = view_samples(run, seed)
-        for family, augmentation in JOINT[: len(JOINT) if seed == 0 else 1]:
+        for family, augmentation in run.combinations(JOINT, seed):
             settings = run.settings(seed, family, augmentation=augmentation)
             network, minutes = run.timed(
                 functools.partial(train_joint_embedding, train, settings),
@@ -267,7 +286,7 @@ def joint(run: Run) -> dict[str, float]:
                 picture = embedding_map(view, touch, labels, list(PAPER_CONNECTORS), title)
                 run.pictures[f"embedding_{family}_{augmentation}.png"] = picture
     means = {f"{name}_retrieval_r1": mean(values) for name, values in scores.items()}
-    return {"retrieval_r1": means["residual_none_retrieval_r1"]} | means
+    return {"retrieval_r1": means["residual_motion_retrieval_r1"]} | means
 
 
 def tactile(run: Run) -> dict[str, float]:
@@ -359,15 +378,17 @@ def halved(images: torch.Tensor) -> torch.Tensor:
 def tactile_sets(run: Run, meshes: list[Trimesh], seed: int) -> tuple[TactileImages, TactileImages]:
     """Return touches of the training sensors and of unseen ones.
 
-    Training poses are those of the grid with a visible contact, and as many off the grid.
+    Training poses are those of the grid with a visible contact, and twice as many off the grid.
     """
     grid = grid_poses(len(meshes))
     visible = functools.partial(touches, meshes, margin_mm=INVISIBLE_MM)
-    off_grid = perturbed_poses(grid, visible, seed + 1000, count=480 // run.every)
+    off_grid = [
+        perturbed_poses(grid, visible, 1000 + 2 * seed + k, count=480 // run.every) for k in (0, 1)
+    ]
     held_out = perturbed_poses(grid, visible, seed, count=160 // run.every)
-    train = off_grid
+    train = off_grid[0]
     if run.every == 1:
-        train = grid.subset(np.flatnonzero(visible(grid))).joined(off_grid)
+        train = grid.subset(np.flatnonzero(visible(grid))).joined(train).joined(off_grid[1])
     own, others = run.sensors
     return (
         tactile_images(meshes, train, _sensors(TRAIN_SENSORS, own), seed),

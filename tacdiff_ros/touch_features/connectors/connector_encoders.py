@@ -16,13 +16,13 @@ from tacdiff_ros.errors import InputError
 
 EncoderFamily = Literal["residual", "transformer"]
 CHANNELS = (24, 48, 96)  # of the residual stages
-POOLED = 4  # rows and columns of the last feature map: the position of the contact matters
+POOLED = 4  # rows and columns of averaged features: a joint embedding needs the position
 FEATURES = 128  # length of an encoder's output
 PATCH_PX, WIDTH, LAYERS, HEADS = 8, 96, 3, 4
 
 
 class ResidualEncoder(nn.Module):
-    """Residual network (He et al., 2016) with three stages of one block each."""
+    """Residual network (He et al., 2016): three stages of one block each, average and maximum."""
 
     def __init__(self, channels: int) -> None:
         """Build the network for images of `channels` channels."""
@@ -36,13 +36,14 @@ class ResidualEncoder(nn.Module):
                 for inputs, outputs in zip(before, CHANNELS, strict=True)
             )
         )
-        self.head = nn.Linear(CHANNELS[-1] * POOLED**2, FEATURES)
+        self.head = nn.Linear(CHANNELS[-1] * (POOLED**2 + 1), FEATURES)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return features (B, 128) of images (B, C, H, W)."""
         x = functional.relu(self.stem_norm(self.stem(images)))
-        x = functional.adaptive_avg_pool2d(self.stages(x), POOLED)
-        return functional.relu(self.head(x.flatten(1)))
+        x = self.stages(x)
+        position = functional.adaptive_avg_pool2d(x, POOLED).flatten(1)
+        return functional.relu(self.head(torch.cat([position, x.amax((2, 3))], dim=1)))
 
 
 class TransformerEncoder(nn.Module):

@@ -151,6 +151,8 @@ def main() -> int:
     parser.add_argument("--targets", action="store_true", help="only what has a target")
     parser.add_argument("--pictures", type=Path, help="folder to write pictures to")
     options = parser.parse_args()
+    if options.seeds < 1 or options.epochs < 1:
+        parser.error(f"--seeds {options.seeds} --epochs {options.epochs}: expected 1 or more")
     figures = connector_figures(
         seeds=options.seeds,
         epochs=options.epochs,

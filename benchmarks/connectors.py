@@ -34,7 +34,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from tables import dump, print_rows
 
 from tacdiff_ros.output_files import write_files
-from tacdiff_ros.touch_features.connectors.connector_augmentation import VIEW_SCALE_MM, occlude
+from tacdiff_ros.touch_features.connectors.connector_augmentation import (
+    VIEW_SCALE_MM,
+    occlude,
+    occlude_half_of_object,
+)
 from tacdiff_ros.touch_features.connectors.connector_pictures import (
     confusion_picture,
     embedding_map,
@@ -234,31 +238,42 @@ def protocol(run: Run) -> dict[str, float]:
 
 
 def occlusion(run: Run) -> dict[str, float]:
-    """Vision alone and view with touch, trained with occlusions, half of each view covered."""
-    scores: dict[str, list[float]] = {"visuotactile": [], "vision": []}
+    """Vision alone and view with touch, trained with occlusions.
+
+    Covered is half of each view by a rectangle, or half of the connector's pixels by a straight
+    edge.
+    """
+    covers = {"view": occlude, "object": occlude_half_of_object}
+    scores: dict[str, list[float]] = {}
     for seed in range(run.seeds):
         train, held_out = view_samples(run, seed)
-        covered = occlude(held_out.views, torch.Generator().manual_seed(seed))
-        occluded = ConnectorSamples(covered, held_out.touches, held_out.labels)
-        for modality, values in scores.items():
+        for modality in ("visuotactile", "vision"):
             settings = run.settings(seed, augmentation="occlusion")
             network, minutes = run.timed(
                 functools.partial(train_classifier, train, modality, settings), counts=True
             )
-            predicted = evaluate(network, occluded)[0].argmax(1)
-            values.append((predicted == occluded.labels).float().mean().item())
-            run.say(
-                {"part": "occlusion", "seed": seed, "input": modality}
-                | {"accuracy": round(values[-1], 4), "cpu_min": minutes}
-            )
-            if seed == 0:
-                title = f"{modality} occluded"
-                add_confusion(run, title, occluded.labels, predicted, PAPER_CONNECTORS)
-    fused, vision = mean(scores["visuotactile"]), mean(scores["vision"])
+            for half_of, cover in covers.items():
+                covered = cover(held_out.views, torch.Generator().manual_seed(seed))
+                occluded = ConnectorSamples(covered, held_out.touches, held_out.labels)
+                predicted = evaluate(network, occluded)[0].argmax(1)
+                accuracy = (predicted == occluded.labels).float().mean().item()
+                scores.setdefault(f"{half_of}_{modality}", []).append(accuracy)
+                run.say(
+                    {"part": "occlusion", "seed": seed, "input": modality, "half_of": half_of}
+                    | {"accuracy": round(accuracy, 4), "cpu_min": minutes}
+                )
+                if seed == 0:
+                    title = f"{modality} half of {half_of}"
+                    add_confusion(run, title, occluded.labels, predicted, PAPER_CONNECTORS)
+    means = {name: mean(values) for name, values in scores.items()}
+    gains = {
+        half_of: round(means[f"{half_of}_visuotactile"] - means[f"{half_of}_vision"], 4)
+        for half_of in covers
+    }
     return {
-        "occluded_fused_accuracy": fused,
-        "occluded_vision_accuracy": vision,
-        "occlusion_gain": round(fused - vision, 4),
+        "occlusion_gain": gains["view"],
+        "half_object_gain": gains["object"],
+        **{f"half_{name}_accuracy": value for name, value in means.items()},
     }
 
 

@@ -29,6 +29,7 @@ MAX_ROTATION_RAD = math.radians(5.0)  # of masks; of both in a motion
 MAX_SHIFT_MM = 2.5  # along x and y, of both in a motion: half of the grid's step
 OCCLUDER_MM = (15.0, 30.0)  # range of heights of an occluder
 OCCLUDED_FRACTION = 0.5  # of the image
+MIN_HEIGHT_MM = 0.1  # of a pixel that shows a connector
 MIN_SIDE = 0.55  # smallest side of an occluder, in sides of the image
 
 
@@ -113,6 +114,25 @@ def occlude(
     inside = in_rows[:, None, :, None] & in_columns[:, None, None, :]
     lowest, highest = OCCLUDER_MM
     value = lowest + (highest - lowest) * torch.rand(count, generator=random)
+    return torch.where(inside, value[:, None, None, None] / VIEW_SCALE_MM, views)
+
+
+def occlude_half_of_object(views: Tensor, random: torch.Generator) -> Tensor:
+    """Cover each view on one side of a straight edge that halves the connector's pixels.
+
+    Args:
+        views: (B, 1, H, W) heights in units of `VIEW_SCALE_MM`.
+        random: random generator.
+    """
+    count, _, height, width = views.shape
+    angle = 2 * math.pi * torch.rand(count, generator=random)
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    along = torch.cos(angle)[:, None, None] * columns + torch.sin(angle)[:, None, None] * rows
+    on_object = torch.where(views[:, 0] > MIN_HEIGHT_MM / VIEW_SCALE_MM, along, torch.nan)
+    middle = torch.nan_to_num(on_object.flatten(1).nanmedian(dim=1).values)
+    lowest, highest = OCCLUDER_MM
+    value = lowest + (highest - lowest) * torch.rand(count, generator=random)
+    inside = (along > middle[:, None, None])[:, None]
     return torch.where(inside, value[:, None, None, None] / VIEW_SCALE_MM, views)
 
 

@@ -11,6 +11,7 @@ from tacdiff_ros.touch_features.connectors.connector_augmentation import (
     augment,
     morphology,
     occlude,
+    occlude_half_of_object,
     rotate,
 )
 from tacdiff_ros.touch_features.connectors.connector_encoders import build_encoder
@@ -120,6 +121,14 @@ def test_an_occluder_covers_half_of_the_view():
     fraction = (some > 0).float().mean((1, 2, 3))
     assert fraction.max() <= 0.53
     assert fraction.min() < 0.1
+
+
+def test_half_of_a_connector_is_covered():
+    views = torch.zeros(50, 1, 64, 64)
+    views[:, :, 20:34, 10:50] = 0.5
+    covered = occlude_half_of_object(views, torch.Generator().manual_seed(0))
+    left = ((covered == 0.5) & (views == 0.5)).float().sum((1, 2, 3)) / (14 * 40)
+    assert left.numpy() == pytest.approx(0.5, abs=0.04)  # a row of pixels
 
 
 def test_augmentations_of_masks_do_what_their_names_say():

@@ -43,7 +43,11 @@ from tacdiff_ros.touch_features.connectors.connector_pictures import (
     confusion_picture,
     embedding_map,
 )
-from tacdiff_ros.touch_features.connectors.connector_poses import grid_poses, perturbed_poses
+from tacdiff_ros.touch_features.connectors.connector_poses import (
+    ConnectorPoses,
+    grid_poses,
+    perturbed_poses,
+)
 from tacdiff_ros.touch_features.connectors.connector_scores import (
     confusion,
     recognise,
@@ -311,7 +315,7 @@ def tactile(run: Run) -> dict[str, float]:
     scores = []
     meshes = [connector.mesh() for connector in PAPER_CONNECTORS.values()]
     for seed in range(run.seeds):
-        train, unseen = tactile_sets(run, meshes, seed)
+        train, unseen = tactile_sets(run, meshes, seed, draws=3)
         network, minutes = run.timed(
             functools.partial(
                 train_classifier, tactile_samples(train), "touch", run.settings(seed)
@@ -335,7 +339,7 @@ def classes(run: Run) -> dict[str, float]:
     names = [name for name in ALL_CONNECTORS if name not in ENROLLED] + list(ENROLLED)
     meshes = [ALL_CONNECTORS[name].mesh() for name in names]
     known = len(names) - len(ENROLLED)
-    train, unseen = (tactile_samples(images) for images in tactile_sets(run, meshes, 0))
+    train, unseen = (tactile_samples(images) for images in tactile_sets(run, meshes, 0, draws=1))
     settings = run.settings(0)
     network, minutes = run.timed(
         functools.partial(train_classifier, train, "touch", settings), counts=False
@@ -392,23 +396,32 @@ def halved(images: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.avg_pool2d(images, 2)
 
 
-def tactile_sets(run: Run, meshes: list[Trimesh], seed: int) -> tuple[TactileImages, TactileImages]:
+def tactile_sets(
+    run: Run, meshes: list[Trimesh], seed: int, draws: int
+) -> tuple[TactileImages, TactileImages]:
     """Return touches of the training sensors and of unseen ones.
 
-    Training poses are those of the grid with a visible contact, and twice as many off the grid.
+    Args:
+        run: extent of the measurement.
+        meshes: connectors by class, mm.
+        seed: seed of poses, sensors and depths.
+        draws: number of training touches near each pose of the grid.
     """
     grid = grid_poses(len(meshes))
     visible = functools.partial(touches, meshes, margin_mm=INVISIBLE_MM)
-    off_grid = [
-        perturbed_poses(grid, visible, 1000 + 2 * seed + k, count=480 // run.every) for k in (0, 1)
+    train = [
+        perturbed_poses(grid, visible, 1000 + 10 * seed + k, count=480 // run.every)
+        for k in range(draws)
     ]
     held_out = perturbed_poses(grid, visible, seed, count=160 // run.every)
-    train = off_grid[0]
-    if run.every == 1:
-        train = grid.subset(np.flatnonzero(visible(grid))).joined(train).joined(off_grid[1])
     own, others = run.sensors
     return (
-        tactile_images(meshes, train, _sensors(TRAIN_SENSORS, own), seed),
+        tactile_images(
+            meshes,
+            functools.reduce(ConnectorPoses.joined, train),
+            _sensors(TRAIN_SENSORS, own),
+            seed,
+        ),
         tactile_images(meshes, held_out, _sensors(UNSEEN_SENSORS, others), seed + 1000),
     )
 

@@ -31,7 +31,7 @@ from trimesh import Trimesh
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from tables import dump, print_rows
+from tables import Part, dump, print_rows
 
 from tacdiff_ros.output_files import write_files
 from tacdiff_ros.touch_features.connectors.connector_augmentation import (
@@ -75,6 +75,13 @@ from tacdiff_ros.touch_features.connectors.tactile_images import (
     virtual_sensors,
 )
 
+TARGETS = (
+    "connector_accuracy",
+    "tactile_only_accuracy",
+    "occlusion_gain",
+    "retrieval_r1",
+    "training_cpu_min",
+)
 LEARNING_RATES = {"residual": 1e-3, "transformer": 5e-4}
 TRAIN_SENSORS, UNSEEN_SENSORS = 10_000, 20_000  # first seeds; disjoint
 GREY_SCALE = 32.0  # change that has the value 1 in a network's input, grey levels
@@ -175,6 +182,20 @@ def main() -> int:
     else:
         print_rows("figures", [{"figure": k, "value": v} for k, v in figures.items()])
     return 0
+
+
+def measure_connectors(options: argparse.Namespace) -> Part:
+    """Measure what has a target, as a part of another benchmark.
+
+    Args:
+        options: command line options with `quick` and `json`.
+
+    Returns:
+        No rows, because they are printed when they are measured, and the figures with a target.
+    """
+    output = sys.stderr if options.json else sys.stdout
+    figures = connector_figures(quick=options.quick, targets_only=True, output=output)
+    return [], {name: figures[name] for name in TARGETS}
 
 
 def connector_figures(

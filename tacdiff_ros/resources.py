@@ -41,3 +41,18 @@ def shipped_model() -> Path:
             "this installation has no shipped network: train one (`tacdiff train`) and give its "
             "folder as the model, or use the renderer"
         ) from error
+
+
+def shipped_encoder() -> Path:
+    """Return the folder of the shipped touch encoder.
+
+    Raises:
+        InputError: this installation has no shipped touch encoder.
+    """
+    try:
+        return config_path("models/touch_encoder")
+    except InputError as error:
+        raise InputError(
+            "this installation has no shipped touch encoder: train one (`tacdiff touch train`) "
+            "and give its folder as the encoder"
+        ) from error

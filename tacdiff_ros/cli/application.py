@@ -27,6 +27,7 @@ from tacdiff_ros.cli.record import record
 from tacdiff_ros.cli.rig import rig
 from tacdiff_ros.cli.sbom import sbom
 from tacdiff_ros.cli.simulate import simulate
+from tacdiff_ros.cli.touch import touch
 from tacdiff_ros.cli.train import train
 from tacdiff_ros.cli.translate import translate
 from tacdiff_ros.cli.view import view
@@ -69,6 +70,9 @@ for name, (command, help_line) in COMMANDS.items():
 application.command("units", hidden=True)(deprecated_virtual_sensors)
 application.add_typer(rig, name="rig", short_help="the rig file; mount of the sensor from touches")
 application.add_typer(dataset, name="dataset", short_help="generate a dataset of simulated touches")
+application.add_typer(
+    touch, name="touch", short_help="learned features of touch: train, embed, probe"
+)
 
 
 def _print_version(is_asked: bool) -> None:

@@ -71,6 +71,16 @@ IMAGE_RESIDUAL = Limits(
 NETWORK_PSNR = Limits(
     "PSNR of the network on test images", "dB", 38.0, 30.0, "40.4 of the shipped one, paper 38.7"
 )
+TOUCH_RETRIEVAL = Limits(
+    "top-1 retrieval of a touch on another sensor", "", 0.5, 0.1, "of 128 touches, by chance 0.01"
+)
+PROBE_GAIN = Limits(
+    "balanced accuracy above chance, as a fraction of what is possible",
+    "",
+    0.5,
+    0.1,
+    "0: chance, 1: all correct",
+)
 STIFFNESS_STDDEV = Limits(
     "relative standard deviation of Young's modulus",
     "",
@@ -265,5 +275,44 @@ def material_verdict(young_modulus_mpa: float, stddev_mpa: float) -> Verdict:
             "usable": "more points, or a deeper press, determine it better",
             "bad": "check the units (mm, N) and that the curve begins at the contact",
             "unknown": "check the curve",
+        },
+    )
+
+
+def touch_training_verdict(top1: float | None) -> Verdict:
+    """Rate a pretrained touch encoder by the retrieval of touches across its training sensors.
+
+    Args:
+        top1: fraction of the touches that are retrieved; None if the sets have no touch that is
+            on two sensors.
+    """
+    return rate(
+        [(TOUCH_RETRIEVAL, top1)],
+        {
+            "good": "`tacdiff touch embed` and `tacdiff touch probe` on labelled images of a "
+            "sensor that was not in the sets: these touches were",
+            "usable": "train longer, or on more touches and sensors",
+            "bad": "do not use it: train longer, on touches that are on several sensors",
+            "unknown": "`tacdiff touch embed` and `tacdiff touch probe` on labelled images",
+        },
+    )
+
+
+def probe_verdict(balanced_accuracy: float, classes: int) -> Verdict:
+    """Rate a linear probe by how far it is above chance.
+
+    Args:
+        balanced_accuracy: mean over the classes of the fraction that is predicted.
+        classes: number of classes.
+    """
+    chance = 1.0 / classes
+    return rate(
+        [(PROBE_GAIN, (balanced_accuracy - chance) / (1.0 - chance))],
+        {
+            "good": "the features tell these labels apart: fit a probe with "
+            "`tacdiff_ros.touch_features.linear_probe.fit_probe`",
+            "usable": "look at the confusion matrix; more groups for each label usually help",
+            "bad": "the features do not tell these labels apart: check labels and reference image",
+            "unknown": "check the labels",
         },
     )

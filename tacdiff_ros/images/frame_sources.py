@@ -18,6 +18,7 @@ from tacdiff_ros.images.image_file import read_image
 from tacdiff_ros.input_files import open_input, printable
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+VIDEO_ENDINGS = (".avi", ".mp4", ".mov", ".mkv", ".webm", ".m4v")
 DECODER = Path(__file__).with_name("video_decoder.py")
 RECORD, DECODER_ERROR = struct.Struct("<II"), 0xFFFFFFFF  # as in `video_decoder`
 MAX_VIDEO_BYTES = 2**40
@@ -204,6 +205,22 @@ def open_frames(source: str, loop: bool) -> VideoFrames | FolderFrames:
 def has_images(folder: Path) -> bool:
     """Return whether a folder or one of its subfolders has an image file, by its ending."""
     return next(_image_paths(folder), None) is not None
+
+
+def image_and_video_paths(folder: Path) -> list[Path]:
+    """Return the images and videos of a folder and its subfolders in natural order.
+
+    Args:
+        folder: path of the folder.
+
+    Raises:
+        InputError: it has none.
+    """
+    endings = (*IMAGE_ENDINGS, *VIDEO_ENDINGS)
+    paths = [path for path in folder.rglob("*") if path.suffix.lower() in endings]
+    if not paths:
+        raise InputError(f"no image or video in {printable(folder)}: expected {', '.join(endings)}")
+    return sorted(paths, key=natural_order)
 
 
 def _image_paths(folder: Path) -> Iterator[Path]:

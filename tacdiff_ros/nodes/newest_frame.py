@@ -14,25 +14,26 @@ STALE_S = 1.0
 
 
 class NewestFrame:
-    """Last message of the topic `image_raw`.
+    """Last message of an image topic.
 
     Attributes:
         message: newest image; None before the first one.
     """
 
-    def __init__(self, node: Node, own_subscription: bool = True) -> None:
+    def __init__(self, node: Node, topic: str = "image_raw", own_subscription: bool = True) -> None:
         """Start without an image.
 
         Args:
             node: node that receives the images.
-            own_subscription: whether to subscribe to `image_raw`; a node that subscribes already
+            topic: name of the topic.
+            own_subscription: whether to subscribe to the topic; a node that subscribes already
                 passes its images to `store`, because a second subscription costs time per image.
         """
         self.message: Image | None = None
         self._received_s = 0.0
-        self._topic = node.resolve_topic_name("image_raw")
+        self._topic = node.resolve_topic_name(topic)
         if own_subscription:
-            node.create_subscription(Image, "image_raw", self.store, SENSOR_IMAGES)
+            node.create_subscription(Image, topic, self.store, SENSOR_IMAGES)
 
     def or_newest(self, message: Image) -> Image:
         """Return the image of a request, or the newest frame if that image is empty.

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from tacdiff_ros.sensor.sensor_model import BORDER_FRACTION
+from tacdiff_ros.touch_features.slip_watch import WARNING_FRACTION
 
 Simulator = Literal["pix2pix", "renderer", "differentiable"]
 CameraFrame = Annotated[str, Field(description="frame id of the images (REP-103 optical frame)")]
@@ -256,6 +257,42 @@ class TactileSimulatorSettings(NodeSettings):
     rate_hz: float = Field(25.0, ge=0.1, le=200, description="frame rate without a camera, Hz")
     frame_id: CameraFrame = CAMERA_FRAME
     gel_frame_id: GelFrame = GEL_FRAME
+
+
+class TouchEncoderSettings(NodeSettings):
+    """Parameters of `touch_encoder`."""
+
+    encoder: str = Field("", description="folder of the touch encoder; empty: the shipped one")
+    border_fraction: float = Field(
+        BORDER_FRACTION,
+        ge=0,
+        lt=0.45,
+        description="fraction cropped at each side of a Mini's whole frames",
+    )
+    reference_image: str = Field(
+        "", description="path of the image of the untouched gel; empty: taken by ~/take_reference"
+    )
+    frame_id: GelFrame = GEL_FRAME
+    second_sensor: bool = Field(
+        False, description="read a second sensor: second/image_raw, second/touch_embedding, ..."
+    )
+    second_reference_image: str = Field(
+        "", description="path of the second sensor's reference image; empty: ~/take_reference"
+    )
+    second_frame_id: str = Field("second_gel", description="frame id of the second sensor's gel")
+    slip_warning: float = Field(
+        WARNING_FRACTION,
+        gt=0,
+        le=1,
+        description="slip fraction, mean of three images, from which slip has its warning",
+    )
+    data_folder: DataFolder = DATA_FOLDER
+    memory_file: str = Field(
+        "touch_memory.npz", description="name of the file in data_folder of remembered touches"
+    )
+    threads: int = Field(
+        1, ge=1, le=256, description="processor threads of the encoder, for each sensor"
+    )
 
 
 class VirtualClockSettings(NodeSettings):

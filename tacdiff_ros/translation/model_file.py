@@ -8,16 +8,24 @@ Both files are safe to read from untrusted sources: neither format can contain c
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.input_files import check_file, one_line, printable
+from tacdiff_ros.input_files import printable
+from tacdiff_ros.learning.network_checks import NetworkInterface, check_sizes, read_network
+from tacdiff_ros.learning.weights_file import (
+    export_network,
+    load_weights,
+    read_metadata,
+    weights_content,
+)
 from tacdiff_ros.output_files import Content, write_files
 from tacdiff_ros.settings_file import first_complaint
-from tacdiff_ros.translation.network_checks import check_sizes, read_network
+from tacdiff_ros.translation.input_kinds import CHANNELS
 from tacdiff_ros.translation.network_settings import NetworkSettings
 
 if TYPE_CHECKING:
@@ -25,9 +33,18 @@ if TYPE_CHECKING:
 
 WEIGHTS, NETWORK = "weights.safetensors", "network.onnx"
 FORMAT = "tacdiff_ros/generator/1"
-MAX_MODEL_BYTES = 160_000_000
-OPSET = 18
 INPUT, OUTPUT = "maps", "image"
+KIND = "generator"
+OPERATORS = frozenset(
+    {
+        *("Add", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "Conv"),
+        *("ConvTranspose", "DepthToSpace", "Div", "Expand", "Gather", "GridSample", "Identity"),
+        *("LeakyRelu", "Mul", "Pad", "Relu", "Reshape", "Resize", "Shape", "Sigmoid", "Slice"),
+        *("SpaceToDepth", "Split", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze"),
+    }
+)
+# Margins of the largest allowed tensor: channels above the network's width, pixels of padding.
+SPARE_CHANNELS, SPARE_PIXELS = 64, 64
 ANY_SENSOR = "any"
 
 
@@ -59,13 +76,11 @@ def save_model(folder: Path, generator: nn.Module, card: ModelCard) -> None:
     Raises:
         InputError: the folder cannot be written.
     """
-    from safetensors.torch import save
-
     metadata = {"format": FORMAT, "card": card.model_dump_json()}
-    weights = {name: value.detach().contiguous() for name, value in generator.state_dict().items()}
+    shape = (CHANNELS[card.settings.kind], card.settings.height_px, card.settings.width_px)
     contents: dict[str, Content] = {
-        WEIGHTS: save(weights, metadata),
-        NETWORK: lambda path: _export(generator, card.settings, metadata, path),
+        WEIGHTS: weights_content(generator, metadata),
+        NETWORK: lambda path: export_network(generator, shape, (INPUT, [OUTPUT]), metadata, path),
     }
     write_files(folder, contents)
 
@@ -82,16 +97,8 @@ def read_card(folder: Path) -> ModelCard:
     Raises:
         InputError: the file is missing, damaged, or of another format.
     """
-    from safetensors import SafetensorError, safe_open
-
     path = _existing_file(folder, WEIGHTS)
-    check_file(path, "model", MAX_MODEL_BYTES)
-    try:
-        with safe_open(path, "numpy") as opened:
-            metadata = opened.metadata() or {}
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path} is damaged ({one_line(error, 120)})") from error
-    return parse_card(metadata, path)
+    return parse_card(read_metadata(path), path)
 
 
 def parse_card(metadata: dict[str, str], origin: Path) -> ModelCard:
@@ -130,27 +137,10 @@ def load_generator(folder: Path) -> tuple[nn.Module, ModelCard]:
     Raises:
         InputError: the file is missing or damaged, or contains weights of another network.
     """
-    import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     from tacdiff_ros.translation.generator import build_generator
 
     card = read_card(folder)
-    path = folder / WEIGHTS
-    with torch.device("meta"):  # only shapes and types, no memory for values
-        _check_weights(path, build_generator(card.settings))
-    generator = build_generator(card.settings)
-    try:
-        weights = load_file(path)
-        generator.load_state_dict(weights)
-    except (SafetensorError, OSError, RuntimeError, ValueError, KeyError) as error:
-        raise InputError(
-            f"{path} does not fit its own settings ({one_line(error, 160)})"
-        ) from error
-    if not all(bool(value.isfinite().all()) for value in weights.values()):
-        raise InputError(f"{path} has weights that are not finite: train the model again")
-    return generator.eval(), card
+    return load_weights(folder / WEIGHTS, lambda: build_generator(card.settings)), card
 
 
 def check_sensor(card: ModelCard, checksum: str, full_indentation_mm: float) -> None:
@@ -184,75 +174,6 @@ def _existing_file(folder: Path, name: str) -> Path:
     return path
 
 
-def _check_weights(path: Path, generator: nn.Module) -> None:
-    """Raise an InputError unless a file's weights have the names and shapes of a generator's.
-
-    The values of the weights are not read.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    expected = {name: tuple(value.shape) for name, value in generator.state_dict().items()}
-    try:
-        with safe_open(path, "pt") as opened:
-            names = set(opened.keys())
-            if names != set(expected):
-                name = sorted(names.symmetric_difference(expected))[0]
-                problem = "is missing" if name in expected else "is unexpected"
-                raise InputError(
-                    f"{path} does not fit its own settings ({printable(name)[:80]} {problem})"
-                )
-            for name, expected_shape in expected.items():
-                shape = tuple(opened.get_slice(name).get_shape())
-                if shape != expected_shape:
-                    raise InputError(
-                        f"{path} does not fit its own settings ({name} has shape {shape}, "
-                        f"expected {expected_shape})"
-                    )
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} is damaged ({one_line(error, 120)})") from error
-
-
-def _export(
-    generator: nn.Module, settings: NetworkSettings, metadata: dict[str, str], path: Path
-) -> None:
-    """Write a generator as an ONNX file that contains all weights and accepts any batch size."""
-    import onnx
-    import torch
-
-    from tacdiff_ros.translation.input_kinds import CHANNELS
-    from tacdiff_ros.translation.quiet_export import quiet
-
-    shape = (2, CHANNELS[settings.kind], settings.height_px, settings.width_px)
-    was_training = generator.training
-    with quiet():
-        torch.onnx.export(
-            generator.eval().cpu(),
-            (torch.full(shape, 0.5),),
-            str(path),
-            dynamo=True,
-            input_names=[INPUT],
-            output_names=[OUTPUT],
-            opset_version=OPSET,
-            dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=256)},),
-            external_data=False,
-        )
-    generator.train(was_training)
-    network = onnx.load(str(path))
-    _remove_source_locations(network)
-    onnx.helper.set_model_props(network, metadata)
-    onnx.save(network, str(path))
-
-
-def _remove_source_locations(network: Any) -> None:
-    """Remove the source files and lines that the exporter records for every node."""
-    graph = network.graph
-    for part in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info):
-        part.doc_string = ""
-        del part.metadata_props[:]
-
-
 def load_network(folder: Path) -> tuple[bytes, ModelCard]:
     """Return an exported network after checking that it is safe to run.
 
@@ -267,7 +188,19 @@ def load_network(folder: Path) -> tuple[bytes, ModelCard]:
             has tensors that do not fit the settings in its card.
     """
     path = _existing_file(folder, NETWORK)
-    content, model = read_network(path)
+    content, model = read_network(path, KIND, OPERATORS)
     card = parse_card({entry.key: entry.value for entry in model.metadata_props}, path)
-    check_sizes(model, card.settings, path)
+    check_sizes(model, _interface(card.settings), path)
     return content, card
+
+
+def _interface(settings: NetworkSettings) -> NetworkInterface:
+    """Return the tensors that a generator of these settings may have."""
+    pixels = (settings.height_px + SPARE_PIXELS) * (settings.width_px + SPARE_PIXELS)
+    return NetworkInterface(
+        kind=KIND,
+        operators=OPERATORS,
+        input_shape=(CHANNELS[settings.kind], settings.height_px, settings.width_px),
+        output_shapes=((3, settings.height_px, settings.width_px),),
+        max_values=(settings.width + SPARE_CHANNELS) * pixels + math.prod(settings.texture),
+    )

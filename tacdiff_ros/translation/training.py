@@ -19,14 +19,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.output_files import write_files
-from tacdiff_ros.translation.checkpoint_file import (
+from tacdiff_ros.learning.checkpoint_file import (
     check_progress,
     checked_moments,
     checked_weights,
     read_checkpoint,
     restore_random_state,
 )
+from tacdiff_ros.output_files import write_files
 from tacdiff_ros.translation.generator import build_generator
 from tacdiff_ros.translation.input_kinds import CHANNELS
 from tacdiff_ros.translation.network_settings import NetworkSettings

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.input_files import one_line
+from tacdiff_ros.learning.openvino_runtime import import_openvino
 from tacdiff_ros.translation.input_kinds import CHANNELS
 from tacdiff_ros.translation.model_file import NETWORK, check_sensor, load_network
-from tacdiff_ros.translation.openvino_runtime import import_openvino
 
 Precision = Literal["exact", "fast"]
 

@@ -54,6 +54,7 @@ NOT_RUN = {
     "simulate": "half a minute; test/docs/long_snippets.py",
     "identify": "a minute or two; test/cli/test_identify.py",
     "train": "hours",
+    "touch": "needs touches; test/cli/test_touch.py",
     "evaluate": "needs a trained network; test/dataset/test_learning.py",
     "translate": "needs the maps of `simulate`; test/docs/long_snippets.py",
     "virtual-sensors": "minutes for each sensor",

@@ -381,7 +381,7 @@ def test_a_model_folder_cannot_ask_for_a_network_of_any_size(tmp_path, changed, 
 
 def test_a_checkpoint_runs_no_code_and_unpacks_no_more_than_it_holds(tmp_path):
     torch = pytest.importorskip("torch")
-    from tacdiff_ros.translation.checkpoint_file import read_checkpoint
+    from tacdiff_ros.learning.checkpoint_file import read_checkpoint
 
     path = tmp_path / "checkpoint.pt"
     torch.save({"identity": Saboteur(tmp_path / "ran")}, path)

@@ -21,6 +21,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.learning.checkpoint_file import (
+    check_progress,
+    checked_moments,
+    checked_weights,
+    read_checkpoint,
+)
 from tacdiff_ros.output_files import write_files
 from tacdiff_ros.touch_features.connectors.connector_augmentation import Augmentation, augment
 from tacdiff_ros.touch_features.connectors.connector_encoders import EncoderFamily
@@ -29,12 +35,6 @@ from tacdiff_ros.touch_features.connectors.connector_network import (
     JointEmbedding,
     Modality,
     info_nce,
-)
-from tacdiff_ros.translation.checkpoint_file import (
-    check_progress,
-    checked_moments,
-    checked_weights,
-    read_checkpoint,
 )
 
 CHECKPOINT = "checkpoint.pt"

@@ -13,7 +13,7 @@ import sys
 SENDING = ("socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.fork", "os.posix_spawn")
 said = set()
 sys.addaudithook(lambda event, _: said.add(event) if event in SENDING else None)
-from tacdiff_ros.translation.openvino_runtime import import_openvino
+from tacdiff_ros.learning.openvino_runtime import import_openvino
 import_openvino().Core()
 print(*said, *(name for name, module in sys.modules.items() if module and "telemetry." in name))
 """

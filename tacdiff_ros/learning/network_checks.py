@@ -2,21 +2,20 @@
 
 An ONNX file contains no code, but it can refer to other files for its weights, contain loops, and
 require tensors of any size. A network passes only if the file contains all its weights, if it
-consists of the operators that generators are exported with, and if the size of every tensor is
-known in advance.
+consists of the operators that its kind is exported with, and if the size of every tensor is known
+in advance.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.input_files import printable, read_bytes
-from tacdiff_ros.translation.input_kinds import CHANNELS
-from tacdiff_ros.translation.network_settings import NetworkSettings
 
 MAX_NETWORK_BYTES = 160_000_000
 MAX_NODES = 2000
@@ -24,29 +23,42 @@ MAX_NODES = 2000
 OPSETS = (9, 30)
 # Ratio of the number of values of all tensors to that of the largest allowed tensor.
 MAX_TOTAL = 64
-# Margins of the largest allowed tensor: channels above the network's width, pixels of padding.
-SPARE_CHANNELS, SPARE_PIXELS = 64, 64
 MAX_AXES = 8
-OPERATORS = {
-    *("Add", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "Conv", "ConvTranspose"),
-    *("DepthToSpace", "Div", "Expand", "Gather", "GridSample", "Identity", "LeakyRelu", "Mul"),
-    *("Pad", "Relu", "Reshape", "Resize", "Shape", "Sigmoid", "Slice", "SpaceToDepth", "Split"),
-    *("Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze"),
-}
 
 
-def read_network(path: Path) -> tuple[bytes, Any]:
+@dataclass(frozen=True)
+class NetworkInterface:
+    """What a kind of network may consist of.
+
+    Attributes:
+        kind: name of the kind, for error messages.
+        operators: names of the ONNX operators that the kind is exported with.
+        input_shape: shape of the only input, without the batch.
+        output_shapes: shape of each output, without the batch, in order.
+        max_values: largest number of values of a tensor.
+    """
+
+    kind: str
+    operators: frozenset[str]
+    input_shape: tuple[int, ...]
+    output_shapes: tuple[tuple[int, ...], ...]
+    max_values: int
+
+
+def read_network(path: Path, kind: str, operators: Set[str]) -> tuple[bytes, Any]:
     """Read an ONNX file and check that it contains all its weights and only known operators.
 
     Args:
         path: ONNX file.
+        kind: kind of the network, for error messages.
+        operators: names of the operators that the kind is exported with.
 
     Returns:
         Bytes of the file, and the parsed `onnx.ModelProto`.
 
     Raises:
         InputError: the file is missing, too large or damaged, refers to other files, or has
-            operators that no generator has.
+            operators that its kind does not have.
     """
     import onnx
 
@@ -58,25 +70,25 @@ def read_network(path: Path) -> tuple[bytes, Any]:
     for message in _messages(model):
         if isinstance(message, onnx.TensorProto):
             _check_tensor(message, path)
-    _check_operators(model, path)
+    _check_operators(model, kind, operators, path)
     return content, model
 
 
-def check_sizes(model: Any, settings: NetworkSettings, path: Path) -> None:
-    """Infer the size of every tensor for a batch of one input and check it against the settings.
+def check_sizes(model: Any, interface: NetworkInterface, path: Path) -> None:
+    """Infer the size of every tensor for a batch of one input and check it.
 
     Args:
         model: parsed ONNX network; its batch size is set to 1 in place.
-        settings: architecture that the network's card states.
+        interface: sizes that the settings in the network's card imply.
         path: path of the file, for error messages.
 
     Raises:
-        InputError: the size of the input or output differs from the settings, a size cannot be
-            inferred, or a tensor is larger than in any generator of these settings.
+        InputError: the size of the input or an output differs, a size cannot be inferred, or a
+            tensor is larger than expected.
     """
     import onnx
 
-    _fix_batch(model, settings, path)
+    _fix_batch(model, interface, path)
     try:
         inferred = onnx.shape_inference.infer_shapes(
             model, check_type=True, strict_mode=True, data_prop=True
@@ -85,7 +97,7 @@ def check_sizes(model: Any, settings: NetworkSettings, path: Path) -> None:
         raise InputError(f"{printable(path)} is damaged: its tensor shapes do not match") from error
     graph = inferred.graph
     shapes = {value.name: _shape(value) for value in (*graph.value_info, *graph.output)}
-    max_values = _max_tensor_values(settings)
+    max_values = interface.max_values
     total = 0
     for node in graph.node:
         for name in filter(None, node.output):
@@ -96,9 +108,12 @@ def check_sizes(model: Any, settings: NetworkSettings, path: Path) -> None:
                     f"expected up to {max_values} values for its settings"
                 )
             total += math.prod(shape)
-    expected = (1, 3, settings.height_px, settings.width_px)
-    if total > MAX_TOTAL * max_values or shapes.get(graph.output[0].name) != expected:
-        raise InputError(f"{printable(path)} is no generator of images {expected}")
+    expected = [(1, *shape) for shape in interface.output_shapes]
+    outputs = [shapes.get(output.name) for output in graph.output]
+    if total > MAX_TOTAL * max_values or outputs != expected:
+        raise InputError(
+            f"{printable(path)} is no {interface.kind}: its outputs are not {expected}"
+        )
 
 
 def _messages(message: Any) -> Iterator[Any]:
@@ -132,8 +147,8 @@ def _check_tensor(tensor: Any, path: Path) -> None:
         )
 
 
-def _check_operators(model: Any, path: Path) -> None:
-    """Raise an InputError unless a network consists of the operators of generators.
+def _check_operators(model: Any, kind: str, operators: Set[str], path: Path) -> None:
+    """Raise an InputError unless a network consists of the operators of its kind.
 
     Functions, subgraphs (loops and branches), training graphs and sparse weights are refused, and
     so are operators of other domains or of unsupported versions.
@@ -150,36 +165,41 @@ def _check_operators(model: Any, path: Path) -> None:
     has_other_domains = bool(domains - {"", "ai.onnx"})
     if not has_only_nodes or has_other_domains or not 0 < len(graph.node) <= MAX_NODES:
         raise InputError(
-            f"{printable(path)} is no generator: expected up to {MAX_NODES} standard operators, "
+            f"{printable(path)} is no {kind}: expected up to {MAX_NODES} standard operators, "
             "without functions"
         )
     for node in graph.node:
         nested = any(part.HasField("g") or part.graphs for part in node.attribute)
         sparse = any(part.HasField("sparse_tensor") for part in node.attribute)
-        if node.op_type not in OPERATORS or nested or sparse:
+        if node.op_type not in operators or nested or sparse:
             raise InputError(
                 f"{printable(path)} has the operator {printable(node.op_type)[:40]!r}, which no "
-                "generator has"
+                f"{kind} has"
             )
 
 
-def _fix_batch(model: Any, settings: NetworkSettings, path: Path) -> None:
+def _fix_batch(model: Any, interface: NetworkInterface, path: Path) -> None:
     """Set the batch size to 1, and remove the sizes that the file states for later tensors."""
     graph = model.graph
-    expected = (CHANNELS[settings.kind], settings.height_px, settings.width_px)
     weights = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in weights]
-    if len(inputs) != 1 or len(graph.output) != 1:
-        raise InputError(f"{printable(path)} is no generator: expected one input and one output")
-    axes = inputs[0].type.tensor_type.shape.dim
-    if len(axes) != 4 or tuple(axis.dim_value for axis in axes[1:]) != expected:
+    outputs = len(interface.output_shapes)
+    if len(inputs) != 1 or len(graph.output) != outputs:
         raise InputError(
-            f"{printable(path)} does not take inputs of shape {expected}, as its settings state"
+            f"{printable(path)} is no {interface.kind}: {len(inputs)} inputs and "
+            f"{len(graph.output)} outputs, expected 1 and {outputs}"
+        )
+    axes = inputs[0].type.tensor_type.shape.dim
+    if tuple(axis.dim_value for axis in axes[1:]) != interface.input_shape:
+        raise InputError(
+            f"{printable(path)} does not take inputs of shape {interface.input_shape}, as its "
+            "settings state"
         )
     axes[0].Clear()
     axes[0].dim_value = 1
     del graph.value_info[:]
-    graph.output[0].type.tensor_type.ClearField("shape")
+    for output in graph.output:
+        output.type.tensor_type.ClearField("shape")
 
 
 def _shape(value: Any) -> tuple[int, ...] | None:
@@ -187,9 +207,3 @@ def _shape(value: Any) -> tuple[int, ...] | None:
     axes = value.type.tensor_type.shape.dim
     known = value.type.tensor_type.HasField("shape") and all(a.HasField("dim_value") for a in axes)
     return tuple(axis.dim_value for axis in axes) if known else None
-
-
-def _max_tensor_values(settings: NetworkSettings) -> int:
-    """Upper bound of the number of values of any tensor in a generator of these settings."""
-    pixels = (settings.height_px + SPARE_PIXELS) * (settings.width_px + SPARE_PIXELS)
-    return (settings.width + SPARE_CHANNELS) * pixels + math.prod(settings.texture)

@@ -1,0 +1,121 @@
+"""Features of real videos of touches: objects pressed by hand, and grasps that are shaken.
+
+`octopi/` holds videos of a plain sensor whose first frame is untouched; `slip_pairs/` holds videos
+of both fingers of a gripper, which begin in contact: their reference is the first frame.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tacdiff_ros.touch_features.touch_input import MOTION_S, touch_image
+
+FRAMES = 16  # frames of a press that are used, those that differ most from the reference
+SPACING = 2  # least number of frames between two of them
+WINDOW_S = 1.0
+WINDOW_FRAMES = 5  # frames of a window that are used, evenly spaced
+
+Images = NDArray[np.uint8]
+Extractor = Callable[[Images, Images, Images], NDArray[np.float32]]
+"""Features (N, F) of images, references and earlier images (N, 120, 160, 3)."""
+
+
+@dataclass(frozen=True)
+class VideoFeatures:
+    """Features of videos or of windows of them.
+
+    Attributes:
+        features: (N, F) mean and standard deviation of the features of the frames.
+        row: (N,) row of each video in `labels`.
+        labels: columns of `labels.csv`.
+    """
+
+    features: NDArray[np.float64]
+    row: NDArray[np.int64]
+    labels: dict[str, NDArray[np.str_]]
+
+
+def read_labels(folder: Path) -> dict[str, NDArray[np.str_]]:
+    """Return the columns of `labels.csv`."""
+    with (folder / "labels.csv").open(newline="", encoding="utf-8") as opened:
+        rows = list(csv.DictReader(opened))
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def read_video(path: Path) -> tuple[Images, float]:
+    """Return the frames (N, 120, 160, 3) of a video in RGB, and their rate in Hz."""
+    capture = cv2.VideoCapture(str(path))
+    frames = []
+    while True:
+        valid, frame = capture.read()
+        if not valid:
+            break
+        frames.append(touch_image(np.ascontiguousarray(frame[..., ::-1])))
+    return np.stack(frames), float(capture.get(cv2.CAP_PROP_FPS)) or 25.0
+
+
+def press_features(folder: Path, extract: Extractor, limit: int | None = None) -> VideoFeatures:
+    """Return one row of features per video of a press by hand."""
+    labels = read_labels(folder)
+    features = []
+    for name in labels["video"][:limit]:
+        frames, rate_hz = read_video(folder / name)
+        chosen = _most_changed(frames)
+        lag = max(1, round(MOTION_S * rate_hz))
+        values = _extract(extract, frames, chosen, np.maximum(chosen - lag, 0), frames[0])
+        features.append(_moments(values))
+    return VideoFeatures(np.array(features), np.arange(len(features)), _first(labels, limit))
+
+
+def window_features(folder: Path, extract: Extractor, limit: int | None = None) -> VideoFeatures:
+    """Return one row of features per window of one second of a grasp."""
+    labels = read_labels(folder)
+    features, row = [], []
+    for number, name in enumerate(labels["video"][:limit]):
+        frames, rate_hz = read_video(folder / name)
+        length, lag = round(WINDOW_S * rate_hz), max(1, round(MOTION_S * rate_hz))
+        for start in range(0, len(frames) - length + 1, length):
+            chosen = np.linspace(start + lag, start + length - 1, WINDOW_FRAMES).round().astype(int)
+            values = _extract(extract, frames, chosen, chosen - lag, frames[start])
+            features.append(_moments(values))
+            row.append(number)
+    return VideoFeatures(np.array(features), np.array(row), _first(labels, limit))
+
+
+def _extract(
+    extract: Extractor,
+    frames: Images,
+    chosen: NDArray[np.integer],
+    earlier: NDArray[np.integer],
+    reference: Images,
+) -> NDArray[np.float32]:
+    references = np.broadcast_to(reference, (len(chosen), *reference.shape))
+    return extract(frames[chosen], references, frames[earlier])
+
+
+def _most_changed(frames: Images) -> NDArray[np.int64]:
+    """Return the frames that differ most from the first one, in order of time."""
+    coarse = frames[:, ::4, ::4].astype(np.int16)
+    change = np.abs(coarse - coarse[0]).mean(axis=(1, 2, 3))
+    chosen: list[int] = []
+    for number in np.argsort(-change, kind="stable"):
+        if number > 0 and all(abs(number - other) >= SPACING for other in chosen):
+            chosen.append(int(number))
+        if len(chosen) == FRAMES:
+            break
+    return np.array(sorted(chosen))
+
+
+def _moments(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.concatenate([values.mean(0), values.std(0)]).astype(float)
+
+
+def _first(labels: dict[str, NDArray[np.str_]], limit: int | None) -> dict[str, NDArray[np.str_]]:
+    return {name: column[:limit] for name, column in labels.items()}

@@ -1,0 +1,237 @@
+"""What a linear probe reads from the frozen touch encoder, beside hand-made features.
+
+    python benchmarks/touch_features.py [--quick] [--json] [--only PART] [--encoder DIR]
+
+The parts `presses` and `grasps` need real videos in `--data`; each takes some minutes on one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from connectors import measure_connectors
+from hand_made_features import hand_made
+from real_touches import (
+    Extractor,
+    Images,
+    VideoFeatures,
+    press_features,
+    window_features,
+)
+from tables import Part, run_parts
+
+from tacdiff_ros.resources import config_path
+from tacdiff_ros.touch_features.encoder_file import load_model
+from tacdiff_ros.touch_features.linear_probe import (
+    balanced_accuracy,
+    cross_validate,
+    fit_probe,
+)
+from tacdiff_ros.touch_features.touch_encoder import TouchEncoder
+from tacdiff_ros.touch_features.touch_input import HEIGHT, WIDTH
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+SEEDS, FOLDS = (0, 1, 2), 10
+ATTRIBUTES = ("hardness", "roughness", "bumps")
+QUICK_VIDEOS = 24
+CAMERAS = ("0", "2")  # of the two fingers
+TIMED = 200
+
+
+def main() -> int:
+    """Run the benchmark; exit code 0."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few videos, one seed")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument("--only", choices=PARTS, help="measure one part")
+    parser.add_argument("--encoder", type=Path, default=None, help="folder of the encoder")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder with touch/")
+    options = parser.parse_args()
+    options.limit = QUICK_VIDEOS if options.quick else None
+    options.seeds = SEEDS[:1] if options.quick else SEEDS
+    return run_parts(PARTS, [options.only] if options.only else [*PARTS], options)
+
+
+def measure_presses(options: argparse.Namespace) -> Part:
+    """Which part is touched, and how hard, rough and bumpy it is: presses by hand."""
+    rows = []
+    for name, extract in extractors(options).items():
+        videos = press_features(options.data / "touch" / "octopi", extract, options.limit)
+        row = {"features": name, "parts_top1": round(part_accuracy(videos), 3)}
+        for attribute in ATTRIBUTES:
+            scores = [
+                cross_validate(
+                    videos.features, videos.labels[attribute], objects(videos), FOLDS, seed
+                ).balanced_accuracy
+                for seed in options.seeds
+            ]
+            row[attribute] = round(float(np.mean(scores)), 3)
+        rows.append(row)
+    best = rows[0]
+    figures = {"parts_top1": best["parts_top1"]}
+    return rows, figures | {f"{name}_balanced": best[name] for name in ATTRIBUTES}
+
+
+def part_accuracy(videos: VideoFeatures) -> float:
+    """Return the fraction of parts that are named rightly in their last video."""
+    part = videos.labels["part"]
+    last = np.array([part[k] not in part[k + 1 :] for k in range(len(part))])
+    known = np.isin(part, part[~last])
+    number = np.array([(part[:k] == part[k]).sum() for k in range(len(part))])
+    probe = fit_probe(videos.features[~last], part[~last], number[~last])
+    tested = last & known
+    return float((probe.predict(videos.features[tested]) == part[tested]).mean())
+
+
+def objects(videos: VideoFeatures) -> NDArray[np.str_]:
+    """Return the object of each video: the first word of its part's name."""
+    return np.array([name.split("_")[0] for name in videos.labels["part"]])
+
+
+def measure_grasps(options: argparse.Namespace) -> Part:
+    """Slip in windows of one second, and whether both fingers feel the same object."""
+    rows = []
+    for name, extract in extractors(options).items():
+        windows = window_features(options.data / "touch" / "slip_pairs", extract, options.limit)
+        scores = [slip_scores(windows, seed) for seed in options.seeds]
+        slips = windows.labels["slip"] == "1"
+        per_window = np.mean([area_under_curve(s, slips[windows.row]) for s in scores])
+        videos = np.unique(windows.row)
+        per_video = np.mean(
+            [
+                area_under_curve(
+                    np.array([s[windows.row == video].mean() for video in videos]), slips[videos]
+                )
+                for s in scores
+            ]
+        )
+        rows.append(
+            {
+                "features": name,
+                "slip_auc_window": round(float(per_window), 3),
+                "slip_auc_video": round(float(per_video), 3),
+                "finger_match": round(finger_match(windows), 3),
+                "unseen_finger_drop": round(100.0 * unseen_finger_drop(windows), 1),
+            }
+        )
+    best = rows[0]
+    return rows, {
+        "slip_auc": best["slip_auc_window"],
+        "finger_match": best["finger_match"],
+        "unseen_sensor_drop": best["unseen_finger_drop"],
+    }
+
+
+def slip_scores(windows: VideoFeatures, seed: int) -> NDArray[np.float64]:
+    """Return the score of slip of each window, by probes without the window's object."""
+    slip, group = windows.labels["slip"][windows.row], windows.labels["object"][windows.row]
+    result = cross_validate(windows.features, slip, group, FOLDS, seed)
+    return result.scores[:, 1] - result.scores[:, 0]
+
+
+def area_under_curve(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
+    """Return the probability that a positive has a higher score than a negative."""
+    order = np.argsort(np.argsort(scores))
+    count, others = positive.sum(), (~positive).sum()
+    return float((order[positive].sum() - count * (count - 1) / 2) / (count * others))
+
+
+def finger_match(windows: VideoFeatures) -> float:
+    """Return how often the most similar video of the other finger is of the same object."""
+    videos = np.unique(windows.row)
+    features = np.stack([windows.features[windows.row == video].mean(0) for video in videos])
+    camera, name = windows.labels["camera"][videos], windows.labels["object"][videos]
+    hits = []
+    for own, other in (CAMERAS, CAMERAS[::-1]):
+        a, b = (standardized(features[camera == finger]) for finger in (own, other))
+        nearest = (a @ b.T).argmax(1)
+        hits += (name[camera == own] == name[camera == other][nearest]).tolist()
+    return float(np.mean(hits))
+
+
+def standardized(features: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return features of mean 0 and standard deviation 1, scaled to length 1."""
+    values = (features - features.mean(0)) / (features.std(0) + 1e-9)
+    return values / np.linalg.norm(values, axis=1, keepdims=True)
+
+
+def unseen_finger_drop(windows: VideoFeatures) -> float:
+    """Return the balanced accuracy of slip that a probe loses on a sensor it was not trained on."""
+    camera = windows.labels["camera"][windows.row]
+    slip, group = windows.labels["slip"][windows.row], windows.labels["object"][windows.row]
+    names = np.unique(group)
+    half = np.isin(group, names[::2])
+    drops = []
+    for own, other in (CAMERAS, CAMERAS[::-1]):
+        for training, test in ((half, ~half), (~half, half)):
+            tested = test & (camera == own)
+            scores = []
+            for finger in (own, other):
+                fitted = training & (camera == finger)
+                probe = fit_probe(windows.features[fitted], slip[fitted], group[fitted])
+                predicted = probe.predict(windows.features[tested])
+                scores.append(balanced_accuracy(slip[tested], predicted))
+            drops.append(scores[0] - scores[1])
+    return float(np.mean(drops))
+
+
+def measure_rates(options: argparse.Namespace) -> Part:
+    """Time of an image, and size of the encoder."""
+    encoder = TouchEncoder(encoder_folder(options), threads=2)
+    random = np.random.default_rng(0)
+    image, reference = random.integers(0, 256, (2, HEIGHT, WIDTH, 3), np.uint8)
+    times_ms = []
+    for _ in range(TIMED):
+        begin = time.perf_counter()
+        encoder.read(image, reference, reference)
+        times_ms.append(1e3 * (time.perf_counter() - begin))
+    model = load_model(encoder_folder(options))[0]
+    millions = sum(value.numel() for value in model.network.parameters()) / 1e6
+    row = {
+        "encode_ms": round(float(np.median(times_ms)), 2),
+        "encode_ms_p99": round(float(np.quantile(times_ms, 0.99)), 2),
+        "parameters_millions": round(millions, 2),
+    }
+    return [row], row
+
+
+def extractors(options: argparse.Namespace) -> dict[str, Extractor]:
+    """Return the features to compare, those of the encoder first."""
+    return {"encoder": encoder_extractor(encoder_folder(options)), "hand-made": hand_made}
+
+
+def encoder_extractor(folder: Path) -> Extractor:
+    """Return the extractor of an encoder's embedding."""
+    encoder = TouchEncoder(folder, threads=1)
+
+    def extract(images: Images, references: Images, earlier: Images) -> NDArray[np.float32]:
+        parts = zip(images, references, earlier, strict=True)
+        return np.stack([encoder.read(*part).embedding for part in parts])
+
+    return extract
+
+
+def encoder_folder(options: argparse.Namespace) -> Path:
+    """Return the folder of the encoder: the given one, or the shipped one."""
+    return options.encoder or config_path("models/touch_encoder")
+
+
+PARTS: dict[str, Any] = {
+    "presses": measure_presses,
+    "grasps": measure_grasps,
+    "rates": measure_rates,
+    "connectors": measure_connectors,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,17 @@
+"""`tacdiff touch`: pretrain a touch encoder, read features of images, probe them."""
+
+from __future__ import annotations
+
+import typer
+
+from tacdiff_ros.cli.touch_embed import embed
+from tacdiff_ros.cli.touch_probe import probe
+from tacdiff_ros.cli.touch_train import train
+
+touch = typer.Typer(
+    help="Learned features of touch: train the encoder, embed images, probe the features.",
+    rich_markup_mode=None,
+)
+touch.command("train", short_help="pretrain an encoder on touch sets, or resume")(train)
+touch.command("embed", short_help="features and properties of images and videos")(embed)
+touch.command("probe", short_help="linear probe of features, cross-validated by group")(probe)

@@ -1,0 +1,1 @@
+"""Files and runtime of networks, shared by all networks of this package."""

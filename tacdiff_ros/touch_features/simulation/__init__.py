@@ -1,0 +1,1 @@
+"""Simulated touches of random surfaces with random sensors."""

@@ -52,6 +52,7 @@ def embedding_map(
     """
     view, touch = np.asarray(views), np.asarray(touches)
     position = principal_components(np.concatenate([view, touch]))
+    x, y = position.T
     classes = np.asarray(labels)
     figure = _figure((6.0, 5.5))
     axes = figure.add_subplot(title=title, xlabel="component 1", ylabel="component 2")
@@ -59,8 +60,9 @@ def embedding_map(
         own = np.flatnonzero(classes == number)
         colour = np.array(_colour(number))
         light = VIEW_SHADE + (1 - VIEW_SHADE) * colour
-        axes.scatter(*position[own].T, s=9, color=light, label=f"{name}, view")
-        axes.scatter(*position[len(view) + own].T, s=9, color=colour, label=f"{name}, touch")
+        axes.scatter(x[own], y[own], s=9, color=light, label=f"{name}, view")
+        felt = len(view) + own
+        axes.scatter(x[felt], y[felt], s=9, color=colour, label=f"{name}, touch")
     axes.legend(fontsize=7, ncols=2)
     return _png(figure)
 
@@ -105,7 +107,8 @@ def _figure(inches: tuple[float, float]) -> Figure:
 def _colour(number: int) -> tuple[float, float, float]:
     import matplotlib
 
-    return matplotlib.colormaps["tab10"].colors[number % 10]
+    red, green, blue, _ = matplotlib.colormaps["tab10"](number % 10)
+    return red, green, blue
 
 
 def _png(figure: Figure) -> bytes:

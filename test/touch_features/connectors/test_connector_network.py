@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -16,6 +17,11 @@ from tacdiff_ros.touch_features.connectors.connector_augmentation import (
 )
 from tacdiff_ros.touch_features.connectors.connector_encoders import build_encoder
 from tacdiff_ros.touch_features.connectors.connector_network import ConnectorClassifier, info_nce
+from tacdiff_ros.touch_features.connectors.connector_pictures import (
+    confusion_picture,
+    embedding_map,
+    principal_components,
+)
 from tacdiff_ros.touch_features.connectors.connector_scores import confusion, recognise, retrieve
 from tacdiff_ros.touch_features.connectors.connector_training import (
     CHECKPOINT,
@@ -42,7 +48,7 @@ def samples(count=16, classes=4):
 
 
 def settings(**changes):
-    base = {"epochs": 40, "batch": 16, "learning_rate": 3e-3, "decay": 0.93}
+    base = {"epochs": 25, "batch": 16, "learning_rate": 3e-3, "decay": 0.9}
     base["half_precision"] = False  # slower than float32 on CPUs without AMX
     return ConnectorTrainingSettings(**(base | changes))
 
@@ -183,3 +189,21 @@ def test_bad_input_is_refused_in_one_line():
         with pytest.raises(InputError) as caught:
             case()
         assert "\n" not in str(caught.value)
+
+
+def test_principal_components_are_those_of_a_line():
+    line = np.linspace(-1, 1, 9)[:, None] * [[3.0, 4.0, 0.0]] + 7.0
+    first, second = principal_components(line).T
+    assert np.abs(first) == pytest.approx(np.abs(np.linspace(-5, 5, 9)))
+    assert second == pytest.approx(0.0, abs=1e-12)
+
+
+def test_pictures_are_images():
+    random = np.random.default_rng(0)
+    views, touches = random.standard_normal((2, 12, 5))
+    pictures = [
+        embedding_map(views, touches, np.arange(12) % 2, ["a", "b"], "map"),
+        confusion_picture([[3, 1], [0, 2]], ["a", "b"], "confusion"),
+    ]
+    for picture in pictures:
+        assert cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR).std() > 1

@@ -28,14 +28,14 @@ from real_touches import (
     window_features,
 )
 from tables import Part, run_parts
+
+from tacdiff_ros.resources import config_path
+from tacdiff_ros.touch_features.encoder_file import load_model
 from tacdiff_ros.touch_features.linear_probe import (
     balanced_accuracy,
     cross_validate,
     fit_probe,
 )
-
-from tacdiff_ros.resources import config_path
-from tacdiff_ros.touch_features.encoder_file import load_model
 from tacdiff_ros.touch_features.touch_encoder import TouchEncoder
 from tacdiff_ros.touch_features.touch_input import HEIGHT, WIDTH
 

@@ -20,6 +20,7 @@ QUICK_FORMS: dict[str, tuple[list[str], set[str]]] = {
     "adversity": (["--only", "markers", "--kills", "1"], {"commands", "left_out"}),
     "attack": (["--only", "requests"], {"nodes", "causes"}),
     "calibration": (["--quick"], {"virtual_dot_rms_px", "virtual_psnr_db", "units_converged"}),
+    "connectors": (["--quick"], {"connector_accuracy", "occlusion_gain", "retrieval_r1"}),
     "contact_references": (["--quick"], {"dimitriadis_worst_percent"}),
     "first_run": (["--quick"], {"quick_run_passes", "images_lost"}),
     "gpu": (["--quick"], {"card"}),

@@ -1,0 +1,1 @@
+"""Recognition of small connectors from overhead depth views and touches."""

@@ -62,7 +62,8 @@ class Connector(ABC):
 
 def lying(parts: Sequence[Trimesh]) -> Trimesh:
     """Return parts as one mesh, shifted to x = 0 in the middle and z = 0 at the lowest point."""
-    mesh: Trimesh = trimesh.util.concatenate(list(parts))
+    mesh = trimesh.util.concatenate(list(parts))
+    assert isinstance(mesh, Trimesh)  # noqa: S101
     low, high = mesh.bounds
     mesh.apply_translation([-(low[0] + high[0]) / 2, 0.0, -low[2]])
     return mesh

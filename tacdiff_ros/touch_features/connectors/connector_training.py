@@ -140,7 +140,8 @@ def train_joint_embedding(
     network = JointEmbedding(settings.family, *samples.shapes())
 
     def loss(views: Tensor, touches: Tensor, labels: Tensor) -> Tensor:
-        return info_nce(*network(views, touches), network.scale())
+        view, touch = network(views, touches)
+        return info_nce(view, touch, network.scale())
 
     _Run(network, loss, samples, settings, "joint", folder).train(progress)
     return network
@@ -173,7 +174,9 @@ class _Run:
     ) -> None:
         if len(samples) < settings.batch:
             raise InputError(f"{len(samples)} samples: expected at least a batch, {settings.batch}")
-        self._network = network.to(memory_format=torch.channels_last)
+        self._network = network.to(
+            memory_format=torch.channels_last  # type: ignore[call-overload]
+        )
         self._loss, self._samples, self._settings = loss, samples, settings
         self._optimizer = torch.optim.AdamW(
             network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay

@@ -86,14 +86,11 @@ class Rj45Plug(Connector):
         """Return body, ribs between the contacts, latch and cable."""
         half, top = self.width / 2, self.height / 2
         floor = (-top, -top + self.slot_depth)
-        edges = [-half]
-        for k in range(8):
-            centre = (k - 3.5) * self.pitch
-            edges += [centre - self.slot / 2, centre + self.slot / 2]
-        edges.append(half)
-        ribs = [
-            box((0.0, self.slot_length), tuple(edges[k : k + 2]), floor) for k in range(0, 18, 2)
-        ]
+        centres = [(k - 3.5) * self.pitch for k in range(8)]
+        starts = [-half, *(centre + self.slot / 2 for centre in centres)]
+        ends = [*(centre - self.slot / 2 for centre in centres), half]
+        sides = zip(starts, ends, strict=True)
+        ribs = [box((0.0, self.slot_length), side, floor) for side in sides]
         latch = np.array([(-3.0, top - 0.2), (3.0, top - 0.2), (3.0, top + 1.2), (-3.0, top + 1.2)])
         return [
             box((0.0, self.body), (-half, half), (floor[1], top)),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from connectors import measure_connectors
+from connectors import connector_figures
 from hand_made_features import hand_made
 from real_touches import (
     Extractor,
@@ -202,6 +202,12 @@ def measure_rates(options: argparse.Namespace) -> Part:
         "parameters_millions": round(millions, 2),
     }
     return [row], row
+
+
+def measure_connectors(options: argparse.Namespace) -> Part:
+    """Which connector is gripped, by view and touch (`benchmarks/connectors.py`)."""
+    figures = connector_figures(len(options.seeds), quick=options.quick, output=sys.stderr)
+    return [{"figure": name, "value": value} for name, value in figures.items()], figures
 
 
 def extractors(options: argparse.Namespace) -> dict[str, Extractor]:

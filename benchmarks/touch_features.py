@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -30,7 +31,7 @@ from real_touches import (
 from tables import Part, run_parts
 
 from tacdiff_ros.resources import config_path
-from tacdiff_ros.touch_features.encoder_file import load_model
+from tacdiff_ros.touch_features.encoder_file import load_network
 from tacdiff_ros.touch_features.linear_probe import (
     balanced_accuracy,
     cross_validate,
@@ -194,8 +195,8 @@ def measure_rates(options: argparse.Namespace) -> Part:
         begin = time.perf_counter()
         encoder.read(image, reference, reference)
         times_ms.append(1e3 * (time.perf_counter() - begin))
-    model = load_model(encoder_folder(options))[0]
-    millions = sum(value.numel() for value in model.network.parameters()) / 1e6
+    network = onnx.load_model_from_string(load_network(encoder_folder(options))[0])
+    millions = sum(int(np.prod(tensor.dims)) for tensor in network.graph.initializer) / 1e6
     row = {
         "encode_ms": round(float(np.median(times_ms)), 2),
         "encode_ms_p99": round(float(np.quantile(times_ms, 0.99)), 2),

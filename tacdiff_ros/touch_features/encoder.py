@@ -17,17 +17,20 @@ from tacdiff_ros.touch_features.encoder_settings import EncoderSettings
 from tacdiff_ros.touch_features.touch_input import CHANNELS
 
 UNIVERSAL = 0  # index of the universal token
+EMBEDDED_STAGES = (1, 2)  # whose statistics are in the embedding
+POOLS = (1, 2, 4, 8, 16)  # sides of the squares that are averaged for the energies, px
+SMALLEST = 1e-3  # added before the logarithm
 
 
 class Encoded(NamedTuple):
     """Output of the encoder.
 
     Attributes:
-        embedding: (N, F) embedding.
+        code: (N, F) features of the last layer, which the heads read.
         stages: feature maps of the four stages.
     """
 
-    embedding: Tensor
+    code: Tensor
     stages: list[Tensor]
 
 
@@ -109,6 +112,32 @@ class _Block(nn.Module):
 def _stage(inputs: int, outputs: int, blocks: int, stride: int) -> nn.Sequential:
     first = _Block(inputs, outputs, stride)
     return nn.Sequential(first, *(_Block(outputs, outputs, 1) for _ in range(blocks - 1)))
+
+
+def embedding(values: Tensor, stages: list[Tensor]) -> Tensor:
+    """Return (N, E) features for linear probes: statistics of two stages, energies by scale.
+
+    They carry over to real sensors better than the last layer, which is trained to ignore what the
+    heads do not need (`benchmarks/touch_features.py`).
+
+    Args:
+        values: (N, 6, 120, 160) network input.
+        stages: feature maps of the four stages.
+    """
+    statistics = [_moments(stages[number]) for number in EMBEDDED_STAGES]
+    energies = [_moments(functional.avg_pool2d(values.float(), k))[:, CHANNELS:] for k in POOLS]
+    mean = values.float().abs().mean(dim=(2, 3))
+    return (torch.cat([*statistics, *energies, mean], dim=1).abs() + SMALLEST).log()
+
+
+def embedding_length(settings: EncoderSettings) -> int:
+    """Return the length of the embedding of an architecture.
+
+    Args:
+        settings: architecture.
+    """
+    channels = sum(settings.channels[number] for number in EMBEDDED_STAGES)
+    return 2 * channels + CHANNELS * (len(POOLS) + 1)
 
 
 def _moments(maps: Tensor) -> Tensor:

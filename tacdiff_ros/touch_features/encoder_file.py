@@ -39,8 +39,19 @@ INPUT_SHAPE = (CHANNELS, HEIGHT, WIDTH)
 SURFACE_SHAPE = (5, 30, 40)
 OPERATORS = frozenset(
     {
-        *("Add", "BatchNormalization", "Cast", "Concat", "Constant", "Conv", "Div", "Expand"),
-        *("Flatten", "Gemm", "Identity", "LayerNormalization", "MatMul", "Mul", "Pow"),
+        *(
+            "Abs",
+            "Add",
+            "AveragePool",
+            "BatchNormalization",
+            "Cast",
+            "Concat",
+            "Constant",
+            "Conv",
+            "Div",
+            "Expand",
+        ),
+        *("Flatten", "Gemm", "Identity", "LayerNormalization", "Log", "MatMul", "Mul", "Pow"),
         *("ReduceMean", "ReduceSum", "Relu", "Reshape", "Resize", "Shape", "Slice", "Split"),
         *("Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze", "Gather"),
     }
@@ -137,13 +148,20 @@ def load_network(folder: Path) -> tuple[bytes, EncoderCard]:
 def _interface(card: EncoderCard) -> NetworkInterface:
     """Return the tensors that an encoder of this architecture may have."""
     settings = card.settings
-    features = (settings.features,)
+    from tacdiff_ros.touch_features.encoder import embedding_length
+
+    features, properties = (settings.features,), (len(card.properties),)
     widest = max(CHANNELS, *settings.channels) * HEIGHT * WIDTH
     return NetworkInterface(
         kind=KIND,
         operators=OPERATORS,
         input_shape=INPUT_SHAPE,
-        output_shapes=(features, features, (len(card.properties),), SURFACE_SHAPE),
+        output_shapes=(
+            (embedding_length(settings),),
+            features,
+            properties,
+            SURFACE_SHAPE,
+        ),
         max_values=max(widest, 2 * 1024 * math.prod(features)),
     )
 

@@ -17,7 +17,7 @@ class EncoderSettings(BaseModel):
     blocks: tuple[int, int, int, int] = (1, 1, 2, 2)
     """Residual blocks of the four stages."""
     features: int = Field(256, ge=8, le=1024)
-    """Length of the embedding."""
+    """Length of the last layer, and of the features of a touch."""
     token: int = Field(16, ge=1, le=128)
     """Length of a sensor token."""
     sensors: int = Field(0, ge=0, le=MAX_SENSORS)

@@ -132,7 +132,7 @@ class Pretraining:
             encoded = self.network(visible, sensor)
             losses = self._pixel_losses(encoded, inputs, later, batch)
             if not first_level:
-                losses |= self._meaning_losses(encoded.embedding.float(), batch)
+                losses |= self._meaning_losses(encoded.code.float(), batch)
         weights = settings.weights.model_dump()
         losses = {name: loss for name, loss in losses.items() if weights[name] > 0}
         total = sum((weights[name] * loss for name, loss in losses.items()), torch.zeros(()))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tacdiff_ros.touch_features.encoder import Encoded, TouchNetwork
+from tacdiff_ros.touch_features.encoder import Encoded, TouchNetwork, embedding
 from tacdiff_ros.touch_features.encoder_settings import EncoderSettings
 
 MAP_SHAPE = (30, 40)
@@ -71,9 +71,10 @@ class TouchModel(nn.Module):
         """
         encoded = self.network(values)
         surface = self.heads.maps(encoded)[2] * torch.tensor(MAP_SCALES)[:, None, None]
-        touch = self.heads.touch(encoded.embedding)
+        touch = self.heads.touch(encoded.code)
         touch = touch / (touch.square().sum(1, keepdim=True) + 1e-12).sqrt()
-        return encoded.embedding, touch, self.heads.properties(encoded.embedding), surface
+        features = embedding(values, encoded.stages)
+        return features, touch, self.heads.properties(encoded.code), surface
 
 
 def projector(inputs: int, outputs: int) -> nn.Sequential:

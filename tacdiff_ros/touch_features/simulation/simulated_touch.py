@@ -15,6 +15,8 @@ from tacdiff_ros.touch_features.simulation.sensor_renderer import SensorRenderer
 from tacdiff_ros.touch_features.simulation.surfaces import TouchedSurface, random_surface
 from tacdiff_ros.touch_features.simulation.touch_motion import (
     RATE_HZ,
+    Kind,
+    TouchMotion,
     other_finger,
     random_motion,
 )
@@ -74,18 +76,12 @@ def simulate_touch(settings: SimulationSettings, number: int) -> Part:
         Arrays by name, one row per image: `images`, `maps`, `sensor`, `video`, `frame`, `touch`
         and the labels.
     """
-    object_id, of_object = divmod(number, settings.touches_per_object)
-    random_object = np.random.default_rng([settings.seed, 1, object_id])
-    surface = random_surface(random_object)
-    is_grasp = random_object.uniform() < settings.grasp_fraction
-    grasp = number - of_object % 2 if is_grasp else number
-    motion = random_motion(
-        np.random.default_rng([settings.seed, 3, grasp]),
-        "grasp" if is_grasp else "hand",
-        settings.steps,
-        settings.step_frames,
-    )
+    object_id = number // settings.touches_per_object
+    of_object = np.random.default_rng([settings.seed, 1, object_id])
+    surface, is_grasp = random_surface(of_object), of_object.uniform() < settings.grasp_fraction
     random = np.random.default_rng([settings.seed, 2, number])
+    grasp = number - number % settings.touches_per_object % 2 if is_grasp else number
+    motion = _motion(settings, grasp, is_grasp)
     if grasp != number:
         motion = other_finger(motion, random)
     gel, grid = random_gel(random), pad_grid(settings)
@@ -107,6 +103,12 @@ def simulate_touch(settings: SimulationSettings, number: int) -> Part:
         for k, sensor in enumerate(sensors)
     ]
     return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+
+def _motion(settings: SimulationSettings, grasp: int, is_grasp: bool) -> TouchMotion:
+    random = np.random.default_rng([settings.seed, 3, grasp])
+    kind: Kind = "grasp" if is_grasp else "hand"
+    return random_motion(random, kind, settings.steps, settings.step_frames)
 
 
 def pad_grid(settings: SimulationSettings) -> PadGrid:

@@ -29,7 +29,6 @@ SIDES = ((0.0, -10.2, 90.0), (12.4, 0.0, 180.0), (0.0, 10.2, -90.0), (-12.4, 0.0
 
 NOMINAL_FRACTION = 0.5  # of the sensors with the lights on the sides of a nominal Mini
 FLAT_FIELD_SHAPE = (4, 5)
-LOWEST_LIGHT_MM = -0.8
 
 
 @dataclass(frozen=True)
@@ -130,9 +129,9 @@ def _random_lights(random: Random, lights: list[dict[str, Any]]) -> list[dict[st
     is_nominal = random.uniform() < NOMINAL_FRACTION
     sides = range(3) if is_nominal else random.permutation(4)[:3]
     purity = random.uniform(0.35, 1.0)
-    for light, side in zip(lights, sides, strict=True):
+    for light, old_side, side in zip(lights, SIDES, sides, strict=False):
         x, y, azimuth = SIDES[side]
-        old_x, old_y, old_azimuth = SIDES[lights.index(light)]
+        old_x, old_y, old_azimuth = old_side
         centre = light["centre_mm"]
         height = random.uniform(-4.0, -1.6)
         light["centre_mm"] = [centre[0] - old_x + x, centre[1] - old_y + y, height]

@@ -84,6 +84,7 @@ ARGUMENTS = [
     ),
     SENSOR_FILE,
     flag("twin", "false", "Simulate what the sensor should measure, and compare."),
+    flag("touch", "false", "Start touch_encoder: slip, properties and remembered touches."),
     flag(
         "watchdog",
         "false",
@@ -221,6 +222,8 @@ def node_overrides(fake: bool, arm: Arm, value: Reader, files: list[Path]) -> Ov
     }
     if fake:
         overrides["virtual_panda"] = {"arm_id": arm.name}
+    if value("touch") == "true":
+        overrides["touch_encoder"] = non_empty(data_folder=value("data_folder"))
     if value("watchdog") == "true":
         # A slow machine may delay the states of the virtual arm.
         age_s = {"limits.state_age_s": 2.0} if fake else {}

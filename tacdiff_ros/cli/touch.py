@@ -1,4 +1,4 @@
-"""`tacdiff touch`: pretrain a touch encoder, read features of images, probe them."""
+"""`tacdiff touch`: simulated touches, pretraining, features of images, linear probes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import typer
 
 from tacdiff_ros.cli.touch_embed import embed
 from tacdiff_ros.cli.touch_probe import probe
+from tacdiff_ros.cli.touch_simulate import simulate
 from tacdiff_ros.cli.touch_train import train
 
 touch = typer.Typer(
-    help="Learned features of touch: train the encoder, embed images, probe the features.",
+    help="Learned features of touch: simulated touches, encoder, features of images, probes.",
     rich_markup_mode=None,
 )
+touch.command("simulate", short_help="random touches on many virtual sensors")(simulate)
 touch.command("train", short_help="pretrain an encoder on touch sets, or resume")(train)
 touch.command("embed", short_help="features and properties of images and videos")(embed)
 touch.command("probe", short_help="linear probe of features, cross-validated by group")(probe)

@@ -7,7 +7,8 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-from tacdiff_ros.input_files import printable, read_table, require_columns
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.input_files import one_line, printable, read_table, require_columns
 from tacdiff_ros.output_files import write_files
 from tacdiff_ros.touch_features.pretraining_settings import Weights
 
@@ -37,7 +38,7 @@ class LossTable:
             columns = read_table(path, "table of losses", MAX_BYTES)
             require_columns(columns, COLUMNS, f"table of losses {printable(path)}")
             rows = zip(*(columns[name] for name in COLUMNS), strict=True)
-            self._rows = [list(row) for row in rows if row[0].isdecimal()]
+            self._rows = [_checked(list(row), path) for row in rows]
 
     def add(self, step: int, losses: Mapping[str, float]) -> None:
         """Add the losses of the next step.
@@ -72,3 +73,14 @@ class LossTable:
         text = io.StringIO(newline="")
         csv.writer(text).writerows([COLUMNS, *self._rows])
         write_files(self._path.parent, {self._path.name: text.getvalue()})
+
+
+def _checked(row: list[str], path: Path) -> list[str]:
+    try:
+        int(row[0])
+        [float(value) for value in row[1:] if value]
+    except ValueError as error:
+        raise InputError(
+            f"table of losses {printable(path)} is damaged ({one_line(error)}): delete it"
+        ) from error
+    return row

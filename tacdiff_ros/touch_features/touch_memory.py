@@ -177,7 +177,7 @@ def read_memory(path: Path) -> TouchMemory:
         raise InputError(f"{printable(path)} is no touch memory: expected arrays {sorted(ARRAYS)}")
     names, owner, examples = (arrays[name] for name in ("names", "owner", "examples"))
     fits = names.ndim == owner.ndim == 1 and examples.ndim == 2 and len(owner) == len(examples)
-    fits = fits and arrays["encoder"].shape == (1,)
+    fits = fits and arrays["encoder"].shape == (1,) and examples.dtype.kind == "f"
     if not fits or names.dtype.kind != "U" or owner.dtype.kind not in "iu":
         raise InputError(f"{printable(path)} is no touch memory: its arrays do not fit each other")
     if len(owner) and not 0 <= owner.min() <= owner.max() < len(names):

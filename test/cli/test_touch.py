@@ -17,7 +17,7 @@ pytest.importorskip("torch")
 from tacdiff_ros.cli.application import run
 from tacdiff_ros.touch_features.feature_file import read_features
 from tacdiff_ros.touch_features.touch_encoder import TouchEncoder
-from tacdiff_ros.touch_features.touch_set import TouchSet, write_touch_set
+from tacdiff_ros.touch_features.touch_set import TouchSet, read_touch_set, write_touch_set
 
 SETTINGS = {
     "encoder": {"channels": [8, 8, 16, 16], "blocks": [1, 1, 1, 1], "features": 16},
@@ -272,3 +272,27 @@ def test_bad_input_of_probe_is_refused_in_one_line(
         assert run(words()) == 2, expected
         refusal = capsys.readouterr().err
         assert expected in refusal and refusal.count("\n") == 1, refusal
+
+
+def test_simulated_touches_are_a_touch_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = tmp_path / "simulation.yaml"
+    settings.write_text("{touches_per_object: 1, steps: 8, pairs_per_touch: 1, sensors: 2}")
+    command = ["touch", "simulate", "--out", str(tmp_path), "--objects", "1", "--json"]
+    assert run([*command, "--settings", str(settings)]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert (tmp_path / "contact_sheet.png").stat().st_size > 10_000
+    touches = read_touch_set(tmp_path / "set")
+    assert len(touches) == printed["images"] > 0 and printed["sensors"] == 2
+
+
+def test_unusable_simulation_settings_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = tmp_path / "simulation.yaml"
+    for text in ("{sensors: 0}", "{other: 1}", "[1]"):
+        settings.write_text(text)
+        assert run(["touch", "simulate", "--out", str(tmp_path), "--settings", str(settings)]) == 2
+        refusal = capsys.readouterr().err
+        assert refusal.count("\n") == 1 and "Traceback" not in refusal

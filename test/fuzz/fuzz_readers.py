@@ -712,6 +712,51 @@ def change_checkpoint(folder: Path, random: Generator) -> None:
     torch.save(state, path)
 
 
+# --- touches -------------------------------------------------------------------------------
+
+
+def make_touch_files(folder: Path) -> None:
+    from tacdiff_ros.touch_features.feature_file import FeatureRows
+    from tacdiff_ros.touch_features.loss_table import COLUMNS
+    from tacdiff_ros.touch_features.touch_encoder import TouchReading
+    from tacdiff_ros.touch_features.touch_memory import TouchMemory
+
+    memory, rows = TouchMemory("checksum"), FeatureRows(("force",), "checksum")
+    for number, name in enumerate(("cup", "key", "cup")):
+        values = np.random.default_rng(number).normal(size=8).astype(np.float32)
+        memory.remember(name, values)
+        surface = np.zeros((5, 30, 40), np.float32)
+        rows.add(f"{name}.png", number, TouchReading(values, values, {"force": 1.0}, surface))
+    memory.save(folder / "memory.npz")
+    rows.features().save(folder / "features.npz")
+    (folder / "touch.yaml").write_text("encoder: {features: 64}\npretraining: {steps: 10}\n")
+    (folder / "losses.csv").write_text(f"{','.join(COLUMNS)}\n1{',0.5' * (len(COLUMNS) - 1)}\n")
+
+
+def read_touch_files(folder: Path) -> None:
+    from tacdiff_ros.touch_features.feature_file import read_features
+    from tacdiff_ros.touch_features.loss_table import LossTable
+    from tacdiff_ros.touch_features.touch_memory import read_memory
+    from tacdiff_ros.touch_features.training_settings import read_training_settings
+
+    read_memory(folder / "memory.npz")
+    read_features(folder / "features.npz")
+    read_training_settings(folder / "touch.yaml")
+    table = LossTable(folder / "losses.csv", 10)
+    table.add(2, {"masked": 0.5})
+    assert table.last["masked"] == 0.5
+
+
+def reshape_touch_arrays(folder: Path, random: Generator) -> None:
+    """One array of an archive of another shape and type."""
+    path = folder / ("memory.npz", "features.npz")[random.integers(2)]
+    arrays = dict(np.load(path))
+    shape = tuple(int(n) for n in random.integers(0, 9, int(random.integers(4))))
+    kind = ("f4", "f8", "i1", "u8", "i4", "?", "U3")[random.integers(7)]
+    arrays[list(arrays)[random.integers(len(arrays))]] = np.ones(shape, kind)
+    np.savez(path, **arrays)
+
+
 READERS: dict[str, Reader] = {
     "sensor file": Reader(make_sensor, read_sensor, bomb_with_aliases),
     "settings": Reader(make_settings, read_settings, bomb_with_aliases),
@@ -730,5 +775,6 @@ READERS: dict[str, Reader] = {
     "dataset": Reader(make_dataset, read_dataset, rewrite_arrays, tries=20),
     "network": Reader(make_network, read_network, change_network, tries=20),
     "network weights": Reader(make_weights, read_weights, tries=20),
+    "touches": Reader(make_touch_files, read_touch_files, reshape_touch_arrays),
     "checkpoint": Reader(make_checkpoint, read_checkpoint, change_checkpoint, tries=20),
 }

@@ -88,7 +88,6 @@ def test_nodes_that_bringup_configures_exist():
             if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "overrides"
         }
     started_alone = {"acquire_client", "wait_until_ready", "virtual_clock", "object_pose_refiner"}
-    started_alone |= {"touch_encoder"}
     assert names == NODES - started_alone
     assert "virtual_clock" in NODES and 'CLOCK = "virtual_clock"' in ast.unparse(tree).replace(
         "'", '"'
@@ -240,6 +239,12 @@ def test_the_watchdog_keeps_to_the_limits_of_the_acquisition(bringup):
     assert watchdog["limits.box_min_mm"] == tuple(acquisition["limits"]["box_min_mm"])
     assert watchdog["rig.mount_position_mm"] == tuple(rig["mount_position_mm"])
     assert watchdog["base_frame"] == rig["base_frame"]
+
+
+def test_the_touch_encoder_keeps_its_memory_in_the_data_folder(bringup):
+    nodes = executables(bringup.start(touch="true", data_folder="/data"))
+    assert set(nodes) == REAL | {"touch_encoder"}
+    assert merged(bringup.parameters(nodes["touch_encoder"]))["data_folder"] == "/data"
 
 
 def test_a_virtual_sensor_takes_the_drivers_place_and_motion_waits_for_it(bringup):

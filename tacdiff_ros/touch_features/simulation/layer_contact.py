@@ -8,8 +8,7 @@ above a rigid holder, or rigid. Each step solves two variational inequalities on
 
 with the penetration d of the undeformed bodies, the gel's in-plane displacement u, the object's
 in-plane motion dw and the slip s of a step (Coulomb's law, integrated by backward Euler). Both are
-solved by projected gradients with the step lengths of Barzilai and Borwein (IMA J. Numer. Anal. 8,
-1988; projected: Dai and Fletcher, Numer. Math. 100, 2005), whose products are FFTs.
+solved by `projected_gradient`, with FFTs for the products.
 
 Limits: small strains; contact on the height map along z; the influence of friction on the pressure
 is that of the step before; friction deforms the gel only; the pad's free sides are not modelled.
@@ -18,7 +17,6 @@ is that of the step before; friction deforms the gel only; the pad's free sides 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,9 +25,9 @@ from scipy import fft
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.layer_compliance import BondedLayer, compliance
+from tacdiff_ros.touch_features.simulation.projected_gradient import projected_gradient
 
 Floats = NDArray[np.float32]
-Operator = Callable[[Floats], Floats]
 
 GUARD_LENGTHS = 2.5
 """Distance of the periodic images in decay lengths: their effect has decayed to 8 % of what the
@@ -38,7 +36,6 @@ layer shows there, which is a few per cent of the indentation."""
 PRESSURE_TOLERANCE_MM = 5e-4  # root mean square violation of the gap
 SLIP_TOLERANCE = 0.01  # of the object's motion during the step
 MIN_SLIP_TOLERANCE_MM, MAX_SLIP_TOLERANCE_MM = 1e-4, 1e-3
-MAX_ITERATIONS = 150
 SLIDING = 0.999  # fraction of the Coulomb limit from which a point slides
 MIN_SLIP_MM = 1e-4  # slip during a step from which a point slides
 MAX_STICK_FRACTION = 0.02  # of the contact area during gross slip
@@ -231,7 +228,7 @@ class LayerContact:
         def displaced(pressure: Floats) -> Floats:
             return self._field(self._normal * self._spectrum(pressure))
 
-        return _projected_gradient(
+        return projected_gradient(
             displaced,
             penetration,
             lambda p: np.maximum(p, np.float32(0.0)),
@@ -251,7 +248,7 @@ class LayerContact:
             factor = np.minimum(limit / np.maximum(size, np.float32(1e-12)), np.float32(1.0))
             return np.asarray(traction * factor, np.float32)
 
-        return _projected_gradient(
+        return projected_gradient(
             lambda traction: self._product(self._gel[:2, :2], traction),
             target,
             project,
@@ -296,51 +293,3 @@ class LayerContact:
             gross_slip=is_gross,
             converged=converged,
         )
-
-
-def _projected_gradient(
-    product: Operator,
-    target: Floats,
-    project: Operator,
-    start: Floats,
-    first_step: float,
-    tolerance: float,
-) -> tuple[Floats, bool]:
-    """Minimise x.Ax/2 - x.target over a convex set.
-
-    Args:
-        product: x -> A x.
-        target: right-hand side, mm.
-        project: projection onto the set.
-        start: first estimate.
-        first_step: length of the first step, MPa/mm.
-        tolerance: root mean square of the projected gradient, mm, over the points that carry load.
-
-    Returns:
-        Solution, and whether it is within the tolerance.
-    """
-    x = project(start)
-    gradient = product(x) - target
-    step = np.float32(first_step)
-    best, best_error = x, math.inf
-    for k in range(MAX_ITERATIONS):
-        # A scaled step makes the projected gradient a length: the violation of the conditions.
-        violation = (x - project(x - np.float32(first_step) * gradient)) / np.float32(first_step)
-        loaded = max(int(np.count_nonzero(x)), 1)
-        error = math.sqrt(float((violation**2).sum()) / loaded)
-        if error < best_error:
-            best, best_error = x, error
-        if error <= tolerance:
-            return x, True
-        new = project(x - step * gradient)
-        new_gradient = product(new) - target
-        dx, dg = new - x, new_gradient - gradient
-        curvature = float((dx * dg).sum())
-        if curvature <= 0:
-            step = np.float32(first_step)
-        elif k % 2:
-            step = np.float32(float((dx * dx).sum()) / curvature)
-        else:
-            step = np.float32(curvature / float((dg * dg).sum()))
-        x, gradient = new, new_gradient
-    return best, False

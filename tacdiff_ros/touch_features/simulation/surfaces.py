@@ -10,11 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.mechanics.layer_compliance import BondedLayer
-from tacdiff_ros.touch_features.simulation.textures import (
-    TEXTURES,
-    mean_wavelength_mm,
-    sample_tile,
-)
+from tacdiff_ros.touch_features.simulation.periodic_tile import mean_wavelength_mm, sample_tile
+from tacdiff_ros.touch_features.simulation.textures import TEXTURES
 
 Floats = NDArray[np.float32]
 Random = np.random.Generator
@@ -147,8 +144,8 @@ def _corner(random: Random) -> tuple[Shape, tuple[float, float]]:
     softness = _log_uniform(random, 0.05, 0.6)
 
     def shape(x: Floats, y: Floats) -> Floats:
-        planes = [steepness * (math.cos(a) * x + math.sin(a) * y) for a in angles]
-        return _soft_maximum(planes, softness)
+        planes = np.stack([math.cos(a) * x + math.sin(a) * y for a in angles])
+        return _soft_maximum(planes * np.float32(steepness / softness)) * np.float32(softness)
 
     return shape, (math.nan, math.nan)
 
@@ -266,18 +263,17 @@ def _rounded(x: Floats, radius: float) -> Floats:
 
 def _falling(outside: Floats, rim: float, steepness: float) -> Floats:
     """Return the depth behind a rounded rim, by the distance outside of the outline."""
-    beyond = np.maximum(outside + np.float32(0.5 * rim), np.float32(0.0))
-    round_part = np.minimum(beyond, np.float32(rim))
-    depth = steepness * (round_part**2 / (2 * rim) + (beyond - round_part))
+    outer = np.maximum(outside + np.float32(0.5 * rim), np.float32(0.0))
+    round_part = np.minimum(outer, np.float32(rim))
+    depth = steepness * (round_part**2 / (2 * rim) + (outer - round_part))
     return np.minimum(depth, MAX_DEPTH_MM).astype(np.float32)
 
 
-def _soft_maximum(planes: list[Floats], softness: float) -> Floats:
-    """Return a smooth maximum, shifted to 0 at the origin."""
-    stacked = np.stack(planes) / np.float32(softness)
-    top = stacked.max(axis=0)
-    total = np.log(np.exp(stacked - top).sum(axis=0)) + top - math.log(len(planes))
-    return np.asarray(np.float32(softness) * total, np.float32)
+def _soft_maximum(planes: Floats) -> Floats:
+    """Return a smooth maximum along the first axis, 0 where all are 0."""
+    top = planes.max(axis=0)
+    total = np.log(np.exp(planes - top).sum(axis=0)) + top - math.log(len(planes))
+    return np.asarray(total, np.float32)
 
 
 def _scaled(tile: Floats, amplitude_mm: float) -> Floats:

@@ -13,15 +13,22 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, ndimage
+
+from tacdiff_ros.touch_features.simulation.periodic_tile import (
+    SPACING_MM,
+    TILE_MM,
+    TILE_POINTS,
+    blurred,
+    cell_coordinates,
+    random_noise,
+    sample_tile,
+    warped,
+    waves_per_tile,
+)
 
 Floats = NDArray[np.float32]
 Random = np.random.Generator
 Texture = Callable[[Random, float], Floats]
-
-TILE_POINTS = 384
-TILE_MM = 38.4
-SPACING_MM = TILE_MM / TILE_POINTS
 
 
 def smooth(random: Random, wavelength_mm: float) -> Floats:
@@ -31,13 +38,13 @@ def smooth(random: Random, wavelength_mm: float) -> Floats:
 
 def self_affine(random: Random, wavelength_mm: float) -> Floats:
     """Fractal roughness with a random Hurst exponent, flat above the wavelength."""
-    return _noise(random, wavelength_mm, random.uniform(0.2, 1.0))
+    return random_noise(random, wavelength_mm, random.uniform(0.2, 1.0))
 
 
 def grain(random: Random, wavelength_mm: float) -> Floats:
     """Wood: noise that is stretched along one axis, with pores."""
-    noise = _noise(random, wavelength_mm, 0.6, stretch=random.uniform(5.0, 25.0))
-    pores = _noise(random, wavelength_mm / 2, 0.3, stretch=random.uniform(4.0, 10.0))
+    noise = random_noise(random, wavelength_mm, 0.6, stretch=random.uniform(5.0, 25.0))
+    pores = random_noise(random, wavelength_mm / 2, 0.3, stretch=random.uniform(4.0, 10.0))
     return noise - np.float32(random.uniform(0.0, 1.5)) * np.maximum(pores - 1.0, 0.0)
 
 
@@ -54,14 +61,14 @@ def scratches(random: Random, wavelength_mm: float) -> Floats:
         cv2.line(line, *points, float(random.uniform(0.3, 1.0)), 1, cv2.LINE_8)
         image = np.maximum(image, line)
     width = random.uniform(0.1, 0.25) * wavelength_mm
-    return np.float32(sign) * _blurred(image, min(max(width, 0.08), 0.4))
+    return np.float32(sign) * blurred(image, min(max(width, 0.08), 0.4))
 
 
 def weave(random: Random, wavelength_mm: float) -> Floats:
     """Woven fabric (plain, twill, herringbone, satin or basket) with random yarns."""
-    count = _waves(wavelength_mm)
+    count = waves_per_tile(wavelength_mm)
     columns = max(2, round(count * random.uniform(0.6, 1.0)))
-    warp, weft = _coordinates(columns, count)
+    warp, weft = cell_coordinates(columns, count)
     i, j = np.floor(warp).astype(int), np.floor(weft).astype(int)
     over = _weave_pattern(random, i, j, columns)
     warp_yarn = np.sqrt(np.maximum(1.0 - (2.0 * (warp % 1.0) - 1.0) ** 2, 0.0))
@@ -72,60 +79,65 @@ def weave(random: Random, wavelength_mm: float) -> Floats:
     height = np.where(over, np.maximum(crown_warp, low * crown_weft), crown_weft * 0.9)
     size = random.uniform(0.0, 0.3, (2, max(columns, count)))
     height = height * (1.0 - size[0][i % columns] * over - size[1][j % count] * ~over)
-    return _blurred(_warped(random, height, 0.15 * wavelength_mm), 0.12 * wavelength_mm)
+    return blurred(warped(random, height, 0.15 * wavelength_mm), 0.12 * wavelength_mm)
 
 
 def knit(random: Random, wavelength_mm: float) -> Floats:
     """Knitted fabric: columns of loops."""
-    count = _waves(wavelength_mm)
-    x, y = _coordinates(count, max(2, round(count * random.uniform(0.8, 1.6))))
+    count = waves_per_tile(wavelength_mm)
+    x, y = cell_coordinates(count, max(2, round(count * random.uniform(0.8, 1.6))))
     side = np.abs((x % 1.0) - 0.5)
     legs = np.cos(2 * np.pi * (y + random.uniform(0.4, 0.9) * side)) * 0.5 + 0.5
     height = np.sqrt(np.maximum(1.0 - (4.0 * side - 1.0) ** 2, 0.0)) * (0.4 + 0.6 * legs)
-    return _blurred(_warped(random, height, 0.15 * wavelength_mm), 0.1 * wavelength_mm)
+    return blurred(warped(random, height, 0.15 * wavelength_mm), 0.1 * wavelength_mm)
 
 
 def ridges(random: Random, wavelength_mm: float) -> Floats:
     """Parallel ridges or grooves with a round, sharp or flat profile."""
-    x, _ = _coordinates(_waves(wavelength_mm), 1)
-    return _blurred(_profile(random, x), 0.05 * wavelength_mm)
+    x, _ = cell_coordinates(waves_per_tile(wavelength_mm), 1)
+    return blurred(_profile(random, x), 0.05 * wavelength_mm)
 
 
 def bars(random: Random, wavelength_mm: float) -> Floats:
     """Short parallel bars, in rows."""
-    count, rows = _waves(wavelength_mm), _waves(wavelength_mm * random.uniform(2.0, 5.0))
-    x, y = _coordinates(count, rows)
+    count, rows = (
+        waves_per_tile(wavelength_mm),
+        waves_per_tile(wavelength_mm * random.uniform(2.0, 5.0)),
+    )
+    x, y = cell_coordinates(count, rows)
     if random.uniform() < 0.5:
-        x, y = _coordinates(count, rows, shift=0.5)
+        x, y = cell_coordinates(count, rows, shift=0.5)
     gap = random.uniform(0.15, 0.4)
     ends = np.clip((0.5 - gap / 2 - np.abs(y % 1.0 - 0.5)) * rows, 0.0, 1.0)
-    return _blurred(np.sqrt(np.maximum(_profile(random, x), 0.0)) * ends, 0.08 * wavelength_mm)
+    return blurred(np.sqrt(np.maximum(_profile(random, x), 0.0)) * ends, 0.08 * wavelength_mm)
 
 
 def knurl(random: Random, wavelength_mm: float) -> Floats:
     """Diamond knurl: two families of crossed grooves."""
-    count = _waves(wavelength_mm)
-    x, y = _coordinates(count, max(1, round(count * random.uniform(0.4, 1.0))))
+    count = waves_per_tile(wavelength_mm)
+    x, y = cell_coordinates(count, max(1, round(count * random.uniform(0.4, 1.0))))
     first, second = _triangle(x + y), _triangle(x - y)
     height = np.minimum(first, second) if random.uniform() < 0.7 else first * second
-    return _blurred(np.minimum(height, random.uniform(0.5, 1.0)), 0.06 * wavelength_mm)
+    return blurred(np.minimum(height, random.uniform(0.5, 1.0)), 0.06 * wavelength_mm)
 
 
 def mesh(random: Random, wavelength_mm: float) -> Floats:
     """Crossed wires: a strainer or a net."""
-    x, y = _coordinates(_waves(wavelength_mm), _waves(wavelength_mm * random.uniform(0.8, 1.3)))
+    x, y = cell_coordinates(
+        waves_per_tile(wavelength_mm), waves_per_tile(wavelength_mm * random.uniform(0.8, 1.3))
+    )
     radius = random.uniform(0.1, 0.25)
     wave = 0.5 * radius * np.cos(np.pi * np.floor(x)) * np.sin(np.pi * y)
     first = _wire(np.abs(x % 1.0 - 0.5), radius) + wave
     second = _wire(np.abs(y % 1.0 - 0.5), radius) - wave
-    return _blurred(np.maximum(np.maximum(first, second), 0.0), 0.03 * wavelength_mm)
+    return blurred(np.maximum(np.maximum(first, second), 0.0), 0.03 * wavelength_mm)
 
 
 def holes(random: Random, wavelength_mm: float) -> Floats:
     """Perforated sheet: round holes on a square or hexagonal lattice."""
     distance = _lattice_distance(random, wavelength_mm)
     radius = random.uniform(0.2, 0.4)
-    return _blurred(np.clip((distance - radius) / 0.08, 0.0, 1.0), 0.04 * wavelength_mm)
+    return blurred(np.clip((distance - radius) / 0.08, 0.0, 1.0), 0.04 * wavelength_mm)
 
 
 def bumps(random: Random, wavelength_mm: float) -> Floats:
@@ -134,7 +146,7 @@ def bumps(random: Random, wavelength_mm: float) -> Floats:
     radius = random.uniform(0.2, 0.45)
     inside = np.maximum(1.0 - (distance / radius) ** 2, 0.0) ** random.choice([0.5, 1.0, 0.25])
     sign = 1.0 if random.uniform() < 0.75 else -1.0
-    return _blurred(sign * inside, 0.05 * wavelength_mm)
+    return blurred(sign * inside, 0.05 * wavelength_mm)
 
 
 def scattered(random: Random, wavelength_mm: float) -> Floats:
@@ -154,14 +166,14 @@ def cells(random: Random, wavelength_mm: float) -> Floats:
     nearest, second = _voronoi(random, wavelength_mm)
     rim = np.clip((second - nearest) / (0.35 * wavelength_mm), 0.0, 1.0)
     height = np.sqrt(rim) - random.uniform(0.0, 0.4) * (nearest / wavelength_mm) ** 2
-    return _blurred(height * random.choice([1.0, 1.0, -1.0]), 0.05 * wavelength_mm)
+    return blurred(height * random.choice([1.0, 1.0, -1.0]), 0.05 * wavelength_mm)
 
 
 def facets(random: Random, wavelength_mm: float) -> Floats:
     """Crumpled foil: flat facets between sharp folds."""
     height = np.zeros((TILE_POINTS, TILE_POINTS), np.float32)
     for k in range(3):
-        fold = np.abs(_noise(random, wavelength_mm * 1.6 / 1.7**k, 2.5))
+        fold = np.abs(random_noise(random, wavelength_mm * 1.6 / 1.7**k, 2.5))
         height -= fold / np.float32(1.7**k)
     return height
 
@@ -169,22 +181,22 @@ def facets(random: Random, wavelength_mm: float) -> Floats:
 def wrinkles(random: Random, wavelength_mm: float) -> Floats:
     """Wrinkles of cloth, bags and skin: stretched ridges with gaps."""
     stretch = random.uniform(2.0, 6.0)
-    fold = np.exp(-3.0 * np.abs(_noise(random, wavelength_mm * 1.5, 2.0, stretch)))
-    weight = np.clip(_noise(random, wavelength_mm * 4.0, 2.0) + 0.5, 0.0, 1.0)
+    fold = np.exp(-3.0 * np.abs(random_noise(random, wavelength_mm * 1.5, 2.0, stretch)))
+    weight = np.clip(random_noise(random, wavelength_mm * 4.0, 2.0) + 0.5, 0.0, 1.0)
     return np.asarray(fold * weight, np.float32)
 
 
 def tufts(random: Random, wavelength_mm: float) -> Floats:
     """Rug, towel and fur: strands in locally similar directions."""
     noise = random.standard_normal((TILE_POINTS, TILE_POINTS)).astype(np.float32)
-    angle = np.pi * _noise(random, wavelength_mm * 6.0, 2.0) * random.uniform(0.1, 0.8)
+    angle = np.pi * random_noise(random, wavelength_mm * 6.0, 2.0) * random.uniform(0.1, 0.8)
     step = 0.5 * wavelength_mm / SPACING_MM / 4
     y, x = np.mgrid[:TILE_POINTS, :TILE_POINTS].astype(np.float32)
     total = np.zeros_like(noise)
     for k in range(-8, 9):
         moved = (x + np.cos(angle) * np.float32(k * step), y + np.sin(angle) * np.float32(k * step))
         total += sample_tile(noise, *(part * np.float32(SPACING_MM) for part in moved))
-    return _blurred(total, 0.12 * wavelength_mm)
+    return blurred(total, 0.12 * wavelength_mm)
 
 
 def letters(random: Random, wavelength_mm: float) -> Floats:
@@ -199,7 +211,7 @@ def letters(random: Random, wavelength_mm: float) -> Floats:
         thickness = max(1, round(size * 0.14))
         cv2.putText(image, text, (2, int(row)), font, size / 22.0, 1, thickness, cv2.LINE_8)
     sign = 1.0 if random.uniform() < 0.7 else -1.0
-    return _blurred(sign * image.astype(np.float32), 0.12)
+    return blurred(sign * image.astype(np.float32), 0.12)
 
 
 TEXTURES: dict[str, Texture] = {
@@ -209,72 +221,6 @@ TEXTURES: dict[str, Texture] = {
         bumps, scattered, cells, facets, wrinkles, tufts, letters,
     )
 }  # fmt: skip
-
-
-def sample_tile(tile: Floats, x_mm: Floats, y_mm: Floats) -> Floats:
-    """Interpolate a periodic tile linearly.
-
-    Args:
-        tile: (TILE_POINTS, TILE_POINTS) heights.
-        x_mm: positions, any two-dimensional shape, mm.
-        y_mm: positions, same shape, mm.
-    """
-    column = np.asarray(x_mm / np.float32(SPACING_MM), np.float32)
-    row = np.asarray(y_mm / np.float32(SPACING_MM), np.float32)
-    return cv2.remap(tile, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-
-
-def mean_wavelength_mm(tile: Floats) -> float:
-    """Return the wavelength of the mean wave number, weighted by power, mm; NaN if flat."""
-    power = np.abs(fft.rfft2(tile - tile.mean())) ** 2
-    k = _wave_numbers()
-    total = float((power * k).sum())
-    return float(power.sum()) / total if total > 1e-12 else math.nan
-
-
-def _wave_numbers() -> NDArray[np.float64]:
-    """Return the wave numbers of a half spectrum, 1/mm."""
-    ky = fft.fftfreq(TILE_POINTS, SPACING_MM)[:, None]
-    return np.hypot(ky, fft.rfftfreq(TILE_POINTS, SPACING_MM)[None, :])
-
-
-def _waves(wavelength_mm: float) -> int:
-    """Return the number of waves along the tile that is nearest to a wavelength."""
-    return max(2, 2 * round(TILE_MM / wavelength_mm / 2))
-
-
-def _coordinates(
-    columns: int, rows: int, shift: float = 0.0
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return x in cells of `columns` and y in cells of `rows`; odd columns shifted along y."""
-    line = np.arange(TILE_POINTS) / TILE_POINTS
-    x, y = np.meshgrid(line * columns, line * rows)
-    return x, y + shift * (np.floor(x) % 2)
-
-
-def _noise(random: Random, wavelength_mm: float, hurst: float, stretch: float = 1.0) -> Floats:
-    """Return self-affine noise of unit variance, flat above a wavelength; stretched along x."""
-    ky = fft.fftfreq(TILE_POINTS, SPACING_MM)[:, None]
-    kx = fft.rfftfreq(TILE_POINTS, SPACING_MM)[None, :] * stretch
-    k = np.hypot(kx, ky) * wavelength_mm
-    amplitude = np.where(k > 0.2, np.maximum(k, 1.0) ** (-1.0 - hurst), 0.0)
-    white = fft.rfft2(random.standard_normal((TILE_POINTS, TILE_POINTS)))
-    noise = fft.irfft2(white * amplitude, (TILE_POINTS, TILE_POINTS))
-    return np.asarray(noise / (noise.std() + 1e-12), np.float32)
-
-
-def _blurred(height: NDArray[np.floating], width_mm: float) -> Floats:
-    """Round a tile with a Gaussian of a standard deviation."""
-    sigma = min(max(width_mm, 0.5 * SPACING_MM) / SPACING_MM, 20.0)
-    return ndimage.gaussian_filter(height.astype(np.float32), sigma, mode="wrap")
-
-
-def _warped(random: Random, height: NDArray[np.floating], size_mm: float) -> Floats:
-    """Displace a tile by smooth noise, as yarns and loops are irregular."""
-    y, x = np.mgrid[:TILE_POINTS, :TILE_POINTS].astype(np.float32) * np.float32(SPACING_MM)
-    size = np.float32(size_mm * random.uniform(0.0, 1.0))
-    x, y = x + size * _noise(random, 6.0, 1.0), y + size * _noise(random, 6.0, 1.0)
-    return sample_tile(height.astype(np.float32), x, y)
 
 
 def _weave_pattern(
@@ -317,10 +263,10 @@ def _wire(distance: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
 
 def _lattice_distance(random: Random, wavelength_mm: float) -> NDArray[np.float64]:
     """Return the distance from the nearest lattice point, in wavelengths."""
-    count = _waves(wavelength_mm)
+    count = waves_per_tile(wavelength_mm)
     is_hexagonal = random.uniform() < 0.6
-    rows = _waves(wavelength_mm * (2 / math.sqrt(3) if is_hexagonal else 1.0))
-    x, y = _coordinates(count, rows)
+    rows = waves_per_tile(wavelength_mm * (2 / math.sqrt(3) if is_hexagonal else 1.0))
+    x, y = cell_coordinates(count, rows)
     x = x + 0.5 * (np.floor(y) % 2) * is_hexagonal
     dx = (x % 1.0 - 0.5) * TILE_MM / count / wavelength_mm
     dy = (y % 1.0 - 0.5) * TILE_MM / rows / wavelength_mm

@@ -6,6 +6,7 @@ an arm that shakes what its gripper holds.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -18,6 +19,7 @@ Kind = Literal["hand", "grasp"]
 RATE_HZ = 25.0
 MAX_OFFSET_MM = (6.0, 4.5)  # of the contact from the centre of the image
 MAX_TILT = 0.08  # slope of the object's reference plane, mm/mm
+LOG_SLIP_SPEED = (math.log(0.5), math.log(12.0))  # of what a gripper loses, mm/s
 ACTIONS = ("hold", "deepen", "rock", "rotate", "slide")
 ACTION_WEIGHTS = (0.15, 0.15, 0.25, 0.2, 0.25)
 
@@ -77,18 +79,18 @@ def other_finger(motion: TouchMotion, random: Random) -> TouchMotion:
     """Return a grasp's motion as the opposite finger feels it.
 
     The finger faces the other way, so that x and the yaw are mirrored. It touches the object at
-    another place with another tilt.
+    another position with another tilt.
 
     Args:
         motion: motion at the first finger.
         random: random generator.
     """
     mirrored = motion.position_mm * (-1.0, 1.0)
-    place = random.uniform(-1.0, 1.0, 2) * MAX_OFFSET_MM * random.uniform(0.0, 1.0)
+    shift = random.uniform(-1.0, 1.0, 2) * MAX_OFFSET_MM * random.uniform(0.0, 1.0)
     tilt = random.uniform(-MAX_TILT, MAX_TILT, 2) * random.uniform(0.0, 1.0)
     return replace(
         motion,
-        position_mm=mirrored - mirrored[0] + place,
+        position_mm=mirrored - mirrored[0] + shift,
         yaw_rad=random.uniform(0.0, 2 * np.pi) - motion.yaw_rad,
         tilt=motion.tilt + tilt,
     )
@@ -136,7 +138,7 @@ def _grasp(random: Random, steps: int, step_s: float) -> tuple[NDArray[np.float6
     if random.uniform() < 0.6:
         begin = random.uniform(0.35, 0.8) * time[-1]
         ramp = np.clip((time - begin) / random.uniform(0.1, 0.8), 0.0, 1.0)
-        velocity += ramp[:, None] * _direction(random) * random.uniform(1.0, 12.0)
+        velocity += ramp[:, None] * _direction(random) * np.exp(random.uniform(*LOG_SLIP_SPEED))
         spin += ramp * random.normal(0.0, 0.3)
         load *= 1.0 - ramp * random.uniform(0.0, 0.3)
     return velocity, spin, np.zeros((steps, 2)), load

@@ -25,6 +25,7 @@ MAX_DEPTH_MM = 1.2  # of the gel's surface
 FORCE_RANGE_N = (1.0, 30.0)
 FORCE_TRIES = 6
 FORCE_TOLERANCE = 0.15
+MAX_CORRECTION = 1.05  # of a gripper's depth during a step, as a factor
 MAX_WARNING_S = 2.0  # earlier than this, a slip to come is not known
 
 
@@ -69,6 +70,8 @@ def simulate_sequence(
 ) -> TouchSequence:
     """Simulate a touch.
 
+    The depth of a press by hand follows its motion; a gripper corrects it to hold its force.
+
     Args:
         random: random generator.
         surface: surface of the object.
@@ -79,15 +82,24 @@ def simulate_sequence(
     contact = LayerContact(grid, gel.layer, gel.friction, surface.body)
     top = int(np.argmax(motion.load))
     gap = _gap(surface, motion, top, grid)
-    low, high = np.log(FORCE_RANGE_N)
-    first = float(gap.min())
-    depth = _depth_for_force(contact, gap - np.float32(first), math.exp(random.uniform(low, high)))
-    depth /= float(motion.load[top])
+    first, full_load = float(gap.min()), float(motion.load[top])
+    force_n = math.exp(random.uniform(*np.log(FORCE_RANGE_N)))
+    depth = _depth_for_force(contact, gap - np.float32(first), force_n) / full_load
     frames = []
     for k in range(len(motion)):
         penetration = np.float32(first + depth * motion.load[k]) - _gap(surface, motion, k, grid)
-        frames.append(contact.step(penetration, _planar(motion, k)))
+        frame = contact.step(penetration, _planar(motion, k))
+        frames.append(frame)
+        if motion.kind == "grasp" and k >= top:
+            depth *= _correction(frame, force_n * float(motion.load[k]) / full_load)
     return TouchSequence(tuple(frames), _warnings([f.gross_slip for f in frames], motion.step_s))
+
+
+def _correction(frame: ContactFrame, force_n: float) -> float:
+    """Return the factor of the depth by which a gripper holds its force."""
+    by_force = math.sqrt(max(force_n, 0.0) / max(-frame.force_n[2], 1e-3))
+    by_depth = MAX_DEPTH_MM / max(-float(frame.displacement_mm[..., 2].min()), 1e-3)
+    return float(np.clip(min(by_force, by_depth), 1 / MAX_CORRECTION, MAX_CORRECTION))
 
 
 def _gap(surface: TouchedSurface, motion: TouchMotion, k: int, grid: PadGrid) -> Floats:

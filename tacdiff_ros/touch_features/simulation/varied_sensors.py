@@ -67,7 +67,7 @@ class CameraTraits:
         image = np.clip(np.rint(grey + noise), 0, 255).astype(np.uint8)
         quality = [cv2.IMWRITE_JPEG_QUALITY, self.jpeg_quality]
         _, data = cv2.imencode(".jpg", image[..., ::-1], quality)
-        return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+        return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
 
 
 @dataclass(frozen=True)
@@ -181,9 +181,9 @@ def _random_camera(random: Random) -> CameraTraits:
         shade *= _housing(random)
     for _ in range(random.poisson(3.0)):
         centre = random.integers((0, 0), (WIDTH_PX, HEIGHT_PX)).tolist()
-        spot = np.zeros_like(shade)
-        cv2.circle(spot, centre, int(random.integers(0, 2)), float(random.uniform(0.1, 0.6)), -1)
-        shade *= 1.0 - cv2.GaussianBlur(spot, (0, 0), 0.6)
+        dust = np.zeros_like(shade)
+        cv2.circle(dust, centre, int(random.integers(0, 2)), float(random.uniform(0.1, 0.6)), -1)
+        shade *= 1.0 - cv2.GaussianBlur(dust, (0, 0), 0.6)
     return CameraTraits(
         blur_px=float(random.uniform(0.3, 0.8)),
         noise_grey=float(random.uniform(0.6, 2.2)),

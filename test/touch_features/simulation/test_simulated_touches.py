@@ -9,13 +9,11 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.touch_features.simulation import simulated_touches
 from tacdiff_ros.touch_features.simulation.layer_contact import PadGrid
 from tacdiff_ros.touch_features.simulation.sensor_renderer import SensorRenderer
-from tacdiff_ros.touch_features.simulation.simulated_touches import (
-    SimulationSettings,
-    contact_sheet,
-    simulate_touches,
-)
+from tacdiff_ros.touch_features.simulation.simulated_touch import SimulationSettings
+from tacdiff_ros.touch_features.simulation.simulated_touches import simulate_touches
 from tacdiff_ros.touch_features.simulation.varied_sensors import varied_sensor
 from tacdiff_ros.touch_features.touch_set import TouchSet, read_touch_set
+from tacdiff_ros.touch_features.touch_sheet import contact_sheet
 
 SETTINGS = SimulationSettings(
     objects=2, touches_per_object=1, steps=8, pairs_per_touch=2, sensors=2, sensors_per_touch=2,

@@ -43,11 +43,7 @@ from tacdiff_ros.touch_features.connectors.connector_pictures import (
     confusion_picture,
     embedding_map,
 )
-from tacdiff_ros.touch_features.connectors.connector_poses import (
-    ConnectorPoses,
-    grid_poses,
-    perturbed_poses,
-)
+from tacdiff_ros.touch_features.connectors.connector_poses import grid_poses, perturbed_poses
 from tacdiff_ros.touch_features.connectors.connector_scores import (
     confusion,
     recognise,
@@ -336,7 +332,7 @@ def tactile(run: Run) -> dict[str, float]:
     scores = []
     meshes = [connector.mesh() for connector in PAPER_CONNECTORS.values()]
     for seed in range(run.seeds):
-        train, unseen = tactile_sets(run, meshes, seed, draws=3)
+        train, unseen = tactile_sets(run, meshes, seed)
         network, minutes = run.timed(
             functools.partial(
                 train_classifier, tactile_samples(train), "touch", run.settings(seed)
@@ -360,7 +356,9 @@ def classes(run: Run) -> dict[str, float]:
     names = [name for name in ALL_CONNECTORS if name not in ENROLLED] + list(ENROLLED)
     meshes = [ALL_CONNECTORS[name].mesh() for name in names]
     known = len(names) - len(ENROLLED)
-    train, unseen = (tactile_samples(images) for images in tactile_sets(run, meshes, 0, draws=1))
+    train, unseen = (
+        tactile_samples(images) for images in tactile_sets(run, meshes, 0, with_grid=False)
+    )
     settings = run.settings(0)
     network, minutes = run.timed(
         functools.partial(train_classifier, train, "touch", settings), counts=False
@@ -418,7 +416,7 @@ def halved(images: torch.Tensor) -> torch.Tensor:
 
 
 def tactile_sets(
-    run: Run, meshes: list[Trimesh], seed: int, draws: int
+    run: Run, meshes: list[Trimesh], seed: int, with_grid: bool = True
 ) -> tuple[TactileImages, TactileImages]:
     """Return touches of the training sensors and of unseen ones.
 
@@ -426,23 +424,17 @@ def tactile_sets(
         run: extent of the measurement.
         meshes: connectors by class, mm.
         seed: seed of poses, sensors and depths.
-        draws: number of training touches near each pose of the grid.
+        with_grid: train with the poses of the grid that touch visibly, besides as many off it.
     """
     grid = grid_poses(len(meshes))
     visible = functools.partial(touches, meshes, margin_mm=INVISIBLE_MM)
-    train = [
-        perturbed_poses(grid, visible, 1000 + 10 * seed + k, count=480 // run.every)
-        for k in range(draws)
-    ]
+    train = perturbed_poses(grid, visible, seed + 1000, count=480 // run.every)
+    if with_grid and run.every == 1:
+        train = grid.subset(np.flatnonzero(visible(grid))).joined(train)
     held_out = perturbed_poses(grid, visible, seed, count=160 // run.every)
     own, others = run.sensors
     return (
-        tactile_images(
-            meshes,
-            functools.reduce(ConnectorPoses.joined, train),
-            _sensors(TRAIN_SENSORS, own),
-            seed,
-        ),
+        tactile_images(meshes, train, _sensors(TRAIN_SENSORS, own), seed),
         tactile_images(meshes, held_out, _sensors(UNSEEN_SENSORS, others), seed + 1000),
     )
 

@@ -39,6 +39,7 @@ bench: setup
 	"$(BIN)/python" benchmarks/inversion.py
 	"$(BIN)/python" benchmarks/object_pose.py
 	"$(BIN)/python" benchmarks/translation.py
+	"$(BIN)/python" benchmarks/touch_features.py
 	"$(BIN)/python" benchmarks/twin.py
 	"$(BIN)/python" benchmarks/attack.py
 	"$(BIN)/python" benchmarks/adversity.py

@@ -333,7 +333,7 @@ def double_the_output(model) -> None:
         (call_function, "without functions"),
         (need_future_operators, "expected one of 9 to 30"),
         (need_many_operator_sets, "expected one of 9 to 30"),
-        (double_the_output, "one input and one output"),
+        (double_the_output, "2 outputs, expected 1 and 1"),
     ],
 )
 def test_a_network_that_asks_for_more_than_a_generator_is_not_run(tmp_path, spoil, message):

@@ -72,6 +72,8 @@ class EncoderCard(BaseModel):
     """Mean of each quantity's logarithm in the training set."""
     stddev: tuple[float, ...]
     """Standard deviation of each quantity's logarithm in the training set."""
+    withheld: tuple[str, ...] = ()
+    """Quantities that are given as NaN, because tests on other objects and sensors were too bad."""
     training: dict[str, Any] = {}
     """Training settings, sets and scores."""
 

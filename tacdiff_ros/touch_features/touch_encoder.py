@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,7 +35,8 @@ class TouchReading:
         embedding: (F,) features for probes and heads of one's own.
         touch: (F,) features of length 1 that are alike for the same touch on other sensors.
         properties: estimated quantities by name: `force` (N), `contact_area_mm2`, `curvature`
-            (1/mm), `texture_rms_mm`, `texture_wavelength_mm`, `compliance`, `slip_fraction`.
+            (1/mm), `texture_rms_mm`, `texture_wavelength_mm`, `compliance`, `slip_fraction`;
+            NaN for those that the encoder's card withholds.
         surface: (5, 30, 40) estimated indentation (mm), slopes dz/dx and dz/dy, and in-plane
             displacement x and y (mm), in image layout.
     """
@@ -130,7 +132,7 @@ class TouchEncoder:
         result = dict(zip(card.properties, quantities.tolist(), strict=True))
         if "slip_fraction" in result:
             result["slip_fraction"] = min(1.0, result["slip_fraction"])
-        return result
+        return result | dict.fromkeys(set(card.withheld) & set(result), math.nan)
 
 
 class TouchStream:

@@ -118,6 +118,16 @@ def test_the_runtime_gives_what_the_network_gives(folder: Path, touch_set: Touch
     assert reading.properties["force"] == pytest.approx(max(force, 0.0), rel=0.05, abs=0.02)
 
 
+def test_withheld_quantities_are_nan(folder: Path, touch_set: TouchSet, tmp_path: Path) -> None:
+    model, card = load_model(folder)
+    save_encoder(tmp_path, model, card.model_copy(update={"withheld": ("compliance",)}))
+    image, reference = touch_set.images[4], touch_set.references[touch_set.sensor[4]]
+    readings = [TouchEncoder(f, threads=1).read(image, reference) for f in (folder, tmp_path)]
+    whole, withheld = (reading.properties for reading in readings)
+    assert np.isfinite(whole["compliance"]) and np.isnan(withheld["compliance"])
+    assert withheld["force"] == whole["force"]
+
+
 def test_a_stream_without_reference_image_is_refused(folder: Path, touch_set: TouchSet) -> None:
     stream = TouchStream(TouchEncoder(folder, threads=1))
     with pytest.raises(InputError, match="reference image"):

@@ -28,6 +28,13 @@ from real_touches import (
     press_features,
     window_features,
 )
+from simulated_readings import (
+    quantity_rows,
+    readings,
+    similarities,
+    threshold_row,
+    unseen_touches,
+)
 from tables import Part, run_parts
 
 from tacdiff_ros.resources import config_path
@@ -39,6 +46,7 @@ from tacdiff_ros.touch_features.linear_probe import (
 )
 from tacdiff_ros.touch_features.touch_encoder import TouchEncoder
 from tacdiff_ros.touch_features.touch_input import HEIGHT, WIDTH
+from tacdiff_ros.touch_features.touch_session import SAME
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 SEEDS, FOLDS = (0, 1, 2), 10
@@ -56,6 +64,7 @@ def main() -> int:
     parser.add_argument("--only", choices=PARTS, help="measure one part")
     parser.add_argument("--encoder", type=Path, default=None, help="folder of the encoder")
     parser.add_argument("--data", type=Path, default=DATA, help="folder with touch/")
+    parser.add_argument("--set", type=Path, default=None, help="touch set; none: simulate one")
     options = parser.parse_args()
     options.limit = QUICK_VIDEOS if options.quick else None
     options.seeds = SEEDS[:1] if options.quick else SEEDS
@@ -185,6 +194,15 @@ def unseen_finger_drop(windows: VideoFeatures) -> float:
     return float(np.mean(drops))
 
 
+def measure_simulated(options: argparse.Namespace) -> Part:
+    """Estimated quantities and similarities of touches on sensors that were not in the training."""
+    touches = unseen_touches(options.set, options.quick)
+    read = readings(encoder_folder(options), touches)
+    same, different = similarities(touches, read)
+    row = threshold_row(same, different, SAME)
+    return quantity_rows(touches, read), row
+
+
 def measure_rates(options: argparse.Namespace) -> Part:
     """Time of an image, and size of the encoder."""
     encoder = TouchEncoder(encoder_folder(options), threads=2)
@@ -213,16 +231,21 @@ def measure_connectors(options: argparse.Namespace) -> Part:
 
 def extractors(options: argparse.Namespace) -> dict[str, Extractor]:
     """Return the features to compare, those of the encoder first."""
-    return {"encoder": encoder_extractor(encoder_folder(options)), "hand-made": hand_made}
+    folder = encoder_folder(options)
+    return {
+        "encoder": encoder_extractor(folder, "embedding"),
+        "encoder, last layer": encoder_extractor(folder, "touch"),
+        "hand-made": hand_made,
+    }
 
 
-def encoder_extractor(folder: Path) -> Extractor:
-    """Return the extractor of an encoder's embedding."""
+def encoder_extractor(folder: Path, features: str) -> Extractor:
+    """Return the extractor of one kind of an encoder's features."""
     encoder = TouchEncoder(folder, threads=1)
 
     def extract(images: Images, references: Images, earlier: Images) -> NDArray[np.float32]:
         parts = zip(images, references, earlier, strict=True)
-        return np.stack([encoder.read(*part).embedding for part in parts])
+        return np.stack([getattr(encoder.read(*part), features) for part in parts])
 
     return extract
 
@@ -235,6 +258,7 @@ def encoder_folder(options: argparse.Namespace) -> Path:
 PARTS: dict[str, Any] = {
     "presses": measure_presses,
     "grasps": measure_grasps,
+    "simulated": measure_simulated,
     "rates": measure_rates,
     "connectors": measure_connectors,
 }

@@ -158,7 +158,7 @@ def _frames(path: Path, crop: Crop) -> Iterator[Image]:
 def _readings(
     encoder: TouchEncoder, video: _Video, reference: Image | None, rate_hz: float
 ) -> Iterator[TouchReading]:
-    """Yield what the encoder says of each image of a video.
+    """Yield the reading of each image of a video.
 
     Args:
         encoder: touch encoder.

@@ -37,7 +37,7 @@ class _Labelled(NamedTuple):
         rows: (N,) their rows in the features.
         labels: (N,) labels.
         groups: (N,) groups.
-        warnings: what was left out.
+        warnings: rows and images that were left out, in words.
     """
 
     rows: NDArray[np.int64]

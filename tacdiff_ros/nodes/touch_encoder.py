@@ -32,7 +32,7 @@ DIAGNOSTICS_S = 1.0
 
 
 class TouchEncoderNode(GuardedNode):
-    """Publishes what the encoder says of each image, and responds to requests about touches."""
+    """Publishes the reading of each image, and responds to requests about touches."""
 
     def __init__(self) -> None:
         """Read the parameters, load encoder and memory, and create topics and services."""

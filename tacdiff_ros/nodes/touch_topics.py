@@ -33,7 +33,7 @@ class _Frame(NamedTuple):
 
 
 class TouchTopics:
-    """Reads the newest image in a thread of its own and publishes what the encoder says.
+    """Reads the newest image in a thread of its own and publishes its reading.
 
     Attributes:
         sensor: present touch of the sensor.

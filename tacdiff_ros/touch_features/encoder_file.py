@@ -12,10 +12,9 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from tacdiff_ros.errors import InputError
-from tacdiff_ros.input_files import printable
+from tacdiff_ros.learning.model_card import card_metadata, existing_file, parse_card
 from tacdiff_ros.learning.network_checks import NetworkInterface, check_sizes, read_network
 from tacdiff_ros.learning.weights_file import (
     export_network,
@@ -24,7 +23,6 @@ from tacdiff_ros.learning.weights_file import (
     weights_content,
 )
 from tacdiff_ros.output_files import Content, write_files
-from tacdiff_ros.settings_file import first_complaint
 from tacdiff_ros.touch_features.encoder_settings import EncoderSettings
 from tacdiff_ros.touch_features.touch_input import CHANNELS, HEIGHT, WIDTH
 
@@ -99,7 +97,7 @@ def save_encoder(folder: Path, model: TouchModel, card: EncoderCard) -> None:
     Raises:
         InputError: the folder cannot be written.
     """
-    metadata = {"format": FORMAT, "card": card.model_dump_json()}
+    metadata = card_metadata(card, FORMAT)
     contents: dict[str, Content] = {
         WEIGHTS: weights_content(model, metadata),
         NETWORK: lambda path: export_network(model, INPUT_SHAPE, (INPUT, OUTPUTS), metadata, path),
@@ -121,8 +119,8 @@ def load_model(folder: Path) -> tuple[TouchModel, EncoderCard]:
     """
     from tacdiff_ros.touch_features.touch_heads import TouchModel
 
-    path = _existing_file(folder, WEIGHTS)
-    card = _parse_card(read_metadata(path), path)
+    path = existing_file(folder, WEIGHTS, KIND)
+    card = parse_card(read_metadata(path), FORMAT, EncoderCard, KIND, path)
     model = load_weights(path, lambda: TouchModel(card.settings, len(card.properties)))
     return model, card  # type: ignore[return-value]
 
@@ -140,9 +138,11 @@ def load_network(folder: Path) -> tuple[bytes, EncoderCard]:
         InputError: the file is missing, damaged or of another format, refers to other files, or
             has tensors that do not fit the settings in its card.
     """
-    path = _existing_file(folder, NETWORK)
+    path = existing_file(folder, NETWORK, KIND)
     content, model = read_network(path, KIND, OPERATORS)
-    card = _parse_card({entry.key: entry.value for entry in model.metadata_props}, path)
+    card = parse_card(
+        {entry.key: entry.value for entry in model.metadata_props}, FORMAT, EncoderCard, KIND, path
+    )
     check_sizes(model, _interface(card), path)
     return content, card
 
@@ -166,22 +166,3 @@ def _interface(card: EncoderCard) -> NetworkInterface:
         ),
         max_values=max(widest, 2 * 1024 * math.prod(features)),
     )
-
-
-def _parse_card(metadata: dict[str, str], path: Path) -> EncoderCard:
-    if metadata.get("format") != FORMAT:
-        raise InputError(
-            f"{path} is no touch encoder of this package: format "
-            f"{metadata.get('format', '')[:80]!r}, expected {FORMAT!r}"
-        )
-    try:
-        return EncoderCard.model_validate_json(metadata.get("card", ""))
-    except ValidationError as error:
-        raise InputError(f"{path}: {first_complaint(error)}") from error
-
-
-def _existing_file(folder: Path, name: str) -> Path:
-    path = folder / name
-    if not path.exists():
-        raise InputError(f"{printable(folder)} contains no touch encoder: {name} cannot be read")
-    return path

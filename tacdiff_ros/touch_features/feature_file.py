@@ -103,7 +103,7 @@ class FeatureRows:
         Args:
             file: name of its file or video.
             frame: number of the image in its video.
-            reading: what the encoder says of it.
+            reading: its reading.
 
         Raises:
             InputError: there are too many images for one file.

@@ -58,7 +58,7 @@ class SlipWatch:
         """Return the slip after the next image.
 
         Args:
-            reading: what the encoder says of the image.
+            reading: reading of the image.
             stamp_s: time of the image, s.
         """
         if self._last is not None and not 0.0 < stamp_s - self._last[0] <= MAX_GAP_S:

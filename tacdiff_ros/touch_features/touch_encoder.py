@@ -29,7 +29,7 @@ Image = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class TouchReading:
-    """What the encoder says of one image.
+    """Reading of one image by the encoder.
 
     Attributes:
         embedding: (F,) features for probes and heads of one's own.
@@ -70,12 +70,15 @@ class TouchEncoder:
         checksum: SHA-256 of the encoder's file; touches of other encoders are not comparable.
     """
 
-    def __init__(self, folder: Path, threads: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, threads: int | None = None, give_withheld: bool = False
+    ) -> None:
         """Load an encoder.
 
         Args:
             folder: folder of the encoder.
             threads: number of CPU threads; by default OpenVINO chooses it.
+            give_withheld: give the quantities too that the card withholds, to measure them.
 
         Raises:
             InputError: OpenVINO or a file is missing, or a file is damaged.
@@ -88,6 +91,7 @@ class TouchEncoder:
                 "`make setup`"
             ) from error
         content, self.card = load_network(folder)
+        self._withheld = set() if give_withheld else set(self.card.withheld)
         self.checksum = hashlib.sha256(content).hexdigest()
         options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if threads is not None:
@@ -102,7 +106,7 @@ class TouchEncoder:
             ) from error
 
     def read(self, image: Image, reference: Image, earlier: Image | None = None) -> TouchReading:
-        """Return what one image says.
+        """Return the reading of one image.
 
         Args:
             image: (H, W, 3) uint8 RGB image, with the aspect ratio 4:3.
@@ -132,7 +136,7 @@ class TouchEncoder:
         result = dict(zip(card.properties, quantities.tolist(), strict=True))
         if "slip_fraction" in result:
             result["slip_fraction"] = min(1.0, result["slip_fraction"])
-        return result | dict.fromkeys(set(card.withheld) & set(result), math.nan)
+        return result | dict.fromkeys(self._withheld & set(result), math.nan)
 
 
 class TouchStream:
@@ -165,7 +169,7 @@ class TouchStream:
         self._recent.clear()
 
     def read(self, image: Image, stamp_s: float) -> TouchReading:
-        """Return what the next image says, with the motion since the image 0.12 s earlier.
+        """Return the reading of the next image, with the motion since the image 0.12 s earlier.
 
         Args:
             image: (H, W, 3) uint8 RGB image.

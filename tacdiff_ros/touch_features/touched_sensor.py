@@ -22,7 +22,7 @@ class _Newest(NamedTuple):
     """Newest image.
 
     Attributes:
-        reading: what the encoder says of it; None if it could not be read.
+        reading: its reading; None if it could not be read.
         failure: reason why it could not be read; empty if there is none.
         arrived_s: time of its arrival, s.
     """
@@ -86,7 +86,7 @@ class TouchedSensor:
             arrived_s: time of its arrival on the clock of `touch`, s.
 
         Returns:
-            What the encoder says, and the slip; None without a reference image, or if another one
+            Reading and slip; None without a reference image, or if another one
             was taken meanwhile.
 
         Raises:

@@ -16,7 +16,7 @@ SCALES: dict[str, tuple[tuple[float, ...], tuple[str, ...]]] = {
     "contact_area_mm2": ((2.0, 20.0, 80.0), ("tiny", "small", "medium", "large")),
     "slip_fraction": ((0.2, 0.6, 0.99), ("sticking", "rim slips", "about to slip", "slipping")),
 }
-"""Limits of each quantity, and the words between them (MPa^-1-free units of the touch set)."""
+"""Limits of each quantity, in the units of the touch set, and the words between them."""
 
 CLASSES = ("base", "texture")
 """Columns whose text is a word itself."""

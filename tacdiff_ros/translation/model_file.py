@@ -12,10 +12,10 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.input_files import printable
+from tacdiff_ros.learning.model_card import card_metadata, existing_file, parse_card
 from tacdiff_ros.learning.network_checks import NetworkInterface, check_sizes, read_network
 from tacdiff_ros.learning.weights_file import (
     export_network,
@@ -24,7 +24,6 @@ from tacdiff_ros.learning.weights_file import (
     weights_content,
 )
 from tacdiff_ros.output_files import Content, write_files
-from tacdiff_ros.settings_file import first_complaint
 from tacdiff_ros.translation.input_kinds import CHANNELS
 from tacdiff_ros.translation.network_settings import NetworkSettings
 
@@ -76,7 +75,7 @@ def save_model(folder: Path, generator: nn.Module, card: ModelCard) -> None:
     Raises:
         InputError: the folder cannot be written.
     """
-    metadata = {"format": FORMAT, "card": card.model_dump_json()}
+    metadata = card_metadata(card, FORMAT)
     shape = (CHANNELS[card.settings.kind], card.settings.height_px, card.settings.width_px)
     contents: dict[str, Content] = {
         WEIGHTS: weights_content(generator, metadata),
@@ -97,32 +96,8 @@ def read_card(folder: Path) -> ModelCard:
     Raises:
         InputError: the file is missing, damaged, or of another format.
     """
-    path = _existing_file(folder, WEIGHTS)
-    return parse_card(read_metadata(path), path)
-
-
-def parse_card(metadata: dict[str, str], origin: Path) -> ModelCard:
-    """Return the model card in the metadata of a file.
-
-    Args:
-        metadata: texts by name, as the file contains them.
-        origin: path of the file, for error messages.
-
-    Returns:
-        Validated model card.
-
-    Raises:
-        InputError: the metadata is damaged or of another format.
-    """
-    if metadata.get("format") != FORMAT:
-        raise InputError(
-            f"{origin} is no model of this package: format {metadata.get('format', '')[:80]!r}, "
-            f"expected {FORMAT!r}"
-        )
-    try:
-        return ModelCard.model_validate_json(metadata.get("card", ""))
-    except ValidationError as error:
-        raise InputError(f"{origin}: {first_complaint(error)}") from error
+    path = existing_file(folder, WEIGHTS, "model")
+    return parse_card(read_metadata(path), FORMAT, ModelCard, "model", path)
 
 
 def load_generator(folder: Path) -> tuple[nn.Module, ModelCard]:
@@ -167,13 +142,6 @@ def check_sensor(card: ModelCard, checksum: str, full_indentation_mm: float) -> 
         )
 
 
-def _existing_file(folder: Path, name: str) -> Path:
-    path = folder / name
-    if not path.exists():
-        raise InputError(f"{printable(folder)} contains no model: {name} cannot be read")
-    return path
-
-
 def load_network(folder: Path) -> tuple[bytes, ModelCard]:
     """Return an exported network after checking that it is safe to run.
 
@@ -187,9 +155,11 @@ def load_network(folder: Path) -> tuple[bytes, ModelCard]:
         InputError: the file is missing, damaged or of another format, refers to other files, or
             has tensors that do not fit the settings in its card.
     """
-    path = _existing_file(folder, NETWORK)
+    path = existing_file(folder, NETWORK, "model")
     content, model = read_network(path, KIND, OPERATORS)
-    card = parse_card({entry.key: entry.value for entry in model.metadata_props}, path)
+    card = parse_card(
+        {entry.key: entry.value for entry in model.metadata_props}, FORMAT, ModelCard, "model", path
+    )
     check_sizes(model, _interface(card.settings), path)
     return content, card
 

@@ -19,7 +19,7 @@ def to_embedding(reading: TouchReading, stamp: Any, frame_id: str) -> TouchEmbed
     """Convert the features of an image into a message.
 
     Args:
-        reading: what the encoder says of the image.
+        reading: reading of the image.
         stamp: time of the image.
         frame_id: frame of the gel.
     """
@@ -55,7 +55,7 @@ def to_properties(reading: TouchReading, stamp: Any, frame_id: str) -> TouchProp
     property that the encoder does not estimate.
 
     Args:
-        reading: what the encoder says of the image.
+        reading: reading of the image.
         stamp: time of the image.
         frame_id: frame of the gel.
     """

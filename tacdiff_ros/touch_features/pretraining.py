@@ -27,6 +27,7 @@ from tacdiff_ros.learning.checkpoint_file import (
     read_checkpoint,
     restore_random_state,
 )
+from tacdiff_ros.learning.memory_layout import training_layout
 from tacdiff_ros.output_files import write_files
 from tacdiff_ros.touch_features.augmentation import augment, mask_patches
 from tacdiff_ros.touch_features.encoder import UNIVERSAL, Encoded, TouchNetwork
@@ -58,9 +59,7 @@ class Pretraining:
         torch.manual_seed(settings.seed)
         self.settings, self._batches = settings, batches
         architecture = encoder.model_copy(update={"sensors": batches.sensors})
-        # In float32 on a CPU, backward passes of few channels crash in this layout (PyTorch 2.13).
-        fast = settings.half_precision or settings.device != "cpu"
-        self._layout = torch.channels_last if fast else torch.contiguous_format
+        self._layout = training_layout(settings.device, settings.half_precision)
         self.network = TouchNetwork(architecture).to(settings.device)
         self.network.to(memory_format=self._layout)  # type: ignore[call-overload]
         self.touch_heads = TouchHeads(architecture, len(PROPERTIES)).to(settings.device)

@@ -27,6 +27,7 @@ from tacdiff_ros.learning.checkpoint_file import (
     checked_weights,
     read_checkpoint,
 )
+from tacdiff_ros.learning.memory_layout import training_layout
 from tacdiff_ros.output_files import write_files
 from tacdiff_ros.touch_features.connectors.connector_augmentation import Augmentation, augment
 from tacdiff_ros.touch_features.connectors.connector_encoders import EncoderFamily
@@ -174,9 +175,8 @@ class _Run:
     ) -> None:
         if len(samples) < settings.batch:
             raise InputError(f"{len(samples)} samples: expected at least a batch, {settings.batch}")
-        self._network = network.to(
-            memory_format=torch.channels_last  # type: ignore[call-overload]
-        )
+        self._layout = training_layout("cpu", settings.half_precision)
+        self._network = network.to(memory_format=self._layout)  # type: ignore[call-overload]
         self._loss, self._samples, self._settings = loss, samples, settings
         self._optimizer = torch.optim.AdamW(
             network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
@@ -221,8 +221,8 @@ class _Run:
             )
             with _autocast(settings.half_precision):
                 loss = self._loss(
-                    views.contiguous(memory_format=torch.channels_last),
-                    touches.contiguous(memory_format=torch.channels_last),
+                    views.contiguous(memory_format=self._layout),
+                    touches.contiguous(memory_format=self._layout),
                     self._samples.labels[numbers],
                 )
             self._optimizer.zero_grad(set_to_none=True)

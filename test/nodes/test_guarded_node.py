@@ -104,7 +104,7 @@ def test_what_callbacks_raise_costs_that_message_only(meeting):
     for width in (1, 13, 66, 2):
         meeting.pictures.publish(Image(width=width))
     meeting.until(lambda: meeting.node.widths == [1, 2])
-    assert meeting.node.unexpected[-1] == "a message on pictures failed: sixty-six"
+    assert meeting.node.unexpected.count("a message on pictures failed: sixty-six") == 1
 
 
 def test_diagnostics_name_topic_count_and_cause(meeting):

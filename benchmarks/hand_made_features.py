@@ -17,7 +17,7 @@ Images = NDArray[np.uint8]
 
 
 def hand_made(images: Images, references: Images, earlier: Images) -> Floats:
-    """Return (N, F) features of images, references and earlier images (N, 120, 160, 3)."""
+    """Return (N, F) features of images, references and earlier images (N, H, W, 3)."""
     changes = images.astype(np.float32) - references
     motions = images.astype(np.float32) - earlier
     return np.stack([_one(c, m) for c, m in zip(changes, motions, strict=True)])

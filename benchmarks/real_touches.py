@@ -16,15 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.touch_features.touch_input import MOTION_S, touch_image
+from tacdiff_ros.touch_features.touch_set import HEIGHT_PX, WIDTH_PX, TouchSet
 
 FRAMES = 16  # frames of a press that are used, those that differ most from the reference
 SPACING = 2  # least number of frames between two of them
 WINDOW_S = 1.0
 WINDOW_FRAMES = 5  # frames of a window that are used, evenly spaced
+SET_SPACING = 50  # frames between two pairs of a touch set
 
 Images = NDArray[np.uint8]
 Extractor = Callable[[Images, Images, Images], NDArray[np.float32]]
-"""Features (N, F) of images, references and earlier images (N, 120, 160, 3)."""
+"""Features (N, F) of images, references and earlier images (N, 240, 320, 3)."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class VideoFeatures:
     """Features of videos or of windows of them.
 
     Attributes:
-        features: (N, F) mean and standard deviation of the features of the frames.
+        features: (N, F) mean of the features of the frames; of windows also their standard
+            deviation.
         row: (N,) row of each video in `labels`.
         labels: columns of `labels.csv`.
     """
@@ -50,7 +53,7 @@ def read_labels(folder: Path) -> dict[str, NDArray[np.str_]]:
 
 
 def read_video(path: Path) -> tuple[Images, float]:
-    """Return the frames (N, 120, 160, 3) of a video in RGB, and their rate in Hz."""
+    """Return the frames (N, 240, 320, 3) of a video in RGB, and their rate in Hz."""
     capture = cv2.VideoCapture(str(path))
     frames = []
     while True:
@@ -70,7 +73,7 @@ def press_features(folder: Path, extract: Extractor, limit: int | None = None) -
         chosen = _most_changed(frames)
         lag = max(1, round(MOTION_S * rate_hz))
         values = _extract(extract, frames, chosen, np.maximum(chosen - lag, 0), frames[0])
-        features.append(_moments(values))
+        features.append(values.mean(0).astype(float))
     return VideoFeatures(np.array(features), np.arange(len(features)), _first(labels, limit))
 
 
@@ -87,6 +90,43 @@ def window_features(folder: Path, extract: Extractor, limit: int | None = None) 
             features.append(_moments(values))
             row.append(number)
     return VideoFeatures(np.array(features), np.array(row), _first(labels, limit))
+
+
+def grasp_touch_set(folder: Path, limit: int | None = None) -> TouchSet:
+    """Return videos of grasps as a touch set without labels, for pretraining.
+
+    Each video is a sensor of its own, because its reference image is its first frame.
+    """
+    images, references, sensor, frame, earlier = [], [], [], [], []
+    for number, name in enumerate(read_labels(folder)["video"][:limit]):
+        frames, rate_hz = read_video(folder / name)
+        lag = max(1, round(MOTION_S * rate_hz))
+        references.append(half_size(frames[0]))
+        for chosen in range(lag, len(frames), SET_SPACING):
+            images += [half_size(frames[chosen - lag]), half_size(frames[chosen])]
+            earlier += [-1, len(images) - 2]
+            frame += [chosen - lag, chosen]
+            sensor += [number, number]
+    indices = {
+        "sensor": sensor,
+        "video": sensor,
+        "frame": frame,
+        "earlier": earlier,
+        "touch": range(len(images)),
+    }
+    return TouchSet(
+        card={"name": "grasps"},
+        images=np.stack(images),
+        references=np.stack(references),
+        labels={},
+        **{name: np.array(values, np.int32) for name, values in indices.items()},
+    )
+
+
+def half_size(image: Images) -> Images:
+    """Return an image in the size of a touch set."""
+    size = (WIDTH_PX, HEIGHT_PX)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _extract(

@@ -72,7 +72,7 @@ class TouchTopics:
         return sum(seconds) / max(len(seconds), 1)
 
     def newest_image(self) -> NDArray[np.uint8]:
-        """Return the newest image in the size of the encoder, (120, 160, 3) uint8 RGB.
+        """Return the newest image in the size of the encoder, (240, 320, 3) uint8 RGB.
 
         Raises:
             InputError: no image came within a second, or it is unusable.

@@ -69,25 +69,36 @@ class TouchNetwork(nn.Module):
         """Encode a batch.
 
         Args:
-            values: (N, 6, 120, 160) network input, see `touch_input`.
+            values: (N, 6, 120, 160) network input at half resolution, see `touch_input`.
             sensor: (N,) int64 indices of sensor tokens; None for the universal token.
 
         Returns:
-            Embedding and feature maps.
+            Features of the last layer, and feature maps.
+        """
+        maps = self.stage_maps(values, len(self.stages), sensor)
+        statistics = torch.cat([_moments(values) for values in maps[1:]], dim=1)
+        return Encoded(self.projection(statistics), maps)
+
+    def stage_maps(self, values: Tensor, count: int, sensor: Tensor | None = None) -> list[Tensor]:
+        """Return the feature maps of the first stages.
+
+        Args:
+            values: (N, 6, H, W) network input.
+            count: number of stages.
+            sensor: (N,) int64 indices of sensor tokens; None for the universal token.
         """
         token = self.tokens.weight[UNIVERSAL : UNIVERSAL + 1]
         if sensor is not None:
             token = self.tokens(sensor)
         x = self.stem(values)
         maps = []
-        for number, stage in enumerate(self.stages):
+        for number, stage in enumerate(self.stages[:count]):
             x = stage(x)
             if number < len(self.conditions):
                 scale, shift = self.conditions[number](token)[..., None, None].chunk(2, dim=1)
                 x = functional.relu(x * (1.0 + scale) + shift)
             maps.append(x)
-        statistics = torch.cat([_moments(values) for values in maps[1:]], dim=1)
-        return Encoded(self.projection(statistics), maps)
+        return maps
 
 
 class _Block(nn.Module):
@@ -114,16 +125,18 @@ def _stage(inputs: int, outputs: int, blocks: int, stride: int) -> nn.Sequential
     return nn.Sequential(first, *(_Block(outputs, outputs, 1) for _ in range(blocks - 1)))
 
 
-def embedding(values: Tensor, stages: list[Tensor]) -> Tensor:
+def embedding(network: TouchNetwork, values: Tensor) -> Tensor:
     """Return (N, E) features for linear probes: statistics of two stages, energies by scale.
 
     They carry over to real sensors better than the last layer, which is trained to ignore what the
-    heads do not need (`benchmarks/touch_features.py`).
+    heads do not need. At full resolution they show fine texture, which half of it does not
+    (`benchmarks/touch_features.py`).
 
     Args:
-        values: (N, 6, 120, 160) network input.
-        stages: feature maps of the four stages.
+        network: encoder.
+        values: (N, 6, 240, 320) network input at full resolution.
     """
+    stages = network.stage_maps(values, max(EMBEDDED_STAGES) + 1)
     statistics = [_moments(stages[number]) for number in EMBEDDED_STAGES]
     energies = [_moments(functional.avg_pool2d(values.float(), k))[:, CHANNELS:] for k in POOLS]
     mean = values.float().abs().mean(dim=(2, 3))

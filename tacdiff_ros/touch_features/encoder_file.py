@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tacdiff_ros.touch_features.touch_heads import TouchModel
 
 WEIGHTS, NETWORK = "weights.safetensors", "network.onnx"
-FORMAT = "tacdiff_ros/touch_encoder/1"
+FORMAT = "tacdiff_ros/touch_encoder/2"
 KIND = "touch encoder"
 INPUT, OUTPUTS = "change", ("embedding", "touch", "properties", "surface")
 INPUT_SHAPE = (CHANNELS, HEIGHT, WIDTH)
@@ -153,7 +153,8 @@ def _interface(card: EncoderCard) -> NetworkInterface:
     from tacdiff_ros.touch_features.encoder import embedding_length
 
     features, properties = (settings.features,), (len(card.properties),)
-    widest = max(CHANNELS, *settings.channels) * HEIGHT * WIDTH
+    halved = [c * HEIGHT * WIDTH // 4 ** (k + 1) for k, c in enumerate(settings.channels)]
+    widest = max(CHANNELS * HEIGHT * WIDTH, *halved)
     return NetworkInterface(
         kind=KIND,
         operators=OPERATORS,

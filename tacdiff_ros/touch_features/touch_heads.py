@@ -67,13 +67,13 @@ class TouchModel(nn.Module):
         """Return embedding, matching embedding of length 1, properties, and surface maps.
 
         Args:
-            values: (N, 6, 120, 160) network input.
+            values: (N, 6, 240, 320) network input.
         """
-        encoded = self.network(values)
+        encoded = self.network(functional.avg_pool2d(values, 2))
         surface = self.heads.maps(encoded)[2] * torch.tensor(MAP_SCALES)[:, None, None]
         touch = self.heads.touch(encoded.code)
         touch = touch / (touch.square().sum(1, keepdim=True) + 1e-12).sqrt()
-        features = embedding(values, encoded.stages)
+        features = embedding(self.network, values)
         return features, touch, self.heads.properties(encoded.code), surface
 
 

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
 
-HEIGHT, WIDTH, CHANNELS = 120, 160, 6
+HEIGHT, WIDTH, CHANNELS = 240, 320, 6
+MIN_HEIGHT, MIN_WIDTH = 120, 160
 CHANGE_GREY, MOTION_GREY = 64.0, 32.0  # grey levels that become 1 in the network input
 MOTION_S = 0.12  # time between the two frames of the motion channels
 MAX_ASPECT_ERROR = 0.02  # relative deviation from the aspect ratio 4:3
@@ -24,7 +25,7 @@ def touch_image(image: Images) -> Images:
         image: (H, W, 3) uint8 RGB image of a sensor, with the aspect ratio 4:3.
 
     Returns:
-        (120, 160, 3) uint8 RGB image.
+        (240, 320, 3) uint8 RGB image; a smaller image is enlarged, but lacks fine texture.
 
     Raises:
         InputError: the image has another type, shape or aspect ratio, or is smaller than 160x120.
@@ -35,9 +36,10 @@ def touch_image(image: Images) -> Images:
             f"touch image of shape {image.shape} and type {image.dtype}; expected (H, W, 3) uint8"
         )
     height, width = image.shape[:2]
-    if not HEIGHT <= height <= MAX_SIDE_PX or not WIDTH <= width <= MAX_SIDE_PX:
+    if not MIN_HEIGHT <= height <= MAX_SIDE_PX or not MIN_WIDTH <= width <= MAX_SIDE_PX:
         raise InputError(
-            f"touch image of {width}x{height} pixels; expected {WIDTH}x{HEIGHT} to {MAX_SIDE_PX}"
+            f"touch image of {width}x{height} pixels; expected {MIN_WIDTH}x{MIN_HEIGHT} to "
+            f"{MAX_SIDE_PX}"
         )
     if abs(width * HEIGHT / (height * WIDTH) - 1.0) > MAX_ASPECT_ERROR:
         raise InputError(
@@ -46,7 +48,8 @@ def touch_image(image: Images) -> Images:
         )
     if (height, width) == (HEIGHT, WIDTH):
         return image
-    return np.asarray(cv2.resize(image, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
+    method = cv2.INTER_LINEAR if height < HEIGHT else cv2.INTER_AREA
+    return np.asarray(cv2.resize(image, (WIDTH, HEIGHT), interpolation=method), np.uint8)
 
 
 def network_input(
@@ -55,25 +58,25 @@ def network_input(
     """Return the input of the encoder for a batch of images.
 
     Args:
-        images: (N, 120, 160, 3) uint8 RGB images.
-        references: (N, 120, 160, 3) uint8 reference images of the same sensors.
-        earlier: (N, 120, 160, 3) uint8 images 0.12 s earlier; None for images without motion.
+        images: (N, H, W, 3) uint8 RGB images.
+        references: (N, H, W, 3) uint8 reference images of the same sensors.
+        earlier: (N, H, W, 3) uint8 images 0.12 s earlier; None for images without motion.
 
     Returns:
-        (N, 6, 120, 160) float32: change against the reference in units of 64 grey levels, change
+        (N, 6, H, W) float32: change against the reference in units of 64 grey levels, change
         since the earlier image in units of 32.
 
     Raises:
         InputError: shapes or types differ.
     """
-    expected = (len(images), HEIGHT, WIDTH, 3)
+    expected = (*images.shape[:3], 3)
     for name, values in (("images", images), ("reference", references), ("earlier", earlier)):
         if values is not None and (values.shape != expected or values.dtype != np.uint8):
             raise InputError(
                 f"{name} of shape {values.shape} and type {values.dtype}; expected {expected} uint8"
             )
     current = images.astype(np.float32)
-    result = np.zeros((len(images), CHANNELS, HEIGHT, WIDTH), np.float32)
+    result = np.zeros((len(images), CHANNELS, *images.shape[1:3]), np.float32)
     result[:, :3] = np.moveaxis(current - references, 3, 1) / CHANGE_GREY
     if earlier is not None:
         result[:, 3:] = np.moveaxis(current - earlier, 3, 1) / MOTION_GREY

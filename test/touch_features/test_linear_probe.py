@@ -7,6 +7,8 @@ import pytest
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.touch_features.linear_probe import (
+    INNER_FOLDS,
+    STRENGTHS,
     balanced_accuracy,
     cross_validate,
     fit_probe,
@@ -45,6 +47,32 @@ def test_weights_solve_the_weighted_normal_equations() -> None:
     solution = np.linalg.lstsq(left, right, rcond=None)[0]
     np.testing.assert_allclose(probe.weights, solution[:8], atol=1e-10)
     np.testing.assert_allclose(probe.intercept, solution[8], atol=1e-10)
+
+
+def test_the_strength_has_the_least_squared_error_on_unseen_groups() -> None:
+    features, labels, groups = blobs(5, 1.0)
+    features = np.c_[features, np.random.default_rng(6).normal(size=(len(features), 60))]
+    classes, target = np.unique(labels, return_inverse=True)
+    fold = group_folds(labels, groups, INNER_FOLDS, seed=0)
+    errors = np.zeros(len(STRENGTHS))
+    for number in range(INNER_FOLDS):
+        x, y = features[fold != number], target[fold != number]
+        mean, stddev = x.mean(0), x.std(0)
+        weight = 1.0 / (3 * np.bincount(y)[y])
+        wanted = np.where(y[:, None] == np.arange(3), 1.0, -1.0)
+        x = (x - mean) / stddev
+        centre, level = weight @ x, weight @ wanted
+        left = (x - centre).T * weight @ (x - centre)
+        right = (x - centre).T * weight @ (wanted - level)
+        unseen = (features[fold == number] - mean) / stddev - centre
+        of_class = target[fold == number]
+        for row, strength in enumerate(STRENGTHS):
+            scores = unseen @ np.linalg.solve(left + strength * np.eye(len(left)), right) + level
+            error = np.square(scores - np.where(of_class[:, None] == np.arange(3), 1.0, -1.0))
+            errors[row] += (error.sum(1) / np.bincount(target)[of_class]).sum()
+    probe = fit_probe(features, labels, groups)
+    assert probe.strength == STRENGTHS[errors.argmin()]
+    assert set(probe.classes) == set(classes)
 
 
 def test_separate_classes_are_predicted_and_noise_is_not() -> None:

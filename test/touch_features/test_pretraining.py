@@ -17,7 +17,7 @@ from tacdiff_ros.touch_features.pretraining import CHECKPOINT, Pretraining
 from tacdiff_ros.touch_features.pretraining_heads import contrast
 from tacdiff_ros.touch_features.pretraining_settings import PretrainingSettings
 from tacdiff_ros.touch_features.touch_encoder import TouchEncoder, TouchStream
-from tacdiff_ros.touch_features.touch_input import network_input
+from tacdiff_ros.touch_features.touch_input import network_input, touch_image
 from tacdiff_ros.touch_features.touch_set import TouchSet
 from tacdiff_ros.touch_features.training_batches import FLOORS, PROPERTIES, TouchBatches
 
@@ -108,7 +108,8 @@ def test_the_runtime_gives_what_the_network_gives(folder: Path, touch_set: Touch
     reading = TouchEncoder(folder, threads=1).read(image, reference)
     model, card = load_model(folder)
     with torch.inference_mode():
-        values = torch.from_numpy(network_input(image[None], reference[None]))
+        shown, untouched = (touch_image(each)[None] for each in (image, reference))
+        values = torch.from_numpy(network_input(shown, untouched))
         embedding, touch, properties, surface = model(values)
     scale = float(embedding.abs().max())
     np.testing.assert_allclose(reading.embedding, embedding[0], atol=0.02 * scale)
@@ -116,6 +117,16 @@ def test_the_runtime_gives_what_the_network_gives(folder: Path, touch_set: Touch
     np.testing.assert_allclose(reading.surface, surface[0], atol=0.02)
     force = np.exp(card.mean[0] + card.stddev[0] * float(properties[0, 0])) - card.floors[0]
     assert reading.properties["force"] == pytest.approx(max(force, 0.0), rel=0.05, abs=0.02)
+
+
+def test_the_embedding_shows_texture_that_half_the_resolution_does_not(folder: Path) -> None:
+    reference = np.full((240, 320, 3), 120, np.uint8)
+    fine = reference.copy()
+    fine[::2], fine[1::2] = 105, 135  # rows in turn: their mean is the reference
+    encoder = TouchEncoder(folder, threads=1)
+    smooth, rough = (encoder.read(image, reference) for image in (reference, fine))
+    np.testing.assert_allclose(rough.touch, smooth.touch, atol=1e-5)
+    assert np.abs(rough.embedding - smooth.embedding).max() > 1.0
 
 
 def test_withheld_quantities_are_nan(folder: Path, touch_set: TouchSet, tmp_path: Path) -> None:

@@ -58,13 +58,48 @@ class Agreement:
         return self.contact.psnr_db - self.background_contact.psnr_db
 
 
+@dataclass(frozen=True)
+class RealImage:
+    """A real image with what its comparison needs whatever the simulated image is.
+
+    Attributes:
+        means: image and statistics of its windows.
+        reference: (H, W, 3) uint8 reference image; None if there is none.
+        baseline: errors of the reference image; None without it.
+        changed: (H, W) bool, pixels that differ from the reference image; None without it.
+    """
+
+    means: WindowMeans
+    reference: Image | None
+    baseline: PairScores | None
+    changed: NDArray[np.bool_] | None
+
+    @classmethod
+    def of(cls, real: Image, reference: WindowMeans | None = None) -> RealImage:
+        """Prepare the comparison of a real image.
+
+        Args:
+            real: (H, W, 3) uint8 RGB.
+            reference: reference image with its statistics.
+
+        Raises:
+            InputError: images differ in size or type.
+        """
+        if reference is None:
+            check_pair(real, real)
+            return cls(WindowMeans.of(real), None, None, None)
+        check_pair(reference.image, real)
+        means = WindowMeans.of(real)
+        baseline = PairScores.of(reference, means)
+        return cls(means, reference.image, baseline, changed_pixels(real, reference.image))
+
+
 def compare_images(
     simulated: Image,
     real: Image,
     reference: Image | None = None,
     contact: NDArray[np.bool_] | None = None,
     markers: tuple[MarkerField, MarkerField] | None = None,
-    reference_means: WindowMeans | None = None,
 ) -> Agreement:
     """Compare a simulated with a real image.
 
@@ -76,7 +111,6 @@ def compare_images(
         contact: (H, W) bool, True for pixels of the contact; default: the pixels where either image
             differs from the reference image.
         markers: markers of the simulated and of the real image.
-        reference_means: statistics of the reference image, if they were computed before.
 
     Returns:
         Metrics of the simulated image.
@@ -85,11 +119,34 @@ def compare_images(
         InputError: images differ in size or type, or markers belong to different grids.
     """
     check_pair(simulated, real)
-    real_means = WindowMeans.of(real)
-    scores = PairScores.of(WindowMeans.of(simulated), real_means)
+    if reference is not None:
+        check_pair(reference, real)
+    means = None if reference is None else WindowMeans.of(reference)
+    return compare_with(RealImage.of(real, means), simulated, contact, markers)
+
+
+def compare_with(
+    real: RealImage,
+    simulated: Image,
+    contact: NDArray[np.bool_] | None = None,
+    markers: tuple[MarkerField, MarkerField] | None = None,
+) -> Agreement:
+    """Compare a simulated image with a prepared real one; see `compare_images`.
+
+    Args:
+        real: real image.
+        simulated: (H, W, 3) uint8 RGB.
+        contact: (H, W) bool, True for pixels of the contact.
+        markers: markers of the simulated and of the real image.
+
+    Raises:
+        InputError: images differ in size or type, or markers belong to different grids.
+    """
+    check_pair(simulated, real.means.image)
+    scores = PairScores.of(WindowMeans.of(simulated), real.means)
     whole = scores.whole()
     count, rms_px = (0, float("nan")) if markers is None else marker_error_px(*markers)
-    if reference is None:
+    if real.reference is None or real.baseline is None or real.changed is None:
         return Agreement(
             whole=whole,
             contact=None,
@@ -99,17 +156,15 @@ def compare_images(
             markers_compared=count,
             marker_rms_px=rms_px,
         )
-    check_pair(reference, real)
     if contact is None:
-        contact = changed_pixels(simulated, reference) | changed_pixels(real, reference)
+        contact = changed_pixels(simulated, real.reference) | real.changed
     pixels = int(np.count_nonzero(contact))
     has_contact = pixels >= MIN_CONTACT_PX
-    baseline = PairScores.of(reference_means or WindowMeans.of(reference), real_means)
     return Agreement(
         whole=whole,
         contact=scores.over(contact) if has_contact else None,
-        background_whole=baseline.whole(),
-        background_contact=baseline.over(contact) if has_contact else None,
+        background_whole=real.baseline.whole(),
+        background_contact=real.baseline.over(contact) if has_contact else None,
         contact_pixels=pixels if has_contact else 0,
         markers_compared=count,
         marker_rms_px=rms_px,

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.evaluation.agreement import Agreement, compare_images
-from tacdiff_ros.evaluation.image_metrics import WindowMeans
+from tacdiff_ros.evaluation.agreement import Agreement, RealImage, compare_with
+from tacdiff_ros.evaluation.image_metrics import WindowMeans, check_pair
 from tacdiff_ros.evaluation.stamp_pairing import StampedPair, StampPairing
 from tacdiff_ros.markers.detection import detect_markers
 from tacdiff_ros.markers.marker_field import MarkerField
@@ -21,6 +21,9 @@ from tacdiff_ros.markers.tracking import MarkerTracker
 from tacdiff_ros.sensor.marker_grid import MarkerGrid
 
 Image = NDArray[np.uint8]
+
+SIMULATED, REAL = 0, 1  # streams, each with a tracker of its own
+MAX_AHEAD = 2  # waiting real images that are prepared while the simulator is at work on them
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,25 @@ class ComparedImages:
     agreement: Agreement
 
 
+@dataclass(frozen=True)
+class _PreparedImage:
+    """A real image with its statistics and markers."""
+
+    statistics: RealImage
+    markers: MarkerField | None
+
+    @property
+    def image(self) -> Image:
+        return self.statistics.means.image
+
+
 class ImageComparison:
-    """Pairs images by their stamps, tracks the markers of both streams, and compares."""
+    """Pairs images by their stamps, tracks the markers of both streams, and compares.
+
+    What a comparison needs of a real image alone is computed when that image arrives, before its
+    simulated image does; not of more than `MAX_AHEAD` images, so that a slow simulator costs
+    nothing.
+    """
 
     def __init__(
         self,
@@ -56,14 +76,14 @@ class ImageComparison:
             round(1e9 * tolerance_s), round(1e9 * patience_s)
         )
         self._grid = grid
-        self._reference: Image | None = None
-        self._reference_means: WindowMeans | None = None
+        self._reference: WindowMeans | None = None
+        self._ahead: dict[int, _PreparedImage] = {}  # by stamp, ns
         self._trackers: list[MarkerTracker] = []
 
     @property
     def reference(self) -> Image | None:
         """(H, W, 3) uint8 reference image; None if none was taken."""
-        return self._reference
+        return None if self._reference is None else self._reference.image
 
     def take_reference(self, image: Image) -> None:
         """Set the reference image, for the contact, the baseline and the markers' first positions.
@@ -77,7 +97,8 @@ class ImageComparison:
         if self._grid is not None:
             field = detect_markers(image, self._grid)
             self._trackers = [MarkerTracker(self._grid, field) for _ in range(2)]
-        self._reference, self._reference_means = np.array(image), None
+        self._reference = WindowMeans.of(np.array(image))
+        self._ahead.clear()
 
     def add_real(self, stamp_ns: int, image: Image) -> Iterator[ComparedImages]:
         """Add a real image, and yield the comparisons of pairs that are now final.
@@ -89,6 +110,9 @@ class ImageComparison:
         Raises:
             InputError: images differ in size.
         """
+        self._ahead = {k: v for k, v in self._ahead.items() if k < stamp_ns}  # time may go back
+        if len(self._ahead) < MAX_AHEAD:
+            self._ahead[stamp_ns] = self._prepare(image)
         return self._compare(self.pairing.add_real(stamp_ns, image))
 
     def add_simulated(self, stamp_ns: int, image: Image) -> Iterator[ComparedImages]:
@@ -122,25 +146,33 @@ class ImageComparison:
         Raises:
             InputError: images differ in size.
         """
-        markers = self._track_markers(simulated, real)
-        reference = self._reference
-        if reference is not None and self._reference_means is None:
-            self._reference_means = WindowMeans.of(reference)
-        return compare_images(
-            simulated, real, reference, markers=markers, reference_means=self._reference_means
-        )
+        return self._agreement(simulated, self._prepare(real))
 
     def _compare(self, pairs: Iterable[StampedPair[Image, Image]]) -> Iterator[ComparedImages]:
         for pair in pairs:
-            yield ComparedImages(pair, self.compare(pair.simulated, pair.real))
+            prepared = self._ahead.get(pair.real_ns)
+            self._ahead = {k: v for k, v in self._ahead.items() if k > pair.real_ns}
+            if prepared is None or prepared.image is not pair.real:
+                prepared = self._prepare(pair.real)
+            yield ComparedImages(pair, self._agreement(pair.simulated, prepared))
 
-    def _track_markers(
-        self, simulated: Image, real: Image
-    ) -> tuple[MarkerField, MarkerField] | None:
-        """Markers of both images; None for a gel without markers and before the reference."""
+    def _prepare(self, real: Image) -> _PreparedImage:
+        return _PreparedImage(RealImage.of(real, self._reference), self._markers_of(real, REAL))
+
+    def _agreement(self, simulated: Image, real: _PreparedImage) -> Agreement:
+        check_pair(simulated, real.image)
+        rendered = None if real.markers is None else self._markers_of(simulated, SIMULATED)
+        markers = None if rendered is None or real.markers is None else (rendered, real.markers)
+        return compare_with(real.statistics, simulated, markers=markers)
+
+    def _markers_of(self, image: Image, stream: int) -> MarkerField | None:
+        """Markers of an image of a stream; None for a gel without them, and before the reference.
+
+        An image without visible markers has none either, and is compared without them.
+        """
         if not self._trackers:
             return None
         try:
-            return self._trackers[0].track(simulated), self._trackers[1].track(real)
-        except InputError:  # an image without visible markers is compared without them
+            return self._trackers[stream].track(image)
+        except InputError:
             return None

@@ -132,7 +132,8 @@ def refine_contact(
     for _ in range(EDGE_ROUNDS):
         before = position
         position = _above_tip(pose, _moved_with_edges(indenter, pose, position, edges[chosen]))
-        has_moved = (position != before).any(axis=1)
+        changed = position != before
+        has_moved = changed[:, 0] | changed[:, 1] | changed[:, 2]
         chosen = has_moved[edges[:, 0]] | has_moved[edges[:, 1]]
     return fine.moved(position, may_overhang=True)
 
@@ -149,9 +150,9 @@ def _grid_edges(rows: int, columns: int) -> NDArray[np.int32]:
 
 def _half_edge_mm(surface: GelSurface, position: Floats) -> float:
     """Return a bound of half the length of all edges between vertices at positions (N, 3), mm."""
-    grid = position.reshape(surface.rows, surface.columns, 3)
-    steps = (np.abs(np.diff(grid, axis=axis)).reshape(-1, 3) for axis in (0, 1))
-    return 0.5 * sum(float(np.linalg.norm(step.max(axis=0))) for step in steps)
+    coordinates = position.reshape(surface.rows, surface.columns, 3).transpose(2, 0, 1).copy()
+    steps = (np.abs(np.diff(coordinates, axis=axis)) for axis in (1, 2))
+    return 0.5 * sum(float(np.linalg.norm(step.max(axis=(1, 2)))) for step in steps)
 
 
 def _moved_with_edges(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tacdiff_ros.mechanics.indenters.outline_kernel import evaluate_outline
 from tacdiff_ros.mechanics.indenters.plane_field import (
     TINY_MM,
     Arcs,
@@ -69,56 +71,33 @@ class Outline:
         )
 
     def evaluate(self, points: Floats) -> PlaneDerivatives:
-        """Returns the signed distance of points (N, 2), mm, with normal and curvature."""
-        squared = self.sides.squared_distances(points)
-        if len(self.arcs.radius):
-            squared = np.concatenate([squared, self.arcs.squared_distances(points)], axis=1)
-        nearest = squared.argmin(axis=1)
-        arc = nearest - len(self.sides.length)
-        result = self._from_sides(points, np.minimum(nearest, len(self.sides.length) - 1))
-        rows = np.flatnonzero(arc >= 0)
-        if len(rows):
-            self._overwrite_from_arcs(result, points, rows, arc[rows])
+        """Returns the signed distance of points (N, 2), mm, with normal and curvature.
+
+        Points beyond the ends of their nearest side are measured from its corner, and get their
+        sign from the corner's normal.
+        """
+        count = len(points)
+        result = PlaneDerivatives(np.empty(count), np.empty((count, 2)), np.empty(count))
+        evaluate_outline(
+            np.asarray(points, np.float64),
+            self._side_table,
+            self.corner_normals,
+            self._arc_table,
+            *result,
+        )
         return result
 
-    def _from_sides(self, points: Floats, side: np.ndarray) -> PlaneDerivatives:
-        """Returns the signed distance of points (N, 2) to the sides with indices (N,).
+    @cached_property
+    def _side_table(self) -> Floats:
+        """(S, 7) start, direction, length and normal of the sides."""
+        sides = self.sides
+        return np.column_stack([sides.start, sides.direction, sides.length, self.normals])
 
-        Points whose projection lies off their side are measured from the nearest corner, and get
-        their sign from the corner's normal.
-        """
-        offset = points - self.sides.start[side]
-        along = (offset * self.sides.direction[side]).sum(axis=1)
-        normal = self.normals[side]
-        distance = (offset * normal).sum(axis=1)
-        curvature = np.zeros(len(points))
-        length = self.sides.length[side]
-        rows = np.flatnonzero((along < 0) | (along > length))
-        if len(rows):
-            at_end = (along[rows] > 0).astype(int)
-            corner = self.corner_normals[at_end, side[rows]]
-            corner = corner / np.hypot(corner[:, 0], corner[:, 1])[:, None]
-            offset = (
-                offset[rows] - (at_end * length[rows])[:, None] * self.sides.direction[side[rows]]
-            )
-            sign = np.where((offset * corner).sum(axis=1) < 0, -1.0, 1.0)
-            radius = np.hypot(offset[:, 0], offset[:, 1])
-            safe_radius = np.maximum(radius, TINY_MM)
-            distance[rows] = sign * radius
-            curvature[rows] = sign / safe_radius
-            on_corner = (radius < TINY_MM)[:, None]
-            normal[rows] = np.where(on_corner, corner, (sign / safe_radius)[:, None] * offset)
-        return PlaneDerivatives(distance, normal, curvature)
-
-    def _overwrite_from_arcs(
-        self, result: PlaneDerivatives, points: Floats, rows: np.ndarray, arc: np.ndarray
-    ) -> None:
-        """Overwrites the rows of a result whose nearest feature is the arc with index `arc`."""
-        offset = points[rows] - self.arcs.centre[arc]
-        radius = np.maximum(np.hypot(offset[:, 0], offset[:, 1]), TINY_MM)
-        result.distance[rows] = self.arcs.radius[arc] - radius
-        result.normal[rows] = -offset / radius[:, None]
-        result.curvature[rows] = -1.0 / radius
+    @cached_property
+    def _arc_table(self) -> Floats:
+        """(A, 6) centre, radius, middle and cosine of half of the angle of the arcs."""
+        arcs = self.arcs
+        return np.column_stack([arcs.centre, arcs.radius, arcs.middle, arcs.cos_half_angle])
 
 
 def wedge_outline(half_width: float, angle_deg: float, low: float, high: float) -> Outline:

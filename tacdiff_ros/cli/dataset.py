@@ -21,6 +21,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from tacdiff_ros.cli.output_folder import quoted
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.output_files import png_bytes, write_file
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
@@ -164,7 +165,8 @@ def _print_report(out: Path, checksum: str, report: GenerationReport, as_json: b
     print(
         f"{out}: {report.samples} samples of {report.complete} trials, {report.samples_made} of "
         f"them generated in {report.seconds:.0f} s; {len(report.failed)} trials failed\n"
-        f"next: `tacdiff dataset info {out}`, then `tacdiff train {out} --out MODEL`"
+        f"next: `tacdiff dataset info {quoted(out)}`, then `tacdiff train {quoted(out)} --out "
+        "MODEL`"
     )
 
 

@@ -17,7 +17,7 @@ from rich.progress import Progress
 
 from tacdiff_ros.cli.crop_option import CropOption, read_cropped
 from tacdiff_ros.cli.first_run import first_run
-from tacdiff_ros.cli.output_folder import check_output_folder
+from tacdiff_ros.cli.output_folder import check_output_folder, quoted
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.sensor_match import marker_mismatch_px
 from tacdiff_ros.evaluation.verdict import Verdict, inversion_verdict
@@ -127,7 +127,7 @@ def invert(
         f"{out}: depth {inversion.contact.depth_mm:.2f} mm, "
         f"contact area {inversion.contact.area_mm2:.1f} mm2, "
         f"{meta['seconds']:.1f} s{_force_text(inversion)}\n{verdict.text}\n"
-        f"look at it: tacdiff view {out}"
+        f"look at it: tacdiff view {quoted(out)}"
     )
 
 

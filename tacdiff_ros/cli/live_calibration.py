@@ -104,10 +104,13 @@ class LiveSession:
             self._show(self._guide.watch(images.next(self._guide.target_mm)))
             command = self._page.next_command() if self._guide.has_images else None
             if command == END:
-                raise InputError(
-                    f"the standard input has ended: the images are in {self._settings.folder}, and "
-                    "the same command resumes with them"
+                kept = (
+                    f"the images are in {self._settings.folder}, and the same command resumes with "
+                    "them"
+                    if self._settings.folder.exists()
+                    else "nothing was taken"
                 )
+                raise InputError(f"the standard input has ended: {kept}")
             if command is None or not self._execute(command):
                 continue
             if command == "finish":

@@ -1,12 +1,18 @@
-"""Check of the output folder of a command."""
+"""Output folder of a command: its check, and its name in the next command."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.output_files import check_space
+
+
+def quoted(path: Path) -> str:
+    """Return a path as a shell takes it, whatever characters it has."""
+    return shlex.quote(str(path))
 
 
 def check_output_folder(out: Path, names: Iterable[str]) -> None:

@@ -12,13 +12,16 @@ import typer
 from numpy.typing import NDArray
 
 from tacdiff_ros.calibration.hand_recording import HandRecording
-from tacdiff_ros.cli.live_images import DeviceImages
-from tacdiff_ros.cli.output_folder import check_output_folder
+from tacdiff_ros.cli.live_images import open_live_images
+from tacdiff_ros.cli.output_folder import check_output_folder, quoted
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.images.crop import default_crop
 from tacdiff_ros.output_files import atomic_folder, write_files
 
 STALE_IMAGES = 3  # images that wait in the camera's buffers from before the key was pressed
 REFERENCE_IMAGES = 5  # averaged against noise
+# Positions of a virtual hand's presses in the frame `gel`, mm.
+POSITIONS_MM = ((-5.0, -3.5), (5.0, 3.5), (5.0, -3.5), (-5.0, 3.5), (0.0, 0.0))
 
 
 def record(
@@ -28,7 +31,11 @@ def record(
     ] = 5.0,
     presses: Annotated[int, typer.Option(min=1, max=16, help="number of presses")] = 2,
     device: Annotated[
-        str, typer.Option(help="part of the camera's name, or /dev/videoN")
+        str,
+        typer.Option(
+            help="part of the camera's name, /dev/videoN, a folder of images in order, or virtual "
+            "(a virtual sensor that is pressed by itself)"
+        ),
     ] = "GelSight Mini",
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
@@ -36,14 +43,14 @@ def record(
     check_output_folder(out.parent, [])
     if out.exists():
         raise InputError(f"{out} exists already: take another folder")
-    camera = _Camera(device)
+    camera = _Camera(device, diameter)
     try:
         _ask("nothing touches the gel; Enter takes the reference image")
         recording = HandRecording(camera.reference())
         while len(recording.presses) < presses:
             number = len(recording.presses) + 1
             _ask(f"press {number} of {presses}: press the ball about 1 mm deep, hold it, Enter")
-            before, image = camera.pair()
+            before, image = camera.pair(POSITIONS_MM[(number - 1) % len(POSITIONS_MM)])
             try:
                 press = recording.add(image, before)
             except InputError as error:
@@ -61,17 +68,18 @@ def record(
         print(json.dumps({"out": str(out), "presses": presses, "centres_px": centres_px}))
         return
     print(
-        f"{out}: reference image and {presses} presses\nnext: `tacdiff calibrate --folder {out} "
-        "--sensor-id MY_SENSOR --out my_sensor.yaml --report report.html`"
+        f"{out}: reference image and {presses} presses\n"
+        f"next: `tacdiff calibrate --folder {quoted(out)} --sensor-id MY_SENSOR "
+        "--out my_sensor.yaml --report report.html`"
     )
 
 
 class _Camera:
     """Images of the camera that were taken after a key was pressed."""
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, diameter_mm: float) -> None:
         """Open the camera and wait until its exposure has settled."""
-        self._images = DeviceImages(device)
+        self._images = open_live_images(device, diameter_mm, default_crop())
 
     def close(self) -> None:
         """Release the camera."""
@@ -79,18 +87,25 @@ class _Camera:
 
     def reference(self) -> NDArray[np.uint8]:
         """Return the mean of some images, (H, W, 3) uint8 RGB."""
-        self._discard()
-        mean = np.mean([self._images.next() for _ in range(REFERENCE_IMAGES)], axis=0)
+        self._discard(None)
+        mean = np.mean([self._images.next(None) for _ in range(REFERENCE_IMAGES)], axis=0)
+        self._images.after_take()
         return np.asarray(np.rint(mean), np.uint8)
 
-    def pair(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Return two images in succession, (H, W, 3) uint8 RGB."""
-        self._discard()
-        return self._images.next(), self._images.next()
+    def pair(self, position_mm: tuple[float, float]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Return two images in succession, (H, W, 3) uint8 RGB.
 
-    def _discard(self) -> None:
+        Args:
+            position_mm: position that a virtual hand presses, (x, y) in the frame `gel`, mm.
+        """
+        self._discard(position_mm)
+        images = self._images.next(position_mm), self._images.next(position_mm)
+        self._images.after_take()
+        return images
+
+    def _discard(self, position_mm: tuple[float, float] | None) -> None:
         for _ in range(STALE_IMAGES):
-            self._images.next()
+            self._images.next(position_mm)
 
 
 def _ask(line: str) -> None:

@@ -13,6 +13,7 @@ from rich.progress import Progress
 
 from tacdiff_ros.acquisition.rig_file import read_rig, write_rig
 from tacdiff_ros.acquisition.rig_settings import RigSettings, Triple
+from tacdiff_ros.cli.output_folder import quoted
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.sensor.sensor_file import read_sensor
@@ -79,7 +80,7 @@ def write(
     if as_json:
         print(json.dumps(summary))
         return
-    print(f"{file}: rig {changed.line}\nnext: `tacdiff doctor --rig-file {file}`")
+    print(f"{file}: rig {changed.line}\nnext: `tacdiff doctor --rig-file {quoted(file)}`")
 
 
 @rig.command("mount", short_help="pose of the sensor at the arm, from a recorded run")

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import track
 
 from tacdiff_ros.cli.first_run import first_run
-from tacdiff_ros.cli.output_folder import check_output_folder
+from tacdiff_ros.cli.output_folder import check_output_folder, quoted
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.verdict import Verdict, simulation_verdict
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
@@ -111,7 +111,7 @@ def simulate(
         _print_summary(out, meta)
         if result is not None:
             print(_verdict(result).text)
-        print(f"look at it: tacdiff view {out}")
+        print(f"look at it: tacdiff view {quoted(out)}")
 
 
 def _verdict(result: SolverResult) -> Verdict:

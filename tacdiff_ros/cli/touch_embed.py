@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import track
 
 from tacdiff_ros.cli.crop_option import CropOption
+from tacdiff_ros.cli.output_folder import quoted
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.images.crop import Crop, default_crop
 from tacdiff_ros.images.frame_sources import (
@@ -113,7 +114,7 @@ def embed(
         contacts = int(features.contact.sum())
         print(
             f"{out}: {len(features.files)} images of {len(videos)} files, {contacts} "
-            f"in contact\nnext: `tacdiff touch probe --features {out} --labels labels.csv`"
+            f"in contact\nnext: `tacdiff touch probe --features {quoted(out)} --labels labels.csv`"
         )
 
 

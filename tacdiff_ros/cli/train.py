@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tacdiff_ros.cli.output_folder import check_output_folder
+from tacdiff_ros.cli.output_folder import check_output_folder, quoted
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.sensor.sensor_file import read_sensor
 from tacdiff_ros.settings_file import first_complaint, read_settings
@@ -134,7 +134,7 @@ def train(
     print(
         f"{out}: PSNR {report['validation_psnr_db']:.2f} dB on unseen trials after "
         f"{report['best_step']} of {report['steps']} steps{stopped}\n"
-        f"next: `tacdiff evaluate {dataset} --model {out} --out scores`"
+        f"next: `tacdiff evaluate {quoted(dataset)} --model {quoted(out)} --out scores`"
     )
 
 

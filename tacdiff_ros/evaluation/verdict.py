@@ -210,7 +210,8 @@ def inversion_verdict(
         {
             "good": "depths are as accurate as the marker pitch in the sensor file "
             "(docs/inversion.md, Measured)",
-            "usable": "compare rgb.png with the image; take a new reference image",
+            "usable": "compare rgb.png with the image; "
+            + ("take a new reference image" if has_reference else "give --reference"),
             "bad": "do not use this surface: the sensor file is probably that of another sensor; "
             "calibrate this one (docs/calibration.md)",
             "unknown": "give --reference",
@@ -235,8 +236,9 @@ def simulation_verdict(converged: bool, penetration_mm: float) -> Verdict:
     return rate(
         figures,
         {
-            "good": "`tacdiff invert --image rgb.png` recovers the surface; forces are too "
-            "large, by 5 % under a ball and up to 21 % under flat bottoms (docs/mechanics.md)",
+            "good": "`tacdiff invert` with its rgb.png and the same sensor file recovers the "
+            "surface; forces are too large, by 5 % under a ball and up to 21 % under flat bottoms "
+            "(docs/mechanics.md)",
             "usable": "take more --vertices",
             "bad": "take more --vertices, or a smaller depth",
             "unknown": "the solver has not converged: take a smaller depth",

@@ -20,6 +20,8 @@ MAX_CHANGED = 0.12  # median relative change over the image
 # Scales of the relief of a contact in a reduced image, and of the ratio of press to reference: 1.2
 # and more for real presses.
 RELIEF_PX, RELIEF_PERCENTILE, MIN_RELIEF = (2.0, 8.0), 98.0, 0.85
+# Relief of a reference image over that of the sensor file: up to 1.1 untouched, 1.9 in a press.
+MAX_REFERENCE_RELIEF = 1.4
 MIN_COLOUR = 0.5  # mean difference of the colours, grey levels; lower for grey images
 DETAIL_PX = 2.0  # upper scale of fine detail
 
@@ -79,12 +81,41 @@ def check_order(reference: FitImage, image: FitImage, name: str) -> None:
     Raises:
         InputError: the reference image has more relief than the press.
     """
+    for line in order_warnings(reference, image, name):
+        raise InputError(line)
+
+
+def order_warnings(reference: FitImage, image: FitImage, name: str) -> list[str]:
+    """Return a line if the reference image and not the other one seems to show a contact.
+
+    Args:
+        reference: reference image.
+        image: other image, at the reference's brightness.
+        name: name of the other image.
+    """
     before, after = _relief(reference), _relief(image)
-    if after < MIN_RELIEF * before:
-        raise InputError(
-            f"{name} shows less relief than the reference ({100 * after / before:.0f} %): are the "
-            "two exchanged? The reference is an image of the untouched gel"
-        )
+    if after >= MIN_RELIEF * before:
+        return []
+    return [
+        f"{name} shows less relief than the reference ({100 * after / before:.0f} %): are the "
+        "two exchanged? The reference is an image of the untouched gel"
+    ]
+
+
+def contact_warnings(undeformed: NDArray[np.float64], reference: FitImage) -> list[str]:
+    """Return a line if a reference image seems to show a contact.
+
+    Args:
+        undeformed: (h, w, 3) image of the undeformed gel by the sensor file.
+        reference: reference image at the same size.
+    """
+    expected, relief = _relief(FitImage(undeformed, reference.free)), _relief(reference)
+    if relief <= MAX_REFERENCE_RELIEF * expected:
+        return []
+    return [
+        f"the reference image shows {relief / expected:.1f} times the relief of the untouched gel "
+        "by the sensor file: does something touch the gel in it? Take it without contact"
+    ]
 
 
 def _relief(image: FitImage) -> float:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tacdiff_ros.blas_threads import one_blas_thread
 from tacdiff_ros.images.brightness import BrightnessChange, at_brightness
 from tacdiff_ros.images.fit_image import FitImage, FitImageSettings, fit_image, fit_size
-from tacdiff_ros.images.image_checks import check_image
+from tacdiff_ros.images.image_checks import check_image, contact_warnings, order_warnings
 from tacdiff_ros.inversion.contact_summary import summarise
 from tacdiff_ros.inversion.force_estimator import ForceEstimator, MeasuredSurface
 from tacdiff_ros.inversion.gel_health import GelHealth, gel_health
@@ -105,6 +105,7 @@ class Inverter:
         self._origin_warnings: list[str] | None = None
         if given is not None and reference is not None:
             self._origin_warnings = self._reference.check_origin(given, reference, "the reference")
+            self._origin_warnings += contact_warnings(self._fitter.undeformed, given)
         self._material = MaterialPoints(model, self.grid, self.settings.spacing_mm)
         refines = self.settings.marker_rounds > 0
         self._markers = MarkerObserver(model, self._material.rest, rest, reference, refines)
@@ -134,6 +135,8 @@ class Inverter:
         start = np.zeros(self.grid.shape)
         if self._reference.is_quiet(prepared):
             steps = 0
+        elif self._has_reference:
+            warnings += order_warnings(self._reference.image, prepared, "the image")
         refiner = self._markers.refiner if steps and markers is not None else None
         rounds = self.settings.marker_rounds if steps and (refiner or self._has_mechanics) else 0
         on_step = (

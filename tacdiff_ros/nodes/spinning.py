@@ -79,7 +79,20 @@ def run(make_node: Callable[[], Node], arguments: list[str] | None = None) -> in
     finally:
         node.destroy_node()
         rclpy.try_shutdown()
+    _end_if_preparing(node)
     return 0
+
+
+def _end_if_preparing(node: Any) -> None:
+    """End the process now if a preparation still runs.
+
+    It cannot be interrupted, and an interpreter that takes the modules from under it aborts.
+    """
+    preparation = getattr(node, "preparation", None)
+    if preparation is not None and preparation.is_running:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _spin(node: Any, signals: list[tuple[int, float]]) -> None:

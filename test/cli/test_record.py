@@ -1,6 +1,7 @@
 """`tacdiff record`: images by hand from a camera, into a folder that `calibrate` takes."""
 
 import io
+import json
 
 import numpy as np
 import pytest
@@ -94,3 +95,13 @@ def test_an_existing_recording_is_kept(tmp_path, capsys):
 def test_a_missing_camera_is_named(tmp_path, capsys):
     assert run(["record", "--out", str(tmp_path / "x"), "--device", "no such camera"]) == 2
     assert "no such camera" in capsys.readouterr().err
+
+
+def test_a_virtual_sensor_is_recorded_without_a_camera(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n\n\n"))
+    out = tmp_path / "later"
+    options = ["--device", "virtual", "--presses", "2", "--out", str(out), "--json"]
+    assert run(["record", *options]) == 0
+    first, second = json.loads(capsys.readouterr().out)["centres_px"]
+    assert np.hypot(*np.subtract(first, second)) == pytest.approx(np.hypot(10, 7) / 0.0634, rel=0.2)
+    assert read_image(out / "background.png").shape == (*SIZE, 3)

@@ -95,5 +95,8 @@ def test_command_prints_and_draws(images, tmp_path, capsys):
     assert cv2.imread(str(tmp_path / "p.png")).shape == (HEIGHT, 3 * WIDTH, 3)
     assert run(["compare", paths["real"], paths["real"], "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["whole"]["psnr_db"] == "inf"
+    exchanged = ["compare", paths["real"], paths["reference"], "--reference", paths["reference"]]
+    assert run(exchanged) == 2
+    assert "exchanged?" in capsys.readouterr().err
     assert run(["compare", paths["real"], str(tmp_path / "none.png")]) == 2
     assert capsys.readouterr().err.count("\n") == 1

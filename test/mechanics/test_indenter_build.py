@@ -76,7 +76,7 @@ def test_every_letter_fits_its_line():
 
 REFUSED = {
     "none": "has no body",
-    "ball:diameter=5": "not known; known are none, sphere, cylinder, cube",
+    "ball:diameter=5": r"not known \(did you mean sphere\?\); known are none, sphere",
     "sphere:radius=3": "no size 'radius'; it takes diameter",
     "sphere:word=GEL": "no text 'word'",
     "sphere:diameter=0.1": "expected 0.2 to 40",
@@ -148,3 +148,9 @@ def test_random_sizes_build_a_body_at_its_place_or_are_refused(seed):
             beyond = np.maximum(low - points, points - high).max(axis=1)
             assert np.all(field.distance >= beyond - 1e-9)
     assert built > 20
+
+
+@pytest.mark.parametrize(("given", "meant"), [("spere", "sphere"), ("ball", "sphere")])
+def test_a_misspelt_indenter_is_answered_with_the_likely_one(given, meant):
+    with pytest.raises(InputError, match=f"did you mean {meant}"):
+        build_indenter(given)

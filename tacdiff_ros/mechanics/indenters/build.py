@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 
 from tacdiff_ros.errors import InputError
@@ -50,9 +51,17 @@ def build_indenter(spec: str | IndenterSpec) -> Indenter:
         raise InputError("indenter 'none' has no body: expected one of " + ", ".join(SHAPES))
     if spec.name not in SHAPES:
         raise InputError(
-            f"indenter '{spec.name}' is not known; known are none, {', '.join(SHAPES)}"
+            f"indenter '{spec.name}' is not known{_guess(spec.name)}; known are none, "
+            f"{', '.join(SHAPES)}"
         )
     angles = tilt_angles(spec)
     if spec.name == "mesh":  # rotated before its lowest part is sampled
         return mesh(spec)
     return tilted(SHAPES[spec.name](without_tilt(spec)), *angles)
+
+
+def _guess(name: str) -> str:
+    """Question whether the most similar shape was meant; empty if none is similar."""
+    names = {**{shape: shape for shape in SHAPES}, "ball": "sphere", "box": "cube"}
+    similar = difflib.get_close_matches(name.lower(), names, n=1)
+    return f" (did you mean {names[similar[0]]}?)" if similar else ""

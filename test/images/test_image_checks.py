@@ -1,0 +1,40 @@
+"""Checks that find a contact in the wrong image."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tacdiff_ros.errors import InputError
+from tacdiff_ros.images.fit_image import FitImage
+from tacdiff_ros.images.image_checks import check_order, contact_warnings, order_warnings
+
+SHAPE = (120, 160)
+
+
+def seen(contact_px: float | None) -> FitImage:
+    """A gel with a slow gradient and noise, and a contact with a lit and a dark flank."""
+    random = np.random.default_rng(0)
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    value = 0.4 + 0.001 * x + random.normal(0, 0.002, SHAPE)
+    if contact_px is not None:
+        away = np.hypot(x - 80, y - 60) / contact_px
+        value = value + 0.15 * (x - 80) / contact_px * np.exp(-2 * away**2)
+    return FitImage(np.repeat(value[..., None], 3, axis=2), np.ones(SHAPE, bool))
+
+
+def test_an_exchanged_pair_is_named() -> None:
+    untouched, pressed = seen(None), seen(12.0)
+    assert not order_warnings(untouched, pressed, "the image")
+    assert not order_warnings(untouched, seen(None), "the image")
+    (line,) = order_warnings(pressed, untouched, "the image")
+    assert "exchanged" in line
+    with pytest.raises(InputError, match="exchanged"):
+        check_order(pressed, untouched, "press 1")
+
+
+def test_a_reference_that_shows_a_contact_is_named() -> None:
+    undeformed = seen(None).value
+    assert not contact_warnings(undeformed, seen(None))
+    (line,) = contact_warnings(undeformed, seen(12.0))
+    assert "touch the gel" in line

@@ -44,6 +44,11 @@ from tacdiff_ros.recording.run_recorder import make_typestore
 TICK_S = 0.01
 STANDSTILL_S = 10.0  # standstill of the virtual clock after which a run can end without it
 DEFAULT_IMAGE_BYTES = 320 * 240 * 3
+STREAMS_LATE_S = 10.0  # time without a stream after which a warning comes
+SILENT = {
+    ROBOT_STATE: "is the arm's state broadcaster active, and the namespace right?",
+    "image_raw": "does the driver run, and does it have its camera?",
+}
 MAX_FAILED_TICKS = 10  # number of failed ticks after which a run is abandoned
 
 
@@ -105,6 +110,8 @@ class AcquisitionNode(GuardedNode):
         self.create_subscription(Image, "image_raw", self._on_image, images, raw=True)
         # Steady clock: safety must not depend on a simulated clock.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._silent = {ROBOT_STATE, "image_raw"}  # topics of which nothing has arrived
+        self._silence_timer = self.create_timer(STREAMS_LATE_S, self._warn_of_silence, clock=steady)
         if self._lock_step.is_on:
             self.create_timer(1.0, self._end_at_standstill, clock=steady)
         else:
@@ -226,7 +233,17 @@ class AcquisitionNode(GuardedNode):
         is_free = self._run is None and self._plan is None
         return "" if is_free else "a run is active: cancel it or wait for its end"
 
+    def _warn_of_silence(self) -> None:
+        """Warn once of streams of which nothing has arrived; a goal would be refused."""
+        self._silence_timer.cancel()
+        for topic in sorted(self._silent):
+            self.get_logger().warning(
+                f"nothing on {self.resolve_topic_name(topic)} within {STREAMS_LATE_S:g} s: "
+                + SILENT[topic]
+            )
+
     def _on_state(self, data: bytes) -> None:
+        self._silent.discard(ROBOT_STATE)
         self._observer.on_state(data)
         self._recovery.on_state(data)
         try:
@@ -237,6 +254,7 @@ class AcquisitionNode(GuardedNode):
                 self._lock_step.received("virtual_panda", ROBOT_STATE, stamp_ns_of(data))
 
     def _on_image(self, data: bytes) -> None:
+        self._silent.discard("image_raw")
         self._image_bytes = len(data)
         self._observer.on_image(data)
         try:

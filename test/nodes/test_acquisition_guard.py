@@ -475,3 +475,13 @@ def test_the_rig_is_not_checked_during_a_run(world):
     assert [response.success for response in responses] == [False]
     assert "a run is active" in responses[0].message
     assert world.node._checks._on_request(None, Ticket()) is None
+
+
+def test_streams_that_never_came_are_named(make_node, monkeypatch):
+    node = make_node()
+    lines: list[str] = []
+    monkeypatch.setattr(node, "get_logger", lambda: SimpleNamespace(warning=lines.append))
+    node._on_image(serialize_message(Image()))
+    node._warn_of_silence()
+    (line,) = lines
+    assert "robot_state" in line and "broadcaster" in line

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.input_files import one_line, printable, read_text
 
+ROS_PARAMETERS = "ros__parameters"
 MAX_QUOTE = 200  # characters of a file quoted in a message
 MAX_VALUES = 200_000  # values of a file, aliases expanded; the largest sensor file has half of it
 MAX_NESTING = 50
@@ -67,9 +68,19 @@ def parse_settings(text: str, settings: type[Settings], origin: str) -> Settings
     try:
         return settings.model_validate(content)
     except ValidationError as error:
-        raise InputError(f"{origin}: {first_complaint(error)}") from error
+        complaint = first_complaint(error)
+        if _has_ros_parameters(content):
+            complaint = "this is a parameter file of nodes (ros__parameters): give another file"
+        raise InputError(f"{origin}: {complaint}") from error
     except RecursionError as error:
         raise InputError(f"{origin}: a value contains itself (a YAML alias)") from error
+
+
+def _has_ros_parameters(content: dict[Any, Any]) -> bool:
+    """Whether the content is that of a parameter file for nodes."""
+    sections = [part for part in content.values() if isinstance(part, dict)]
+    inner = [part for section in sections for part in section.values() if isinstance(part, dict)]
+    return any(ROS_PARAMETERS in part for part in (*sections, *inner))
 
 
 def parse_yaml(text: str, origin: str) -> Any:

@@ -112,6 +112,11 @@ def test_text_that_is_no_sensor_file_is_refused(text, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_a_parameter_file_of_nodes_is_named_as_one():
+    with pytest.raises(InputError, match="parameter file of nodes"):
+        read_sensor(config_path("tacdiff.yaml"))
+
+
 def test_missing_large_and_binary_files_are_refused(tmp_path):
     (tmp_path / "large").write_bytes(b"#" * 5_000_000)
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")

@@ -35,6 +35,7 @@ from tacdiff_ros.settings_file import first_complaint
 if TYPE_CHECKING:
     from tacdiff_ros.inversion.gel_health import GelHealth
     from tacdiff_ros.inversion.inversion_result import Inversion
+    from tacdiff_ros.inversion.inverter import Inverter
     from tacdiff_ros.sensor.sensor_model import SensorModel
 
 FILES = (
@@ -100,7 +101,7 @@ def invert(
     health = inverter.health(measured, inversion)
     rendered = simulate_image(Renderer(model), inversion.surface)
     heights = height_map(inversion.surface, inversion.valid)
-    verdict = _verdict(model, reference_image, inversion, health)
+    verdict = _verdict(inverter, reference_image, inversion, health)
     meta = {
         "sensor_id": model.sensor_id,
         "sensor_checksum": model.checksum,
@@ -175,17 +176,23 @@ def summary(inversion: Inversion, health: GelHealth) -> dict[str, Any]:
 
 
 def _verdict(
-    model: SensorModel,
+    inverter: Inverter,
     reference: NDArray[np.uint8] | None,
     inversion: Inversion,
     health: GelHealth,
 ) -> Verdict:
-    markers = inversion.markers
+    model, markers = inverter.model, inversion.markers
     if model.markers is not None and reference is not None:
         markers = detect_markers(reference, model.markers.grid)
     mismatch_px = marker_mismatch_px(model, markers)
     warnings = len(inversion.warnings) + len(health.warnings)
-    return inversion_verdict(inversion.image_rms, mismatch_px, reference is not None, warnings)
+    return inversion_verdict(
+        inversion.image_rms,
+        mismatch_px,
+        reference is not None,
+        warnings,
+        inverter.reference_warnings,
+    )
 
 
 def _material(

@@ -194,7 +194,11 @@ def replay_verdict(gain_db: float | None, marker_rms_px: float | None) -> Verdic
 
 
 def inversion_verdict(
-    image_rms_grey: float, marker_mismatch: float | None, has_reference: bool, warnings: int
+    image_rms_grey: float,
+    marker_mismatch: float | None,
+    has_reference: bool,
+    warnings: int,
+    reference_warnings: Sequence[str] = (),
 ) -> Verdict:
     """Judge the gel surface inverted from an image.
 
@@ -204,7 +208,11 @@ def inversion_verdict(
             image; None for a gel without markers.
         has_reference: whether a reference image was given.
         warnings: number of warnings of the inversion.
+        reference_warnings: signs of a contact in the reference image, which then is none.
     """
+    if reference_warnings:
+        line = "see the warning of the reference image"
+        return Verdict("bad", (line,), "do not use this surface: take another reference image")
     verdict = rate(
         [(IMAGE_RESIDUAL, image_rms_grey), (MARKER_MATCH, marker_mismatch)],
         {

@@ -20,8 +20,11 @@ MAX_CHANGED = 0.12  # median relative change over the image
 # Scales of the relief of a contact in a reduced image, and of the ratio of press to reference: 1.2
 # and more for real presses.
 RELIEF_PX, RELIEF_PERCENTILE, MIN_RELIEF = (2.0, 8.0), 98.0, 0.85
-# Relief of a reference image over that of the sensor file: up to 1.1 untouched, 1.9 in a press.
-MAX_REFERENCE_RELIEF = 1.4
+# Scales of a contact in the ratio of a reference image to the untouched gel of the sensor file. The
+# change is 0.25 and more in a press (a hundred times the median), 0.05 for an untouched gel, and
+# 0.15 for one of another sensor, but there only three times the median.
+CONTACT_PX, CONTACT_PERCENTILE = (3.0, 20.0), 98.0
+MIN_CONTACT_CHANGE, MIN_CONTACT_RATIO = 0.15, 6.0
 MIN_COLOUR = 0.5  # mean difference of the colours, grey levels; lower for grey images
 DETAIL_PX = 2.0  # upper scale of fine detail
 
@@ -109,12 +112,17 @@ def contact_warnings(undeformed: NDArray[np.float64], reference: FitImage) -> li
         undeformed: (h, w, 3) image of the undeformed gel by the sensor file.
         reference: reference image at the same size.
     """
-    expected, relief = _relief(FitImage(undeformed, reference.free)), _relief(reference)
-    if relief <= MAX_REFERENCE_RELIEF * expected:
+    ratio = np.log(np.maximum(reference.smooth, MIN_BRIGHTNESS)) - np.log(
+        np.maximum(undeformed, MIN_BRIGHTNESS)
+    )
+    fine, coarse = (cv2.GaussianBlur(ratio, (0, 0), sigma) for sigma in CONTACT_PX)
+    change = np.abs(fine - coarse).max(axis=-1)[reference.free]
+    local, usual = np.percentile(change, [CONTACT_PERCENTILE, 50.0])
+    if local < MIN_CONTACT_CHANGE or local < MIN_CONTACT_RATIO * usual:
         return []
     return [
-        f"the reference image shows {relief / expected:.1f} times the relief of the untouched gel "
-        "by the sensor file: does something touch the gel in it? Take it without contact"
+        f"a part of the reference image differs by {100 * local:.0f} % from the untouched gel of "
+        "the sensor file: does something touch the gel in it? Take it without contact"
     ]
 
 

@@ -49,7 +49,14 @@ MAX_SATURATED = 0.2  # fraction of pixels; steep walls that face a light are whi
 
 
 class Inverter:
-    """Inverts images of one calibrated sensor."""
+    """Inverts images of one calibrated sensor.
+
+    Attributes:
+        model: sensor model.
+        settings: settings of the inversion.
+        grid: vertices of the estimated heights.
+        reference_warnings: signs that something touches the gel in the reference image.
+    """
 
     def __init__(
         self,
@@ -103,9 +110,11 @@ class Inverter:
         )
         self._has_reference = given is not None
         self._origin_warnings: list[str] | None = None
+        self.reference_warnings: tuple[str, ...] = ()
         if given is not None and reference is not None:
             self._origin_warnings = self._reference.check_origin(given, reference, "the reference")
-            self._origin_warnings += contact_warnings(self._fitter.undeformed, given)
+            self.reference_warnings = tuple(contact_warnings(self._fitter.undeformed, given))
+            self._origin_warnings += self.reference_warnings
         self._material = MaterialPoints(model, self.grid, self.settings.spacing_mm)
         refines = self.settings.marker_rounds > 0
         self._markers = MarkerObserver(model, self._material.rest, rest, reference, refines)

@@ -151,3 +151,11 @@ def test_a_black_image_and_a_file_as_folder_are_refused(image, tmp_path, capsys)
     assert "blank" in capsys.readouterr().err
     assert run(["invert", "--image", str(image), "--out", str(black)]) == 2
     assert "is a file" in capsys.readouterr().err
+
+
+def test_a_touched_reference_image_makes_the_surface_a_bad_one(image, tmp_path, capsys):
+    options = ["--image", str(image), "--reference", str(image), "--out", str(tmp_path / "out")]
+    assert run(["invert", *options, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["verdict"]["level"] == "bad"
+    assert any("touch the gel" in line for line in printed["warnings"])

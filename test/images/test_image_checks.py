@@ -19,12 +19,12 @@ def seen(contact_px: float | None) -> FitImage:
     value = 0.4 + 0.001 * x + random.normal(0, 0.002, SHAPE)
     if contact_px is not None:
         away = np.hypot(x - 80, y - 60) / contact_px
-        value = value + 0.15 * (x - 80) / contact_px * np.exp(-2 * away**2)
+        value = value + 0.6 * (x - 80) / contact_px * np.exp(-2 * away**2)
     return FitImage(np.repeat(value[..., None], 3, axis=2), np.ones(SHAPE, bool))
 
 
 def test_an_exchanged_pair_is_named() -> None:
-    untouched, pressed = seen(None), seen(12.0)
+    untouched, pressed = seen(None), seen(25.0)
     assert not order_warnings(untouched, pressed, "the image")
     assert not order_warnings(untouched, seen(None), "the image")
     (line,) = order_warnings(pressed, untouched, "the image")
@@ -36,5 +36,7 @@ def test_an_exchanged_pair_is_named() -> None:
 def test_a_reference_that_shows_a_contact_is_named() -> None:
     undeformed = seen(None).value
     assert not contact_warnings(undeformed, seen(None))
-    (line,) = contact_warnings(undeformed, seen(12.0))
+    (line,) = contact_warnings(undeformed, seen(25.0))
     assert "touch the gel" in line
+    other_lights = undeformed * np.linspace(0.6, 1.4, SHAPE[1])[:, None]
+    assert not contact_warnings(other_lights, seen(None))

@@ -1,4 +1,4 @@
-"""Decorator that limits BLAS to one thread.
+"""Limits of BLAS to one thread, for a function or for the whole process.
 
 For many small matrix products on busy cores, synchronising BLAS threads takes longer than the
 products themselves.
@@ -20,6 +20,11 @@ Result = TypeVar("Result")
 def _controller() -> ThreadpoolController:
     """Return the controller of the loaded BLAS libraries; cached because the search takes 1 ms."""
     return ThreadpoolController()
+
+
+def use_one_blas_thread() -> None:
+    """Limit the BLAS libraries loaded so far to one thread in this process, from now on."""
+    ThreadpoolController().limit(limits=1, user_api="blas")
 
 
 def one_blas_thread(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:

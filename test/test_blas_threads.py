@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from tacdiff_ros.blas_threads import one_blas_thread
+from tacdiff_ros.blas_threads import one_blas_thread, use_one_blas_thread
 
 
 def threads():
@@ -29,3 +29,11 @@ def test_the_number_comes_back_after_an_error_too():
         with pytest.raises(ValueError, match="no"):
             one_blas_thread(failing)()
         assert threads() == before
+
+
+def test_a_process_can_have_one_thread_from_now_on():
+    with threadpool_limits(2, user_api="blas"):  # restores the process's own number
+        use_one_blas_thread()
+        assert set(threads()) == {1}
+        one_blas_thread(lambda: None)()
+        assert set(threads()) == {1}

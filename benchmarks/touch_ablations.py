@@ -22,7 +22,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from real_touches import grasp_touch_set, press_features
-from simulated_readings import readings, similarities, unseen_touches
+from simulated_readings import SEED, readings, similarities
 from tables import Part, run_parts
 from touch_features import (
     ATTRIBUTES,
@@ -34,19 +34,18 @@ from touch_features import (
 )
 
 from tacdiff_ros.output_files import json_text, write_files
-from tacdiff_ros.touch_features.encoder_file import EncoderCard, save_encoder
+from tacdiff_ros.touch_features.encoder_file import save_encoder
 from tacdiff_ros.touch_features.encoder_settings import EncoderSettings
 from tacdiff_ros.touch_features.pretraining import Pretraining
 from tacdiff_ros.touch_features.pretraining_settings import PretrainingSettings
 from tacdiff_ros.touch_features.simulation.simulated_touch import SimulationSettings
 from tacdiff_ros.touch_features.simulation.simulated_touches import simulate_touches
 from tacdiff_ros.touch_features.touch_set import TouchSet, read_touch_set
-from tacdiff_ros.touch_features.training_batches import FLOORS, PROPERTIES, TouchBatches
+from tacdiff_ros.touch_features.training_batches import TouchBatches
 
 OBJECTS, QUICK_OBJECTS = 200, 2
 UNSEEN_OBJECTS = 15
 STEPS, QUICK_STEPS, BATCH = 400, 2, 32
-PIXELS = ("masked", "next_frame", "maps")
 MEANING = ("words", "depth", "sensors", "matching", "properties")
 SIMULATED, REAL = "simulated", "real"
 
@@ -57,7 +56,7 @@ class Variant:
 
     Attributes:
         without: losses of weight 0.
-        sets: what it is trained on.
+        sets: names of the touch sets of the training.
         settings: other settings that differ.
     """
 
@@ -68,6 +67,7 @@ class Variant:
 
 VARIANTS: dict[str, Variant] = {
     "full": Variant(),
+    # Its steps only adapt the statistics of the batch norms.
     "random weights": Variant(settings={"learning_rate": 1e-12}),
     "without masked and next frames": Variant(("masked", "next_frame")),
     "without surface maps": Variant(("maps",)),
@@ -99,7 +99,7 @@ def main() -> int:
 def measure(options: argparse.Namespace) -> Part:
     """Train and probe each variant."""
     sets = touch_sets(options)
-    unseen = unseen_touches(options.work / "unseen", options.quick)
+    unseen = read_touch_set(options.work / "unseen")
     rows = []
     for name, variant in VARIANTS.items():
         folder = options.work / name.replace(" ", "_")
@@ -128,7 +128,7 @@ def touch_sets(options: argparse.Namespace) -> dict[str, TouchSet]:
     for name, settings in {
         SIMULATED: SimulationSettings(seed=1, objects=objects),
         "unseen": SimulationSettings(
-            seed=99, objects=QUICK_OBJECTS if options.quick else UNSEEN_OBJECTS
+            seed=SEED, objects=QUICK_OBJECTS if options.quick else UNSEEN_OBJECTS
         ),
     }.items():
         if not (options.work / name).exists():
@@ -147,14 +147,7 @@ def train(variant: Variant, sets: Sequence[TouchSet], folder: Path, steps: int) 
     )
     batches = TouchBatches(sets)
     model = Pretraining(EncoderSettings(), settings, batches).run(folder)
-    card = EncoderCard(
-        settings=model.network.settings,
-        properties=PROPERTIES,
-        floors=FLOORS,
-        mean=tuple(batches.mean.tolist()),
-        stddev=tuple(batches.stddev.tolist()),
-    )
-    save_encoder(folder, model, card)
+    save_encoder(folder, model, batches.card(model.network.settings, {"steps": steps}))
 
 
 def probe(folder: Path, unseen: TouchSet, options: argparse.Namespace) -> dict[str, Any]:

@@ -51,15 +51,15 @@ def compare(
     if reference is not None:
         reference_image = frames.reduce(read_image(reference), reference.name)
     agreement = compare_images(*images, reference_image, markers=_markers(images, grid))
-    if picture is not None:
-        write_file(picture, png_bytes(side_by_side(*images)))
-    figures = agreement_figures(agreement)
-    gain_db, marker_px = agreement.contact_gain_db, agreement.marker_rms_px
-    if gain_db == -math.inf:
+    if agreement.contact_gain_db == -math.inf:
         raise InputError(
             f"{real.name} equals the reference image: are the simulated and the real image "
             "exchanged? compare takes SIMULATED, then REAL"
         )
+    if picture is not None:
+        write_file(picture, png_bytes(side_by_side(*images)))
+    figures = agreement_figures(agreement)
+    gain_db, marker_px = agreement.contact_gain_db, agreement.marker_rms_px
     verdict = replay_verdict(
         None if math.isnan(gain_db) else gain_db, None if math.isnan(marker_px) else marker_px
     )

@@ -170,18 +170,9 @@ def _figures(
 
 
 def _save(out: Path, model: TouchModel, batches: TouchBatches, figures: dict[str, Any]) -> None:
-    from tacdiff_ros.touch_features.encoder_file import EncoderCard, save_encoder
-    from tacdiff_ros.touch_features.training_batches import FLOORS, PROPERTIES
+    from tacdiff_ros.touch_features.encoder_file import save_encoder
 
-    card = EncoderCard(
-        settings=model.network.settings,
-        properties=PROPERTIES,
-        floors=FLOORS,
-        mean=tuple(batches.mean.tolist()),
-        stddev=tuple(batches.stddev.tolist()),
-        training=figures,
-    )
-    save_encoder(out, model, card)
+    save_encoder(out, model, batches.card(model.network.settings, figures))
 
 
 @contextmanager

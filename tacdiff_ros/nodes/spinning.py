@@ -57,7 +57,8 @@ def run(make_node: Callable[[], Node], arguments: list[str] | None = None) -> in
     Returns:
         Exit code: 0, or 2 after one line on stderr if the input is invalid.
     """
-    # Images and matrices of this size gain no time by threads, which cost 5 to 13 % more CPU.
+    # Images and matrices of this size gain no time by threads. Those of OpenCV cost 13 % more CPU,
+    # and one of BLAS that waits for its partner occupies a core.
     cv2.setNumThreads(1)
     use_one_blas_thread()
     signals: list[tuple[int, float]] = []

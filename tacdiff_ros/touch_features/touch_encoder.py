@@ -17,7 +17,14 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.input_files import one_line
 from tacdiff_ros.learning.openvino_runtime import import_openvino
 from tacdiff_ros.touch_features.encoder_file import INPUT_SHAPE, NETWORK, load_network
-from tacdiff_ros.touch_features.touch_input import MOTION_S, network_input, touch_image
+from tacdiff_ros.touch_features.touch_input import (
+    HEIGHT,
+    MOTION_S,
+    WIDTH,
+    is_enlarged,
+    network_input,
+    touch_image,
+)
 
 MAX_MOTION_S = 0.4  # older images say nothing about the present motion
 MIN_INDENTATION_MM = 0.02
@@ -119,6 +126,7 @@ class TouchEncoder:
         """
         before = None if earlier is None else touch_image(earlier)[None]
         values = network_input(touch_image(image)[None], touch_image(reference)[None], before)
+        _check_sharpness(is_enlarged(image), is_enlarged(reference))
         embedding, touch, properties, surface = self._infer(values)
         return TouchReading(embedding, touch, self._quantities(properties), surface)
 
@@ -139,6 +147,20 @@ class TouchEncoder:
         return result | dict.fromkeys(self._withheld & set(result), math.nan)
 
 
+def _check_sharpness(image_is_enlarged: bool, reference_is_enlarged: bool) -> None:
+    """Check that an image and its reference image are both enlarged, or neither is.
+
+    Raises:
+        InputError: only one is, so that their difference shows the lost sharpness as a touch.
+    """
+    if image_is_enlarged != reference_is_enlarged:
+        small = "image" if image_is_enlarged else "reference image"
+        raise InputError(
+            f"only the {small} is smaller than {WIDTH}x{HEIGHT} pixels, so that their difference "
+            "is no touch: give both in the same size"
+        )
+
+
 class TouchStream:
     """Reads the images of one sensor in the order of their time.
 
@@ -154,6 +176,7 @@ class TouchStream:
         """
         self._encoder = encoder
         self.reference: Image | None = None
+        self._is_enlarged = False
         self._recent: deque[tuple[float, Image]] = deque()
 
     def set_reference(self, image: Image) -> None:
@@ -166,6 +189,7 @@ class TouchStream:
             InputError: the image is unusable.
         """
         self.reference = touch_image(image)
+        self._is_enlarged = is_enlarged(image)
         self._recent.clear()
 
     def read(self, image: Image, stamp_s: float) -> TouchReading:
@@ -181,6 +205,7 @@ class TouchStream:
         if self.reference is None:
             raise InputError("no reference image yet: show the untouched gel first")
         current = touch_image(image)
+        _check_sharpness(is_enlarged(image), self._is_enlarged)
         if self._recent and stamp_s <= self._recent[-1][0]:
             self._recent.clear()  # time went back: a new recording
         while len(self._recent) > 1 and stamp_s - self._recent[1][0] >= MOTION_S - 1e-6:

@@ -48,8 +48,13 @@ def touch_image(image: Images) -> Images:
         )
     if (height, width) == (HEIGHT, WIDTH):
         return image
-    method = cv2.INTER_LINEAR if height < HEIGHT else cv2.INTER_AREA
+    method = cv2.INTER_LINEAR if is_enlarged(image) else cv2.INTER_AREA
     return np.asarray(cv2.resize(image, (WIDTH, HEIGHT), interpolation=method), np.uint8)
+
+
+def is_enlarged(image: Images) -> bool:
+    """Return whether `touch_image` enlarges an image, which then lacks fine texture."""
+    return image.shape[0] < HEIGHT
 
 
 def network_input(

@@ -99,7 +99,7 @@ class TouchedSensor:
             self._stream.set_reference(reference)
             self._slip.reset()
         try:
-            reading = self._stream.read(image, stamp_s)
+            reading = self._stream.read(touch_image(image), stamp_s)
         except InputError as error:
             self._store(reference, _Newest(None, str(error), arrived_s))
             raise

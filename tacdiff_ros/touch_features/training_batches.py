@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.touch_features.encoder_file import EncoderCard
+from tacdiff_ros.touch_features.encoder_settings import EncoderSettings
 from tacdiff_ros.touch_features.touch_input import network_input
 from tacdiff_ros.touch_features.touch_set import TouchSet
 from tacdiff_ros.touch_features.words import quantity, word_bags
@@ -111,6 +114,22 @@ class TouchBatches:
         )
         self.stddev = np.maximum(self.stddev, 1e-3)
         self._properties = ((values - self.mean) / self.stddev).astype(np.float32)
+
+    def card(self, settings: EncoderSettings, training: dict[str, Any]) -> EncoderCard:
+        """Return the card of an encoder that was trained on these batches.
+
+        Args:
+            settings: architecture of the encoder.
+            training: training settings, sets and scores.
+        """
+        return EncoderCard(
+            settings=settings,
+            properties=PROPERTIES,
+            floors=FLOORS,
+            mean=tuple(self.mean.tolist()),
+            stddev=tuple(self.stddev.tolist()),
+            training=training,
+        )
 
     def draw(self, random: np.random.Generator, size: int) -> Batch:
         """Draw a batch.

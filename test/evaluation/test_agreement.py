@@ -96,7 +96,8 @@ def test_command_prints_and_draws(images, tmp_path, capsys):
     assert run(["compare", paths["real"], paths["real"], "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["whole"]["psnr_db"] == "inf"
     exchanged = ["compare", paths["real"], paths["reference"], "--reference", paths["reference"]]
-    assert run(exchanged) == 2
+    assert run([*exchanged, "--picture", str(tmp_path / "exchanged.png")]) == 2
+    assert not (tmp_path / "exchanged.png").exists()
     assert "exchanged?" in capsys.readouterr().err
     assert run(["compare", paths["real"], str(tmp_path / "none.png")]) == 2
     assert capsys.readouterr().err.count("\n") == 1

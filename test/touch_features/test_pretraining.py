@@ -129,6 +129,19 @@ def test_the_embedding_shows_texture_that_half_the_resolution_does_not(folder: P
     assert np.abs(rough.embedding - smooth.embedding).max() > 1.0
 
 
+def test_images_of_which_one_is_enlarged_are_refused(folder: Path, touch_set: TouchSet) -> None:
+    small, large = touch_set.images[4], np.zeros((480, 640, 3), np.uint8)
+    encoder = TouchEncoder(folder, threads=1)
+    stream = TouchStream(encoder)
+    stream.set_reference(large)
+    with pytest.raises(InputError, match="only the reference image is smaller"):
+        encoder.read(large, small)
+    with pytest.raises(InputError, match="only the image is smaller"):
+        stream.read(small, 0.0)
+    stream.set_reference(small)
+    assert np.isfinite(stream.read(small, 0.0).touch).all()
+
+
 def test_withheld_quantities_are_nan(folder: Path, touch_set: TouchSet, tmp_path: Path) -> None:
     model, card = load_model(folder)
     save_encoder(tmp_path, model, card.model_copy(update={"withheld": ("compliance",)}))

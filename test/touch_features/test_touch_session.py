@@ -180,3 +180,10 @@ def test_an_image_that_is_read_while_the_reference_changes_is_not_used(
     assert results == [None]
     with pytest.raises(InputError, match="none since the reference image"):
         sensor.touch(1.0)
+
+
+def test_a_camera_with_small_images_is_read(sensors: list[TouchedSensor]) -> None:
+    small = np.ascontiguousarray(IMAGE[::2, ::2])
+    sensors[0].take_reference(small)
+    assert sensors[0].read(small, 1.0, 1.0) is not None
+    assert sensors[0].read(small, 1.04, 1.04) is not None

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import math
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,10 +14,10 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import Progress
 
 from tacdiff_ros.cli.crop_option import CropOption, read_cropped
 from tacdiff_ros.cli.output_folder import check_output_folder
+from tacdiff_ros.cli.progress_bar import ProgressBar
 from tacdiff_ros.cli.warning_lines import print_warnings
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.verdict import Verdict, replay_verdict
@@ -108,7 +107,6 @@ def benchmark(
         network=model,
         offset=PoseOffset(*offset[:3], yaw_rad=math.radians(offset[3])),
         material=GelMaterial(friction=friction),
-        console=console,
         reference=None if reference is None else read_cropped(reference, frames),
         inverted=inverted,
         every=every,
@@ -146,7 +144,6 @@ def replay_to(
     network: Path | None,
     offset: PoseOffset,
     material: GelMaterial,
-    console: Console,
     reference: NDArray[np.uint8] | None = None,
     inverted: bool = False,
     every: int = 1,
@@ -161,7 +158,6 @@ def replay_to(
         network: folder of the network that renders the images; None for the physical renderer.
         offset: transformation from the recorded poses to the frame `gel` of the sensor file.
         material: material of the gel.
-        console: console for the progress bar.
         reference: (H, W, 3) uint8 RGB reference image; None for frames of the recording.
         inverted: whether to simulate the surface inverted from each image instead of the poses.
         every: step between rendered frames.
@@ -177,17 +173,12 @@ def replay_to(
     spec = indenter or recording.indenter
     _check_replay(recording, spec, inverted, every)
     renderer = _renderer(sensor, network)
-    with Progress(console=console, disable=not sys.stderr.isatty(), transient=True) as bar:
-        task = bar.add_task("replaying", total=recording.frame_count)
-
-        def progress(count: int) -> None:
-            bar.update(task, completed=count)
-
+    with ProgressBar("replaying", recording.frame_count) as bar:
         if inverted:
-            result = replay_images(recording, sensor, renderer, progress, reference)
+            result = replay_images(recording, sensor, renderer, bar.update, reference)
         else:
             twin = LiveTwin(sensor, spec, renderer, material)
-            result = replay(recording, sensor, twin, offset, progress, reference, every)
+            result = replay(recording, sensor, twin, offset, bar.update, reference, every)
     metrics = _metrics(result, sensor, spec, "renderer" if network is None else "network")
     timing = _timing(result)
     _write(out, recording.source, metrics, timing, result)
@@ -215,7 +206,8 @@ def _summary(outcome: BenchmarkOutcome) -> str:
     reasons = outcome.result.skips.summary()
     skipped = f"{outcome.result.skipped} skipped" + (f" ({reasons})" if reasons else "")
     return (
-        f"{len(outcome.result.frames)} frames, {skipped}, {contact}, "
+        f"{len(outcome.result.frames)} frames, {skipped}, "
+        f"{outcome.result.reference_frames} of the undeformed gel, {contact}, "
         f"{outcome.timing['realtime_factor']} times real time"
     )
 
@@ -261,6 +253,7 @@ def _metrics(
         "verdict": verdict_on(scores).as_json(),
         "indenter": indenter,
         "simulator": simulator,
+        "reference_frames": result.reference_frames,
         "skipped": result.skipped,
         "skipped_by_reason": result.skips.by_reason,
         "skipped_examples": result.skips.examples,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -14,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 
 from tacdiff_ros.cli.calibration_images import CalibrationImages, calibration_images
 from tacdiff_ros.cli.crop_option import CropOption
+from tacdiff_ros.cli.progress_bar import ProgressBar
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.images.crop import sensor_crop
 from tacdiff_ros.output_files import check_space
@@ -107,7 +106,7 @@ def calibrate(
         data = calibration_images(
             reference, press or [], indenter or [], folder, recording, presses, frames
         )
-        result = _run_calibration(model, data, sensor_id, console, show)
+        result = _run_calibration(model, data, sensor_id, show)
         write_sensor(result.model, out)
         if show is not None:
             show(f"{out} is written: see the terminal")
@@ -188,7 +187,6 @@ def _run_calibration(
     model: SensorModel,
     data: CalibrationImages,
     sensor_id: str | None,
-    console: Console,
     show: Callable[[str], None] | None,
 ) -> Calibration:
     """Calibrate with a progress bar.
@@ -197,7 +195,6 @@ def _run_calibration(
         model: initial sensor model.
         data: reference image and presses.
         sensor_id: name of the sensor; None for the name in the initial model.
-        console: console for the progress bar.
         show: function that shows a line on the page of a guided calibration, if there is one.
     """
     from tacdiff_ros.calibration.calibrate import calibrate as run
@@ -209,11 +206,10 @@ def _run_calibration(
         PressImage(image, indenters[spec], name)
         for image, spec, name in zip(data.presses, data.specs, data.names, strict=True)
     ]
-    with Progress(console=console, disable=not sys.stderr.isatty(), transient=True) as bar:
-        task = bar.add_task("pose", total=1.0)
+    with ProgressBar("pose", 1.0) as bar:
 
         def progress(stage: str, fraction: float) -> None:
-            bar.update(task, description=stage, completed=fraction)
+            bar.update(fraction, stage=stage)
             if show is not None:
                 show(f"calibrating: {100 * fraction:.0f} % ({stage})")
 

@@ -66,12 +66,7 @@ def compare(
     if as_json:
         print(json.dumps({**figures, "verdict": verdict.as_json()}))
         return
-    for part, values in figures.items():
-        if isinstance(values, dict):
-            text = "  ".join(f"{name} {value}" for name, value in values.items())
-            print(f"{part}: {text}")
-        elif values is not None:
-            print(f"{part}: {values}")
+    print("\n".join(_lines(agreement)))
     print(verdict.text)
 
 
@@ -91,6 +86,31 @@ def agreement_figures(agreement: Agreement) -> dict[str, Any]:
         "markers_compared": agreement.markers_compared,
         "marker_rms_px": _number(agreement.marker_rms_px),
     }
+
+
+def _lines(agreement: Agreement) -> list[str]:
+    """Return the metrics as lines of text with their units."""
+    rows = [
+        ("whole image", agreement.whole),
+        ("whole reference image", agreement.background_whole),
+        (f"contact, {agreement.contact_pixels} px", agreement.contact),
+        ("reference image in the contact", agreement.background_contact),
+    ]
+    lines = [f"{name}: {_score_text(score)}" for name, score in rows if score is not None]
+    if agreement.background_whole is not None and agreement.contact is None:
+        lines.append("no contact: the real image equals the reference image but for noise")
+    if agreement.markers_compared:
+        lines.append(
+            f"{agreement.markers_compared} markers, RMS distance {agreement.marker_rms_px:.2f} px"
+        )
+    return lines
+
+
+def _score_text(score: ImageScore) -> str:
+    return (
+        f"PSNR {score.psnr_db:.2f} dB, SSIM {score.ssim:.4f}, MSE {score.mse:.2f} grey levels "
+        f"squared, SMAPE {score.smape:.4f}"
+    )
 
 
 def _rounded(score: ImageScore) -> dict[str, float | str | None]:

@@ -11,17 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from tacdiff_ros.cli.output_folder import quoted
+from tacdiff_ros.cli.progress_bar import ProgressBar
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.output_files import png_bytes, write_file
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor
@@ -302,14 +294,7 @@ def _cluster(
 @contextmanager
 def dataset_progress() -> Iterator[Any]:
     """Show a progress bar of the trials with the sample rate and the time left."""
-    columns = (
-        TextColumn("{task.description}"),
-        *(BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}")),
-        *(TimeElapsedColumn(), TimeRemainingColumn(elapsed_when_finished=True)),
-    )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("trials", total=None, rate="")
+    with ProgressBar("trials") as bar:
         started = time.perf_counter()
         samples = 0
 
@@ -317,7 +302,7 @@ def dataset_progress() -> Iterator[Any]:
             nonlocal samples
             samples += report.samples
             rate = f"{samples / (time.perf_counter() - started):.2f} samples/s"
-            bar.update(task, completed=done, total=missing, rate=rate)
+            bar.update(done, missing, note=rate)
 
         yield advance
 

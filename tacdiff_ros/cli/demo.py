@@ -267,7 +267,6 @@ def _replay(session: _Session, cross: RecordedRun, calibrated: Any) -> Any:
         network=None,
         offset=PoseOffset(),
         material=GelMaterial(),
-        console=session.console,
         reference=calibrated.reference,
         every=REPLAYED_EVERY,
     )
@@ -290,7 +289,7 @@ def _acquisition_chapter(
         "protocol is the same as on a real arm, within its workspace and limits, recorded as "
         "rosbag2.",
         {
-            "images of the ball and of the cross": f"{ball.sample_count}, {cross.sample_count}",
+            "images with robot state, ball, cross": f"{ball.sample_count}, {cross.sample_count}",
             "largest time difference of robot state and image": f"{acquired['pose_gap_ms_max']} ms",
             "depth error at rest, median": f"{acquired['dwell_depth_error_mm_median']} mm",
             "markers found": f"{100 * acquired['dots_found_share']:.1f} %",

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import Progress
 
 from tacdiff_ros.cli.output_folder import check_output_folder
+from tacdiff_ros.cli.progress_bar import ProgressBar
 from tacdiff_ros.cli.train import split_reader
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.translation_scores import (
@@ -73,12 +72,10 @@ def evaluate(
     translator.check_sensor(reader.checksum, sensor_model.gel.full_indentation_mm)
     count = min(len(reader), max_samples or len(reader))
     numbers = np.linspace(0, len(reader) - 1, count).round().astype(int)
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not sys.stderr.isatty(), transient=True) as bar:
-        task = bar.add_task("scoring", total=count)
+    with ProgressBar("scoring", count) as bar:
         scores, typical = score_samples(
             rendered_samples(reader, translator, numbers),
-            lambda count: bar.update(task, completed=count),
+            bar.update,
         )
     figures = {
         "images": len(scores),

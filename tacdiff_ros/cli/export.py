@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from tacdiff_ros.cli.progress_bar import ProgressBar
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.export.episodes import open_episodes
 from tacdiff_ros.output_files import check_space
@@ -48,20 +46,15 @@ def export(
         raise InputError("--video is for --format lerobot: HDF5 stores images without loss")
     check_space(out.absolute().parent)
     episodes = open_episodes(source, None if sensor is None else read_sensor(sensor).checksum)
-    columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
-    progress = Progress(
-        *columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True
-    )
-    with progress as bar:
-        task = bar.add_task("frames", total=None)
+    with ProgressBar("frames") as bar:
         if output_format is ExportFormat.HDF5:
             from tacdiff_ros.export.hdf5 import write_hdf5
 
-            counts = write_hdf5(episodes, out, lambda: bar.advance(task))
+            counts = write_hdf5(episodes, out, bar.advance)
         else:
             from tacdiff_ros.export.lerobot import write_lerobot
 
-            counts = write_lerobot(episodes, out, video, lambda: bar.advance(task))
+            counts = write_lerobot(episodes, out, video, bar.advance)
     figures = {
         "out": str(out),
         "format": output_format.value,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
@@ -13,15 +12,16 @@ import typer
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 from rich.console import Console
-from rich.progress import Progress
 
 from tacdiff_ros.cli.crop_option import CropOption, read_cropped
 from tacdiff_ros.cli.first_run import first_run
 from tacdiff_ros.cli.output_folder import check_output_folder, quoted
+from tacdiff_ros.cli.progress_bar import ProgressBar
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.sensor_match import marker_mismatch_px
 from tacdiff_ros.evaluation.verdict import Verdict, inversion_verdict
 from tacdiff_ros.images.crop import sensor_crop
+from tacdiff_ros.images.frame_sources import VIDEO_ENDINGS
 from tacdiff_ros.inversion.contact_forces import force_figures
 from tacdiff_ros.inversion.inversion_settings import InversionSettings
 from tacdiff_ros.markers.detection import detect_markers
@@ -84,6 +84,11 @@ def invert(
     settings = _checked(InversionSettings, prior=prior, spacing_mm=spacing, steps=steps)
     material, stddev = _material(model, young_modulus, young_modulus_stddev, friction)
     check_output_folder(out, FILES)
+    if image.suffix.lower() in VIDEO_ENDINGS or image.is_dir():
+        raise InputError(
+            f"{image} is no image: `tacdiff benchmark {quoted(image)} --inverted --out FOLDER` "
+            "inverts each frame of a video, folder or recording"
+        )
     frames = sensor_crop(model, crop)
     measured = read_cropped(image, frames)
     reference_image = None if reference is None else read_cropped(reference, frames)
@@ -93,11 +98,9 @@ def invert(
     from tacdiff_ros.optics.surface_points import surface_points
 
     console = Console(stderr=True)
-    progress = Progress(console=console, disable=not sys.stderr.isatty(), transient=True)
-    with first_run("inversion", console), progress as bar:
-        task = bar.add_task("inverting", total=1.0)
+    with first_run("inversion", console), ProgressBar("inverting", 1.0) as bar:
         inverter = Inverter(model, reference_image, settings, material, stddev)
-        inversion = inverter.invert(measured, lambda fraction: bar.update(task, completed=fraction))
+        inversion = inverter.invert(measured, bar.update)
     health = inverter.health(measured, inversion)
     rendered = simulate_image(Renderer(model), inversion.surface)
     heights = height_map(inversion.surface, inversion.valid)

@@ -16,9 +16,9 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import track
 
 from tacdiff_ros.cli.crop_option import CropOption
+from tacdiff_ros.cli.progress_bar import ProgressBar
 from tacdiff_ros.cli.warning_lines import print_warnings
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.images.crop import Crop, default_crop
@@ -57,17 +57,11 @@ def markers(
         reference_field = detect_markers(reference_image, marker_grid)
         tracker = MarkerTracker(marker_grid, reference_field)
         fields = map(tracker.track, chain([first_frame], frames))
-        steps = track(
-            fields,
-            "markers",
-            total=count,
-            console=console,
-            disable=not sys.stderr.isatty(),
-        )
-        if as_json:
-            _print_json(steps, reference_field)
-        else:
-            _print_lines(steps, reference_field)
+        with ProgressBar("markers", count) as bar:
+            if as_json:
+                _print_json(bar.track(fields), reference_field)
+            else:
+                _print_lines(bar.track(fields), reference_field)
     finally:
         frames.close()
 

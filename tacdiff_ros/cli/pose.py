@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 
 from tacdiff_ros.cli.output_folder import check_output_folder
+from tacdiff_ros.cli.progress_bar import ProgressBar
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.output_files import json_text, png_bytes, write_files
 
@@ -68,12 +67,11 @@ def pose(
     item = load_object(object_mesh, unit, mass=mass, friction=friction)
     refiner = PoseRefiner(item, the_hand)
     console = Console(stderr=True)
-    with Progress(console=console, disable=not sys.stderr.isatty(), transient=True) as bar:
-        task = bar.add_task("searching", total=1.0)
+    with ProgressBar("searching", 1.0) as bar:
 
         def progress(stage: str, fraction: float, _cost: float) -> None:
             low, high = STAGES[stage]
-            bar.update(task, description=stage, completed=low + (high - low) * fraction)
+            bar.update(low + (high - low) * fraction, stage=stage)
 
         estimate = refiner.refine(measured, None if from_nothing else start, progress)
     picture = overlay_of(estimate, item, measured)

@@ -14,10 +14,10 @@ import numpy as np
 import typer
 from pydantic import ValidationError
 from rich.console import Console
-from rich.progress import track
 
 from tacdiff_ros.cli.first_run import first_run
 from tacdiff_ros.cli.output_folder import check_output_folder, quoted
+from tacdiff_ros.cli.progress_bar import ProgressBar
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.verdict import Verdict, simulation_verdict
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
@@ -206,15 +206,9 @@ def _touch(
     steps = request.steps(PoseLimits.of_maps(model, indenter))
     with Touch(model, indenter, material, settings) as touch:
         try:
-            for result in track(
-                touch.run(steps),
-                "deforming",
-                len(steps),
-                console=Console(stderr=True),
-                disable=not sys.stderr.isatty(),
-                transient=True,
-            ):
-                last = result
+            with ProgressBar("deforming", len(steps)) as bar:
+                for result in bar.track(touch.run(steps)):
+                    last = result
         except NotConvergedError as error:
             raise InputError(str(error)) from error
     return last

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -11,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 
 from tacdiff_ros.cli.crop_option import CropOption
 from tacdiff_ros.cli.output_folder import quoted
+from tacdiff_ros.cli.progress_bar import ProgressBar
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.images.crop import Crop, default_crop
 from tacdiff_ros.images.frame_sources import (
@@ -101,10 +99,10 @@ def embed(
         reference_image = frames_crop.reduce(read_image(reference), printable(reference.name))
     touch_encoder = TouchEncoder(encoder or shipped_encoder())
     rows = FeatureRows(touch_encoder.card.properties, touch_encoder.checksum)
-    console = Console(stderr=True)
-    for video in track(videos, "embedding", console=console, disable=not sys.stderr.isatty()):
-        for frame, reading in enumerate(_readings(touch_encoder, video, reference_image, rate)):
-            rows.add(video.name, frame, reading)
+    with ProgressBar("embedding", len(videos)) as bar:
+        for video in bar.track(videos):
+            for frame, reading in enumerate(_readings(touch_encoder, video, reference_image, rate)):
+                rows.add(video.name, frame, reading)
     features = rows.features()
     features.save(out)
     if as_json:

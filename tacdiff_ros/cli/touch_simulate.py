@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import cv2
 import typer
 from pydantic import ValidationError
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tacdiff_ros.cli.output_folder import check_output_folder
+from tacdiff_ros.cli.progress_bar import ProgressBar
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.output_files import write_files
 from tacdiff_ros.settings_file import first_complaint, read_settings
@@ -47,8 +43,8 @@ def simulate(
 
     given = _settings(settings, objects, processes)
     check_output_folder(out, (SHEET,))
-    with _progress() as advance:
-        touches = simulate_touches(given, out / SET, advance)
+    with ProgressBar("touches") as bar:
+        touches = simulate_touches(given, out / SET, bar.update)
     sheet = contact_sheet(touches)[..., ::-1]
     write_files(out, {SHEET: cv2.imencode(".png", sheet)[1].tobytes()})
     figures = {"out": str(out), "images": len(touches), "sensors": len(touches.references)}
@@ -74,13 +70,3 @@ def _settings(path: Path | None, objects: int | None, processes: int) -> Simulat
         return SimulationSettings.model_validate(values)
     except ValidationError as error:
         raise InputError(f"simulation: {first_complaint(error)}") from error
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """Show a progress bar of the touches with the time left."""
-    columns = (TextColumn("touches"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("touches")
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -11,11 +10,10 @@ from typing import Annotated
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 
 from tacdiff_ros.array_file import read_array
 from tacdiff_ros.cli.output_folder import check_output_folder
+from tacdiff_ros.cli.progress_bar import ProgressBar
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.output_files import png_bytes, write_files
 from tacdiff_ros.resources import shipped_model
@@ -51,15 +49,8 @@ def translate(
     inputs = zip(maps, lights or [None] * len(maps), strict=True)
     network_inputs = [_read(kind, path, light_path) for path, light_path in inputs]
     started = time.perf_counter()
-    rendered = track(
-        translator.stream(network_inputs),
-        "translating",
-        len(network_inputs),
-        console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
-        transient=True,
-    )
-    images = list(rendered)
+    with ProgressBar("translating", len(network_inputs)) as bar:
+        images = list(bar.track(translator.stream(network_inputs)))
     seconds = time.perf_counter() - started
     write_files(out, {name: png_bytes(image) for name, image in zip(names, images, strict=True)})
     if as_json:

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
+from tacdiff_ros.cli.progress_bar import ProgressBar
 from tacdiff_ros.virtual.random_sensors import VirtualSensorSettings
 from tacdiff_ros.virtual.sensor_store import cache_folder, cached_sensor
 
@@ -40,12 +39,10 @@ def virtual_sensors(
     """Create random virtual sensors with path-traced images; existing sensors are reused."""
     folder = out or cache_folder()
     settings = VirtualSensorSettings(presses=presses, samples=samples)
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("sensors", total=count)
+    with ProgressBar("sensors", count) as bar:
 
         def advance(completed: int, fraction: float) -> None:
-            progress.update(task, completed=completed + fraction)
+            bar.update(round(completed + fraction, 2))
 
         for k in range(count):
             cached_sensor(seed + k, settings, folder, partial(advance, k))

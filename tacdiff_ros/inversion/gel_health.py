@@ -171,12 +171,15 @@ def _log_ratio(before: FitImage, after: FitImage) -> Floats:
 
 
 def _specks(ratio: Floats, examined: Mask, mm_per_px: float) -> tuple[int, float]:
-    """Number of small blobs, and the fraction of the examined pixels that they cover."""
+    """Number of small blobs, and the fraction of the examined pixels that they cover.
+
+    Dust changes all three colours alike; the artefacts of JPEG beside markers change them unlike.
+    """
     if not examined.any():
         return 0, 0.0
-    detail = ratio - _blurred(ratio, examined, SCALE_MM / mm_per_px)
-    noise = 1.4826 * np.median(np.abs(detail[examined]), axis=0)
-    blobs = (np.abs(detail) > np.maximum(SPECK_NOISE * noise, MIN_SPECK)).any(axis=-1) & examined
+    detail = np.abs((ratio - _blurred(ratio, examined, SCALE_MM / mm_per_px)).mean(axis=-1))
+    noise = 1.4826 * np.median(detail[examined])
+    blobs = (detail > max(SPECK_NOISE * noise, MIN_SPECK)) & examined
     count, _, stats, _ = cv2.connectedComponentsWithStats(blobs.astype(np.uint8), connectivity=8)
     areas = stats[1:count, cv2.CC_STAT_AREA]
     areas = areas[(areas >= MIN_SPECK_PX) & (areas * mm_per_px**2 < MAX_SPECK_MM2)]

@@ -33,6 +33,7 @@ from tacdiff_ros.nodes.conversion.geometry import (
     to_time,
 )
 from tacdiff_ros.nodes.conversion.images import to_image
+from tacdiff_ros.nodes.first_image import FirstImage
 from tacdiff_ros.nodes.guarded_node import GuardedNode
 from tacdiff_ros.nodes.lock_step import LockStep
 from tacdiff_ros.nodes.node_settings import GelsightDriverSettings
@@ -54,7 +55,11 @@ LEVELS = {
 
 
 class GelSightDriver(GuardedNode):
-    """Reads images in a separate thread and publishes `image_raw` and `camera_info`."""
+    """Reads images in a separate thread and publishes `image_raw` and `camera_info`.
+
+    Attributes:
+        preparation: a camera's first image; None for other sources, which are ready immediately.
+    """
 
     def __init__(self, open_device: Callable[[int | str], Any] = open_capture) -> None:
         """Open the source named by the parameters.
@@ -68,6 +73,7 @@ class GelSightDriver(GuardedNode):
         name = f"camera '{settings.device}'" if self._source == CAMERA else self._source
         size = f"{settings.width} x {settings.height}"
         self.summary = f"images of {name}, {size}, {settings.rate_hz:g} Hz"
+        self.preparation = FirstImage(name) if self._source == CAMERA else None
         self._lock_step = LockStep(self, {"virtual_panda": [INDENTER_TOPIC]}, self._on_step)
         refuse_unknown(self)
         if self._lock_step.is_on and self._source == CAMERA:
@@ -173,6 +179,8 @@ class GelSightDriver(GuardedNode):
         frame = camera.next()
         if frame is None or frame.image is None:
             return
+        if self.preparation is not None:
+            self.preparation.is_ready = True
         age_s = time.monotonic() - frame.captured_s
         if not frame.has_driver_stamp:
             age_s += self._settings.capture_delay_s

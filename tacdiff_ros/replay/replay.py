@@ -72,6 +72,7 @@ class ReplayResult:
         recorded_s: time from the first to the last stamp, s.
         seconds: computing time of the replay, s.
         skips: skipped frames by reason.
+        reference_frames: number of frames of phase `reference`, which are not compared.
     """
 
     frames: tuple[ComparedFrame, ...]
@@ -80,6 +81,7 @@ class ReplayResult:
     recorded_s: float
     seconds: float
     skips: SkippedFrames = field(default_factory=SkippedFrames)
+    reference_frames: int = 0
 
 
 def replay(
@@ -134,6 +136,7 @@ def replay(
         recorded_s=stamps.seconds,
         seconds=time.perf_counter() - started_s,
         skips=run.skips,
+        reference_frames=run.reference_frames,
     )
 
 
@@ -167,6 +170,7 @@ class _Replay:
         self.frames: list[ComparedFrame] = []
         self.worst = WorstFrames()
         self.skips = SkippedFrames()
+        self.reference_frames = 0
 
     def take(self, frame: ReplayFrame) -> None:
         """Process the next frame."""
@@ -188,6 +192,7 @@ class _Replay:
             self._compare(frame)
 
     def _add_reference(self, frame: ReplayFrame) -> None:
+        self.reference_frames += 1
         if len(self._references) < MAX_REFERENCES:
             self._references.append(frame.image)
 

@@ -207,7 +207,10 @@ def _plot_residuals(calibration: Calibration) -> Figure:
         return figure
     plots = (
         (f"from a perfect lattice, RMS {mask.camera.rms_px:.2f} px", mask.camera.residual_px),
-        (f"from individual positions, RMS {mask.rms_px:.3f} px", mask.residual_px),
+        (
+            f"from individual positions, RMS {mask.rms_px:.3f} px without broken markers",
+            mask.residual_px,
+        ),
     )
     for axis, (title, residual_px) in zip(axes, plots, strict=True):
         known = np.isfinite(residual_px).all(axis=-1) & markers.found

@@ -25,6 +25,13 @@ METRIC_TITLES = {
     "marker_rms_px": "RMS distance of the markers, px",
 }
 
+PROPERTIES = {
+    "indenter": "indenter",
+    "simulator": "simulator",
+    "reference_frames": "frames of the undeformed gel, not compared",
+    "skipped": "skipped frames",
+}
+
 
 def replay_report(
     title: str,
@@ -37,8 +44,8 @@ def replay_report(
     Args:
         title: title of the page.
         metrics: `all`, `by_phase` and `by_depth` as summarised by `replay_scores`; `sensor_id`,
-            `indenter` and `simulator` of the replay; `skipped`, `skipped_by_reason` and
-            `skipped_examples` of `SkippedFrames`; `verdict`.
+            `indenter`, `simulator` and `reference_frames` of the replay; `skipped`,
+            `skipped_by_reason` and `skipped_examples` of `SkippedFrames`; `verdict`.
         frames: all compared frames.
         worst: frames of the lowest PSNR in the contact, with their images.
     """
@@ -47,9 +54,7 @@ def replay_report(
         title=title,
         verdict=metrics.get("verdict"),
         sensor=_sensor(metrics),
-        properties={
-            name: metrics[name] for name in ("indenter", "simulator", "skipped") if name in metrics
-        },
+        properties={title: metrics[name] for name, title in PROPERTIES.items() if name in metrics},
         tables=[
             *([("skipped frames", skipped)] if (skipped := _skipped_table(metrics)) else []),
             ("all frames", table({"all": metrics["all"]})),

@@ -100,3 +100,18 @@ def test_a_gel_without_markers_has_none_to_lose():
     image = np.clip(255.0 * undeformed(), 0, 255).astype(np.uint8)
     result = gel_health(plain, undeformed(), reference, image, None, NO_CONTACT)
     assert (result.markers_expected, result.markers_detected, result.markers_lost) == (0, 0, 0.0)
+
+
+def test_artefacts_of_jpeg_beside_markers_are_no_specks():
+    value = undeformed()
+    for x, y in markers().position_px.reshape(-1, 2):  # fringes of coloured light
+        for colour, (dx, dy) in enumerate(((0, -10), (10, 0), (0, 10))):
+            mask = np.zeros(SIZE, np.uint8)
+            cv2.circle(mask, (round(x + dx), round(y + dy)), 5, 1, -1)
+            value[mask > 0, colour] *= 1.8
+    image = photograph(value)
+    encoded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])[1]
+    compressed = np.ascontiguousarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1])
+    reference = FitImage(value, np.ones(SIZE, bool))
+    result = gel_health(MODEL, value, reference, compressed, markers(), NO_CONTACT)
+    assert result.specks <= 5

@@ -18,6 +18,7 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from tacdiff_ros.msg import Readiness
 
 from tacdiff_ros.cli.processes import isolated_environment
 from tacdiff_ros.errors import InputError
@@ -25,6 +26,8 @@ from tacdiff_ros.nodes.camera_calibration import CameraInfoSource, path_of
 from tacdiff_ros.nodes.conversion.geometry import to_nanoseconds
 from tacdiff_ros.nodes.conversion.images import from_image
 from tacdiff_ros.nodes.gelsight_driver import GelSightDriver
+from tacdiff_ros.nodes.qos import LATCHED
+from tacdiff_ros.nodes.readiness import ReadinessReport
 from tacdiff_ros.virtual.camera import CameraBehaviour, VirtualCamera
 
 UNPLUGGED_S, BACK_S, END_S = 1.8, 2.4, 4.5
@@ -75,6 +78,7 @@ def received(tmp_path_factory):
     while time.monotonic() < camera.start_s + END_S:
         executor.spin_once(timeout_sec=0.05)
     offset_s = time.time() - time.monotonic()
+    messages["ready"].append(driver.preparation.is_ready)
     driver.destroy_node()
     listener.destroy_node()
     rclpy.try_shutdown()
@@ -143,6 +147,36 @@ def test_an_unplugged_camera_is_named_and_then_used_again(received):
     assert values["mode"] == "640x480 MJPG at 25 Hz, buffers: 1"
     stamps = stamps_s(messages["image_raw"]) - offset_s - camera.start_s
     assert stamps.max() > BACK_S + 0.5
+
+
+def test_the_driver_is_ready_once_the_camera_has_sent_an_image(received):
+    messages, *_ = received
+    assert messages["ready"] == [True]
+
+
+def test_a_driver_without_a_camera_is_not_ready(monkeypatch):
+    for name, value in isolated_environment().items():
+        monkeypatch.setenv(name, value)
+    rclpy.init(args=["--ros-args", "-p", "device:=/dev/video77"])
+    driver, said = GelSightDriver(), []
+    try:
+        listener = rclpy.create_node("listener")
+        listener.create_subscription(Readiness, "readiness", said.append, LATCHED)
+        report = ReadinessReport(driver)
+        executor = SingleThreadedExecutor()
+        executor.add_node(driver)
+        executor.add_node(listener)
+        end_s = time.monotonic() + 10.0
+        while not said and time.monotonic() < end_s:
+            executor.spin_once(timeout_sec=0.05)
+        assert [message.ready for message in said] == [False]
+        assert said[0].stage == "first image of camera '/dev/video77'"
+        assert driver.preparation.describe() == f"not ready: waiting for the {said[0].stage}"
+        listener.destroy_node()
+        assert report is not None
+    finally:
+        driver.destroy_node()
+        rclpy.try_shutdown()
 
 
 # --- calibration ------------------------------------------------------------------------------

@@ -154,7 +154,7 @@ def test_a_recording_without_contact_has_whole_images_to_compare_and_says_so(
     (tmp_path / "poses.csv").write_text("\n".join([head, *rows]) + "\n")
     out = tmp_path / "out"
     assert run(["benchmark", str(tmp_path), "--indenter", BALL, "--out", str(out)]) == 0
-    assert "3 frames, 0 skipped, no contact" in capsys.readouterr().out
+    assert "3 frames, 0 skipped, 2 of the undeformed gel, no contact" in capsys.readouterr().out
     every = json.loads((out / "metrics.json").read_text())["all"]
     assert every["contact_psnr_db"] is None
     assert every["whole_psnr_db"]["median"] > 40

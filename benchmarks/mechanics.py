@@ -55,8 +55,8 @@ from tacdiff_ros.sensor.sensor_file import default_sensor
 
 INDENTERS = tuple(name for name in SHAPES if name != "mesh")
 PAD_MM = (25.25, 20.75, 4.0)
-COARSE, FINE, FINEST = (33, 41), (49, 61), (65, 81)
-INDENTERS_AT_FINEST = ("sphere", "cylinder", "cube", "torus")
+COARSE, FINE = (33, 41), (49, 61)
+CONTACT_MESHES = ((25, 31), COARSE, FINE, (65, 81))
 LIVE_DEPTHS_MM = (0.5, 1.0, 1.5, 2.0)
 DENSE = (193, 241)
 DRAWN = (260, 316)  # a vertex spacing of 0.08 mm
@@ -253,11 +253,10 @@ def measure_convergence(quick: bool) -> Part:
 
 
 def measure_contact(quick: bool) -> Part:
-    """Press ten indenters by 0.8 mm on up to three meshes: force, and depth below the tip."""
+    """Press ten indenters by 0.8 mm on four meshes: force, and depth below the tip."""
     rows = []
     for name in INDENTERS[:3] if quick else INDENTERS:
-        meshes = (COARSE, FINE, FINEST) if name in INDENTERS_AT_FINEST else (COARSE, FINE)
-        for lines in ((17, 21), (25, 31)) if quick else meshes:
+        for lines in ((17, 21), (25, 31)) if quick else CONTACT_MESHES:
             rows.append(contact_row(name, lines, 0.3 if quick else 0.8))
             print(" ".join(f"{k}={v}" for k, v in rows[-1].items()), file=sys.stderr, flush=True)
     return rows, {

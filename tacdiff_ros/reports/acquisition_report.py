@@ -23,6 +23,22 @@ from tacdiff_ros.sensor.marker_grid import MarkerGrid
 PHASES = ["move_to_start", "reference", "approach", "indent", "translate", "rotate", "retract"]
 PHASES += ["stopped"]
 MAX_PICTURES = 15
+# Figures of a run and their titles.
+FIGURE_TITLES = {
+    "images": "images in the bag",
+    "samples": "images with a robot state, as in index.csv",
+    "trials": "trials",
+    "seconds": "duration, s",
+    "image_interval_ms_median": "interval of the images, median, ms",
+    "image_interval_ms_max": "interval of the images, largest, ms",
+    "pose_gap_ms_max": "time between image and robot state, largest, ms",
+    "force_n_max": "force, largest, N",
+    "depth_mm_max": "depth, largest, mm",
+    "dwell_depth_error_mm_median": "depth error at rest, median, mm",
+    "dots_expected": "markers expected",
+    "dots_found_share": "fraction of the markers found",
+    "dot_displacement_px_max": "displacement of the markers, largest RMS of an image, px",
+}
 
 
 @dataclass(frozen=True)
@@ -71,6 +87,7 @@ def write_report(run: RecordedRun, grid: MarkerGrid, path: Path, note: str = "")
         "acquisition_report.html.j2",
         run=run.run,
         figures=figures,
+        rows=[(title, figures[name]) for name, title in FIGURE_TITLES.items()],
         repaired=run.repaired,
         note=note,
         plots=[

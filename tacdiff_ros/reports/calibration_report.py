@@ -217,7 +217,7 @@ def _plot_residuals(calibration: Calibration) -> Figure:
         position, arrow = markers.position_px[known], residual_px[known]
         max_px = max(float(np.linalg.norm(arrow, axis=1).max()), 1e-6)
         axis.quiver(*position.T, *arrow.T, angles="xy", scale_units="xy", scale=max_px / 20.0)
-        axis.set_title(f"{title}; longest arrow {max_px:.2f} px")
+        axis.set_title(f"{title}\nlongest arrow {max_px:.2f} px")
         axis.set_aspect("equal")
         axis.set(xlabel="x [px]", ylabel="y [px]")
     axes[0].set_ylim(calibration.model.image.height_px, 0)

@@ -49,6 +49,7 @@ class View:
         notes: cautions, one sentence each.
         sensor: sensor whose identifier and checksum the page names; any object with `sensor_id` and
             `checksum`.
+        verdict: `level`, `reasons` and `advice` of the result, as `Verdict.as_json` returns them.
     """
 
     title: str
@@ -58,6 +59,7 @@ class View:
     series: FrameSeries | None = None
     notes: Sequence[str] = ()
     sensor: Any = None
+    verdict: Mapping[str, Any] | None = None
 
 
 class FrameCollector:
@@ -117,6 +119,7 @@ def write_view(view: View, path: Path) -> None:
         facts=view.facts,
         notes=view.notes,
         sensor=view.sensor,
+        verdict=view.verdict,
         scene=None if view.scene is None else view.scene.as_json(),
         series=series,
         frames=frames,

@@ -97,7 +97,20 @@ def view_result(folder: Path) -> View:
         scene=scene,
         notes=[str(line) for line in meta.get("warnings") or []],
         sensor=_sensor(meta),
+        verdict=_verdict(meta),
     )
+
+
+def _verdict(meta: dict[str, Any]) -> dict[str, Any] | None:
+    """Verdict that the command wrote; None where there is none in this form."""
+    verdict = meta.get("verdict")
+    if not isinstance(verdict, dict) or not isinstance(verdict.get("reasons"), list):
+        return None
+    return {
+        "level": str(verdict.get("level")),
+        "reasons": [str(reason) for reason in verdict["reasons"]],
+        "advice": str(verdict.get("advice")),
+    }
 
 
 def _sensor(meta: dict[str, Any]) -> Any:
@@ -111,7 +124,7 @@ def _facts(meta: dict[str, Any]) -> dict[str, Any]:
     """Figures of meta.json, nested ones with their path; long lists are left out."""
     facts: dict[str, Any] = {}
     for name, value in meta.items():
-        if name in ("warnings", "sensor_id", "sensor_checksum"):
+        if name in ("warnings", "sensor_id", "sensor_checksum", "verdict"):
             continue
         if isinstance(value, dict):
             facts.update({f"{name}: {key}": v for key, v in _facts(value).items()})

@@ -53,6 +53,7 @@ def result(tmp_path) -> Path:
         "centroid_mm": [0.0, 0.0],
         "forces": {"force_n": [0.0, 0.0, -2.0]},
         "warnings": ["the gel is stale"],
+        "verdict": {"level": "usable", "reasons": ["<residual> 5"], "advice": "press less"},
     }
     (folder / "meta.json").write_text(json.dumps(meta))
     return folder
@@ -76,6 +77,7 @@ def test_a_result_shows_its_surface_shear_force_sensor_and_warnings(result, tmp_
     assert "2.00 N" in force["name"]
     assert "checksum " + "ab" * 8 in text
     assert "the gel is stale" in text
+    assert "<b>usable</b>: &lt;residual&gt; 5<br>next: press less" in text
 
 
 def test_a_page_needs_no_network(result, tmp_path):

@@ -29,6 +29,7 @@ QUICK_FORMS: dict[str, tuple[list[str], set[str]]] = {
     "mechanics": (["--quick"], {"layer_error_worst_default_mesh", "hertz_error_worst", "live_hz"}),
     "object_pose": (["--quick"], {"position_cm", "tracking_ms", "touch_only_mm", "coverage_90"}),
     "optics": (["--quick"], {"render_ms", "path_lowpass_rms", "gradient_slope_worst_deviation"}),
+    "rig_mount": (["--quick"], {"rows"}),
     "touch_features": (["--only", "rates"], {"encode_ms", "parameters_millions"}),
     "translation": (["--quick"], {"cpu_hz"}),
     "twin": (["--quick"], {"live_hz", "latency_p99_ms", "live_contact_psnr_db"}),

@@ -480,6 +480,7 @@ def stereo_row(height_mm: np.ndarray, data: RealSet, k: int, mm_per_px: float) -
 def measure_streaming(options: argparse.Namespace) -> Part:
     """Invert a stream of a ball pressed, slid and lifted on a noisy sensor, repeated ten times.
 
+    With `--quick` it moves five times as fast, up to 0.2 mm a frame.
     Frames come from the live gel and the renderer at four samples on a finer mesh, because the path
     tracer would take a day.
     """

@@ -50,6 +50,9 @@ ITERATIONS, GUESS_ITERATIONS, TOLERANCE = 40, 12, 1e-2  # of conjugate gradients
 VISIBLE_RADIUS_MM = 0.6  # over which a vertex's information is averaged
 MIN_VISIBLE = 0.02  # averaged information of a visible vertex, as a fraction of the maximum
 FIRST_MOMENTUM_STEP, MOMENTUM = 5, 0.7  # steep walls converge slowly without momentum
+# A frame of a stream. Fast motion leaves large residuals, which are no outliers in the first step;
+# steps follow while a height changes by much.
+FRAME_OUTLIER, LARGE_CHANGE_MM, EXTRA_STEPS = 0.1, 0.1, 2
 INTERREFLECTION_STEPS = 3  # between two updates of the local inter-reflection
 CELL_BLUR = 0.4  # standard deviation of the blur of pixel equations, in cells
 
@@ -150,6 +153,7 @@ class HeightFitter:
         evaluate_final: bool = True,
         pre_rendered: Callable[[], SlopeDerivatives] | None = None,
         mechanics: MechanicalPrior | None = None,
+        is_frame: bool = False,
     ) -> HeightFit:
         """Fit heights to an image.
 
@@ -166,6 +170,8 @@ class HeightFitter:
             pre_rendered: function from `render_ahead` that returns the rendering of `start`;
                 without local inter-reflection.
             mechanics: prior of the heights from the gel's mechanics; by default none.
+            is_frame: whether the image is a frame of a stream, and the start the heights of the
+                last frame: up to `EXTRA_STEPS` further steps follow fast motion.
         """
         self._mechanics = mechanics
         height, result, change = start, None, np.zeros(self.grid.shape)
@@ -177,11 +183,15 @@ class HeightFitter:
             else (mechanics.traction * self.grid.spacing_mm, MECHANICAL_CURVATURE)
         )
         self._renderer.drop_local_interreflection()
-        for step in range(steps):
+        for step in range(steps + (EXTRA_STEPS if is_frame and steps else 0)):
+            if step >= steps and float(np.abs(change).max()) <= LARGE_CHANGE_MM:
+                break
             if self._local_interreflection and step % INTERREFLECTION_STEPS == 0:
                 self._show(height)
                 self._renderer.gather_local_interreflection()
             outlier = last if start_is_close else max(OUTLIERS[0] * OUTLIERS[1] ** step, last)
+            if is_frame and start_is_close and step == 0:
+                outlier = FRAME_OUTLIER
             result = self._linearised(height, image, free, outlier, rendered)
             rendered = None
             newton = self._solver.step(

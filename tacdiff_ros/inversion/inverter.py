@@ -215,6 +215,7 @@ class Inverter:
             start_is_close=self._last_height is not None,
             evaluate_final=False,
             pre_rendered=pre_rendered,
+            is_frame=True,
         )
         self._last_height = fit.height_mm if steps else None
         return self._result(

@@ -121,6 +121,16 @@ def test_a_stream_follows_and_comes_back_to_zero(scene):
     assert not back.contact.in_contact
 
 
+def test_a_stream_keeps_up_with_a_fast_press(scene):
+    inverter = Inverter(scene.model, scene.reference, STREAMING)
+    inverter.follow(scene.reference)
+    errors = []
+    for k, depth in enumerate((0.5, 1.0, 1.3, 1.3, 0.8, 0.3)):
+        surface = dimple(scene.model, depth)
+        errors.append(rmse(inverter.follow(seen(scene.model, surface, 20 + k)), surface)[0])
+    assert max(errors) < 0.025
+
+
 def test_after_a_reset_the_next_frame_is_the_first(scene):
     fresh, used = (Inverter(scene.model, scene.reference, STREAMING) for _ in range(2))
     first = fresh.follow(scene.image)

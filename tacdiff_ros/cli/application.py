@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Callable
@@ -157,9 +158,12 @@ def _check_text(arguments: list[str]) -> None:
     """Check that all arguments are UTF-8 text, as OpenCV and Mitsuba require of file names.
 
     Raises:
-        InputError: a file name has another encoding, such as one from an old Windows archive.
+        InputError: a file name has another encoding, such as one from an old Windows archive, or
+            the value of `--out` is empty.
     """
-    for argument in arguments:
+    for option, argument in itertools.pairwise(["", *arguments]):
+        if option == "--out" and not argument:
+            raise InputError("--out is empty: is a shell variable not set?")
         try:
             argument.encode("utf-8")
         except UnicodeEncodeError as error:

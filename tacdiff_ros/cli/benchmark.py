@@ -118,6 +118,11 @@ def benchmark(
     else:
         print(f"{out}: {_summary(outcome)}")
         print(verdict_on(outcome.metrics["all"]).text)
+        if not (from_rig or inverted or any(offset)):
+            print(
+                "recorded depths count from the detected contact: --offset of `tacdiff calibrate "
+                "--run`, or --from-rig, corrects them"
+            )
         print(f"report: {out / 'report.html'}")
 
 

@@ -16,15 +16,18 @@ from rich.console import Console
 
 from tacdiff_ros.cli.calibration_images import CalibrationImages, calibration_images
 from tacdiff_ros.cli.crop_option import CropOption
+from tacdiff_ros.cli.output_folder import HTML, check_output_file
 from tacdiff_ros.cli.progress_bar import ProgressBar
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.images.crop import sensor_crop
-from tacdiff_ros.output_files import check_space
 from tacdiff_ros.sensor.sensor_file import default_sensor, read_sensor, write_sensor
 
 if TYPE_CHECKING:
     from tacdiff_ros.calibration.calibration_result import Calibration
     from tacdiff_ros.sensor.sensor_model import SensorModel
+
+LIVE_DIAMETER_MM = 5.0
+APART_MM = 2.0  # presses nearer than this are at one position
 
 
 def calibrate(
@@ -55,8 +58,9 @@ def calibrate(
         ),
     ] = "GelSight Mini",
     diameter: Annotated[
-        float, typer.Option(min=0.5, max=100.0, help="with --live: diameter of the ball, mm")
-    ] = 5.0,
+        float | None,
+        typer.Option(min=0.5, max=100.0, help="with --live: diameter of the ball, mm; default: 5"),
+    ] = None,
     port: Annotated[
         int,
         typer.Option(min=0, max=65535, help="with --live: port of the page; 0: any free one"),
@@ -85,8 +89,10 @@ def calibrate(
     frames = sensor_crop(model, crop)
     image = model.image.model_copy(update={"border_fraction": frames.border_fraction})
     model = model.model_copy(update={"image": image})
-    for path in (out, report):
-        _check_target(path)
+    images = (reference, *(press or []))
+    check_output_file(out, others=images)
+    if report is not None:
+        check_output_file(report, HTML, (*images, out))
     console = Console(stderr=True)
     if sensor_id is None and sensor is None:  # not the name of the default file
         sensor_id = re.sub(r"[^A-Za-z0-9_-]", "_", out.stem)[:80]
@@ -100,9 +106,15 @@ def calibrate(
                     "--live takes its own images: leave out --reference, --press, --indenter, --run"
                 )
             folder = folder or out.with_name(f"{out.stem}_images")
-            settings = LiveSettings(device, diameter, folder, port)
+            settings = LiveSettings(device, diameter or LIVE_DIAMETER_MM, folder, port)
             session = stack.enter_context(live_session(model, settings, console))
             presses, show = session.take_images(), session.show_end
+            started = time.perf_counter()
+        elif diameter is not None:
+            raise InputError(
+                f"--diameter is for --live: give --indenter sphere:diameter={diameter:g}, or "
+                "change it in the folder's catalog.csv"
+            )
         data = calibration_images(
             reference, press or [], indenter or [], folder, recording, presses, frames
         )
@@ -136,7 +148,7 @@ def _summary(data: CalibrationImages, result: Calibration) -> dict[str, Any]:
         "sensor_checksum": result.model.checksum,
         "presses": list(data.names),
         "residuals": figures,
-        "verdict": calibration_verdict(figures).as_json(),
+        "verdict": calibration_verdict(figures, _positions(result)).as_json(),
         "warnings": list(result.warnings),
         "next_press": _next_press(result),
         "pose_offset": _offset(data, result),
@@ -147,11 +159,11 @@ def _summary(data: CalibrationImages, result: Calibration) -> dict[str, Any]:
 
 def _summary_text(summary: dict[str, Any]) -> str:
     """Return the summary as text for a terminal."""
-    from tacdiff_ros.evaluation.verdict import calibration_verdict
+    from tacdiff_ros.evaluation.verdict import Verdict
 
     lines = [
         f"{summary['out']}: sensor {summary['sensor_id']}, {summary['seconds']:.0f} s",
-        calibration_verdict(summary["residuals"]).text,
+        Verdict.from_json(summary["verdict"]).text,
     ]
     if summary["report"] is not None:
         lines.append(f"report: {summary['report']}")
@@ -170,6 +182,16 @@ def _summary_text(summary: dict[str, Any]) -> str:
     if summary["rig_height"] is not None:
         lines.append(summary["rig_height"]["line"])
     return "\n".join(lines)
+
+
+def _positions(result: Calibration) -> int:
+    """Return the number of presses that are apart from each other."""
+    apart: list[tuple[float, float]] = []
+    for press in result.presses:
+        x_mm, y_mm = press.fit.gel.press.x_mm, press.fit.gel.press.y_mm
+        if all(math.hypot(x_mm - x, y_mm - y) > APART_MM for x, y in apart):
+            apart.append((x_mm, y_mm))
+    return len(apart)
 
 
 def _next_press(result: Calibration) -> dict[str, Any]:
@@ -247,13 +269,3 @@ def _rig_height(data: CalibrationImages, result: Calibration) -> dict[str, Any] 
         "indenter_position_mm": [round(value, 4) for value in height.indenter_position_mm],
         "line": height.line,
     }
-
-
-def _check_target(path: Path | None) -> None:
-    if path is None:
-        return
-    if path.is_dir():
-        raise InputError(f"{path} is a folder, expected a file to write")
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"{path.absolute().parent} does not exist: create it, or write elsewhere")
-    check_space(path.absolute().parent)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from tacdiff_ros.cli.crop_option import CropOption
+from tacdiff_ros.cli.output_folder import check_output_file
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.agreement import Agreement, compare_images, side_by_side
 from tacdiff_ros.evaluation.image_metrics import ImageScore
@@ -42,6 +43,8 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
     """Compare two images: MSE, PSNR, SSIM and SMAPE, whole and in the contact, and markers."""
+    if picture is not None:
+        check_output_file(picture, (".png",), (simulated, real, reference))
     frames = default_crop(crop)
     images = (
         frames.reduce(read_image(simulated), simulated.name),

@@ -162,7 +162,7 @@ def _print_report(out: Path, checksum: str, report: GenerationReport, as_json: b
     )
 
 
-@dataset.command()
+@dataset.command(short_help="size, splits and failures; contact_sheet.png")
 def info(
     folder: Annotated[Path, typer.Argument(help="folder of the dataset")],
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,

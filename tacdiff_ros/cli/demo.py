@@ -303,7 +303,8 @@ def _replay_chapter(replayed: Any) -> Chapter:
     return Chapter(
         "Replayed as a benchmark",
         f"One frame in {REPLAYED_EVERY} of the recording is simulated again at its time stamp; the "
-        "numbers are the same in every run and on every machine.",
+        "numbers are the same in every run and on every machine. Depths are computed from the rig "
+        f"geometry: tacdiff benchmark RECORDING --from-rig --every {REPLAYED_EVERY}.",
         {
             "frames": scores["frames"],
             "PSNR in the contact": _interval(scores["contact_psnr_db"], "dB"),

@@ -235,7 +235,8 @@ def _inversion_figures(entry: DemoInversion) -> dict[str, str]:
     """Errors of one inversion as texts by title."""
     contact_mm, estimated_mm, true_mm = _contact_error(entry)
     return {
-        f"{entry.step}: deepest point, estimated (true)": f"{estimated_mm:.2f} mm ({true_mm:.2f})",
+        f"{entry.step}: median depth of the contact, estimated (true)": f"{estimated_mm:.2f} mm "
+        f"({true_mm:.2f})",
         f"{entry.step}: height error, RMS, in the contact (whole gel)": f"{contact_mm:.3f} mm "
         f"({entry.height_rmse_mm:.3f})",
         f"{entry.step}: in-plane error, RMS, whole gel": f"{entry.in_plane_rmse_mm:.3f} mm",
@@ -321,12 +322,15 @@ def _height_plot(entry: DemoInversion) -> Figure:
 
 
 def _contact_error(entry: DemoInversion) -> tuple[float, float, float]:
-    """RMS height error inside the true contact, and the deepest points, estimated and true, mm."""
+    """RMS height error inside the contact, and its median depth, estimated and true, mm."""
     surface, true_mm = entry.estimate.surface, entry.truth.position[:, 2]
     error = _height_error(entry)
     height = surface.position[:, 2].reshape(surface.rows, surface.columns)
     inside = height < CONTACT_DEPTH_FRACTION * float(true_mm.min())
-    return _rms(error[inside & np.isfinite(error)]), -float(height.min()), -float(true_mm.min())
+    inside &= np.isfinite(error)
+    depth_mm = -height[inside]
+    true_depth_mm = depth_mm + error[inside]
+    return _rms(error[inside]), float(np.median(depth_mm)), float(np.median(true_depth_mm))
 
 
 def _height_error(entry: DemoInversion) -> NDArray[np.float64]:

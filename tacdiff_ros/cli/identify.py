@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ import typer
 from numpy.typing import NDArray
 from rich.console import Console
 
-from tacdiff_ros.cli.output_folder import check_output_folder
+from tacdiff_ros.cli.output_folder import check_output_file, quoted
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.verdict import material_verdict
 from tacdiff_ros.input_files import printable, read_table
@@ -45,7 +46,7 @@ def identify(
         raise InputError("--shear and --shear-depth belong together: give both or neither")
     model = default_sensor() if sensor is None else read_sensor(sensor)
     if out is not None:
-        check_output_folder(out.parent, [out.name])
+        check_output_file(out, others=(press, shear))
     from tacdiff_ros.mechanics.identification import PressCurve, ShearCurve, identify_material
     from tacdiff_ros.mechanics.indenters.build import build_indenter
 
@@ -73,10 +74,27 @@ def identify(
     if as_json:
         print(json.dumps({**figures, "verdict": verdict.as_json()}))
         return
-    for name, value in figures.items():
-        if value is not None:
-            print(f"{name}: {value:.4g}")
+    print("\n".join(_lines(figures)))
+    if out is not None and verdict.level != "bad":
+        verdict = replace(verdict, advice=f"`tacdiff invert --sensor {quoted(out)}`: it is written")
     print(verdict.text)
+
+
+def _lines(figures: dict[str, Any]) -> list[str]:
+    """Return the figures as lines of text with their units."""
+    modulus, stddev = figures["young_modulus_mpa"], figures["young_modulus_stddev_mpa"]
+    lines = [
+        f"Young's modulus {modulus:.4g} MPa, standard deviation {stddev:.2g} MPa",
+        f"first contact at a depth of {figures['contact_offset_mm']:.3f} mm in the file, residual "
+        f"of the press {figures['press_residual_n']:.3g} N",
+    ]
+    if figures["friction"] is not None:
+        deviation = figures["friction_stddev"]
+        text = "a lower bound" if deviation is None else f"standard deviation {deviation:.2g}"
+        residual = figures["shear_residual_n"]
+        lines.append(f"friction {figures['friction']:.3g}, {text}")
+        lines += [] if residual is None else [f"residual of the shear {residual:.3g} N"]
+    return lines
 
 
 def _material(figures: dict[str, Any]) -> Material:

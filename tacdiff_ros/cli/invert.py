@@ -83,7 +83,7 @@ def invert(
     model = default_sensor() if sensor is None else read_sensor(sensor)
     settings = _checked(InversionSettings, prior=prior, spacing_mm=spacing, steps=steps)
     material, stddev = _material(model, young_modulus, young_modulus_stddev, friction)
-    check_output_folder(out, FILES)
+    check_output_folder(out, FILES, (image, reference, sensor))
     if image.suffix.lower() in VIDEO_ENDINGS or image.is_dir():
         raise InputError(
             f"{image} is no image: `tacdiff benchmark {quoted(image)} --inverted --out FOLDER` "

@@ -61,6 +61,10 @@ def write(
         build_indenter(indenter)
     if sensor is not None:
         read_sensor(sensor)
+    _check_finite("--mount", mount)
+    _check_finite("--mount-rpy", mount_rpy)
+    _check_finite("--indenter-position", indenter_position)
+    _check_finite("--indenter-rpy", indenter_rpy)
     given = {
         "name": name or before.name or file.stem,
         "mount_position_mm": mount,
@@ -81,6 +85,11 @@ def write(
         print(json.dumps(summary))
         return
     print(f"{file}: rig {changed.line}\nnext: `tacdiff doctor --rig-file {quoted(file)}`")
+
+
+def _check_finite(option: str, numbers: Numbers | None) -> None:
+    if numbers is not None and not all(math.isfinite(value) for value in numbers):
+        raise InputError(f"{option} is {numbers}, expected three finite numbers")
 
 
 @rig.command("mount", short_help="pose of the sensor at the arm, from a recorded run")

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from tacdiff_ros.cli.output_folder import check_output_folder
+from tacdiff_ros.cli.output_folder import HTML, check_output_file
 from tacdiff_ros.errors import InputError
 
 
@@ -58,7 +58,7 @@ def _write_page(
 
     started = time.perf_counter()
     target = out or Path(f"{path.resolve().name or 'root'}_view.html")
-    check_output_folder(target.absolute().parent, [target.name])
+    check_output_file(target, HTML, (path,))
     content = open_view(path, topic)
     write_view(content, target)
     if open_browser:

@@ -8,8 +8,10 @@ named. Dashboards have no protection of their own and always listen on loopback 
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -85,8 +87,8 @@ def local_client(workers: int) -> Iterator[Client]:
     """
     from distributed import Client, LocalCluster
 
-    with (
-        LocalCluster(
+    with _interrupts_blocked():
+        cluster = LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             env=ONE_THREAD,
@@ -96,10 +98,32 @@ def local_client(workers: int) -> Iterator[Client]:
             dashboard_address=DASHBOARD,
             memory_limit=0,
             preload=[WORKER_PRELOAD],
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+        )
+    with cluster, Client(cluster) as client, _quiet_interrupts():
         yield client
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Block SIGINT; threads and processes that are started meanwhile never receive it.
+
+    Ctrl-C reaches all processes of a terminal: only this one shall end the workers, in order.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+@contextmanager
+def _quiet_interrupts() -> Iterator[None]:
+    """Keep the log free of the connections that an interrupt closes."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        raise
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Level = Literal["good", "usable", "bad", "unknown"]
 SEVERITY: tuple[Level, ...] = ("good", "unknown", "usable", "bad")
@@ -47,7 +47,7 @@ PRESS_CORRELATION = Limits(
     "correlation of predicted and measured shading", "", 0.9, 0.7, "0.96 to 0.99 on a real Mini"
 )
 PRESS_RESIDUAL = Limits(
-    "residual of the press images", "grey levels", 4.0, 12.0, "2.0 on a real Mini"
+    "residual of the press images", "grey levels", 3.5, 12.0, "2.0 on a real Mini"
 )
 MARKER_RESIDUAL = Limits("residual of the markers", "px", 0.1, 0.5, "0.03 to 0.05")
 GAIN = Limits(
@@ -90,6 +90,8 @@ STIFFNESS_STDDEV = Limits(
 )
 PENETRATION = Limits("penetration of gel and indenter", "mm", 0.02, 0.05, "at most 0.02")
 
+MIN_POSITIONS = 2  # of the presses of a calibration
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -113,6 +115,11 @@ class Verdict:
     def as_json(self) -> dict[str, object]:
         """Return the verdict as JSON values."""
         return {"level": self.level, "reasons": list(self.reasons), "advice": self.advice}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Verdict:
+        """Return the verdict of these JSON values."""
+        return cls(values["level"], tuple(values["reasons"]), values["advice"])
 
 
 def rate(figures: Sequence[tuple[Limits, float | None]], advice: dict[Level, str]) -> Verdict:
@@ -139,13 +146,14 @@ def _reason(level: Level, limits: Limits, value: float) -> str:
     return f"{limits.name} {value:.3g}{symbol} ({limits.compared})"
 
 
-def calibration_verdict(residuals: dict[str, float]) -> Verdict:
+def calibration_verdict(residuals: dict[str, float], positions: int = MIN_POSITIONS) -> Verdict:
     """Judge a calibration.
 
     Args:
         residuals: residuals by name, as `calibration_figures.residuals` returns them.
+        positions: number of different positions of the presses.
     """
-    return rate(
+    verdict = rate(
         [
             (PRESS_CORRELATION, residuals.get("press_correlation")),
             (PRESS_RESIDUAL, residuals.get("press_rms_grey")),
@@ -160,6 +168,10 @@ def calibration_verdict(residuals: dict[str, float]) -> Verdict:
             "unknown": "look at the report",
         },
     )
+    if verdict.level == "good" and positions < MIN_POSITIONS:
+        line = f"presses at {positions} position: the lights elsewhere are hardly known"
+        return Verdict("usable", (line,), "give two or more presses at different positions")
+    return verdict
 
 
 def replay_verdict(gain_db: float | None, marker_rms_px: float | None) -> Verdict:
@@ -173,9 +185,11 @@ def replay_verdict(gain_db: float | None, marker_rms_px: float | None) -> Verdic
     if gain_db is None:
         return Verdict(
             "unknown",
-            ("without a contact and a reference image nothing was compared",),
+            ("without a reference image and a contact there is nothing to judge by",),
             "give --reference, or a recording with a contact",
         )
+    if gain_db == math.inf:
+        return Verdict("good", ("the simulated image equals the real one",), "nothing")
     verdict = rate(
         [(GAIN, gain_db), (MARKER_MOTION, marker_rms_px)],
         {
@@ -210,9 +224,13 @@ def inversion_verdict(
         warnings: number of warnings of the inversion.
         reference_warnings: signs of a contact in the reference image, which then is none.
     """
-    if reference_warnings:
-        line = "see the warning of the reference image"
-        return Verdict("bad", (line,), "do not use this surface: take another reference image")
+    is_other_sensor = marker_mismatch is not None and MARKER_MATCH.level(marker_mismatch) == "bad"
+    if reference_warnings and not is_other_sensor:
+        return Verdict(
+            "bad",
+            ("see the warning of the reference image",),
+            "do not use this surface: take another reference image, or exchange the two images",
+        )
     verdict = rate(
         [(IMAGE_RESIDUAL, image_rms_grey), (MARKER_MATCH, marker_mismatch)],
         {

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 from tacdiff_ros.evaluation.sensor_match import marker_mismatch_px
 from tacdiff_ros.evaluation.verdict import (
+    Verdict,
     calibration_verdict,
     inversion_verdict,
     replay_verdict,
@@ -89,3 +92,25 @@ def _with_discs(centres_px: np.ndarray) -> np.ndarray:
         inside = np.clip(5.5 - np.hypot(x - cx, y - cy), 0, 1)
         image -= 120.0 * inside
     return np.repeat(image[..., None], 3, axis=-1).astype(np.uint8)
+
+
+def test_presses_at_one_position_make_a_calibration_usable_at_most():
+    residuals = {"press_correlation": 0.99, "press_rms_grey": 1.0, "dot_rms_px": 0.03}
+    assert calibration_verdict(residuals, positions=2).level == "good"
+    verdict = calibration_verdict(residuals, positions=1)
+    assert verdict.level == "usable"
+    assert "different positions" in verdict.advice
+
+
+def test_another_sensor_is_named_before_a_doubt_of_its_reference_image():
+    verdict = inversion_verdict(30.0, 9.0, True, 1, ("does something touch the gel in it?",))
+    assert verdict.level == "bad"
+    assert "sensor file is probably that of another sensor" in verdict.advice
+    verdict = inversion_verdict(3.0, 0.1, True, 1, ("does something touch the gel in it?",))
+    assert "another reference image" in verdict.advice
+
+
+def test_equal_images_are_good_and_a_verdict_survives_json():
+    verdict = replay_verdict(math.inf, None)
+    assert verdict.level == "good"
+    assert Verdict.from_json(verdict.as_json()) == verdict

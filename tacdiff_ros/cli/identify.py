@@ -89,8 +89,8 @@ def _lines(figures: dict[str, Any]) -> list[str]:
         f"of the press {figures['press_residual_n']:.3g} N",
     ]
     if figures["friction"] is not None:
-        deviation = figures["friction_stddev"]
-        text = "a lower bound" if deviation is None else f"standard deviation {deviation:.2g}"
+        stddev = figures["friction_stddev"]
+        text = "a lower bound" if stddev is None else f"standard deviation {stddev:.2g}"
         residual = figures["shear_residual_n"]
         lines.append(f"friction {figures['friction']:.3g}, {text}")
         lines += [] if residual is None else [f"residual of the shear {residual:.3g} N"]

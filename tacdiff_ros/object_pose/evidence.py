@@ -192,7 +192,9 @@ def force_terms(evidence: Evidence, item: RigidObject, settings: PoseSettings) -
     friction = item.friction or settings.friction
     terms: list[Term] = []
     if settings.use_friction:
-        pressed = touching.where(touching.has_force)
+        # Of taxels only: tractions of single points of a gel are too uncertain, and worsened poses.
+        taxels = evidence.taxels.where(evidence.taxels.touches)
+        pressed = taxels.where(taxels.has_force)
         if len(pressed):
             terms.append(_cones(pressed, item, friction, settings))
     if settings.use_support and len(touching):
@@ -231,7 +233,9 @@ def _cones(
 
 
 def _torques(touching: TouchPoints, item: RigidObject, settings: PoseSettings) -> TorqueBalance:
-    size = float(np.linalg.norm(touching.force))  # independent errors of all contacts
+    # The errors of one link's forces are common to all of them: its stiffness, its calibration.
+    by_link = [touching.force[touching.link == link].sum(axis=0) for link in set(touching.link)]
+    size = float(np.linalg.norm(by_link))
     stddev = settings.force_stddev_fraction * size * 0.5 * item.diameter
     return TorqueBalance(
         touching.point,

@@ -76,7 +76,7 @@ class PoseSettings(BaseModel):
     use_support: bool = Field(True, description="support of the weight and balance of torques")
     use_free_space: bool = Field(True, description="sight lines beside and inside the mask")
     max_open_stddev: float = Field(
-        0.002, gt=0.0, description="largest standard deviation of an observable direction [m]"
+        0.001, gt=0.0, description="largest standard deviation of an observable direction [m]"
     )
     covariance_inflation: float = Field(
         1.6, ge=0.1, le=1e4, description="factor of the covariance for correlated errors"

@@ -198,6 +198,7 @@ def compile_kernels() -> None:
     """Fill this user's kernel cache where that is quick; what fails here is compiled when used."""
     print("setup: kernels", flush=True)
     subprocess.run([str(PYTHON), "-m", "tacdiff_ros.warm_up"], cwd=ROOT, check=False)
+    print("setup: done; next: make demo, make test, or .venv/bin/tacdiff --help", flush=True)
 
 
 def check_python() -> None:

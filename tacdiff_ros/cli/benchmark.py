@@ -117,7 +117,7 @@ def benchmark(
         print(json.dumps({"out": str(out), **outcome.timing, **scores}))
     else:
         print(f"{out}: {_summary(outcome)}")
-        print(verdict_on(outcome.metrics["all"]).text)
+        print(Verdict.from_json(outcome.metrics["verdict"]).text)
         if not (from_rig or inverted or any(offset)):
             print(
                 "recorded depths count from the detected contact: --offset of `tacdiff calibrate "
@@ -184,7 +184,8 @@ def replay_to(
         else:
             twin = LiveTwin(sensor, spec, renderer, material)
             result = replay(recording, sensor, twin, offset, bar.update, reference, every)
-    metrics = _metrics(result, sensor, spec, "renderer" if network is None else "network")
+    simulator = "renderer" if network is None else "network"
+    metrics = _metrics(result, sensor, spec, simulator, inverted)
     timing = _timing(result)
     _write(out, recording.source, metrics, timing, result)
     return BenchmarkOutcome(metrics=metrics, timing=timing, result=result)
@@ -217,10 +218,10 @@ def _summary(outcome: BenchmarkOutcome) -> str:
     )
 
 
-def verdict_on(scores: dict[str, Any]) -> Verdict:
-    """Return the verdict on the scores of all frames."""
+def verdict_on(scores: dict[str, Any], inverted: bool = False) -> Verdict:
+    """Return the verdict on the scores of all frames; see `replay_verdict`."""
     gain, markers = scores["contact_gain_db"], scores["marker_rms_px"]
-    return replay_verdict(gain and gain["median"], markers and markers["median"])
+    return replay_verdict(gain and gain["median"], markers and markers["median"], inverted)
 
 
 def _timing(result: ReplayResult) -> dict[str, Any]:
@@ -246,7 +247,7 @@ def _renderer(model: SensorModel, network: Path | None) -> SurfaceRenderer:
 
 
 def _metrics(
-    result: ReplayResult, model: SensorModel, indenter: str, simulator: str
+    result: ReplayResult, model: SensorModel, indenter: str, simulator: str, inverted: bool
 ) -> dict[str, Any]:
     """Return the content of `metrics.json`, which does not depend on the machine or the time."""
     from tacdiff_ros.replay.replay_scores import by_depth, by_phase, summarise
@@ -255,7 +256,7 @@ def _metrics(
     return {
         "sensor_id": model.sensor_id,
         "sensor_checksum": model.checksum,
-        "verdict": verdict_on(scores).as_json(),
+        "verdict": verdict_on(scores, inverted).as_json(),
         "indenter": indenter,
         "simulator": simulator,
         "reference_frames": result.reference_frames,

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from tacdiff_ros.cli.first_run import first_run
 from tacdiff_ros.cli.virtual_graph import GraphRun, parameters, require_ros, run_graph
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.images.crop import default_crop
@@ -275,7 +276,7 @@ def _replay(session: _Session, cross: RecordedRun, calibrated: Any) -> Any:
 def _invert(session: _Session, cross: RecordedRun, calibrated: Any, truth: Any) -> Any:
     from tacdiff_ros.cli.demo_stages import invert_stills
 
-    with session.console.status("inverting"):
+    with first_run("inversion", session.console), session.console.status("inverting"):
         return invert_stills(cross, calibrated, truth)
 
 

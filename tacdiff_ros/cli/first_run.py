@@ -23,6 +23,7 @@ def first_run(job: str, console: Console) -> Iterator[None]:
         yield
         return
     started_s = time.monotonic()
-    console.print("compiling kernels, first run only: this takes up to a minute", highlight=False)
+    line = "compiling kernels, first run only: this takes some seconds, at most a minute"
+    console.print(line, highlight=False)
     yield
     remember_warm(job, time.monotonic() - started_s)

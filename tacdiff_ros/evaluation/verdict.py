@@ -47,7 +47,7 @@ PRESS_CORRELATION = Limits(
     "correlation of predicted and measured shading", "", 0.9, 0.7, "0.96 to 0.99 on a real Mini"
 )
 PRESS_RESIDUAL = Limits(
-    "residual of the press images", "grey levels", 3.5, 12.0, "2.0 on a real Mini"
+    "residual of the press images", "grey levels", 3.0, 12.0, "2.0 on a real Mini"
 )
 MARKER_RESIDUAL = Limits("residual of the markers", "px", 0.1, 0.5, "0.03 to 0.05")
 GAIN = Limits(
@@ -143,7 +143,8 @@ def _reason(level: Level, limits: Limits, value: float) -> str:
     if level == "unknown":
         return f"no {limits.name}"
     symbol = f" {limits.symbol}" if limits.symbol else ""
-    return f"{limits.name} {value:.3g}{symbol} ({limits.compared})"
+    bound = "from" if limits.good > limits.bad else "up to"
+    return f"{limits.name} {value:.3g}{symbol} (good {bound} {limits.good:g}; {limits.compared})"
 
 
 def calibration_verdict(residuals: dict[str, float], positions: int = MIN_POSITIONS) -> Verdict:
@@ -161,8 +162,9 @@ def calibration_verdict(residuals: dict[str, float], positions: int = MIN_POSITI
         ],
         {
             "good": "`tacdiff invert` on a press that was not used for the calibration",
-            "usable": "look at the differences in the report; two sharp presses of 0.5 to 1.5 mm "
-            "at different positions, and a new reference image, usually help",
+            "usable": "check the indenter's size, and look at the differences in the report; two "
+            "sharp presses of 0.5 to 1.5 mm at different positions, and a new reference image, "
+            "usually help",
             "bad": "do not use this file: check the indenter's size, that reference and presses "
             "are of one sensor, and take them again (docs/calibration.md)",
             "unknown": "look at the report",
@@ -174,13 +176,16 @@ def calibration_verdict(residuals: dict[str, float], positions: int = MIN_POSITI
     return verdict
 
 
-def replay_verdict(gain_db: float | None, marker_rms_px: float | None) -> Verdict:
+def replay_verdict(
+    gain_db: float | None, marker_rms_px: float | None, inverted: bool = False
+) -> Verdict:
     """Judge a replayed recording or a pair of images.
 
     Args:
         gain_db: PSNR gain over the reference image in the contact, median, dB; None without
             contact or reference image.
         marker_rms_px: RMS distance of the markers, median, px; None without markers.
+        inverted: whether the simulated surface was inverted from each image itself.
     """
     if gain_db is None:
         return Verdict(
@@ -193,7 +198,10 @@ def replay_verdict(gain_db: float | None, marker_rms_px: float | None) -> Verdic
     verdict = rate(
         [(GAIN, gain_db), (MARKER_MOTION, marker_rms_px)],
         {
-            "good": "the twin can be used: docs/twin.md, Live",
+            "good": "the model reproduces these images; how well it predicts presses only a "
+            "recording with poses shows"
+            if inverted
+            else "the twin can be used: docs/twin.md, Live",
             "usable": "look at the worst frames: wrong pose (--offset of `tacdiff calibrate --run`)"
             ", friction, or a calibration from too shallow presses",
             "bad": "check in this order: sensor file of this sensor, indenter, --offset, age of "

@@ -69,6 +69,11 @@ def load_hand(source: Path | str = DEFAULT_HAND) -> Hand:
     if path.suffix in (".urdf", ".xml"):
         return _read_urdf(path, {})
     if path.suffix not in (".yaml", ".yml"):
+        known = sorted(file.stem for file in config_path("hands").glob("*.yaml"))
+        if str(source) not in known:
+            raise InputError(
+                f"no hand {printable(path)}: give {', '.join(known)}, or a .yaml or .urdf file"
+            )
         path = config_path(f"hands/{path.name}.yaml")
     settings = read_settings(path, HandSettings, "hand", MAX_FILE_BYTES)
     hand = _read_urdf(_urdf_path(settings.urdf, path), settings.max_indentation)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from tacdiff_ros.cli.application import run as tacdiff
 from tacdiff_ros.optics import llvm
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -31,6 +34,18 @@ def test_a_simulated_press_is_inverted_to_its_depth(tmp_path):
     found = run("invert_image.py", press, reference)
     depth_mm = float(found.split("deepest point: ")[1].split(" mm")[0])
     assert depth_mm == pytest.approx(0.8, abs=0.15)
+
+
+def test_the_pose_of_a_simulated_grasp_is_estimated(tmp_path):
+    pytest.importorskip("pinocchio", reason="the extra `pose` is not installed")
+    grasp, out = tmp_path / "grasp", tmp_path / "pose"
+    assert "next: tacdiff pose" in run("simulate_grasp.py", grasp)
+    arguments = ["pose", str(grasp), "--object", str(grasp / "box.obj")]
+    assert tacdiff([*arguments, "--hand", "allegro_xela", "--out", str(out)]) == 0
+    estimate = json.loads((out / "pose.json").read_text())["hypotheses"][0]["pose"]
+    true = json.loads((grasp / "true_pose.json").read_text())
+    distance_mm = 1e3 * np.linalg.norm((np.array(estimate) - true)[:3, 3])
+    assert distance_mm < 3.0
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))

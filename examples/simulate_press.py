@@ -27,5 +27,5 @@ indenter = options.indenter if options.depth > 0 else "none"
 request = TouchRequest(indenter, IndenterPose(*options.at), options.depth)
 touch = simulate_touch(model, request, PhysicalRenderer(model))
 write_file(options.out, png_bytes(touch.rendered.image))
-force_n = touch.result.force_n[2]
+force_n = -touch.result.force_n[2]  # on the gel, whose z axis points away from the camera
 print(f"{options.out}: normal force {force_n:.2f} N, {touch.contact.area_mm2:.1f} mm2")

@@ -118,7 +118,8 @@ def benchmark(
     else:
         print(f"{out}: {_summary(outcome)}")
         print(Verdict.from_json(outcome.metrics["verdict"]).text)
-        if not (from_rig or inverted or any(offset)):
+        has_own_poses = (recording / "poses.csv").is_file()
+        if not (from_rig or inverted or has_own_poses or any(offset)):
             print(
                 "recorded depths count from the detected contact: --offset of `tacdiff calibrate "
                 "--run`, or --from-rig, corrects them"

@@ -221,7 +221,7 @@ def inversion_chapter(inversions: list[DemoInversion]) -> Chapter:
         "Inverted to the deformed gel",
         "The gel surface, its shear and its standard deviation, estimated from one image. Depths "
         "count from the undeformed gel; those of the acquisition count from the detected contact, "
-        "a tenth of a millimetre or two deeper.",
+        "and are smaller by a tenth of a millimetre or two.",
         {title: text for entry in inversions for title, text in _inversion_figures(entry).items()},
         [
             (f"{entry.step}: height of the gel, estimated, true, and their difference", plot)

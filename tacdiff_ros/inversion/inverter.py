@@ -41,7 +41,7 @@ Floats = NDArray[np.float64]
 Image = NDArray[np.uint8]
 Progress = Callable[[float], None]
 
-REFIT_STEPS = 4
+REFIT_STEPS = 3
 DEPTH_ERROR = 0.03  # error of the models of light and gel, as a fraction of the depth
 HALO = 1.15  # diameter of the disc that is excluded around a marker, in marker diameters
 KEEP_ALL = 256  # keeps white pixels too: they give a lower bound of the slope
@@ -151,10 +151,17 @@ class Inverter:
         on_step = (
             None if progress is None else _step_counter(progress, steps + rounds * REFIT_STEPS)
         )
-        fit = self._fitter.fit(prepared.value, prepared.free, start, steps, progress=on_step)
+        fit = self._fitter.fit(
+            prepared.value,
+            prepared.free,
+            start,
+            steps,
+            progress=on_step,
+            evaluate_final=rounds == 0,
+        )
         motion = self._markers.motion
         fitted: FittedTractions | None = None
-        for _ in range(rounds):
+        for number in range(rounds):
             surface, position = self._surface(fit.height_mm, markers, motion, fitted)
             fitted = self._fitted_forces(fit, surface, position, markers)
             if refiner is not None and markers is not None:
@@ -169,6 +176,7 @@ class Inverter:
                 REFIT_STEPS,
                 start_is_close=True,
                 progress=on_step,
+                evaluate_final=number == rounds - 1,
                 mechanics=self._mechanical_prior(fitted),
             )
         return self._result(fit, markers, motion, prepared, warnings, started, fitted)

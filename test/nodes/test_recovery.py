@@ -27,6 +27,7 @@ class Arm:
         self.node = self.met.node
         self.states: list[FrankaRobotState] = []
         self.node.create_subscription(FrankaRobotState, STATE, self.states.append, 10)
+        self.met.spin(20.0, lambda: bool(self.states))  # a slow discovery is not a silent arm
 
     def call(self, kind: Any, name: str, **content: Any) -> Any:
         client = self.node.create_client(kind, name)

@@ -46,7 +46,7 @@ def view_dataset(folder: Path) -> View:
         collector.add(f"{caption}, {depth_mm:.2f} mm", _panel(sample))
     notes = []
     if step > 1:
-        notes.append(f"Every {step}th of {total} samples is shown.")
+        notes.append(f"One in {step} of {total} samples is shown.")
     if len(checksums) > 1:
         notes.append(f"The first of {len(checksums)} sensor files is shown.")
     sample = deepest[1] if deepest else _sample(readers, 0)[0]

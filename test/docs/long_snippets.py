@@ -41,4 +41,7 @@ def test_python_block(block, folder, monkeypatch):
     monkeypatch.chdir(folder)
     if "SampleReader" in block.text:
         assert run(["dataset", "--plan", "plan.yaml", "--out", "touches"]) == 0
+    if "import h5py" in block.text:
+        assert run(["dataset", "--plan", "plan.yaml", "--out", "exported"]) == 0
+        assert run(["export", "exported", "touches.hdf5", "--format", "hdf5"]) == 0
     exec(compile(block.text, block.name, "exec"), {"__name__": "__main__"})  # noqa: S102

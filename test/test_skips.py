@@ -26,8 +26,8 @@ WHOLE_MODULE = "import pytest; pytest.importorskip('rclpy_of_another_planet')\nd
 def suite(pytester):
     """Tests under the hooks of this project's `conftest.py`.
 
-    They run in a process of their own: within this one, pytester would release the modules that they
-    import, and with them native libraries that other tests use, which ends the process.
+    They run in a process of their own: within this one, pytester would release the modules that
+    they import, and with them native libraries that other tests use, which ends the process.
     """
     pytester.makeconftest(Path(__file__).with_name("conftest.py").read_text())
     pytester.makepyfile(test_one=MODULE, test_whole_module=WHOLE_MODULE)

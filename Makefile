@@ -33,6 +33,7 @@ bench: setup
 	"$(BIN)/python" -m pip install --quiet "cholespy>=2.1,<3"
 	"$(BIN)/python" benchmarks/first_run.py
 	"$(BIN)/python" benchmarks/acquisition.py
+	"$(BIN)/python" benchmarks/rig_mount.py
 	"$(BIN)/python" benchmarks/optics.py
 	"$(BIN)/python" benchmarks/mechanics.py
 	"$(BIN)/python" benchmarks/calibration.py

@@ -162,7 +162,7 @@ def _check_text(arguments: list[str]) -> None:
             the value of `--out` is empty.
     """
     for option, argument in itertools.pairwise(["", *arguments]):
-        if option == "--out" and not argument:
+        if argument == "--out=" or (option == "--out" and not argument):
             raise InputError("--out is empty: is a shell variable not set?")
         try:
             argument.encode("utf-8")

@@ -22,7 +22,7 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         """Create the bar; it is shown inside a `with` block.
 
         Args:
-            stage: what is done.
+            stage: name of the work.
             total: number of steps; 1.0 for a fraction, None if unknown.
         """
         self._stage, self._total = stage, total
@@ -62,7 +62,7 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         Args:
             completed: steps done, in the unit of the total.
             total: number of steps, if it has become known.
-            stage: what is done now, if it has changed.
+            stage: name of the present work, if it has changed.
             note: text beside the bar.
         """
         self._completed = completed

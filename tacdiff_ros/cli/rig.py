@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 
 from tacdiff_ros.acquisition.rig_file import read_rig, write_rig
 from tacdiff_ros.acquisition.rig_settings import RigSettings, Triple
 from tacdiff_ros.cli.output_folder import quoted
+from tacdiff_ros.cli.progress_bar import ProgressBar
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.sensor.sensor_file import read_sensor
@@ -115,7 +115,7 @@ def mount(
 
     before = None if file is None else read_rig(file)
     console = Console(stderr=True)
-    measured = _touches(recording, sensor, indenter, console)
+    measured = _touches(recording, sensor, indenter)
     if before is not None:
         _check_same_rig(before, measured, recording)
     for line in measured.left_out:
@@ -128,15 +128,14 @@ def mount(
     print(json.dumps(summary) if as_json else _text(fit, measured, corrected, file))
 
 
-def _touches(recording: Path, sensor: Path, indenter: str, console: Console) -> RunTouches:
+def _touches(recording: Path, sensor: Path, indenter: str) -> RunTouches:
     """Touches of a run, with a progress bar."""
     from tacdiff_ros.recording.bag_reading import open_run
     from tacdiff_ros.replay.mount_touches import run_touches
 
     model, run = read_sensor(sensor), open_run(recording)
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("touches", total=1.0)
-        return run_touches(run, model, indenter, lambda done: bar.update(task, completed=done))
+    with ProgressBar("touches", 1.0) as bar:
+        return run_touches(run, model, indenter, bar.update)
 
 
 def _check_same_rig(settings: RigSettings, measured: RunTouches, recording: Path) -> None:

@@ -55,6 +55,7 @@ def test_a_page_or_picture_replaces_no_input(image, tmp_path, capsys):
 
 def test_an_empty_out_is_a_variable_that_is_not_set(image, capsys):
     assert "--out is empty" in refused(["invert", "--image", image, "--out", ""], capsys)
+    assert "--out is empty" in refused(["invert", "--image", image, "--out="], capsys)
 
 
 def test_options_of_other_modes_and_numbers_that_are_none_are_refused(image, tmp_path, capsys):

@@ -58,9 +58,14 @@ def demo(
     trials: Annotated[
         int, typer.Option(min=1, max=100, help="trials with the cross, or with these frames")
     ] = 1,
+    grasp: Annotated[
+        bool, typer.Option("--grasp", help="grasp an object instead and estimate its pose")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> int:
     """Acquire, calibrate, simulate live, compare, replay, invert; write report.html."""
+    if grasp and frames is not None:
+        raise InputError("--grasp and --frames: give one of them")
     marker_grid = MarkerGrid.parse(grid)
     if frames is not None:
         _check_frames(frames, marker_grid)
@@ -72,6 +77,8 @@ def demo(
     require_demo(out)
     started_s = time.monotonic()
     console = Console(stderr=True)
+    if grasp:
+        return _run_grasp(out, seed, console, as_json)
     session = _Session(out, time.strftime("%Y%m%d_%H%M%S"), console)
     try:
         if frames is None:
@@ -95,6 +102,20 @@ def demo(
             print(f"next: the same with your own sensor: {FIRST_SENSOR}")
         print(f"report: {figures['report']} ({figures['demo_seconds']} s)")
     return 0
+
+
+def _run_grasp(out: Path, seed: int, console: Console, as_json: bool) -> int:
+    """Run the demonstration of object poses."""
+    from tacdiff_ros.cli.grasp_demo import grasp_demo, write_summary
+
+    started_s = time.monotonic()
+    figures = grasp_demo(out, seed, console)
+    figures["demo_seconds"] = round(time.monotonic() - started_s, 1)
+    if as_json:
+        print(json.dumps(figures))
+    else:
+        write_summary(figures, out)
+    return 0 if figures["success"] else 1
 
 
 class _RunFailedError(Exception):

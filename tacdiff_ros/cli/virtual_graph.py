@@ -95,7 +95,7 @@ def run_graph(run: GraphRun, logs: Path, console: Console) -> dict[str, Any]:
         goal += ["--indenter", run.indenter, "--server-timeout", str(SERVER_TIMEOUT_S)]
         goal += [part for topic in run.awaited for part in ("--await-topic", topic)]
         goal += [part for node in run.nodes for part in ("--await-ready", node)]
-        result = _send_goal(goal, environment, console, nodes)
+        result = run_client("acquire_client", goal, environment, console, nodes)
         for process in nodes.values():  # all at once, to stop them in parallel
             process.send_signal(signal.SIGINT)
         return result
@@ -132,23 +132,28 @@ def _list_parameter(names: Iterable[str]) -> str:
     return "[" + ",".join(f"'{name}'" for name in list(names) or [""]) + "]"
 
 
-def _send_goal(
-    goal: list[str],
+def run_client(
+    name: str,
+    arguments: list[str],
     environment: dict[str, str],
     console: Console,
     nodes: dict[Path, subprocess.Popen[bytes]],
 ) -> dict[str, Any]:
-    """Send the goal from a client process, show its feedback, and return its result.
+    """Run a client that sends a goal, show its progress, and return its result.
 
-    Ctrl-C cancels the goal. The end of a node ends the wait.
+    Ctrl-C interrupts the client. The end of a node ends the wait.
 
     Args:
-        goal: command line arguments of the client.
-        environment: environment variables of the client.
+        name: name of the client in `tacdiff_ros.nodes`.
+        arguments: its command line arguments.
+        environment: its environment variables.
         console: console for progress and messages.
         nodes: node processes by log file.
+
+    Returns:
+        Its result, at least `success` and `message`.
     """
-    command = [sys.executable, "-m", "tacdiff_ros.nodes.acquire_client", *goal]
+    command = [sys.executable, "-m", f"tacdiff_ros.nodes.{name}", *arguments]
     client = subprocess.Popen(  # noqa: S603
         command,
         env=environment,
@@ -165,7 +170,7 @@ def _send_goal(
     output = client.stdout.read().strip()
     client.wait()
     watch.join()
-    message = failures[0] if failures else "the acquisition returned no result"
+    message = failures[0] if failures else f"{name} returned no result"
     if interrupted:
         message = "interrupted before the goal was sent"
     result = _parse(output) or {"success": False, "message": message}
@@ -211,7 +216,8 @@ class _FeedbackLines:
             return
         text, completed = feedback.get("waiting", ""), 0.0
         if not text:
-            text = f"trial {feedback['trial']}: {feedback['step']}"
+            trial = f"trial {feedback['trial']}: " if "trial" in feedback else ""
+            text = trial + feedback["step"]
             completed = feedback["progress"]
         self._progress.update(self._task, completed=completed, description=f"{text:30}")
         if not self._console.is_terminal and text != self._last:

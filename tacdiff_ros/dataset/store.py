@@ -325,7 +325,7 @@ def _write_array(group: zarr.Group, name: str, values: NDArray[Any]) -> None:
         dtype=values.dtype,
         chunks=(1, *values.shape[1:]),
         shards=values.shape,
-        compressors=BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle"),
+        compressors=BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"),
         config=cast(Any, {"write_empty_chunks": True}),
     )
     array[:] = values

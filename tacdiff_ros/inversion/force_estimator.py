@@ -120,6 +120,8 @@ class ForceEstimator:
         modulus = (self.modulus_error * net) ** 2
         floor = MIN_FORCE_STDDEV_N * np.array([1.0, 1.0, 1.0, *[self.pad.thickness_mm] * 3])
         variance = np.diag(covariance) + (relative * scale) ** 2 + modulus + floor**2
+        beyond_view = self._force_beyond_view(fitted, measured)
+        variance[2] += beyond_view**2
         normal = -float(net[2])
         return ContactForces(
             force_n=net[:3],
@@ -136,7 +138,27 @@ class ForceEstimator:
                 1.0 - float(np.hypot(*net[:2])) / (friction * normal) if normal > 0 else np.nan
             ),
             friction=friction,
+            beyond_view_n=beyond_view,
         )
+
+    def _force_beyond_view(self, fitted: FittedTractions, measured: MeasuredSurface) -> float:
+        """Normal force if the pressure at the border of the view went on to the pad's edge, N.
+
+        That of the fit beyond the view, which no observation supports, is subtracted.
+        """
+        visible = self._visible(measured)
+        if visible.all() or not visible.any():
+            return 0.0
+        force = np.maximum(-fitted.force_n[..., 2], 0.0)
+        # The outermost visible vertices are influenced by what is not visible: two further inside.
+        inner = ndimage.binary_erosion(visible, iterations=2, border_value=1)
+        if not inner.any():
+            return 0.0
+        nearest = ndimage.distance_transform_edt(
+            ~inner, return_distances=False, return_indices=True
+        )
+        continued = force[tuple(nearest)][~visible].sum()
+        return max(float(continued - force[~visible].sum()), 0.0)
 
     def in_plane(self, fitted: FittedTractions, rest_mm: Floats) -> Floats:
         """Return the in-plane displacement of material points under the forces of a fit.
@@ -176,7 +198,7 @@ class ForceEstimator:
     ) -> Observations:
         """Heights of the pad's vertices and in-plane motion of the markers."""
         lines = self._surface_lines(measured.surface)
-        visible = ndimage.map_coordinates(measured.valid.astype(float), lines, order=1) > 0.99
+        visible = self._visible(measured)
         stddev = ndimage.map_coordinates(measured.height_stddev_mm, lines, order=1)
         used = ndimage.binary_dilation(candidates, iterations=DENSE_REACH)
         used[::SPARSE_STEP, ::SPARSE_STEP] = True
@@ -203,6 +225,12 @@ class ForceEstimator:
                 ]
             ),
         )
+
+    def _visible(self, measured: MeasuredSurface) -> NDArray[np.bool_]:
+        """(rows, columns) vertices of the pad that are visible."""
+        lines = self._surface_lines(measured.surface)
+        valid = ndimage.map_coordinates(measured.valid.astype(float), lines, order=1)
+        return np.asarray(valid > 0.99)
 
     def _on_pad(self, measured: MeasuredSurface) -> Floats:
         """(rows, columns, 3) displacement of the pad's vertices, mm."""

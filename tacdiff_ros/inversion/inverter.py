@@ -346,7 +346,7 @@ class Inverter:
             image_rms=255.0 * fit.rms,
             inlier_fraction=float(fit.weight.sum()) / max(free, 1.0),
             seconds=time.perf_counter() - started,
-            warnings=tuple(warnings),
+            warnings=(*warnings, *(forces.warnings if forces is not None else ())),
             forces=forces,
         )
 

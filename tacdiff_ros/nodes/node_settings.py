@@ -330,6 +330,18 @@ class VirtualGelsightSettings(NodeSettings):
     threads: int = Field(2, ge=1, le=256, description="processor threads of the renderer")
 
 
+class VirtualGraspSettings(NodeSettings):
+    """Parameters of `virtual_grasp`."""
+
+    object: str = Field("", description="mesh of the object, m; empty: an angle bracket")
+    hand: str = Field(
+        "franka_two_minis", description="name of a hand in config/hands, or hand file"
+    )
+    seed: int = Field(0, ge=0, lt=2**31, description="seed of sensors, grasp, camera and noise")
+    image_rate_hz: float = Field(4.0, ge=0.5, le=60, description="rate of the tactile images, Hz")
+    depth_rate_hz: float = Field(2.0, ge=0.5, le=60, description="rate of the depth images, Hz")
+
+
 class VirtualPandaSettings(NodeSettings):
     """Parameters of `virtual_panda` besides `rig`, `impedance` and `plane`."""
 

@@ -30,8 +30,8 @@ def to_image(image: NDArray[Any], stamp: Time, frame_id: str) -> Image:
     """Convert an array into an image message.
 
     Args:
-        image: (H, W, 3) uint8 RGB, sent as rgb8; (H, W) float32, sent as 32FC1; or (H, W, 3)
-            float32, sent as 32FC3.
+        image: (H, W, 3) uint8 RGB, sent as rgb8; (H, W) uint8, sent as mono8; (H, W) float32, sent
+            as 32FC1; or (H, W, 3) float32, sent as 32FC3.
         stamp: time of the image.
         frame_id: frame of the camera.
 
@@ -40,7 +40,9 @@ def to_image(image: NDArray[Any], stamp: Time, frame_id: str) -> Image:
     """
     height, width = image.shape[:2]
     channels = 1 if image.ndim == 2 else image.shape[2]
-    encoding = "rgb8" if image.dtype == np.uint8 else f"32FC{channels}"
+    encoding = f"32FC{channels}"
+    if image.dtype == np.uint8:
+        encoding = "rgb8" if channels == 3 else "mono8"
     message = Image(height=height, width=width, encoding=encoding)
     message.header.stamp, message.header.frame_id = stamp, frame_id
     message.step = width * channels * image.itemsize

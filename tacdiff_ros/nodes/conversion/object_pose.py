@@ -136,8 +136,8 @@ def from_gel_points(message: PointCloud2, name: str) -> GelTouch:
     """Convert the surface of a gel, as published by `mesh_inversion`.
 
     Args:
-        message: organised cloud with x, y, z, and dz, height_stddev, valid, pressure, traction_x
-            and traction_y where they are known.
+        message: organised cloud with x, y, z, and dz, height_stddev, valid, contact, pressure,
+            traction_x and traction_y where they are known.
         name: name of the gel.
 
     Raises:
@@ -153,11 +153,14 @@ def from_gel_points(message: PointCloud2, name: str) -> GelTouch:
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
     none = np.zeros(len(points))
     pressure = fields.get("pressure")
-    if pressure is None:
+    traction = None
+    if "contact" in fields:
+        contact = fields["contact"] > 0.5
+    elif pressure is None:
         contact = fields.get("dz", points[:, 2]) < -CONTACT_INDENTATION
-        traction = None
     else:
         contact = pressure > CONTACT_PRESSURE
+    if pressure is not None:
         sideways = [fields.get(key, none) for key in ("traction_x", "traction_y")]
         traction = np.stack([*sideways, -pressure], axis=1)
     valid = fields.get("valid", none + 1.0) > 0.5

@@ -96,7 +96,7 @@ def to_inverted_points(result: Inversion, stamp: Any, frame_id: str) -> PointClo
 
     Returns:
         Cloud with float32 fields: x, y, z and displacement dx, dy, dz, m; height_stddev, m;
-        valid, 0 or 1; with forces also pressure, traction_x and traction_y, Pa.
+        valid and contact, 0 or 1; with forces also pressure, traction_x and traction_y, Pa.
     """
     surface = result.surface
     displacement = METRES_PER_MM * (surface.position - surface.rest)
@@ -105,6 +105,7 @@ def to_inverted_points(result: Inversion, stamp: Any, frame_id: str) -> PointClo
     }
     extra_fields["height_stddev"] = METRES_PER_MM * result.height_stddev_mm.ravel()
     extra_fields["valid"] = result.valid.ravel()
+    extra_fields["contact"] = result.contact.mask.ravel()
     if result.forces is not None:
         traction = PASCAL_PER_MPA * result.forces.traction_mpa
         extra_fields["pressure"] = PASCAL_PER_MPA * result.forces.pressure_mpa.ravel()

@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from object_pose_bad_input import measure_bad_input
 from object_pose_cases import Case, cases, evaluation, objects, observable_error, twist_error
+from object_pose_images import measure_images
 from object_pose_literature import measure_literature
 from tables import Part, run_parts
 
@@ -209,6 +210,7 @@ PARTS = {
     "nothing": measure_nothing,
     "tracking": measure_tracking,
     "touch": measure_touch,
+    "images": measure_images,
     "bad-input": measure_bad_input,
     "literature": measure_literature,
 }

@@ -28,6 +28,7 @@ from tacdiff_ros.objects.hand_files import load_hand
 from tacdiff_ros.objects.object_files import load_object
 from tacdiff_ros.reports.story_report import Chapter, write_story
 from tacdiff_ros.sensor.sensor_file import default_sensor, write_sensor
+from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.virtual.grasp_scene import write_bracket
 from tacdiff_ros.virtual.virtual_sensor import VirtualSensor, virtual_sensor_model
 
@@ -79,7 +80,7 @@ def grasp_demo(out: Path, seed: int, console: Console) -> dict[str, Any]:
     console.print("[bold]1. calibrating the two sensors, each from three images[/]")
     for number, pad in enumerate(hand.gel_pads):
         with console.status(f"calibrating the {pad.name} sensor"):
-            _calibrate(seed + number, out / f"{pad.name}.yaml")
+            write_sensor(calibrated_sensor(seed + number), out / f"{pad.name}.yaml")
     console.print("[bold]2. grasp, lift, look and touch with a virtual arm; refine the pose[/]")
     result = _run(out, mesh, seed, console)
     if not (out / "observation" / "observation.yaml").exists() or "pose" not in result:
@@ -112,8 +113,12 @@ def grasp_demo(out: Path, seed: int, console: Console) -> dict[str, Any]:
     }
 
 
-def _calibrate(seed: int, file: Path) -> None:
-    """Calibrate a virtual sensor from a reference image and two presses of a ball."""
+def calibrated_sensor(seed: int) -> SensorModel:
+    """Return a virtual sensor's model as calibrated from a reference image and two presses.
+
+    Args:
+        seed: seed of the virtual sensor.
+    """
     sensor = VirtualSensor(virtual_sensor_model(seed), BALL, seed)
     reference = sensor.sense(IndenterPose(depth_mm=0.0)).image
     ball = build_indenter(BALL)
@@ -121,7 +126,7 @@ def _calibrate(seed: int, file: Path) -> None:
     for number, pose in enumerate(PRESSES):
         presses.append(PressImage(sensor.sense(pose).image, ball, f"press {number}"))
         sensor.sense(IndenterPose(depth_mm=0.0))
-    write_sensor(calibrate(default_sensor(), reference, presses).model, file)
+    return calibrate(default_sensor(), reference, presses).model
 
 
 def _run(out: Path, mesh: Path, seed: int, console: Console) -> dict[str, Any]:
@@ -134,11 +139,15 @@ def _run(out: Path, mesh: Path, seed: int, console: Console) -> dict[str, Any]:
         "virtual_grasp": ("virtual_grasp", parameters(object=mesh.resolve(), seed=seed)),
         "object_pose_refiner": (
             "object_pose_refiner",
-            parameters(object_folder=mesh.parent.resolve(), object=mesh.stem, max_age_s=MAX_AGE_S),
+            parameters(
+                object_folder=mesh.parent.resolve(),
+                object=mesh.stem,
+                max_age_s=MAX_AGE_S,
+            ),
         ),
     }
     for finger in fingers:
-        inputs = parameters(sensor_file=(out / f"{finger}.yaml").resolve(), streaming="true")
+        inputs = parameters(sensor_file=(out / f"{finger}.yaml").resolve())
         names = {"__ns": f"/{finger}", "__node": f"{finger}_inversion", "readiness": "/readiness"}
         remaps = [part for rule in names.items() for part in ("-r", ":=".join(rule))]
         starts[f"{finger}_inversion"] = ("mesh_inversion", [*inputs, *remaps])

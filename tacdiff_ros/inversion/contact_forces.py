@@ -12,7 +12,7 @@ from tacdiff_ros.errors import InputError
 
 Floats = NDArray[np.float64]
 
-MAX_BEYOND_VIEW = 0.1  # of the normal force, above which there is a warning
+MAX_OUTSIDE_VIEW = 0.1  # of the normal force, above which there is a warning
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class ContactForces:
         net_slip_margin: 1 - tangential force / (friction * normal force) of the whole contact; NaN
             without contact.
         friction: friction coefficient that bounds the tangential tractions.
-        beyond_view_n: normal force that may act on the gel beyond the border of the view, N; part
+        outside_view_n: normal force that may act on the gel beyond the border of the view, N; part
             of the standard deviation of the normal force.
 
     Raises:
@@ -58,7 +58,7 @@ class ContactForces:
     slip_margin: Floats
     net_slip_margin: float
     friction: float
-    beyond_view_n: float = 0.0
+    outside_view_n: float = 0.0
 
     def __post_init__(self) -> None:
         shape = self.pressure_mpa.shape
@@ -78,11 +78,11 @@ class ContactForces:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Reasons to doubt the net force, one sentence each."""
-        if self.beyond_view_n <= MAX_BEYOND_VIEW * self.normal_force_n:
+        if self.outside_view_n <= MAX_OUTSIDE_VIEW * self.normal_force_n:
             return ()
         return (
             f"the contact reaches the border of the view: beyond it the gel may carry another "
-            f"{self.beyond_view_n:.1f} N; move the contact toward the middle",
+            f"{self.outside_view_n:.1f} N; move the contact toward the middle",
         )
 
     @property

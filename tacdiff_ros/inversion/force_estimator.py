@@ -120,8 +120,8 @@ class ForceEstimator:
         modulus = (self.modulus_error * net) ** 2
         floor = MIN_FORCE_STDDEV_N * np.array([1.0, 1.0, 1.0, *[self.pad.thickness_mm] * 3])
         variance = np.diag(covariance) + (relative * scale) ** 2 + modulus + floor**2
-        beyond_view = self._force_beyond_view(fitted, measured)
-        variance[2] += beyond_view**2
+        outside_view = self._force_outside_view(fitted, measured)
+        variance[2] += outside_view**2
         normal = -float(net[2])
         return ContactForces(
             force_n=net[:3],
@@ -138,10 +138,10 @@ class ForceEstimator:
                 1.0 - float(np.hypot(*net[:2])) / (friction * normal) if normal > 0 else np.nan
             ),
             friction=friction,
-            beyond_view_n=beyond_view,
+            outside_view_n=outside_view,
         )
 
-    def _force_beyond_view(self, fitted: FittedTractions, measured: MeasuredSurface) -> float:
+    def _force_outside_view(self, fitted: FittedTractions, measured: MeasuredSurface) -> float:
         """Normal force if the pressure at the border of the view went on to the pad's edge, N.
 
         That of the fit beyond the view, which no observation supports, is subtracted.

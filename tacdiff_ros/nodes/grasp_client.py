@@ -45,6 +45,7 @@ from tacdiff_ros.object_pose.observation_file import write_observation
 from tacdiff_ros.objects.hand import Hand
 from tacdiff_ros.objects.hand_files import load_hand
 from tacdiff_ros.output_files import png_bytes, write_files
+from tacdiff_ros.srv import InvertMesh
 from tacdiff_ros.virtual.driver import BROADCASTER
 from tacdiff_ros.virtual.grasp_scene import APPROACH_M
 
@@ -54,8 +55,10 @@ SPEED_M_S = 0.025
 TARGET_PERIOD_S = 0.02
 TOLERANCE_M = 1e-3
 SETTLE_S = 1.0
-ANSWER_S = 60.0  # time for a service, a motion or the images of a state on a busy machine
-FRESH_IMAGES = 3  # images of each kind after a motion, so that the inversion has followed
+CLOSING_S = 2.0
+RESPONSE_S = 60.0  # time for a service, a motion or the images of a state on a busy machine
+RETRY_S = 0.5
+FRESH_IMAGES = 2  # of each kind after a motion: the first may have been taken before its end
 MAX_AGE_S = 60.0
 
 
@@ -101,16 +104,20 @@ class GraspClient(GuardedNode):
         start = self._pose
         for pad in self._hand.gel_pads:
             report(f"reference image of the {pad.name} gel", 0.05)
-            self._call(f"{pad.name}/{pad.name}_inversion/take_reference")
+            self._call(Trigger, f"{pad.name}/{pad.name}_inversion/take_reference")
         report("approach", 0.1)
         self._move(start, APPROACH_M)
         report("grasp", 0.3)
-        self._call("virtual_grasp/close")
-        self._wait_for_images()
+        self._call(Trigger, "virtual_grasp/close")
+        self._spin(CLOSING_S)
         report("lift", 0.5)
         self._move(start, 0.0)
-        report("look and touch", 0.7)
+        report("look", 0.6)
         self._wait_for_images()
+        for pad in self._hand.gel_pads:
+            report(f"touch: surface of the {pad.name} gel", 0.7)
+            self._call(InvertMesh, f"{pad.name}/invert_mesh")
+            self._wait_for_points(f"{pad.name}/gel_points")
         report("refine", 0.8)
         started_s = time.monotonic()
         result = self._refined()
@@ -147,27 +154,44 @@ class GraspClient(GuardedNode):
 
         self._wait(is_there, "the virtual arm did not reach its target")
 
-    def _call(self, name: str) -> None:
-        client = self.create_client(Trigger, name)
-        self._wait(client.service_is_ready, f"nobody offers {name}")
-        future = client.call_async(Trigger.Request())
-        self._wait(future.done, f"{name} did not respond")
-        response = future.result()
-        if response is None or not response.success:
-            raise InputError(f"{name}: {response.message if response else 'no response'}")
+    def _call(self, kind: Any, name: str) -> None:
+        """Call a service until it succeeds: on a busy machine a camera image may be too old.
+
+        Raises:
+            InputError: it does not succeed in time, or the run was interrupted.
+        """
+        client = self.create_client(kind, name)
+        end_s = time.monotonic() + RESPONSE_S
+        while True:
+            self._wait(client.service_is_ready, f"nobody offers {name}")
+            future = client.call_async(kind.Request())
+            self._wait(future.done, f"{name} did not respond")
+            response = future.result()
+            if response is not None and response.success:
+                return
+            if time.monotonic() > end_s:
+                raise InputError(f"{name}: {response.message if response else 'no response'}")
+            self._spin(RETRY_S)
 
     def _wait_for_images(self) -> None:
-        """Wait for new surfaces of all gels and a new depth image."""
-        topics = ["depth", *(f"{pad.name}/gel_points" for pad in self._hand.gel_pads)]
+        """Wait for depth and tactile images that were taken after the last motion."""
         self._spin(SETTLE_S)
-        for topic in topics:
-            for _ in range(FRESH_IMAGES):
-                last = self._inputs.newest(topic)
+        earlier = {name: id(message) for name, message in self._newest_images().items()}
 
-                def is_new(topic: str = topic, last: Any = last) -> bool:
-                    return self._inputs.newest(topic) is not last
+        def are_new() -> bool:
+            now = self._newest_images()
+            return all(id(now[name]) != earlier[name] for name in now)
 
-                self._wait(is_new, f"nothing comes on {topic}")
+        for _ in range(FRESH_IMAGES):
+            self._wait(are_new, "no new images come from the virtual grasp")
+            earlier = {name: id(message) for name, message in self._newest_images().items()}
+
+    def _wait_for_points(self, topic: str) -> None:
+        self._wait(lambda: self._inputs.newest(topic) is not None, f"nothing comes on {topic}")
+
+    def _newest_images(self) -> dict[str, Any]:
+        gels = {pad.name: self._images.get(pad.name) for pad in self._hand.gel_pads}
+        return {"depth": self._inputs.newest("depth"), **gels}
 
     def _refined(self) -> Any:
         """Return the result of the action."""
@@ -187,7 +211,7 @@ class GraspClient(GuardedNode):
         Raises:
             InputError: it does not hold in time, or the run was interrupted.
         """
-        end_s = time.monotonic() + ANSWER_S
+        end_s = time.monotonic() + RESPONSE_S
         while not condition():
             if time.monotonic() > end_s:
                 raise InputError(failure)

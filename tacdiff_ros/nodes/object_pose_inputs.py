@@ -21,7 +21,7 @@ from tacdiff_ros.nodes.conversion.object_pose import (
     from_taxel_forces,
 )
 from tacdiff_ros.nodes.guarded_node import GuardedNode
-from tacdiff_ros.nodes.qos import SENSOR_IMAGES, SENSOR_STATES
+from tacdiff_ros.nodes.qos import RELIABLE_IMAGES, SENSOR_IMAGES, SENSOR_STATES
 from tacdiff_ros.objects.depth_camera import DepthCamera
 from tacdiff_ros.objects.grasp_observation import GraspObservation
 from tacdiff_ros.objects.hand import Hand
@@ -68,7 +68,8 @@ class ObjectPoseInputs:
             node.create_subscription(kind, topic, self._keeper(topic), qos)
         for pad in hand.gel_pads:
             topic = f"{pad.name}/gel_points"
-            node.create_subscription(PointCloud2, topic, self._keeper(topic), SENSOR_STATES)
+            # Reliable: a surface that was requested is published only once.
+            node.create_subscription(PointCloud2, topic, self._keeper(topic), RELIABLE_IMAGES)
 
     def newest(self, topic: str) -> Any:
         """Return the newest message of a topic that is not too old, or None."""

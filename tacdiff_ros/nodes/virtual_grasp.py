@@ -66,14 +66,14 @@ class VirtualGraspNode(GuardedNode):
             rest = HandMotion(np.eye(4), OPENING_M)
             for gel in range(len(models)):
                 scene.touch(gel, rest)
-            scene.look(rest)
+            scene.depth_and_mask(rest)
             self._scene = scene
 
         self.preparation = Preparation("virtual_grasp", [Stage("the virtual grasp", prepare, 60.0)])
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(STATE_PERIOD_S, self._publish_state, clock=steady)
         self.create_timer(1.0 / settings.image_rate_hz, self._publish_touches, clock=steady)
-        self.create_timer(1.0 / settings.depth_rate_hz, self._publish_look, clock=steady)
+        self.create_timer(1.0 / settings.depth_rate_hz, self._publish_depth, clock=steady)
 
     def _create_topics(self) -> None:
         self._joints = self.create_publisher(JointState, "joint_states", RELIABLE_STATES)
@@ -152,13 +152,13 @@ class VirtualGraspNode(GuardedNode):
             image = self._scene.touch(gel, motion)
             publisher.publish(to_image(image, header.stamp, header.frame_id))
 
-    def _publish_look(self) -> None:
+    def _publish_depth(self) -> None:
         motion = self._motion()
         if motion is None or self._scene is None:
             return
         header = self._header(CAMERA_FRAME)
         camera = self._scene.reported_camera(motion)
-        depth, mask = self._scene.look(motion)
+        depth, mask = self._scene.depth_and_mask(motion)
         in_hand = Header(stamp=header.stamp, frame_id=HAND_FRAME)
         self._camera_poses.publish(PoseStamped(header=in_hand, pose=to_pose_message(camera.pose)))
         self._infos.publish(_camera_info(camera, header))

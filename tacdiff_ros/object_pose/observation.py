@@ -163,18 +163,25 @@ def _direction(gravity: Floats | None) -> Floats | None:
 def _missing_fraction(
     depth: NDArray[np.floating], camera: DepthCamera, placed: tuple[Floats, Floats]
 ) -> float:
-    """Return the fraction of the hand's surface that the camera looks through.
+    """Return the fraction of the hand's image that the camera looks through.
 
     Points in front of the measured depth, or without a depth, are not there; those behind it are
-    hidden and do not count.
+    hidden and do not count. Points count by the image area of their surface: a small error of the
+    camera's pose moves all of a face that is seen at a grazing angle beside its image.
     """
     points, normals = placed
     pixel, range_m = camera.project(points)
     column, row = np.rint(pixel).astype(int).T
-    faces = np.sum(normals * (camera.pose[:3, 3] - points), axis=1) > 0.0
+    view = camera.pose[:3, 3] - points
+    facing = np.sum(normals * view, axis=1) / np.sum(view * view, axis=1) ** 1.5
     height, width = depth.shape
     in_view = (
-        faces & (range_m > 0.0) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
+        (facing > 0.0)
+        & (range_m > 0.0)
+        & (column >= 0)
+        & (column < width)
+        & (row >= 0)
+        & (row < height)
     )
     if not in_view.any():
         return 0.0
@@ -182,7 +189,9 @@ def _missing_fraction(
     has_depth = np.isfinite(measured) & (measured > 0.0)
     through = ~has_depth | (measured > range_m[in_view] + MISSING_DEPTH)
     hidden = has_depth & (measured < range_m[in_view] - MISSING_DEPTH)
-    return float(through.sum() / max(np.count_nonzero(~hidden), 1))
+    area = facing[in_view]
+    expected = float(area[~hidden].sum())
+    return float(area[through].sum()) / expected if expected > 0.0 else 0.0
 
 
 def _taxels(observation: GraspObservation, hand: Hand, settings: PoseSettings) -> TouchPoints:

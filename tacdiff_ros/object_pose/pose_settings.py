@@ -45,7 +45,7 @@ class PoseSettings(BaseModel):
     min_taxel_force: float = Field(0.05, ge=0.0, description="force of a touched taxel [N]")
     gel_stddev: float = Field(0.0001, gt=0.0, le=0.01, description="height error of a gel [m]")
     gel_normal_stddev: float = Field(
-        math.radians(6.0), gt=0.0, le=1.0, description="error of a gel's normal [rad]"
+        math.radians(10.0), gt=0.0, le=1.0, description="error of a gel's normal [rad]"
     )
     force_direction_stddev: float = Field(
         math.radians(10.0), gt=0.0, le=1.0, description="error of a force's direction [rad]"

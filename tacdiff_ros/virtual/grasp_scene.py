@@ -24,7 +24,7 @@ from tacdiff_ros.objects.depth_camera import DepthCamera
 from tacdiff_ros.objects.grasp_search import STANDARD_GRAVITY, Grasp, GraspSearch, object_weight
 from tacdiff_ros.objects.grasp_sensing import HARD, measured_camera, measured_joints
 from tacdiff_ros.objects.grasp_set import choose_camera
-from tacdiff_ros.objects.hand import Hand
+from tacdiff_ros.objects.hand import GelPad, Hand
 from tacdiff_ros.objects.object_files import load_object
 from tacdiff_ros.objects.rigid_object import RigidObject
 from tacdiff_ros.sensor.sensor_model import SensorModel
@@ -37,7 +37,9 @@ OPENING_M = 0.015  # of each finger beyond the object, before the grasp
 AT_GRASP_M = 0.002  # distance from the grasp within which closed fingers touch the fixed object
 BRACKET_MM = ((50.0, 16.0, 12.0), (12.0, 16.0, 64.0))  # foot and upright
 GRASPS = 12  # of which the one with the flattest contacts is taken
-REACH_MM, HEIGHT_MM = (14.0, 12.0), 10.0  # part of the object that presses a gel, frame `gel`
+GRIP_MM = 0.9  # depth of the deepest point of each gel in the grasp
+IMAGE_SCALE = 2  # to 640 x 480
+LOWEST_MM, HIGHEST_MM = -5.0, 10.0  # part of the object that presses a gel, z in its frame
 SAG_PROBE_MM, MAX_SAG_MM = 0.05, 0.3  # shift of the gels by the object's weight
 
 
@@ -101,23 +103,36 @@ class GraspScene:
         """
         self.hand, self.item = hand, load_object(mesh)
         random = np.random.default_rng([seed, 0x6A5B])
-        self.grasp = grasp = _flattest_grasp(hand, self.item, random)
-        self._camera, _ = choose_camera(hand, self.item, grasp, False, random)
+        grasp = _flattest_grasp(hand, self.item, random)
+        parts = [
+            _part_before_gel(self.item, se3.inverse(pose) @ grasp.pose, pad)
+            for pad, pose in zip(hand.gel_pads, hand.gel_poses(grasp.joint_positions), strict=True)
+        ]
+        # Each finger closes until its gel is indented by GRIP_MM.
+        depth_mm = np.array([-part.bounds[0, 2] for part in parts])
+        grasp = replace(grasp, joint_positions=grasp.joint_positions + 1e-3 * (depth_mm - GRIP_MM))
+        self.grasp = grasp
+        camera, _ = choose_camera(hand, self.item, grasp, False, random)
+        self._camera = _with_more_pixels(camera, IMAGE_SCALE)
         self._reported_camera = measured_camera(self._camera, HARD, random)
         self._joint_errors = measured_joints(hand, np.zeros(len(hand.joint_names)), HARD, random)
         self._random = random
         poses = hand.gel_poses(grasp.joint_positions)
         self._gels = [
-            _GraspedGel(self.item, grasp, pose, model, scratch / f"{pad.name}.stl", seed + number)
-            for number, (pad, pose, model) in enumerate(
-                zip(hand.gel_pads, poses, models, strict=True)
+            _GraspedGel(part, pose, model, scratch / f"{pad.name}.stl", seed + number)
+            for number, (part, pad, pose, model) in enumerate(
+                zip(parts, hand.gel_pads, poses, models, strict=True)
             )
         ]
         self._sag = np.zeros(3)  # shift of the object in the hand by its weight, m
 
     def joint_positions(self, motion: HandMotion) -> Floats:
         """Return the joint positions (J,) that the gripper reports, m."""
-        return self._true_joints(motion) + self._joint_errors
+        return self.true_joint_positions(motion) + self._joint_errors
+
+    def true_joint_positions(self, motion: HandMotion) -> Floats:
+        """Return the true joint positions (J,), m."""
+        return np.minimum(self.grasp.joint_positions + motion.opening, self.hand.upper)
 
     def object_in_hand(self, motion: HandMotion) -> Floats:
         """Return the true pose of the object in the frame of the hand's root link."""
@@ -148,10 +163,10 @@ class GraspScene:
         pose = se3.inverse(motion.moved) @ self._reported_camera.pose
         return replace(self._reported_camera, pose=pose)
 
-    def look(self, motion: HandMotion) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def depth_and_mask(self, motion: HandMotion) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Return the measured depth image (H, W), m, and the mask of the object (H, W)."""
         camera = replace(self._camera, pose=se3.inverse(motion.moved) @ self._camera.pose)
-        links = self.hand.meshes(self._true_joints(motion))
+        links = self.hand.meshes(self.true_joint_positions(motion))
         meshes = [(self.item.vertices, self.item.faces), *links]
         poses = [self.object_in_hand(motion), *[np.eye(4)] * len(links)]
         depth, label = camera.render_depth(meshes, poses)
@@ -162,9 +177,6 @@ class GraspScene:
         is_there = _is_held(motion) or not self.is_lifted(motion, AT_GRASP_M)
         sag = self._sag if _is_held(motion) else np.zeros(3)
         return self._gels[gel].image(1e3 * motion.opening if is_there else np.inf, 1e3 * sag)
-
-    def _true_joints(self, motion: HandMotion) -> Floats:
-        return np.minimum(self.grasp.joint_positions + motion.opening, self.hand.upper)
 
 
 def _flattest_grasp(hand: Hand, item: RigidObject, random: np.random.Generator) -> Grasp:
@@ -185,21 +197,12 @@ class _GraspedGel:
     """A virtual sensor that the object presses, at the pose that it has in the grasp."""
 
     def __init__(
-        self,
-        item: RigidObject,
-        grasp: Grasp,
-        gel_pose: Floats,
-        model: SensorModel,
-        file: Path,
-        seed: int,
+        self, part: trimesh.Trimesh, gel_pose: Floats, model: SensorModel, file: Path, seed: int
     ) -> None:
         self._to_gel = gel_pose[:3, :3].T
-        body = _part_before_gel(item, se3.inverse(gel_pose) @ grasp.pose)
-        body.export(file)
-        low, high = body.bounds
+        part.export(file)
         # The indenter's bounding box is centred on its axis, and its lowest point is its origin.
-        self._x_mm, self._y_mm = (0.5 * (low + high))[:2]
-        self._depth_mm = -float(low[2])
+        self._x_mm, self._y_mm = part.bounds.mean(axis=0)[:2]
         self._sensor = VirtualSensor(model, f"mesh:file={file}", seed, threads=1)
 
     def image(self, opening_mm: float, shift_mm: Floats) -> NDArray[np.uint8]:
@@ -215,20 +218,33 @@ class _GraspedGel:
 
     def _pose(self, opening_mm: float, shift_mm: Floats) -> IndenterPose:
         x, y, z = self._to_gel @ shift_mm
-        depth_mm = self._depth_mm - opening_mm - z
+        depth_mm = GRIP_MM - opening_mm - z
         if depth_mm <= 0.0:
             return IndenterPose(depth_mm=0.0)
         return IndenterPose(self._x_mm + x, self._y_mm + y, depth_mm)
 
 
-def _part_before_gel(item: RigidObject, pose: Floats) -> trimesh.Trimesh:
-    """Return the part of an object that can press a gel, at its pose in the frame `gel`, mm."""
-    vertices = 1e3 * se3.apply(pose, item.vertices)
-    body = trimesh.Trimesh(vertices, item.faces, process=False)
-    depth = 5.0  # beyond the thickness of any gel
-    box = trimesh.creation.box((2 * REACH_MM[0], 2 * REACH_MM[1], HEIGHT_MM + depth))
-    box.apply_translation([0.0, 0.0, 0.5 * (HEIGHT_MM - depth)])
+def _part_before_gel(item: RigidObject, pose: Floats, pad: GelPad) -> trimesh.Trimesh:
+    """Return the part of an object before a gel, at its pose in the frame `gel`, mm.
+
+    Raises:
+        InputError: the mesh is open.
+    """
+    body = trimesh.Trimesh(1e3 * se3.apply(pose, item.vertices), item.faces, process=False)
+    if not body.is_volume:
+        raise InputError(f"{item.name} has an open mesh, which cannot press a gel: repair it")
+    width, height = 1e3 * np.array(pad.size)
+    box = trimesh.creation.box((width, height, HIGHEST_MM - LOWEST_MM))
+    box.apply_translation([0.0, 0.0, 0.5 * (HIGHEST_MM + LOWEST_MM)])
     return trimesh.boolean.intersection([body, box], engine="manifold")
+
+
+def _with_more_pixels(camera: DepthCamera, factor: int) -> DepthCamera:
+    """Return a camera with the same view and `factor` times the columns and rows."""
+    width, height = factor * camera.width, factor * camera.height
+    focal = factor * camera.fx
+    centre = (width - 1) / 2, (height - 1) / 2
+    return DepthCamera(width, height, focal, focal, *centre, camera.pose)
 
 
 def _is_held(motion: HandMotion) -> bool:

@@ -147,3 +147,27 @@ def test_the_modulus_of_the_sensor_file_and_its_deviation_are_used():
     assert own.material == given.material
     assert own.modulus_error == given.modulus_error == pytest.approx(0.05)
     assert ForceEstimator(default_sensor()).modulus_error == 0.3
+
+
+def seen_up_to(measured, x_mm) -> MeasuredSurface:
+    """The same surface for a camera that sees the gel only left of a line."""
+    valid = np.tile(measured.surface.x_mm < x_mm, (measured.surface.rows, 1))
+    markers = measured.markers_mm[measured.markers_mm[:, 0] < x_mm]
+    return MeasuredSurface(measured.surface, measured.height_stddev_mm, valid, markers)
+
+
+def test_a_contact_inside_the_view_gives_no_warning(estimator, measured, forces):
+    assert forces.outside_view_n < 0.02 * forces.normal_force_n
+    assert forces.warnings == ()
+    narrower = seen_up_to(measured, 6.0)  # the contact ends at about 3.5 mm
+    assert estimator.forces(estimator.fit(narrower), narrower).warnings == ()
+
+
+def test_a_contact_at_the_border_of_the_view_warns_and_is_uncertain(estimator, measured, pressed):
+    half = seen_up_to(measured, 1.5)  # through the middle of the contact
+    forces = estimator.forces(estimator.fit(half), half)
+    assert len(forces.warnings) == 1
+    assert "border of the view" in forces.warnings[0]
+    assert forces.outside_view_n > 0.3 * -pressed.force_n[2]  # that side carries half of the force
+    error = abs(forces.normal_force_n + pressed.force_n[2])
+    assert error < 2.0 * forces.force_stddev_n[2]

@@ -166,6 +166,10 @@ def from_gel_points(message: PointCloud2, name: str) -> GelTouch:
     valid = fields.get("valid", none + 1.0) > 0.5
     stddev = fields.get("height_stddev", none + DEFAULT_STDDEV)
     keep = valid & np.isfinite(points).all(axis=1)
+    force = None
+    if traction is not None:
+        cell = np.linalg.norm(np.cross(across, down), axis=-1).reshape(-1, 1)
+        force = (traction * cell)[keep].sum(axis=0)
     return GelTouch(
         name,
         points[keep],
@@ -173,6 +177,7 @@ def from_gel_points(message: PointCloud2, name: str) -> GelTouch:
         contact[keep],
         stddev[keep],
         None if traction is None else traction[keep],
+        force,
     )
 
 

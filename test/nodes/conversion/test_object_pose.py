@@ -113,5 +113,14 @@ def test_a_tilted_gel_has_the_normal_of_its_plane_and_touches_where_it_is_presse
     assert touch.normals == pytest.approx(np.tile(expected, (15, 1)), abs=1e-5)
     assert touch.contact.reshape(3, 5).tolist() == 3 * [[False, False, False, True, True]]
     assert touch.traction[touch.contact] == pytest.approx(np.tile([0, 0, -5000.0], (6, 1)))
+    assert touch.force == pytest.approx([0, 0, -6 * 5000.0 * 1e-6 * math.hypot(1.0, slope)])
+    columns["contact"] = np.where(x.ravel() > 0.0035, 1.0, 0.0)
+    told = from_gel_points(cloud(columns, rows=4), "left")
+    assert told.contact.reshape(3, 5).tolist() == 3 * [[False, False, False, False, True]]
+    del columns["pressure"]
+    shape = from_gel_points(cloud(columns, rows=4), "left")
+    assert shape.contact.tolist() == told.contact.tolist()
+    assert shape.traction is None
+    assert shape.force is None
     with pytest.raises(InputError, match="organised"):
         from_gel_points(cloud({name: values[:3] for name, values in columns.items()}), "left")

@@ -8,10 +8,10 @@ from tacdiff_ros.dataset.plan import SPLITS, DatasetPlan, plan_trial
 from tacdiff_ros.mechanics.live.live_gel import FITTED_DEPTH_MM
 
 # docs/dataset.md, Measured.
-GEL_CORE_S = {"full": 0.86, "live": 0.028}  # per sample; full: at 33 x 41 vertices
+GEL_CORE_S = {"full": 0.86, "live": 0.02}  # per sample; full: at 33 x 41 vertices
 MESH_EXPONENT = 1.5  # of the number of vertices: 0.86 s at 33 x 41, 2.85 s at 49 x 61
-IMAGE_CORE_S = 0.287  # per sample: maps and images
-SAMPLE_BYTES = 568_000
+IMAGE_CORE_S = 0.04  # per sample: maps and images
+SAMPLE_BYTES = 616_000
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,12 @@ Image = NDArray[np.uint8]
 Progress = Callable[[float], None]
 
 REFIT_STEPS = 3
-DEPTH_ERROR = 0.03  # error of the models of light and gel, as a fraction of the depth
+# Standard deviation of a height beyond that of the fit, whose pixels are correlated: chosen so that
+# it contains the errors of rendered touches (benchmarks/inversion.py --only rendered).
+FIT_ERROR = 0.5  # factor of the fit's own
+DEPTH_ERROR = 0.015  # error of the models of light and gel, as a fraction of the depth
+LEVEL_ERROR = 0.02  # error of the level of the whole gel, as a fraction of its RMS depth
+EDGE_ERROR_MM = 0.08  # error of the place of a slope
 HALO = 1.15  # diameter of the disc that is excluded around a marker, in marker diameters
 KEEP_ALL = 256  # keeps white pixels too: they give a lower bound of the slope
 MAX_SATURATED = 0.2  # fraction of pixels; steep walls that face a light are white
@@ -339,7 +344,7 @@ class Inverter:
             forces = self._estimator.forces(self._estimator.fit(measured), measured)
         return Inversion(
             surface=surface,
-            height_stddev_mm=np.hypot(height_stddev_mm, DEPTH_ERROR * depth_mm),
+            height_stddev_mm=_height_stddev(height_stddev_mm, depth_mm, valid, surface),
             valid=valid,
             contact=summarise(surface, pressure, valid),
             markers=markers,
@@ -405,3 +410,19 @@ def _step_counter(progress: Progress, steps: int) -> Progress:
     """Progress callback that counts the steps of several fits, one step per call."""
     done = itertools.count(1)
     return lambda _fraction: progress(next(done) / steps)
+
+
+def _height_stddev(
+    fit_mm: Floats, depth_mm: Floats, valid: NDArray[np.bool_], surface: GelSurface
+) -> Floats:
+    """Standard deviation (rows, columns) of heights, mm, from that of the fit and the shape."""
+    spacing = float(np.diff(surface.y_mm).mean()), float(np.diff(surface.x_mm).mean())
+    slope = np.hypot(*np.gradient(depth_mm, *spacing))
+    level_mm = float(np.sqrt(np.mean(depth_mm[valid] ** 2))) if valid.any() else 0.0
+    parts = (
+        FIT_ERROR * fit_mm,
+        DEPTH_ERROR * depth_mm,
+        EDGE_ERROR_MM * slope,
+        np.full_like(fit_mm, LEVEL_ERROR * level_mm),
+    )
+    return np.sqrt(np.sum(np.square(parts), axis=0))

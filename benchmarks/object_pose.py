@@ -116,8 +116,10 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, float]:
     figures["adds_5mm_fraction"] = round(float(good.mean()), 3)
     figures["confident_wrong_fraction"] = round(float((trusted & ~good).mean()), 3)
     figures["seconds"] = round(float(np.median([row["seconds"] for row in rows])), 2)
-    inside = [row["mahalanobis2"] < CHI2_90_OF_6 for row in rows]
-    figures["coverage_90"] = round(float(np.mean(inside)), 3)
+    inside = np.array([row["mahalanobis2"] < CHI2_90_OF_6 for row in rows])
+    figures["coverage_90"] = round(float(inside.mean()), 3)
+    if trusted.any():
+        figures["coverage_90_identified"] = round(float(inside[trusted].mean()), 3)
     return figures
 
 

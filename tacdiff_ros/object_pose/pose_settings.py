@@ -79,7 +79,7 @@ class PoseSettings(BaseModel):
         0.001, gt=0.0, description="largest standard deviation of an observable direction [m]"
     )
     covariance_inflation: float = Field(
-        1.6, ge=0.1, le=1e4, description="factor of the covariance for correlated errors"
+        2.2, ge=0.1, le=1e4, description="factor of the covariance for correlated errors"
     )
     temperature: float = Field(
         4.0,

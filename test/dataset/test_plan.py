@@ -92,8 +92,8 @@ def test_a_press_that_is_too_deep_for_the_sensor_is_refused_before_anything_is_s
 def test_the_cost_of_the_papers_set_is_that_of_the_page():
     cost = plan_cost(DatasetPlan())
     assert cost.samples == 56_000
-    assert cost.core_hours == pytest.approx(18, abs=0.5)
-    assert cost.gigabytes == pytest.approx(31.8, abs=0.1)
+    assert cost.core_hours == pytest.approx(14, abs=0.5)
+    assert cost.gigabytes == pytest.approx(34.5, abs=0.1)
     assert cost.missing_splits == ()
     assert plan_cost(DatasetPlan(trials=10)).missing_splits == ("validation", "test")
     assert plan_cost(DatasetPlan(trials=20)).missing_splits == ("validation",)

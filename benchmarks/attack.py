@@ -45,6 +45,9 @@ NODES = {
     "mesh_inversion": [],
     "virtual_gelsight": ["-r", "image_raw:=/world/image_raw"],
     "virtual_clock": ["-p", "participants:=['nobody']"],
+    "object_pose_refiner": [],
+    "touch_encoder": [],
+    "virtual_grasp": [],
 }
 ARM = ("virtual_panda", "gelsight_driver", "acquisition", "arm_watchdog")
 GRAPHS = {  # the arm runs separately, so that it gets enough processor time

@@ -1,6 +1,6 @@
 """Agreement of the renderers with the path tracer, accuracy of the gradients, and speed.
 
-    python benchmarks/optics.py [--quick] [--json]
+    python benchmarks/optics.py [--quick] [--json] [--only fast]
 
 The full benchmark takes about half an hour on two cores, mostly for the path tracer; --quick takes
 under a minute.
@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from fast_renderer import measure_fast
 from gradient_check import VERTICES, check_gradient, parameter_names
 from optics_cases import TOUCHES, case_sensor, mixed_sensor, surface
-from tables import dump, print_rows
+from tables import dump, print_rows, run_parts
 
 from tacdiff_ros.optics.path_reference import path_reference
 from tacdiff_ros.optics.path_settings import PathSettings
@@ -44,7 +44,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="short run of under a minute")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser.add_argument("--only", choices=["fast"], help="only the fast renderer, without paths")
     options = parser.parse_args()
+    if options.only:
+        return run_parts(
+            {"fast": lambda _: measure_fast(options.quick, with_path=False)}, ["fast"], options
+        )
     speed = measure_speed(options.quick)
     gradients = measure_gradients(options.quick)
     fast_rows, fast = measure_fast(options.quick)

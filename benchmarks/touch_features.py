@@ -37,6 +37,7 @@ from simulated_readings import (
     unseen_touches,
 )
 from tables import Part, run_parts
+from touch_node import node_figures
 
 from tacdiff_ros.resources import config_path
 from tacdiff_ros.touch_features.encoder_file import load_network
@@ -234,6 +235,12 @@ def measure_rates(options: argparse.Namespace) -> Part:
     return [row], row
 
 
+def measure_node(options: argparse.Namespace) -> Part:
+    """Rate and latency of the node beside the driver."""
+    figures = node_figures(options.quick)
+    return [figures], figures
+
+
 def measure_connectors(options: argparse.Namespace) -> Part:
     """Which connector is gripped, by view and touch (`benchmarks/connectors.py`)."""
     figures = connector_figures(len(options.seeds), quick=options.quick, output=sys.stderr)
@@ -271,6 +278,7 @@ PARTS: dict[str, Any] = {
     "grasps": measure_grasps,
     "simulated": measure_simulated,
     "rates": measure_rates,
+    "node": measure_node,
     "connectors": measure_connectors,
 }
 

@@ -36,7 +36,7 @@ from tacdiff_ros.nodes.object_pose_inputs import ObjectPoseInputs
 from tacdiff_ros.nodes.qos import (
     FRANKA_CONVENIENCE,
     LATEST_COMMAND,
-    SENSOR_IMAGES,
+    RELIABLE_IMAGES,
     SENSOR_STATES,
 )
 from tacdiff_ros.nodes.readiness_watch import ReadinessWatch
@@ -56,7 +56,7 @@ TARGET_PERIOD_S = 0.02
 TOLERANCE_M = 1e-3
 SETTLE_S = 1.0
 CLOSING_S = 2.0
-RESPONSE_S = 60.0  # time for a service, a motion or the images of a state on a busy machine
+RESPONSE_S = 300.0  # time for a service, a motion or new images on a busy machine
 RETRY_S = 0.5
 FRESH_IMAGES = 2  # of each kind after a motion: the first may have been taken before its end
 MAX_AGE_S = 60.0
@@ -74,7 +74,9 @@ class GraspClient(GuardedNode):
         """
         super().__init__("grasp_client")
         self._hand, self._interrupts = hand, interrupts
-        self._inputs = ObjectPoseInputs(self, hand, (0.0,) * 7, (0.0,) * 3, MAX_AGE_S)
+        self._inputs = ObjectPoseInputs(
+            self, hand, (0.0,) * 7, (0.0,) * 3, MAX_AGE_S, reliable=True
+        )
         self._pose: Any = None  # (4, 4) pose of the end effector in the base
         self._truth: Any = None  # (4, 4) true pose of the object in the hand
         self._targets = self.create_publisher(PoseStamped, "target_pose", LATEST_COMMAND)
@@ -87,7 +89,7 @@ class GraspClient(GuardedNode):
         self._images: dict[str, Image] = {}  # newest of each gel
         for pad in hand.gel_pads:
             keep = functools.partial(self._images.__setitem__, pad.name)
-            self.create_subscription(Image, f"{pad.name}/image_raw", keep, SENSOR_IMAGES)
+            self.create_subscription(Image, f"{pad.name}/image_raw", keep, RELIABLE_IMAGES)
         self._refine = ActionClient(self, RefineObjectPose, "refine_object_pose")
 
     def run(self, observation: Path) -> dict[str, Any]:
@@ -116,7 +118,8 @@ class GraspClient(GuardedNode):
         self._wait_for_images()
         for pad in self._hand.gel_pads:
             report(f"touch: surface of the {pad.name} gel", 0.7)
-            self._call(InvertMesh, f"{pad.name}/invert_mesh")
+            request = InvertMesh.Request(timeout=RESPONSE_S)
+            self._call(InvertMesh, f"{pad.name}/invert_mesh", request)
             self._wait_for_points(f"{pad.name}/gel_points")
         report("refine", 0.8)
         started_s = time.monotonic()
@@ -154,7 +157,7 @@ class GraspClient(GuardedNode):
 
         self._wait(is_there, "the virtual arm did not reach its target")
 
-    def _call(self, kind: Any, name: str) -> None:
+    def _call(self, kind: Any, name: str, request: Any = None) -> None:
         """Call a service until it succeeds: on a busy machine a camera image may be too old.
 
         Raises:
@@ -164,7 +167,7 @@ class GraspClient(GuardedNode):
         end_s = time.monotonic() + RESPONSE_S
         while True:
             self._wait(client.service_is_ready, f"nobody offers {name}")
-            future = client.call_async(kind.Request())
+            future = client.call_async(request or kind.Request())
             self._wait(future.done, f"{name} did not respond")
             response = future.result()
             if response is not None and response.success:
@@ -196,7 +199,15 @@ class GraspClient(GuardedNode):
     def _refined(self) -> Any:
         """Return the result of the action."""
         self._wait(self._refine.server_is_ready, "no action server `refine_object_pose` is running")
-        sending = self._refine.send_goal_async(RefineObjectPose.Goal())
+        # Large images that are sent without retransmission do not arrive on a busy machine.
+        goal = RefineObjectPose.Goal(
+            timeout=RESPONSE_S,
+            depth=self._inputs.newest("depth"),
+            mask=self._inputs.newest("mask"),
+            camera_info=self._inputs.newest("camera_info"),
+            joint_state=self._inputs.newest("joint_states"),
+        )
+        sending = self._refine.send_goal_async(goal)
         self._wait(sending.done, "refine_object_pose did not respond")
         handle = sending.result()
         if handle is None or not handle.accepted:

@@ -48,6 +48,8 @@ class ObjectPoseInputs:
         camera_pose: tuple[float, ...],
         gravity: tuple[float, ...],
         max_age_s: float,
+        *,
+        reliable: bool = False,
     ) -> None:
         """Subscribe to all topics.
 
@@ -58,6 +60,7 @@ class ObjectPoseInputs:
                 quaternion x, y, z, w; zeros if it is unknown.
             gravity: (3,) gravity in the hand before a message, m/s2; zeros if it is unknown.
             max_age_s: age above which a message is not used, s.
+            reliable: whether lost messages are sent again, which needs publishers that do so.
         """
         self._hand = hand
         self._max_age_s = max_age_s
@@ -65,7 +68,9 @@ class ObjectPoseInputs:
         self._camera_pose = _fixed_pose(camera_pose)
         self._newest: dict[str, tuple[Any, float]] = {}
         for topic, (kind, qos) in TOPICS.items():
-            node.create_subscription(kind, topic, self._keeper(topic), qos)
+            node.create_subscription(
+                kind, topic, self._keeper(topic), RELIABLE_IMAGES if reliable else qos
+            )
         for pad in hand.gel_pads:
             topic = f"{pad.name}/gel_points"
             # Reliable: a surface that was requested is published only once.

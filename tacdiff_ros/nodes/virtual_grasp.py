@@ -14,6 +14,7 @@ from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
+from tacdiff_ros.errors import InputError
 from tacdiff_ros.nodes.conversion.geometry import to_vector
 from tacdiff_ros.nodes.conversion.images import to_image
 from tacdiff_ros.nodes.conversion.object_pose import from_pose_message, to_pose_message
@@ -27,7 +28,14 @@ from tacdiff_ros.objects.depth_camera import DepthCamera
 from tacdiff_ros.objects.hand_files import load_hand
 from tacdiff_ros.preparation import Preparation, Stage
 from tacdiff_ros.virtual.driver import BROADCASTER
-from tacdiff_ros.virtual.grasp_scene import OPENING_M, GraspScene, HandMotion, write_bracket
+from tacdiff_ros.virtual.grasp_scene import (
+    APPROACH_M,
+    AT_GRASP_M,
+    OPENING_M,
+    GraspScene,
+    HandMotion,
+    write_bracket,
+)
 from tacdiff_ros.virtual.virtual_sensor import virtual_sensor_model
 
 STATE_PERIOD_S = 0.05
@@ -105,6 +113,14 @@ class VirtualGraspNode(GuardedNode):
 
         def move(_request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
             self.preparation.require_ready()
+            motion = self._motion()
+            if motion is None or self._scene is None:
+                raise InputError("no robot state came yet: is virtual_panda running?")
+            if opening == 0.0 and self._scene.is_lifted(motion, AT_GRASP_M):
+                raise InputError(
+                    f"the hand is not at the object: move it {1e3 * APPROACH_M:g} mm along its z "
+                    "axis from where it started"
+                )
             self._goal_opening, self._moved_s = opening, time.monotonic()
             response.success = True
             response.message = f"the fingers are {word} in {CLOSING_S:g} s"

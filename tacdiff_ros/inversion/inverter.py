@@ -45,7 +45,7 @@ REFIT_STEPS = 3
 # Standard deviation of a height beyond that of the fit, whose pixels are correlated: chosen so that
 # it contains the errors of rendered touches (benchmarks/inversion.py --only rendered).
 FIT_ERROR = 0.5  # factor of the fit's own
-DEPTH_ERROR = 0.015  # error of the models of light and gel, as a fraction of the depth
+DEPTH_ERROR = 0.03  # error of the models of light and gel, as a fraction of the depth
 LEVEL_ERROR = 0.02  # error of the level of the whole gel, as a fraction of its RMS depth
 EDGE_ERROR_MM = 0.08  # error of the place of a slope
 HALO = 1.15  # diameter of the disc that is excluded around a marker, in marker diameters

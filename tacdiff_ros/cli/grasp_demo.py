@@ -41,6 +41,7 @@ Floats = NDArray[np.float64]
 HAND, BALL = "franka_two_minis", "sphere:diameter=5"
 PRESSES = (IndenterPose(-5.0, -3.5, 1.0), IndenterPose(5.0, 3.5, 1.0))
 MAX_AGE_S = 60.0
+MARGIN_PX, PICTURE_PX = 20, 700  # around the hand in a picture; width of the picture
 INTRODUCTION = (
     "No hardware: arm, gripper, camera, object and both GelSight Minis are virtual, with the "
     "errors of real ones. The nodes, DDS and the estimate are those that run on a robot."
@@ -241,7 +242,11 @@ def _pose_chapter(
             "; ".join(direction.words for direction in each.estimate.open_directions) or "none"
         )
     pictures = [
-        (f"{name}: mask (yellow), outline of the estimate (green), contacts (red)", picture)
+        (
+            f"{name}: mask (yellow), outlines of the estimate (green: the most probable pose), "
+            "contacts (red)",
+            _at_hand(picture, observation),
+        )
         for name, each in refined.items()
         if (picture := overlay_of(each.estimate, item, observation)) is not None
     ]
@@ -253,6 +258,20 @@ def _pose_chapter(
         figures,
         pictures,
     )
+
+
+def _at_hand(picture: NDArray[np.uint8], observation: GraspObservation) -> NDArray[np.uint8]:
+    """Return the part of a picture of the depth image that shows the hand."""
+    assert observation.depth is not None  # noqa: S101
+    scale = picture.shape[0] / observation.depth.shape[0]
+    rows, columns = np.nonzero(observation.depth > 0.0)
+    if not len(rows):
+        return picture
+    top, left = (max(int(scale * at.min()) - MARGIN_PX, 0) for at in (rows, columns))
+    bottom, right = (int(scale * at.max()) + MARGIN_PX for at in (rows, columns))
+    part = picture[top:bottom, left:right]
+    factor = max(1, round(PICTURE_PX / part.shape[1]))
+    return np.ascontiguousarray(part.repeat(factor, axis=0).repeat(factor, axis=1))
 
 
 def write_summary(figures: dict[str, Any], out: Path) -> None:

@@ -22,7 +22,7 @@ Change = Callable[[Case], tuple[GraspObservation, object]]
 
 def measure_bad_input(options: argparse.Namespace) -> Part:
     """Change one grasp of each object in every way, and report what comes of it."""
-    rows, wrong = [], 0
+    rows, wrong, unwarned = [], 0, 0
     for case in cases(options.items, "allegro", GraspSetSettings(grasps=1), options.seed):
         for name, change in CHANGES.items():
             try:
@@ -31,10 +31,13 @@ def measure_bad_input(options: argparse.Namespace) -> Part:
                 estimate = refiner.refine(observation, case.grasp.starts[0])
             except InputError as error:
                 outcome, error_mm, reason = "refused", float("nan"), str(error)
+                warnings: tuple[str, ...] = ()
             else:
-                outcome, reason = estimate.verdict, estimate.reason
+                outcome, reason, warnings = estimate.verdict, estimate.reason, estimate.warnings
                 error_mm, _ = observable_error(case, estimate.best.object_pose, np.zeros((0, 6)))
-                wrong += outcome not in ("not identified", "floating") and error_mm > RIGHT_MM
+                is_wrong = outcome not in ("not identified", "floating") and error_mm > RIGHT_MM
+                wrong += is_wrong
+                unwarned += is_wrong and not warnings
             rows.append(
                 {
                     "object": case.grasp.object_name,
@@ -42,9 +45,14 @@ def measure_bad_input(options: argparse.Namespace) -> Part:
                     "outcome": outcome,
                     "error_mm": round(error_mm, 1),
                     "reason": reason[:90],
+                    "warnings": len(warnings),
                 }
             )
-    return rows, {"bad_input_confident_wrong": wrong, "bad_inputs": len(rows)}
+    return rows, {
+        "bad_input_confident_wrong": wrong,
+        "bad_input_wrong_without_warning": unwarned,
+        "bad_inputs": len(rows),
+    }
 
 
 def _changed(case: Case, **fields: object) -> tuple[GraspObservation, object]:

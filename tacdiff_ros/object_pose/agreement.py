@@ -15,6 +15,8 @@ from tacdiff_ros.object_pose.scene import Unknowns
 
 INLIER_STDDEVS = 3.0
 MIN_WEIGHT = 0.7  # of the best hypothesis
+# Mean loss of sight lines beside the object: of right meshes up to 0.02, of larger ones from 0.02.
+WARNED_FREE_SPACE_LOSS = 0.03
 MAX_MISSING = 0.5  # fraction of the hand's surface that the camera looks through
 MIN_COUNT = 5  # residuals below which a kind of data does not decide
 # Least inlier fraction and largest mean loss of each kind of data, and what others mean.
@@ -29,7 +31,11 @@ REQUIREMENTS = {
         np.inf,
         "the hand in the depth image does not match the joint positions",
     ),
-    "free_space": (0.7, 0.6, "the camera sees through the estimated object"),
+    "free_space": (
+        0.7,
+        0.2,
+        "the camera sees through the estimated object: another object, or a mesh that is too large",
+    ),
     "mask": (0.6, 0.8, "the mask is larger than the estimated object"),
     "taxel_contact": (0.4, np.inf, "touched taxels are not at the object's surface"),
     "gel_contact": (0.4, np.inf, "touched gels are not at the object's surface"),
@@ -55,6 +61,21 @@ def agreement_of(cost: JointCost, unknowns: Unknowns) -> dict[str, DataAgreement
             robust_loss.loss(residual, term.scale) / max(len(residual), 1),
         )
     return result
+
+
+def size_warning(agreement: dict[str, DataAgreement]) -> tuple[str, ...]:
+    """Return a warning if sight lines beside the object pass through it, however little.
+
+    Args:
+        agreement: agreement of each kind of data.
+    """
+    free_space = agreement.get("free_space")
+    if free_space is None or free_space.mean_loss < WARNED_FREE_SPACE_LOSS:
+        return ()
+    return (
+        "the camera sees past parts of the estimated object: is its mesh too large, or the mask "
+        "too small?",
+    )
 
 
 def doubts(

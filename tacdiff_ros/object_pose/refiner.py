@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.object_pose import candidates, se3
-from tacdiff_ros.object_pose.agreement import agreement_of, doubts
+from tacdiff_ros.object_pose.agreement import agreement_of, doubts, size_warning
 from tacdiff_ros.object_pose.hypotheses import Hypothesis, weighted
 from tacdiff_ros.object_pose.joint_cost import Fit, JointCost, minimise
 from tacdiff_ros.object_pose.observability import open_directions
@@ -171,6 +171,7 @@ class PoseRefiner:
             verdict,
             reason,
             tuple(self._warnings(data, hypotheses))
+            + size_warning(agreement)
             + ((contact.reason,) if reasons and contact.verdict == COLLIDING else ()),
             seconds,
         )

@@ -165,6 +165,16 @@ def test_a_mesh_of_which_a_part_is_missing_makes_the_estimate_warn(refiner, case
     assert any("10% of the surface" in line for line in estimate.warnings)
 
 
+def test_a_mesh_that_is_too_large_is_not_taken_for_the_object(refiner, item, case):
+    right = refiner.refine(case.observation, case.starts[0])
+    assert right.is_identified
+    assert not any("too large" in line for line in right.warnings)
+    large = build_object("large", 1.3 * item.vertices, item.faces, cache=False)
+    estimate = PoseRefiner(large, refiner.hand).refine(case.observation, case.starts[0])
+    doubtful = estimate.verdict in ("not identified", "colliding")
+    assert doubtful or any("too large" in line for line in estimate.warnings)
+
+
 @pytest.mark.parametrize(
     ("changes", "start", "message"),
     [

@@ -234,7 +234,8 @@ class MeshInversionNode(GuardedNode):
             raise InputError(worker.failure + _warnings(notices))
         inversion, health = worker.result
         fill_inversion(response, inversion, health, stamp, self._frame)
-        self._topics.publish(inversion, stamp)
+        if not self._streaming:  # whose surfaces have another grid
+            self._topics.publish(inversion, stamp)
         response.residuals = to_residuals(_figures(inversion))
         warnings = _warnings((*notices, *inversion.warnings, *health.warnings))
         response.message = f"inverted in {worker.seconds:.2f} s{warnings}"

@@ -11,7 +11,7 @@ from tacdiff_ros.mechanics.live.live_gel import FITTED_DEPTH_MM
 GEL_CORE_S = {"full": 0.86, "live": 0.02}  # per sample; full: at 33 x 41 vertices
 MESH_EXPONENT = 1.5  # of the number of vertices: 0.86 s at 33 x 41, 2.85 s at 49 x 61
 IMAGE_CORE_S = 0.04  # per sample: maps and images
-SAMPLE_BYTES = 616_000
+SAMPLE_BYTES = 686_000
 
 
 @dataclass(frozen=True)

@@ -129,8 +129,8 @@ def measure_dataset(options: argparse.Namespace) -> Part:
 
 
 def measure_scaling(_options: argparse.Namespace) -> Part:
-    """Generate the same twenty trials with one worker and with two."""
-    plan = bench_plan(20, "live", COARSE)
+    """Generate the same forty trials with one worker and with two."""
+    plan = bench_plan(40, "live", COARSE)  # with twenty, one late trial costs a tenth
     rows = []
     for workers in (1, 2):
         with tempfile.TemporaryDirectory() as name, local_client(workers) as client:

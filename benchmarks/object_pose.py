@@ -19,7 +19,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from object_pose_bad_input import measure_bad_input
+from object_pose_bad_input import free_space_loss, measure_bad_input
 from object_pose_cases import Case, cases, evaluation, objects, observable_error, twist_error
 from object_pose_images import measure_images
 from object_pose_literature import measure_literature
@@ -91,6 +91,7 @@ def measure(
                 "mahalanobis2": round(distance, 1),
                 "weight": round(estimate.best.weight, 3),
                 "visible": round(case.grasp.truth.visible_fraction, 2),
+                "free_space_loss": free_space_loss(estimate),
                 "verdict": estimate.verdict,
                 "seconds": round(seconds, 2),
             }

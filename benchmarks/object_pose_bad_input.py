@@ -11,6 +11,7 @@ from object_pose_cases import Case, cases, observable_error
 from tables import Part
 
 from tacdiff_ros.errors import InputError
+from tacdiff_ros.object_pose.pose_estimate import PoseEstimate
 from tacdiff_ros.object_pose.refiner import PoseRefiner
 from tacdiff_ros.objects.grasp_observation import GraspObservation
 from tacdiff_ros.objects.grasp_set import GraspSetSettings
@@ -32,9 +33,11 @@ def measure_bad_input(options: argparse.Namespace) -> Part:
             except InputError as error:
                 outcome, error_mm, reason = "refused", float("nan"), str(error)
                 warnings: tuple[str, ...] = ()
+                passing = float("nan")
             else:
                 outcome, reason, warnings = estimate.verdict, estimate.reason, estimate.warnings
                 error_mm, _ = observable_error(case, estimate.best.object_pose, np.zeros((0, 6)))
+                passing = free_space_loss(estimate)
                 is_wrong = outcome not in ("not identified", "floating") and error_mm > RIGHT_MM
                 wrong += is_wrong
                 unwarned += is_wrong and not warnings
@@ -46,6 +49,7 @@ def measure_bad_input(options: argparse.Namespace) -> Part:
                     "error_mm": round(error_mm, 1),
                     "reason": reason[:90],
                     "warnings": len(warnings),
+                    "free_space_loss": passing,
                 }
             )
     return rows, {
@@ -53,6 +57,12 @@ def measure_bad_input(options: argparse.Namespace) -> Part:
         "bad_input_wrong_without_warning": unwarned,
         "bad_inputs": len(rows),
     }
+
+
+def free_space_loss(estimate: PoseEstimate) -> float:
+    """Return the mean loss of sight lines beside the object; NaN without a camera."""
+    agreement = estimate.agreement.get("free_space")
+    return float("nan") if agreement is None else round(float(agreement.mean_loss), 3)
 
 
 def _changed(case: Case, **fields: object) -> tuple[GraspObservation, object]:

@@ -6,7 +6,6 @@ calibrated from three other images invert them.
 
 from __future__ import annotations
 
-import math
 import sys
 import tempfile
 from argparse import Namespace
@@ -16,18 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from numpy.typing import NDArray
 from object_pose_cases import SYMMETRY_STEPS, object_folders
 from tables import Part
 
-from tacdiff_ros.cli.grasp_demo import calibrated_sensor
+from tacdiff_ros.cli.grasp_demo import calibrated_sensor, pose_errors
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.evaluation.object_pose import closest_symmetric_truth
-from tacdiff_ros.inversion.inversion_result import Inversion
 from tacdiff_ros.inversion.inverter import Inverter
+from tacdiff_ros.nodes.conversion.object_pose import from_gel_points
+from tacdiff_ros.nodes.conversion.surface import to_inverted_points
 from tacdiff_ros.object_pose import se3
 from tacdiff_ros.object_pose.refiner import PoseRefiner
-from tacdiff_ros.objects.grasp_observation import GelTouch, GraspObservation
+from tacdiff_ros.objects.grasp_observation import GraspObservation
 from tacdiff_ros.objects.grasp_set import decimated
 from tacdiff_ros.objects.hand_files import load_hand
 from tacdiff_ros.objects.rigid_object import RigidObject
@@ -39,7 +40,6 @@ HAND = "franka_two_minis"
 SEEDS = (0, 1)  # of the two sensors
 GRAVITY = np.array([0.0, 0.0, 9.81])  # in a hand that points down
 CLOSED, OPEN = HandMotion(np.eye(4), 0.0), HandMotion(np.eye(4), OPENING_M)
-METRES_PER_MM, PASCAL_PER_MPA = 1e-3, 1e6
 UNITS = ("mm", "deg")
 
 
@@ -118,7 +118,8 @@ def _case(scene: GraspScene, inverters: list[Inverter]) -> ImageCase:
     poses = scene.hand.gel_poses(scene.true_joint_positions(CLOSED))
     for gel, (inverter, pad) in enumerate(zip(inverters, scene.hand.gel_pads, strict=True)):
         scene.touch(gel, OPEN)
-        touch = _touch(pad.name, inverter.invert(scene.touch(gel, CLOSED)))
+        inversion = inverter.invert(scene.touch(gel, CLOSED))
+        touch = from_gel_points(to_inverted_points(inversion, Time(), "gel"), pad.name)
         points = se3.apply(se3.inverse(truth) @ poses[gel], touch.points[touch.contact])
         distances.append(float(np.median(scene.item.distance.distance(points))))
         touches.append(touch)
@@ -134,30 +135,7 @@ def _case(scene: GraspScene, inverters: list[Inverter]) -> ImageCase:
     return ImageCase(scene.item, observation, truth, distances)
 
 
-def _touch(name: str, inversion: Inversion) -> GelTouch:
-    """Return the visible part of an inverted surface with its tractions."""
-    surface, forces = inversion.surface, inversion.forces
-    grid = surface.position.astype(float).reshape(surface.rows, surface.columns, 3)
-    normals = np.cross(np.gradient(grid, axis=1), np.gradient(grid, axis=0))
-    normals /= np.maximum(np.linalg.norm(normals, axis=2, keepdims=True), 1e-12)
-    seen = inversion.valid
-    assert forces is not None  # noqa: S101 (of single images there always are)
-    traction = np.concatenate([forces.traction_mpa, -forces.pressure_mpa[..., None]], axis=2)
-    return GelTouch(
-        name,
-        METRES_PER_MM * grid[seen],
-        normals[seen],
-        inversion.contact.mask[seen],
-        METRES_PER_MM * inversion.height_stddev_mm[seen],
-        PASCAL_PER_MPA * traction[seen],
-        forces.force_n,
-    )
-
-
 def _errors(case: ImageCase, pose: Floats) -> tuple[float, float]:
     """Return the distance of the centres of mass, mm, and the angle to the nearest symmetry."""
     truth = closest_symmetric_truth(pose, case.truth, case.item.symmetry_transforms(SYMMETRY_STEPS))
-    centre = case.item.centre_of_mass[None]
-    distance = np.linalg.norm(se3.apply(pose, centre) - se3.apply(truth, centre))
-    turn = se3.rotation_vector(truth[:3, :3].T @ pose[:3, :3])
-    return 1e3 * float(distance), math.degrees(float(np.linalg.norm(turn)))
+    return pose_errors(case.item, pose, truth)

@@ -137,7 +137,14 @@ def measure_scaling(_options: argparse.Namespace) -> Part:
             warm_up(client, Path(name), workers)
             report = generate(Path(name) / "set", plan, default_sensor(), client)
         rate = report.samples_made / report.seconds
-        rows.append({"workers": workers, "samples_per_s": round(rate, 3)})
+        core_s = (report.touch_seconds + report.image_seconds) / report.samples_made
+        rows.append(
+            {
+                "workers": workers,
+                "samples_per_s": round(rate, 3),
+                "core_s_per_sample": round(core_s, 4),
+            }
+        )
     ratio = rows[1]["samples_per_s"] / rows[0]["samples_per_s"]
     return rows, {"scaling_1_to_2_workers": round(ratio, 2)}
 

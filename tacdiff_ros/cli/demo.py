@@ -113,9 +113,13 @@ def _run_grasp(out: Path, seed: int, console: Console, as_json: bool) -> int:
     figures["demo_seconds"] = round(time.monotonic() - started_s, 1)
     if as_json:
         print(json.dumps(figures))
-    else:
+    elif "position_error_mm" in figures:
         write_summary(figures, out)
-    return 0 if figures["success"] else 1
+    else:
+        console.print(f"[red]{figures['message']}[/]; logs are in {out / 'logs'}")
+    if figures["success"]:
+        return 0
+    return 130 if "interrupted" in figures["message"] else 1
 
 
 class _RunFailedError(Exception):

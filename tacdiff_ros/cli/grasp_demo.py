@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import signal
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from tacdiff_ros.calibration.calibrate import calibrate
 from tacdiff_ros.calibration.calibration_inputs import PressImage
 from tacdiff_ros.cli.processes import isolated_environment, running_node
 from tacdiff_ros.cli.virtual_graph import SERVER_TIMEOUT_S, parameters, run_client
+from tacdiff_ros.evaluation.object_pose import orientation_error_deg
 from tacdiff_ros.geometry.indenter_pose import IndenterPose
 from tacdiff_ros.images.image_file import read_image
 from tacdiff_ros.mechanics.indenters.build import build_indenter
@@ -101,7 +101,7 @@ def grasp_demo(out: Path, seed: int, console: Console) -> dict[str, Any]:
         _pose_chapter(result, item, observation, refined, truth),
     ]
     write_story(out / "report.html", "Where is the object in the hand?", INTRODUCTION, chapters)
-    by_node = _errors(item, np.array(result["pose"]), truth)
+    by_node = pose_errors(item, np.array(result["pose"]), truth)
     return {
         "success": result["success"],
         "message": result["message"],
@@ -170,15 +170,14 @@ def _refined(item: RigidObject, observation: GraspObservation, truth: Floats) ->
     from tacdiff_ros.object_pose.refiner import PoseRefiner
 
     estimate = PoseRefiner(item, load_hand(HAND)).refine(observation)
-    return Refined(estimate, *_errors(item, estimate.best.object_pose, truth))
+    return Refined(estimate, *pose_errors(item, estimate.best.object_pose, truth))
 
 
-def _errors(item: RigidObject, pose: Floats, truth: Floats) -> tuple[float, float]:
+def pose_errors(item: RigidObject, pose: Floats, truth: Floats) -> tuple[float, float]:
     """Return the distance of the centres of mass, mm, and the angle, degrees."""
     centre = item.centre_of_mass[None]
     distance = np.linalg.norm(se3.apply(pose, centre) - se3.apply(truth, centre))
-    turn = se3.rotation_vector(pose[:3, :3].T @ truth[:3, :3])
-    return 1e3 * float(distance), math.degrees(float(np.linalg.norm(turn)))
+    return 1e3 * float(distance), orientation_error_deg(pose, truth)
 
 
 def _touch_chapter(out: Path, observation: GraspObservation) -> Chapter:
@@ -228,7 +227,7 @@ def _pose_chapter(
 ) -> Chapter:
     from tacdiff_ros.reports.object_pose_report import overlay_of
 
-    position_mm, angle_deg = _errors(item, np.array(result["pose"]), truth)
+    position_mm, angle_deg = pose_errors(item, np.array(result["pose"]), truth)
     figures: dict[str, Any] = {
         "verdict of the node": result["message"],
         "error of the node's pose": f"{position_mm:.2f} mm, {angle_deg:.2f} deg",
@@ -282,10 +281,9 @@ def write_summary(figures: dict[str, Any], out: Path) -> None:
         out: folder of the report.
     """
     print(figures["message"])
-    if "position_error_mm" in figures:
-        print(
-            f"error {figures['position_error_mm']:.2f} mm, "
-            f"{figures['orientation_error_deg']:.2f} deg; camera alone "
-            f"{figures['camera_alone_mm']:.2f} mm, {figures['camera_alone_deg']:.2f} deg"
-        )
-        print(f"report: {out / 'report.html'}")
+    print(
+        f"error {figures['position_error_mm']:.2f} mm, "
+        f"{figures['orientation_error_deg']:.2f} deg; camera alone "
+        f"{figures['camera_alone_mm']:.2f} mm, {figures['camera_alone_deg']:.2f} deg"
+    )
+    print(f"report: {out / 'report.html'}")

@@ -280,7 +280,7 @@ def _slurm_cluster(settings: SlurmSettings, credentials: str | None):  # type: i
     from dask_jobqueue.slurm import SLURMCluster
 
     security = None if credentials is None else write_security(Path(credentials))
-    exports = [f"export {name}={value}" for name, value in ONE_THREAD.items()]
+    exports = [f"export {name}={value}" for name, value in KEPT_MEMORY.items()]
     return SLURMCluster(
         queue=settings.queue,
         account=settings.account,

@@ -57,7 +57,7 @@ TOLERANCE_M = 1e-3
 SETTLE_S = 1.0
 CLOSING_S = 2.0
 RESPONSE_S = 300.0  # time for a service, a motion or new images on a busy machine
-RETRY_S = 0.5
+TRIES, RETRY_S = 8, 0.5
 FRESH_IMAGES = 2  # of each kind after a motion: the first may have been taken before its end
 MAX_AGE_S = 60.0
 
@@ -122,12 +122,20 @@ class GraspClient(GuardedNode):
             self._call(InvertMesh, f"{pad.name}/invert_mesh", request)
             self._wait_for_points(f"{pad.name}/gel_points")
         report("refine", 0.8)
-        started_s = time.monotonic()
-        result = self._refined()
+        # Large images that are sent without retransmission do not arrive on a busy machine.
+        goal = RefineObjectPose.Goal(
+            timeout=RESPONSE_S,
+            depth=self._inputs.newest("depth"),
+            mask=self._inputs.newest("mask"),
+            camera_info=self._inputs.newest("camera_info"),
+            joint_state=self._inputs.newest("joint_states"),
+        )
         truth = self._truth
-        write_observation(observation, self._inputs.observation(), self._hand)
+        write_observation(observation, self._inputs.observation(goal), self._hand)
         pictures = {f"{name}.png": png_bytes(from_image(m)) for name, m in self._images.items()}
         write_files(observation, pictures)
+        started_s = time.monotonic()
+        result = self._refined(goal)
         return _as_json(result, truth, time.monotonic() - started_s)
 
     def _on_pose(self, message: PoseStamped) -> None:
@@ -158,23 +166,23 @@ class GraspClient(GuardedNode):
         self._wait(is_there, "the virtual arm did not reach its target")
 
     def _call(self, kind: Any, name: str, request: Any = None) -> None:
-        """Call a service until it succeeds: on a busy machine a camera image may be too old.
+        """Call a service, some times if need be: on a busy machine an image may be too old.
 
         Raises:
-            InputError: it does not succeed in time, or the run was interrupted.
+            InputError: it does not succeed, or the run was interrupted.
         """
         client = self.create_client(kind, name)
-        end_s = time.monotonic() + RESPONSE_S
-        while True:
+        reason = ""
+        for _ in range(TRIES):
             self._wait(client.service_is_ready, f"nobody offers {name}")
             future = client.call_async(request or kind.Request())
             self._wait(future.done, f"{name} did not respond")
             response = future.result()
             if response is not None and response.success:
                 return
-            if time.monotonic() > end_s:
-                raise InputError(f"{name}: {response.message if response else 'no response'}")
+            reason = response.message if response is not None else "no response"
             self._spin(RETRY_S)
+        raise InputError(f"{name}: {reason}")
 
     def _wait_for_images(self) -> None:
         """Wait for depth and tactile images that were taken after the last motion."""
@@ -196,17 +204,9 @@ class GraspClient(GuardedNode):
         gels = {pad.name: self._images.get(pad.name) for pad in self._hand.gel_pads}
         return {"depth": self._inputs.newest("depth"), **gels}
 
-    def _refined(self) -> Any:
-        """Return the result of the action."""
+    def _refined(self, goal: Any) -> Any:
+        """Return the result of the action for a goal."""
         self._wait(self._refine.server_is_ready, "no action server `refine_object_pose` is running")
-        # Large images that are sent without retransmission do not arrive on a busy machine.
-        goal = RefineObjectPose.Goal(
-            timeout=RESPONSE_S,
-            depth=self._inputs.newest("depth"),
-            mask=self._inputs.newest("mask"),
-            camera_info=self._inputs.newest("camera_info"),
-            joint_state=self._inputs.newest("joint_states"),
-        )
         sending = self._refine.send_goal_async(goal)
         self._wait(sending.done, "refine_object_pose did not respond")
         handle = sending.result()

@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from brightness_drift import measure_drift
 from calibration import knowing_lens, presses_of
+from fast_presses import measure_fast_presses
 from press_scores import RealSet, read_set
 from tables import Part, run_parts
 
@@ -573,6 +574,7 @@ PARTS = {
     "baseline": measure_baseline,
     "drift": measure_drift,
     "streaming": measure_streaming,
+    "fast_presses": measure_fast_presses,
     "video": measure_video,
 }
 

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from object_pose_bad_input import free_space_loss, measure_bad_input
 from object_pose_cases import Case, cases, evaluation, objects, observable_error, twist_error
 from object_pose_images import measure_images
-from object_pose_literature import measure_literature
+from object_pose_literature import measure_ideal, measure_iterations, measure_literature
 from tables import Part, run_parts
 
 from tacdiff_ros.errors import InputError
@@ -216,6 +216,8 @@ PARTS = {
     "images": measure_images,
     "bad-input": measure_bad_input,
     "literature": measure_literature,
+    "literature-ideal": measure_ideal,
+    "literature-iterations": measure_iterations,
 }
 
 if __name__ == "__main__":

@@ -50,9 +50,11 @@ ITERATIONS, GUESS_ITERATIONS, TOLERANCE = 40, 12, 1e-2  # of conjugate gradients
 VISIBLE_RADIUS_MM = 0.6  # over which a vertex's information is averaged
 MIN_VISIBLE = 0.02  # averaged information of a visible vertex, as a fraction of the maximum
 FIRST_MOMENTUM_STEP, MOMENTUM = 5, 0.7  # steep walls converge slowly without momentum
-# A frame of a stream. Fast motion leaves large residuals, which are no outliers in the first step;
-# steps follow while a height changes by much.
-FRAME_OUTLIER, LARGE_CHANGE_MM, EXTRA_STEPS = 0.1, 0.1, 2
+# A frame of a stream. Fast motion leaves large residuals at the walls of the contact, which are no
+# outliers in the steps after it; steps follow while a height changes by much.
+FRAME_OUTLIER = 0.1  # in the first step
+PER_MOTION, MOTION_DECAY = 2.5, 0.8  # outlier over the motion of the image, and its factor per step
+LARGE_CHANGE_MM, EXTRA_STEPS = 0.1, 2
 INTERREFLECTION_STEPS = 3  # between two updates of the local inter-reflection
 CELL_BLUR = 0.4  # standard deviation of the blur of pixel equations, in cells
 
@@ -70,6 +72,9 @@ class HeightFit:
         height_stddev_mm: (rows, columns) standard deviation of the heights, mm.
         visible: (rows, columns) bool, vertices that marker-free pixels show, or pixels near them.
         rms: weighted root mean square of the residuals, as a fraction of white.
+        depth_change: relative change of the depth of the whole contact that all pixels of a frame
+            ask for, down-weighted ones too; 0 for a single image.
+        motion: motion of the image in the stream so far, decayed by the steps of the fit.
     """
 
     height_mm: Floats
@@ -78,6 +83,8 @@ class HeightFit:
     height_stddev_mm: Floats
     visible: NDArray[np.bool_]
     rms: float
+    depth_change: float = 0.0
+    motion: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -153,7 +160,7 @@ class HeightFitter:
         evaluate_final: bool = True,
         pre_rendered: Callable[[], SlopeDerivatives] | None = None,
         mechanics: MechanicalPrior | None = None,
-        is_frame: bool = False,
+        motion: float | None = None,
     ) -> HeightFit:
         """Fit heights to an image.
 
@@ -170,8 +177,9 @@ class HeightFitter:
             pre_rendered: function from `render_ahead` that returns the rendering of `start`;
                 without local inter-reflection.
             mechanics: prior of the heights from the gel's mechanics; by default none.
-            is_frame: whether the image is a frame of a stream, and the start the heights of the
-                last frame: up to `EXTRA_STEPS` further steps follow fast motion.
+            motion: recent change of the image of a stream, whose last heights are the start, as a
+                fraction of white: up to `EXTRA_STEPS` further steps follow fast motion. By default
+                the image is a single one.
         """
         self._mechanics = mechanics
         height, result, change = start, None, np.zeros(self.grid.shape)
@@ -182,6 +190,8 @@ class HeightFitter:
             if mechanics is None
             else (mechanics.traction * self.grid.spacing_mm, MECHANICAL_CURVATURE)
         )
+        is_frame, depth_change = motion is not None, 0.0
+        moving = motion or 0.0
         self._renderer.drop_local_interreflection()
         for step in range(steps + (EXTRA_STEPS if is_frame and steps else 0)):
             if step >= steps and float(np.abs(change).max()) <= LARGE_CHANGE_MM:
@@ -189,11 +199,13 @@ class HeightFitter:
             if self._local_interreflection and step % INTERREFLECTION_STEPS == 0:
                 self._show(height)
                 self._renderer.gather_local_interreflection()
-            outlier = last if start_is_close else max(OUTLIERS[0] * OUTLIERS[1] ** step, last)
-            if is_frame and start_is_close and step == 0:
-                outlier = FRAME_OUTLIER
+            if is_frame:
+                outlier = max(OUTLIERS[2] if step else FRAME_OUTLIER, PER_MOTION * moving)
+                moving *= MOTION_DECAY
+            else:
+                outlier = last if start_is_close else max(OUTLIERS[0] * OUTLIERS[1] ** step, last)
+            rendered = rendered or self._rendered(height)
             result = self._linearised(height, image, free, outlier, rendered)
-            rendered = None
             newton = self._solver.step(
                 result.equations,
                 self._loaded(height),
@@ -204,14 +216,38 @@ class HeightFitter:
                 smoothing,
             )
             change = newton + (MOMENTUM if step >= FIRST_MOMENTUM_STEP else 0.0) * change
-            height = np.maximum(height + change, -self._max_depth_mm)
+            if is_frame:
+                depth_change = self._depth_change(height, image, free, rendered)
+            height, rendered = np.maximum(height + change, -self._max_depth_mm), None
             if progress is not None:
                 progress((step + 1) / steps)
         if evaluate_final or result is None:
             result = self._linearised(height, image, free, last, rendered)
-        return self._result(height, image, result)
+        return self._result(height, image, result, depth_change, moving)
 
-    def _result(self, height: Floats, image: Floats, final: _Linearisation) -> HeightFit:
+    def _depth_change(
+        self,
+        height: Floats,
+        image: Floats,
+        free: NDArray[np.bool_],
+        rendered: SlopeDerivatives,
+    ) -> float:
+        """Relative change of all heights for which the residuals of all pixels are least."""
+        equations = self._linearised(height, image, free, np.inf, rendered).equations
+        x, y = self._solver.slopes(height)
+        xx, xy, yy = equations.matrix
+        curvature = float(np.sum(xx * x * x + 2.0 * xy * x * y + yy * y * y))
+        gradient = float(np.sum(equations.gradient[0] * x + equations.gradient[1] * y))
+        return 0.0 if curvature <= 0.0 else -gradient / curvature
+
+    def _result(
+        self,
+        height: Floats,
+        image: Floats,
+        final: _Linearisation,
+        depth_change: float,
+        motion: float,
+    ) -> HeightFit:
         squared = np.mean((final.predicted - image) ** 2, axis=-1)
         weight = final.weight
         information = final.equations.matrix[[0, 2]].mean(axis=0)
@@ -227,6 +263,8 @@ class HeightFitter:
             ),
             visible=nearby > MIN_VISIBLE * float(information.max()),
             rms=float(np.sqrt(np.sum(weight * squared) / max(float(weight.sum()), 1e-9))),
+            depth_change=depth_change,
+            motion=motion,
         )
 
     def guess(self, image: Floats, free: NDArray[np.bool_]) -> Floats:

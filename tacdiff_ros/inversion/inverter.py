@@ -46,10 +46,13 @@ REFIT_STEPS = 3
 # it contains the errors of rendered touches (benchmarks/inversion.py --only rendered).
 FIT_ERROR = 0.5  # factor of the fit's own
 DEPTH_ERROR = 0.03  # error of the models of light and gel, as a fraction of the depth
-LEVEL_ERROR = 0.02  # error of the level of the whole gel, as a fraction of its RMS depth
-EDGE_ERROR_MM = 0.08  # error of the place of a slope
+PER_DEPTH_CHANGE = 5.0  # error of the depth of a frame, over the change that its pixels ask for
+LEVEL_ERROR = 0.7  # error of the level of the whole gel, in depth errors of its RMS depth
+EDGE_ERROR = 0.4  # error of the place of a slope, in spacings of the grid of heights
+REFLECTION_ERROR = 0.08  # further error of the depth if reflected light is omitted
 HALO = 1.15  # diameter of the disc that is excluded around a marker, in marker diameters
 KEEP_ALL = 256  # keeps white pixels too: they give a lower bound of the slope
+MOVING = 0.99  # fraction of the pixels that change less than the motion of the image
 MAX_SATURATED = 0.2  # fraction of pixels; steep walls that face a light are white
 
 
@@ -125,6 +128,8 @@ class Inverter:
         self._markers = MarkerObserver(model, self._material.rest, rest, reference, refines)
         self._gel = (material, modulus_stddev_mpa)
         self._last_height: Floats | None = None
+        self._last_frame: FitImage | None = None
+        self._motion = 0.0
 
     @one_blas_thread
     def invert(self, image: Image, progress: Progress | None = None) -> Inversion:
@@ -225,12 +230,12 @@ class Inverter:
             prepared.free,
             start,
             steps,
-            start_is_close=self._last_height is not None,
             evaluate_final=False,
             pre_rendered=pre_rendered,
-            is_frame=True,
+            motion=max(self._motion, _motion(self._last_frame, prepared)),
         )
         self._last_height = fit.height_mm if steps else None
+        self._last_frame, self._motion = prepared, fit.motion
         return self._result(
             fit, markers, self._markers.motion, prepared, warnings, started, with_forces=with_forces
         )
@@ -298,7 +303,7 @@ class Inverter:
 
     def reset(self) -> None:
         """Forget the last frame and its markers, so that the next frame starts a new stream."""
-        self._last_height = None
+        self._last_height, self._last_frame, self._motion = None, None, 0.0
         self._markers.reset()
 
     def _compared(
@@ -344,7 +349,14 @@ class Inverter:
             forces = self._estimator.forces(self._estimator.fit(measured), measured)
         return Inversion(
             surface=surface,
-            height_stddev_mm=_height_stddev(height_stddev_mm, depth_mm, valid, surface),
+            height_stddev_mm=_height_stddev(
+                height_stddev_mm,
+                depth_mm,
+                valid,
+                surface,
+                edge_mm=EDGE_ERROR * self.grid.spacing_mm,
+                depth_error=self._depth_error(fit.depth_change),
+            ),
             valid=valid,
             contact=summarise(surface, pressure, valid),
             markers=markers,
@@ -354,6 +366,16 @@ class Inverter:
             warnings=(*warnings, *(forces.warnings if forces is not None else ())),
             forces=forces,
         )
+
+    def _depth_error(self, depth_change: float) -> float:
+        """Relative standard deviation of the depth of the whole contact.
+
+        Args:
+            depth_change: relative change of the depth that the pixels of the fit ask for.
+        """
+        omitted = not self.settings.local_interreflection and self.model.interreflection.bounces
+        parts = (DEPTH_ERROR, PER_DEPTH_CHANGE * depth_change, REFLECTION_ERROR * bool(omitted))
+        return float(np.linalg.norm(parts))
 
     def _measured(
         self,
@@ -406,6 +428,15 @@ class Inverter:
         return self._material.surface(height, markers, motion, in_plane)
 
 
+def _motion(last: FitImage | None, image: FitImage) -> float:
+    """How much a frame differs from the last one where it differs most, as a fraction of white."""
+    if last is None:
+        return 1.0
+    both = last.free & image.free
+    change = np.abs(image.value - last.value).max(axis=-1)[both]
+    return float(np.quantile(change, MOVING)) if len(change) else 0.0
+
+
 def _step_counter(progress: Progress, steps: int) -> Progress:
     """Progress callback that counts the steps of several fits, one step per call."""
     done = itertools.count(1)
@@ -413,7 +444,12 @@ def _step_counter(progress: Progress, steps: int) -> Progress:
 
 
 def _height_stddev(
-    fit_mm: Floats, depth_mm: Floats, valid: NDArray[np.bool_], surface: GelSurface
+    fit_mm: Floats,
+    depth_mm: Floats,
+    valid: NDArray[np.bool_],
+    surface: GelSurface,
+    edge_mm: float,
+    depth_error: float,
 ) -> Floats:
     """Standard deviation (rows, columns) of heights, mm, from that of the fit and the shape."""
     spacing = float(np.diff(surface.y_mm).mean()), float(np.diff(surface.x_mm).mean())
@@ -421,8 +457,8 @@ def _height_stddev(
     level_mm = float(np.sqrt(np.mean(depth_mm[valid] ** 2))) if valid.any() else 0.0
     parts = (
         FIT_ERROR * fit_mm,
-        DEPTH_ERROR * depth_mm,
-        EDGE_ERROR_MM * slope,
-        np.full_like(fit_mm, LEVEL_ERROR * level_mm),
+        depth_error * depth_mm,
+        edge_mm * slope,
+        np.full_like(fit_mm, LEVEL_ERROR * depth_error * level_mm),
     )
     return np.sqrt(np.sum(np.square(parts), axis=0))

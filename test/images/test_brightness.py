@@ -86,6 +86,14 @@ def test_a_drift_under_a_press_that_covers_the_gel_is_refused_and_no_drift_is_wa
         check_brightness_change(brightness_change(reference, brighter), "press")
 
 
+def test_some_untouched_pixels_tell_that_the_light_did_not_change():
+    reference, image = gel(0.8)
+    change = brightness_change(reference, image)
+    assert change.is_known
+    assert (change.gain == 1.0).all()
+    assert check_brightness_change(change, "press") == []
+
+
 def test_a_drift_at_one_border_is_warned_of():
     (line,) = check_brightness(1.0 + 0.12 * np.stack([X, 0.1 * X, 0.0 * X], axis=-1), "press")
     assert "red +12 %" in line or "red -12 %" in line

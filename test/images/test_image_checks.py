@@ -7,7 +7,12 @@ import pytest
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.images.fit_image import FitImage
-from tacdiff_ros.images.image_checks import check_order, contact_warnings, order_warnings
+from tacdiff_ros.images.image_checks import (
+    check_order,
+    check_press,
+    contact_warnings,
+    order_warnings,
+)
 
 SHAPE = (120, 160)
 
@@ -40,3 +45,16 @@ def test_a_reference_that_shows_a_contact_is_named() -> None:
     assert "touch the gel" in line
     other_lights = undeformed * np.linspace(0.6, 1.4, SHAPE[1])[:, None]
     assert not contact_warnings(other_lights, seen(None))
+
+
+@pytest.mark.parametrize(("untouched", "refused"), [(0.3, False), (0.1, True)])
+def test_a_press_on_most_of_the_gel_leaves_some_of_it_as_it_was(untouched, refused) -> None:
+    reference, random = seen(None), np.random.default_rng(1)
+    change = np.exp(random.normal(0.0, 0.5, (*SHAPE, 3)))
+    change[: round(untouched * SHAPE[0])] = 1.0
+    pressed = FitImage(reference.value * change, reference.free)
+    if refused:
+        with pytest.raises(InputError, match="does not belong"):
+            check_press(reference, pressed, 1.0, "the image", 0.2)
+    else:
+        assert check_press(reference, pressed, 1.0, "the image", 0.2) == []

@@ -131,6 +131,28 @@ def test_a_stream_keeps_up_with_a_fast_press(scene):
     assert max(errors) < 0.025
 
 
+def plate(model, depth_mm):
+    """A flat bottom of 6 mm with steep walls: nothing but its walls tells its depth."""
+    flat = dimple(model, 0.0, (0.0, 0.0))
+    away = np.abs(flat.rest[:, :2] - np.array([0.5, 0.3], np.float32)).max(axis=1)
+    position = flat.rest.copy()
+    position[:, 2] -= depth_mm / (1.0 + np.exp(5.0 * (away - 3.0)))
+    return flat.moved(position)
+
+
+def test_a_fast_press_of_a_flat_bottom_says_how_uncertain_its_depth_is(scene):
+    inverter = Inverter(scene.model, scene.reference, STREAMING)
+    inverter.follow(scene.reference)
+    pressed = plate(scene.model, 0.9)
+    image = seen(scene.model, pressed, 30)
+    found = [inverter.follow(image) for _ in range(40)]
+    for inversion in (found[0], found[1], found[5], found[-1]):
+        error = np.abs(away(inversion, pressed)[:, 2]) / inversion.height_stddev_mm[inversion.valid]
+        assert np.quantile(error, 0.9) < 3.0
+    depth = [inversion.contact.depth_mm for inversion in found]
+    assert abs(depth[-1] - depth[-10]) < 0.03
+
+
 def test_after_a_reset_the_next_frame_is_the_first(scene):
     fresh, used = (Inverter(scene.model, scene.reference, STREAMING) for _ in range(2))
     first = fresh.follow(scene.image)

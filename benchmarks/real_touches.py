@@ -1,7 +1,8 @@
 """Features of real videos of touches: objects pressed by hand, and grasps that are shaken.
 
 `octopi/` holds videos of a plain sensor whose first frame is untouched; `slip_pairs/` holds videos
-of both fingers of a gripper, which begin in contact: their reference is the first frame.
+of both fingers of a gripper, which begin in contact: features of windows compare with the window's
+first frame, and with the reference image of the sensor, which is found from all of its recordings.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from sensor_references import sensor_references
 
 from tacdiff_ros.touch_features.touch_input import MOTION_S, touch_image
 from tacdiff_ros.touch_features.touch_set import HEIGHT_PX, WIDTH_PX, TouchSet
@@ -22,6 +24,8 @@ FRAMES = 16  # frames of a press that are used, those that differ most from the 
 SPACING = 2  # least number of frames between two of them
 WINDOW_S = 1.0
 WINDOW_FRAMES = 5  # frames of a window that are used, evenly spaced
+ADAPTING_FRAMES = 6  # first frames of a grasp, in which the camera's exposure adapts
+MEDIAN_FRAMES = 25  # frames of a grasp whose median is taken
 SET_SPACING = 50  # frames between two pairs of a touch set
 
 Images = NDArray[np.uint8]
@@ -35,7 +39,8 @@ class VideoFeatures:
 
     Attributes:
         features: (N, F) mean of the features of the frames; of windows also their standard
-            deviation.
+            deviation, both against the first frame of the window and against the sensor's
+            reference, these less their mean over the sensor's windows.
         row: (N,) row of each video in `labels`.
         labels: columns of `labels.csv`.
     """
@@ -79,17 +84,26 @@ def press_features(folder: Path, extract: Extractor, limit: int | None = None) -
 
 def window_features(folder: Path, extract: Extractor, limit: int | None = None) -> VideoFeatures:
     """Return one row of features per window of one second of a grasp."""
-    labels = read_labels(folder)
-    features, row = [], []
-    for number, name in enumerate(labels["video"][:limit]):
-        frames, rate_hz = read_video(folder / name)
+    labels = _first(read_labels(folder), limit)
+    references, sensor = sensor_references([_median(folder / name) for name in labels["video"]])
+    moving, resting, row = [], [], []
+    for number, name in enumerate(labels["video"]):
+        frames, rate_hz = read_grasp(folder / name)
         length, lag = round(WINDOW_S * rate_hz), max(1, round(MOTION_S * rate_hz))
         for start in range(0, len(frames) - length + 1, length):
             chosen = np.linspace(start + lag, start + length - 1, WINDOW_FRAMES).round().astype(int)
-            values = _extract(extract, frames, chosen, chosen - lag, frames[start])
-            features.append(_moments(values))
+            for rows, reference in ((moving, frames[start]), (resting, references[sensor[number]])):
+                values = _extract(extract, frames, chosen, chosen - lag, reference)
+                rows.append(_moments(values))
             row.append(number)
-    return VideoFeatures(np.array(features), np.array(row), _first(labels, limit))
+    against_sensor = _centred(np.array(resting), sensor[row])
+    return VideoFeatures(np.hstack([moving, against_sensor]), np.array(row), labels)
+
+
+def read_grasp(path: Path) -> tuple[Images, float]:
+    """Return the frames of a grasp after the exposure has adapted, and their rate in Hz."""
+    frames, rate_hz = read_video(path)
+    return frames[ADAPTING_FRAMES:], rate_hz
 
 
 def grasp_touch_set(folder: Path, limit: int | None = None) -> TouchSet:
@@ -151,6 +165,20 @@ def _most_changed(frames: Images) -> NDArray[np.int64]:
         if len(chosen) == FRAMES:
             break
     return np.array(sorted(chosen))
+
+
+def _median(path: Path) -> Images:
+    frames, _ = read_grasp(path)
+    chosen = frames[:: max(1, len(frames) // MEDIAN_FRAMES)]
+    return np.asarray(np.median(chosen, axis=0), np.uint8)
+
+
+def _centred(features: NDArray[np.float64], sensor: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return features less their mean over the windows of the same sensor."""
+    centred = features.copy()
+    for number in np.unique(sensor):
+        centred[sensor == number] -= features[sensor == number].mean(axis=0)
+    return centred
 
 
 def _moments(values: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ from tacdiff_ros.object_pose.joint_cost import JointCost
 from tacdiff_ros.object_pose.observability import OpenDirection
 from tacdiff_ros.object_pose.pose_estimate import DataAgreement
 from tacdiff_ros.object_pose.scene import Unknowns
+from tacdiff_ros.objects.near_symmetry import NearSymmetry
 
 INLIER_STDDEVS = 3.0
 MIN_WEIGHT = 0.7  # of the best hypothesis
@@ -75,6 +76,21 @@ def size_warning(agreement: dict[str, DataAgreement]) -> tuple[str, ...]:
     return (
         "the camera sees past parts of the estimated object: is its mesh too large, or the mask "
         "too small?",
+    )
+
+
+def near_symmetry_warning(name: str, symmetry: NearSymmetry) -> str:
+    """Return a warning that an object looks alike in two poses.
+
+    Args:
+        name: name of the object.
+        symmetry: rotation that nearly maps the object onto itself.
+    """
+    axis = ", ".join(f"{part:.2f}" for part in symmetry.axis)
+    moved_mm = 1e3 * symmetry.distance
+    return (
+        f"{name} looks nearly the same turned by {symmetry.angle_deg:.0f} degrees about ({axis}), "
+        f"{moved_mm:.1f} mm from its surface: give a pose to start from if you know it"
     )
 
 

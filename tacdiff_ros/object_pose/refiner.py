@@ -5,13 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.object_pose import candidates, se3
-from tacdiff_ros.object_pose.agreement import agreement_of, doubts, size_warning
+from tacdiff_ros.object_pose.agreement import (
+    agreement_of,
+    doubts,
+    near_symmetry_warning,
+    size_warning,
+)
 from tacdiff_ros.object_pose.hypotheses import Hypothesis, weighted
 from tacdiff_ros.object_pose.joint_cost import Fit, JointCost, minimise
 from tacdiff_ros.object_pose.observability import open_directions
@@ -37,6 +43,7 @@ from tacdiff_ros.object_pose.pose_settings import PoseSettings
 from tacdiff_ros.object_pose.scene import OBJECT, Scene, Unknowns
 from tacdiff_ros.objects.grasp_observation import GraspObservation
 from tacdiff_ros.objects.hand import Hand
+from tacdiff_ros.objects.near_symmetry import NearSymmetry, near_symmetry
 from tacdiff_ros.objects.rigid_object import RigidObject
 
 Floats = NDArray[np.float64]
@@ -110,8 +117,15 @@ class PoseRefiner:
         cost = joint_cost(data, mean, stddev)
         fine = fine_fits(cost, fits, self.item, progress)
         estimate = self._assess(data, cost, fine, time.perf_counter() - began)
+        if start is None and self._near_symmetry is not None:
+            line = near_symmetry_warning(self.item.name, self._near_symmetry)
+            estimate = replace(estimate, warnings=(*estimate.warnings, line))
         progress("assess", 1.0, fine[0].cost)
         return estimate
+
+    @cached_property
+    def _near_symmetry(self) -> NearSymmetry | None:
+        return near_symmetry(self.item)
 
     def _start_stddev(self) -> Floats:
         position = self.settings.start_position_stddev

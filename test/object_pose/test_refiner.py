@@ -18,6 +18,7 @@ from tacdiff_ros.objects.grasp_observation import GelTouch, GraspObservation
 from tacdiff_ros.objects.grasp_sensing import HARD
 from tacdiff_ros.objects.grasp_set import GraspSetSettings, generate_cases
 from tacdiff_ros.objects.hand_files import load_hand
+from tacdiff_ros.objects.near_symmetry import NearSymmetry
 from tacdiff_ros.objects.object_files import build_object
 
 # An L of two boxes, counter-clockwise from outside: a prism over a six-cornered outline.
@@ -163,6 +164,17 @@ def test_a_mesh_of_which_a_part_is_missing_makes_the_estimate_warn(refiner, case
     item = replace(refiner.item, open_fraction=0.1)
     estimate = PoseRefiner(item, refiner.hand).refine(case.observation, case.starts[0])
     assert any("10% of the surface" in line for line in estimate.warnings)
+
+
+def test_a_search_from_nothing_warns_of_an_object_that_looks_alike_in_two_poses(
+    refiner, case, monkeypatch
+):
+    found = NearSymmetry(60.0, np.array([0.0, 0.0, 1.0]), 0.004)
+    monkeypatch.setattr("tacdiff_ros.object_pose.refiner.near_symmetry", lambda _item: found)
+    alike = PoseRefiner(refiner.item, refiner.hand)
+    assert any("turned by 60 degrees" in line for line in alike.refine(case.observation).warnings)
+    started = alike.refine(case.observation, case.starts[0])
+    assert not any("turned by" in line for line in started.warnings)
 
 
 def test_a_mesh_that_is_too_large_is_not_taken_for_the_object(refiner, item, case):

@@ -3,6 +3,7 @@
 import numpy as np
 import trimesh
 
+from tacdiff_ros.objects.near_symmetry import near_symmetry
 from tacdiff_ros.objects.object_files import build_object
 from tacdiff_ros.objects.rigid_object import RigidObject, Symmetry
 from tacdiff_ros.objects.symmetry import find_symmetries
@@ -63,3 +64,12 @@ def _moved(item):
     from dataclasses import replace
 
     return replace(item.distance, origin=np.add(item.distance.origin, [0.1, 0.02, 0]))
+
+
+def test_a_mug_looks_nearly_the_same_when_it_turns_about_its_axis(mug, box, cylinder):
+    found = near_symmetry(mug)
+    assert found is not None
+    assert 0.0 < found.distance < 0.006
+    assert abs(found.axis[2]) > 0.99
+    assert near_symmetry(box) is None
+    assert near_symmetry(cylinder) is None

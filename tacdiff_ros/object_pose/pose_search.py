@@ -46,7 +46,9 @@ class CoarseStage:
     kept: int
 
 
-COARSE_STAGES = (CoarseStage(8.0, 5, 20), CoarseStage(5.0, 8, 10), CoarseStage(2.0, 8, FINE_COUNT))
+LATER_STAGES = (CoarseStage(5.0, 8, 10), CoarseStage(2.0, 8, FINE_COUNT))
+STAGES_AROUND = (CoarseStage(8.0, 5, 20), *LATER_STAGES)  # of starts about a given pose
+STAGES_EVERYWHERE = (CoarseStage(8.0, 25, 20), *LATER_STAGES)  # of starts that are far off
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,13 @@ def register_hand(data: SearchData) -> Unknowns:
     return minimise(cost, first.unknowns, REGISTRATION_STEPS, MIN_GAIN).unknowns
 
 
-def coarse_fits(data: SearchData, rig: Unknowns, poses: Floats, progress: Progress) -> list[Fit]:
+def coarse_fits(
+    data: SearchData,
+    rig: Unknowns,
+    poses: Floats,
+    progress: Progress,
+    stages: Sequence[CoarseStage] = STAGES_AROUND,
+) -> list[Fit]:
     """Return distinct fits of the object's pose alone, the lowest cost first.
 
     Args:
@@ -125,16 +133,17 @@ def coarse_fits(data: SearchData, rig: Unknowns, poses: Floats, progress: Progre
         rig: camera, joints and bias, which are held.
         poses: (M, 4, 4) starts.
         progress: callback on stage, completed fraction and lowest cost.
+        stages: stages, from the most relaxed one on.
     """
     random = np.random.default_rng(data.settings.seed)
     thin = data.evidence.thinned(COARSE_FRACTION, random)
     starts = [rig.with_object(pose) for pose in poses]
     fits: list[Fit] = []
-    for number, stage in enumerate(COARSE_STAGES):
+    for number, stage in enumerate(stages):
         fits = []
         for index, start in enumerate(starts):
             fits.append(_object_fit(data, thin, start, stage.relaxation, stage.steps))
-            done = (number + (index + 1) / len(starts)) / len(COARSE_STAGES)
+            done = (number + (index + 1) / len(starts)) / len(stages)
             progress("coarse", done, min(fit.cost for fit in fits))
         fits = distinct(data.item, fits)[: stage.kept]
         starts = [fit.unknowns for fit in fits]

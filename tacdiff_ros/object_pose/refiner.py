@@ -32,6 +32,8 @@ from tacdiff_ros.object_pose.plausibility import (
 from tacdiff_ros.object_pose.pose_estimate import PoseEstimate
 from tacdiff_ros.object_pose.pose_search import (
     SEARCH_STDDEV,
+    STAGES_AROUND,
+    STAGES_EVERYWHERE,
     Progress,
     SearchData,
     coarse_fits,
@@ -108,10 +110,12 @@ class PoseRefiner:
         rig = register_hand(data)
         if start is None:
             poses, stddev = self._everywhere(data, rig), SEARCH_STDDEV
+            stages = STAGES_EVERYWHERE
         else:
             poses, stddev = candidates.around(start, self.item), self._start_stddev()
+            stages = STAGES_AROUND
         progress("search", 1.0, float("nan"))
-        fits = coarse_fits(data, rig, poses, progress)
+        fits = coarse_fits(data, rig, poses, progress, stages)
         mean = fits[0].unknowns.object_pose if start is None else np.asarray(start, float)
         data = data.near([fit.unknowns for fit in fits])
         cost = joint_cost(data, mean, stddev)

@@ -235,7 +235,7 @@ class Inverter:
             motion=max(self._motion, _motion(self._last_frame, prepared)),
         )
         self._last_height = fit.height_mm if steps else None
-        self._last_frame, self._motion = prepared, fit.motion
+        self._last_frame, self._motion = prepared, fit.motion if steps else 0.0
         return self._result(
             fit, markers, self._markers.motion, prepared, warnings, started, with_forces=with_forces
         )

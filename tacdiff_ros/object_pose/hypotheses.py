@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,6 +130,18 @@ def weighted(
     order = [k for k in np.argsort(-weights) if weights[k] > MIN_WEIGHT]
     total = float(weights[order].sum())
     return tuple(Hypothesis(fits[k], float(weights[k] / total), covariances[k]) for k in order)
+
+
+def with_prior_spread(hypothesis: Hypothesis, stddev: Floats) -> Hypothesis:
+    """Return a hypothesis on a pose that is not identified: as uncertain as before the estimate.
+
+    Args:
+        hypothesis: hypothesis.
+        stddev: (6,) prior standard deviations of the object's twist, m and rad.
+    """
+    covariance = hypothesis.covariance.copy()
+    covariance[:6, :6] += np.diag(np.square(stddev))
+    return replace(hypothesis, covariance=covariance)
 
 
 def _is_separate(fit: Fit, other: Fit, covariance: Floats) -> bool:

@@ -18,7 +18,7 @@ from tacdiff_ros.object_pose.agreement import (
     near_symmetry_warning,
     size_warning,
 )
-from tacdiff_ros.object_pose.hypotheses import Hypothesis, weighted
+from tacdiff_ros.object_pose.hypotheses import Hypothesis, weighted, with_prior_spread
 from tacdiff_ros.object_pose.joint_cost import Fit, JointCost, minimise
 from tacdiff_ros.object_pose.observability import open_directions
 from tacdiff_ros.object_pose.observation import ObservationReader
@@ -179,6 +179,8 @@ class PoseRefiner:
         verdict, reason = contact.verdict, contact.reason
         if reasons:
             verdict, reason = NOT_IDENTIFIED, "; ".join(reasons)
+            spread = cost.prior.stddev[OBJECT]
+            hypotheses = tuple(with_prior_spread(each, spread) for each in hypotheses)
         return PoseEstimate(
             self.item.name,
             hypotheses,

@@ -152,6 +152,10 @@ def test_a_mask_of_something_else_makes_the_pose_not_identified(refiner, case):
     estimate = refiner.refine(wrong, case.starts[0])
     assert not estimate.is_identified
     assert "mask" in estimate.reason
+    settings = refiner.settings
+    stddev = np.sqrt(np.diag(estimate.best.object_covariance))
+    assert (stddev[:3] >= settings.start_position_stddev).all()
+    assert (stddev[3:] >= settings.start_rotation_stddev).all()
 
 
 def test_without_touches_the_estimate_warns(refiner, case):

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from brightness_drift import measure_drift
 from calibration import knowing_lens, presses_of
-from fast_presses import measure_fast_presses
+from fast_presses import measure_fast_presses, renderer_of
 from press_scores import RealSet, read_set
 from tables import Part, run_parts
 
@@ -45,7 +45,7 @@ from tacdiff_ros.inversion.inverter import Inverter
 from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.mechanics.live.live_gel import LiveGel
 from tacdiff_ros.mechanics.surface_refinement import refine_surface
-from tacdiff_ros.optics.renderer import Renderer, RenderSettings
+from tacdiff_ros.optics.renderer import Renderer
 from tacdiff_ros.optics.simulate import simulate_image
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel
@@ -541,14 +541,7 @@ def recording(count: int) -> tuple[list[np.ndarray], list[GelSurface], SensorMod
     """Return frames of a touch, their surfaces, the sensor model, and the reference image."""
     model = random_sensor(1)
     flat = undeformed_surface(model)
-    renderer, random = Renderer(model), np.random.default_rng(0)
-
-    def render(surface: GelSurface) -> np.ndarray:
-        renderer.set_surface(surface)
-        values = 255.0 * renderer.image(RenderSettings(samples=2))
-        noisy = values + random.normal(0.0, 1.0, values.shape)
-        return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
-
+    render = renderer_of(model)
     gel = LiveGel(build_indenter("sphere:diameter=8"))
     frames, surfaces = [], []
     for fraction in np.linspace(0.0, 1.0, count):

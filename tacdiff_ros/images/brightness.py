@@ -27,9 +27,9 @@ BIN = 0.005  # of logarithms of ratios
 RANGE = 0.7
 WIDTH = 0.012  # standard deviation of the weights around the most frequent ratio
 NEAR, MIN_FRACTION = 0.03, 0.3  # fraction of the pixels that must be within NEAR of it
-# The same of the ratio one. Large presses by rendered sensors leave 0.17 and more, images of other
-# sensors 0.08 and less.
-MIN_UNCHANGED = 0.12
+# The same of the ratio one, also as a fraction of the pixels of the best ratio. Large presses by
+# rendered sensors leave 0.17 and more, images of other sensors 0.08 and less.
+MIN_UNCHANGED, MIN_UNCHANGED_OF_BEST = 0.12, 0.7
 REFINEMENTS = 3
 MAX_PIXELS = 20_000
 COLOURS = ("red", "green", "blue")
@@ -92,7 +92,9 @@ def brightness_change(reference: FitImage, image: FitImage) -> BrightnessChange:
     fractions = [_near(ratio - at @ terms) for terms in (even, uneven)]
     is_uneven = fractions[1] > fractions[0] + MIN_GAIN_OF_FRACTION
     best, best_fraction = (uneven if is_uneven else even), fractions[is_uneven]
-    if best_fraction < MIN_FRACTION and (unchanged := _near(ratio)) >= MIN_UNCHANGED:
+    unchanged = _near(ratio)
+    enough = max(MIN_UNCHANGED, MIN_UNCHANGED_OF_BEST * best_fraction)
+    if best_fraction < MIN_FRACTION and unchanged >= enough:
         gain = np.ones((*shape, 3))
         return BrightnessChange(gain, unchanged, True, np.exp(np.median(ratio, axis=0)))
     is_known = best_fraction >= MIN_FRACTION

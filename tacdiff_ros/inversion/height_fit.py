@@ -190,8 +190,8 @@ class HeightFitter:
             if mechanics is None
             else (mechanics.traction * self.grid.spacing_mm, MECHANICAL_CURVATURE)
         )
-        is_frame, depth_change = motion is not None, 0.0
-        moving = motion or 0.0
+        is_frame, moving = motion is not None, motion or 0.0
+        linearised_at: tuple[Floats, SlopeDerivatives] | None = None
         self._renderer.drop_local_interreflection()
         for step in range(steps + (EXTRA_STEPS if is_frame and steps else 0)):
             if step >= steps and float(np.abs(change).max()) <= LARGE_CHANGE_MM:
@@ -216,21 +216,23 @@ class HeightFitter:
                 smoothing,
             )
             change = newton + (MOMENTUM if step >= FIRST_MOMENTUM_STEP else 0.0) * change
-            if is_frame:
-                depth_change = self._depth_change(height, image, free, rendered)
+            linearised_at = height, rendered
             height, rendered = np.maximum(height + change, -self._max_depth_mm), None
             if progress is not None:
                 progress((step + 1) / steps)
         if evaluate_final or result is None:
             result = self._linearised(height, image, free, last, rendered)
+        depth_change = 0.0
+        if is_frame and linearised_at is not None:
+            depth_change = self._depth_change(*linearised_at, image, free)
         return self._result(height, image, result, depth_change, moving)
 
     def _depth_change(
         self,
         height: Floats,
+        rendered: SlopeDerivatives,
         image: Floats,
         free: NDArray[np.bool_],
-        rendered: SlopeDerivatives,
     ) -> float:
         """Relative change of all heights for which the residuals of all pixels are least."""
         equations = self._linearised(height, image, free, np.inf, rendered).equations

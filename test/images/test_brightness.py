@@ -94,6 +94,13 @@ def test_some_untouched_pixels_tell_that_the_light_did_not_change():
     assert check_brightness_change(change, "press") == []
 
 
+def test_a_drift_that_is_one_somewhere_is_not_taken_for_unchanged_light():
+    reference, image = gel(0.8)
+    gain = 1.0 + 0.12 * np.repeat(X[..., None], 3, axis=-1)
+    change = brightness_change(reference, FitImage(image.value * gain, image.free))
+    assert not change.is_known
+
+
 def test_a_drift_at_one_border_is_warned_of():
     (line,) = check_brightness(1.0 + 0.12 * np.stack([X, 0.1 * X, 0.0 * X], axis=-1), "press")
     assert "red +12 %" in line or "red -12 %" in line

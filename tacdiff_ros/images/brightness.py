@@ -5,8 +5,8 @@ brightness. It is found per colour, because the three lamps drift apart. A lamp 
 changes the ratio over the image, slowly: a polynomial in the position follows it where it brings
 more pixels to the reference than one ratio does.
 
-Limits: changes over less than half of the image cannot be told from a press. Where a press covers
-most of it, some pixels whose ratio is one in all colours tell that the light did not change.
+Limits: changes over less than half of the image, and of a press that covers most of it, cannot be
+told from a press.
 """
 
 from __future__ import annotations
@@ -27,9 +27,6 @@ BIN = 0.005  # of logarithms of ratios
 RANGE = 0.7
 WIDTH = 0.012  # standard deviation of the weights around the most frequent ratio
 NEAR, MIN_FRACTION = 0.03, 0.3  # fraction of the pixels that must be within NEAR of it
-# The same of the ratio one, also as a fraction of the pixels of the best ratio. Large presses by
-# rendered sensors leave 0.17 and more, images of other sensors 0.08 and less.
-MIN_UNCHANGED, MIN_UNCHANGED_OF_BEST = 0.12, 0.7
 REFINEMENTS = 3
 MAX_PIXELS = 20_000
 COLOURS = ("red", "green", "blue")
@@ -92,11 +89,6 @@ def brightness_change(reference: FitImage, image: FitImage) -> BrightnessChange:
     fractions = [_near(ratio - at @ terms) for terms in (even, uneven)]
     is_uneven = fractions[1] > fractions[0] + MIN_GAIN_OF_FRACTION
     best, best_fraction = (uneven if is_uneven else even), fractions[is_uneven]
-    unchanged = _near(ratio)
-    enough = max(MIN_UNCHANGED, MIN_UNCHANGED_OF_BEST * best_fraction)
-    if best_fraction < MIN_FRACTION and unchanged >= enough:
-        gain = np.ones((*shape, 3))
-        return BrightnessChange(gain, unchanged, True, np.exp(np.median(ratio, axis=0)))
     is_known = best_fraction >= MIN_FRACTION
     gain = np.exp(basis @ best) if is_known else np.ones((*shape, 3))
     return BrightnessChange(gain, best_fraction, is_known, np.exp(np.median(ratio, axis=0)))

@@ -248,6 +248,11 @@ class TactileSimulatorSettings(NodeSettings):
         le=256,
         description="mean processor use above which frames are left out, cores; 0: no limit",
     )
+    local_interreflection: bool = Field(
+        True,
+        description="renderer: parts of the deformed gel light each other, on sensors with "
+        "reflected light",
+    )
     half_precision: bool = Field(
         False, description="compute the network in bfloat16 where the processor supports it"
     )

@@ -150,7 +150,9 @@ class TactileSimulatorNode(GuardedNode):
                 raise InputError(f"{error}; {advice}") from error
         threads = settings.threads or os.cpu_count()
         is_differentiable = settings.simulator == "differentiable"
-        return SharedRenderer(self._model, network, threads, is_differentiable)
+        return SharedRenderer(
+            self._model, network, threads, is_differentiable, settings.local_interreflection
+        )
 
     def _create_topics(self) -> None:
         self._images = {

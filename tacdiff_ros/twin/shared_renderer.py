@@ -24,6 +24,7 @@ class SharedRenderer:
         network: NetworkRenderer | None,
         threads: int | None = None,
         differentiable: bool = False,
+        local_interreflection: bool = True,
     ) -> None:
         """Start without the physical renderer.
 
@@ -32,9 +33,11 @@ class SharedRenderer:
             network: renderer of streamed frames; None for the physical renderer.
             threads: number of threads of the physical renderer; None for the default.
             differentiable: whether the physical renderer is the differentiable one.
+            local_interreflection: whether the fast renderer computes local inter-reflection.
         """
         self._model, self._network = model, network
         self._threads, self._differentiable = threads, differentiable
+        self._local_interreflection = local_interreflection
         self._renderer: PhysicalRenderer | None = None
         self._physical: SharedRenderer | None = None
         self._lock = threading.RLock()
@@ -44,7 +47,9 @@ class SharedRenderer:
         if self._network is None:
             return self
         if self._physical is None:
-            self._physical = SharedRenderer(self._model, None, self._threads)
+            self._physical = SharedRenderer(
+                self._model, None, self._threads, False, self._local_interreflection
+            )
             self._physical._lock = self._lock
         return self._physical
 
@@ -77,7 +82,10 @@ class SharedRenderer:
 
     def _create_renderer(self) -> PhysicalRenderer:
         if not self._differentiable:
-            settings = FastSettings(threads=self._threads) if self._threads else None
+            threads = self._threads or FastSettings().threads
+            settings = FastSettings(
+                threads=threads, local_interreflection=self._local_interreflection
+            )
             return PhysicalRenderer(self._model, FastRenderer(self._model, settings))
         from tacdiff_ros.optics.renderer import Renderer
         from tacdiff_ros.optics.variant import limit_threads

@@ -20,7 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.optics.fast.hit_maps import maps_of_hits
-from tacdiff_ros.optics.fast.pixel_chunk import PixelHits, pixel_hits, render_pixels
+from tacdiff_ros.optics.fast.local_interreflection import local_interreflection
+from tacdiff_ros.optics.fast.pixel_chunk import (
+    PixelHits,
+    PixelIrradiance,
+    pixel_hits,
+    pixel_irradiance,
+    render_pixels,
+)
 from tacdiff_ros.optics.fast.sensor_tables import sensor_tables
 from tacdiff_ros.optics.fast.surface_tables import SurfaceTables, surface_tables
 from tacdiff_ros.optics.map_arrays import SurfaceMaps
@@ -39,11 +46,14 @@ class FastSettings:
         width_px: columns of the image; None for the sensor's.
         height_px: rows of the image; None for the sensor's.
         threads: number of threads.
+        local_interreflection: whether parts of the deformed gel light and occlude each other, if
+            the sensor's layers reflect light.
     """
 
     width_px: int | None = None
     height_px: int | None = None
     threads: int = 2
+    local_interreflection: bool = True
 
 
 class FastRenderer:
@@ -66,6 +76,7 @@ class FastRenderer:
         """
         settings = settings or FastSettings()
         self.model = model
+        self._local = settings.local_interreflection
         self._width = settings.width_px or model.image.width_px
         self._height = settings.height_px or model.image.height_px
         self._sensor = sensor_tables(model, self._width, self._height)
@@ -106,14 +117,40 @@ class FastRenderer:
     def _images(self, *shadows: bool) -> dict[bool, Floats]:
         """Return images by whether the surface casts shadows."""
         tables = self._surface_tables(True in shadows)
-        count = self._height * self._width
-        images = {kind: np.empty((count, 3), np.float32) for kind in shadows}
-        self._run_all(
-            partial(render_pixels, self._sensor, tables, hits, self._width, images)
-            for hits in self._pixel_hits(tables)
-        )
-        shape = (self._height, self._width, 3)
-        return {kind: image.reshape(shape) for kind, image in images.items()}
+        images = {}
+        local = None
+        for kind in sorted(shadows, reverse=True):
+            image = np.empty((self._height * self._width, 3), np.float32)
+            pixels = self._run_all(
+                partial(pixel_irradiance, self._sensor, tables, hits, self._width, kind)
+                for hits in self._pixel_hits(tables)
+            )
+            if local is None:
+                local = self._local_interreflection(tables, pixels)
+            self._run_all(
+                partial(render_pixels, self._sensor, part, self._width, local, image)
+                for part in pixels
+            )
+            images[kind] = image.reshape(self._height, self._width, 3)
+        return images
+
+    def _local_interreflection(
+        self, tables: SurfaceTables, pixels: list[PixelIrradiance]
+    ) -> Floats | None:
+        """Return the local inter-reflection at the nodes of cast shadows; None without it."""
+        if not (self._local and self._sensor.reflects) or tables.relief is None:
+            return None
+        step = self._sensor.shadow_px
+        rows, columns = self._sensor.shadow_rays.shape[1:]
+        row = np.minimum(np.arange(rows) * step, self._height - 1)
+        column = np.minimum(np.arange(columns) * step, self._width - 1)
+        nodes = np.empty((3, rows, columns), np.float32)
+        for part in pixels:
+            first = part.centres.pixels.start // self._width
+            rgb = part.rgb.reshape(3, -1, self._width)
+            inside = (row >= first) & (row < first + rgb.shape[1])
+            nodes[:, inside] = rgb[:, row[inside] - first][..., column]
+        return local_interreflection(self._sensor, tables.relief, nodes, self._run_all)
 
     def maps(self) -> SurfaceMaps:
         """Return the surface maps at the centres of the pixels."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tacdiff_ros.optics.fast.local_interreflection import interpolate_nodes
 from tacdiff_ros.optics.fast.marker_points import (
     PLAIN,
     RIM,
@@ -74,6 +75,25 @@ class _NearMarkers:
     points: _MarkerPoints
 
 
+@dataclass(frozen=True)
+class PixelIrradiance:
+    """Irradiance of the points that the centres of N pixels show.
+
+    Attributes:
+        centres: these points.
+        rgb: (3, N) float32 irradiance, without local inter-reflection.
+        near: samples near markers; None for a gel without markers.
+        reflectance: (N,) float32 reflectance of the print; empty for a gel without markers.
+        near_light: (K, M) float32 light of the M pixels near markers, with cast shadows.
+    """
+
+    centres: PixelHits
+    rgb: Floats
+    near: _NearMarkers | None
+    reflectance: Floats
+    near_light: Floats
+
+
 def pixel_hits(
     sensor: SensorTables, surface: SurfaceTables, pixels: slice, width_px: int
 ) -> PixelHits:
@@ -93,52 +113,79 @@ def pixel_hits(
     return PixelHits(pixels=pixels, rays=rays, hits=hits, valid=valid, moved=moved)
 
 
-def render_pixels(
+def pixel_irradiance(
     sensor: SensorTables,
     surface: SurfaceTables,
     centres: PixelHits,
     width_px: int,
-    images: dict[bool, Floats],
-) -> None:
-    """Write the values of pixels, 1 for white.
+    has_shadows: bool,
+) -> PixelIrradiance:
+    """Return the irradiance of the points that the centres of pixels show.
 
     Args:
         sensor: prepared sensor.
         surface: prepared surface.
         centres: result of `pixel_hits`.
         width_px: columns of the image.
-        images: (pixels of the image, 3) float32 images with cast shadows (key True), without them
-            (False), or both; changed.
+        has_shadows: whether the surface casts shadows.
     """
     count = centres.hits.shape[1]
     shape = (-1, count // width_px, width_px)
     hits = centres.hits.reshape(shape)
-    near, pixel = None, NO_PIXELS
+    near, reflectance = None, np.ones(0, np.float32)
     if sensor.markers is not None:
         near, reflectance = _near_markers(sensor, sensor.markers, surface, centres)
-        pixel = near.pixel
-    for has_shadows, image in images.items():
-        radiance = np.empty((3, count), np.float32)
-        light = np.empty((sensor.light.coefficients.shape[2], len(pixel)), np.float32)
-        pixel_light(
-            sensor.light.coefficients,
-            sensor.light.node_px,
-            surface.shadows if has_shadows and surface.shadows is not None else UNSHADED,
-            sensor.shadow_px,
-            centres.pixels.start // width_px,
-            sensor.light_color,
-            sensor.ambient,
-            hits,
-            hits[NORMAL_X:],
-            pixel,
-            light,
-            radiance.reshape(shape),
+    pixel = NO_PIXELS if near is None else near.pixel
+    rgb = np.empty((3, count), np.float32)
+    light = np.empty((sensor.light.coefficients.shape[2], len(pixel)), np.float32)
+    pixel_light(
+        sensor.light.coefficients,
+        sensor.light.node_px,
+        surface.shadows if has_shadows and surface.shadows is not None else UNSHADED,
+        sensor.shadow_px,
+        centres.pixels.start // width_px,
+        sensor.light_color,
+        sensor.ambient,
+        hits,
+        hits[NORMAL_X:],
+        pixel,
+        light,
+        rgb.reshape(shape),
+    )
+    return PixelIrradiance(centres, rgb, near, reflectance, light)
+
+
+def render_pixels(
+    sensor: SensorTables,
+    pixels: PixelIrradiance,
+    width_px: int,
+    local: Floats | None,
+    image: Floats,
+) -> None:
+    """Write the values of pixels, 1 for white.
+
+    Args:
+        sensor: prepared sensor.
+        pixels: result of `pixel_irradiance`; its irradiance is changed.
+        width_px: columns of the image.
+        local: (R, C, 3) float32 irradiance by local inter-reflection at the nodes of cast shadows;
+            None without it.
+        image: (pixels of the image, 3) float32 image; changed.
+    """
+    centres, radiance = pixels.centres, pixels.rgb
+    extra = None
+    if local is not None:
+        extra = np.empty_like(radiance)
+        shape = (3, -1, width_px)
+        interpolate_nodes(
+            local, sensor.shadow_px, centres.pixels.start // width_px, extra.reshape(shape)
         )
-        if near is not None and sensor.markers is not None:
-            radiance *= reflectance
-            _replace_near(sensor, sensor.markers, near, light, radiance)
-        factor, part = sensor.factor[:, centres.pixels], image[centres.pixels]
-        pixel_values(factor, sensor.inverse_gamma, radiance, centres.valid, part)
+        radiance += extra
+    if pixels.near is not None and sensor.markers is not None:
+        radiance *= pixels.reflectance
+        _replace_near(sensor, sensor.markers, pixels, extra, radiance)
+    factor, part = sensor.factor[:, centres.pixels], image[centres.pixels]
+    pixel_values(factor, sensor.inverse_gamma, radiance, centres.valid, part)
 
 
 def _near_markers(
@@ -179,13 +226,19 @@ def _near_markers(
 
 
 def _replace_near(
-    sensor: SensorTables, markers: MarkerTables, near: _NearMarkers, light: Floats, radiance: Floats
+    sensor: SensorTables,
+    markers: MarkerTables,
+    pixels: PixelIrradiance,
+    extra: Floats | None,
+    radiance: Floats,
 ) -> None:
     """Replace the radiance of pixels near markers by the mean of their samples."""
+    near = pixels.near
+    assert near is not None  # noqa: S101
     rgb, points = np.empty((3, len(near.column)), np.float32), near.points
     near_irradiance(
         markers.fine_pattern,
-        light,
+        pixels.near_light,
         near.column,
         sensor.light_color,
         sensor.ambient,
@@ -194,6 +247,8 @@ def _replace_near(
         points.nearest,
         rgb,
     )
+    if extra is not None:
+        rgb += extra[:, near.pixel[near.column]]
     replace_radiance(near.pixel, near.column, near.weight, points.reflectance, rgb, radiance)
 
 

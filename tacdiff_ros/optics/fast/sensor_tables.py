@@ -59,6 +59,8 @@ class SensorTables:
         lights: (L, 15) float32 parameters of the lights.
         light_color: (L, 3) float32 radiance of the lights.
         ambient: (3,) float32 irradiance by ambient light.
+        base_color: (3,) float32 reflectance of the gel.
+        reflects: whether the layers reflect light.
         light: polynomials of the light.
         shadow_px: distance in pixels of the nodes of cast shadows.
         shadow_rays: (4, R, C) float32 rays through these nodes.
@@ -75,6 +77,8 @@ class SensorTables:
     lights: Floats
     light_color: Floats
     ambient: Floats
+    base_color: Floats
+    reflects: bool
     light: LightTables
     shadow_px: int
     shadow_rays: Floats
@@ -109,6 +113,8 @@ def sensor_tables(model: SensorModel, width_px: int, height_px: int) -> SensorTa
         lights=lights,
         light_color=np.reshape(values.get("lights.radiance", ()), (-1, 3)).astype(np.float32),
         ambient=(math.pi * values["gel.ambient"]).astype(np.float32),
+        base_color=values["gel.base_color"].astype(np.float32),
+        reflects=model.interreflection.bounces > 0,
         light=_light(model, lights, pad, node_rays, node_px),
         shadow_px=shadow_px,
         shadow_rays=_node_rays(values, model, width_px, height_px, (shadow_px, shadow_px)),

@@ -27,18 +27,37 @@ BANDS = 4  # parts of a grid that are computed in parallel
 
 
 @dataclass(frozen=True)
+class Relief:
+    """Height map of a deformed surface, and the surface at the nodes of cast shadows.
+
+    Attributes:
+        heights: (r, c) float32 height z over the pad, mm.
+        grid: (4,) float32 x and y of its first node and the distances of its nodes, mm.
+        points: (8, R C) float32 hits at nodes of the image; see `surface_hits`.
+        valid: (R C,) bool, whether a node shows the gel.
+    """
+
+    heights: Floats
+    grid: Floats
+    points: Floats
+    valid: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
 class SurfaceTables:
     """Prepared surface.
 
     Attributes:
         vertices: flat float32 result of `vertex_table`.
         shape: rows and columns of the vertices.
+        relief: height map; None for a surface without visible shadows and inter-reflection.
         shadows: (R, C, 4 L) float32 visible fraction of each light's panels at nodes of the image;
             None if all are visible.
     """
 
     vertices: Floats
     shape: tuple[int, int]
+    relief: Relief | None
     shadows: Floats | None
 
 
@@ -59,25 +78,33 @@ def surface_tables(
     position = surface.position.reshape(*shape, 3)
     run_all(partial(vertex_table, position, rest, band, vertices) for band in _bands(shape[0]))
     pressed = float(surface.position[:, 2].min()) < -MIN_PRESS_MM
-    shadows = None
-    if with_shadows and pressed and len(sensor.lights):
-        shadows = _shadows(sensor, vertices, run_all)
+    relief, shadows = None, None
+    if pressed:
+        relief = _relief(sensor, vertices)
+        if with_shadows and len(sensor.lights):
+            shadows = _shadows(sensor, relief, run_all)
     return SurfaceTables(
         vertices=vertices.reshape(-1),
         shape=shape,
+        relief=relief,
         shadows=shadows,
     )
 
 
-def _shadows(sensor: SensorTables, vertices: Floats, run_all: RunAll) -> Floats | None:
-    """Return the visible fractions of the panels, None if the surface casts no shadow."""
+def _relief(sensor: SensorTables, vertices: Floats) -> Relief:
     rows, columns = (math.ceil(side / HEIGHT_MM) + 1 for side in sensor.pad[::-1])
     heights, grid = _height_map(sensor, vertices, rows, columns)
+    rays = sensor.shadow_rays
+    points, valid = _hits(sensor, vertices, rays.reshape(4, -1), rays.shape[2])
+    return Relief(heights=heights, grid=grid, points=points, valid=valid)
+
+
+def _shadows(sensor: SensorTables, relief: Relief, run_all: RunAll) -> Floats | None:
+    """Return the visible fractions of the panels, None if the surface casts no shadow."""
     shape, lights = sensor.shadow_rays.shape[1:], range(len(sensor.lights))
-    rays = sensor.shadow_rays.reshape(4, -1)
-    points, valid = _hits(sensor, vertices, rays, shape[1])
-    visible = np.empty((len(sensor.lights), rays.shape[1], PANELS), np.float32)
-    coarse, coarse_grid = _coarse_heights(heights, grid)
+    count = relief.points.shape[1]
+    visible = np.empty((len(sensor.lights), count, PANELS), np.float32)
+    coarse, coarse_grid = _coarse_heights(relief.heights, relief.grid)
     shade = np.empty((len(sensor.lights), *coarse.shape), np.float32)
 
     run_all(partial(shade_heights, sensor.lights[k], coarse, coarse_grid, shade[k]) for k in lights)
@@ -85,17 +112,17 @@ def _shadows(sensor: SensorTables, vertices: Floats, run_all: RunAll) -> Floats 
         partial(
             panel_visibility,
             sensor.lights[k],
-            heights,
-            grid,
-            points,
-            valid,
+            relief.heights,
+            relief.grid,
+            relief.points,
+            relief.valid,
             band,
             coarse_grid,
             shade[k],
             visible[k],
         )
         for k in lights
-        for band in _bands(rays.shape[1])
+        for band in _bands(count)
     )
     if not any(are_shaded):
         return None

@@ -96,7 +96,7 @@ def measure_speed() -> dict[str, float]:
 
 def _compare(model: SensorModel, seed: int, k: int) -> dict[str, float]:
     """Compare one press with the differentiable renderer."""
-    shape = _pressed(model, seed, k)
+    shape = pressed_surface(model, seed, k)
     fast, reference = FastRenderer(model), Renderer(model)
     fast.set_surface(shape)
     reference.set_surface(shape)
@@ -127,12 +127,12 @@ def _gel(indenter: str) -> LiveGel:
     return LiveGel.of_sensor(default_sensor(), build_indenter(indenter), None, GRID)
 
 
-def _pressed(model: SensorModel, seed: int, k: int) -> GelSurface:
+def pressed_surface(model: SensorModel, seed: int, k: int) -> GelSurface:
     """Return the surface of the k-th indenter at a random pose."""
     from tacdiff_ros.virtual.random_sensors import VirtualSensorSettings
 
     press = random_press(seed, k, VirtualSensorSettings())
-    gel = _gel(INDENTERS[k])
+    gel = _gel(INDENTERS[k % len(INDENTERS)])
     pose = IndenterPose(*press.at_mm, press.depth_mm, press.yaw_rad)
     moved = tuple(a + b for a, b in zip(press.at_mm, press.shear_mm, strict=True))
     gel.reset()

@@ -3,8 +3,8 @@
     python benchmarks/translation.py [--quick] [--json] [--only PART] [--folder DIR]
                                      [--trials N] [--steps N]
 
-PART is one of dataset, scaling, quality, speed, units. Datasets and networks are cached in a folder
-(default: translation/ in the user's cache) and resumed. The full benchmark takes some hours on two
+PART is one of dataset, scaling, quality, speed, new-sensors. Datasets and networks are cached in
+a folder (default: translation/ in the user's cache) and resumed. The full benchmark takes some hours on two
 cores, mostly for full mechanics and training; --quick measures the speed in under a minute.
 """
 
@@ -17,7 +17,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +26,14 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from bench_networks import COARSE, SamplesOf, bench_plan, made, train_on
+from new_sensors import measure_new_sensors
 from tables import Part, run_parts
 
 from tacdiff_ros.cli.evaluate import rendered_samples
-from tacdiff_ros.dataset.cluster import local_client, usable_cores
-from tacdiff_ros.dataset.generate import GenerationReport, generate
-from tacdiff_ros.dataset.pairs import SamplePairs, reference_pair
-from tacdiff_ros.dataset.plan import DatasetPlan, Split
-from tacdiff_ros.dataset.reader import SampleReader
-from tacdiff_ros.dataset.store import open_dataset
-from tacdiff_ros.evaluation.image_metrics import score_images
+from tacdiff_ros.dataset.cluster import local_client
+from tacdiff_ros.dataset.generate import generate
+from tacdiff_ros.dataset.plan import DatasetPlan
 from tacdiff_ros.evaluation.translation_scores import (
     RenderedSample,
     SampleScore,
@@ -52,17 +49,11 @@ from tacdiff_ros.translation.generator import build_generator
 from tacdiff_ros.translation.input_kinds import CHANNELS, InputKind
 from tacdiff_ros.translation.model_file import ANY_SENSOR, INPUT, NETWORK, ModelCard, save_model
 from tacdiff_ros.translation.network_settings import NetworkSettings
-from tacdiff_ros.translation.training import ReferenceSample, train_generator
-from tacdiff_ros.translation.training_settings import TrainingSettings
 from tacdiff_ros.translation.translator import Translator
-from tacdiff_ros.virtual.exposure import usable_exposure
-from tacdiff_ros.virtual.random_sensors import random_sensor
 
 PAPER_SAMPLES = 56_000
 PAPER_TABLE = {"ssim": 0.9609, "psnr_db": 38.74, "mse": 8.69}  # Table I, NOCS
 SPEED_S = 4.0  # duration of each rate measurement
-COARSE = Trajectory(step_mm=0.25, step_deg=3.0)  # 26 states
-TRAINING_SENSORS, NEW_SENSORS = 1000, 2000  # seeds
 
 
 def main() -> int:
@@ -83,16 +74,14 @@ def main() -> int:
     )
     parser.add_argument("--batch", type=int, default=8, help="batch size, samples per step")
     parser.add_argument(
-        "--seen-units",
-        type=int,
-        default=10,
-        help="number of sensors for training the common network",
+        "--seen-sensors", type=int, default=30, help="sensors that the common network trains on"
+    )
+    parser.add_argument("--new-sensors", type=int, default=10, help="sensors that it is tested on")
+    parser.add_argument(
+        "--common-steps", type=int, default=4_000, help="optimiser steps of the common network"
     )
     parser.add_argument(
-        "--new-units", type=int, default=10, help="number of test sensors not used for training"
-    )
-    parser.add_argument(
-        "--unit-steps", type=int, default=4_000, help="optimiser steps of a training for one sensor"
+        "--own-steps", type=int, default=1_500, help="optimiser steps of a network for one sensor"
     )
     options = parser.parse_args()
     names = [options.only] if options.only else (["speed"] if options.quick else list(PARTS))
@@ -205,117 +194,6 @@ def network_rows(folder: Path, settings: NetworkSettings, name: str) -> list[dic
     return rows
 
 
-def measure_new_sensors(options: argparse.Namespace) -> Part:
-    """Compare one nocs+light network on new sensors with one network trained for each sensor.
-
-    All are tested on the same ten trials of each new sensor, one per indenter.
-    """
-    plan = bench_plan(30, "live", COARSE)
-
-    def samples_of(seed: int, *training_splits: Split) -> SamplesOf:
-        """Each sensor has a separate dataset because the gel thickness differs."""
-        folder, sensor = options.folder / f"dataset_unit_{seed}", exposed_sensor(seed)
-        made(folder, plan, sensor)
-        return SamplesOf(folder, sensor, training_splits)
-
-    general = options.folder / "nocs+light"
-    training_seeds = range(TRAINING_SENSORS, TRAINING_SENSORS + options.seen_units)
-    samples = [samples_of(seed, "train", "test") for seed in training_seeds]
-    train_on(general, "nocs+light", samples, options, options.steps)
-    rows = []
-    for seed in range(NEW_SENSORS, NEW_SENSORS + options.new_units):
-        sensor_samples = samples_of(seed, "train", "validation")
-        folder, sensor = sensor_samples.folder, sensor_samples.model
-        own = options.folder / f"nocs_unit_{seed}"
-        train_on(own, "nocs", [sensor_samples], options, options.unit_steps)
-        psnr_db = {
-            name: summary(tested(folder, sensor, network)[0])["psnr_db"]
-            for name, network in (("retrained_psnr_db", own), ("one_for_all_psnr_db", general))
-        }
-        light = summary(light_scores(folder, sensor))["psnr_db"]
-        rows.append(
-            {
-                "unit": seed,
-                **{name: round(value, 2) for name, value in psnr_db.items()},
-                "light_image_psnr_db": round(light, 2),
-            }
-        )
-        print(rows[-1], file=sys.stderr, flush=True)
-    drops = [row["retrained_psnr_db"] - row["one_for_all_psnr_db"] for row in rows]
-    return rows, {
-        "new_unit_psnr_drop_db": round(float(np.mean(drops)), 3),
-        "new_unit_psnr_drop_db_worst": round(max(drops), 3),
-    }
-
-
-def exposed_sensor(seed: int) -> SensorModel:
-    """Return a random sensor with a usable exposure."""
-    return usable_exposure(random_sensor(seed))
-
-
-def light_scores(folder: Path, sensor: SensorModel) -> list[SampleScore]:
-    """Return the scores of the light image alone, the input of a nocs+light network."""
-    reader = SamplesOf(folder, sensor).reader("test")
-    samples = (reader.sample(number) for number in range(len(reader)))
-    return [SampleScore(s.indenter, s.trial, s.step, score_images(s.light, s.rgb)) for s in samples]
-
-
-@dataclass(frozen=True)
-class SamplesOf:
-    """Images of one sensor in a dataset.
-
-    Attributes:
-        folder: folder of the dataset.
-        model: sensor model.
-        training_splits: splits used for training.
-    """
-
-    folder: Path
-    model: SensorModel
-    training_splits: tuple[Split, ...] = ("train",)
-
-    def reader(self, split: Split) -> SampleReader:
-        """Return the reader of a split."""
-        return SampleReader(open_dataset(self.folder), split, self.model.checksum)
-
-
-class Joined:
-    """Concatenated sample pairs of several sensors."""
-
-    def __init__(self, parts: list[SamplePairs]) -> None:
-        """Concatenate parts of any length."""
-        self._parts = parts
-        self._ends = np.cumsum([len(part) for part in parts])
-        self.divisors = parts[0].divisors
-
-    def __len__(self) -> int:
-        """Return the total number of samples."""
-        return int(self._ends[-1])
-
-    def __getitem__(self, number: int) -> Any:
-        """Return the maps and the image of a sample."""
-        part, inside = self._locate(number)
-        return part[inside]
-
-    def stored(self, number: int) -> Any:
-        """Return a sample as it is stored, for training on a graphics card."""
-        part, inside = self._locate(number)
-        return part.stored(inside)
-
-    def _locate(self, number: int) -> tuple[SamplePairs, int]:
-        turn = int(np.searchsorted(self._ends, number, side="right"))
-        part = self._parts[turn]
-        return part, number - int(self._ends[turn]) + len(part)
-
-
-def bench_plan(trials: int, mechanics: str, trajectory: Trajectory | None = None) -> DatasetPlan:
-    """Return the default plan with another trajectory; by default 1 mm deep with 52 states."""
-    motion = (trajectory or Trajectory()).model_dump()
-    return DatasetPlan.model_validate(
-        {"trials": trials, "trajectory": motion, "mechanics": mechanics}
-    )
-
-
 def main_plan(options: argparse.Namespace) -> DatasetPlan:
     """Return the plan of the training dataset."""
     return bench_plan(options.trials, options.mechanics)
@@ -326,58 +204,10 @@ def main_folder(options: argparse.Namespace) -> Path:
     return options.folder / f"dataset_{options.mechanics}"
 
 
-def made(folder: Path, plan: DatasetPlan, model: SensorModel) -> GenerationReport:
-    """Generate or resume a dataset of one sensor."""
-    started = time.perf_counter()
-
-    def progress(done: int, missing: int, _report: Any) -> None:
-        if done % 10 == 0 or done == missing:
-            seconds = time.perf_counter() - started
-            print(f"{done} of {missing} trials, {seconds:.0f} s", file=sys.stderr, flush=True)
-
-    with local_client(usable_cores()) as client:
-        return generate(folder, plan, model, client, progress)
-
-
 def warm_up(client: Any, folder: Path, workers: int) -> None:
     """Generate a small dataset, so that every worker loads its modules and compiles kernels."""
     plan = bench_plan(10 * workers, "live", Trajectory(depth_mm=0.1, translation_mm=0.0))
     generate(folder / "warm", plan, default_sensor(), client)
-
-
-def train_on(
-    folder: Path, kind: InputKind, samples: list[SamplesOf], options: argparse.Namespace, steps: int
-) -> None:
-    """Train and save a network unless it exists."""
-    if (folder / NETWORK).exists():
-        return
-    train = Joined(
-        [
-            SamplePairs(part.reader(split), kind)
-            for part in samples
-            for split in part.training_splits
-        ]
-    )
-    validation = Joined([SamplePairs(part.reader("validation"), kind) for part in samples])
-    settings = TrainingSettings(steps=steps, batch=options.batch)
-    network = NetworkSettings(kind=kind)
-    reference = ReferenceSample(*reference_pair(samples[0].reader("train"), kind))
-
-    def progress(_step: int, validation_result: Any) -> None:
-        if validation_result is not None:
-            print(f"{folder.name} {validation_result}", file=sys.stderr, flush=True)
-
-    generator, report = train_generator(
-        network, settings, train, validation, reference, folder, progress
-    )
-    model = samples[0].model
-    card = ModelCard(
-        settings=network,
-        sensor_checksum=model.checksum if kind != "nocs+light" else ANY_SENSOR,
-        full_indentation_mm=model.gel.full_indentation_mm,
-        training={"steps": report.steps, "validation_psnr_db": round(report.psnr_db, 3)},
-    )
-    save_model(folder, generator, card)
 
 
 def tested(
@@ -429,7 +259,7 @@ PARTS = {
     "scaling": measure_scaling,
     "quality": measure_quality,
     "speed": measure_speed,
-    "units": measure_new_sensors,
+    "new-sensors": measure_new_sensors,
 }
 
 if __name__ == "__main__":

@@ -249,7 +249,7 @@ class TactileSimulatorSettings(NodeSettings):
         description="mean processor use above which frames are left out, cores; 0: no limit",
     )
     local_interreflection: bool = Field(
-        True,
+        False,
         description="renderer: parts of the deformed gel light each other, on sensors with "
         "reflected light",
     )

@@ -20,6 +20,7 @@ from rclpy.signals import SignalHandlerOptions
 from tacdiff_ros.blas_threads import use_one_blas_thread
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.exception_log import log_exception
+from tacdiff_ros.kept_memory import keep_freed_memory
 from tacdiff_ros.machine.ros_environment import PARENT_VARIABLE
 from tacdiff_ros.nodes.guarded_node import GuardedNode
 from tacdiff_ros.nodes.readiness import ReadinessReport
@@ -61,6 +62,7 @@ def run(make_node: Callable[[], Node], arguments: list[str] | None = None) -> in
     # and one of BLAS that waits for its partner occupies a core.
     cv2.setNumThreads(1)
     use_one_blas_thread()
+    keep_freed_memory()
     signals: list[tuple[int, float]] = []
 
     def remember(number: int, _frame: FrameType | None) -> None:

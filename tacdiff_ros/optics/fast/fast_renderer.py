@@ -29,13 +29,13 @@ from tacdiff_ros.optics.fast.pixel_chunk import (
     render_pixels,
 )
 from tacdiff_ros.optics.fast.sensor_tables import sensor_tables
-from tacdiff_ros.optics.fast.surface_tables import SurfaceTables, surface_tables
+from tacdiff_ros.optics.fast.surface_tables import Relief, SurfaceTables, surface_tables
 from tacdiff_ros.optics.map_arrays import SurfaceMaps
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
 Floats = NDArray[np.float32]
-CHUNK_PIXELS = 6400  # whose data fit the cache of a core
+CHUNK_PIXELS = 19_200  # whose data fit the cache of a core
 
 
 @dataclass(frozen=True)
@@ -117,29 +117,29 @@ class FastRenderer:
     def _images(self, *shadows: bool) -> dict[bool, Floats]:
         """Return images by whether the surface casts shadows."""
         tables = self._surface_tables(True in shadows)
-        images = {}
-        local = None
+        has_local = self._local and self._sensor.reflects and tables.relief is not None
+        images, local = {}, None
         for kind in sorted(shadows, reverse=True):
             image = np.empty((self._height * self._width, 3), np.float32)
-            pixels = self._run_all(
-                partial(pixel_irradiance, self._sensor, tables, hits, self._width, kind)
-                for hits in self._pixel_hits(tables)
+            irradiance = partial(
+                pixel_irradiance, self._sensor, tables, width_px=self._width, has_shadows=kind
             )
-            if local is None:
-                local = self._local_interreflection(tables, pixels)
-            self._run_all(
-                partial(render_pixels, self._sensor, part, self._width, local, image)
-                for part in pixels
+            write = partial(
+                render_pixels, self._sensor, width_px=self._width, local=local, image=image
             )
+            hits = self._pixel_hits(tables)
+            if not has_local:
+                self._run_all(partial(_chained, irradiance, write, part) for part in hits)
+            else:
+                pixels = self._run_all(partial(irradiance, part) for part in hits)
+                if local is None:
+                    local = self._local_interreflection(tables.relief, pixels)
+                self._run_all(partial(write, part, local=local) for part in pixels)
             images[kind] = image.reshape(self._height, self._width, 3)
         return images
 
-    def _local_interreflection(
-        self, tables: SurfaceTables, pixels: list[PixelIrradiance]
-    ) -> Floats | None:
-        """Return the local inter-reflection at the nodes of cast shadows; None without it."""
-        if not (self._local and self._sensor.reflects) or tables.relief is None:
-            return None
+    def _local_interreflection(self, relief: Relief, pixels: list[PixelIrradiance]) -> Floats:
+        """Return the (R, C, 3) local inter-reflection at the nodes of cast shadows."""
         step = self._sensor.shadow_px
         rows, columns = self._sensor.shadow_rays.shape[1:]
         row = np.minimum(np.arange(rows) * step, self._height - 1)
@@ -150,7 +150,7 @@ class FastRenderer:
             rgb = part.rgb.reshape(3, -1, self._width)
             inside = (row >= first) & (row < first + rgb.shape[1])
             nodes[:, inside] = rgb[:, row[inside] - first][..., column]
-        return local_interreflection(self._sensor, tables.relief, nodes, self._run_all)
+        return local_interreflection(self._sensor, relief, nodes, self._run_all)
 
     def maps(self) -> SurfaceMaps:
         """Return the surface maps at the centres of the pixels."""
@@ -183,3 +183,12 @@ class FastRenderer:
         if self._pool is None:
             return [task() for task in tasks]
         return [future.result() for future in [self._pool.submit(task) for task in tasks]]
+
+
+def _chained(
+    irradiance: Callable[[PixelHits], PixelIrradiance],
+    write: Callable[[PixelIrradiance], None],
+    part: PixelHits,
+) -> None:
+    """Compute the irradiance of a chunk and write its pixels while its data are in the cache."""
+    write(irradiance(part))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,13 +49,13 @@ class SamplesOf:
 
 
 class Joined:
-    """Concatenated sample pairs of several sensors."""
+    """Concatenated training pairs of several sensors (`sample_feed.Pairs`)."""
 
-    def __init__(self, parts: list[SamplePairs]) -> None:
+    def __init__(self, parts: Sequence[Any]) -> None:
         """Concatenate parts of any length."""
         self._parts = parts
         self._ends = np.cumsum([len(part) for part in parts])
-        self.divisors = parts[0].divisors
+        self.divisors = getattr(parts[0], "divisors", None)
 
     def __len__(self) -> int:
         """Return the total number of samples."""
@@ -70,7 +71,7 @@ class Joined:
         part, inside = self._locate(number)
         return part.stored(inside)
 
-    def _locate(self, number: int) -> tuple[SamplePairs, int]:
+    def _locate(self, number: int) -> tuple[Any, int]:
         turn = int(np.searchsorted(self._ends, number, side="right"))
         part = self._parts[turn]
         return part, number - int(self._ends[turn]) + len(part)

@@ -48,6 +48,7 @@ def measure_fast(
         scores = [_compare(model, seed, k) for k in range(len(names))]
         psnr = [score["psnr_db"] for score in scores]
         local = [score["psnr_local_db"] for score in scores]
+        without = [score["psnr_without_local_db"] for score in scores]
         grey = [score["difference_grey"] for score in scores]
         rows.append(
             {
@@ -58,6 +59,7 @@ def measure_fast(
                 "psnr_db": round(statistics.mean(psnr), 1),
                 "psnr_db_worst": round(min(psnr), 1),
                 "psnr_local_db": round(statistics.mean(local), 1),
+                "psnr_without_local_db": round(statistics.mean(without), 1),
             }
         )
     figures = {
@@ -66,6 +68,7 @@ def measure_fast(
         "fast_psnr_db": statistics.mean(row["psnr_db"] for row in rows),
         "fast_psnr_db_worst": min(row["psnr_db_worst"] for row in rows),
         "fast_psnr_local_db": statistics.mean(row["psnr_local_db"] for row in rows),
+        "fast_psnr_without_local_db": statistics.mean(row["psnr_without_local_db"] for row in rows),
         **measure_speed(),
         **(_path_figures(quick) if with_path else {}),
     }
@@ -77,9 +80,15 @@ def measure_speed() -> dict[str, float]:
     model = default_sensor()
     surfaces = [surface(model, name) for name in TOUCHES]
     figures = {}
-    for threads, key in ((2, "fast_render_ms"), (1, "fast_render_1_thread_ms")):
+    cases = (
+        (2, False, "fast_render_ms"),
+        (1, False, "fast_render_1_thread_ms"),
+        (2, True, "fast_render_local_ms"),
+    )
+    for threads, is_local, key in cases:
         started = time.perf_counter()
-        renderer = FastRenderer(model, FastSettings(threads=threads))
+        settings = FastSettings(threads=threads, local_interreflection=is_local)
+        renderer = FastRenderer(model, settings)
         figures["fast_prepare_s"] = time.perf_counter() - started
         times = []
         for k in range(WARM_IMAGES + TIMED_IMAGES):
@@ -97,18 +106,23 @@ def measure_speed() -> dict[str, float]:
 def _compare(model: SensorModel, seed: int, k: int) -> dict[str, float]:
     """Compare one press with the differentiable renderer."""
     shape = pressed_surface(model, seed, k)
-    fast, reference = FastRenderer(model), Renderer(model)
-    fast.set_surface(shape)
-    reference.set_surface(shape)
-    image = np.clip(fast.image(), 0.0, 1.0)
+    direct, local = (
+        FastRenderer(model, FastSettings(local_interreflection=is_local))
+        for is_local in (False, True)
+    )
+    reference = Renderer(model)
+    for renderer in (direct, local, reference):
+        renderer.set_surface(shape)
+    image, local_image = (np.clip(item.image(), 0.0, 1.0) for item in (direct, local))
     difference = 255.0 * (image - _mean_image(reference, PASSES))
     reference.gather_local_interreflection()
-    further = image - _mean_image(reference, PASSES // 3)
+    further = _mean_image(reference, PASSES // 3)
     compared = ~_marker_borders(model, shape)
     return {
         "difference_grey": float(np.abs(difference)[compared].mean()),
         "psnr_db": _psnr(difference / 255.0),
-        "psnr_local_db": _psnr(further),
+        "psnr_local_db": _psnr(local_image - further),
+        "psnr_without_local_db": _psnr(image - further),
     }
 
 
@@ -165,7 +179,8 @@ def _path_figures(quick: bool) -> dict[str, float]:
             truth = path_reference(model, shape, effort).image
             height, width = truth.shape[:2]
             reference = Renderer(model)
-            fast = FastRenderer(model, FastSettings(width, height))
+            settings = FastSettings(width, height, local_interreflection=False)
+            fast = FastRenderer(model, settings)
             for item in (reference, fast):
                 item.set_surface(shape)
             images = reference.image(RenderSettings(width, height, samples=4)), fast.image()

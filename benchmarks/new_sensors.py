@@ -56,7 +56,8 @@ class PressPairs:
         """
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            np.savez_compressed(path, **_rendered(model, seed, rounds))
+            arrays: dict[str, Any] = _rendered(model, seed, rounds)
+            np.savez_compressed(path, **arrays)
             print(path.name, file=sys.stderr, flush=True)
         with np.load(path) as file:
             self.nocs, self.fast, self.truth = file["nocs"], file["fast"], file["truth"]
@@ -119,13 +120,13 @@ def _common_network(folder: Path, options: argparse.Namespace) -> Path:
     if (network / NETWORK).exists():
         return network
     seeds = range(TRAINING_SENSORS, TRAINING_SENSORS + options.seen_sensors)
-    train: Any = Joined(
+    train = Joined(
         [
             PressPairs(folder / f"train_{seed}.npz", exposed_sensor(seed), seed, ROUNDS)
             for seed in seeds[VALIDATED:]
         ]
     )
-    validation: Any = Joined(
+    validation = Joined(
         [
             PressPairs(folder / f"train_{seed}.npz", exposed_sensor(seed), seed, ROUNDS)
             for seed in seeds[:VALIDATED]

@@ -4,8 +4,9 @@
                                      [--trials N] [--steps N]
 
 PART is one of dataset, scaling, quality, speed, new-sensors. Datasets and networks are cached in
-a folder (default: translation/ in the user's cache) and resumed. The full benchmark takes some hours on two
-cores, mostly for full mechanics and training; --quick measures the speed in under a minute.
+a folder (default: translation/ in the user's cache) and resumed. The full benchmark takes some
+hours on two cores, mostly for full mechanics and training; --quick measures the speed in under a
+minute.
 """
 
 from __future__ import annotations

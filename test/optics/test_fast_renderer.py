@@ -16,10 +16,10 @@ CROSS = Imprint("cross", 8.0, at_mm=(-1.0, 1.0), yaw_rad=0.5, depth_mm=0.8)
 EDGE = Imprint("cross", 8.0, arm_mm=2.0, depth_mm=1.0)
 
 
-def fast(model, width=WIDTH, height=HEIGHT, threads=2):
+def fast(model, width=WIDTH, height=HEIGHT, threads=2, local=False):
     from tacdiff_ros.optics.fast.fast_renderer import FastRenderer, FastSettings
 
-    return FastRenderer(model, FastSettings(width, height, threads))
+    return FastRenderer(model, FastSettings(width, height, threads, local))
 
 
 def fast_image(model, surface, **options):
@@ -28,12 +28,14 @@ def fast_image(model, surface, **options):
     return renderer.image()
 
 
-def converged(model, surface, width=WIDTH, height=HEIGHT, shadows=True):
+def converged(model, surface, width=WIDTH, height=HEIGHT, shadows=True, local=False):
     """The mean of several seeds of the differentiable renderer at 9 samples per pixel."""
     from tacdiff_ros.optics.renderer import Renderer, RenderSettings
 
     renderer = Renderer(model)
     renderer.set_surface(surface)
+    if local:
+        renderer.gather_local_interreflection()
     settings = [RenderSettings(width, height, 3, shadows, k) for k in range(4 if shadows else 1)]
     return np.mean([renderer.image(item) for item in settings], axis=0)
 
@@ -125,10 +127,60 @@ def test_the_images_with_and_without_shadows_are_those_of_separate_calls(rich_se
     assert (lit - shadowed).max() > 0.05
 
 
-def test_one_thread_gives_the_image_of_two(rich_sensor):
+@pytest.mark.parametrize("local", [False, True])
+def test_one_thread_gives_the_image_of_two(rich_sensor, local):
     surface = imprint_surface(rich_sensor.gel, CROSS)
-    one, two = (fast_image(rich_sensor, surface, threads=threads) for threads in (1, 2))
+    one, two = (
+        fast_image(rich_sensor, surface, threads=threads, local=local) for threads in (1, 2)
+    )
     assert np.array_equal(one, two)
+
+
+@pytest.mark.parametrize("imprint", [BALL, CROSS], ids=["ball", "cross"])
+def test_parts_of_the_gel_light_each_other_as_in_the_differentiable_renderer(rich_sensor, imprint):
+    model = rich_sensor.model_copy(update={"interreflection": Interreflection(bounces=2)})
+    surface = imprint_surface(model.gel, imprint)
+    reference = converged(model, surface, local=True)
+    simple, local = (fast_image(model, surface, local=local) for local in (False, True))
+    change = converged(model, surface) - reference
+    assert psnr(local, reference) > psnr(simple, reference)
+    assert psnr(local, reference) > 44.0
+    left = np.sum((simple - local) * change) / np.sum(change**2)  # part of the change
+    assert 0.75 < left < 1.25
+
+
+def test_a_lit_wall_lights_its_foot_and_the_other_side_loses_light(plain_sensor):
+    """Only the light from the right, as for the differentiable renderer."""
+    right = max(plain_sensor.lights, key=lambda light: light.centre_mm[0])
+    update = {"lights": (right,), "interreflection": Interreflection(bounces=1)}
+    model = plain_sensor.model_copy(update=update)
+    surface = imprint_surface(model.gel, Imprint("cross", 5.0, arm_mm=4.9, depth_mm=0.8))
+    simple, local = (fast_image(model, surface, local=local) for local in (False, True))
+    change = (local - simple)[100:140].mean(axis=(0, 2))  # rows through the middle of the cube
+    left, right_side = change[: WIDTH // 2 - 50], change[WIDTH // 2 + 55 :]  # beside the block
+    assert right_side.max() > 0.005
+    assert left.min() < -0.005
+    assert np.abs(change[:40]).max() < 1e-4
+    assert np.abs(np.diff(right_side)).max() < 0.003  # no visible end of its reach
+
+
+@pytest.mark.parametrize("bounces", [0, 2])
+def test_neither_a_flat_gel_nor_direct_light_has_local_interreflection(rich_sensor, bounces):
+    model = rich_sensor.model_copy(update={"interreflection": Interreflection(bounces=bounces)})
+    flat = GelSurface.flat(model.gel.width_mm, model.gel.height_mm, 49, 61)
+    surface = flat if bounces else imprint_surface(model.gel, CROSS)
+    simple, local = (fast_image(model, surface, local=local) for local in (False, True))
+    assert np.array_equal(simple, local)
+
+
+def test_an_image_without_shadows_has_no_local_interreflection(rich_sensor):
+    renderer = fast(rich_sensor, local=True)
+    simple = fast(rich_sensor)
+    for item in (renderer, simple):
+        item.set_surface(imprint_surface(rich_sensor.gel, CROSS))
+    shadowed, lit = renderer.image_with_and_without_shadows()
+    assert np.array_equal(lit, simple.image(shadows=False))
+    assert np.array_equal(shadowed, renderer.image())
 
 
 def test_a_surface_that_folds_over_itself_is_rendered(plain_sensor):

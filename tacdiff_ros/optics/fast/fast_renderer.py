@@ -98,7 +98,7 @@ class FastRenderer:
         """Render the image.
 
         Args:
-            shadows: whether the surface casts shadows.
+            shadows: whether the surface casts shadows, and its parts light each other.
 
         Returns:
             (H, W, 3) float32 RGB pixel values, 1 for white, not clipped.
@@ -117,24 +117,20 @@ class FastRenderer:
     def _images(self, *shadows: bool) -> dict[bool, Floats]:
         """Return images by whether the surface casts shadows."""
         tables = self._surface_tables(True in shadows)
-        has_local = self._local and self._sensor.reflects and tables.relief is not None
-        images, local = {}, None
-        for kind in sorted(shadows, reverse=True):
+        images = {}
+        for kind in shadows:
             image = np.empty((self._height * self._width, 3), np.float32)
             irradiance = partial(
                 pixel_irradiance, self._sensor, tables, width_px=self._width, has_shadows=kind
             )
-            write = partial(
-                render_pixels, self._sensor, width_px=self._width, local=local, image=image
-            )
+            write = partial(render_pixels, self._sensor, width_px=self._width, image=image)
             hits = self._pixel_hits(tables)
-            if not has_local:
-                self._run_all(partial(_chained, irradiance, write, part) for part in hits)
-            else:
+            if kind and self._local and self._sensor.reflects and tables.relief is not None:
                 pixels = self._run_all(partial(irradiance, part) for part in hits)
-                if local is None:
-                    local = self._local_interreflection(tables.relief, pixels)
+                local = self._local_interreflection(tables.relief, pixels)
                 self._run_all(partial(write, part, local=local) for part in pixels)
+            else:
+                self._run_all(partial(_chained, irradiance, write, part) for part in hits)
             images[kind] = image.reshape(self._height, self._width, 3)
         return images
 

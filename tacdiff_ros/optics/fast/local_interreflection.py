@@ -32,7 +32,9 @@ from tacdiff_ros.optics.fast.surface_tables import Relief
 Floats = NDArray[np.float32]
 RunAll = Callable[[Iterable[Callable[[], Any]]], Any]  # runs tasks, in any order
 
-REACH_MM = 3.0
+REACH_MM, FADE_MM = 3.2, 2.0  # distance of the farthest sources, and from which they fade
+REACH_SQUARED = np.float32(REACH_MM**2)
+FADE_RATE = np.float32(1.0 / (REACH_MM**2 - FADE_MM**2))
 MIN_DEFORMATION_MM = 0.01  # below which the surrounding gel is flat
 NEAR_BLOCKS = 2  # blocks on each side of a node's own block whose nodes are separate sources
 BANDS = 8  # parts of the nodes that are computed in parallel
@@ -194,6 +196,7 @@ def _add_row(sources, row, first, end, receiver, rgb):  # type: ignore[no-untype
         squared = dx * dx + dy * dy + dz * dz + np.sqrt(ax * ax + ay * ay + az * az) / PI
         received = max(nx * dx + ny * dy + nz * dz, ZERO)
         factor = received * max(-(ax * dx + ay * dy + az * dz), ZERO) / (squared * squared)
+        factor *= min(max((REACH_SQUARED - squared) * FADE_RATE, ZERO), ONE)
         red += factor * part[6, k]
         green += factor * part[7, k]
         blue += factor * part[8, k]

@@ -159,8 +159,8 @@ def render_pixels(
     sensor: SensorTables,
     pixels: PixelIrradiance,
     width_px: int,
-    local: Floats | None,
     image: Floats,
+    local: Floats | None = None,
 ) -> None:
     """Write the values of pixels, 1 for white.
 
@@ -168,9 +168,9 @@ def render_pixels(
         sensor: prepared sensor.
         pixels: result of `pixel_irradiance`; its irradiance is changed.
         width_px: columns of the image.
+        image: (pixels of the image, 3) float32 image; changed.
         local: (R, C, 3) float32 irradiance by local inter-reflection at the nodes of cast shadows;
             None without it.
-        image: (pixels of the image, 3) float32 image; changed.
     """
     centres, radiance = pixels.centres, pixels.rgb
     extra = None

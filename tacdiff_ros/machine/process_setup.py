@@ -9,8 +9,8 @@ import os
 import sys
 import tempfile
 
-from tacdiff_ros.kernel_cache import cache_folder
 from tacdiff_ros.kept_memory import keep_freed_memory
+from tacdiff_ros.kernel_cache import cache_folder
 from tacdiff_ros.machine.ros_environment import bundled_ros, foreign_entries
 
 RESTARTED = "_TACDIFF_UTF8_RESTARTED"  # set in a process restarted in UTF-8 mode
@@ -21,8 +21,8 @@ QUIET = {"OPENCV_LOG_LEVEL": "FATAL", "OPENCV_FFMPEG_LOGLEVEL": "-8"}
 def prepare_process() -> None:
     """Make the `tacdiff` process and its child processes independent of the shell.
 
-    Paths are UTF-8 in every locale, freed memory is kept, Matplotlib draws to files even below a notebook, and modules of
-    another ROS installation are removed from the import path.
+    Paths are UTF-8 in every locale, freed memory is kept, Matplotlib draws to files even below a
+    notebook, and modules of another ROS installation are removed from the import path.
     """
     use_utf8()
     keep_freed_memory()

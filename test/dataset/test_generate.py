@@ -60,7 +60,9 @@ def test_maps_agree_with_each_other(made):
         assert sample.contact.any()
         deep = sample.indentation_mm > 0.6 * sample.indentation_mm.max()
         assert sample.contact[deep].mean() > 0.7
-        assert (sample.light >= sample.rgb).all()
+        brighter = sample.rgb.astype(int) - sample.light  # by local inter-reflection only
+        assert brighter.max() < 16
+        assert np.quantile(brighter, 0.99) < 3
         shadows += np.count_nonzero(sample.light != sample.rgb)
         assert np.abs(sample.light.astype(int) - sample.rgb).mean() < 12
     assert shadows

@@ -173,6 +173,23 @@ def test_neither_a_flat_gel_nor_direct_light_has_local_interreflection(rich_sens
     assert np.array_equal(simple, local)
 
 
+def test_local_interreflection_ends_at_the_edge_of_a_small_pad(rich_sensor):
+    gel = rich_sensor.gel.model_copy(update={"width_mm": 15.0, "height_mm": 11.0})
+    update = {"gel": gel, "interreflection": Interreflection(bounces=2)}
+    model = rich_sensor.model_copy(update=update)
+    surface = imprint_surface(gel, BALL)
+    reference = converged(model, surface, local=True)
+    image = fast_image(model, surface, local=True)
+    renderer = fast(model)
+    renderer.set_surface(surface)
+    shown = renderer.maps().hit
+    assert 0.3 < shown.mean() < 0.8
+    simple = fast_image(model, surface)
+    assert psnr(image[shown], reference[shown]) > psnr(simple[shown], reference[shown])
+    assert np.abs(image - simple)[~shown].max() == 0.0
+    assert 0.005 < np.abs(image - simple).max() < 0.05
+
+
 def test_an_image_without_shadows_has_no_local_interreflection(rich_sensor):
     renderer = fast(rich_sensor, local=True)
     simple = fast(rich_sensor)

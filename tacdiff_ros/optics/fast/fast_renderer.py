@@ -117,20 +117,23 @@ class FastRenderer:
     def _images(self, *shadows: bool) -> dict[bool, Floats]:
         """Return images by whether the surface casts shadows."""
         tables = self._surface_tables(True in shadows)
-        images = {}
+        hits = self._pixel_hits(tables)
+        images: dict[bool, Floats] = {}
+        pixels: list[PixelIrradiance] = []
         for kind in shadows:
             image = np.empty((self._height * self._width, 3), np.float32)
             irradiance = partial(
                 pixel_irradiance, self._sensor, tables, width_px=self._width, has_shadows=kind
             )
             write = partial(render_pixels, self._sensor, width_px=self._width, image=image)
-            hits = self._pixel_hits(tables)
+            others: list[PixelIrradiance | None] = [*pixels] or [None] * len(hits)
+            parts = [partial(irradiance, *pair) for pair in zip(hits, others, strict=True)]
             if kind and self._local and self._sensor.reflects and tables.relief is not None:
-                pixels = self._run_all(partial(irradiance, part) for part in hits)
+                pixels = self._run_all(parts)
                 local = self._local_interreflection(tables.relief, pixels)
                 self._run_all(partial(write, part, local=local) for part in pixels)
             else:
-                self._run_all(partial(_chained, irradiance, write, part) for part in hits)
+                pixels = self._run_all(partial(_written, part, write) for part in parts)
             images[kind] = image.reshape(self._height, self._width, 3)
         return images
 
@@ -181,10 +184,10 @@ class FastRenderer:
         return [future.result() for future in [self._pool.submit(task) for task in tasks]]
 
 
-def _chained(
-    irradiance: Callable[[PixelHits], PixelIrradiance],
-    write: Callable[[PixelIrradiance], None],
-    part: PixelHits,
-) -> None:
+def _written(
+    irradiance: Callable[[], PixelIrradiance], write: Callable[[PixelIrradiance], None]
+) -> PixelIrradiance:
     """Compute the irradiance of a chunk and write its pixels while its data are in the cache."""
-    write(irradiance(part))
+    pixels = irradiance()
+    write(pixels)
+    return pixels

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter
+from scipy.ndimage import maximum_filter, minimum_filter
 
 from tacdiff_ros.kernel_cache import cached_njit
 from tacdiff_ros.optics.fast.compiled_math import ONE, PI, ZERO
@@ -35,9 +35,10 @@ RunAll = Callable[[Iterable[Callable[[], Any]]], Any]  # runs tasks, in any orde
 REACH_MM, FADE_MM = 3.2, 2.0  # distance of the farthest sources, and from which they fade
 REACH_SQUARED = np.float32(REACH_MM**2)
 FADE_RATE = np.float32(1.0 / (REACH_MM**2 - FADE_MM**2))
-MIN_DEFORMATION_MM = 0.01  # below which the surrounding gel is flat
+MIN_DEFORMATION_MM = 0.05  # below which the surrounding gel counts as flat
 NEAR_BLOCKS = 2  # blocks on each side of a node's own block whose nodes are separate sources
 BANDS = 8  # parts of the nodes that are computed in parallel
+MIN_SQUARE = np.float32(1e-6)
 LOWEST, HIGHEST = np.float32(-2.5), np.float32(0.5)  # heights beyond which light is constant
 AREA, SCATTERED = 3, 6  # first rows of sources; rows 0 to 2 are positions
 
@@ -57,11 +58,11 @@ def local_interreflection(
         (R, C, 3) float32 RGB irradiance; it may be negative.
     """
     shape = irradiance.shape[1:]
-    points = relief.points.reshape(-1, *shape)
-    sources = _sources(points, irradiance * (sensor.base_color / PI)[:, None, None])
+    points, valid = relief.points.reshape(-1, *shape), relief.valid.reshape(shape)
+    sources = _sources(points, valid, irradiance * (sensor.base_color / PI)[:, None, None])
     blocks = _blocks(sources)
     reach = _reach(sources[AREA:SCATTERED])
-    is_near = maximum_filter(np.abs(points[Z]), 4 * reach + 1) > MIN_DEFORMATION_MM
+    is_near = valid & (maximum_filter(np.abs(points[Z]), 4 * reach + 1) > MIN_DEFORMATION_MM)
     light = np.empty((SECTORS * SECTOR_ENTRIES + PADS, *shape), np.float32)
     total = np.zeros((3, *shape), np.float32)
     tables, rays = sensor.light, sector_rays()
@@ -80,10 +81,14 @@ def local_interreflection(
     return np.ascontiguousarray(np.moveaxis(total, 0, -1))
 
 
-def _sources(points: Floats, scattered: Floats) -> Floats:
-    """Return (9, R, C) position, area vector toward the camera (mm^2) and scattered radiance."""
+def _sources(points: Floats, valid: NDArray[np.bool_], scattered: Floats) -> Floats:
+    """Return (9, R, C) position, area vector toward the camera (mm^2) and scattered radiance.
+
+    The area of a node is 0 if it or a neighbour misses the gel.
+    """
     along_y, along_x = (np.gradient(points[:AREA], axis=axis) for axis in (1, 2))
     area = np.cross(along_y, along_x, axis=0)
+    area *= minimum_filter(valid, 3)
     return np.concatenate([points[:AREA], area, scattered]).astype(np.float32)
 
 
@@ -103,7 +108,9 @@ def _blocks(sources: Floats) -> Floats:
 
 def _reach(area: Floats) -> int:
     """Return the number of blocks of 2 x 2 nodes within `REACH_MM`."""
-    spacing_mm = math.sqrt(float(np.median(np.linalg.norm(area, axis=0))))
+    sizes = np.linalg.norm(area, axis=0)
+    sizes = sizes[sizes > 0.0]
+    spacing_mm = math.sqrt(float(np.median(sizes))) if len(sizes) else REACH_MM
     return max(NEAR_BLOCKS, round(0.5 * REACH_MM / spacing_mm))
 
 
@@ -194,6 +201,7 @@ def _add_row(sources, row, first, end, receiver, rgb):  # type: ignore[no-untype
         dx, dy, dz = part[0, k] - x, part[1, k] - y, part[2, k] - z
         ax, ay, az = part[3, k], part[4, k], part[5, k]
         squared = dx * dx + dy * dy + dz * dz + np.sqrt(ax * ax + ay * ay + az * az) / PI
+        squared += MIN_SQUARE  # a node without area, seen from itself
         received = max(nx * dx + ny * dy + nz * dz, ZERO)
         factor = received * max(-(ax * dx + ay * dy + az * dz), ZERO) / (squared * squared)
         factor *= min(max((REACH_SQUARED - squared) * FADE_RATE, ZERO), ONE)

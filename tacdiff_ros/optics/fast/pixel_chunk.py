@@ -117,6 +117,7 @@ def pixel_irradiance(
     sensor: SensorTables,
     surface: SurfaceTables,
     centres: PixelHits,
+    other: PixelIrradiance | None,
     width_px: int,
     has_shadows: bool,
 ) -> PixelIrradiance:
@@ -126,6 +127,8 @@ def pixel_irradiance(
         sensor: prepared sensor.
         surface: prepared surface.
         centres: result of `pixel_hits`.
+        other: result for the same pixels with or without shadows, whose samples near markers are
+            used again; None if there is none.
         width_px: columns of the image.
         has_shadows: whether the surface casts shadows.
     """
@@ -133,7 +136,9 @@ def pixel_irradiance(
     shape = (-1, count // width_px, width_px)
     hits = centres.hits.reshape(shape)
     near, reflectance = None, np.ones(0, np.float32)
-    if sensor.markers is not None:
+    if other is not None:
+        near, reflectance = other.near, other.reflectance
+    elif sensor.markers is not None:
         near, reflectance = _near_markers(sensor, sensor.markers, surface, centres)
     pixel = NO_PIXELS if near is None else near.pixel
     rgb = np.empty((3, count), np.float32)

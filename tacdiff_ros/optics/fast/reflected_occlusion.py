@@ -1,7 +1,7 @@
 """Occlusion of reflected light by the deformed gel: horizons of its height map.
 
-Light that the layers reflect arrives from four sides at steep angles. The gel occludes the test rays
-of a side that are below the horizon of a point.
+Light that the layers reflect arrives from four sides at steep angles. The gel occludes the test
+rays of a side that are below the horizon of a point.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from tacdiff_ros.optics.fast.surface_hits import NORMAL_X
 
 Floats = NDArray[np.float32]
 
-# As of `optics.local_interreflection`: sin^2 of the angles of reflected light, directions per sector,
-# width in sin^2 of the assumed angular distribution around its mean.
+# As of `optics.local_interreflection`: sin^2 of the angles of reflected light, directions per
+# sector, width in sin^2 of the assumed angular distribution around its mean.
 SINES_SQUARED = (0.45, 0.57, 0.69, 0.81, 0.93)
 AZIMUTHS = 3
 SPREAD = np.float32(0.2)

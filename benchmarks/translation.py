@@ -45,7 +45,7 @@ from tacdiff_ros.evaluation.translation_scores import (
 )
 from tacdiff_ros.mechanics.trajectory import Trajectory
 from tacdiff_ros.sensor.sensor_file import default_sensor
-from tacdiff_ros.sensor.sensor_model import SensorModel
+from tacdiff_ros.sensor.sensor_model import Interreflection, SensorModel
 from tacdiff_ros.translation.generator import build_generator
 from tacdiff_ros.translation.input_kinds import CHANNELS, InputKind
 from tacdiff_ros.translation.model_file import ANY_SENSOR, INPUT, NETWORK, ModelCard, save_model
@@ -54,6 +54,7 @@ from tacdiff_ros.translation.translator import Translator
 
 PAPER_SAMPLES = 56_000
 PAPER_TABLE = {"ssim": 0.9609, "psnr_db": 38.74, "mse": 8.69}  # Table I, NOCS
+DIRECT = Interreflection(bounces=0)
 SPEED_S = 4.0  # duration of each rate measurement
 
 
@@ -68,6 +69,11 @@ def main() -> int:
     )
     parser.add_argument(
         "--trials", type=int, default=100, help="trials of the dataset, 52 samples each"
+    )
+    parser.add_argument(
+        "--direct",
+        action="store_true",
+        help="dataset, scaling: a sensor without reflected light, as real sets are calibrated",
     )
     parser.add_argument("--mechanics", choices=("full", "live"), default="full")
     parser.add_argument(
@@ -97,7 +103,7 @@ def cache_folder() -> Path:
 
 def measure_dataset(options: argparse.Namespace) -> Part:
     """Generate the training dataset; return its rate and the cost of the paper's dataset size."""
-    report = made(main_folder(options), main_plan(options), default_sensor())
+    report = made(main_folder(options), main_plan(options), dataset_sensor(options))
     megabytes = folder_bytes(main_folder(options)) / 1e6 / max(report.samples, 1)
     figures: dict[str, Any] = {
         "dataset_samples": report.samples,
@@ -118,14 +124,14 @@ def measure_dataset(options: argparse.Namespace) -> Part:
     return [], figures
 
 
-def measure_scaling(_options: argparse.Namespace) -> Part:
+def measure_scaling(options: argparse.Namespace) -> Part:
     """Generate the same forty trials with one worker and with two."""
     plan = bench_plan(40, "live", COARSE)  # with twenty, one late trial costs a tenth
     rows = []
     for workers in (1, 2):
         with tempfile.TemporaryDirectory() as name, local_client(workers) as client:
             warm_up(client, Path(name), workers)
-            report = generate(Path(name) / "set", plan, default_sensor(), client)
+            report = generate(Path(name) / "set", plan, dataset_sensor(options), client)
         rate = report.samples_made / report.seconds
         core_s = (report.touch_seconds + report.image_seconds) / report.samples_made
         rows.append(
@@ -200,9 +206,15 @@ def main_plan(options: argparse.Namespace) -> DatasetPlan:
     return bench_plan(options.trials, options.mechanics)
 
 
+def dataset_sensor(options: argparse.Namespace) -> SensorModel:
+    """Return the default sensor, without reflected light if that is chosen."""
+    model = default_sensor()
+    return model.model_copy(update={"interreflection": DIRECT}) if options.direct else model
+
+
 def main_folder(options: argparse.Namespace) -> Path:
     """Return the folder of the training dataset."""
-    return options.folder / f"dataset_{options.mechanics}"
+    return options.folder / f"dataset_{options.mechanics}{'_direct' if options.direct else ''}"
 
 
 def warm_up(client: Any, folder: Path, workers: int) -> None:

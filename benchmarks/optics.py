@@ -23,7 +23,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from fast_renderer import measure_fast
+from fast_renderer import measure_fast, measure_local
 from gradient_check import VERTICES, check_gradient, parameter_names
 from optics_cases import TOUCHES, case_sensor, mixed_sensor, surface
 from tables import dump, print_rows, run_parts
@@ -44,12 +44,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="short run of under a minute")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    parser.add_argument("--only", choices=["fast"], help="only the fast renderer, without paths")
+    parser.add_argument(
+        "--only",
+        choices=["fast", "local"],
+        help="only the fast renderer, without paths; or both renderers' local inter-reflection",
+    )
     options = parser.parse_args()
     if options.only:
-        return run_parts(
-            {"fast": lambda _: measure_fast(options.quick, with_path=False)}, ["fast"], options
-        )
+        parts = {
+            "fast": lambda _: measure_fast(options.quick, with_path=False),
+            "local": lambda _: measure_local(options.quick),
+        }
+        return run_parts(parts, [options.only], options)
     speed = measure_speed(options.quick)
     gradients = measure_gradients(options.quick)
     fast_rows, fast = measure_fast(options.quick)

@@ -190,6 +190,24 @@ def test_local_interreflection_ends_at_the_edge_of_a_small_pad(rich_sensor):
     assert 0.005 < np.abs(image - simple).max() < 0.05
 
 
+def test_a_ray_that_misses_a_steep_wall_leaves_no_black_square(rich_sensor):
+    """A node without a hit has no area; seen from itself it gave 0 / 0 around it."""
+    from dataclasses import replace
+
+    model = rich_sensor.model_copy(update={"interreflection": Interreflection(bounces=2)})
+    renderer = fast(model, local=True)
+    renderer.set_surface(imprint_surface(model.gel, CROSS))
+    image = renderer.image()
+    tables = renderer._tables[True]
+    points, valid = tables.relief.points.copy(), tables.relief.valid.copy()
+    missed = len(valid) // 2 + 5
+    points[:, missed], valid[missed] = 0.0, False
+    relief = replace(tables.relief, points=points, valid=valid)
+    renderer._tables[True] = replace(tables, relief=relief)
+    assert np.isfinite(renderer.image()).all()
+    assert np.abs(renderer.image() - image).max() < 0.1
+
+
 def test_an_image_without_shadows_has_no_local_interreflection(rich_sensor):
     renderer = fast(rich_sensor, local=True)
     simple = fast(rich_sensor)

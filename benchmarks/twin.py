@@ -64,6 +64,11 @@ def main() -> int:
         help="contact_psnr: sensor file of a demonstration, instead of another calibration",
     )
     parser.add_argument("--threads", type=int, default=1, help="threads of network or renderer")
+    parser.add_argument(
+        "--local-interreflection",
+        action="store_true",
+        help="live: parts of the gel light each other",
+    )
     options = parser.parse_args()
     names = [options.only] if options.only else (["live"] if options.quick else list(PARTS))
     return run_parts(PARTS, names, options)
@@ -80,6 +85,7 @@ def measure_live(options: argparse.Namespace) -> Part:
         seconds,
         options.rate,
         options.threads,
+        options.local_interreflection,
     )
     latency = 1e3 * np.array(streamed.latencies_s)
     early = [memory for at, memory in streamed.memory_mib if at > WARM_S]

@@ -79,7 +79,12 @@ class Touch:
 
 
 def play(
-    model: Path | None, indenter: str, seconds: float, rate_hz: float, threads: int
+    model: Path | None,
+    indenter: str,
+    seconds: float,
+    rate_hz: float,
+    threads: int,
+    is_local: bool = False,
 ) -> StreamStatistics:
     """Start the nodes, stream for some seconds, and stop them.
 
@@ -89,14 +94,15 @@ def play(
         seconds: duration of the stream, s.
         rate_hz: images per second.
         threads: number of threads of network or renderer.
+        is_local: whether the renderer computes local inter-reflection.
     """
-    with streaming(model, indenter, rate_hz, threads) as (nodes, player):
+    with streaming(model, indenter, rate_hz, threads, is_local) as (nodes, player):
         return player.run(nodes, seconds)
 
 
 @contextmanager
 def streaming(
-    model: Path | None, indenter: str, rate_hz: float, threads: int
+    model: Path | None, indenter: str, rate_hz: float, threads: int, is_local: bool = False
 ) -> Iterator[tuple[dict[str, NodeProcess], Player]]:
     """Run both nodes of the twin, and a player to which they have responded once."""
     touch = simulated_touch(indenter)
@@ -109,6 +115,7 @@ def streaming(
             "tactile_simulator": parameters(
                 indenter=f"'{indenter}'",
                 threads=threads,
+                local_interreflection=is_local,
                 **(
                     {"simulator": "renderer"}
                     if model is None

@@ -176,6 +176,22 @@ def _clearance(light, heights, grid, search, top, x, y, z, at):  # type: ignore[
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True, inline="always")
+def height_at(heights, u, v):  # type: ignore[no-untyped-def]
+    """Return the height between the nodes of a height map, by bilinear interpolation.
+
+    Args:
+        heights: (R, C) float32 height map.
+        u: column, at least 0 and below C - 1.
+        v: row, at least 0 and below R - 1.
+    """
+    c, r = np.int32(u), np.int32(v)
+    right, down = u - np.float32(c), v - np.float32(r)
+    above = heights[r, c] + right * (heights[r, c + 1] - heights[r, c])
+    below = heights[r + 1, c] + right * (heights[r + 1, c + 1] - heights[r + 1, c])
+    return above + down * (below - above)
+
+
+@cached_njit(nogil=True, error_model="numpy", fastmath=True, inline="always")
 def _horizon(  # type: ignore[no-untyped-def]
     heights, grid, search, top, x, y, z, dx, dy, slope, half_width, length
 ):
@@ -208,11 +224,7 @@ def _horizon(  # type: ignore[no-untyped-def]
         distance = search[k]
         at_u = min(max(u + distance * du, ZERO), end_u)
         at_v = min(max(v + distance * dv, ZERO), end_v)
-        c, r = np.int32(at_u), np.int32(at_v)
-        right, down = at_u - np.float32(c), at_v - np.float32(r)
-        above = heights[r, c] + right * (heights[r, c + 1] - heights[r, c])
-        below = heights[r + 1, c] + right * (heights[r + 1, c + 1] - heights[r + 1, c])
-        horizon = max(horizon, (z - above - down * (below - above)) * (ONE / distance))
+        horizon = max(horizon, (z - height_at(heights, at_u, at_v)) * (ONE / distance))
     return horizon
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.kernel_cache import cached_njit
+from tacdiff_ros.optics.fast.cast_shadows import BELOW_END, height_at
 from tacdiff_ros.optics.fast.compiled_math import ONE, ZERO
 from tacdiff_ros.optics.fast.light_tables import SECTOR_ENTRIES, SECTORS
 from tacdiff_ros.optics.fast.surface_hits import NORMAL_X
@@ -22,7 +23,6 @@ SINES_SQUARED = (0.45, 0.57, 0.69, 0.81, 0.93)
 AZIMUTHS = 3
 SPREAD = np.float32(0.2)
 MAX_SEARCH_MM = np.float32(5.0)  # distance within which the gel occludes reflected light
-BELOW_END = np.float32(1.001)  # keeps the last cell of a grid inside it
 MIN_LIGHT, MIN_WEIGHT = np.float32(1e-20), np.float32(1e-6)
 
 
@@ -132,10 +132,6 @@ def _horizon(heights, grid, top, point, direction, lowest):  # type: ignore[no-u
     while distance <= last:
         at_u = min(max(u + distance * du, ZERO), end_u)
         at_v = min(max(v + distance * dv, ZERO), end_v)
-        c, r = np.int32(at_u), np.int32(at_v)
-        right, down = at_u - np.float32(c), at_v - np.float32(r)
-        above = heights[r, c] + right * (heights[r, c + 1] - heights[r, c])
-        below = heights[r + 1, c] + right * (heights[r + 1, c + 1] - heights[r + 1, c])
-        horizon = max(horizon, (z - above - down * (below - above)) / distance)
+        horizon = max(horizon, (z - height_at(heights, at_u, at_v)) / distance)
         distance += grid[2]
     return horizon

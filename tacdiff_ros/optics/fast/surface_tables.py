@@ -50,7 +50,7 @@ class SurfaceTables:
     Attributes:
         vertices: flat float32 result of `vertex_table`.
         shape: rows and columns of the vertices.
-        relief: height map; None for a surface without visible shadows and inter-reflection.
+        relief: height map; None without shadows, and if the surface is too flat for visible ones.
         shadows: (R, C, 4 L) float32 visible fraction of each light's panels at nodes of the image;
             None if all are visible.
     """
@@ -79,9 +79,9 @@ def surface_tables(
     run_all(partial(vertex_table, position, rest, band, vertices) for band in _bands(shape[0]))
     pressed = float(surface.position[:, 2].min()) < -MIN_PRESS_MM
     relief, shadows = None, None
-    if pressed:
+    if pressed and with_shadows:
         relief = _relief(sensor, vertices)
-        if with_shadows and len(sensor.lights):
+        if len(sensor.lights):
             shadows = _shadows(sensor, relief, run_all)
     return SurfaceTables(
         vertices=vertices.reshape(-1),

@@ -85,7 +85,7 @@ def press_features(folder: Path, extract: Extractor, limit: int | None = None) -
 def window_features(folder: Path, extract: Extractor, limit: int | None = None) -> VideoFeatures:
     """Return one row of features per window of one second of a grasp."""
     labels = _first(read_labels(folder), limit)
-    references, sensor = sensor_references([_median(folder / name) for name in labels["video"]])
+    references, sensor = sensor_references(grasp_medians(folder, labels["video"]))
     moving, resting, row = [], [], []
     for number, name in enumerate(labels["video"]):
         frames, rate_hz = read_grasp(folder / name)
@@ -98,6 +98,11 @@ def window_features(folder: Path, extract: Extractor, limit: int | None = None) 
             row.append(number)
     against_sensor = _centred(np.array(resting), sensor[row])
     return VideoFeatures(np.hstack([moving, against_sensor]), np.array(row), labels)
+
+
+def grasp_medians(folder: Path, names: NDArray[np.str_]) -> list[Images]:
+    """Return the median image of each video, for `sensor_references`."""
+    return [_median(folder / name) for name in names]
 
 
 def read_grasp(path: Path) -> tuple[Images, float]:

@@ -36,6 +36,7 @@ from simulated_readings import (
     threshold_row,
     unseen_touches,
 )
+from slip_warning import real_figures, simulated_rows
 from tables import Part, run_parts
 from touch_node import node_figures
 
@@ -215,6 +216,21 @@ def measure_simulated(options: argparse.Namespace) -> Part:
     return quantity_rows(touches, read), row
 
 
+def measure_slip_warning(options: argparse.Namespace) -> Part:
+    """Time from a warning to gross slip, by the slip head (`benchmarks/slip_warning.py`)."""
+    folder = encoder_folder(options)
+    rows = simulated_rows(folder, options.quick)
+    figures = {
+        "slip_warned_200_ms_before": rows[0]["warned_200_ms_before"],
+        "slip_median_lead_s": rows[0]["median_lead_s"],
+        "slip_false_warnings": rows[0]["false_warnings"],
+    }
+    videos = options.data / "touch" / "slip_pairs"
+    if videos.is_dir():
+        figures |= real_figures(folder, videos, options.quick)
+    return rows, figures
+
+
 def measure_rates(options: argparse.Namespace) -> Part:
     """Time of an image, and size of the encoder."""
     encoder = TouchEncoder(encoder_folder(options), threads=2)
@@ -277,6 +293,7 @@ PARTS: dict[str, Any] = {
     "presses": measure_presses,
     "grasps": measure_grasps,
     "simulated": measure_simulated,
+    "slip-warning": measure_slip_warning,
     "rates": measure_rates,
     "node": measure_node,
     "connectors": measure_connectors,

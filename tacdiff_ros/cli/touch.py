@@ -7,6 +7,7 @@ import typer
 from tacdiff_ros.cli.touch_embed import embed
 from tacdiff_ros.cli.touch_probe import probe
 from tacdiff_ros.cli.touch_simulate import simulate
+from tacdiff_ros.cli.touch_slip import slip
 from tacdiff_ros.cli.touch_train import train
 
 touch = typer.Typer(
@@ -15,5 +16,6 @@ touch = typer.Typer(
 )
 touch.command("simulate", short_help="random touches on many virtual sensors")(simulate)
 touch.command("train", short_help="pretrain an encoder on touch sets, or resume")(train)
+touch.command("slip", short_help="train an encoder's slip head on simulated grasps")(slip)
 touch.command("embed", short_help="features and properties of images and videos")(embed)
 touch.command("probe", short_help="linear probe of features, cross-validated by group")(probe)

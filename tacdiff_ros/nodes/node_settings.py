@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from tacdiff_ros.sensor.sensor_model import BORDER_FRACTION
-from tacdiff_ros.touch_features.slip_watch import WARNING_FRACTION
+from tacdiff_ros.touch_features.slip.slip_watch import WARNING_FRACTION
 
 Simulator = Literal["pix2pix", "renderer", "differentiable"]
 CameraFrame = Annotated[str, Field(description="frame id of the images (REP-103 optical frame)")]
@@ -285,6 +285,11 @@ class TouchEncoderSettings(NodeSettings):
         "", description="path of the second sensor's reference image; empty: ~/take_reference"
     )
     second_frame_id: str = Field("second_gel", description="frame id of the second sensor's gel")
+    slip_head: bool = Field(
+        False,
+        description="estimate the slip fraction by the encoder's slip head, which knows simulated "
+        "grasps only",
+    )
     slip_warning: float = Field(
         WARNING_FRACTION,
         gt=0,

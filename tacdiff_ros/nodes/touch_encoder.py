@@ -22,6 +22,7 @@ from tacdiff_ros.nodes.spinning import run
 from tacdiff_ros.nodes.touch_topics import TouchTopics
 from tacdiff_ros.resources import shipped_encoder
 from tacdiff_ros.srv import IdentifyInHand, MatchTouches, RecognizeTouch, RememberTouch
+from tacdiff_ros.touch_features.slip.slip_head import SlipHead, load_slip_head
 from tacdiff_ros.touch_features.touch_encoder import TouchEncoder
 from tacdiff_ros.touch_features.touch_input import HEIGHT, WIDTH
 from tacdiff_ros.touch_features.touch_memory import Recognition
@@ -72,15 +73,17 @@ class TouchEncoderNode(GuardedNode):
     ) -> TouchTopics:
         """Load an encoder of its own for a sensor, and create its topics."""
         encoder = TouchEncoder(folder, settings.threads)
+        slip_head = slip_head_of(folder, encoder.checksum) if settings.slip_head else None
         if encoder.card.withheld and not prefix:
+            no_slip = slip_head is None and "slip_fraction" in encoder.card.withheld
             self.get_logger().warning(
                 f"the encoder gives NaN for {', '.join(encoder.card.withheld)}: too bad in tests"
-                + ("; no slip warnings" if "slip_fraction" in encoder.card.withheld else "")
+                + ("; no slip warnings (parameter slip_head)" if no_slip else "")
             )
         blank = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
         encoder.read(blank, blank)  # so that the first image is not late
         name = self.resolve_topic_name(f"{prefix}image_raw")
-        sensor = TouchedSensor(name, encoder, settings.slip_warning)
+        sensor = TouchedSensor(name, encoder, settings.slip_warning, slip_head)
         crop = replace(default_crop(), border_fraction=settings.border_fraction)
         reference = settings.second_reference_image if prefix else settings.reference_image
         if reference:
@@ -161,6 +164,25 @@ def _fill(response: Any, recognition: Recognition) -> Any:
     response.similarity = recognition.similarity.tolist()
     response.success, response.message = True, describe(recognition)
     return response
+
+
+def slip_head_of(folder: Path, checksum: str) -> SlipHead:
+    """Return the slip head of an encoder.
+
+    Args:
+        folder: folder of the encoder.
+        checksum: checksum of the encoder.
+
+    Raises:
+        InputError: it has none, or the file is damaged.
+    """
+    head = load_slip_head(folder, checksum)
+    if head is None:
+        raise InputError(
+            f"parameter 'slip_head' is true, but {folder} has no slip head: train it (`tacdiff "
+            "touch slip`), or set slip_head to false"
+        )
+    return head
 
 
 def memory_path(settings: TouchEncoderSettings) -> Path:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.touch_features.slip_watch import WARNING_FRACTION, SlipState, SlipWatch
+from tacdiff_ros.touch_features.slip.slip_head import SlipHead
+from tacdiff_ros.touch_features.slip.slip_watch import WARNING_FRACTION, SlipState, SlipWatch
 from tacdiff_ros.touch_features.touch_encoder import TouchEncoder, TouchReading, TouchStream
 from tacdiff_ros.touch_features.touch_input import touch_image
 
@@ -41,7 +42,11 @@ class TouchedSensor:
     """
 
     def __init__(
-        self, name: str, encoder: TouchEncoder, warning_fraction: float = WARNING_FRACTION
+        self,
+        name: str,
+        encoder: TouchEncoder,
+        warning_fraction: float = WARNING_FRACTION,
+        slip_head: SlipHead | None = None,
     ) -> None:
         """Start without a reference image.
 
@@ -49,10 +54,12 @@ class TouchedSensor:
             name: name of the sensor in messages, such as its image topic.
             encoder: touch encoder that no other sensor uses, as it is not safe between threads.
             warning_fraction: slip fraction from which a warning is given.
+            slip_head: slip head of the encoder that no other sensor uses; None for the encoder's
+                own slip fraction.
         """
         self.name, self.encoder_checksum = name, encoder.checksum
         self._stream = TouchStream(encoder)
-        self._slip = SlipWatch(warning_fraction)
+        self._slip = SlipWatch(warning_fraction, slip_head)
         self._lock = threading.Lock()
         self._reference: Image | None = None
         self._newest: _Newest | None = None

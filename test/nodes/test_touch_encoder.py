@@ -24,7 +24,7 @@ from tacdiff_ros.errors import InputError
 from tacdiff_ros.nodes.conversion.images import to_image
 from tacdiff_ros.nodes.node_settings import TouchEncoderSettings
 from tacdiff_ros.nodes.qos import RELIABLE_IMAGES
-from tacdiff_ros.nodes.touch_encoder import memory_path
+from tacdiff_ros.nodes.touch_encoder import memory_path, slip_head_of
 from tacdiff_ros.touch_features.encoder_file import EncoderCard, save_encoder
 from tacdiff_ros.touch_features.encoder_settings import EncoderSettings
 from tacdiff_ros.touch_features.touch_encoder import TouchEncoder
@@ -172,6 +172,12 @@ def test_a_memory_outside_of_the_data_folder_is_refused() -> None:
     for name in ("../memory.npz", "/memory.npz", "memory.txt", ""):
         with pytest.raises(InputError, match=r"file name ending in \.npz"):
             memory_path(TouchEncoderSettings(memory_file=name))
+
+
+def test_the_slip_head_is_asked_for_and_must_be_there(encoder: Path) -> None:
+    assert not TouchEncoderSettings().slip_head
+    with pytest.raises(InputError, match="train it .*tacdiff touch slip"):
+        slip_head_of(encoder, TouchEncoder(encoder).checksum)
 
 
 def test_a_damaged_memory_ends_the_node_with_one_line(encoder: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.touch_features.slip_watch import SlipWatch
+from tacdiff_ros.touch_features.slip.slip_watch import SlipWatch
 from tacdiff_ros.touch_features.touch_encoder import TouchReading
 from tacdiff_ros.touch_features.touch_memory import TouchMemory
 from tacdiff_ros.touch_features.touch_session import TouchSession, describe

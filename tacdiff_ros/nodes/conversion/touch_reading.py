@@ -9,7 +9,7 @@ from geometry_msgs.msg import Vector3
 from std_msgs.msg import Header
 
 from tacdiff_ros.msg import TouchEmbedding, TouchProperties, TouchSlip
-from tacdiff_ros.touch_features.slip_watch import SlipState
+from tacdiff_ros.touch_features.slip.slip_watch import SlipState
 from tacdiff_ros.touch_features.touch_encoder import TouchReading
 
 METRES_PER_MM = 1e-3

@@ -7,21 +7,17 @@ not depend on the number of processes.
 
 from __future__ import annotations
 
-import multiprocessing
 import shutil
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tacdiff_ros.array_file import read_archive
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.input_files import printable
-from tacdiff_ros.output_files import write_file, write_files
+from tacdiff_ros.touch_features.simulation.part_files import Part, simulated_parts
 from tacdiff_ros.touch_features.simulation.simulated_touch import (
     EARLIER_FRAMES,
     SimulationSettings,
@@ -29,8 +25,6 @@ from tacdiff_ros.touch_features.simulation.simulated_touch import (
     simulate_touch,
 )
 from tacdiff_ros.touch_features.touch_set import TouchSet, write_touch_set
-
-MAX_PART_BYTES = 2**30
 
 
 def simulate_touches(
@@ -54,54 +48,16 @@ def simulate_touches(
     if folder.exists():
         raise InputError(f"{printable(folder)} exists already: choose another folder")
     parts = folder.with_name(folder.name + ".parts")
-    _check_parts(settings, parts)
-    paths = [parts / f"touch_{number:06d}.npz" for number in range(settings.touches)]
-    todo = [number for number, path in enumerate(paths) if not path.exists()]
-    for done, _ in enumerate(_run(settings, parts, todo), 1):
-        if progress is not None:
-            progress(settings.touches - len(todo) + done, settings.touches)
-    touch_set = _assembled(settings, paths)
+    simulated = simulated_parts(
+        simulate_touch, settings, settings.touches, parts, settings.processes, progress
+    )
+    touch_set = _assembled(settings, simulated)
     write_touch_set(touch_set, folder)
     shutil.rmtree(parts)
     return touch_set
 
 
-def _check_parts(settings: SimulationSettings, parts: Path) -> None:
-    """Raise InputError for parts of other settings; the number of processes may differ."""
-    text = settings.model_dump_json(exclude={"processes"})
-    path = parts / "settings.json"
-    if not path.exists():
-        write_files(parts, {path.name: text})
-    elif path.read_text(encoding="utf-8") != text:
-        raise InputError(
-            f"{printable(parts)} holds parts of other settings: delete it or use its settings"
-        )
-
-
-def _run(settings: SimulationSettings, parts: Path, todo: list[int]) -> Iterator[None]:
-    """Write the parts of touches; yield when each is written."""
-    write = partial(_write_part, settings, parts)
-    if settings.processes == 1:
-        yield from map(write, todo)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(settings.processes, mp_context=context) as pool:
-        for future in as_completed([pool.submit(write, number) for number in todo]):
-            yield future.result()
-
-
-def _write_part(settings: SimulationSettings, parts: Path, number: int) -> None:
-    part = simulate_touch(settings, number)
-
-    def save(path: Path) -> None:
-        with path.open("wb") as opened:
-            np.savez(opened, **part)  # type: ignore[arg-type]
-
-    write_file(parts / f"touch_{number:06d}.npz", save)
-
-
-def _assembled(settings: SimulationSettings, paths: list[Path]) -> TouchSet:
-    parts = [read_archive(path, "part", MAX_PART_BYTES) for path in paths]
+def _assembled(settings: SimulationSettings, parts: list[Part]) -> TouchSet:
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     indices = {name: columns.pop(name).astype(np.int32) for name in ("video", "frame", "touch")}
     sensor = columns.pop("sensor").astype(np.int32)

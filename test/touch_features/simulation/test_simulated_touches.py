@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tacdiff_ros.errors import InputError
-from tacdiff_ros.touch_features.simulation import simulated_touches
 from tacdiff_ros.touch_features.simulation.layer_contact import PadGrid
+from tacdiff_ros.touch_features.simulation.part_files import simulated_parts
 from tacdiff_ros.touch_features.simulation.sensor_renderer import SensorRenderer
-from tacdiff_ros.touch_features.simulation.simulated_touch import SimulationSettings
+from tacdiff_ros.touch_features.simulation.simulated_touch import SimulationSettings, simulate_touch
 from tacdiff_ros.touch_features.simulation.simulated_touches import simulate_touches
 from tacdiff_ros.touch_features.simulation.varied_sensors import varied_sensor
 from tacdiff_ros.touch_features.touch_set import TouchSet, read_touch_set
@@ -61,7 +61,8 @@ def test_an_interrupted_simulation_resumes_to_the_same_set(touch_set, tmp_path):
 
 
 def test_parts_of_other_settings_are_refused(tmp_path):
-    simulated_touches._check_parts(SETTINGS, tmp_path / "set.parts")
+    parts = tmp_path / "set.parts"
+    simulated_parts(simulate_touch, SETTINGS, 0, parts, processes=1)
     with pytest.raises(InputError, match="other settings"):
         simulate_touches(SETTINGS.model_copy(update={"seed": 1}), tmp_path / "set")
 

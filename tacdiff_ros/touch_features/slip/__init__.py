@@ -1,0 +1,1 @@
+"""Slip of a touch, from the readings of consecutive images."""

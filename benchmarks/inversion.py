@@ -46,7 +46,6 @@ from tacdiff_ros.mechanics.indenters.build import build_indenter
 from tacdiff_ros.mechanics.live.live_gel import LiveGel
 from tacdiff_ros.mechanics.surface_refinement import refine_surface
 from tacdiff_ros.optics.renderer import Renderer
-from tacdiff_ros.optics.simulate import simulate_image
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel
 from tacdiff_ros.virtual.exposure import usable_exposure
@@ -134,7 +133,9 @@ def measure_rendered(options: argparse.Namespace) -> Part:
     renderer, random = Renderer(model), np.random.default_rng(0)
 
     def image_of(surface: GelSurface) -> np.ndarray:
-        noisy = simulate_image(renderer, surface).image + random.normal(0.0, 1.0, (240, 320, 3))
+        renderer.set_surface(surface)
+        renderer.gather_local_interreflection()
+        noisy = 255.0 * renderer.image() + random.normal(0.0, 1.0, (240, 320, 3))
         return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
 
     reference = image_of(undeformed_surface(model))

@@ -46,17 +46,19 @@ class BrightnessChange:
             no press changes.
         is_known: whether that fraction is large enough; if not, `gain` is 1.
         median: (3,) median ratio of each colour, changes by a press included.
+        is_unwanted: whether the image is used as it is.
     """
 
     gain: Floats
     fraction: float
     is_known: bool
     median: Floats
+    is_unwanted: bool = False
 
     @classmethod
     def none(cls, image: FitImage) -> BrightnessChange:
         """Return no change, for an image that is used as it is."""
-        return cls(np.ones(image.value.shape), 1.0, True, np.ones(3))
+        return cls(np.ones(image.value.shape), 1.0, True, np.ones(3), is_unwanted=True)
 
     @property
     def mean(self) -> Floats:
@@ -92,6 +94,25 @@ def brightness_change(reference: FitImage, image: FitImage) -> BrightnessChange:
     is_known = best_fraction >= MIN_FRACTION
     gain = np.exp(basis @ best) if is_known else np.ones((*shape, 3))
     return BrightnessChange(gain, best_fraction, is_known, np.exp(np.median(ratio, axis=0)))
+
+
+def refined_brightness(
+    change: BrightnessChange, predicted: Floats, image: FitImage
+) -> BrightnessChange:
+    """Estimate the brightness of an image again, relative to a prediction of it.
+
+    A press darkens and lights the gel around it by shadows and reflected light, which the first
+    estimate takes for a change of brightness of some per cent; the prediction contains them.
+
+    Args:
+        change: first estimate; it stays if it is not known, or 1 because it is not wanted.
+        predicted: (h, w, 3) predicted pixel values at the brightness of the reference.
+        image: image as it was taken.
+    """
+    if not change.is_known or change.is_unwanted:
+        return change
+    refined = brightness_change(FitImage(predicted, image.free), image)
+    return refined if refined.is_known else change
 
 
 def relative_brightness(reference: FitImage, image: FitImage) -> Floats:

@@ -11,7 +11,7 @@ undeformed gel. So differences between the sensor model and the reference image 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -55,6 +55,7 @@ FIRST_MOMENTUM_STEP, MOMENTUM = 5, 0.7  # steep walls converge slowly without mo
 FRAME_OUTLIER = 0.1  # in the first step
 PER_MOTION, MOTION_DECAY = 2.5, 0.8  # outlier over the motion of the image, and its factor per step
 LARGE_CHANGE_MM, EXTRA_STEPS = 0.1, 2
+REFIT_RENDERINGS = 2  # whose mean is taken in refits by the gel's mechanics
 INTERREFLECTION_STEPS = 3  # between two updates of the local inter-reflection
 CELL_BLUR = 0.4  # standard deviation of the blur of pixel equations, in cells
 
@@ -72,6 +73,8 @@ class HeightFit:
         height_stddev_mm: (rows, columns) standard deviation of the heights, mm.
         visible: (rows, columns) bool, vertices that marker-free pixels show, or pixels near them.
         rms: weighted root mean square of the residuals, as a fraction of white.
+        predicted: (h, w, 3) predicted pixel values, 1 for white, of the final heights or of those
+            one step before.
         depth_change: relative change of the depth of the whole contact that all pixels of a frame
             ask for, down-weighted ones too; 0 for a single image.
         motion: motion of the image in the stream so far, decayed by the steps of the fit.
@@ -83,6 +86,7 @@ class HeightFit:
     height_stddev_mm: Floats
     visible: NDArray[np.bool_]
     rms: float
+    predicted: Floats
     depth_change: float = 0.0
     motion: float = 0.0
 
@@ -265,6 +269,7 @@ class HeightFitter:
             ),
             visible=nearby > MIN_VISIBLE * float(information.max()),
             rms=float(np.sqrt(np.sum(weight * squared) / max(float(weight.sum()), 1e-9))),
+            predicted=final.predicted,
             depth_change=depth_change,
             motion=motion,
         )
@@ -336,8 +341,18 @@ class HeightFitter:
         return np.asarray(traction, np.float64)
 
     def _rendered(self, height: Floats) -> SlopeDerivatives:
+        """Return the rendering of heights, with less noise of the shadows in a refit."""
         self._show(height)
-        return self._renderer.slope_derivatives(self._settings)
+        if self._mechanics is None:
+            return self._renderer.slope_derivatives(self._settings)
+        parts = [
+            self._renderer.slope_derivatives(replace(self._settings, seed=seed))
+            for seed in range(REFIT_RENDERINGS)
+        ]
+        return SlopeDerivatives(
+            np.mean([part.value for part in parts], axis=0),
+            np.mean([part.by_slope for part in parts], axis=0),
+        )
 
     def _show(self, height: Floats) -> None:
         """Give the renderer the surface with these heights on the grid, which cannot fold."""

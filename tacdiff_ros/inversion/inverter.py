@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacdiff_ros.blas_threads import one_blas_thread
-from tacdiff_ros.images.brightness import BrightnessChange, at_brightness
+from tacdiff_ros.images.brightness import BrightnessChange, at_brightness, refined_brightness
 from tacdiff_ros.images.fit_image import FitImage, FitImageSettings, fit_image, fit_size
 from tacdiff_ros.images.image_checks import check_image, contact_warnings, order_warnings
 from tacdiff_ros.inversion.contact_summary import summarise
@@ -178,7 +178,9 @@ class Inverter:
                 markers = refiner.refine(surface, image, markers)
             motion = self._markers.refined_motion
             # Refined markers hide other pixels than the detected ones.
-            prepared = at_brightness(self.prepare_image(image, markers), brightness.gain)
+            taken = self.prepare_image(image, markers)
+            brightness = refined_brightness(brightness, fit.predicted, taken)
+            prepared = self._at_reference_brightness(taken, brightness)
             fit = self._fitter.fit(
                 prepared.value,
                 prepared.free,
@@ -317,9 +319,13 @@ class Inverter:
             warnings: list to which warnings are appended.
         """
         warnings += self._origin_warnings or []
-        image, brightness = self._reference.at_its_brightness(prepared, name, warnings)
+        brightness = self._reference.brightness_of(prepared, name, warnings)
+        return self._at_reference_brightness(prepared, brightness), brightness
+
+    def _at_reference_brightness(self, image: FitImage, brightness: BrightnessChange) -> FitImage:
+        """Return an image at the brightness of the reference; the fit learns what is white."""
         self._fitter.white = np.minimum(1.0 / brightness.gain, 1.0).astype(np.float32)
-        return image, brightness
+        return at_brightness(image, brightness.gain)
 
     def _result(
         self,

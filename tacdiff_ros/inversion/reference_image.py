@@ -88,32 +88,26 @@ class ReferenceImage:
             )
         return check_pattern(self._undeformed, prepared, name)
 
-    def at_its_brightness(
-        self, prepared: FitImage, name: str, warnings: list[str]
-    ) -> tuple[FitImage, BrightnessChange]:
-        """Compare an image with the reference, and bring it to the reference's brightness.
+    def brightness_of(self, prepared: FitImage, name: str, warnings: list[str]) -> BrightnessChange:
+        """Compare an image with the reference, and return its brightness relative to it.
 
         Args:
             prepared: the image at the fit's size.
             name: name of the image for messages.
             warnings: list to which warnings are appended.
 
-        Returns:
-            The image at the reference's brightness, and what its brightness was.
-
         Raises:
             InputError: the image does not belong to the reference, or its brightness changed too
                 much to be compensated.
         """
-        brightness = (
-            brightness_change(self.image, prepared)
-            if self._compensate_brightness
-            else BrightnessChange.none(prepared)
-        )
+        if not self._compensate_brightness:
+            brightness = BrightnessChange.none(prepared)
+        else:
+            brightness = brightness_change(self.image, prepared)
         warnings += check_brightness_change(brightness, name)
         image = at_brightness(prepared, brightness.gain)
         warnings += check_press(self.image, image, 1.0, name, MAX_CHANGED)
-        return image, brightness
+        return brightness
 
     def is_quiet(self, prepared: FitImage) -> bool:
         """Whether nothing touches the gel."""

@@ -35,7 +35,7 @@ from tacdiff_ros.optics.camera_rays import gel_rays  # noqa: E402
 from tacdiff_ros.optics.camera_response import pixel_values  # noqa: E402
 from tacdiff_ros.optics.frozen_calls import FrozenCalls  # noqa: E402
 from tacdiff_ros.optics.gel_mesh import GelMesh  # noqa: E402
-from tacdiff_ros.optics.illumination import ShadowSamples, irradiance  # noqa: E402
+from tacdiff_ros.optics.illumination import GOLDEN_RATIO, ShadowSamples, irradiance  # noqa: E402
 from tacdiff_ros.optics.interreflection import IndirectLights  # noqa: E402
 from tacdiff_ros.optics.local_interreflection import local_interreflection  # noqa: E402
 from tacdiff_ros.optics.parameters import Parameters, View  # noqa: E402
@@ -47,6 +47,8 @@ from tacdiff_ros.optics.printed_markers import (  # noqa: E402
 from tacdiff_ros.optics.surface_maps import pack_maps, unpack_maps  # noqa: E402
 
 SLOPE_STEP = 0.05  # step of the finite differences of `slope_derivatives`
+DITHER = (52.9829189, 0.06711056, 0.00583715)  # of interleaved gradient noise
+SEEDS = 1024  # distinct dithers, consecutive ones far apart
 
 
 @dataclass(frozen=True)
@@ -326,7 +328,7 @@ class Renderer:
         sampled = pixel if samples == 1 else dr.gather(mi.UInt32, pixel, lane // samples)
         view = self.parameters.view(dr.width(lane))
         position = _sample_positions(sampled, lane % samples, width, height, kernel.samples)
-        shadows = _shadow_samples(sampled, lane, samples, seed)
+        shadows = _shadow_samples(sampled, lane % samples, samples, width, seed)
         radiance = self._radiance(view, position, shadows if kernel.shadows else None, kernel)
         if samples > 1:
             dr.eval(radiance)
@@ -435,9 +437,25 @@ def _sample_positions(pixel: Any, sample: Any, width: int, height: int, side: in
     return mi.Point2f(x / width, y / height)
 
 
-def _shadow_samples(pixel: Any, lane: Any, samples: int, seed: Any) -> ShadowSamples:
+def _shadow_samples(pixel: Any, sample: Any, samples: int, width: int, seed: Any) -> ShadowSamples:
+    """Return sample numbers that are evenly spread over the samples of near pixels.
+
+    The rotation is an ordered dither (interleaved gradient noise, Jimenez 2014): the mean over a
+    few pixels, or over consecutive seeds, has much less noise than with independent numbers.
+    They depend on pixel and sample only: images that differ in a slope have the same shadow rays.
+
+    Args:
+        pixel: indices of the pixels, in row-major order.
+        sample: indices of the samples in their pixel.
+        samples: number of samples of a pixel.
+        width: columns of the image.
+        seed: seed, as an array.
+    """
+    x, y = mi.Float(pixel % width), mi.Float(pixel // width)
+    inner = DITHER[1] * x + DITHER[2] * y
+    outer = DITHER[0] * (inner - dr.floor(inner)) + GOLDEN_RATIO * mi.Float(seed % SEEDS)
     return ShadowSamples(
-        stratum=mi.Float(lane % samples) / samples,
-        rotation=mi.sample_tea_float32(pixel, 2 * seed, 4),
-        across=mi.sample_tea_float32(lane, 2 * seed + 1, 4),
+        stratum=mi.Float(sample) / samples,
+        rotation=outer - dr.floor(outer),
+        across=mi.sample_tea_float32(pixel * samples + sample, 2 * seed + 1, 4),
     )

@@ -5,10 +5,12 @@ import pytest
 
 from tacdiff_ros.errors import InputError
 from tacdiff_ros.images.brightness import (
+    BrightnessChange,
     at_brightness,
     brightness_change,
     check_brightness,
     check_brightness_change,
+    refined_brightness,
     relative_brightness,
 )
 from tacdiff_ros.images.fit_image import FitImage
@@ -104,3 +106,24 @@ def test_images_without_a_usable_pixel_have_no_known_brightness():
     change = brightness_change(reference, FitImage(image.value, np.zeros((120, 160), bool)))
     assert not change.is_known
     assert (change.gain == 1.0).all()
+
+
+def test_shadows_of_a_press_are_no_change_of_brightness_once_they_are_predicted():
+    reference, _ = gel(0.0)
+    shade = 1.0 - 0.1 * np.exp(-2.0 * ((X - 0.2) ** 2 + Y**2))[..., None] * np.ones(3)
+    predicted = reference.value * shade
+    taken = FitImage(predicted * (1.02, 1.0, 0.97), reference.free)
+    first = brightness_change(reference, taken)
+    refined = refined_brightness(first, predicted, taken)
+    assert np.abs(first.gain - (1.02, 1.0, 0.97)).max() > 0.01
+    np.testing.assert_allclose(
+        refined.gain, np.broadcast_to((1.02, 1.0, 0.97), X.shape + (3,)), atol=2e-3
+    )
+
+
+def test_brightness_that_is_unknown_or_unwanted_is_not_refined():
+    reference, image = gel(0.95)
+    unknown = brightness_change(reference, image)
+    assert refined_brightness(unknown, image.value, image) is unknown
+    unwanted = BrightnessChange.none(image)
+    assert refined_brightness(unwanted, 0.9 * image.value, image) is unwanted

@@ -14,6 +14,15 @@ pytestmark = pytest.mark.usefixtures("mitsuba_runs")
 BALL = Imprint("sphere", 5.0, at_mm=(2.0, 1.0), depth_mm=0.6)
 
 
+DEEP = Imprint("sphere", 4.0, at_mm=(-1.0, 0.5), depth_mm=1.2)  # casts shadows
+
+
+def shadowed(model, surface, **settings):
+    from tacdiff_ros.optics.renderer import RenderSettings
+
+    return render(model, surface, RenderSettings(**settings))
+
+
 def small(**changes):
     from tacdiff_ros.optics.renderer import RenderSettings
 
@@ -104,6 +113,31 @@ def test_an_image_depends_on_its_seed_only_in_the_shadows_noise(rich_sensor):
     assert np.array_equal(a, b)
     assert not np.array_equal(a, other)
     assert np.abs(a - other).mean() < 0.005 * a.mean()
+
+
+def test_noise_of_shadows_averages_out_over_near_pixels_and_consecutive_seeds(plain_sensor):
+    surface = imprint_surface(plain_sensor.gel, DEEP)
+    settings = {"width_px": 160, "height_px": 120}
+    exact = np.mean(
+        [shadowed(plain_sensor, surface, samples=2, seed=100 + k, **settings) for k in range(16)], 0
+    )
+    one = shadowed(plain_sensor, surface, samples=1, **settings) - exact
+    both = 0.5 * (one + shadowed(plain_sensor, surface, samples=1, seed=1, **settings) - exact)
+    blocks = one.reshape(30, 4, 40, 4, 3).mean(axis=(1, 3))
+    assert one.std() > 0.005
+    assert blocks.std() < one.std() / 5.0  # of independent noise: a quarter
+    assert both.std() < one.std() / 1.4
+
+
+def test_derivatives_have_no_noise_of_shadows(plain_sensor):
+    from tacdiff_ros.optics.renderer import Renderer, RenderSettings
+
+    renderer = Renderer(plain_sensor)
+    renderer.set_surface(imprint_surface(plain_sensor.gel, DEEP))
+    derivatives = renderer.slope_derivatives(RenderSettings(160, 120, samples=1))
+    unshadowed = renderer.slope_derivatives(RenderSettings(160, 120, samples=1, shadows=False))
+    steepest = np.abs(unshadowed.by_slope).max()
+    assert np.quantile(np.abs(derivatives.by_slope), 0.9999) < 1.5 * steepest
 
 
 def test_where_the_camera_looks_past_the_gel_pixels_are_black_and_masked(plain_sensor):

@@ -116,9 +116,7 @@ def test_shadows_of_a_press_are_no_change_of_brightness_once_they_are_predicted(
     first = brightness_change(reference, taken)
     refined = refined_brightness(first, predicted, taken)
     assert np.abs(first.gain - (1.02, 1.0, 0.97)).max() > 0.01
-    np.testing.assert_allclose(
-        refined.gain, np.broadcast_to((1.02, 1.0, 0.97), X.shape + (3,)), atol=2e-3
-    )
+    assert np.abs(refined.gain - (1.02, 1.0, 0.97)).max() < 2e-3
 
 
 def test_brightness_that_is_unknown_or_unwanted_is_not_refined():

@@ -55,7 +55,12 @@ FIRST_MOMENTUM_STEP, MOMENTUM = 5, 0.7  # steep walls converge slowly without mo
 FRAME_OUTLIER = 0.1  # in the first step
 PER_MOTION, MOTION_DECAY = 2.5, 0.8  # outlier over the motion of the image, and its factor per step
 LARGE_CHANGE_MM, EXTRA_STEPS = 0.1, 2
-REFIT_RENDERINGS = 2  # whose mean is taken in refits by the gel's mechanics
+RENDERINGS = 2  # whose mean is taken in refits by the gel's mechanics, and where steps are damped
+# Damping of a step by a pixel at the border of a shadow, over the variance of its value. Without
+# markers the shading alone tells the depth, and light that is known badly, from few presses, drives
+# it through the shadows; a small number of damped steps is an early stop. Real presses of a plain
+# gel (benchmarks/inversion.py --only real) chose it; rendered ones have less error without it.
+SHADOW_DAMPING = 4e4
 INTERREFLECTION_STEPS = 3  # between two updates of the local inter-reflection
 CELL_BLUR = 0.4  # standard deviation of the blur of pixel equations, in cells
 
@@ -136,6 +141,7 @@ class HeightFitter:
         """
         self._local_interreflection = local_interreflection
         self._mechanics: MechanicalPrior | None = None
+        self._is_plain, self._damping = model.markers is None, 0.0
         self.grid = grid
         self._solver = SlopeSolver(grid, prior)
         self._max_depth_mm = MAX_DEPTH_FRACTION * (model.gel_thickness_mm or np.inf)
@@ -186,6 +192,8 @@ class HeightFitter:
                 the image is a single one.
         """
         self._mechanics = mechanics
+        is_frame, moving = motion is not None, motion or 0.0
+        self._damping = SHADOW_DAMPING if self._is_plain and not is_frame else 0.0
         height, result, change = start, None, np.zeros(self.grid.shape)
         rendered = None if pre_rendered is None else pre_rendered()
         last = OUTLIERS[2] if mechanics is None else MECHANICAL_OUTLIER
@@ -194,7 +202,6 @@ class HeightFitter:
             if mechanics is None
             else (mechanics.traction * self.grid.spacing_mm, MECHANICAL_CURVATURE)
         )
-        is_frame, moving = motion is not None, motion or 0.0
         linearised_at: tuple[Floats, SlopeDerivatives] | None = None
         self._renderer.drop_local_interreflection()
         for step in range(steps + (EXTRA_STEPS if is_frame and steps else 0)):
@@ -209,7 +216,7 @@ class HeightFitter:
             else:
                 outlier = last if start_is_close else max(OUTLIERS[0] * OUTLIERS[1] ** step, last)
             rendered = rendered or self._rendered(height)
-            result = self._linearised(height, image, free, outlier, rendered)
+            result = self._linearised(height, image, free, outlier, rendered, self._damping)
             newton = self._solver.step(
                 result.equations,
                 self._loaded(height),
@@ -286,7 +293,7 @@ class HeightFitter:
         Returns:
             (rows, columns) heights, mm.
         """
-        height, self._mechanics = np.zeros(self.grid.shape), None
+        height, self._mechanics, self._damping = np.zeros(self.grid.shape), None, 0.0
         result = self._linearised(height, image, free, OUTLIERS[0], self._undeformed)
         change = self._solver.step(
             result.equations, height, self._traction_weight(height), GUESS_ITERATIONS, TOLERANCE
@@ -341,17 +348,15 @@ class HeightFitter:
         return np.asarray(traction, np.float64)
 
     def _rendered(self, height: Floats) -> SlopeDerivatives:
-        """Return the rendering of heights, with less noise of the shadows in a refit."""
+        """Return the rendering of heights; in refits and with damping the mean of several."""
         self._show(height)
-        if self._mechanics is None:
+        if self._mechanics is None and not self._damping:
             return self._renderer.slope_derivatives(self._settings)
-        parts = [
-            self._renderer.slope_derivatives(replace(self._settings, seed=seed))
-            for seed in range(REFIT_RENDERINGS)
-        ]
-        return SlopeDerivatives(
-            np.mean([part.value for part in parts], axis=0),
-            np.mean([part.by_slope for part in parts], axis=0),
+        return SlopeDerivatives.mean(
+            [
+                self._renderer.slope_derivatives(replace(self._settings, seed=seed))
+                for seed in range(RENDERINGS)
+            ]
         )
 
     def _show(self, height: Floats) -> None:
@@ -368,6 +373,7 @@ class HeightFitter:
         free: NDArray[np.bool_],
         outlier: float,
         rendered: SlopeDerivatives | None = None,
+        damping: float = 0.0,
     ) -> _Linearisation:
         """Photometric error of an image, linearised at some heights.
 
@@ -377,6 +383,7 @@ class HeightFitter:
             free: (h, w) bool, marker-free pixels.
             outlier: residual from which a pixel is down-weighted, as a fraction of white.
             rendered: rendering of the heights; by default they are rendered.
+            damping: damping of the step by the variance of shadows.
         """
         rendered = rendered or self._rendered(height)
         unclipped = self._ratio * rendered.value
@@ -388,6 +395,9 @@ class HeightFitter:
         weight = free / (1.0 + square) ** 2
         pairs = ((x, x), (x, y), (y, y), (x, residual), (y, residual))
         products = np.stack([weight * _channel_sum(*pair) for pair in pairs], axis=-1)
+        if damping and rendered.shadow_variance is not None:
+            damped = weight * _channel_sum(scale**2, rendered.shadow_variance)
+            products[..., [0, 2]] += np.float32(damping) * damped[..., None]
         cells = self._projection.gather(products, height).astype(np.float64)
         cells *= self._pixels_per_cell
         return _Linearisation(_with_bounded_steps(cells), predicted.astype(np.float64), weight)

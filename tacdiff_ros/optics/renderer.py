@@ -12,7 +12,7 @@ inter-reflection is computed (see `local_interreflection`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -86,10 +86,24 @@ class SlopeDerivatives:
     Attributes:
         value: (H, W, 3) float32 RGB pixel values, 1 for white.
         by_slope: (H, W, 3, 2) float32 derivatives of the pixel values by dz/dx and dz/dy.
+        shadow_variance: (H, W, 3) float32 variance of the values by the sampling of shadows, which
+            is large at the borders of shadows; None for a single image.
     """
 
     value: NDArray[np.float32]
     by_slope: NDArray[np.float32]
+    shadow_variance: NDArray[np.float32] | None = None
+
+    @classmethod
+    def mean(cls, parts: Sequence[SlopeDerivatives]) -> SlopeDerivatives:
+        """Return the mean of images with different seeds, and their variance.
+
+        Args:
+            parts: at least two images.
+        """
+        values = np.stack([part.value for part in parts])
+        by_slope = np.mean([part.by_slope for part in parts], axis=0)
+        return cls(values.mean(axis=0), by_slope, values.var(axis=0, ddof=1))
 
 
 class Renderer:

@@ -178,7 +178,7 @@ def test_a_gel_without_dots_has_heights_and_no_shear(scene):
     plain = scene.model.model_copy(update={"markers": None})
     surface = dimple(plain, drag_mm=(0.0, 0.0))
     found = Inverter(plain).invert(seen(plain, surface, 4))
-    assert rmse(found, surface)[0] < 0.01
+    assert rmse(found, surface)[0] < 0.011  # 0.0085 without the damping that real light asks for
     assert found.markers is None
     assert np.array_equal(found.surface.position[:, :2], found.surface.rest[:, :2])
 

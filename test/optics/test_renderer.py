@@ -140,6 +140,21 @@ def test_derivatives_have_no_noise_of_shadows(plain_sensor):
     assert np.quantile(np.abs(derivatives.by_slope), 0.9999) < 1.5 * steepest
 
 
+def test_the_mean_of_images_has_their_variance_in_the_shadows(plain_sensor):
+    from tacdiff_ros.optics.renderer import Renderer, RenderSettings, SlopeDerivatives
+
+    renderer = Renderer(plain_sensor)
+    renderer.set_surface(imprint_surface(plain_sensor.gel, DEEP))
+    settings = [RenderSettings(160, 120, samples=1, seed=seed) for seed in range(2)]
+    parts = [renderer.slope_derivatives(one) for one in settings]
+    mean = SlopeDerivatives.mean(parts)
+    np.testing.assert_allclose(mean.value, 0.5 * (parts[0].value + parts[1].value), rtol=1e-5)
+    variance = 0.5 * (parts[0].value - parts[1].value) ** 2
+    np.testing.assert_allclose(mean.shadow_variance, variance, atol=1e-6)
+    quiet = mean.shadow_variance.max(axis=-1) < 1e-8
+    assert 0.2 < quiet.mean() < 0.98
+
+
 def test_where_the_camera_looks_past_the_gel_pixels_are_black_and_masked(plain_sensor):
     from tacdiff_ros.optics.renderer import Renderer
 

@@ -24,7 +24,7 @@ from tacdiff_ros.touch_features.slip.slip_watch import SMOOTHED_FRAMES, WARNING_
 from tacdiff_ros.touch_features.touch_encoder import TouchEncoder, TouchStream
 
 SEED, GRASPS, QUICK_GRASPS, PROCESSES = 99, 60, 5, 2
-# A slip is foreseeable if at least this fraction of the contact slips for this time before it. In
+# A slip is slow if at least this fraction of the contact slips for this time before it. In
 # a safe grasp less than this fraction ever slips.
 INCIPIENT, EARLY_S = 0.3, 0.2
 REAL_SPACING, QUICK_REAL_SPACING, REAL_FRAMES, BEGIN_FRAMES = 3, 40, 250, 75
@@ -131,7 +131,7 @@ def _scores(grips: Grips, estimate: Floats) -> dict[str, Any]:
     scores = slip_scores(estimate.astype(np.float32), grips)
     return {
         **scores._asdict(),
-        "foreseeable_slips": len(leads),
+        "slow_slips": len(leads),
         "warned_200_ms_before": round(float(np.mean(np.array(leads) >= EARLY_S)), 3)
         if leads
         else None,

@@ -23,6 +23,7 @@ setup(
             "*.html",
             "*.j2",
             "*.onnx",
+            "*.safetensors",
             "*.js",
             "*.urdf",
             "*.xml",

@@ -99,7 +99,7 @@ class SlopeDerivatives:
         """Return the mean of images with different seeds, and their variance.
 
         Args:
-            parts: at least two images.
+            parts: two or more images.
         """
         values = np.stack([part.value for part in parts])
         by_slope = np.mean([part.by_slope for part in parts], axis=0)

@@ -45,7 +45,7 @@ class SlipScores(NamedTuple):
     """Quality of the slip estimate on grasps that were not in the training.
 
     Attributes:
-        correlation: of estimated and true slip fraction.
+        correlation: correlation of estimated and true slip fraction.
         area_under_curve: probability that a frame with over half of the contact slipping has a
             higher estimate than one with less than a fifth.
     """

@@ -33,6 +33,7 @@ COLOURS = ("red", "green", "blue")
 ORDER = 2  # of the polynomial
 MAX_FIELD_PIXELS = 1_500
 FIELD_WIDTHS = (0.05, 0.04, 0.03, 0.02, WIDTH, WIDTH)  # of the weights, one a step
+MAX_REFINEMENT = 0.06  # of the logarithm of the gain: more is an error of the prediction
 MIN_GAIN_OF_FRACTION = 0.03  # fraction of the pixels that the polynomial must add
 
 
@@ -102,7 +103,8 @@ def refined_brightness(
     """Estimate the brightness of an image again, relative to a prediction of it.
 
     A press darkens and lights the gel around it by shadows and reflected light, which the first
-    estimate takes for a change of brightness of some per cent; the prediction contains them.
+    estimate takes for a change of brightness of some per cent; the prediction contains them. A
+    prediction that asks for more than that is not used.
 
     Args:
         change: first estimate; it stays if it is not known, or 1 because it is not wanted.
@@ -112,7 +114,8 @@ def refined_brightness(
     if not change.is_known or change.is_unwanted:
         return change
     refined = brightness_change(FitImage(predicted, image.free), image)
-    return refined if refined.is_known else change
+    is_near = np.abs(np.log(refined.gain / change.gain)).max() < MAX_REFINEMENT
+    return refined if refined.is_known and is_near else change
 
 
 def relative_brightness(reference: FitImage, image: FitImage) -> Floats:

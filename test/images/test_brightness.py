@@ -123,5 +123,7 @@ def test_brightness_that_is_unknown_or_unwanted_is_not_refined():
     reference, image = gel(0.95)
     unknown = brightness_change(reference, image)
     assert refined_brightness(unknown, image.value, image) is unknown
+    known = brightness_change(reference, reference)
+    assert refined_brightness(known, 0.9 * reference.value, reference) is known
     unwanted = BrightnessChange.none(image)
     assert refined_brightness(unwanted, 0.9 * image.value, image) is unwanted

@@ -110,7 +110,7 @@ def test_images_without_a_usable_pixel_have_no_known_brightness():
 
 def test_shadows_of_a_press_are_no_change_of_brightness_once_they_are_predicted():
     reference, _ = gel(0.0)
-    shade = 1.0 - 0.1 * np.exp(-2.0 * ((X - 0.2) ** 2 + Y**2))[..., None] * np.ones(3)
+    shade = 1.0 - 0.05 * np.exp(-2.0 * ((X - 0.2) ** 2 + Y**2))[..., None] * np.ones(3)
     predicted = reference.value * shade
     taken = FitImage(predicted * (1.02, 1.0, 0.97), reference.free)
     first = brightness_change(reference, taken)

@@ -1,5 +1,6 @@
 """Freed memory stays in the process: images of every frame need no new pages."""
 
+import os
 import subprocess
 import sys
 
@@ -23,9 +24,10 @@ KEEP = "from tacdiff_ros.kept_memory import keep_freed_memory; assert keep_freed
 
 def faults(first, **environment):
     program = [sys.executable, "-c", PROGRAM.format(first=first)]
+    others = {name: value for name, value in os.environ.items() if "MALLOC" not in name}
     return int(
         subprocess.run(
-            program, capture_output=True, text=True, check=True, env=environment or None
+            program, capture_output=True, text=True, check=True, env=others | environment
         ).stdout
     )
 

@@ -121,7 +121,7 @@ def test_lights_are_not_bent_by_a_skirt_that_is_steeper_than_modelled(
     everywhere = fitted(sensor, lights, surfaces, true_vector, interior=False)
     bent = abs(slope_error(sensor, surfaces, true_vector, everywhere.vector))
     straight = abs(slope_error(sensor, surfaces, true_vector, fit.vector))
-    assert straight < 0.025
+    assert straight < 0.03
     assert straight < 0.8 * bent
 
 

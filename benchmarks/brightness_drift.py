@@ -22,6 +22,7 @@ from tacdiff_ros.mechanics.imprint import Imprint, imprint_surface
 from tacdiff_ros.optics.renderer import Renderer, RenderSettings
 from tacdiff_ros.sensor.gel_surface import GelSurface
 from tacdiff_ros.sensor.sensor_model import SensorModel
+from tacdiff_ros.virtual.exposure import usable_exposure
 from tacdiff_ros.virtual.random_sensors import random_sensor, undeformed_surface
 
 Image = NDArray[np.uint8]
@@ -111,7 +112,8 @@ def drifts(shape: tuple[int, ...], quick: bool) -> Iterator[tuple[str, NDArray[n
 def virtual_cases(sensors: int) -> Iterator[Case]:
     """Yield presses by closed form on random sensors, rendered finer than they are inverted."""
     for seed in range(1, sensors + 1):
-        model, random = random_sensor(seed), np.random.default_rng(seed)
+        model = usable_exposure(random_sensor(seed))
+        random = np.random.default_rng(seed)
         inverter = Inverter(model, _photograph(model, undeformed_surface(model), random))
         for imprint in IMPRINTS:
             image = _photograph(model, imprint_surface(model.gel, imprint, 0.1), random)
@@ -151,6 +153,7 @@ def drift_row(case: Case, name: str, gain: NDArray[np.float64], before: Contact)
 def _photograph(model: SensorModel, surface: GelSurface, random: np.random.Generator) -> Image:
     renderer = Renderer(model)
     renderer.set_surface(surface)
+    renderer.gather_local_interreflection()
     values = 255.0 * renderer.image(RenderSettings(samples=2))
     noisy = values + random.normal(0.0, NOISE_GREY, values.shape)
     return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)

@@ -62,8 +62,8 @@ def simulated_rows(folder: Path, quick: bool) -> list[dict[str, Any]]:
     ]
 
 
-def real_figures(folder: Path, videos: Path, quick: bool) -> dict[str, Any]:
-    """Return how well the estimates tell real grasps that slip from others.
+def real_means(folder: Path, videos: Path, quick: bool) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Return the mean slip fraction of real videos and of their first seconds, and which slip.
 
     Args:
         folder: folder of the encoder.
@@ -85,11 +85,7 @@ def real_figures(folder: Path, videos: Path, quick: bool) -> dict[str, Any]:
         begin.append(np.nanmean(fractions[:BEGIN_FRAMES]))
         whole.append(np.nanmean(fractions))
         slips.append(labels["slip"][k] == "1")
-    is_slip = np.array(slips)
-    return {
-        "slip_head_real_auc": _above(np.array(whole), is_slip),
-        "slip_head_real_auc_first_3_s": _above(np.array(begin), is_slip),
-    }
+    return np.array(whole), np.array(begin), np.array(slips)
 
 
 def _head(folder: Path) -> tuple[SlipHead, TouchEncoder]:
@@ -139,9 +135,3 @@ def _scores(grips: Grips, estimate: Floats) -> dict[str, Any]:
         "safe_grasps": len(false),
         "false_warnings": round(float(np.mean(false)), 3) if false else None,
     }
-
-
-def _above(values: Floats, positive: NDArray[np.bool_]) -> float:
-    """Return the probability that a positive has a higher value than a negative."""
-    others = np.sort(values[~positive])
-    return round(float(np.searchsorted(others, values[positive]).mean() / len(others)), 3)

@@ -36,7 +36,7 @@ from simulated_readings import (
     threshold_row,
     unseen_touches,
 )
-from slip_warning import real_figures, simulated_rows
+from slip_warning import real_means, simulated_rows
 from tables import Part, run_parts
 from touch_node import node_figures
 
@@ -227,7 +227,9 @@ def measure_slip_warning(options: argparse.Namespace) -> Part:
     }
     videos = options.data / "touch" / "slip_pairs"
     if videos.is_dir():
-        figures |= real_figures(folder, videos, options.quick)
+        whole, begin, slips = real_means(folder, videos, options.quick)
+        figures["slip_head_real_auc"] = round(area_under_curve(whole, slips), 3)
+        figures["slip_head_real_auc_first_3_s"] = round(area_under_curve(begin, slips), 3)
     return rows, figures
 
 

@@ -10,6 +10,7 @@ import typer
 
 from tacdiff_ros.cli.output_folder import check_output_folder
 from tacdiff_ros.cli.progress_bar import ProgressBar
+from tacdiff_ros.cli.touch_train import require_packages
 
 GRASPS, PARTS = 220, "grasps"
 
@@ -27,6 +28,7 @@ def slip(
 
     The same command resumes what was interrupted.
     """
+    require_packages()
     from tacdiff_ros.touch_features.simulation.simulated_grips import GripSettings, simulate_grips
     from tacdiff_ros.touch_features.slip.slip_head import FILE, save_slip_head
     from tacdiff_ros.touch_features.slip.slip_training import SlipTrainingSettings, train_slip_head

@@ -52,7 +52,7 @@ def train(
 
     The same command resumes what was interrupted.
     """
-    _require_packages()
+    require_packages()
     from tacdiff_ros.touch_features.pretraining import Pretraining
     from tacdiff_ros.touch_features.touch_set import read_touch_set
     from tacdiff_ros.touch_features.training_batches import TouchBatches
@@ -82,7 +82,8 @@ def train(
     )
 
 
-def _require_packages() -> None:
+def require_packages() -> None:
+    """Raise an InputError unless the packages of a training are installed."""
     try:
         import onnx
         import torch

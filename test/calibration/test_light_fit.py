@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tacdiff_ros.calibration import light_images
 from tacdiff_ros.calibration.contact_interior import PixelSampler
 from tacdiff_ros.calibration.light_fit import LightFitSettings, PressView, fit_lights
 from tacdiff_ros.calibration.light_images import LightImages
@@ -20,6 +21,14 @@ PRESSES = (Press(-5.0, -3.0, 1.0), Press(-4.0, 3.0, 1.0))
 UNSEEN = Press(0.0, 0.0, 1.0)
 STEEPER = 1.25  # factor of the real skirt's slope
 SCALE = 0.02
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shadows_without_noise():
+    """Small images, so that the noise of their shadows counts: more samples than in use."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(light_images, "SHADOW_SAMPLES", 8)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +130,8 @@ def test_lights_are_not_bent_by_a_skirt_that_is_steeper_than_modelled(
     everywhere = fitted(sensor, lights, surfaces, true_vector, interior=False)
     bent = abs(slope_error(sensor, surfaces, true_vector, everywhere.vector))
     straight = abs(slope_error(sensor, surfaces, true_vector, fit.vector))
-    assert straight < 0.03
-    assert straight < bent
+    assert straight < 0.025
+    assert straight < 0.8 * bent
 
 
 def test_the_next_press_belongs_far_from_the_others(fit, sensor, model, lights, surfaces):

@@ -107,6 +107,20 @@ def train_slip_head(
         settings: settings of the training.
         progress: callback with the number of finished trainings and of all.
     """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # so small a network is slower with more
+    try:
+        return _rated_and_trained(grips, encoder, settings, progress or (lambda _done, _all: None))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _rated_and_trained(
+    grips: Grips,
+    encoder: str,
+    settings: SlipTrainingSettings,
+    progress: Callable[[int, int], None],
+) -> TrainedSlipHead:
     sets = [_statistics(grips, step) for step in STEPS]
     mean = sets[0].reshape(-1, STATISTICS).mean(0)
     stddev = sets[0].reshape(-1, STATISTICS).std(0) + 1e-6
@@ -117,12 +131,10 @@ def train_slip_head(
         network = _trained(scaled, grips, fold != number, settings)
         with torch.no_grad():
             estimate[fold == number] = network(torch.from_numpy(scaled[0][fold == number]))
-        if progress is not None:
-            progress(number + 1, settings.folds + 1)
+        progress(number + 1, settings.folds + 1)
     scores = slip_scores(estimate, grips)
     network = _trained(scaled, grips, np.ones(len(fold), bool), settings)
-    if progress is not None:
-        progress(settings.folds + 1, settings.folds + 1)
+    progress(settings.folds + 1, settings.folds + 1)
     card = SlipCard(
         encoder=encoder,
         hidden=settings.hidden,
@@ -168,7 +180,6 @@ def _trained(
 ) -> SlipNetwork:
     """Return a network that is trained on the chosen sequences."""
     torch.manual_seed(settings.seed)
-    torch.set_num_threads(1)  # so small a network is slower with more
     random = np.random.default_rng(settings.seed)
     network = SlipNetwork(settings.hidden)
     parameters = network.parameters()

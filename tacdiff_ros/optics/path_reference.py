@@ -41,7 +41,7 @@ import mitsuba as mi  # noqa: E402
 
 GUIDE_SAMPLES = 16
 AMBIENT_FRACTION = 1 / 16  # fraction of the samples that ambient light gets, as it has little noise
-REFLECTED_FACTOR = 4  # factor on the samples of the coarse image of reflected light
+REFLECTED_FACTOR = 8  # factor on the samples of the coarse image of reflected light
 MAX_LANES = 5_000_000
 
 
@@ -146,16 +146,23 @@ def _guides(model: SensorModel, mesh: ReferenceMesh, settings: PathSettings) -> 
         settings: size of the image.
 
     Returns:
-        (H, W, 3) paint, and paint times the normal's x and y.
+        (H, W, 5) paint, and paint times the normal's x, y and 1 + z and the height in mm.
     """
-    normal = mesh_normals(mesh.position)[..., :2]
-    # Emission cannot be negative, so the normals are rendered with an offset of 1.
-    glow = mesh.paint[..., None] * np.concatenate([np.ones_like(normal[..., :1]), 1 + normal], -1)
+    shape = np.concatenate([mesh_normals(mesh.position), mesh.position[..., 2:]], axis=-1)
+    shape[..., 2] += 1.0
+    lowest = np.minimum(shape.min(axis=(0, 1)), 0.0)
     quality = replace(settings, bounces=0, samples=GUIDE_SAMPLES)
-    gel = coated_gel(model, mesh, glow, black=True)
-    guides, _ = _accumulate(model, {"gel": gel}, quality, 0, interface_plugin(quality))
-    guides[..., 1:] -= guides[..., :1]
-    return guides
+    guides = []
+    for first in (0, 2):
+        # Emission cannot be negative, so the shape is rendered with an offset.
+        part = slice(first, first + 2)
+        raised = shape[..., part] - lowest[part]
+        glow = mesh.paint[..., None] * np.concatenate([np.ones_like(raised[..., :1]), raised], -1)
+        gel = coated_gel(model, mesh, glow, black=True)
+        rendered, _ = _accumulate(model, {"gel": gel}, quality, 0, interface_plugin(quality))
+        paint = rendered[..., :1]
+        guides.append(rendered[..., 1:] + paint * lowest[part])
+    return np.concatenate([paint, *guides], axis=-1)
 
 
 def _lit_gel(model: SensorModel, mesh: ReferenceMesh, source: _Source) -> dict[str, Any]:

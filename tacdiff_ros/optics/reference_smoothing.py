@@ -1,10 +1,10 @@
 """Noise reduction for the reflected light of a path-traced image.
 
 Reflected light varies smoothly, so the reflected part of an image is nearly an affine function of
-the surface normal, multiplied by the paint. This function is fitted in windows by least squares (as
-in the guided filter of He, Sun and Tang, 2013, with three guides). Its coefficients of the normal
-come from wide windows, because only few pixels determine them; the remaining coefficient comes from
-narrow windows.
+the surface's normal and height, multiplied by the paint. This function is fitted in windows by
+least squares (as in the guided filter of He, Sun and Tang, 2013, with five guides). Its
+coefficients of normal and height come from wide windows, because only few pixels determine them;
+the remaining coefficient comes from narrow windows.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ def smooth_reflected(
 
     Args:
         noisy: (h, w, 3) reflected RGB radiance.
-        coarse_guides: (h, w, 3) guides: the paint, and the paint times the normal's x and y.
-        guides: (H, W, 3) the same guides at the size of the result.
+        coarse_guides: (h, w, n) guides: the paint, and the paint times the shape's features.
+        guides: (H, W, n) the same guides at the size of the result.
 
     Returns:
         (H, W, 3) float64 RGB radiance, not negative.
     """
-    paint, painted_normals = coarse_guides[..., :1], coarse_guides[..., 1:]
+    paint, painted_shape = coarse_guides[..., :1], coarse_guides[..., 1:]
     slopes = _fit(noisy, coarse_guides, WIDE)[..., 1:, :]
-    remainder = noisy - np.einsum("hwg,hwgc->hwc", painted_normals, slopes)
+    remainder = noisy - np.einsum("hwg,hwgc->hwc", painted_shape, slopes)
     coefficients = np.concatenate([_fit(remainder, paint, NARROW), slopes], axis=-2)
     height, width = guides.shape[:2]
     fine = cv2.resize(
         coefficients.reshape(*noisy.shape[:2], -1), (width, height), interpolation=cv2.INTER_CUBIC
-    ).reshape(height, width, 3, 3)
+    ).reshape(height, width, guides.shape[-1], 3)
     return np.asarray(np.maximum(np.einsum("hwg,hwgc->hwc", guides, fine), 0.0))
 
 

@@ -19,7 +19,7 @@ CRITICAL_ROUNDING = 0.02
 
 @dataclass(frozen=True)
 class ReflectedPath:
-    """A ray that leaves the plane of the undeformed surface, is reflected and returns.
+    """A ray that leaves the gel upward, is reflected and returns.
 
     Attributes:
         reflectance: fraction of the light that returns, in [0, 1].
@@ -40,7 +40,7 @@ def reflected_path(view: View, interface: int, sine: Any, z: Any) -> ReflectedPa
         interface: index of the reflecting interface: 1 is the last one above the gel, 2 the one
             above it, and so on.
         sine: sine of the angle to the layers' normal, in the gel.
-        z: height at which the returning ray ends, mm; 0 is the undeformed surface.
+        z: sum of the heights of the two ends of the ray, mm; 0 is the undeformed surface.
     """
     last = view.count("layers.index") - 1
     gel_index = view.scalar("layers.index", last)
@@ -76,7 +76,7 @@ def reflected_sine(view: View, interface: int, radius: Any, z: Any) -> Any:
         view: sensor parameters.
         interface: index of the reflecting interface, as in `reflected_path`.
         radius: horizontal distance between the two ends of the ray, mm.
-        z: height at which the returning ray ends, mm; 0 is the undeformed surface.
+        z: sum of the heights of the two ends of the ray, mm; 0 is the undeformed surface.
     """
     last = view.count("layers.thickness_mm")
     height = 2.0 * sum(view.scalar("layers.thickness_mm", last - 1 - k) for k in range(interface))

@@ -273,7 +273,7 @@ class Renderer:
     def kernel_inputs(self) -> list[Any]:
         """Return all data that kernels read besides their arguments, if nothing has gradients."""
         indirect = self._indirect.current()
-        table = [] if indirect is None else [indirect.table, indirect.tangent]
+        table = [] if indirect is None else [indirect.table]
         return [self.mesh.kernel_inputs(), self.parameters.kernel_inputs(), table]
 
     def _has_gradients(self) -> bool:

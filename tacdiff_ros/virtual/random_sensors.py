@@ -50,7 +50,7 @@ class VirtualSensorSettings:
     indenters: tuple[str, ...] = (BALL, BALL, BALL, "cross", *OTHERS)
     width_px: int = 320
     samples: int = 108
-    bounces: int = 1
+    bounces: int = 2
     noise_grey: float = 1.0
     mesh_mm: float = 0.025
     vertices: tuple[int, int] = (49, 61)
@@ -235,15 +235,24 @@ def undeformed_surface(model: SensorModel) -> GelSurface:
 
 
 def camera_image(
-    model: SensorModel, surface: GelSurface, settings: VirtualSensorSettings, seed: int
+    model: SensorModel,
+    surface: GelSurface,
+    settings: VirtualSensorSettings,
+    path_seed: int,
+    noise_seed: int,
 ) -> NDArray[np.uint8]:
     """Render an image with the path tracer and add sensor noise; about a minute on two cores.
+
+    What is left of the noise of the reflected light varies slowly over the image, unlike that of a
+    camera. Images with the same `path_seed` have it in common where their surfaces are equal, like
+    the fixed pattern of a real sensor.
 
     Args:
         model: sensor model.
         surface: surface of the gel.
         settings: settings of the images.
-        seed: seed of the path tracer and of the noise.
+        path_seed: seed of the path tracer, the same for all images of a sensor.
+        noise_seed: seed of the sensor noise, another for each image.
 
     Returns:
         (H, W, 3) uint8 RGB image.
@@ -255,12 +264,12 @@ def camera_image(
         settings.width_px,
         settings.samples,
         settings.bounces,
-        seed=seed,
+        seed=path_seed,
         smooth_reflected=True,
         spacing_mm=settings.mesh_mm,
     )
     values = path_reference(model, surface, path_settings).image
-    random = np.random.default_rng([seed, 0x201])
+    random = np.random.default_rng([noise_seed, 0x201])
     noisy = 255.0 * values + random.normal(0.0, settings.noise_grey, values.shape)
     return np.asarray(np.clip(np.rint(noisy), 0, 255), np.uint8)
 

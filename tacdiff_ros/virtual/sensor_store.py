@@ -40,9 +40,9 @@ from tacdiff_ros.virtual.random_sensors import (
     visible_surface,
 )
 
-GENERATION = 6  # generation of the cached files; a new one invalidates older files
+GENERATION = 7  # generation of the cached files; a new one invalidates older files
 MAX_SURFACE_BYTES, MAX_PRESS_BYTES = 100_000_000, 10_000
-MAX_IMAGES, PATH_SEEDS = 128, 16384  # images of a sensor; distinct seeds of the path tracer
+MAX_IMAGES, PATH_SEEDS = 128, 16384  # images of a sensor; seeds of the path tracer
 
 
 def cached_sensor(
@@ -161,7 +161,8 @@ def _ensure_reference(folder: Path, seed: int, settings: VirtualSensorSettings) 
 
     folder.mkdir(parents=True, exist_ok=True)
     model = usable_exposure(random_sensor(seed))
-    image = camera_image(model, undeformed_surface(model), settings, _image_seed(seed, -1))
+    surface = undeformed_surface(model)
+    image = camera_image(model, surface, settings, seed % PATH_SEEDS, _image_seed(seed, -1))
     write_file(folder / "reference.png", png_bytes(image))
     write_sensor(model, folder / "sensor.yaml")
 
@@ -179,13 +180,13 @@ def _ensure_press(folder: Path, seed: int, k: int, settings: VirtualSensorSettin
         _write_loads(_loads_file(folder, k), SurfaceLoads.of(state))
         _write_surface(surface_file, visible_surface(model, press, state))
     surface = _read_surface(surface_file)
-    image = camera_image(model, surface, settings, _image_seed(seed, k))
+    image = camera_image(model, surface, settings, seed % PATH_SEEDS, _image_seed(seed, k))
     write_file(folder / f"press_{k}.png", png_bytes(image))
     write_file(parameter_file, json_text(asdict(press)))
 
 
 def _image_seed(seed: int, k: int) -> int:
-    return (MAX_IMAGES * seed + k + 1) % PATH_SEEDS
+    return MAX_IMAGES * seed + k + 1
 
 
 def _key(seed: int, settings: VirtualSensorSettings) -> str:

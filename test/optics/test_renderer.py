@@ -58,6 +58,24 @@ def test_image_of_a_ball_press_agrees_with_mitsubas_path_tracer(rich_sensor, bou
     assert np.sqrt(np.mean(low_passed(error) ** 2)) < (0.025, 0.05)[bounces]
 
 
+def test_a_deep_floor_receives_the_reflected_light_of_mitsubas_path_tracer(plain_sensor):
+    """A floor that is 1 mm nearer to the layers gets about 30 % more reflected light."""
+    from tacdiff_ros.optics.path_reference import path_reference
+    from tacdiff_ros.optics.path_settings import PathSettings
+
+    model = plain_sensor.model_copy(update={"interreflection": Interreflection(bounces=1)})
+    gel = model.gel
+    flat = GelSurface.flat(gel.width_mm, gel.height_mm, 105, 127)
+    x, y = np.abs(flat.rest[:, :2]).T
+    position = flat.position.copy()
+    position[:, 2] = -1.0 / (1.0 + np.exp((np.maximum(x - 5.0, y - 4.0)) / 0.15))
+    surface = flat.moved(position)
+    reference = path_reference(model, surface, PathSettings(64, 784, 1, spacing_mm=0.1)).image
+    floor = np.s_[16:32, 22:42]
+    ours = render(model, surface, small(samples=3))[floor].mean(axis=(0, 1))
+    assert ours == pytest.approx(reference[floor].mean(axis=(0, 1)), rel=0.03)
+
+
 def test_a_bump_is_bright_on_the_side_that_faces_a_light(plain_sensor):
     """Red shines from the top of the image, blue from the bottom, green from the right."""
     surface = imprint_surface(plain_sensor.gel, Imprint("sphere", 6.0, depth_mm=0.5), 0.1)

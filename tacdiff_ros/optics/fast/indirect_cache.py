@@ -15,9 +15,9 @@ from tacdiff_ros.output_files import npy_bytes, write_file
 from tacdiff_ros.sensor.sensor_model import SensorModel
 
 FOLDER = "indirect_light"
-MAX_FILES = 100  # of 50 KB each; the oldest are removed
+MAX_FILES = 100  # of 100 KB each; the oldest are removed
 PARTS = {"layers", "gel", "markers", "lights", "interreflection"}  # on which the table depends
-SHAPE = (18, 22, 4, 8)
+SHAPE = (18, 22, 4, 16)
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ def indirect_table(model: SensorModel) -> NDArray[np.float32]:
         model: sensor model with at least one bounce.
 
     Returns:
-        (rows, columns, sectors, 8) float32 table.
+        (rows, columns, sectors, 16) float32 table.
     """
     path = _file(model)
     table = _read(path)

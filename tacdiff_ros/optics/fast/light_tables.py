@@ -20,12 +20,11 @@ from tacdiff_ros.optics.fast.light_panels import PANELS, SCRATCH_ROWS, light_pan
 
 Floats = NDArray[np.float32]
 
-# Tangent of the angle at which reflected light typically arrives, as in `optics.interreflection`.
-TYPICAL_TANGENT = np.float32(1.3)
 LEVELS_MM = (0.15, 0.0, -0.5, -1.4)  # heights at which the polynomials are exact; most are near 0
 NODE_MM = 0.4  # largest spacing of the rows of nodes on the undeformed surface
 SEGMENT_PX = 160  # pixels of a row that are computed together
 SECTORS, SECTOR_ENTRIES, PADS = 4, 6, 3  # sides of reflected light; its entries; light of the pad
+CHANGES = 8  # first entry of the table that is a change per mm of height
 BELOW_END = np.float32(1.001)  # keeps the last cell of a grid inside it
 
 
@@ -54,7 +53,7 @@ def light_coefficients(
     Args:
         lights: (L, 15) float32 parameters of the lights.
         is_rectangle: kinds of the lights.
-        indirect: (rows, columns, 4, 8) float32 table of `IndirectLight`.
+        indirect: (rows, columns, 4, 16) float32 table of `IndirectLight`.
         pad: (2,) float32 width and height of the pad, mm.
         rays: (4, R, W) float32 rays: x and y at z = 0, mm, and dx/dz, dy/dz.
 
@@ -70,7 +69,7 @@ def light_coefficients(
     points = levels.reshape(3, -1)
     parts = [_panel_vectors(*item, points) for item in zip(lights, is_rectangle, strict=True)]
     reflected = np.empty((SECTORS * SECTOR_ENTRIES + PADS, points.shape[1]), np.float32)
-    _reflected_light(indirect, pad, TYPICAL_TANGENT, points, reflected)
+    _reflected_light(indirect, pad, points, reflected)
     values = np.concatenate([*parts, reflected]).reshape(-1, len(z), *shape)
     inverse = np.linalg.inv(np.vander(z, increasing=True)).astype(np.float32)
     fitted = np.einsum("jl,elrw->rejw", inverse, values, optimize=True)
@@ -101,36 +100,40 @@ def _panel_vectors(light: Floats, is_rectangle: bool, points: Floats) -> Floats:
 
 
 @cached_njit(nogil=True, error_model="numpy", fastmath=True)
-def _reflected_light(table, pad, tangent, points, reflected):  # type: ignore[no-untyped-def]
+def _reflected_light(table, pad, points, reflected):  # type: ignore[no-untyped-def]
     """Write the light that the layers reflect to points.
 
     Args:
-        table: (rows, columns, 4, 8) float32 table of `IndirectLight`.
+        table: (rows, columns, 4, 16) float32 table of `IndirectLight`.
         pad: (2,) float32 width and height of the pad, mm.
-        tangent: tangent of the typical angle of the light.
         points: (3, N) float32 points, mm.
         reflected: (27, N) float32; changed.
     """
     columns, rows = np.float32(table.shape[1]), np.float32(table.shape[0])
     for i in range(points.shape[1]):
+        x = min(max((points[0, i] / pad[0] + HALF) * columns - HALF, ZERO), columns - BELOW_END)
+        y = min(max((points[1, i] / pad[1] + HALF) * rows - HALF, ZERO), rows - BELOW_END)
+        c, r = int(x), int(y)
+        right, down, z = x - np.float32(c), y - np.float32(r), points[2, i]
         for sector in range(SECTORS):
-            shift = tangent * points[2, i] if sector < 2 else -tangent * points[2, i]
-            x = points[0, i] + (shift if sector % 2 == 0 else ZERO)
-            y = points[1, i] + (ZERO if sector % 2 == 0 else shift)
-            x = min(max((x / pad[0] + HALF) * columns - HALF, ZERO), columns - BELOW_END)
-            y = min(max((y / pad[1] + HALF) * rows - HALF, ZERO), rows - BELOW_END)
-            c, r = int(x), int(y)
-            right, down = x - np.float32(c), y - np.float32(r)
             for k in range(SECTOR_ENTRIES + 1):
-                above = table[r, c, sector, k]
-                above += right * (table[r, c + 1, sector, k] - above)
-                below = table[r + 1, c, sector, k]
-                below += right * (table[r + 1, c + 1, sector, k] - below)
-                value = above + down * (below - above)
+                value = _interpolated(table, r, c, right, down, sector, k)
                 if k == SECTOR_ENTRIES:
                     if sector < PADS:  # light of the pad has its colours in three sectors
                         reflected[SECTORS * SECTOR_ENTRIES + sector, i] = HALF * value
-                elif k < 3:
+                    continue
+                value += z * _interpolated(table, r, c, right, down, sector, CHANGES + k)
+                if k < 3:
                     reflected[sector * SECTOR_ENTRIES + 3 + k, i] = value
                 else:
                     reflected[sector * SECTOR_ENTRIES + k - 3, i] = value
+
+
+@cached_njit(nogil=True, error_model="numpy", fastmath=True)
+def _interpolated(table, r, c, right, down, sector, k):  # type: ignore[no-untyped-def]
+    """Return entry k of a sector between the node at row r and column c and the next ones."""
+    above = table[r, c, sector, k]
+    above += right * (table[r, c + 1, sector, k] - above)
+    below = table[r + 1, c, sector, k]
+    below += right * (table[r + 1, c + 1, sector, k] - below)
+    return above + down * (below - above)

@@ -21,6 +21,7 @@ from scipy.optimize import least_squares
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from ball_bulge import ball_bulge
 from brightness_drift import measure_drift
 from calibration import knowing_lens, presses_of
 from fast_presses import measure_fast_presses, renderer_of
@@ -69,6 +70,7 @@ GUESSES = 20
 LARGE_STEPS_PRESSES, LARGE_STEPS_S = (2, 5, 11), [8.0, 60.0]  # ball, cube, text
 CALIBRATING = (2, 6)  # presses from which a real sensor is calibrated
 BALL_FRACTION = 0.6  # radius of the sphere fit / contact radius
+CENTRINGS = 3  # fits of a sphere, each around the axis of the last one
 FAR_MM = 5.0  # distance from the contact centre of points outside the contact
 FRAMES, LOOPS = 100, 10
 FLAT = ("cylinder", "cube", "hexagon", "cross", "text")  # indenters with a flat bottom
@@ -388,7 +390,11 @@ def ball_figures(prefix: str, rows: list[dict[str, Any]]) -> dict[str, float]:
         f"{prefix}_radius_error": median_error(rows),
         f"{prefix}_radius_error_p90": round(float(np.percentile(errors, 90)), 4),
         f"{prefix}_residual_mm": round(float(np.nanmedian([r["residual_mm"] for r in rows])), 4),
-        f"{prefix}_off_contact_mm": round(float(np.median([r["off_contact_mm"] for r in rows])), 4),
+        **{
+            f"{prefix}_{name}": round(float(np.median([row[name] for row in rows])), 4)
+            for name in ("off_contact_mm", "off_contact_height_mm", "off_contact_over_deviation")
+            if name in rows[0]
+        },
     }
 
 
@@ -403,19 +409,15 @@ def ball_row(name: str, inverter: Inverter, data: RealSet, k: int) -> dict[str, 
     inversion = inverter.invert(data.presses[k])
     surface, mask = inversion.surface, inversion.contact.mask.ravel()
     points = surface.position.astype(np.float64)
-    if mask.sum() < 10:
-        radius, residual, centre = np.nan, np.nan, np.zeros(2)
-    else:
-        deepest = points[mask][np.argmin(points[mask][:, 2])]
-        centre = points[mask][:, :2].mean(axis=0)
+    stddev = inversion.height_stddev_mm.ravel()
+    centre, radius, residual = np.zeros(2), np.nan, np.nan
+    if mask.sum() >= 10:
         reach = np.sqrt(inversion.contact.area_mm2 / np.pi) * BALL_FRACTION
-        chosen = np.linalg.norm(points[:, :2] - centre, axis=1) < reach
-        near, weight = points[chosen], 1.0 / inversion.height_stddev_mm.ravel()[chosen]
-        weight /= np.sqrt(np.mean(weight**2))
-        start = [*centre, deepest[2] + 0.5 * data.diameter_mm, 0.5 * data.diameter_mm]
-        fit = least_squares(lambda s: weight * (np.linalg.norm(near - s[:3], axis=1) - s[3]), start)
-        radius, residual = float(fit.x[3]), float(np.sqrt(np.mean(fit.fun**2)))
-    off = inversion.valid.ravel() & (np.linalg.norm(points[:, :2] - centre, axis=1) > FAR_MM)
+        centre, radius, residual = fitted_sphere(points, stddev, mask, reach, data.diameter_mm)
+    away = np.linalg.norm(points[:, :2] - centre, axis=1)
+    off = inversion.valid.ravel() & (away > FAR_MM)
+    bulge = ball_bulge(data.diameter_mm, inversion.contact.depth_mm, away[off])
+    off_error = points[off, 2] - bulge
     row = {
         "set": name,
         "ball_mm": data.diameter_mm,
@@ -424,12 +426,39 @@ def ball_row(name: str, inverter: Inverter, data: RealSet, k: int) -> dict[str, 
         "radius_mm": round(radius, 3),
         "radius_error": round(2.0 * radius / data.diameter_mm - 1.0, 4),
         "residual_mm": round(residual, 4),
-        "off_contact_mm": round(float(np.sqrt(np.mean(points[off, 2] ** 2))), 4),
+        "off_contact_mm": round(float(np.sqrt(np.mean(off_error**2))), 4),
+        "off_contact_height_mm": round(float(np.sqrt(np.mean(points[off, 2] ** 2))), 4),
+        "off_contact_over_deviation": round(float(np.median(np.abs(off_error) / stddev[off])), 2),
         "image_rms_grey": round(inversion.image_rms, 2),
         "seconds": round(inversion.seconds, 2),
     }
     progress(row)
     return row
+
+
+def fitted_sphere(
+    points: np.ndarray, stddev: np.ndarray, mask: np.ndarray, reach: float, diameter_mm: float
+) -> tuple[np.ndarray, float, float]:
+    """Fit a sphere to the points within reach of its own axis.
+
+    Returns:
+        (x, y) of its centre, its radius and the RMS residual, mm.
+    """
+    deepest = points[mask][np.argmin(points[mask][:, 2])]
+    ball = np.array([*deepest[:2], deepest[2] + 0.5 * diameter_mm, 0.5 * diameter_mm])
+    for _ in range(CENTRINGS):
+        chosen = np.linalg.norm(points[:, :2] - ball[:2], axis=1) < reach
+        weight = 1.0 / stddev[chosen]
+        weight /= np.sqrt(np.mean(weight**2))
+        near = points[chosen]
+        fit = least_squares(
+            lambda s, near=near, weight=weight: (
+                weight * (np.linalg.norm(near - s[:3], axis=1) - s[3])
+            ),
+            ball,
+        )
+        ball = fit.x
+    return ball[:2], float(ball[3]), float(np.sqrt(np.mean(fit.fun**2)))
 
 
 def measure_baseline(options: argparse.Namespace) -> Part:
@@ -469,13 +498,15 @@ def stereo_row(height_mm: np.ndarray, data: RealSet, k: int, mm_per_px: float) -
     fit = least_squares(
         lambda s: np.linalg.norm(near - s[:3], axis=1) - s[3], [*start, 0.5 * data.diameter_mm]
     )
-    off = mm_per_px * away > FAR_MM
+    away = mm_per_px * away
+    off = away > FAR_MM
+    bulge = ball_bulge(data.diameter_mm, -float(near[:, 2].min()), away[off])
     return {
         "press": k,
         "radius_mm": round(float(fit.x[3]), 3),
         "radius_error": round(2.0 * float(fit.x[3]) / data.diameter_mm - 1.0, 4),
         "residual_mm": round(float(np.sqrt(np.mean(fit.fun**2))), 4),
-        "off_contact_mm": round(float(np.sqrt(np.mean(points[off, 2] ** 2))), 4),
+        "off_contact_mm": round(float(np.sqrt(np.mean((points[off, 2] - bulge) ** 2))), 4),
     }
 
 

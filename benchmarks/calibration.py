@@ -277,7 +277,7 @@ def measure_ablations(options: argparse.Namespace) -> Part:
         "no weight map": (with_lights(weight_map=False), 2),
         "whole contact": (with_lights(interior=False), 2),
         "reflected light": (with_lights(choose_interreflection=False), 2),
-        "local inter-reflection": (with_lights(local_interreflection=True), 2),
+        "no local inter-reflection": (with_lights(local_interreflection=False), 2),
         "one press": (plain, 1),
         "three presses": (plain, 3),
         "five presses": (plain, 5),

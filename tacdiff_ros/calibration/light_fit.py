@@ -73,7 +73,7 @@ class LightFitSettings:
     tone_mapping: bool = True
     weight_map: bool = True
     interior: bool = True
-    local_interreflection: bool = False
+    local_interreflection: bool = True
     choose_interreflection: bool = True
     alpha: float = 0.3
     beta: float = 0.7

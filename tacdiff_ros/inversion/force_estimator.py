@@ -191,7 +191,7 @@ class ForceEstimator:
         levers = np.cross(arms[fitted.vertices][:, None, :], axes[None])  # vertex, axis, torque
         rows = [np.tile(axes, (len(fitted.vertices), 1)), levers.reshape(-1, 3)]
         gather = np.concatenate(rows, axis=1)
-        return net, gather.T @ fitted.covariance @ gather
+        return net, gather.T @ np.linalg.solve(fitted.precision, gather)
 
     def _observations(
         self, measured: MeasuredSurface, motion: Floats, candidates: NDArray[np.bool_]

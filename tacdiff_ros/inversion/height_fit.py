@@ -196,6 +196,8 @@ class HeightFitter:
         self._damping = SHADOW_DAMPING if self._is_plain and not is_frame else 0.0
         height, result, change = start, None, np.zeros(self.grid.shape)
         rendered = None if pre_rendered is None else pre_rendered()
+        if rendered is None and not start.any() and mechanics is None and not self._damping:
+            rendered = self._undeformed
         last = OUTLIERS[2] if mechanics is None else MECHANICAL_OUTLIER
         mean_traction, smoothing = (
             (None, 1.0)
@@ -207,7 +209,8 @@ class HeightFitter:
         for step in range(steps + (EXTRA_STEPS if is_frame and steps else 0)):
             if step >= steps and float(np.abs(change).max()) <= LARGE_CHANGE_MM:
                 break
-            if self._local_interreflection and step % INTERREFLECTION_STEPS == 0:
+            is_due = step % INTERREFLECTION_STEPS == 0 and height.any()  # a flat gel has none
+            if self._local_interreflection and is_due:
                 self._show(height)
                 self._renderer.gather_local_interreflection()
             if is_frame:

@@ -55,14 +55,14 @@ class FittedTractions:
         force_n: (rows, columns, 3) forces on the vertices of the pad's grid, N.
         displacement_mm: (rows, columns, 3) displacement of the modelled gel, mm.
         vertices: (n,) flat numbers of the vertices that carry a force.
-        covariance: (3 n, 3 n) covariance of their forces from the observations, N^2, in the order
-            vertex, axis.
+        precision: (3 n, 3 n) inverse of the covariance of their forces from the observations,
+            1/N^2, in the order vertex, axis.
     """
 
     force_n: Floats
     displacement_mm: Floats
     vertices: NDArray[np.intp]
-    covariance: Floats
+    precision: Floats
 
 
 class TractionFit:
@@ -139,17 +139,18 @@ class TractionFit:
         hessian[np.diag_indices_from(hessian)] += np.tile(spread**-2, len(vertices))
         force, moved = np.zeros((shape[0] * shape[1], 3)), np.zeros((*shape, 3))
         loads = np.zeros(3 * len(vertices))
+        step = 1.0 / _max_eigenvalue(hessian)
         for _ in range(CORRECTIONS):
             grid_force = force.reshape(*shape, 3)
             added = self.correction(moved, grid_force)
             target = weight * (observed.value_mm - _sampled(added, observed))
-            loads = self._solved(hessian, matrix.T @ target, loads)
+            loads = self._solved(hessian, matrix.T @ target, loads, step)
             force[vertices] = loads.reshape(-1, 3)
             moved = self._convolution.displacement(grid_force) + added
         pressed = loads.reshape(-1, 3)[:, 2] < 0.0
         chosen = np.repeat(pressed, 3)
-        covariance = np.linalg.inv(hessian[np.ix_(chosen, chosen)])
-        return FittedTractions(force.reshape(*shape, 3), moved, vertices[pressed], covariance)
+        precision = hessian[np.ix_(chosen, chosen)]
+        return FittedTractions(force.reshape(*shape, 3), moved, vertices[pressed], precision)
 
     def _compliance(self, observed: Observations, vertices: NDArray[np.intp]) -> Floats:
         """(N, 3 n) displacement of the observed points per force on each vertex, mm/N."""
@@ -168,14 +169,13 @@ class TractionFit:
                 result[used] += ratio[used, None, None] * part
         return result.reshape(len(first), -1)
 
-    def _solved(self, hessian: Floats, right: Floats, start: Floats) -> Floats:
+    def _solved(self, hessian: Floats, right: Floats, start: Floats, step: float) -> Floats:
         """Minimiser of the quadratic over the friction cones, by FISTA with restarts."""
         if not start.any():
             start = self._projected(cho_solve(cho_factor(hessian), right))
-        length = 1.0 / _max_eigenvalue(hessian)
         loads, moving, momentum = start, start, 1.0
         for _ in range(GRADIENT_STEPS):
-            goal = self._projected(moving - length * (hessian @ moving - right))
+            goal = self._projected(moving - step * (hessian @ moving - right))
             change = goal - loads
             if np.vdot(moving - goal, change) > 0.0:
                 momentum, moving = 1.0, goal

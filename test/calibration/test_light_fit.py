@@ -136,7 +136,6 @@ def test_lights_are_not_bent_by_a_skirt_that_is_steeper_than_modelled(
     everywhere = fitted(sensor, lights, surfaces, true_vector, interior=False)
     bent = abs(slope_error(sensor, surfaces, true_vector, everywhere.vector))
     straight = abs(slope_error(sensor, surfaces, true_vector, fit.vector))
-
     assert straight < 0.005
     assert straight < 0.5 * bent
 

@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from ball_bulge import ball_bulge
 from brightness_drift import measure_drift
 from calibration import knowing_lens, presses_of
+from cuboid import measure_cuboid
 from fast_presses import measure_fast_presses, renderer_of
 from press_scores import RealSet, read_set
 from tables import Part, run_parts
@@ -74,9 +75,6 @@ CENTRINGS = 3  # fits of a sphere, each around the axis of the last one
 FAR_MM = 5.0  # distance from the contact centre of points outside the contact
 FRAMES, LOOPS = 100, 10
 FLAT = ("cylinder", "cube", "hexagon", "cross", "text")  # indenters with a flat bottom
-# Vertices of a face: deeper than this fraction of the press, farther from the rounded ridge, and
-# for an edge within its length.
-FACE_DEPTH_FRACTION, RIDGE_MM, EDGE_HALF_MM, FACE_AXIS_OF_EDGE = 0.35, 0.3, 4.0, 1
 
 
 def main() -> int:
@@ -182,7 +180,6 @@ def touch_row(
         "error_over_deviation_p90": round(float(np.quantile(ratios, 0.9)), 2),
         "max_depth_mm": round(-float(inversion.surface.position[:, 2].min()), 3),
         **force_errors(inversion, loads, shift),
-        **face_angles(inversion.surface, truth, press, shift),
         "image_rms_grey": round(inversion.image_rms, 2),
         "seconds": round(inversion.seconds, 2),
     }
@@ -278,42 +275,6 @@ def traction_correlation(
     return float(np.corrcoef(estimate(at).ravel(), true.ravel())[0, 1])
 
 
-def face_angles(
-    surface: GelSurface, truth: GelSurface, press: RandomPress, shift: np.ndarray
-) -> dict[str, float]:
-    """Return the error of the angle between opposite faces of a pyramid or an edge, degrees."""
-    kind = press.indenter.split(":")[0]
-    if kind not in ("pyramid", "edge"):
-        return {}
-    angles = []
-    for which in (surface, truth):
-        points = which.position.astype(np.float64)
-        away = points[:, :2] + shift[:2] - np.array(press.at_mm) - np.array(press.shear_mm)
-        cosine, sine = np.cos(press.yaw_rad), np.sin(press.yaw_rad)
-        across = np.stack([away @ [cosine, sine], away @ [-sine, cosine]], axis=-1)
-        deep = points[:, 2] < -FACE_DEPTH_FRACTION * press.depth_mm
-        pairs = [(0, 1), (1, 0)] if kind == "pyramid" else [(FACE_AXIS_OF_EDGE, None)]
-        angles.append([face_angle(points, across, deep, *pair) for pair in pairs])
-    return {"face_angle_error_deg": round(float(np.abs(np.diff(angles, axis=0)).max()), 2)}
-
-
-def face_angle(
-    points: np.ndarray, across: np.ndarray, deep: np.ndarray, axis: int, other: int | None
-) -> float:
-    """Return the angle between the planes through two opposite faces, degrees."""
-    normals = []
-    for sign in (-1.0, 1.0):
-        face = deep & (sign * across[:, axis] > RIDGE_MM)
-        if other is None:
-            face &= np.abs(across[:, 1 - axis]) < EDGE_HALF_MM
-        else:
-            face &= np.abs(across[:, other]) < sign * across[:, axis]
-        offset = points[face] - points[face].mean(axis=0)
-        normals.append(np.linalg.svd(offset, full_matrices=False)[2][-1])
-        normals[-1] *= np.sign(normals[-1][2])
-    return 180.0 - float(np.degrees(np.arccos(np.clip(normals[0] @ normals[1], -1.0, 1.0))))
-
-
 def force_summary(rows: list[dict[str, Any]]) -> dict[str, float]:
     """Return medians over all presses; tangential errors where that force is not small."""
 
@@ -328,7 +289,6 @@ def force_summary(rows: list[dict[str, Any]]) -> dict[str, float]:
         "tangential_force_error": median("tangential_force_error"),
         "torque_error": median("torque_error"),
         "traction_correlation": median("traction_correlation"),
-        "face_angle_error_deg": median("face_angle_error_deg"),
         "flat_height_rmse_mm": median("height_rmse_mm", flat),
         "sigma_ratio_median": median("error_over_deviation"),
         "sigma_ratio_p90": median("error_over_deviation_p90"),
@@ -597,6 +557,7 @@ PARTS = {
     "large_steps": measure_large_steps,
     "real": measure_real,
     "baseline": measure_baseline,
+    "cuboid": lambda options: measure_cuboid(options, calibrated),
     "drift": measure_drift,
     "streaming": measure_streaming,
     "fast_presses": measure_fast_presses,

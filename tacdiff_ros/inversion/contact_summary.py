@@ -15,8 +15,8 @@ Floats = NDArray[np.floating]
 MIN_DEPTH_MM = 0.03
 DEPTH_FRACTION = 0.15  # minimum depth of a contact vertex, as a fraction of the maximum depth
 MIN_PATCH_FRACTION = 0.1  # of the largest patch's area; smaller patches are noise near the border
-# Minimum pressure of a contact vertex, as a fraction of the 90 % quantile of deep vertices. The skirt
-# of real gels is steeper than the model's, which looks like a weak pressure beside the contact.
+# Minimum pressure of a contact vertex, as a fraction of the 90 % quantile of deep vertices. The
+# skirt of real gels is steeper than the model's, which looks like a weak pressure beside it.
 PRESSED_FRACTION, PRESSED_QUANTILE = 0.3, 0.9
 MIN_PRESSURE = 0.02  # over Young's modulus
 

@@ -43,3 +43,18 @@ def test_what_is_not_seen_does_not_count():
     contact = summarise(surface, 0.2 * inside, np.zeros(inside.shape, bool))
     assert not contact.in_contact
     assert contact.depth_mm == 0.0
+
+
+def test_a_steep_skirt_beside_the_contact_is_not_part_of_it():
+    """Its pressure looks like a quarter of the usual one, over a third of the contact's area."""
+    surface, inside = pressed()
+    columns = np.arange(101)
+    skirt = ~inside & (np.abs(np.arange(81) - 35)[:, None] < 15) & (columns > 70) & (columns < 90)
+    position = surface.position.copy()
+    position[skirt.ravel(), 2] = -0.2
+    surface = surface.moved(position, may_overhang=True)
+    pressure = np.where(inside, 0.7, 0.0) + np.where(skirt, 0.18, 0.0)
+    pressure[inside & (np.random.default_rng(0).random(inside.shape) < 0.02)] = 1.0  # peaks
+    contact = summarise(surface, pressure, np.ones(inside.shape, bool))
+    assert np.array_equal(contact.mask, inside)
+    assert contact.centroid_mm == pytest.approx((2.0, -1.0), abs=0.02)

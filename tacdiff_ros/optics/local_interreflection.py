@@ -20,7 +20,8 @@ import numpy as np
 
 from tacdiff_ros.optics.gel_mesh import GelMesh, SurfaceHit
 from tacdiff_ros.optics.illumination import ShadowSamples, irradiance
-from tacdiff_ros.optics.interreflection import SECTORS, IndirectLight
+from tacdiff_ros.optics.interreflection import IndirectLight
+from tacdiff_ros.optics.pad_light_grid import SECTORS
 from tacdiff_ros.optics.parameters import Parameters
 from tacdiff_ros.sensor.sensor_model import SensorModel
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tacdiff_ros.calibration import light_images
 from tacdiff_ros.calibration.contact_interior import PixelSampler
 from tacdiff_ros.calibration.light_fit import LightFitSettings, PressView, fit_lights
 from tacdiff_ros.calibration.light_images import LightImages
@@ -23,14 +22,6 @@ PRESSES = (Press(-5.0, -3.0, 1.0), Press(-4.0, 3.0, 1.0))
 UNSEEN = Press(0.0, 0.0, 1.0)
 STEEPER = 1.5  # factor of the real skirt's slope
 SCALE = 0.02
-
-
-@pytest.fixture(scope="module", autouse=True)
-def shadows_without_noise():
-    """Small images, so that the noise of their shadows counts: more samples than in use."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(light_images, "SHADOW_SAMPLES", 8)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -261,3 +261,15 @@ def test_the_cached_table_depends_on_the_lights_and_not_on_the_camera(tmp_path, 
     assert len(list((tmp_path / indirect_cache.FOLDER).iterdir())) == 1
     indirect_cache.indirect_table(model.model_copy(update={"lights": model.lights[:2]}))
     assert len(list((tmp_path / indirect_cache.FOLDER).iterdir())) == 2
+
+
+def test_a_table_of_reflected_light_of_another_layout_is_not_read():
+    """Compiled code would read beyond its end."""
+    from tacdiff_ros.optics.fast.light_tables import light_coefficients
+    from tacdiff_ros.optics.fast.sensor_tables import NO_LIGHT
+
+    lights, pad = np.zeros((0, 15), np.float32), np.array([25.0, 20.0], np.float32)
+    rays = np.zeros((4, 3, 8), np.float32)
+    assert not light_coefficients(lights, (), NO_LIGHT, pad, rays).any()
+    with pytest.raises(ValueError, match="expected"):
+        light_coefficients(lights, (), np.zeros((2, 2, 4, 8), np.float32), pad, rays)

@@ -76,6 +76,25 @@ def test_a_deep_floor_receives_the_reflected_light_of_mitsubas_path_tracer(plain
     assert ours == pytest.approx(reference[floor].mean(axis=(0, 1)), rel=0.03)
 
 
+def test_reflected_light_stays_finite_on_a_gel_thinner_than_the_step_of_height(plain_sensor):
+    """Gel of 0.4 mm, lowered by half of it: somewhat more light, not a hundred million times."""
+    thin = plain_sensor.layers[-1].model_copy(update={"thickness_mm": 0.4})
+    lights = tuple(
+        light.model_copy(update={"centre_mm": (*light.centre_mm[:2], -0.2)})
+        for light in plain_sensor.lights
+    )
+    update = {
+        "layers": (*plain_sensor.layers[:-1], thin),
+        "lights": lights,
+        "interreflection": Interreflection(bounces=1),
+    }
+    model = plain_sensor.model_copy(update=update)
+    flat = GelSurface.flat(25.25, 20.75, 11, 13)
+    lowered = flat.position - np.array([0.0, 0.0, 0.05], np.float32)
+    rest, deep = (render(model, surface).mean() for surface in (flat, flat.moved(lowered)))
+    assert 0.5 * rest < deep < 1.5 * rest
+
+
 def test_a_bump_is_bright_on_the_side_that_faces_a_light(plain_sensor):
     """Red shines from the top of the image, blue from the bottom, green from the right."""
     surface = imprint_surface(plain_sensor.gel, Imprint("sphere", 6.0, depth_mm=0.5), 0.1)

@@ -59,7 +59,12 @@ def light_coefficients(
 
     Returns:
         (R, S, K, 4 N) float32, see `LightTables`.
+
+    Raises:
+        ValueError: the table has another number of sectors or entries.
     """
+    if indirect.shape[2:] != (SECTORS, 2 * CHANGES):  # compiled code reads without a check
+        raise ValueError(f"table of reflected light: {indirect.shape}, expected (.., .., 4, 16)")
     z = np.array(LEVELS_MM)
     side = 0.5 * pad[:, None, None]
     shape, rays = rays.shape[1:], rays.reshape(4, 1, -1)

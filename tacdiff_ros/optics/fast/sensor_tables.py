@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from tacdiff_ros.optics.fast.indirect_cache import indirect_table
+from tacdiff_ros.optics.fast.indirect_cache import SHAPE, indirect_table
 from tacdiff_ros.optics.fast.light_tables import (
     NODE_MM,
     LightTables,
@@ -29,7 +29,7 @@ BOX_TO_SMOOTHSTEP = 5.0 / 3.0
 MIN_FRINGE_TANGENT = 0.15  # smallest tangent of a light's elevation for which fringes are complete
 SHADOW_MM = 0.27  # largest spacing of the nodes of cast shadows on the undeformed surface
 FAR_MM = 1e6  # position of a ray that misses every gel
-NO_LIGHT: Floats = np.zeros((2, 2, 4, 8), np.float32)
+NO_LIGHT: Floats = np.zeros((2, 2, *SHAPE[2:]), np.float32)
 
 
 @dataclass(frozen=True)
